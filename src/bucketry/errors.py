@@ -1,0 +1,87 @@
+"""What can go wrong, and what should the caller do next?
+
+Every public exception is a `BucketryError`. They are split by what the caller does next, and each carries the
+exit code that the command line returns for it. A message says what happened and where; `advice` says what to do
+now. Neither ever contains a credential.
+"""
+
+from typing import ClassVar
+
+
+class BucketryError(Exception):
+    """The root of every error that Bucketry raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+    kind: ClassVar[str] = "bug"
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+
+class UsageError(BucketryError):
+    """The request itself is malformed: a wrong name, path, option or setting."""
+
+    exit_code = 2
+    kind = "usage"
+
+
+class NotFoundError(BucketryError):
+    """The registry, model, version, alias, file or object does not exist."""
+
+    exit_code = 3
+    kind = "not_found"
+
+
+class RejectedError(BucketryError):
+    """A rule of the registry forbids the change; repeating it will not help."""
+
+    exit_code = 4
+    kind = "rejected"
+
+
+class ContendedError(BucketryError):
+    """Others kept winning the race for the same register until the deadline; try again."""
+
+    exit_code = 5
+    kind = "contended"
+
+
+class UnavailableError(BucketryError):
+    """The store, the network or the local disk did not serve the request; try again later."""
+
+    exit_code = 6
+    kind = "unavailable"
+
+
+class CommitUnknownError(UnavailableError):
+    """Whether a commit happened could not be found out before the deadline.
+
+    `transaction` is the id to look for in the register's audit records. Nothing was cleaned up.
+    """
+
+    def __init__(self, message: str, *, transaction: str, advice: str = "") -> None:
+        super().__init__(message, advice=advice)
+        self.transaction = transaction
+
+
+class DeniedError(BucketryError):
+    """The store refuses these credentials, or the file system these permissions."""
+
+    exit_code = 7
+    kind = "denied"
+
+
+class CorruptError(BucketryError):
+    """Stored bytes are not what the registry says they are."""
+
+    exit_code = 8
+    kind = "corrupt"
+
+
+class UnsupportedError(BucketryError):
+    """This store, format or platform cannot do what is needed."""
+
+    exit_code = 9
+    kind = "unsupported"

@@ -1,0 +1,194 @@
+"""What is a bucket, for everything above it?
+
+A store knows bytes, keys, ETags and conditions, and no word of models. Keys are relative to the registry's prefix.
+A write carries its one precondition as a value; there is no unconditional write of a register. Differences between
+stores are settled below this interface: an ETag is opaque and unquoted, and every way to say "the condition does not
+hold" (HTTP 404, 409 and 412) is one `PreconditionFailedError`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NewType, Protocol, runtime_checkable
+
+from bucketry.errors import ContendedError, NotFoundError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+ETag = NewType("ETag", str)
+
+
+@dataclass(frozen=True, slots=True)
+class IfAbsent:
+    """Write only if nothing is at the key (`If-None-Match: *`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class IfMatch:
+    """Write only if the object at the key still has this ETag."""
+
+    etag: ETag
+
+
+@dataclass(frozen=True, slots=True)
+class Unconditional:
+    """Write whatever is there: only for objects that one writer alone owns, such as a deployment receipt."""
+
+
+Condition = IfAbsent | IfMatch | Unconditional
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A small object, whole: its bytes, the ETag of exactly these bytes, and the server's times (UTC).
+
+    `served_at` is the Date of the reply that brought it, so that ages are differences of one clock.
+    """
+
+    body: bytes
+    etag: ETag
+    modified_at: datetime
+    served_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a listing or a HEAD says about one object. `modified_at` is the server's, in UTC."""
+
+    key: str
+    size_bytes: int
+    etag: ETag
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What a listing with a delimiter says about the keys below one prefix (which ends in the delimiter)."""
+
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One uploaded part of a large object; `etag` is what the store wants to see again at completion."""
+
+    number: int
+    etag: str
+    size_bytes: int
+
+
+class ObjectNotFoundError(NotFoundError):
+    """Nothing is at the key."""
+
+
+class NotModifiedError(Exception):
+    """The object still has the ETag given as `unless`. Not a failure, hence not a `BucketryError`."""
+
+
+class PreconditionFailedError(ContendedError):
+    """The condition of a write, or the `etag` of a ranged read, does not hold (or the store says that it may not)."""
+
+
+class SlowDownError(UnavailableError):
+    """The store asks for fewer requests (429, 503); `retry_after_seconds` is its own figure, if it gave one."""
+
+    def __init__(self, message: str, *, advice: str = "", retry_after_seconds: float | None = None) -> None:
+        super().__init__(message, advice=advice)
+        self.retry_after_seconds = retry_after_seconds
+
+
+@runtime_checkable
+class ByteStream(Protocol):
+    """The bytes of one range, read once from front to back."""
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill the front of `buffer` and return how many bytes were written; 0 only at the end of the range.
+
+        Raises `UnavailableError` when the connection breaks.
+        """
+        ...
+
+
+class Store(Protocol):
+    """A bucket below one prefix. Safe for use by many threads at once."""
+
+    @property
+    def name(self) -> str:
+        """The URL as a person would write it, without any credential."""
+        ...
+
+    @property
+    def endpoint(self) -> str:
+        """What a conformance result is recorded for: the same text wherever the same server is reached alike."""
+        ...
+
+    def get(self, key: str, *, unless: ETag | None = None) -> Object:
+        """Return the object; raise `ObjectNotFoundError`, or `NotModifiedError` if it still has `unless`."""
+        ...
+
+    def stat(self, key: str) -> Entry:
+        """Return size, ETag and time without the bytes; raise `ObjectNotFoundError`."""
+        ...
+
+    def put(self, key: str, body: bytes, condition: Condition) -> ETag:
+        """Write a small object, sent exactly once, and return its new ETag.
+
+        Raises `PreconditionFailedError`, or `UnavailableError` when the outcome is unknown (a reply of 5xx, a
+        time-out, a reset): the write may have happened, or may still happen.
+        """
+        ...
+
+    def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Entry | Folder]:
+        """Yield what lies below `prefix` in key order, lazily. With a delimiter, deeper keys fold into `Folder`s."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete the object; succeed if there is none."""
+        ...
+
+    def open_range(
+        self, key: str, start: int, stop: int, *, etag: ETag
+    ) -> AbstractContextManager[ByteStream]:
+        """Open the bytes `start:stop` of the object that has this ETag.
+
+        Raises `PreconditionFailedError` if another object is there now, so that two objects never mix.
+        """
+        ...
+
+    def put_blob(self, key: str, body: memoryview) -> Entry:
+        """Create a large object in one request, if absent; raise `PreconditionFailedError` if the key is taken.
+
+        The returned `modified_at` may be the local clock's.
+        """
+        ...
+
+    def start_upload(self, key: str) -> str:
+        """Begin a large object in parts and return the id of the upload. Nothing is at the key until it completes."""
+        ...
+
+    def upload_part(self, key: str, upload: str, number: int, offset: int, body: memoryview) -> Part:
+        """Send part `number` (from 1), whose first byte lies at `offset` of the object. Sending it again replaces it."""
+        ...
+
+    def list_parts(self, key: str, upload: str) -> Sequence[Part]:
+        """Return the parts that the store holds; raise `ObjectNotFoundError` if it does not know the upload."""
+        ...
+
+    def complete_upload(self, key: str, upload: str, parts: Sequence[Part]) -> None:
+        """Make the object appear at once, if absent; raise `PreconditionFailedError` if the key is taken."""
+        ...
+
+    def abort_upload(self, key: str, upload: str) -> None:
+        """Give up an upload and free its parts; succeed if the store does not know it."""
+        ...
+
+    def list_uploads(self, prefix: str) -> Iterator[tuple[str, str, datetime]]:
+        """Yield (key, upload id, start time in UTC) of every unfinished upload below the prefix."""
+        ...
+
+    def close(self) -> None:
+        """Release connections; the store is not used afterwards."""
+        ...
