@@ -1,0 +1,240 @@
+"""How do the movable names move: set, moved, taken back, unset, and what did they name before?
+
+A promoter first commits the alias's name to the head if it is new, then reads the alias, then the head; and every
+attempt reads the head again after the alias state that it will replace. Whoever ends a version writes into each
+alias's register, so a promoter that has not seen it loses its compare-and-swap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bucketry.errors import NotFoundError, RejectedError
+from bucketry.registry.commit import Change, load_current
+from bucketry.registry.history import iter_records_back
+from bucketry.registry.notes import load_reason, reason_detail
+from bucketry.registry.parallel import map_in_parallel
+from bucketry.registry.registers import alias_register, commit_alias, commit_head, load_alias, load_head
+from bucketry.registry.rows import find_row, load_row
+from bucketry.schema.alias import AliasRegister, AliasTarget
+from bucketry.schema.states import SERVABLE, check_servable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bucketry.registry.session import Session
+    from bucketry.schema.audit import Record
+    from bucketry.schema.head import Head, Row
+    from bucketry.schema.names import AliasName, ModelName
+
+MOVES = frozenset({"promote", "rollback", "unset"})
+"""The actions that change what an alias names; others (such as a deleter's touch) do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class AliasMove:
+    """What a promotion, a rollback or an unset did. `previous` and `target` are versions, or None."""
+
+    model: ModelName
+    alias: AliasName
+    previous: int | None
+    target: int | None
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class AliasEvent:
+    """One entry of an alias's history."""
+
+    generation: int
+    at: str
+    actor: str
+    action: str
+    previous: int | None
+    target: int | None
+    reason: str
+
+
+def promote(
+    session: Session, model: ModelName, version: int, alias: AliasName, *, reason: str = ""
+) -> AliasMove:
+    """Make an alias name a version; raise `RejectedError` for a version that may not be served.
+
+    Naming the version that it names already changes nothing.
+    """
+    session.check_writable()
+    head = load_existing_head(session, model)
+    check_servable(version, load_row(session, head, version).state)
+    _name_alias(session, model, alias)
+    return _move(session, model, alias, "promote", reason, lambda head, _: load_row(session, head, version))
+
+
+def roll_back(
+    session: Session, model: ModelName, alias: AliasName, *, to: int | None = None, reason: str = ""
+) -> AliasMove:
+    """Make an alias name its previous target that may still be served, or the version `to`."""
+    session.check_writable()
+    load_existing_head(session, model)
+    choose = partial(_previous_row, session, to=to)
+    return _move(session, model, alias, "rollback", reason, choose)
+
+
+def unset(session: Session, model: ModelName, alias: AliasName, *, reason: str = "") -> AliasMove:
+    """Make an alias name nothing. Its register stays, as a tombstone, with its history."""
+    session.check_writable()
+    return _move(session, model, alias, "unset", reason, lambda _head, _register: None)
+
+
+def load_aliases(session: Session, head: Head) -> tuple[AliasRegister, ...]:
+    """Return the registers of all aliases that name a version: one GET each, in parallel."""
+    found = map_in_parallel(lambda alias: load_alias(session, head.model, alias).state, head.aliases)
+    return tuple(register for register in found if register is not None and register.target is not None)
+
+
+def load_alias_history(session: Session, model: ModelName, alias: AliasName) -> list[AliasEvent]:
+    """Return every move of an alias, newest first; raise `NotFoundError` for one that was never set."""
+    register = alias_register(model, alias)
+    current = load_current(session.store, register)
+    if current.state is None:
+        raise not_set(model, alias)
+    records = iter_records_back(session, register, current.trail)
+    return [_event(session, model, record) for record in records if record.action in MOVES]
+
+
+def find_target_at(session: Session, model: ModelName, alias: AliasName, at: str) -> AliasEvent | None:
+    """Return the move that decided what an alias named at a moment (RFC 3339, UTC, milliseconds), if there was one."""
+    register = alias_register(model, alias)
+    current = load_current(session.store, register)
+    for record in iter_records_back(session, register, current.trail):
+        if record.action in MOVES and record.at <= at:
+            return _event(session, model, record)
+    return None
+
+
+def load_existing_head(session: Session, model: ModelName) -> Head:
+    """Return a model's head; raise `NotFoundError` for a model that does not exist."""
+    head = load_head(session, model).state
+    if head is None:
+        _ = session.registry  # a missing registry is the better explanation
+        raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
+    return head
+
+
+def not_set(model: ModelName, alias: AliasName) -> NotFoundError:
+    """Return the error for an alias that names nothing."""
+    return NotFoundError(
+        f"{model}@{alias} is not set", advice=f"set it with `bucketry promote {model}:VERSION {alias}`"
+    )
+
+
+def _name_alias(session: Session, model: ModelName, alias: AliasName) -> None:
+    """Commit the alias's name to the head, unless it is there; a name never leaves the head again."""
+    if alias in load_existing_head(session, model).aliases:
+        return
+
+    def edit(head: Head | None) -> Change[Head]:
+        if head is None:
+            raise NotFoundError(f"there is no model {model}")
+        names = tuple(sorted({*head.aliases, alias}))
+        return Change(replace(head, aliases=names), "name-alias", target=alias)
+
+    commit_head(session, model, edit)
+
+
+def _move(
+    session: Session,
+    model: ModelName,
+    alias: AliasName,
+    action: str,
+    reason: str,
+    choose: Callable[[Head, AliasRegister], Row | None],
+) -> AliasMove:
+    """Commit a new target; `choose` picks its row from the head that was read after the alias's state."""
+    why, documents = reason_detail(session, model, reason)
+    before: list[int | None] = [None]
+
+    def edit(old: AliasRegister | None) -> Change[AliasRegister]:
+        if old is None and action != "promote":
+            raise not_set(model, alias)
+        register = old or AliasRegister(session.registry.registry, model, alias)
+        row = choose(load_existing_head(session, model), register)
+        before[0] = register.target.version if register.target else None
+        if row is not None:
+            check_servable(row.version, row.state)
+        target = AliasTarget(row.version, row.manifest, row.placement, row.state) if row else None
+        if register.trail.records and target == register.target:
+            raise _AlreadyThereError(register)
+        return Change(
+            replace(register, target=target),
+            action,
+            target=str(target.version) if target else "",
+            detail={"from": before[0], **why},
+            objects=documents,
+        )
+
+    try:
+        state = commit_alias(session, model, alias, edit).state
+    except _AlreadyThereError as unchanged:
+        state = unchanged.register
+    return AliasMove(model, alias, before[0], state.target.version if state.target else None, state.generation)
+
+
+class _AlreadyThereError(Exception):
+    """The alias names that version already: nothing is committed, and history stays free of non-events."""
+
+    def __init__(self, register: AliasRegister) -> None:
+        super().__init__()
+        self.register = register
+
+
+def _previous_row(session: Session, head: Head, register: AliasRegister, *, to: int | None) -> Row:
+    if to is not None:
+        return load_row(session, head, to)
+    here = register.target.version if register.target else None
+    records = list(iter_records_back(session, alias_register(head.model, register.alias), register.trail))
+    for version in reversed(earlier_targets(records)):
+        row = find_row(session, head, version)
+        if row is not None and version != here and row.state in SERVABLE:
+            return row
+    raise RejectedError(
+        f"{head.model}@{register.alias} has no earlier version to go back to",
+        advice=f"choose one with `bucketry rollback {head.model} {register.alias} --to VERSION`",
+    )
+
+
+def earlier_targets(newest_first: Sequence[Record]) -> list[int]:
+    """Return the versions below the present one on the alias's stack, the most recent last.
+
+    A promotion pushes; a rollback pops down to what it chose, so that rolling back twice goes back two steps
+    instead of forth again.
+    """
+    stack: list[int] = []
+    for record in reversed(newest_first):
+        if record.action == "promote":
+            stack.append(int(record.target))
+        elif record.action == "rollback":
+            chosen = int(record.target)
+            while stack and stack[-1] != chosen:
+                stack.pop()
+            if not stack:
+                stack.append(chosen)
+    return stack[:-1] if newest_first and _is_set(newest_first) else stack
+
+
+def _is_set(newest_first: Sequence[Record]) -> bool:
+    return next((record.action != "unset" for record in newest_first if record.action in MOVES), False)
+
+
+def _event(session: Session, model: ModelName, record: Record) -> AliasEvent:
+    previous = record.detail.get("from")
+    return AliasEvent(
+        generation=record.generation,
+        at=record.at,
+        actor=record.actor,
+        action=record.action,
+        previous=previous if isinstance(previous, int) else None,
+        target=int(record.target) if record.target.isdigit() else None,
+        reason=load_reason(session, model, record),
+    )

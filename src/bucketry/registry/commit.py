@@ -1,0 +1,264 @@
+"""How does a register change, exactly once, whatever the store and the network do?
+
+Everything immutable is written first; then one compare-and-swap of the register. Nothing else is a commit. A
+conditional write is sent once for each attempt, and its outcome is decided by reading back:
+
+    reply 2xx                                       committed
+    any other, and the register then holds ours     committed; only the reply was lost
+    any other, and the ETag is unchanged            undecided: the same bytes are sent again with the same condition
+    any other, moved, and no record since is ours   lost: the edit runs again on the new state
+    the deadline passes while undecided             CommitUnknownError; nothing is cleaned up
+
+One transaction id belongs to one commit. An attempt that is undecided is never abandoned for a new one: its bytes
+could still land. An attempt that lost never can, since its condition names an ETag that does not recur.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from bucketry.errors import (
+    BucketryError,
+    CommitUnknownError,
+    ContendedError,
+    CorruptError,
+    UnavailableError,
+)
+from bucketry.registry.immutable import Immutable, find_object, put_immutable
+from bucketry.schema.audit import (
+    BLOCK_RECORDS,
+    Record,
+    Trail,
+    continue_trail,
+    decode_block,
+    encode_block,
+)
+from bucketry.schema.names import Digest
+from bucketry.store.interface import Condition, ETag, IfAbsent, IfMatch, PreconditionFailedError, SlowDownError
+
+if TYPE_CHECKING:
+    from bucketry.registry.ports import Ports
+    from bucketry.store.interface import Store
+
+COMMIT_DEADLINE_SECONDS = 60.0
+MOST_ATTEMPTS = 10_000
+
+
+class HasTrail(Protocol):
+    """What every register's state has: its audit trail."""
+
+    @property
+    def trail(self) -> Trail:
+        """The newest records."""
+        ...
+
+
+S = TypeVar("S", bound=HasTrail)
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[S]):
+    """What an edit wants: the new state (its trail is filled in by the commit), what to record, and what it refers to.
+
+    `objects` must exist before the commit.
+    """
+
+    state: S
+    action: str
+    target: str = ""
+    detail: Mapping[str, object] = field(default_factory=dict)
+    objects: tuple[Immutable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Register(Generic[S]):
+    """How one kind of register is read and written.
+
+    `with_trail` returns the state with a trail; `settle` returns the state as it may be committed (a head seals its
+    oldest rows) with the objects that this needs.
+    """
+
+    key: str
+    encode: Callable[[S], bytes]
+    decode: Callable[[bytes], S]
+    with_trail: Callable[[S, Trail], S]
+    history_key: Callable[[int], str]
+    settle: Callable[[S], tuple[S, tuple[Immutable, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Current(Generic[S]):
+    """A register as it was read: no state and no ETag where there is none yet."""
+
+    state: S | None = None
+    etag: ETag | None = None
+
+    @property
+    def trail(self) -> Trail:
+        """The newest records; empty where there is no register."""
+        return self.state.trail if self.state is not None else Trail()
+
+    @property
+    def condition(self) -> Condition:
+        """What a write that replaces exactly this must ask for."""
+        return IfMatch(self.etag) if self.etag is not None else IfAbsent()
+
+
+@dataclass(frozen=True, slots=True)
+class Committed(Generic[S]):
+    """The state that was committed, its record, and how many attempts it took."""
+
+    state: S
+    record: Record
+    attempts: int
+
+
+def load_current(store: Store, register: Register[S]) -> Current[S]:
+    """Return the register as it is now."""
+    found = find_object(store, register.key)
+    return Current() if found is None else Current(register.decode(found.body), found.etag)
+
+
+def commit(
+    store: Store,
+    register: Register[S],
+    edit: Callable[[S | None], Change[S]],
+    *,
+    actor: str,
+    ports: Ports,
+    deadline_seconds: float = COMMIT_DEADLINE_SECONDS,
+) -> Committed[S]:
+    """Apply a pure edit to a register, exactly once.
+
+    The edit runs again, all of it, on every conflict, so that each precondition is decided on the state that is
+    actually replaced; what it raises ends the commit with nothing changed. Raises `ContendedError` when others won
+    until the deadline, `CommitUnknownError` when the outcome could not be found out.
+    """
+    attempt = _Attempt(store, register, ports, ports.new_transaction(), ports.monotonic_seconds() + deadline_seconds)
+    base = load_current(store, register)
+    for number in range(1, MOST_ATTEMPTS + 1):
+        state, record, body = attempt.prepare(base, edit(base.state), actor)
+        winner = attempt.send(base, body)
+        if winner is None:
+            return Committed(state, record, number)
+        if attempt.is_late():
+            break
+        ports.back_off(number)
+        base = load_current(store, register)
+    raise ContendedError(
+        f"others kept changing {register.key} for {deadline_seconds:.0f} s", advice="try again in a moment"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt(Generic[S]):
+    """One logical write: its transaction id and deadline stay the same over all attempts."""
+
+    store: Store
+    register: Register[S]
+    ports: Ports
+    transaction: str
+    deadline_seconds: float
+
+    def is_late(self) -> bool:
+        return self.ports.monotonic_seconds() >= self.deadline_seconds
+
+    def prepare(self, base: Current[S], change: Change[S], actor: str) -> tuple[S, Record, bytes]:
+        """Write everything immutable that the change needs, and return what the register shall become."""
+        record = Record(
+            generation=0,
+            transaction=self.transaction,
+            at=self.ports.timestamp(),
+            actor=actor,
+            action=change.action,
+            target=change.target,
+            previous=Digest(""),
+            detail=change.detail,
+        )
+        record = continue_trail(base.trail, record)
+        trail, leaving = base.trail.extended(record)
+        state, objects = self.register.settle(self.register.with_trail(change.state, trail))
+        body = self.register.encode(state)
+        if leaving:
+            block = Immutable(self.register.history_key(leaving[0].generation), encode_block(leaving))
+            objects = (*objects, block)
+        for item in (*change.objects, *objects):
+            put_immutable(self.store, item, ports=self.ports, deadline_seconds=self.deadline_seconds)
+        return state, record, body
+
+    def send(self, base: Current[S], body: bytes) -> Current[S] | None:
+        """Return None once the bytes are committed, or the register that others put in place of the base."""
+        for number in range(MOST_ATTEMPTS):
+            try:
+                self.store.put(self.register.key, body, base.condition)
+            except (PreconditionFailedError, UnavailableError) as error:
+                doubt: BucketryError = error
+            except BucketryError as error:
+                if number == 0:
+                    raise  # refused before anything could have happened
+                raise self._unknown() from error
+            else:
+                return None
+            current = self._read_back(number, doubt)
+            if self._holds_ours(base, current):
+                return None
+            if current.etag != base.etag:
+                return current
+            if self.is_late():
+                raise self._unknown() from doubt
+        raise self._unknown()
+
+    def _read_back(self, number: int, doubt: BucketryError) -> Current[S]:
+        """Read the register, however long it takes before the deadline; slow down as the store asks."""
+        asked = doubt.retry_after_seconds if isinstance(doubt, SlowDownError) else None
+        slow = not isinstance(doubt, PreconditionFailedError)
+        for tries in range(MOST_ATTEMPTS):
+            if tries or slow or number:
+                self.ports.back_off(number + tries, at_least_seconds=asked or 0.0)
+            try:
+                return load_current(self.store, self.register)
+            except UnavailableError as error:
+                if self.is_late():
+                    raise self._unknown() from error
+            except BucketryError as error:
+                raise self._unknown() from error
+        raise self._unknown()
+
+    def _holds_ours(self, base: Current[S], current: Current[S]) -> bool:
+        """Return whether our transaction is among all records since the base; raise when that cannot be known."""
+        if current.trail.find(self.transaction):
+            return True
+        if current.etag == base.etag:
+            return False
+        if current.state is None:
+            raise CorruptError(
+                f"{self.register.key} was deleted while it was being changed",
+                advice="restore it from the bucket's versions or from a mirror; registers are never deleted",
+            )
+        wanted = base.trail.generation + 1
+        oldest = current.trail.records[0].generation
+        return any(self.transaction == record.transaction for record in self._sealed_records(wanted, oldest))
+
+    def _sealed_records(self, wanted: int, oldest: int) -> list[Record]:
+        """Return the sealed records from generation `wanted` to before `oldest`."""
+        records: list[Record] = []
+        first_block = (wanted - 1) // BLOCK_RECORDS * BLOCK_RECORDS + 1
+        for first in range(first_block, oldest, BLOCK_RECORDS):
+            key = self.register.history_key(first)
+            try:
+                block = find_object(self.store, key)
+            except BucketryError as error:
+                raise self._unknown() from error
+            if block is None:
+                raise self._unknown()
+            records.extend(decode_block(block.body, what=key))
+        return records
+
+    def _unknown(self) -> CommitUnknownError:
+        return CommitUnknownError(
+            f"whether transaction {self.transaction} changed {self.register.key} could not be found out",
+            transaction=self.transaction,
+            advice="look for the transaction with `bucketry audit` before trying again",
+        )

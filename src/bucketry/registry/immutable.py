@@ -1,0 +1,66 @@
+"""How are create-only objects written and read?
+
+A refusal with the same bytes already there is success, so every immutable write may be repeated by anybody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.errors import CorruptError, UnavailableError
+from bucketry.store.interface import IfAbsent, ObjectNotFoundError, PreconditionFailedError
+
+if TYPE_CHECKING:
+    from bucketry.registry.ports import Ports
+    from bucketry.store.interface import Object, Store
+
+MOST_ATTEMPTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Immutable:
+    """A create-only object, to be written before the commit that refers to it."""
+
+    key: str
+    body: bytes
+
+
+def find_object(store: Store, key: str) -> Object | None:
+    """Return the object at the key, or None if there is none."""
+    try:
+        return store.get(key)
+    except ObjectNotFoundError:
+        return None
+
+
+def put_immutable(store: Store, item: Immutable, *, ports: Ports, deadline_seconds: float) -> None:
+    """Make sure that exactly these bytes are at the key; `deadline_seconds` is a moment of the monotonic clock.
+
+    Raises `CorruptError` if other bytes are there, `UnavailableError` when the store does not answer in time.
+    """
+    for attempt in range(MOST_ATTEMPTS):
+        try:
+            store.put(item.key, item.body, IfAbsent())
+        except PreconditionFailedError as error:
+            failure: Exception = error
+        except UnavailableError as error:
+            failure = error
+            ports.back_off(attempt)
+        else:
+            return
+        try:
+            there = find_object(store, item.key)
+        except UnavailableError as error:
+            failure, there = error, None
+        if there is not None:
+            if there.body == item.body:
+                return
+            raise CorruptError(
+                f"{item.key} holds other bytes than it must", advice="run `bucketry fsck` and do not publish until it is mended"
+            )
+        if ports.monotonic_seconds() >= deadline_seconds:
+            break
+        if attempt:
+            ports.back_off(attempt)
+    raise UnavailableError(f"{item.key} could not be written", advice="try again later") from failure

@@ -1,0 +1,127 @@
+"""How does what is said about a model or a version change after it was published?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bucketry.errors import NotFoundError, UsageError
+from bucketry.registry.commit import Change
+from bucketry.registry.notes import reason_detail
+from bucketry.registry.registers import commit_head
+from bucketry.registry.rows import load_dossier, load_row, replace_dossier, replace_row
+from bucketry.schema.codec import parse_labels
+from bucketry.schema.head import LARGEST_LABELS_BYTES, LARGEST_ROW_LABELS_BYTES
+from bucketry.schema.states import state_after_retire, state_after_unretire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bucketry.registry.immutable import Immutable
+    from bucketry.registry.session import Session
+    from bucketry.schema.head import Head, Row
+    from bucketry.schema.names import ModelName
+    from bucketry.schema.states import State
+
+LONGEST_NOTES_CHARACTERS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class LabelEdit:
+    """Labels to set, and labels to take away; all others stay."""
+
+    put: Mapping[str, str]
+    drop: frozenset[str] = frozenset()
+
+    def apply(self, labels: Mapping[str, str], *, largest_bytes: int) -> dict[str, str]:
+        """Return the labels after the edit."""
+        kept = {name: value for name, value in labels.items() if name not in self.drop}
+        return parse_labels(kept | dict(self.put), largest_bytes=largest_bytes)
+
+
+def retire(session: Session, model: ModelName, version: int, *, reason: str = "") -> Row:
+    """Forbid new use of a version and keep its bytes; aliases that name it go on serving."""
+    return _change_state(session, model, version, "retire", state_after_retire, reason)
+
+
+def unretire(session: Session, model: ModelName, version: int, *, reason: str = "") -> Row:
+    """Allow use of a retired version again."""
+    return _change_state(session, model, version, "unretire", state_after_unretire, reason)
+
+
+def edit_model(
+    session: Session, model: ModelName, *, description: str | None = None, labels: LabelEdit | None = None
+) -> Head:
+    """Change a model's description and labels; raise `UsageError` for texts that are too long."""
+
+    def change(head: Head) -> tuple[Head, tuple[Immutable, ...]]:
+        new = head if description is None else replace(head, description=description)
+        if labels is not None:
+            new = replace(new, labels=labels.apply(head.labels, largest_bytes=LARGEST_LABELS_BYTES))
+        return new, ()
+
+    return _commit_change(session, model, "edit", "", "", change)
+
+
+def edit_version(
+    session: Session,
+    model: ModelName,
+    version: int,
+    *,
+    notes: str | None = None,
+    labels: LabelEdit | None = None,
+) -> Row:
+    """Change a version's notes and labels; what was published stays as it is in the manifest."""
+    if notes is not None and len(notes) > LONGEST_NOTES_CHARACTERS:
+        raise UsageError(f"the notes are longer than {LONGEST_NOTES_CHARACTERS:,} characters")
+
+    def change(head: Head) -> tuple[Head, tuple[Immutable, ...]]:
+        new: Head = head
+        objects: tuple[Immutable, ...] = ()
+        row = load_row(session, head, version)
+        if labels is not None:
+            row = replace(row, labels=labels.apply(row.labels, largest_bytes=LARGEST_ROW_LABELS_BYTES))
+            new, objects = replace_row(session, new, row)
+        if notes is not None:
+            dossier = replace(load_dossier(session, head, row), notes=notes)
+            new, more = replace_dossier(session, new, row, dossier)
+            objects = (*objects, *more)
+        return new, objects
+
+    head = _commit_change(session, model, "edit", str(version), "", change)
+    return load_row(session, head, version)
+
+
+def _change_state(
+    session: Session,
+    model: ModelName,
+    version: int,
+    action: str,
+    rule: Callable[[int, State], State],
+    reason: str,
+) -> Row:
+    def change(head: Head) -> tuple[Head, tuple[Immutable, ...]]:
+        row = load_row(session, head, version)
+        return replace_row(session, head, replace(row, state=rule(version, row.state)))
+
+    return load_row(session, _commit_change(session, model, action, str(version), reason, change), version)
+
+
+def _commit_change(
+    session: Session,
+    model: ModelName,
+    action: str,
+    target: str,
+    reason: str,
+    change: Callable[[Head], tuple[Head, tuple[Immutable, ...]]],
+) -> Head:
+    session.check_writable()
+    detail, documents = reason_detail(session, model, reason)
+
+    def edit(head: Head | None) -> Change[Head]:
+        if head is None:
+            raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
+        new, objects = change(head)
+        return Change(new, action, target=target, detail=detail, objects=(*documents, *objects))
+
+    return commit_head(session, model, edit).state

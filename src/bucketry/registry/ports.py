@@ -1,0 +1,46 @@
+"""Where do time, chance and identity come from? From one value, so that a simulation can drive them all."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+MOST_BACKOFF_SECONDS = 5.0
+FIRST_BACKOFF_SECONDS = 0.05
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_transaction() -> str:
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The outside world as far as decisions need it. `chance` returns a float in [0, 1)."""
+
+    now: Callable[[], datetime] = _now
+    monotonic_seconds: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = random.random
+    new_transaction: Callable[[], str] = _new_transaction
+
+    def timestamp(self) -> str:
+        """Return the time as documents spell it: RFC 3339, UTC, milliseconds."""
+        return format_time(self.now())
+
+    def back_off(self, attempt: int, *, at_least_seconds: float = 0.0) -> None:
+        """Sleep with full jitter: a random part of min(5 s, 50 ms * 2^attempt), or longer if the store asked for it."""
+        bound = min(MOST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(attempt, 16))
+        self.sleep(max(at_least_seconds, self.chance() * bound))
+
+
+def format_time(moment: datetime) -> str:
+    """Return the RFC 3339 form in UTC with milliseconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

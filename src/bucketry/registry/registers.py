@@ -1,0 +1,130 @@
+"""Which registers are there, and how does each become ready to be committed?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from bucketry.errors import CorruptError
+from bucketry.registry.commit import Change, Committed, Current, Register, commit, load_current
+from bucketry.schema import keys
+from bucketry.schema.alias import AliasRegister, decode_alias, encode_alias
+from bucketry.schema.head import Head, decode_head, encode_head
+from bucketry.schema.pages import Directory, check_head_size, decode_directory, needs_sealing, seal
+from bucketry.schema.settings import RegistryDocument, decode_registry, encode_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bucketry.registry.immutable import Immutable
+    from bucketry.registry.session import Session
+    from bucketry.schema.audit import Trail
+    from bucketry.schema.names import AliasName, ModelName
+
+S = TypeVar("S", Head, AliasRegister, RegistryDocument)
+
+
+def head_register(session: Session, model: ModelName) -> Register[Head]:
+    """Return how the head of a model is read and written; its oldest rows are sealed when it grows."""
+    key = keys.head(model)
+    return Register(
+        key=key,
+        encode=encode_head,
+        decode=partial(_decode_head, model=model, key=key),
+        with_trail=_with_trail,
+        history_key=partial(keys.head_history, model),
+        settle=partial(_settle_head, session),
+    )
+
+
+def alias_register(model: ModelName, alias: AliasName) -> Register[AliasRegister]:
+    """Return how an alias's register is read and written."""
+    key = keys.alias(model, alias)
+    return Register(
+        key=key,
+        encode=encode_alias,
+        decode=partial(_decode_alias, model=model, alias=alias, key=key),
+        with_trail=_with_trail,
+        history_key=partial(keys.alias_history, model, alias),
+        settle=_nothing_to_settle,
+    )
+
+
+def registry_register() -> Register[RegistryDocument]:
+    """Return how the registry's own document is read and written."""
+    return Register(
+        key=keys.REGISTRY,
+        encode=encode_registry,
+        decode=partial(decode_registry, what=keys.REGISTRY),
+        with_trail=_with_trail,
+        history_key=keys.registry_history,
+        settle=_nothing_to_settle,
+    )
+
+
+def commit_head(
+    session: Session, model: ModelName, edit: Callable[[Head | None], Change[Head]]
+) -> Committed[Head]:
+    """Commit an edit of a model's head."""
+    register = head_register(session, model)
+    return commit(session.store, register, edit, actor=session.actor, ports=session.ports)
+
+
+def commit_alias(
+    session: Session,
+    model: ModelName,
+    alias: AliasName,
+    edit: Callable[[AliasRegister | None], Change[AliasRegister]],
+) -> Committed[AliasRegister]:
+    """Commit an edit of an alias's register."""
+    register = alias_register(model, alias)
+    return commit(session.store, register, edit, actor=session.actor, ports=session.ports)
+
+
+def load_head(session: Session, model: ModelName) -> Current[Head]:
+    """Return the model's head as it is now: one GET."""
+    return load_current(session.store, head_register(session, model))
+
+
+def load_alias(session: Session, model: ModelName, alias: AliasName) -> Current[AliasRegister]:
+    """Return the alias's register as it is now: one GET."""
+    return load_current(session.store, alias_register(model, alias))
+
+
+def load_directory(session: Session, head: Head) -> Directory:
+    """Return the directory of the head's sealed pages; empty where nothing is sealed."""
+    digest = head.sealed.directory
+    if digest is None:
+        return Directory()
+    return decode_directory(session.load_document(head.model, digest), what=keys.page(head.model, digest))
+
+
+def _with_trail(state: S, trail: Trail) -> S:
+    return replace(state, trail=trail)
+
+
+def _decode_head(body: bytes, *, model: ModelName, key: str) -> Head:
+    head = decode_head(body, what=key)
+    if head.model != model:
+        raise CorruptError(f"{key} holds the head of another model")
+    return head
+
+
+def _decode_alias(body: bytes, *, model: ModelName, alias: AliasName, key: str) -> AliasRegister:
+    register = decode_alias(body, what=key)
+    if (register.model, register.alias) != (model, alias):
+        raise CorruptError(f"{key} holds another alias")
+    return register
+
+
+def _settle_head(session: Session, head: Head) -> tuple[Head, tuple[Immutable, ...]]:
+    if not needs_sealing(head):
+        return head, ()
+    change = seal(head, load_directory(session, head))
+    check_head_size(change.head)
+    return change.head, tuple(session.new_document(head.model, body) for body in change.bodies)
+
+
+def _nothing_to_settle(state: S) -> tuple[S, tuple[Immutable, ...]]:
+    return state, ()

@@ -1,0 +1,158 @@
+"""Which version is meant, and what is it?
+
+`name@alias` costs two reads (the alias, the manifest); any other reference costs the head, a sealed page where the
+version is old, and the manifest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.errors import CorruptError, NotFoundError
+from bucketry.registry.aliases import find_target_at, load_existing_head, not_set
+from bucketry.registry.registers import load_alias
+from bucketry.registry.rows import find_row_by_manifest, iter_rows, load_row
+from bucketry.schema import keys
+from bucketry.schema.manifest import Manifest, decode_manifest
+from bucketry.schema.names import ByAlias, ByManifest, ByVersion, Latest, Newest
+from bucketry.schema.placement import Placement, decode_placement
+from bucketry.schema.states import State
+
+if TYPE_CHECKING:
+    from bucketry.registry.session import Session
+    from bucketry.schema.head import Head, Row
+    from bucketry.schema.manifest import Artifact
+    from bucketry.schema.names import AliasName, Digest, ModelName, Reference, Selector
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedVersion:
+    """A version's identity and content, as one reference named it.
+
+    `alias` and `generation` are set where the reference was an alias (the generation of its register); `state` is
+    then the version's state when the alias was set, otherwise its state now.
+    """
+
+    model: ModelName
+    version: int
+    digest: Digest
+    state: State
+    placement: Placement
+    manifest: Manifest
+    alias: AliasName | None = None
+    generation: int | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """The sum of all artifacts."""
+        return self.manifest.size_bytes
+
+    def blob_keys(self) -> dict[str, str]:
+        """Return where each artifact's bytes lie, by its path."""
+        artifacts = self.manifest.artifacts
+        epochs = decode_placement(self.placement, artifacts=len(artifacts), what=f"{self.model}:{self.version}")
+        return {
+            artifact.path: keys.blob(self.model, epoch, artifact.sha256)
+            for artifact, epoch in zip(artifacts, epochs, strict=True)
+        }
+
+    def artifact(self, path: str) -> Artifact:
+        """Return the artifact at a path; raise `NotFoundError`."""
+        for artifact in self.manifest.artifacts:
+            if artifact.path == path:
+                return artifact
+        raise NotFoundError(
+            f"{self.model}:{self.version} has no file {path!a}",
+            advice=f"see `bucketry show {self.model}:{self.version}`",
+        )
+
+
+def resolve(session: Session, reference: Reference) -> ResolvedVersion:
+    """Return what a reference names now; raise `NotFoundError`."""
+    if isinstance(reference.selector, ByAlias):
+        return _resolve_alias(session, reference.model, reference.selector.alias)
+    head = load_existing_head(session, reference.model)
+    return resolved_row(session, head, select_row(session, head, reference.selector))
+
+
+def resolve_at(session: Session, reference: Reference, at: str) -> ResolvedVersion:
+    """Return what an alias named at a moment (RFC 3339 in UTC, with milliseconds); raise `NotFoundError`.
+
+    `generation` is the one that the alias had then.
+    """
+    if not isinstance(reference.selector, ByAlias):
+        return resolve(session, reference)
+    model, alias = reference.model, reference.selector.alias
+    event = find_target_at(session, model, alias, at)
+    if event is None or event.target is None:
+        raise NotFoundError(f"{model}@{alias} named nothing at {at}", advice="see `bucketry aliases --history`")
+    head = load_existing_head(session, model)
+    return resolved_row(session, head, load_row(session, head, event.target), alias, event.generation)
+
+
+def load_manifest(session: Session, model: ModelName, digest: Digest) -> Manifest:
+    """Return a manifest by its digest; its raw bytes are verified before they are parsed."""
+    what = keys.manifest(model, digest)
+    manifest = decode_manifest(session.load_manifest_bytes(model, digest), what=what)
+    if manifest.model != model:
+        raise CorruptError(f"{what} is the manifest of another model")
+    return manifest
+
+
+def resolved_row(
+    session: Session,
+    head: Head,
+    row: Row,
+    alias: AliasName | None = None,
+    generation: int | None = None,
+) -> ResolvedVersion:
+    """Return the version of a row, with its manifest."""
+    manifest = load_manifest(session, head.model, row.manifest)
+    return ResolvedVersion(
+        head.model, row.version, row.manifest, row.state, row.placement, manifest, alias, generation
+    )
+
+
+def select_row(session: Session, head: Head, selector: Selector) -> Row:
+    """Return the row that a selector other than an alias names; raise `NotFoundError`."""
+    match selector:
+        case ByVersion(version):
+            return load_row(session, head, version)
+        case ByManifest(manifest):
+            row = find_row_by_manifest(session, head, manifest)
+            if row is None or row.state is State.DELETED:
+                raise NotFoundError(f"no version of {head.model} has the manifest {manifest}")
+            return row
+        case Latest():
+            wanted = frozenset(State) - {State.RETIRED, State.REJECTED, State.DELETING, State.DELETED}
+        case Newest():
+            wanted = frozenset(State) - {State.DELETED}
+        case ByAlias(alias):
+            register = load_alias(session, head.model, alias).state
+            if register is None or register.target is None:
+                raise not_set(head.model, alias)
+            return load_row(session, head, register.target.version)
+    for row in iter_rows(session, head):
+        if row.state in wanted:
+            return row
+    raise NotFoundError(f"{head.model} has no version that is neither retired nor rejected nor deleted")
+
+
+def _resolve_alias(session: Session, model: ModelName, alias: AliasName) -> ResolvedVersion:
+    register = load_alias(session, model, alias).state
+    if register is None or register.target is None:
+        load_existing_head(session, model)  # a missing model is the better explanation
+        raise not_set(model, alias)
+    target = register.target
+    manifest = load_manifest(session, model, target.manifest)
+    return ResolvedVersion(
+        model=model,
+        version=target.version,
+        digest=target.manifest,
+        state=target.state,
+        placement=target.placement,
+        manifest=manifest,
+        alias=alias,
+        generation=register.generation,
+    )

@@ -1,0 +1,124 @@
+"""Where is the row of a version, and how is it changed, sealed or not?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bucketry.errors import NotFoundError
+from bucketry.registry.registers import load_directory
+from bucketry.schema import keys
+from bucketry.schema.codec import digest_of
+from bucketry.schema.dossier import Dossier, decode_dossier, encode_dossier
+from bucketry.schema.pages import Page, PageEntry, change_sealed_row, decode_page
+from bucketry.schema.states import BLOBS_KEPT, State
+
+if TYPE_CHECKING:
+    from bucketry.registry.immutable import Immutable
+    from bucketry.registry.session import Session
+    from bucketry.schema.head import Head, Row
+    from bucketry.schema.names import Digest
+
+
+def load_row(session: Session, head: Head, version: int) -> Row:
+    """Return the row of a version; raise `NotFoundError`, also for a deleted one."""
+    row = find_row(session, head, version)
+    if row is None:
+        raise NotFoundError(
+            f"{head.model} has no version {version}", advice=f"see `bucketry versions {head.model}`"
+        )
+    if row.state is State.DELETED:
+        raise NotFoundError(f"version {version} of {head.model} was deleted")
+    return row
+
+
+def find_row(session: Session, head: Head, version: int) -> Row | None:
+    """Return the row of a version, deleted or not, or None for a number that was never given."""
+    if not 1 <= version < head.next_version:
+        return None
+    row = head.find_row(version)
+    if row is not None:
+        return row
+    entry = load_directory(session, head).find(version)
+    return load_page(session, head, entry).find_row(version) if entry else None
+
+
+def find_row_by_manifest(session: Session, head: Head, manifest: Digest) -> Row | None:
+    """Return the newest row with this manifest."""
+    return _find_newest(
+        session,
+        head,
+        lambda row: row.manifest == manifest,
+        lambda: load_directory(session, head).with_manifest(manifest),
+    )
+
+
+def find_row_by_key(session: Session, head: Head, idempotency: str) -> Row | None:
+    """Return the row that was published with this idempotency key (as rows spell it)."""
+    return _find_newest(
+        session,
+        head,
+        lambda row: row.idempotency == idempotency,
+        lambda: load_directory(session, head).with_key(idempotency),
+    )
+
+
+def iter_rows(session: Session, head: Head) -> Iterator[Row]:
+    """Yield all rows, newest first; sealed pages are read only when they are reached."""
+    yield from reversed(head.rows)
+    for entry in reversed(load_directory(session, head).entries):
+        yield from reversed(load_page(session, head, entry).rows)
+
+
+def iter_live_rows(session: Session, head: Head) -> Iterator[Row]:
+    """Yield the rows whose blobs must exist, newest first."""
+    return (row for row in iter_rows(session, head) if row.state in BLOBS_KEPT)
+
+
+def load_page(session: Session, head: Head, entry: PageEntry) -> Page:
+    """Return a sealed page."""
+    return decode_page(session.load_document(head.model, entry.page), what=keys.page(head.model, entry.page))
+
+
+def replace_row(session: Session, head: Head, row: Row) -> tuple[Head, tuple[Immutable, ...]]:
+    """Return the head with one row replaced, and the immutable documents that this needs if the row is sealed."""
+    if head.find_row(row.version) is not None:
+        return replace(head, rows=head.with_row(row)), ()
+    directory = load_directory(session, head)
+    entry = directory.find(row.version)
+    page = load_page(session, head, entry) if entry else Page(())
+    change = change_sealed_row(head, directory, page, row)
+    return change.head, tuple(session.new_document(head.model, body) for body in change.bodies)
+
+
+def load_dossier(session: Session, head: Head, row: Row) -> Dossier:
+    """Return what was added to a version since it was published; empty where nothing was."""
+    if row.dossier is None:
+        return Dossier(row.manifest)
+    return decode_dossier(session.load_document(head.model, row.dossier), what=keys.page(head.model, row.dossier))
+
+
+def replace_dossier(
+    session: Session, head: Head, row: Row, dossier: Dossier
+) -> tuple[Head, tuple[Immutable, ...]]:
+    """Return the head with a version's dossier replaced, and the immutable documents that this needs."""
+    document = session.new_document(head.model, encode_dossier(dossier))
+    changed, objects = replace_row(session, head, replace(row, dossier=digest_of(document.body)))
+    return changed, (document, *objects)
+
+
+def _find_newest(
+    session: Session,
+    head: Head,
+    matches: Callable[[Row], bool],
+    entries: Callable[[], tuple[PageEntry, ...]],
+) -> Row | None:
+    for row in reversed(head.rows):
+        if matches(row):
+            return row
+    for entry in reversed(entries() if head.sealed.count else ()):
+        for row in reversed(load_page(session, head, entry).rows):
+            if matches(row):
+                return row
+    return None

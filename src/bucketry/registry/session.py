@@ -1,0 +1,121 @@
+"""What does every service function need? An opened registry: its store, its id, who acts, and what was read before."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bucketry.errors import CorruptError, NotFoundError, RejectedError, UnsupportedError
+from bucketry.registry.immutable import Immutable, find_object
+from bucketry.registry.ports import Ports
+from bucketry.schema import keys
+from bucketry.schema.codec import digest_of
+from bucketry.schema.settings import RegistryDocument, decode_registry
+
+if TYPE_CHECKING:
+    from bucketry.schema.names import Digest, ModelName
+    from bucketry.store.interface import Store
+
+CACHED_DOCUMENT_BYTES = 64 * 1024 * 1024
+
+
+class DocumentCache:
+    """Immutable documents by digest, the least recently used dropped beyond 64 MiB. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._bodies: OrderedDict[str, bytes] = OrderedDict()
+        self._size_bytes = 0
+        self._lock = threading.Lock()
+
+    def find(self, digest: str) -> bytes | None:
+        """Return the bytes with this SHA-256 if they were seen."""
+        with self._lock:
+            body = self._bodies.get(digest)
+            if body is not None:
+                self._bodies.move_to_end(digest)
+            return body
+
+    def remember(self, digest: str, body: bytes) -> None:
+        """Keep the bytes, which have this SHA-256."""
+        with self._lock:
+            if digest not in self._bodies:
+                self._bodies[digest] = body
+                self._size_bytes += len(body)
+            while self._size_bytes > CACHED_DOCUMENT_BYTES:
+                _, dropped = self._bodies.popitem(last=False)
+                self._size_bytes -= len(dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An opened registry. `actor` is a claim, until something is signed."""
+
+    store: Store
+    actor: str
+    ports: Ports = field(default_factory=Ports)
+    documents: DocumentCache = field(default_factory=DocumentCache)
+    read_only: bool = False
+    _registry: list[RegistryDocument] = field(default_factory=list)
+
+    @property
+    def registry(self) -> RegistryDocument:
+        """The registry's own document, read once for each session."""
+        if not self._registry:
+            found = find_object(self.store, keys.REGISTRY)
+            if found is None:
+                raise NotFoundError(
+                    f"there is no registry at {self.store.name}",
+                    advice=f"create one with `bucketry init {self.store.name}`, or check the URL",
+                )
+            self._registry.append(decode_registry(found.body, what=keys.REGISTRY))
+        return self._registry[0]
+
+    def forget_registry(self) -> None:
+        """Read the registry's document again when it is next needed."""
+        self._registry.clear()
+
+    def check_writable(self) -> None:
+        """Raise unless this session may write here: not read-only, and the store has proven its promises."""
+        if self.read_only:
+            raise RejectedError(
+                f"{self.store.name} is configured as read-only", advice="remove read_only from the configuration"
+            )
+        result = self.registry.find_conformance(self.store.endpoint)
+        if result is None:
+            raise UnsupportedError(
+                f"nobody has probed whether {self.store.endpoint} keeps the promises that writing needs",
+                advice="run `bucketry doctor` once against this endpoint",
+            )
+        if not result.passed:
+            raise UnsupportedError(
+                f"{self.store.endpoint} is not safe to write to: {'; '.join(result.broken)}",
+                advice="use a store that keeps conditional writes, then run `bucketry doctor` again",
+            )
+
+    def load_document(self, model: ModelName, digest: Digest) -> bytes:
+        """Return a page, directory, dossier or note by its digest, verified."""
+        return self._load(digest, keys.page(model, digest))
+
+    def load_manifest_bytes(self, model: ModelName, digest: Digest) -> bytes:
+        """Return a manifest's raw bytes by its digest, verified before anybody parses them."""
+        return self._load(digest, keys.manifest(model, digest))
+
+    def new_document(self, model: ModelName, body: bytes) -> Immutable:
+        """Return the object that a document in `pages/` becomes; it can be loaded from here on."""
+        digest = digest_of(body)
+        self.documents.remember(digest, body)
+        return Immutable(keys.page(model, digest), body)
+
+    def _load(self, digest: Digest, key: str) -> bytes:
+        body = self.documents.find(digest)
+        if body is not None:
+            return body
+        found = find_object(self.store, key)
+        if found is None:
+            raise CorruptError(f"{key} is missing", advice="run `bucketry fsck`; restore the object from a mirror or the bucket's versions")
+        if digest_of(found.body) != digest:
+            raise CorruptError(f"the bytes of {key} are not those that its name says", advice="run `bucketry fsck`")
+        self.documents.remember(digest, found.body)
+        return found.body

@@ -1,0 +1,92 @@
+"""What does an alias's register hold?
+
+It carries all that a server needs, so that alias and manifest are two reads and a poll is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bucketry.errors import CorruptError
+from bucketry.schema.audit import Trail, read_trail
+from bucketry.schema.codec import FORMAT, Fields, decode, encode
+from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_model_name
+from bucketry.schema.placement import Placement, read_placement
+from bucketry.schema.states import State, parse_state
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class AliasTarget:
+    """The version that an alias names, as it was when the alias was set."""
+
+    version: int
+    manifest: Digest
+    placement: Placement
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class AliasRegister:
+    """An alias's register. Without a target it is a tombstone, or not set yet."""
+
+    registry: str
+    model: ModelName
+    alias: AliasName
+    target: AliasTarget | None = None
+    reviews: tuple[Any, ...] = ()
+    protected: bool = False
+    trail: Trail = field(default_factory=Trail)
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def generation(self) -> int:
+        """How many commits the register has seen."""
+        return self.trail.generation
+
+
+def encode_alias(register: AliasRegister) -> bytes:
+    """Return the register's bytes."""
+    target = register.target
+    return encode(
+        dict(register.extra)
+        | register.trail.to_document()
+        | {
+            "format": FORMAT,
+            "registry": register.registry,
+            "model": str(register.model),
+            "alias": register.alias,
+            "version": target.version if target else None,
+            "manifest": target.manifest if target else None,
+            "placement": [list(run) for run in target.placement] if target else None,
+            "state": target.state if target else None,
+            "reviews": list(register.reviews),
+            "protected": register.protected,
+        }
+    )
+
+
+def decode_alias(body: bytes, *, what: str) -> AliasRegister:
+    """Return the register; raise `CorruptError`."""
+    fields = Fields(decode(body, what=what), what=what)
+    version = fields.optional_integer("version", least=1)
+    manifest = fields.optional_digest("manifest")
+    placement, state = read_placement(fields), fields.optional_text("state")
+    target = None
+    if version is not None:
+        if manifest is None or state is None:
+            raise CorruptError(f"{what}: an alias with a version lacks its manifest or state")
+        target = AliasTarget(version, manifest, placement, parse_state(state))
+    return AliasRegister(
+        registry=fields.text("registry"),
+        model=fields.parsed("model", parse_model_name),
+        alias=fields.parsed("alias", parse_alias),
+        target=target,
+        reviews=tuple(fields.items("reviews")),
+        protected=fields.flag("protected", default=False),
+        trail=read_trail(fields),
+        extra=fields.rest(),
+    )

@@ -1,0 +1,286 @@
+"""How does a document become bytes, and bytes a document?
+
+All documents are UTF-8 JSON with sorted keys and `"format": 1`. Decoding believes nothing: size and nesting are
+limited before parsing; duplicate keys, integers outside 2^53, NaN, infinities, a byte order mark and lone
+surrogates are errors. Typed values read their fields through `Fields`, which keeps what it does not know, so that
+fields of a newer program survive a read and a write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, ValuesView
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import orjson
+
+from bucketry.errors import BucketryError, CorruptError, RejectedError, UnsupportedError, UsageError
+from bucketry.schema.names import LARGEST_INTEGER, Digest, parse_digest
+from bucketry.schema.text import displayable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FORMAT = 1
+LARGEST_DOCUMENT_BYTES = 8 * 1024 * 1024
+DEEPEST_NESTING = 32
+
+Document = dict[str, Any]
+T = TypeVar("T")
+
+# Possessive, and content with a string that never ends: otherwise 40 kB of `\\"` take seconds, 8 MiB days.
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_NOT_BRACKETS = re.compile(rb"[^\[\]{}]+")
+
+
+def encode(document: Mapping[str, object]) -> bytes:
+    """Return the document's bytes: sorted keys, no spaces, a final newline left out.
+
+    Raises `RejectedError` for what no reader would accept: a number that is not finite or too large, or a
+    document over 8 MiB or deeper than 32 levels.
+    """
+    _check_writable(document, levels_left=DEEPEST_NESTING)
+    try:
+        body = orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
+    except (orjson.JSONEncodeError, TypeError) as error:
+        raise RejectedError(f"this cannot be written as JSON: {error}") from error
+    if len(body) > LARGEST_DOCUMENT_BYTES:
+        raise RejectedError(
+            f"a document of {len(body):,} bytes is over the limit of {LARGEST_DOCUMENT_BYTES:,}",
+            advice="publish fewer or larger files, or shorter metadata",
+        )
+    return body
+
+
+def decode(body: bytes, *, what: str) -> Document:
+    """Return the JSON object in `body`; raise `CorruptError` that names `what`, or `UnsupportedError` for a newer format."""
+    document = decode_foreign(body, what=what)
+    written_in = document.get("format")
+    if not isinstance(written_in, int) or isinstance(written_in, bool) or written_in < 1:
+        raise CorruptError(f"{what} does not say in which format it is written")
+    if written_in > FORMAT:
+        needed = displayable(str(document.get("needs", f"that reads format {written_in}")))
+        raise UnsupportedError(
+            f"{what} is written in format {written_in}; this program reads format {FORMAT}",
+            advice=f"install a version of bucketry {needed}",
+        )
+    return document
+
+
+def decode_foreign(body: bytes, *, what: str) -> Document:
+    """Return the JSON object in `body`, which need not be one of ours; raise `CorruptError`."""
+    value = decode_json(body, what=what)
+    if not isinstance(value, dict):
+        raise CorruptError(f"{what} is not a JSON object")
+    return value
+
+
+def decode_json(body: bytes, *, what: str) -> object:
+    """Return any JSON value, under the same limits; raise `CorruptError`."""
+    if len(body) > LARGEST_DOCUMENT_BYTES:
+        raise CorruptError(f"{what} has {len(body):,} bytes; the limit is {LARGEST_DOCUMENT_BYTES:,}")
+    if _nesting(body) > DEEPEST_NESTING:
+        raise CorruptError(f"{what} is nested deeper than {DEEPEST_NESTING} levels")
+    try:
+        value = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_unique_keys,
+            parse_int=_safe_integer,
+            parse_float=_finite_number,
+            parse_constant=_refuse_constant,
+        )
+        if b"\\u" in body:
+            orjson.dumps(value)  # the only parser here that refuses lone surrogates
+    except (ValueError, orjson.JSONEncodeError, TypeError) as error:
+        raise CorruptError(f"{what} is not valid JSON: {error}") from error
+    return value
+
+
+def digest_of(body: bytes) -> Digest:
+    """Return the SHA-256 of the bytes: what an immutable document is named by."""
+    return Digest(hashlib.sha256(body).hexdigest())
+
+
+class Fields:
+    """A reader of one JSON object that checks types and remembers which fields were asked for.
+
+    Every method raises `CorruptError` naming the document and the field.
+    """
+
+    def __init__(self, document: object, *, what: str) -> None:
+        self.what = what
+        self._document: Document = document if isinstance(document, dict) else self._wrong("", "an object")
+        self._seen: set[str] = {"format"}
+
+    def text(self, name: str, *, default: str | None = None, longest: int = 65_536) -> str:
+        """Return a string."""
+        value = self._take(name, default)
+        if not isinstance(value, str) or len(value) > longest:
+            self._wrong(name, f"a text of at most {longest} characters")
+        return value
+
+    def integer(self, name: str, *, default: int | None = None, least: int = 0) -> int:
+        """Return an integer of at least `least`."""
+        value = self._take(name, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            self._wrong(name, f"an integer of at least {least}")
+        return value
+
+    def flag(self, name: str, *, default: bool | None = None) -> bool:
+        """Return true or false."""
+        value = self._take(name, default)
+        if not isinstance(value, bool):
+            self._wrong(name, "true or false")
+        return value
+
+    def number(self, name: str, *, default: float | None = None) -> float:
+        """Return a number; an integer stays one."""
+        value = self._take(name, default)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            self._wrong(name, "a number")
+        return value
+
+    def digest(self, name: str) -> Digest:
+        """Return a SHA-256."""
+        return self.parsed(name, parse_digest)
+
+    def optional_digest(self, name: str) -> Digest | None:
+        """Return a SHA-256, or None where there is none."""
+        return None if self._document.get(name) is None and self._mark(name) else self.digest(name)
+
+    def optional_text(self, name: str) -> str | None:
+        """Return a string, or None where there is none."""
+        return None if self._document.get(name) is None and self._mark(name) else self.text(name)
+
+    def optional_integer(self, name: str, *, least: int = 0) -> int | None:
+        """Return an integer, or None where there is none."""
+        return (
+            None if self._document.get(name) is None and self._mark(name) else self.integer(name, least=least)
+        )
+
+    def parsed(self, name: str, parse: Callable[[str], T]) -> T:
+        """Return the string as `parse` understands it."""
+        text = self.text(name)
+        try:
+            return parse(text)
+        except BucketryError as error:
+            raise CorruptError(f"{displayable(self.what)}: {name}: {error.message}") from error
+
+    def optional_number(self, name: str) -> float | None:
+        """Return a number, or None where there is none."""
+        return None if self._document.get(name) is None and self._mark(name) else self.number(name)
+
+    def items(self, name: str, *, most: int = 1_000_000) -> list[Any]:
+        """Return a list; a missing one is empty."""
+        value = self._take(name, [])
+        if not isinstance(value, list) or len(value) > most:
+            self._wrong(name, f"a list of at most {most}")
+        return value
+
+    def table(self, name: str) -> Document:
+        """Return an object with any fields; a missing one is empty."""
+        value = self._take(name, {})
+        if not isinstance(value, dict):
+            self._wrong(name, "an object")
+        return value
+
+    def inner(self, name: str) -> Fields:
+        """Return a reader of an object in this object; a missing one is empty."""
+        return self._inner(name, self.table(name))
+
+    def inners(self, name: str, *, most: int = 1_000_000) -> list[Fields]:
+        """Return readers of a list of objects."""
+        return [self._inner(name, item) for item in self.items(name, most=most)]
+
+    def texts(self, name: str) -> dict[str, str]:
+        """Return an object whose values are strings, such as labels."""
+        table = self.table(name)
+        if not all(isinstance(value, str) for value in table.values()):
+            self._wrong(name, "an object of texts")
+        return table
+
+    def rest(self) -> Document:
+        """Return the fields that nobody asked for, to be written back as they are."""
+        return {name: value for name, value in self._document.items() if name not in self._seen}
+
+    def _inner(self, name: str, value: object) -> Fields:
+        inner = Fields(value, what=f"{self.what}: {name}")
+        inner._seen.clear()  # only at the top is `format` ours; further in it may be anybody's field
+        return inner
+
+    def _take(self, name: str, default: object) -> Any:  # noqa: ANN401 - each caller checks what it gets
+        self._seen.add(name)
+        value = self._document.get(name)
+        return default if value is None else value
+
+    def _mark(self, name: str) -> bool:
+        self._seen.add(name)
+        return True
+
+    def _wrong(self, name: str, expected: str) -> NoReturn:
+        place = f"{self.what}: {name}" if name else self.what
+        raise CorruptError(f"{displayable(place)} is not {expected}")
+
+
+def parse_labels(labels: Mapping[str, str], *, largest_bytes: int) -> dict[str, str]:
+    """Return the labels if their keys are plain and they are small enough; raise `UsageError`."""
+    for name in labels:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,62}", name):
+            raise UsageError(
+                f"{name!a} is not a label's name", advice="use letters, digits, '.', '_', '-', '/'"
+            )
+    size_bytes = len(orjson.dumps(dict(labels)))
+    if size_bytes > largest_bytes:
+        raise UsageError(f"the labels take {size_bytes} bytes; the limit is {largest_bytes}")
+    return dict(labels)
+
+
+def _nesting(body: bytes) -> int:
+    depth = deepest = 0
+    for bracket in _NOT_BRACKETS.sub(b"", _STRINGS.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+        if deepest > DEEPEST_NESTING:
+            break
+    return deepest
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> Document:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return document
+
+
+def _safe_integer(text: str) -> int:
+    if len(text) > 17 or abs(int(text)) > LARGEST_INTEGER:
+        raise ValueError("an integer is outside 2^53")
+    return int(text)
+
+
+def _finite_number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number is not finite")
+    return value
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _check_writable(value: object, *, levels_left: int) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RejectedError("a number is not finite (NaN or infinity)", advice="leave the value out")
+    inners = value.values() if isinstance(value, Mapping) else value
+    if isinstance(inners, ValuesView | list | tuple):
+        if levels_left == 0:
+            raise RejectedError(
+                f"a document would be nested deeper than {DEEPEST_NESTING} levels",
+                advice="publish flatter metadata",
+            )
+        for inner in inners:
+            _check_writable(inner, levels_left=levels_left - 1)

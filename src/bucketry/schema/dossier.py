@@ -1,0 +1,99 @@
+"""What has been added to a version since it was published?
+
+An immutable document named by its digest, which the version's row cites: which evidence, reviews and dependents
+count is thus decided by the commit of the head, and rows do not grow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from bucketry.schema.codec import FORMAT, Document, Fields, decode, encode
+from bucketry.schema.names import Digest, ModelName, parse_model_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """An immutable object that the dossier names: its key and the SHA-256 of its bytes."""
+
+    key: str
+    sha256: Digest
+
+    def to_document(self) -> Document:
+        """Return the JSON form."""
+        return {"key": self.key, "sha256": self.sha256}
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A model that has, or is about to have, a version made from this one; at which epoch of its head."""
+
+    model: ModelName
+    epoch: int
+
+    def to_document(self) -> Document:
+        """Return the JSON form."""
+        return {"model": str(self.model), "epoch": self.epoch}
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """Evidence, reviews, dependents and notes of one version."""
+
+    manifest: Digest
+    evidence: tuple[Cited, ...] = ()
+    reviews: tuple[Cited, ...] = ()
+    dependents: tuple[Pin, ...] = ()
+    notes: str = ""
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    def is_pinned_by(self, model: ModelName, epoch: int) -> bool:
+        """Return whether the pin of a child model holds at this epoch of its head."""
+        return any(pin.model == model and pin.epoch >= epoch for pin in self.dependents)
+
+    def pinned_by(self, model: ModelName, epoch: int) -> Dossier:
+        """Return the dossier with the child model's pin at this epoch, or at the later one it already has."""
+        if self.is_pinned_by(model, epoch):
+            return self
+        others = tuple(pin for pin in self.dependents if pin.model != model)
+        return replace(self, dependents=(*others, Pin(model, epoch)))
+
+
+def encode_dossier(dossier: Dossier) -> bytes:
+    """Return the dossier's bytes."""
+    return encode(
+        dict(dossier.extra)
+        | {
+            "format": FORMAT,
+            "manifest": dossier.manifest,
+            "evidence": [cited.to_document() for cited in dossier.evidence],
+            "reviews": [cited.to_document() for cited in dossier.reviews],
+            "dependents": [pin.to_document() for pin in dossier.dependents],
+            "notes": dossier.notes,
+        }
+    )
+
+
+def decode_dossier(body: bytes, *, what: str) -> Dossier:
+    """Return the dossier; raise `CorruptError`."""
+    fields = Fields(decode(body, what=what), what=what)
+    return Dossier(
+        manifest=fields.digest("manifest"),
+        evidence=tuple(_read_cited(inner) for inner in fields.inners("evidence")),
+        reviews=tuple(_read_cited(inner) for inner in fields.inners("reviews")),
+        dependents=tuple(_read_pin(inner) for inner in fields.inners("dependents")),
+        notes=fields.text("notes", default=""),
+        extra=fields.rest(),
+    )
+
+
+def _read_cited(fields: Fields) -> Cited:
+    return Cited(fields.text("key"), fields.digest("sha256"))
+
+
+def _read_pin(fields: Fields) -> Pin:
+    return Pin(fields.parsed("model", parse_model_name), fields.integer("epoch", least=1))

@@ -1,0 +1,87 @@
+"""Where does each object lie? The only module that spells keys.
+
+The kind of object comes first, so that one IAM statement names one role's rights and listing `heads/` lists the
+models and nothing else.
+"""
+
+from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_model_name
+
+REGISTRY = "registry.json"
+HEADS = "heads/"
+BLOBS = "blobs/"
+MANIFESTS = "manifests/"
+PAGES = "pages/"
+HISTORY = "history/"
+ALIASES = "aliases/"
+PROBE = "probe/"
+
+
+def head(model: ModelName) -> str:
+    """Return the key of a model's one commit point."""
+    return f"{HEADS}{_folder(model)}.json"
+
+
+def model_of_head(key: str) -> ModelName | None:
+    """Return whose head lies at the key, or None for a key that is nobody's."""
+    namespace, _, name = key.removeprefix(HEADS).removesuffix(".json").partition("/")
+    model = parse_model_name(f"{namespace}/{name}")
+    return model if head(model) == key else None
+
+
+def alias(model: ModelName, name: AliasName) -> str:
+    """Return the key of an alias's register."""
+    return f"{aliases(model)}{name}.json"
+
+
+def aliases(model: ModelName) -> str:
+    """Return the prefix of a model's alias registers."""
+    return f"{ALIASES}{_folder(model)}/"
+
+
+def alias_of_key(model: ModelName, key: str) -> AliasName:
+    """Return the alias whose register lies at the key; raise `UsageError` for any other key."""
+    return parse_alias(key.removeprefix(aliases(model)).removesuffix(".json"))
+
+
+def manifest(model: ModelName, digest: Digest) -> str:
+    """Return the key of a manifest."""
+    return f"{MANIFESTS}{_folder(model)}/{digest}.json"
+
+
+def manifests(model: ModelName) -> str:
+    """Return the prefix of a model's manifests."""
+    return f"{MANIFESTS}{_folder(model)}/"
+
+
+def blob(model: ModelName, epoch: int, digest: Digest) -> str:
+    """Return the key of an artifact's bytes, placed under an epoch of the model."""
+    return f"{blobs(model)}{epoch}/{digest}"
+
+
+def blobs(model: ModelName) -> str:
+    """Return the prefix of a model's blobs."""
+    return f"{BLOBS}{_folder(model)}/"
+
+
+def page(model: ModelName, digest: Digest) -> str:
+    """Return the key of a sealed page, a page directory, a dossier or a note."""
+    return f"{PAGES}{_folder(model)}/{digest}.json"
+
+
+def head_history(model: ModelName, first_generation: int) -> str:
+    """Return the key of the sealed block of the head's audit records that begins with this generation."""
+    return f"{HISTORY}{_folder(model)}/{first_generation}.json"
+
+
+def alias_history(model: ModelName, name: AliasName, first_generation: int) -> str:
+    """Return the key of the sealed block of an alias's audit records that begins with this generation."""
+    return f"{HISTORY}{_folder(model)}/{name}/{first_generation}.json"
+
+
+def registry_history(first_generation: int) -> str:
+    """Return the key of the sealed block of the registry document's own audit records."""
+    return f"{HISTORY}{first_generation}.json"
+
+
+def _folder(model: ModelName) -> str:
+    return f"{model.namespace}/{model.name}"

@@ -1,0 +1,228 @@
+"""What would a perfect bucket do?
+
+The reference for every other store, and the bucket of tests and of the simulation: a dictionary behind one lock.
+An ETag is the number of the write, so it never recurs. Time comes from the clock it is given.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from bucketry.errors import UsageError
+from bucketry.store.interface import (
+    Entry,
+    ETag,
+    Folder,
+    IfAbsent,
+    IfMatch,
+    NotModifiedError,
+    Object,
+    ObjectNotFoundError,
+    Part,
+    PreconditionFailedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bucketry.store.interface import Condition
+
+
+class MemoryStore:
+    """A bucket in this process, gone with it."""
+
+    def __init__(self, *, clock: Callable[[], datetime] | None = None) -> None:
+        self._clock = clock or _utc_now
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._objects: dict[str, _Stored] = {}
+        self._uploads: dict[str, _Upload] = {}
+
+    @property
+    def name(self) -> str:
+        """Return the name that messages use."""
+        return "memory:"
+
+    @property
+    def endpoint(self) -> str:
+        """Return what a conformance result is recorded for."""
+        return "memory"
+
+    def get(self, key: str, *, unless: ETag | None = None) -> Object:
+        """Return the object."""
+        with self._lock:
+            stored = self._find(key)
+            if stored.etag == unless:
+                raise NotModifiedError
+            return Object(stored.body, stored.etag, stored.modified_at, served_at=self._clock())
+
+    def stat(self, key: str) -> Entry:
+        """Return size, ETag and time."""
+        with self._lock:
+            return _entry(key, self._find(key))
+
+    def put(self, key: str, body: bytes, condition: Condition) -> ETag:
+        """Write the object if the condition holds."""
+        with self._lock:
+            self._check(key, condition)
+            return self._write(key, bytes(body)).etag
+
+    def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Entry | Folder]:
+        """Yield what was below `prefix` when the listing began."""
+        with self._lock:
+            entries = [_entry(key, self._objects[key]) for key in self._objects if key.startswith(prefix)]
+        entries.sort(key=lambda entry: entry.key.encode())
+        if delimiter is None:
+            yield from entries
+            return
+        for folder, group in itertools.groupby(entries, lambda entry: _fold(entry.key, prefix, delimiter)):
+            if folder is None:
+                yield from group
+            else:
+                yield folder
+
+    def delete(self, key: str) -> None:
+        """Delete the object, if there is one."""
+        with self._lock:
+            self._objects.pop(key, None)
+
+    @contextmanager
+    def open_range(self, key: str, start: int, stop: int, *, etag: ETag) -> Iterator[_BytesStream]:
+        """Open the bytes `start:stop` of the object that has this ETag."""
+        with self._lock:
+            stored = self._find(key)
+        if stored.etag != etag:
+            raise PreconditionFailedError(f"memory: {key} is another object now.", advice="Look it up again.")
+        if not 0 <= start <= stop <= len(stored.body):
+            raise UsageError(f"memory: {key} has {len(stored.body)} bytes, so not the range {start}:{stop}.")
+        yield _BytesStream(memoryview(stored.body)[start:stop])
+
+    def put_blob(self, key: str, body: memoryview) -> Entry:
+        """Create a large object in one request."""
+        with self._lock:
+            self._check(key, IfAbsent())
+            return _entry(key, self._write(key, bytes(body)))
+
+    def start_upload(self, key: str) -> str:
+        """Begin a large object in parts."""
+        with self._lock:
+            upload = f"upload-{next(self._numbers)}"
+            self._uploads[upload] = _Upload(key, self._clock())
+            return upload
+
+    def upload_part(self, key: str, upload: str, number: int, offset: int, body: memoryview) -> Part:
+        """Keep one part."""
+        with self._lock:
+            part = Part(number, f"part-{next(self._numbers)}", len(body))
+            self._find_upload(key, upload).parts[number] = (part, offset, bytes(body))
+            return part
+
+    def list_parts(self, key: str, upload: str) -> Sequence[Part]:
+        """Return the parts, by number."""
+        with self._lock:
+            parts = self._find_upload(key, upload).parts
+            return [parts[number][0] for number in sorted(parts)]
+
+    def complete_upload(self, key: str, upload: str, parts: Sequence[Part]) -> None:
+        """Join the parts and create the object."""
+        with self._lock:
+            kept = self._find_upload(key, upload).parts
+            body = bytearray()
+            for part in sorted(parts, key=lambda part: part.number):
+                held, offset, content = kept.get(part.number, (None, 0, b""))
+                if held != part or offset != len(body):
+                    raise UsageError(
+                        f"memory: part {part.number} of {key} is missing, or not where it belongs."
+                    )
+                body += content
+            self._check(key, IfAbsent())
+            self._write(key, bytes(body))
+            del self._uploads[upload]
+
+    def abort_upload(self, key: str, upload: str) -> None:
+        """Forget the upload, if it is known."""
+        with self._lock:
+            found = self._uploads.get(upload)
+            if found is not None and found.key == key:
+                del self._uploads[upload]
+
+    def list_uploads(self, prefix: str) -> Iterator[tuple[str, str, datetime]]:
+        """Yield what was unfinished when the listing began."""
+        with self._lock:
+            found = [
+                (kept.key, upload, kept.started_at)
+                for upload, kept in self._uploads.items()
+                if kept.key.startswith(prefix)
+            ]
+        yield from sorted(found)
+
+    def close(self) -> None:
+        """Release nothing: the objects stay for whoever still holds the store."""
+
+    def _find(self, key: str) -> _Stored:
+        try:
+            return self._objects[key]
+        except KeyError:
+            raise ObjectNotFoundError(f"memory: there is no {key}.") from None
+
+    def _find_upload(self, key: str, upload: str) -> _Upload:
+        found = self._uploads.get(upload)
+        if found is None or found.key != key:
+            raise ObjectNotFoundError(f"memory: there is no upload {upload} of {key}.")
+        return found
+
+    def _check(self, key: str, condition: Condition) -> None:
+        stored = self._objects.get(key)
+        if isinstance(condition, IfAbsent) and stored is not None:
+            raise PreconditionFailedError(f"memory: {key} exists already.", advice="Read it again.")
+        if isinstance(condition, IfMatch) and (stored is None or stored.etag != condition.etag):
+            raise PreconditionFailedError(f"memory: {key} was changed by another.", advice="Read it again.")
+
+    def _write(self, key: str, body: bytes) -> _Stored:
+        stored = _Stored(body, ETag(str(next(self._numbers))), self._clock())
+        self._objects[key] = stored
+        return stored
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    body: bytes
+    etag: ETag
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    key: str
+    started_at: datetime
+    parts: dict[int, tuple[Part, int, bytes]] = field(default_factory=dict)
+
+
+class _BytesStream:
+    def __init__(self, body: memoryview) -> None:
+        self._rest = body
+
+    def readinto(self, buffer: memoryview) -> int:
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def _entry(key: str, stored: _Stored) -> Entry:
+    return Entry(key, len(stored.body), stored.etag, stored.modified_at)
+
+
+def _fold(key: str, prefix: str, delimiter: str) -> Folder | None:
+    """Return the folder that hides this key from a listing with a delimiter, if one does."""
+    end = key.find(delimiter, len(prefix))
+    return None if end < 0 else Folder(key[: end + len(delimiter)])
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

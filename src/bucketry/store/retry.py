@@ -1,0 +1,181 @@
+"""Which calls may simply be made again, and when?
+
+A call that has the same effect whether it arrives once or twice is repeated until a deadline, after a pause drawn
+from `random(0, min(5 s, 50 ms * 2^n))`, or longer if the store names a time. The three writes that create or
+replace an object under a condition pass through once: after a lost reply only a look at the object tells whether the
+write happened, and that is for the caller to decide. Repeating the start of an upload may leave one behind that
+nobody knows; it holds no parts, and gc removes it.
+"""
+
+from __future__ import annotations
+
+import random as random_module
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from bucketry.errors import UnavailableError
+from bucketry.store.interface import Entry, SlowDownError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from bucketry.store.interface import ByteStream, Condition, ETag, Folder, Object, Part, Store
+
+T = TypeVar("T")
+
+MOST_ATTEMPTS = 100
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 5.0
+DOUBLINGS = 7  # 50 ms * 2^7 is above the longest pause, so more of them change nothing
+DEADLINE_SECONDS = 60.0
+
+
+class RetryingStore:
+    """A store that repeats what may be repeated, until `deadline_seconds` after the first try of a call.
+
+    `clock` counts seconds from any start; `random` returns a number from 0 to below 1.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        random: Callable[[], float] = random_module.random,
+    ) -> None:
+        self._store = store
+        self._patience = _Patience(deadline_seconds, clock, sleep, random)
+
+    @property
+    def name(self) -> str:
+        """The URL of the store below."""
+        return self._store.name
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint of the store below."""
+        return self._store.endpoint
+
+    @property
+    def server_product(self) -> str:
+        """What the server calls itself, if the store below knows."""
+        return str(getattr(self._store, "server_product", ""))
+
+    def get(self, key: str, *, unless: ETag | None = None) -> Object:
+        """Return the object, trying again while the store is unavailable."""
+        return self._again(lambda: self._store.get(key, unless=unless))
+
+    def stat(self, key: str) -> Entry:
+        """Return what a HEAD says, trying again while the store is unavailable."""
+        return self._again(lambda: self._store.stat(key))
+
+    def put(self, key: str, body: bytes, condition: Condition) -> ETag:
+        """Send the write once: the caller finds out what an unknown outcome was."""
+        return self._store.put(key, body, condition)
+
+    def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Entry | Folder]:
+        """Yield the listing; after a failure list again and leave out, by key order, what was yielded already."""
+        last: str | None = None
+        retry = _Retry(self._patience)
+        for _ in range(MOST_ATTEMPTS):
+            try:
+                for found in self._store.list(prefix, delimiter=delimiter):
+                    key = found.key if isinstance(found, Entry) else found.prefix
+                    if last is None or key > last:
+                        yield found
+                        last = key
+                        retry = _Retry(self._patience)
+            except UnavailableError as error:
+                retry.pause_or_raise(error)
+            else:
+                return
+        raise UnavailableError(f"{self.name}: listing {prefix} failed {MOST_ATTEMPTS} times.", advice="Try again later.")
+
+    def delete(self, key: str) -> None:
+        """Delete the object, trying again while the store is unavailable."""
+        self._again(lambda: self._store.delete(key))
+
+    @contextmanager
+    def open_range(self, key: str, start: int, stop: int, *, etag: ETag) -> Iterator[ByteStream]:
+        """Open the range, trying again to open it; what breaks while it is read is for the reader."""
+        with ExitStack() as stack:
+            yield self._again(
+                lambda: stack.enter_context(self._store.open_range(key, start, stop, etag=etag))
+            )
+
+    def put_blob(self, key: str, body: memoryview) -> Entry:
+        """Send the object once: the caller finds out what an unknown outcome was."""
+        return self._store.put_blob(key, body)
+
+    def start_upload(self, key: str) -> str:
+        """Begin an upload, trying again while the store is unavailable."""
+        return self._again(lambda: self._store.start_upload(key))
+
+    def upload_part(self, key: str, upload: str, number: int, offset: int, body: memoryview) -> Part:
+        """Send the part, again if need be: the same part replaces itself."""
+        return self._again(lambda: self._store.upload_part(key, upload, number, offset, body))
+
+    def list_parts(self, key: str, upload: str) -> Sequence[Part]:
+        """Return the parts, trying again while the store is unavailable."""
+        return self._again(lambda: self._store.list_parts(key, upload))
+
+    def complete_upload(self, key: str, upload: str, parts: Sequence[Part]) -> None:
+        """Send the completion once: the caller finds out what an unknown outcome was."""
+        self._store.complete_upload(key, upload, parts)
+
+    def abort_upload(self, key: str, upload: str) -> None:
+        """Give up the upload, trying again while the store is unavailable."""
+        self._again(lambda: self._store.abort_upload(key, upload))
+
+    def list_uploads(self, prefix: str) -> Iterator[tuple[str, str, datetime]]:
+        """Yield the unfinished uploads; they are few, so that a failure starts over before the first is yielded."""
+        yield from self._again(lambda: tuple(self._store.list_uploads(prefix)))
+
+    def close(self) -> None:
+        """Close the store below."""
+        self._store.close()
+
+    def _again(self, call: Callable[[], T]) -> T:
+        retry = _Retry(self._patience)
+        for _ in range(MOST_ATTEMPTS - 1):
+            try:
+                return call()
+            except UnavailableError as error:
+                retry.pause_or_raise(error)
+        return call()
+
+
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """How long to go on, and the clock, the pause and the chance to do it with."""
+
+    deadline_seconds: float
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    random: Callable[[], float]
+
+
+class _Retry:
+    """How often one call has failed, and when it must be over."""
+
+    def __init__(self, patience: _Patience) -> None:
+        self._patience = patience
+        self._deadline = patience.clock() + patience.deadline_seconds
+        self._failures = 0
+
+    def pause_or_raise(self, error: UnavailableError) -> None:
+        """Sleep before the next attempt, or raise the error if that would be after the deadline."""
+        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._failures, DOUBLINGS))
+        pause_seconds = self._patience.random() * longest
+        if isinstance(error, SlowDownError) and error.retry_after_seconds is not None:
+            # The store's own figure is a floor; the random part on top keeps its clients from coming back together.
+            pause_seconds += error.retry_after_seconds
+        if self._patience.clock() + pause_seconds > self._deadline:
+            raise error
+        self._failures += 1
+        self._patience.sleep(pause_seconds)

@@ -1,0 +1,182 @@
+"""Which of our errors does a reply or a failure of S3 mean?
+
+The one place where status codes and error codes are read. It knows no SDK, only what was said: so every store's
+way to say a thing can be written down, and tested, as a value. What a server says is shown only where it helps and
+cannot hold a secret, and never with control characters in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.errors import CorruptError, DeniedError, NotFoundError, UnavailableError, UnsupportedError, UsageError
+from bucketry.store.interface import (
+    NotModifiedError,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    SlowDownError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MESSAGE_CHARACTERS = 200
+
+DENIED: Mapping[str, tuple[str, str]] = {
+    "InvalidAccessKeyId": ("does not know this access key", "Check the access key and the profile."),
+    "SignatureDoesNotMatch": (
+        "does not accept the signature, so the secret key is wrong",
+        "Check the secret key and the profile.",
+    ),
+    "ExpiredToken": ("says that the session has expired", "Log in again, or refresh the session's credentials."),
+    "InvalidToken": ("does not accept the session token", "Log in again, or refresh the session's credentials."),
+    "TokenRefreshRequired": ("wants a new session token", "Log in again, or refresh the credentials."),
+    "RequestTimeTooSkewed": (
+        "refuses the request because this machine's clock is wrong",
+        "Set the clock of this machine (NTP), then try again.",
+    ),
+    "AccountProblem": ("has blocked the account", "Ask the owner of the account."),
+    "NotSignedUp": ("has no S3 for this account", "Ask the owner of the account."),
+}
+# One code is spelled in several ways by different stores.
+DENIED_ALIASES: Mapping[str, str] = {
+    "ExpiredTokenException": "ExpiredToken",
+    "TokenExpired": "ExpiredToken",
+    "RequestExpired": "RequestTimeTooSkewed",
+    "UnrecognizedClientException": "InvalidAccessKeyId",
+    "InvalidClientTokenId": "InvalidAccessKeyId",
+    "InvalidSecurity": "InvalidAccessKeyId",
+}
+SLOW = frozenset({"SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded"})
+# The bytes were damaged, or too slow, on their way: nothing was stored, and sending them again may help.
+DAMAGED_ON_THE_WAY = frozenset(
+    {"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "IncompleteBody", "RequestTimeout"}
+)
+MALFORMED = frozenset({"InvalidBucketName", "KeyTooLongError", "KeyTooLong", "InvalidURI", "InvalidObjectName"})
+WRONG_REGION = frozenset({"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked: the store and the key as a person would write them, and whether the request had a condition."""
+
+    where: str
+    bucket: str
+    conditional_write: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a store answered instead of doing it."""
+
+    status: int
+    code: str
+    message: str
+    retry_after_seconds: float | None = None
+
+
+def error_of_reply(request: Request, reply: Reply) -> Exception:
+    """Return the error to raise. A refusal of credentials comes first: it says nothing about the object."""
+    denied = _denied(request, reply)
+    if denied is not None:
+        return denied
+    missing = _missing(request, reply)
+    if missing is not None:
+        return missing
+    where, status = request.where, reply.status
+    if status == 304:
+        return NotModifiedError(f"{where} is unchanged.")
+    if status == 412 or (request.conditional_write and status == 409):
+        return PreconditionFailedError(
+            f"{where}: the condition does not hold ({_said(reply)}).", advice="Read it again, then decide again."
+        )
+    if status == 429 or status == 503 or reply.code in SLOW:
+        return SlowDownError(
+            f"{where}: the store asks for fewer requests ({_said(reply)}).",
+            advice="Try again in a while.",
+            retry_after_seconds=reply.retry_after_seconds,
+        )
+    if status == 501 or reply.code == "NotImplemented":
+        return UnsupportedError(
+            f"{where}: the store cannot do what is needed ({_said(reply)}).",
+            advice="Run `bucketry doctor` to see what this store can do.",
+        )
+    if status >= 500 or status in {408, 409} or reply.code in DAMAGED_ON_THE_WAY:
+        return UnavailableError(f"{where}: the store did not do it ({_said(reply)}).", advice="Try again later.")
+    return _refused(request, reply)
+
+
+def unreadable(where: str, found: str) -> UnavailableError:
+    """Return the error for a reply that is not an answer to the request."""
+    return UnavailableError(
+        f"{where}: the store's reply is not what was asked for: {found}.",
+        advice="Try again; if it stays so, look for a proxy between here and the store.",
+    )
+
+
+def oversized(where: str, limit_bytes: int) -> CorruptError:
+    """Return the error for an object that is far too large to be a document."""
+    return CorruptError(
+        f"{where} is larger than {limit_bytes} bytes, so it is not one of the registry's documents.",
+        advice="Run `bucketry fsck`, and find out who wrote it.",
+    )
+
+
+def _denied(request: Request, reply: Reply) -> Exception | None:
+    known = DENIED.get(DENIED_ALIASES.get(reply.code, reply.code))
+    if known is not None:
+        what, advice = known
+        return DeniedError(f"{request.where}: the store {what} ({reply.code}).", advice=advice)
+    if reply.status in {401, 403} or reply.code.startswith("KMS."):
+        return DeniedError(
+            f"{request.where}: the store does not allow this with these credentials ({_said(reply)}).",
+            advice="Check which credentials are in use and what they may do on this bucket; without the right to list "
+            "it, a missing object looks the same.",
+        )
+    return None
+
+
+def _missing(request: Request, reply: Reply) -> Exception | None:
+    if reply.code == "NoSuchBucket":
+        return NotFoundError(
+            f"There is no bucket {request.bucket} at this endpoint.",
+            advice="Check the bucket's name, the endpoint and the region, or create the bucket.",
+        )
+    if reply.code == "NoSuchUpload":
+        return ObjectNotFoundError(
+            f"{request.where}: the store does not know this upload; it was completed, given up or removed.",
+            advice="Look whether the object is there; otherwise send it again.",
+        )
+    if reply.status != 404:
+        return None
+    if request.conditional_write:
+        return PreconditionFailedError(
+            f"{request.where}: nothing is there to replace ({_said(reply)}).", advice="Read it again, then decide again."
+        )
+    return ObjectNotFoundError(f"Nothing is at {request.where}.")
+
+
+def _refused(request: Request, reply: Reply) -> Exception:
+    if reply.code in WRONG_REGION or 300 <= reply.status < 400:
+        return UsageError(
+            f"{request.where}: the bucket is at another endpoint or in another region ({_said(reply)}).",
+            advice="Set the region, or the endpoint, of the bucket.",
+        )
+    if reply.code in MALFORMED:
+        return UsageError(f"{request.where}: the store does not accept this name ({_said(reply)}).")
+    if reply.status == 416:
+        return UsageError(f"{request.where}: the object is shorter than the range that was asked for.")
+    return UnsupportedError(
+        f"{request.where}: the store does not accept the request ({_said(reply)}).",
+        advice="Run `bucketry doctor` to see what this store can do.",
+    )
+
+
+def _said(reply: Reply) -> str:
+    """Return the server's own words, as far as they are printable and short."""
+    words = f"{reply.status} {reply.code}" if reply.code != str(reply.status) else f"{reply.status}"
+    message = "".join(character if character.isprintable() else " " for character in reply.message).strip()
+    if message and message != reply.code:
+        words += f": {message[:MESSAGE_CHARACTERS]}"
+    return "".join(character if character.isprintable() else " " for character in words).rstrip(".")

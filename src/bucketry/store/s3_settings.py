@@ -1,0 +1,75 @@
+"""Which S3 server is meant, and how may it be spoken to?
+
+Credentials are not settings: they come from where every AWS tool finds them (environment, profile, instance role),
+and no setting or message of Bucketry ever holds one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from bucketry.errors import UsageError
+
+Addressing = Literal["auto", "path", "virtual"]
+
+AWS_HOST_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """What a registry's settings say about its S3 server; empty means what the AWS environment says.
+
+    `addressing="auto"` speaks path style to any server that is not Amazon's, since only Amazon's has a host name
+    for each bucket by default. `kms_key_id` is sent with each new object; `requester_pays` with each request.
+    """
+
+    profile: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+    addressing: Addressing = "auto"
+    kms_key_id: str | None = None
+    requester_pays: bool = False
+    allow_http: bool = False
+    connect_timeout_seconds: float = 10.0
+    read_timeout_seconds: float = 60.0
+    max_connections: int = 32
+
+
+def check_endpoint(url: str, *, allow_http: bool) -> None:
+    """Raise `UsageError` unless requests to this endpoint are private: https, or this machine, or allowed openly."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        credentials = parts.username is not None or parts.password is not None
+    except ValueError:
+        # The cause would repeat the URL, and with it whatever is in it.
+        raise UsageError("The S3 endpoint is not a URL.", advice="Write it as https://host:port.") from None
+    if credentials:
+        raise UsageError(
+            "The URL of the S3 endpoint contains credentials.",
+            advice="Take them out of the URL, and give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+        )
+    if parts.scheme not in {"http", "https"} or not host:
+        raise UsageError("The S3 endpoint is not an http or https URL.", advice="Write it as https://host:port.")
+    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+        raise UsageError(
+            f"The S3 endpoint http://{host} is not encrypted.",
+            advice="Use https, or set allow_http = true for this registry if the network is trusted.",
+        )
+
+
+def is_amazon(url: str) -> bool:
+    """Whether the endpoint is Amazon's own, which has a host name for each bucket."""
+    return (urlsplit(url).hostname or "").endswith(AWS_HOST_SUFFIXES)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,227 @@
+"""How is a local file opened, made and copied so that no link leads elsewhere and every failure has a plain name?
+
+Every path below a directory is walked one segment at a time from an open descriptor and never through a symbolic
+link, so that whoever can write next to us cannot send our bytes to another place.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bucketry.errors import BucketryError, DeniedError, NotFoundError, RejectedError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bucketry.transfer.workers import Halt
+
+MAX_PATH_SEGMENTS = 64
+COPY_STEP_BYTES = 64 * 1024 * 1024
+
+# O_NONBLOCK: opening a FIFO must not wait for its writer before fstat can refuse it.
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CANNOT_FALLOCATE = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+_CANNOT_COPY_IN_KERNEL = frozenset(
+    {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EBADF}
+)
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """Raise every `OSError` inside as the `BucketryError` that says what to do; `what` is the file concerned."""
+    try:
+        yield
+    except OSError as error:
+        raise translate_os_error(error, what) from error
+
+
+def translate_os_error(error: OSError, what: str) -> BucketryError:
+    """Return the `BucketryError` for a failure of the local file system."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in _DISK_FULL:
+        return UnavailableError(
+            f"the disk is full (or a quota is used up) at {what}", advice="free some space, then run it again"
+        )
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return DeniedError(
+            f"the file system refuses access to {what} ({reason})",
+            advice="choose another path, or change its permissions",
+        )
+    if error.errno == errno.ENOENT:
+        return NotFoundError(f"{what} does not exist", advice="check the path")
+    if error.errno == errno.EEXIST:
+        return RejectedError(f"{what} exists already", advice="move it away, or choose another path")
+    if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+        return RejectedError(
+            f"{what} is, or lies behind, a symbolic link or something that is not a folder",
+            advice="use the real path",
+        )
+    return UnavailableError(
+        f"the local disk failed at {what} ({reason})", advice="check the disk, then run it again"
+    )
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Tell whether an operating system error says that no space is left."""
+    return isinstance(error, OSError) and error.errno in _DISK_FULL
+
+
+def open_regular(path: Path | str, *, dir_fd: int | None = None) -> int:
+    """Open a regular file for reading, not through a symbolic link at its last segment.
+
+    Raises `OSError`; a symbolic link, device, FIFO, socket or folder is a `RejectedError`.
+    """
+    try:
+        descriptor = os.open(path, _READ_FLAGS, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO}:
+            raise _not_regular(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_regular(path)
+    return descriptor
+
+
+def open_directory(path: Path) -> int:
+    """Open a folder, not through a symbolic link at its last segment. Raises `OSError`."""
+    return os.open(path, _DIRECTORY_FLAGS)
+
+
+def open_below(directory_fd: int, relative_path: str) -> int:
+    """Open the regular file at a relative POSIX path for reading. Raises `OSError` or `RejectedError`."""
+    *folders, name = split_relative_path(relative_path)
+    with _walked(directory_fd, folders, create=False) as parent_fd:
+        return open_regular(name, dir_fd=parent_fd)
+
+
+def create_below(directory_fd: int, relative_path: str) -> int:
+    """Create a new file at a relative POSIX path, with its folders, for reading and writing.
+
+    Raises `OSError`, among them `FileExistsError`, or `RejectedError` for a path that is not plainly relative.
+    """
+    *folders, name = split_relative_path(relative_path)
+    with _walked(directory_fd, folders, create=True) as parent_fd:
+        return os.open(name, _CREATE_FLAGS, 0o666, dir_fd=parent_fd)
+
+
+def remove_below(directory_fd: int, relative_path: str) -> None:
+    """Remove the file at a relative POSIX path. Raises `OSError`."""
+    *folders, name = split_relative_path(relative_path)
+    with _walked(directory_fd, folders, create=False) as parent_fd:
+        os.unlink(name, dir_fd=parent_fd)
+
+
+def link_below(source: Path, directory_fd: int, relative_path: str) -> None:
+    """Give a file a second name at a relative POSIX path, with its folders. Raises `OSError`."""
+    *folders, name = split_relative_path(relative_path)
+    with _walked(directory_fd, folders, create=True) as parent_fd:
+        os.link(source, name, dst_dir_fd=parent_fd, follow_symlinks=False)
+
+
+def split_relative_path(relative_path: str) -> list[str]:
+    """Return the segments of a relative POSIX path; raise `RejectedError` if it could lead out of its folder.
+
+    The grammar of artifact paths is stricter and was checked long before; this is the last line of defence.
+    """
+    segments = relative_path.split("/")
+    if len(segments) > MAX_PATH_SEGMENTS or any(part in {"", ".", ".."} or "\0" in part for part in segments):
+        raise RejectedError(
+            f"the path {relative_path!r} is not a plain relative path", advice="do not use this version"
+        )
+    return segments
+
+
+def preallocate(descriptor: int, size_bytes: int) -> None:
+    """Give a new file its full size, with disk space behind it where the file system can. Raises `OSError`."""
+    if size_bytes == 0:
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, size_bytes)
+    except OSError as error:
+        if error.errno not in _CANNOT_FALLOCATE:
+            raise
+        os.ftruncate(descriptor, size_bytes)
+
+
+def write_all(descriptor: int, body: memoryview, offset: int) -> None:
+    """Write all of `body` at an offset. Raises `OSError`."""
+    written = 0
+    while written < len(body):  # bounded: each round writes at least one byte or raises
+        count = os.pwrite(descriptor, body[written:], offset + written)
+        if count == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        written += count
+
+
+def read_full(descriptor: int, buffer: memoryview, offset: int) -> int:
+    """Fill `buffer` from an offset and return the bytes read: fewer only at the end of the file."""
+    filled = 0
+    while filled < len(buffer):  # bounded: each round reads at least one byte or ends
+        count = os.preadv(descriptor, [buffer[filled:]], offset + filled)
+        if count == 0:
+            break
+        filled += count
+    return filled
+
+
+def copy_contents(source_fd: int, target_fd: int, size_bytes: int, halt: Halt) -> int:
+    """Copy up to `size_bytes` from the start of one file to another and return how many were there.
+
+    The kernel copies where it can, which on some file systems shares the blocks and moves nothing.
+    """
+    offset = 0
+    in_kernel = hasattr(os, "copy_file_range")
+    buffer = memoryview(b"")
+    while offset < size_bytes:  # bounded: each round copies at least one byte or ends
+        halt.check()
+        wanted = min(COPY_STEP_BYTES, size_bytes - offset)
+        if in_kernel:
+            try:
+                count = os.copy_file_range(source_fd, target_fd, wanted, offset, offset)
+            except OSError as error:
+                if error.errno not in _CANNOT_COPY_IN_KERNEL:
+                    raise
+                in_kernel = False
+                continue
+        else:
+            buffer = buffer or memoryview(bytearray(1024 * 1024))
+            count = read_full(source_fd, buffer[: min(len(buffer), wanted)], offset)
+            write_all(target_fd, buffer[:count], offset)
+        if count == 0:
+            break
+        offset += count
+    return offset
+
+
+@contextmanager
+def _walked(directory_fd: int, folders: list[str], *, create: bool) -> Iterator[int]:
+    current = os.dup(directory_fd)
+    try:
+        for folder in folders:
+            if create:
+                try:
+                    os.mkdir(folder, 0o777, dir_fd=current)
+                except FileExistsError:
+                    pass  # another file of this version, or another thread, needed the folder too
+            below = os.open(folder, _DIRECTORY_FLAGS, dir_fd=current)
+            os.close(current)
+            current = below
+        yield current
+    finally:
+        os.close(current)
+
+
+def _not_regular(path: Path | str) -> RejectedError:
+    return RejectedError(
+        f"{path} is not a regular file (symbolic links, devices, pipes and folders are refused)",
+        advice="give the real file, or remove it from the folder",
+    )

@@ -1,0 +1,141 @@
+"""How far is a transfer, for whoever watches it?"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+REPORT_INTERVAL_SECONDS = 0.1
+RATE_WINDOW_REPORTS = 50  # five seconds: steady enough to read, quick enough to show a stall
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveFile:
+    """One file whose bytes are moving now."""
+
+    label: str
+    done_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The state of a transfer at one moment.
+
+    `done_bytes` may go back when a chunk turns out wrong and is fetched again. `eta_seconds` is None while unknown.
+    """
+
+    total_bytes: int
+    done_bytes: int
+    total_files: int
+    done_files: int
+    active: tuple[ActiveFile, ...]
+    verified_chunks: int
+    retries: int
+    bytes_per_second: float
+    eta_seconds: float | None
+
+
+ProgressListener = Callable[[Progress], None]
+
+
+class ProgressMeter:
+    """Counts for all threads of one transfer, and tells the listener, at most ten times a second, never two at once."""
+
+    def __init__(
+        self,
+        *,
+        total_bytes: int,
+        total_files: int,
+        listener: ProgressListener | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._total_bytes = total_bytes
+        self._total_files = total_files
+        self._listener = listener
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._reporting = threading.Lock()
+        self._reported_at: float | None = None
+        self._samples = deque([(clock(), 0)], maxlen=RATE_WINDOW_REPORTS)
+        self._active: dict[str, ActiveFile] = {}
+        self._done_bytes = 0
+        self._done_files = 0
+        self._verified_chunks = 0
+        self._retries = 0
+
+    def begin_file(self, label: str, size_bytes: int) -> None:
+        """Show a file as active."""
+        with self._lock:
+            self._active[label] = ActiveFile(label, 0, size_bytes)
+        self._report()
+
+    def advance(self, label: str, size_bytes: int) -> None:
+        """Count bytes of a file as done; a negative number takes them back."""
+        with self._lock:
+            self._done_bytes += size_bytes
+            known = self._active.get(label)
+            if known is not None:
+                self._active[label] = ActiveFile(label, known.done_bytes + size_bytes, known.size_bytes)
+        self._report()
+
+    def count_verified_chunk(self) -> None:
+        """Count a chunk whose digest was right."""
+        with self._lock:
+            self._verified_chunks += 1
+
+    def count_retry(self) -> None:
+        """Count a request that is sent again."""
+        with self._lock:
+            self._retries += 1
+        self._report()
+
+    def finish_file(self, label: str) -> None:
+        """Count a file as done."""
+        with self._lock:
+            self._active.pop(label, None)
+            self._done_files += 1
+        self._report()
+
+    def close(self) -> None:
+        """Tell the listener the last state, whatever was told before."""
+        if self._listener is not None:
+            with self._reporting:
+                self._listener(self.snapshot())
+
+    def snapshot(self) -> Progress:
+        """Return the state now."""
+        with self._lock:
+            now = self._clock()
+            first_at, first_bytes = self._samples[0]
+            elapsed = now - first_at
+            rate = max(0.0, (self._done_bytes - first_bytes) / elapsed) if elapsed > 0 else 0.0
+            self._samples.append((now, self._done_bytes))
+            return Progress(
+                total_bytes=self._total_bytes,
+                done_bytes=self._done_bytes,
+                total_files=self._total_files,
+                done_files=self._done_files,
+                active=tuple(self._active.values()),
+                verified_chunks=self._verified_chunks,
+                retries=self._retries,
+                bytes_per_second=rate,
+                eta_seconds=(self._total_bytes - self._done_bytes) / rate if rate > 0 else None,
+            )
+
+    def _report(self) -> None:
+        if self._listener is None or not self._is_due():
+            return
+        if self._reporting.acquire(blocking=False):
+            try:
+                if self._is_due():
+                    self._reported_at = self._clock()
+                    self._listener(self.snapshot())
+            finally:
+                self._reporting.release()
+
+    def _is_due(self) -> bool:
+        return self._reported_at is None or self._clock() - self._reported_at >= REPORT_INTERVAL_SECONDS

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bucketry.schema.text import csv_cell, displayable
+
+BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+any_text = st.text(st.characters(codec=None)) | st.text(
+    st.sampled_from("a\x00\x07\x1b\x7f\x85\x9b\n\r\t\u2028\u2029\ue000\ud800\uffff\u0378 é中" + BIDI)
+)
+
+
+def is_visible(character: str) -> bool:
+    return unicodedata.category(character)[0] != "C" and character not in "\u2028\u2029"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain é 中 [/nope] [@click=app.exit]", "plain é 中 [/nope] [@click=app.exit]"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("\x9b31m", r"\x9b31m"),
+        ("a\nb\tc\rd\x00\x7f", r"a\x0ab\x09c\x0dd\x00\x7f"),
+        ("\u202egpj.exe", "<U+202E>gpj.exe"),
+        ("\u200b\ufeff", "<U+200B><U+FEFF>"),
+        ("\u2028\u2029", "<U+2028><U+2029>"),
+        ("\ud83d", "<U+D83D>"),
+        ("\ue000\uffff\u0378", "<U+E000><U+FFFF><U+0378>"),
+        ("\U000e0041\U0010fffd", "<U+E0041><U+10FFFD>"),
+        ("no\u00a0break", "no\u00a0break"),
+    ],
+)
+def test_each_dangerous_character_becomes_its_visible_escape(text: str, shown: str) -> None:
+    assert displayable(text) == shown
+
+
+def test_newlines_are_kept_and_tabs_become_spaces_where_asked() -> None:
+    assert displayable("a\r\n\tb\n\rc\x1b", newlines=True) == "a\n    b\n\\x0dc\\x1b"
+
+
+@given(any_text)
+def test_nothing_that_a_terminal_acts_on_is_left(text: str) -> None:
+    shown = displayable(text)
+    assert all(map(is_visible, shown))
+    shown.encode()
+    assert displayable(shown) == shown
+
+
+@given(any_text)
+def test_with_newlines_only_newlines_are_left(text: str) -> None:
+    shown = displayable(text, newlines=True)
+    assert all(character == "\n" or is_visible(character) for character in shown)
+    assert shown.count("\n") == text.count("\n")
+
+
+@given(any_text)
+def test_visible_characters_stay_as_they_are_and_in_order(text: str) -> None:
+    kept = "".join(filter(is_visible, text))
+    escapes_removed = re.sub(r"\\x[0-9a-f]{2}|<U\+[0-9A-F]{4,6}>", "", displayable(text))
+    if not re.search(r"\\x|<U\+", text):
+        assert escapes_removed == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1", "+cmd", "-cmd", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "=cmd|' /C calc'!A0", "-1+1", "--1", "+", "-", "-.",
+        "-0.5 ", "-0.5\n", "+1e", "-٣", "\uff1d1", "-inf", "-1,2",
+    ],
+)  # fmt: skip
+def test_a_cell_that_looks_like_a_formula_is_defused(text: str) -> None:
+    assert csv_cell(text) == "'" + text
+
+
+@pytest.mark.parametrize("text", ["", "a", "0.5", "-0.5", "+0.5", "-1", "-.5", "-1.", "-1e-05", "a=b", "1-2", "'=1"])
+def test_numbers_and_plain_cells_are_left_alone(text: str) -> None:
+    assert csv_cell(text) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers())
+@example(-1e-300)
+def test_every_number_that_we_print_is_left_alone(number: float) -> None:
+    assert csv_cell(str(number)) == str(number)
+
+
+@given(st.text(st.sampled_from("=+-@\t\r\n'0.5eE a")))
+def test_a_cell_starts_harmlessly_or_is_a_number(text: str) -> None:
+    cell = csv_cell(text)
+    if cell[:1] in set("=+-@\t\r\n"):
+        float(cell)
