@@ -28,24 +28,6 @@ ENDS = set(string.ascii_lowercase + string.digits)
 INSIDE = ENDS | set("._-")
 DEVICES = {"con", "prn", "aux", "nul"} | {f"{kind}{n}" for kind in ("com", "lpt") for n in range(10)}
 
-# Close to the rule on both sides, so that both outcomes are common.
-near_parts = st.text(st.sampled_from("az09._-A/: é\n"), max_size=8) | st.sampled_from(
-    ["a" * 96, "a" * 97, "con", "con.v2", "com1", "com¹", "console", "aux", "sha256-x", "sha256", "a..b", "x.con"]
-)
-good_parts = st.from_regex(r"[a-z0-9](?:[a-z0-9._-]{0,94}[a-z0-9])?", fullmatch=True).filter(
-    lambda part: is_part(part)
-)
-good_models = st.builds(ModelName, good_parts | st.just("default"), good_parts)
-good_aliases = st.from_regex(r"[a-z][a-z0-9-]{0,62}", fullmatch=True).filter(lambda alias: is_alias(alias))
-good_digests = st.text(st.sampled_from("0123456789abcdef"), min_size=64, max_size=64).map(Digest)
-good_selectors = st.one_of(
-    st.just(Newest()),
-    st.just(Latest()),
-    st.builds(ByVersion, st.integers(1, 2**53 - 1)),
-    st.builds(ByAlias, good_aliases.map(AliasName)),
-    st.builds(ByManifest, good_digests),
-)
-
 
 def is_part(part: str) -> bool:
     """The rule for one part of a model's name, character by character."""
@@ -55,7 +37,7 @@ def is_part(part: str) -> bool:
         and part[0] in ENDS
         and part[-1] in ENDS
         and ".." not in part
-        and part.split(".")[0] not in DEVICES
+        and part.split(".", 1)[0] not in DEVICES
         and not part.startswith("sha256-")
     )
 
@@ -69,6 +51,36 @@ def is_alias(alias: str) -> bool:
         and alias != "latest"
         and not (alias[0] == "v" and alias[1:].isdigit())
     )
+
+
+# Close to the rule on both sides, so that both outcomes are common.
+near_parts = st.text(st.sampled_from("az09._-A/: é\n"), max_size=8) | st.sampled_from(
+    [
+        "a" * 96,
+        "a" * 97,
+        "con",
+        "con.v2",
+        "com1",
+        "com¹",
+        "console",
+        "aux",
+        "sha256-x",
+        "sha256",
+        "a..b",
+        "x.con",
+    ]
+)
+good_parts = st.from_regex(r"[a-z0-9](?:[a-z0-9._-]{0,94}[a-z0-9])?", fullmatch=True).filter(is_part)
+good_models = st.builds(ModelName, good_parts | st.just("default"), good_parts)
+good_aliases = st.from_regex(r"[a-z][a-z0-9-]{0,62}", fullmatch=True).filter(is_alias)
+good_digests = st.text(st.sampled_from("0123456789abcdef"), min_size=64, max_size=64).map(Digest)
+good_selectors = st.one_of(
+    st.just(Newest()),
+    st.just(Latest()),
+    st.builds(ByVersion, st.integers(1, 2**53 - 1)),
+    st.builds(ByAlias, good_aliases.map(AliasName)),
+    st.builds(ByManifest, good_digests),
+)
 
 
 @given(near_parts)
@@ -91,9 +103,9 @@ def test_a_model_name_is_accepted_exactly_if_the_rule_allows_it(part: str) -> No
 @pytest.mark.parametrize(
     "text",
     [
-        "", "/", "a/", "/a", "a/b/c", "a//b", ".", "..", "../a", "a/..", "-a", "a-", ".a", "a.", "A", "a b", "a\n",
-        "\na", "é", "ａ", "٣", "con", "nul.gguf", "com1/model", "lpt9.v1", "sha256-abc", "a..b", "a" * 97,
-        "s3://bucket/a", "a\\b", "~a", "a\x00", "\udc80",
+        "", "/", "a/", "/a", "a/b/c", "a//b", ".", "..", "../a", "a/..", "-a", "a-", ".a", "a.", "A",
+        "a b", "a\n", "\na", "é", "\uff41", "٣", "con", "nul.gguf", "com1/model", "lpt9.v1", "sha256-abc",
+        "a..b", "a" * 97, "s3://bucket/a", "a\\b", "~a", "a\x00", "\udc80",
     ],
 )  # fmt: skip
 def test_a_bad_model_name_is_a_usage_error(text: str) -> None:
@@ -114,7 +126,9 @@ def test_a_model_name_round_trips_through_its_text(model: ModelName) -> None:
     assert parse_model_name(str(model)) == model
 
 
-@given(st.text(st.sampled_from("alvtes019-A_.\n"), max_size=8) | st.sampled_from(["a" * 63, "a" * 64, "latest"]))
+@given(
+    st.text(st.sampled_from("alvtes019-A_.\n"), max_size=8) | st.sampled_from(["a" * 63, "a" * 64, "latest"])
+)
 @example("v7")
 @example("v")
 @example("v7a")
@@ -142,7 +156,9 @@ def test_a_version_is_accepted_exactly_if_it_is_a_plain_number_below_2_to_53(tex
             parse_version(text)
 
 
-@pytest.mark.parametrize("text", ["", "a" * 63, "a" * 65, "A" * 64, "g" * 64, "a" * 64 + "\n", "sha256:" + "a" * 64])
+@pytest.mark.parametrize(
+    "text", ["", "a" * 63, "a" * 65, "A" * 64, "g" * 64, "a" * 64 + "\n", "sha256:" + "a" * 64]
+)
 def test_only_64_lower_case_hexadecimal_digits_are_a_digest(text: str) -> None:
     assert parse_digest("0123456789abcdef" * 4) == "0123456789abcdef" * 4
     with pytest.raises(UsageError):
@@ -160,9 +176,9 @@ def test_a_reference_round_trips_through_its_text(
 @pytest.mark.parametrize(
     "text",
     [
-        "", "@", ":", "a@", "a:", "a:0", "a:-1", "a:1.0", "a:7@prod", "a@prod:7", "a@v7", "a@sha256:", "a@Prod",
-        "a@sha256:" + "A" * 64, "a@md5:" + "a" * 64, "a@b@c", "a:1:2", "a@latest:", "@prod", ":7", "a @prod",
-        "a:9007199254740992",
+        "", "@", ":", "a@", "a:", "a:0", "a:-1", "a:1.0", "a:7@prod", "a@prod:7", "a@v7", "a@sha256:",
+        "a@Prod", "a@sha256:" + "A" * 64, "a@md5:" + "a" * 64, "a@b@c", "a:1:2", "a@latest:", "@prod",
+        ":7", "a @prod", "a:9007199254740992",
     ],
 )  # fmt: skip
 def test_a_bad_reference_is_a_usage_error(text: str) -> None:
@@ -176,6 +192,6 @@ def test_any_text_is_parsed_or_a_usage_error_of_one_displayable_line(text: str) 
         try:
             parse(text)
         except UsageError as error:
-            assert error.message.isascii() or not any(c in error.message for c in "\x1b\x9b\u202e")  # noqa: PLE2502,PT017
+            assert error.message.isascii() or not any(c in error.message for c in "\x1b\x9b\u202e")  # noqa: PT017
             assert "\n" not in error.message  # noqa: PT017
             assert error.advice  # noqa: PT017

@@ -69,15 +69,17 @@ def test_visible_characters_stay_as_they_are_and_in_order(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "=1+1", "+cmd", "-cmd", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "=cmd|' /C calc'!A0", "-1+1", "--1", "+", "-", "-.",
-        "-0.5 ", "-0.5\n", "+1e", "-٣", "\uff1d1", "-inf", "-1,2",
+        "=1+1", "+cmd", "-cmd", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "=cmd|' /C calc'!A0", "-1+1", "--1",
+        "+", "-", "-.", "-0.5 ", "-0.5\n", "+1e", "-٣", "\uff1d1", "-inf", "-1,2",
     ],
 )  # fmt: skip
 def test_a_cell_that_looks_like_a_formula_is_defused(text: str) -> None:
     assert csv_cell(text) == "'" + text
 
 
-@pytest.mark.parametrize("text", ["", "a", "0.5", "-0.5", "+0.5", "-1", "-.5", "-1.", "-1e-05", "a=b", "1-2", "'=1"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "0.5", "-0.5", "+0.5", "-1", "-.5", "-1.", "-1e-05", "a=b", "1-2", "'=1"]
+)
 def test_numbers_and_plain_cells_are_left_alone(text: str) -> None:
     assert csv_cell(text) == text
 

@@ -1,7 +1,7 @@
 """What does every bucket have to promise, whatever it is made of?
 
-A subclass provides the fixture `store`: an empty store, fresh for each test. Nothing here is skipped: what only
-some stores promise is a class of its own, which a store that promises it inherits as well.
+A subclass provides the fixture `store`: an empty store, fresh for each test. Nothing here is skipped: what
+only some stores promise is a class of its own, which a store that promises it inherits as well.
 """
 
 from __future__ import annotations

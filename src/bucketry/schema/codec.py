@@ -1,9 +1,9 @@
 """How does a document become bytes, and bytes a document?
 
-All documents are UTF-8 JSON with sorted keys and `"format": 1`. Decoding believes nothing: size and nesting are
-limited before parsing; duplicate keys, integers outside 2^53, NaN, infinities, a byte order mark and lone
-surrogates are errors. Typed values read their fields through `Fields`, which keeps what it does not know, so that
-fields of a newer program survive a read and a write.
+All documents are UTF-8 JSON with sorted keys and `"format": 1`. Decoding believes nothing: size and nesting
+are limited before parsing; duplicate keys, integers outside 2^53, NaN, infinities, a byte order mark and lone
+surrogates are errors. Typed values read their fields through `Fields`, which keeps what it does not know, so
+that fields of a newer program survive a read and a write.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DEEPEST_NESTING = 32
 Document = dict[str, Any]
 T = TypeVar("T")
 
-# Possessive, and content with a string that never ends: otherwise 40 kB of `\\"` take seconds, 8 MiB days.
+# Possessive, and content with a string that never ends: otherwise 40 kB of `\"` take seconds, 8 MiB days.
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _NOT_BRACKETS = re.compile(rb"[^\[\]{}]+")
 
@@ -56,7 +56,10 @@ def encode(document: Mapping[str, object]) -> bytes:
 
 
 def decode(body: bytes, *, what: str) -> Document:
-    """Return the JSON object in `body`; raise `CorruptError` that names `what`, or `UnsupportedError` for a newer format."""
+    """Return the JSON object in `body`.
+
+    Raises `CorruptError`, or `UnsupportedError` for a newer format; both name `what`.
+    """
     document = decode_foreign(body, what=what)
     written_in = document.get("format")
     if not isinstance(written_in, int) or isinstance(written_in, bool) or written_in < 1:
@@ -167,7 +170,8 @@ class Fields:
         try:
             return parse(text)
         except BucketryError as error:
-            raise CorruptError(f"{displayable(self.what)}: {name}: {error.message}") from error
+            place = displayable(f"{self.what}: {name}")
+            raise CorruptError(f"{place}: {error.message}") from error
 
     def optional_number(self, name: str) -> float | None:
         """Return a number, or None where there is none."""
@@ -232,7 +236,10 @@ def parse_labels(labels: Mapping[str, str], *, largest_bytes: int) -> dict[str, 
             raise UsageError(
                 f"{name!a} is not a label's name", advice="use letters, digits, '.', '_', '-', '/'"
             )
-    size_bytes = len(orjson.dumps(dict(labels)))
+    try:
+        size_bytes = len(orjson.dumps(dict(labels)))
+    except TypeError as error:
+        raise UsageError(f"a label cannot be written as JSON: {error}") from error
     if size_bytes > largest_bytes:
         raise UsageError(f"the labels take {size_bytes} bytes; the limit is {largest_bytes}")
     return dict(labels)

@@ -1,8 +1,10 @@
 """How does a file appear in a folder whole, once, and for good, or not at all?
 
-The steps on the file system that everything in a folder store is made of, and what their errors mean. Paths are
-plain text here, because they are built for every request.
+The steps on the file system that everything in a folder store is made of, and what their errors mean. Paths
+are plain text here, because they are built for every request.
 """
+
+# ruff: noqa: PTH - descriptors and flags need `os`, and a Path would cost more than the call it is made for
 
 from __future__ import annotations
 
@@ -120,7 +122,7 @@ class Files:
     def open_file(self, path: str) -> tuple[int, os.stat_result]:
         """Open a regular file below the root through real folders only.
 
-        Raises `FileNotFoundError`, also for a folder, and `CorruptError` for anything that does not belong here.
+        Raises `FileNotFoundError`, also for a folder, and `CorruptError` for what does not belong here.
         """
         try:
             self._check_folders(path)
@@ -162,7 +164,7 @@ class Files:
                 os.unlink(path)
 
     def seal(self, descriptor: int) -> Identity:
-        """Give the file its time in full resolution and bring it to the disk. From now on it never changes."""
+        """Give the file its time in full resolution and bring it to the disk; it never changes again."""
         now_ns = time.time_ns()
         os.utime(descriptor, ns=(now_ns, now_ns))
         if self.durable:
@@ -180,7 +182,7 @@ class Files:
                 self.check_staged(written)
                 continue
             if not won and self._is_folder(path):
-                self._clear_empty_folder(path)
+                self.clear_empty_folder(path)
                 continue
             if won:
                 self.sync_folder_of(path)
@@ -190,8 +192,8 @@ class Files:
     def link(self, written: Written, path: str) -> bool:
         """Give the file a name in a folder that exists; return False if the name is taken.
 
-        Over NFS the reply may be lost and the request repeated, so that our own success looks like a taken name
-        or like any other error: which inode is there decides.
+        Over NFS the reply may be lost and the request repeated, so that our own success looks like a taken
+        name or like any other error: which inode is there decides.
         """
         try:
             os.link(written.path, path, follow_symlinks=False)
@@ -228,6 +230,17 @@ class Files:
             except OSError:
                 return
 
+    def clear_empty_folder(self, path: str) -> None:
+        """Remove what a deletion left where a file shall be; refuse if it is not empty."""
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            raise _file_and_folder(path) from error
+
     def sync_folder_of(self, path: str) -> None:
         """Bring the name itself to the disk."""
         if not self.durable:
@@ -241,6 +254,10 @@ class Files:
                 raise
         finally:
             os.close(descriptor)
+
+    def check_root(self) -> None:
+        """Raise `FileNotFoundError` if it is the whole folder that is missing."""
+        os.stat(self.root)
 
     def restless(self, path: str) -> UnavailableError:
         """Return the error for a file that others changed in each of many attempts."""
@@ -269,17 +286,7 @@ class Files:
         except FileNotFoundError:
             return False
 
-    def _clear_empty_folder(self, path: str) -> None:
-        try:
-            os.rmdir(path)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            raise _file_and_folder(path) from error
-
-    def _explain(self, error: OSError, action: str) -> BucketryError:
+    def _explain(self, error: OSError, action: str) -> BucketryError:  # noqa: PLR0911 - one case, one return
         said = f"Could not {action} in {self.root}: {error.strerror or error}."
         if error.errno in (errno.ENOENT, errno.ENOTDIR) and not os.path.isdir(self.root):
             return NotFoundError(
@@ -289,10 +296,12 @@ class Files:
         if error.errno in (errno.EACCES, errno.EPERM):
             return DeniedError(
                 said,
-                advice="The user needs to read and write the folder and its files, and hard links must work there.",
+                advice="The user needs to read and write the files there, and hard links must work.",
             )
         if error.errno == errno.EROFS:
-            return DeniedError(said, advice="The folder is mounted read-only; mount it so that it can be written.")
+            return DeniedError(
+                said, advice="The folder is mounted read-only; mount it so that it can be written."
+            )
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return UnavailableError(f"{said} The disk is full.", advice="Free some space and try again.")
         if error.errno == errno.ENAMETOOLONG:
@@ -339,7 +348,7 @@ def _check_folder(folder: str) -> None:
 
 def _foreign(path: str) -> CorruptError:
     return CorruptError(
-        f"{path} is a symbolic link or a special file, which a registry folder never holds; it was not followed.",
+        f"{path} is a symbolic link or a special file, which a registry folder never holds.",
         advice="Find out who put it there, and remove it.",
     )
 

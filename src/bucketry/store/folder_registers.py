@@ -1,23 +1,26 @@
 """Which state of a key in a folder is the current one, and how does exactly one writer make the next?
 
 A key that was written once is a plain file. A register's further states are numbered hard links beside it,
-`.cas/<key>/<number>`; the plain file is state 0, and the highest number is the truth. The next state is made by
-`link` to the next number, which the file system grants to one process alone. Nothing is ever locked, so nothing is
-left locked by a process that dies.
+`.cas/<key>/<number>`; the plain file is state 0, and the highest number is the truth. The next state is made
+by `link` to the next number, which the file system grants to one process alone. Nothing is ever locked, so
+nothing is left locked by a process that dies.
 
-Old numbers are trimmed in ascending order. Whoever held a base so long that it was trimmed may find the number above
-it free again; that is why a writer looks, after its link, whether its base is still there. If not, the link lies
-below the truth, where no reader looks, and the write is refused.
+Old numbers are trimmed in ascending order. Whoever held a base so long that it was trimmed may find the
+number above it free again; that is why a writer looks, after its link, whether its base is still there. If
+not, the link lies below the truth, where no reader looks, and the write is refused.
 
-The plain file is replaced after each commit, for people and their tools. A process that stops between the two, or a
-slow one that replaces it late, leaves an older state there: harmless, since the numbers decide, and the next commit
-repairs it. It is replaced before anything is trimmed: so once number 0 is gone, the plain file is no longer state 0,
-and nobody can bring the register back to its beginning.
+The plain file is replaced after each commit, for people and their tools. A process that stops between the
+two, or a slow one that replaces it late, leaves an older state there: harmless, since the numbers decide, and
+the next commit repairs it. It is replaced before anything is trimmed: so once number 0 is gone, the plain
+file is no longer state 0, and nobody can bring the register back to its beginning.
 """
+
+# ruff: noqa: PTH - descriptors and flags need `os`, and a Path would cost more than the call it is made for
 
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 NUMBERED = ".cas"
 MOST_STATES = 16
 KEPT_STATES = 8
+PAUSE_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +59,30 @@ class Registers:
     def __init__(self, files: Files) -> None:
         self._files = files
 
+    def open(self, key: str) -> tuple[int, State]:
+        """Open the current state, for the caller to close; raise `ObjectNotFoundError` if there is none."""
+        for attempt in range(MOST_TRIES):
+            numbers = self._numbers(key)
+            path = self._path(key, numbers[-1]) if numbers else self._files.path(key)
+            try:
+                descriptor, found = self._files.open_file(path)
+            except FileNotFoundError as error:
+                if not numbers and not self._numbers(key):
+                    self._files.check_root()
+                    raise ObjectNotFoundError(f"There is no {key} in {self._files.root}.") from error
+                # Trimmed since we looked; an NFS client may need a moment to see what came instead.
+                time.sleep(attempt * PAUSE_SECONDS)
+                continue
+            if numbers or not self._numbers(key):
+                return descriptor, State(numbers[-1] if numbers else 0, identify(found))
+            # Numbered between our two looks: the plain file may be any later state.
+            os.close(descriptor)
+        raise self._files.restless(key)
+
     @contextmanager
     def opened(self, key: str) -> Iterator[tuple[int, State]]:
         """Open the current state; raise `ObjectNotFoundError` if there is none."""
-        descriptor, state = self._open(key)
+        descriptor, state = self.open(key)
         try:
             yield descriptor, state
         finally:
@@ -88,7 +112,7 @@ class Registers:
         return state
 
     def replace(self, key: str, base: State, written: Written) -> State:
-        """Make the state after `base`; raise `PreconditionFailedError` if another did, or if it is not known."""
+        """Make the state after `base`; raise `PreconditionFailedError` if another did, or may have done."""
         if base.sequence == 0:
             self._number_the_first(key, base)
         path = self._path(key, base.sequence + 1)
@@ -142,23 +166,6 @@ class Registers:
             return frozenset(os.listdir(self._files.path(f"{NUMBERED}/{folder}")))
         return frozenset()
 
-    def _open(self, key: str) -> tuple[int, State]:
-        for _ in range(MOST_TRIES):
-            numbers = self._numbers(key)
-            path = self._path(key, numbers[-1]) if numbers else self._files.path(key)
-            try:
-                descriptor, found = self._files.open_file(path)
-            except FileNotFoundError as error:
-                if numbers == self._numbers(key):
-                    # Nothing moved: there is no such object, or the number is a folder of other keys' numbers.
-                    raise ObjectNotFoundError(f"There is no {key} in {self._files.root}.") from error
-                continue
-            if numbers or not self._numbers(key):
-                return descriptor, State(numbers[-1] if numbers else 0, identify(found))
-            # Numbered between our two looks: the plain file may be any later state.
-            os.close(descriptor)
-        raise self._files.restless(key)
-
     def _folder(self, key: str) -> str:
         return self._files.path(f"{NUMBERED}/{key}")
 
@@ -166,9 +173,11 @@ class Registers:
         return f"{self._folder(key)}/{number}"
 
     def _numbers(self, key: str) -> list[int]:
-        """Return the numbers of the states that a key has, ascending; none if it is a plain file or nothing."""
+        """Return the numbers of a key's states, ascending; none if it is a plain file or nothing."""
         try:
-            names = os.listdir(self._folder(key))
+            with os.scandir(self._folder(key)) as found:
+                # A folder with a number for a name belongs to other keys, such as `<key>/7`.
+                names = [entry.name for entry in found if entry.is_file(follow_symlinks=False)]
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(int(name) for name in names if name.isascii() and name.isdigit())
@@ -212,15 +221,24 @@ class Registers:
 
     def _replace_plain_file(self, key: str, written: Written) -> None:
         path = self._files.path(key)
-        for _ in range(MOST_TRIES):
-            self._files.make_folders_of(path)
-            try:
-                os.replace(written.path, path)
-            except FileNotFoundError:
-                self._files.check_staged(written)
-                continue
-            return
-        raise self._files.restless(key)
+        copy = f"{written.path}.copy"
+        os.link(written.path, copy, follow_symlinks=False)
+        try:
+            for _ in range(MOST_TRIES):
+                self._files.make_folders_of(path)
+                try:
+                    os.replace(copy, path)
+                except FileNotFoundError:
+                    self._files.check_staged(written)
+                    continue
+                except IsADirectoryError:
+                    self._files.clear_empty_folder(path)
+                    continue
+                return
+            raise self._files.restless(path)
+        finally:
+            # A rename onto a name of the same file does nothing, and leaves both.
+            self._remove(copy)
 
     def _remove(self, path: str) -> None:
         with suppress(FileNotFoundError):

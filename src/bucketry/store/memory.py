@@ -1,7 +1,7 @@
 """What would a perfect bucket do?
 
-The reference for every other store, and the bucket of tests and of the simulation: a dictionary behind one lock.
-An ETag is the number of the write, so it never recurs. Time comes from the clock it is given.
+The reference for every other store, and the bucket of tests and of the simulation: a dictionary behind one
+lock. An ETag is the number of the write, so it never recurs. Time comes from the clock it is given.
 """
 
 from __future__ import annotations

@@ -10,7 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, DeniedError, NotFoundError, UnavailableError, UnsupportedError, UsageError
+from bucketry.errors import (
+    CorruptError,
+    DeniedError,
+    NotFoundError,
+    UnavailableError,
+    UnsupportedError,
+    UsageError,
+)
 from bucketry.store.interface import (
     NotModifiedError,
     ObjectNotFoundError,
@@ -29,8 +36,14 @@ DENIED: Mapping[str, tuple[str, str]] = {
         "does not accept the signature, so the secret key is wrong",
         "Check the secret key and the profile.",
     ),
-    "ExpiredToken": ("says that the session has expired", "Log in again, or refresh the session's credentials."),
-    "InvalidToken": ("does not accept the session token", "Log in again, or refresh the session's credentials."),
+    "ExpiredToken": (
+        "says that the session has expired",
+        "Log in again, or refresh the session's credentials.",
+    ),
+    "InvalidToken": (
+        "does not accept the session token",
+        "Log in again, or refresh the session's credentials.",
+    ),
     "TokenRefreshRequired": ("wants a new session token", "Log in again, or refresh the credentials."),
     "RequestTimeTooSkewed": (
         "refuses the request because this machine's clock is wrong",
@@ -51,9 +64,17 @@ DENIED_ALIASES: Mapping[str, str] = {
 SLOW = frozenset({"SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded"})
 # The bytes were damaged, or too slow, on their way: nothing was stored, and sending them again may help.
 DAMAGED_ON_THE_WAY = frozenset(
-    {"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "IncompleteBody", "RequestTimeout"}
+    {
+        "BadDigest",
+        "XAmzContentSHA256Mismatch",
+        "XAmzContentChecksumMismatch",
+        "IncompleteBody",
+        "RequestTimeout",
+    }
 )
-MALFORMED = frozenset({"InvalidBucketName", "KeyTooLongError", "KeyTooLong", "InvalidURI", "InvalidObjectName"})
+MALFORMED = frozenset(
+    {"InvalidBucketName", "KeyTooLongError", "KeyTooLong", "InvalidURI", "InvalidObjectName"}
+)
 WRONG_REGION = frozenset({"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed"})
 
 
@@ -89,7 +110,8 @@ def error_of_reply(request: Request, reply: Reply) -> Exception:
         return NotModifiedError(f"{where} is unchanged.")
     if status == 412 or (request.conditional_write and status == 409):
         return PreconditionFailedError(
-            f"{where}: the condition does not hold ({_said(reply)}).", advice="Read it again, then decide again."
+            f"{where}: the condition does not hold ({_said(reply)}).",
+            advice="Read it again, then decide again.",
         )
     if status == 429 or status == 503 or reply.code in SLOW:
         return SlowDownError(
@@ -103,7 +125,9 @@ def error_of_reply(request: Request, reply: Reply) -> Exception:
             advice="Run `bucketry doctor` to see what this store can do.",
         )
     if status >= 500 or status in {408, 409} or reply.code in DAMAGED_ON_THE_WAY:
-        return UnavailableError(f"{where}: the store did not do it ({_said(reply)}).", advice="Try again later.")
+        return UnavailableError(
+            f"{where}: the store did not do it ({_said(reply)}).", advice="Try again later."
+        )
     return _refused(request, reply)
 
 
@@ -152,7 +176,8 @@ def _missing(request: Request, reply: Reply) -> Exception | None:
         return None
     if request.conditional_write:
         return PreconditionFailedError(
-            f"{request.where}: nothing is there to replace ({_said(reply)}).", advice="Read it again, then decide again."
+            f"{request.where}: nothing is there to replace ({_said(reply)}).",
+            advice="Read it again, then decide again.",
         )
     return ObjectNotFoundError(f"Nothing is at {request.where}.")
 

@@ -12,9 +12,9 @@ import os
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from bucketry.errors import BucketryError, CorruptError, UnavailableError
+from bucketry.errors import BucketryError, CorruptError, UnavailableError, UsageError
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
 from bucketry.transfer.hashing import changed_while_published
 from bucketry.transfer.localfiles import disk_errors, open_regular, read_full
@@ -23,7 +23,7 @@ from bucketry.transfer.progress import ProgressListener, ProgressMeter
 from bucketry.transfer.workers import Halt, run_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from bucketry.store.interface import Part, Store
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 # From this size on, asking first whether the object is there costs less than sending it in vain.
 ASK_FIRST_BYTES = 1024 * 1024
+
+Result = TypeVar("Result")
+_Verdict = Literal["created", "taken", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ class _Sender:
             if sending.upload_id is None:
                 self._put_whole(sending, body)
             else:
-                self._send_part(sending, piece, body)
+                self._send_part(sending, sending.upload_id, piece, body)
         self._meter.advance(sending.file.label, piece.stop - piece.start)
         self._meter.count_verified_chunk()
         with sending.lock:
@@ -154,12 +157,16 @@ class _Sender:
             is_last = sending.remaining == 0
         if is_last:
             if sending.upload_id is not None:
-                self._complete(sending)
+                self._complete(sending, sending.upload_id)
             self._meter.finish_file(sending.file.label)
 
-    def give_up(self, all_sending: Sequence[_Sending] | object) -> None:
+    def give_up(self, all_sending: Iterable[_Sending]) -> None:
         """Free the parts of unfinished uploads: best effort, for what stays is found and freed by maintenance."""
-        assert not isinstance(all_sending, str)
+        for sending in all_sending:
+            if sending.upload_id is not None:
+                with suppress(BucketryError):
+                    self._store.abort_upload(sending.file.key, sending.upload_id)
+                sending.upload_id = None
 
     def _begin(self, sending: _Sending) -> None:
         file = sending.file
@@ -172,27 +179,23 @@ class _Sender:
     def _put_whole(self, sending: _Sending, body: memoryview) -> None:
         self._create(sending, lambda: self._store.put_blob(sending.file.key, body))
 
-    def _send_part(self, sending: _Sending, piece: _Piece, body: memoryview) -> None:
-        upload_id = sending.upload_id or ""
+    def _send_part(self, sending: _Sending, upload_id: str, piece: _Piece, body: memoryview) -> None:
+        key = sending.file.key
         try:
             part = self._insist(
-                lambda: self._store.upload_part(
-                    sending.file.key, upload_id, piece.index + 1, piece.start, body
-                )
+                lambda: self._store.upload_part(key, upload_id, piece.index + 1, piece.start, body)
             )
         except ObjectNotFoundError as error:
             raise _lost_upload(sending) from error
         with sending.lock:
             sending.parts[part.number] = part
 
-    def _complete(self, sending: _Sending) -> None:
-        upload_id = sending.upload_id or ""
+    def _complete(self, sending: _Sending, upload_id: str) -> None:
         parts = [sending.parts[number] for number in sorted(sending.parts)]
-        self._create(
-            sending, lambda: self._store.complete_upload(sending.file.key, upload_id, parts)
-        )
-        if not sending.already_there:
-            sending.upload_id = None  # complete: nothing is left to give up
+        self._create(sending, lambda: self._store.complete_upload(sending.file.key, upload_id, parts))
+        if sending.already_there:
+            self.give_up([sending])  # another was first: our parts are of no use
+        sending.upload_id = None
 
     def _create(self, sending: _Sending, request: Callable[[], object]) -> None:
         """Send a create-only request until the object is there, by us or by another.
@@ -204,22 +207,31 @@ class _Sender:
         for _ in range(MAX_ATTEMPTS):
             self._halt.check()
             try:
-                try:
-                    request()
-                except (PreconditionFailedError, ObjectNotFoundError) as error:
-                    # Taken; or, for parts, an upload that is unknown because it was completed, or given up.
-                    if self._is_there(sending):
-                        sending.already_there = not in_doubt
-                        return
-                    if isinstance(error, ObjectNotFoundError):
-                        raise _lost_upload(sending) from error
-                    attempts.pause(_vanished(sending))
-                else:
+                if in_doubt and self._is_there(sending):
                     return
+                verdict = self._try_to_create(sending, request)
             except UnavailableError as error:
                 in_doubt = True
                 attempts.pause(error)
+                continue
+            if verdict == "lost":
+                raise _lost_upload(sending)
+            sending.already_there = verdict == "taken" and not in_doubt
+            return
         raise _vanished(sending)
+
+    def _try_to_create(self, sending: _Sending, request: Callable[[], object]) -> _Verdict:
+        try:
+            request()
+        except PreconditionFailedError as error:
+            if self._is_there(sending):
+                return "taken"
+            # Refused, yet nothing is there: removed in between, or a racing upload not visible yet.
+            raise _vanished(sending) from error
+        except ObjectNotFoundError:
+            # The store does not know the upload: because it was completed, or because it was given up.
+            return "taken" if self._is_there(sending) else "lost"
+        return "created"
 
     def _is_there(self, sending: _Sending) -> bool:
         try:
@@ -233,3 +245,62 @@ class _Sender:
                 advice="run fsck on the registry",
             )
         return True
+
+    def _attempts(self) -> Attempts:
+        return Attempts(self._patience, self._halt, self._meter.count_retry)
+
+    def _insist(self, request: Callable[[], Result]) -> Result:
+        return self._attempts().insist(request)
+
+
+def _read_piece(piece: _Piece, buffer: _Buffer) -> memoryview:
+    """Return the bytes of a piece, which are those that were hashed; raise `RejectedError` if they are not."""
+    file = piece.sending.file
+    body = buffer.of(piece.stop - piece.start)
+    with disk_errors(file.label):
+        descriptor = open_regular(file.path)
+        try:
+            size_now_bytes = os.fstat(descriptor).st_size
+            filled = read_full(descriptor, body, piece.start)
+        finally:
+            os.close(descriptor)
+    if size_now_bytes != file.digest.size_bytes or filled != len(body):
+        raise changed_while_published(file.label)
+    if file.digest.chunks.sha256 and hashlib.sha256(body).hexdigest() != file.digest.chunks.sha256[piece.index]:
+        raise changed_while_published(file.label)
+    return body
+
+
+def _by_key(files: Sequence[LocalFile]) -> dict[str, _Sending]:
+    """Return one object for each key: equal files of a version are one object."""
+    sending: dict[str, _Sending] = {}
+    for file in files:
+        known = sending.setdefault(file.key, _Sending(file))
+        if known.file.digest.sha256 != file.digest.sha256:
+            raise UsageError(f"{file.label} and {known.file.label} differ, yet share the key {file.key}")
+    return sending
+
+
+def _outcome(file: LocalFile, sending: _Sending) -> Uploaded:
+    is_first = sending.file is file
+    already_there = sending.already_there or not is_first
+    return Uploaded(
+        label=file.label,
+        key=file.key,
+        size_bytes=file.digest.size_bytes,
+        uploaded_bytes=0 if already_there else file.digest.size_bytes,
+        already_there=already_there,
+    )
+
+
+def _lost_upload(sending: _Sending) -> UnavailableError:
+    return UnavailableError(
+        f"the store gave up the upload of {sending.file.label} before it was complete",
+        advice="publish again; if it recurs, see the bucket's rule for incomplete uploads",
+    )
+
+
+def _vanished(sending: _Sending) -> UnavailableError:
+    return UnavailableError(
+        f"the store neither takes {sending.file.label} nor holds it at {sending.file.key}", advice="publish again"
+    )

@@ -1,0 +1,126 @@
+"""Which files does a publish take, and under which names?
+
+A folder's contents keep their paths relative to it; a single file its base name; a collision is an error. Nothing
+but regular files is published: a link could name something else tomorrow, and a device has no end.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bucketry.errors import DeniedError, NotFoundError, UsageError
+from bucketry.schema.paths import check_paths_together, parse_artifact_path
+from bucketry.schema.text import displayable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+OWN_FOLDER = ".bucketry"
+CARD_NAME = "README.md"
+_TYPES = mimetypes.MimeTypes(filenames=())  # without the machine's own files, which differ between machines
+_OWN_TYPES = {".md": "text/markdown", ".jsonl": "application/jsonl", ".yaml": "application/yaml", ".yml": "application/yaml"}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A local file that shall become the artifact at `path`."""
+
+    path: str
+    local: Path
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """The files of a version in the order of their paths, and the path of the model card among them, if any."""
+
+    files: tuple[SourceFile, ...]
+    card: str | None
+
+
+def collect_files(sources: Sequence[Path], *, card: Path | None = None) -> Collection:
+    """Return what the sources (files and folders) hold; raise `UsageError` for anything that cannot be published."""
+    files = [file for source in sources for file in _walk(source)]
+    card_path = CARD_NAME if any(file.path == CARD_NAME for file in files) else None
+    if card is not None:
+        given = _file(card, CARD_NAME, os.stat(card)) if card.exists() else _missing(card)
+        same = next((file for file in files if _is_same_file(file.local, card)), None)
+        card_path = same.path if same else CARD_NAME
+        files += [] if same else [given]
+    _check_unique(files)
+    check_paths_together(file.path for file in files)
+    if not files:
+        named = ", ".join(displayable(str(source)) for source in sources)
+        raise UsageError(f"there is no file to publish in {named}", advice="name a file, or a folder with files")
+    return Collection(tuple(sorted(files, key=lambda file: file.path)), card_path)
+
+
+def media_type(path: str) -> str:
+    """Return the media type that a file's name suggests."""
+    suffix = os.path.splitext(path)[1].lower()
+    return _OWN_TYPES.get(suffix) or _TYPES.guess_type(path)[0] or "application/octet-stream"
+
+
+def _walk(source: Path) -> Iterator[SourceFile]:
+    try:
+        status = source.stat()
+    except FileNotFoundError:
+        _missing(source)
+    except PermissionError as error:
+        raise DeniedError(f"{displayable(str(source))} may not be read") from error
+    if stat.S_ISDIR(status.st_mode):
+        yield from _walk_folder(source, "")
+    else:
+        yield _file(source, source.name, status)
+
+
+def _walk_folder(folder: Path, prefix: str) -> Iterator[SourceFile]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except PermissionError as error:
+        raise DeniedError(f"{displayable(str(folder))} may not be read") from error
+    for entry in entries:
+        path = prefix + entry.name
+        if path == OWN_FOLDER:
+            continue  # where a pull keeps its receipt
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk_folder(Path(entry.path), path + "/")
+        else:
+            yield _file(Path(entry.path), path, entry.stat(follow_symlinks=False))
+
+
+def _file(local: Path, path: str, status: os.stat_result) -> SourceFile:
+    if stat.S_ISLNK(status.st_mode):
+        raise UsageError(
+            f"{displayable(str(local))} is a symbolic link", advice="publish a copy: `cp -rL` follows links"
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise UsageError(f"{displayable(str(local))} is not a regular file", advice="move it out of the folder")
+    try:
+        return SourceFile(parse_artifact_path(path), local, status.st_size)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the name {path!a} is not UTF-8", advice="rename the file") from error
+
+
+def _missing(path: Path) -> SourceFile:
+    raise NotFoundError(f"there is no file {displayable(str(path))}")
+
+
+def _check_unique(files: Sequence[SourceFile]) -> None:
+    seen: dict[str, SourceFile] = {}
+    for file in files:
+        other = seen.setdefault(file.path, file)
+        if other is not file:
+            raise UsageError(
+                f"{displayable(str(other.local))} and {displayable(str(file.local))} would both be {displayable(file.path)}",
+                advice="publish one folder that holds both under different names",
+            )
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)

@@ -1,0 +1,179 @@
+"""How do local files become a version?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bucketry.errors import UsageError
+from bucketry.registry.capture import capture_code, capture_command, capture_environment
+from bucketry.registry.collect import Collection, collect_files, media_type
+from bucketry.registry.registration import (
+    PreparedVersion,
+    RegisteredVersion,
+    find_published,
+    register_version,
+)
+from bucketry.registry.resolve import resolve
+from bucketry.schema import keys
+from bucketry.schema.codec import parse_labels
+from bucketry.schema.evidence import Evidence, headline_values
+from bucketry.schema.head import LARGEST_ROW_LABELS_BYTES
+from bucketry.schema.manifest import (
+    RELATIONS,
+    Artifact,
+    Chunks,
+    Lineage,
+    Manifest,
+    Parent,
+    Training,
+    check_limits,
+)
+from bucketry.schema.names import Digest
+from bucketry.transfer.hashing import FileDigest, choose_chunk_size, digest_files
+from bucketry.transfer.upload import LocalFile, upload
+
+if TYPE_CHECKING:
+    import threading
+
+    from bucketry.registry.session import Session
+    from bucketry.schema.names import ModelName, Reference
+    from bucketry.transfer.progress import ProgressListener
+
+DEFAULT_CONNECTIONS = 8
+LONGEST_IDEMPOTENCY_KEY = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class PublishRequest:
+    """What shall be published. `training` and `lineage` are completed with what can be captured, unless they say it."""
+
+    model: ModelName
+    sources: Sequence[Path]
+    evidence: Sequence[Evidence] = ()
+    training: Training = field(default_factory=Training)
+    lineage: Lineage = field(default_factory=Lineage)
+    base: Reference | None = None
+    relation: str | None = None
+    card: Path | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    notes: str = ""
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferOptions:
+    """How bytes are moved, and who watches. `stop` ends the work soon after it is set."""
+
+    connections: int = DEFAULT_CONNECTIONS
+    on_hash: ProgressListener | None = None
+    on_transfer: ProgressListener | None = None
+    stop: threading.Event | None = None
+
+
+def publish(
+    session: Session, request: PublishRequest, options: TransferOptions | None = None
+) -> RegisteredVersion:
+    """Upload what the registry does not have, and register a version.
+
+    Running it again with the same idempotency key returns the version that is there. Limits and rules that can be
+    known are checked before anything is uploaded.
+    """
+    options = options or TransferOptions()
+    _check_request(request)
+    session.check_writable()
+    published = find_published(session, request.model, request.idempotency_key)
+    if published is not None:
+        return published
+    parents = _find_parents(session, request)
+    collection = collect_files(request.sources, card=request.card)
+    sizes_bytes = [file.size_bytes for file in collection.files]
+    chunk_bytes = choose_chunk_size(sizes_bytes)
+    check_limits(sizes_bytes, chunks=sum(-(-size // chunk_bytes) for size in sizes_bytes))
+    digests = digest_files(
+        [file.local for file in collection.files], chunk_bytes, progress=options.on_hash, stop=options.stop
+    )
+    manifest = _manifest(session, request, collection, digests, parents)
+    local = {digest.sha256: (file, digest) for file, digest in zip(collection.files, digests, strict=True)}
+
+    def upload_blobs(epoch: int, artifacts: Sequence[Artifact]) -> int:
+        files = [
+            LocalFile(
+                path=local[artifact.sha256][0].local,
+                key=keys.blob(request.model, epoch, artifact.sha256),
+                digest=local[artifact.sha256][1],
+                label=artifact.path,
+            )
+            for artifact in artifacts
+        ]
+        done = upload(
+            session.store,
+            files,
+            connections=options.connections,
+            progress=options.on_transfer,
+            stop=options.stop,
+        )
+        return sum(item.uploaded_bytes for item in done)
+
+    prepared = PreparedVersion(
+        manifest=manifest,
+        headline=headline_values(request.evidence),
+        row_labels=request.labels,
+        idempotency_key=request.idempotency_key,
+    )
+    return register_version(session, prepared, upload_blobs)
+
+
+def _check_request(request: PublishRequest) -> None:
+    if (request.base is None) != (request.relation is None):
+        raise UsageError("a base and its relation go together", advice=f"relation is one of {', '.join(RELATIONS)}")
+    if request.relation is not None and request.relation not in RELATIONS:
+        raise UsageError(f"{request.relation!a} is not a relation", advice=f"use one of {', '.join(RELATIONS)}")
+    if request.idempotency_key is not None and not 0 < len(request.idempotency_key) <= LONGEST_IDEMPOTENCY_KEY:
+        raise UsageError(f"an idempotency key has 1 to {LONGEST_IDEMPOTENCY_KEY} characters")
+    parse_labels(request.labels, largest_bytes=LARGEST_ROW_LABELS_BYTES)
+
+
+def _find_parents(session: Session, request: PublishRequest) -> tuple[Parent, ...]:
+    if request.base is None or request.relation is None:
+        return request.lineage.parents
+    base = resolve(session, request.base)
+    parent = Parent(base.model, base.version, base.digest, request.relation)
+    return (parent, *request.lineage.parents)
+
+
+def _manifest(
+    session: Session,
+    request: PublishRequest,
+    collection: Collection,
+    digests: Sequence[FileDigest],
+    parents: tuple[Parent, ...],
+) -> Manifest:
+    training, lineage = request.training, request.lineage
+    return Manifest(
+        model=request.model,
+        created_at=session.ports.timestamp(),
+        created_by=session.actor,
+        artifacts=tuple(
+            Artifact(
+                path=file.path,
+                size_bytes=digest.size_bytes,
+                sha256=Digest(digest.sha256),
+                media_type=media_type(file.path),
+                chunks=Chunks(digest.chunks.size_bytes, digest.chunks.sha256, digest.chunks.xxh3_128),
+            )
+            for file, digest in zip(collection.files, digests, strict=True)
+        ),
+        training=replace(
+            training,
+            command=training.command or capture_command(),
+            environment=training.environment or capture_environment(),
+        ),
+        lineage=replace(lineage, code=lineage.code or capture_code(Path.cwd()), parents=parents),
+        evidence_at_publish=tuple(request.evidence),
+        card=collection.card,
+        labels=request.labels,
+        notes=request.notes,
+    )

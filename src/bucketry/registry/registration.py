@@ -1,0 +1,259 @@
+"""How does a prepared version get its number, with its bytes placed where no collection can take them?
+
+A row may place a blob only under the epoch of the head that is being replaced, or under a key that a live row of
+that head names; anything else is uploaded again under that head's epoch. This is decided on every attempt, so a
+publisher that stalled across a garbage collection loses its compare-and-swap instead of naming bytes that are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from bucketry.errors import ContendedError, NotFoundError, RejectedError
+from bucketry.registry.commit import COMMIT_DEADLINE_SECONDS, Change
+from bucketry.registry.immutable import Immutable, put_immutable
+from bucketry.registry.registers import commit_head, load_head
+from bucketry.registry.resolve import load_manifest
+from bucketry.registry.rows import find_row, find_row_by_key, iter_live_rows, load_dossier, replace_dossier
+from bucketry.schema import keys
+from bucketry.schema.codec import digest_of
+from bucketry.schema.head import Head, Row, fit_metrics
+from bucketry.schema.manifest import Artifact, Manifest, Parent, encode_manifest
+from bucketry.schema.placement import MOST_RUNS, decode_placement, encode_placement
+from bucketry.schema.states import BLOBS_KEPT, State
+
+if TYPE_CHECKING:
+    from bucketry.registry.session import Session
+    from bucketry.schema.names import Digest, ModelName
+
+MOST_PLACEMENTS = 16
+MOST_VERSIONS_REUSED = 4
+"""How many of the newest live versions are searched for bytes that need not be uploaded again."""
+
+UploadBlobs = Callable[[int, Sequence[Artifact]], int]
+"""Stores the artifacts' bytes under an epoch, if they are not there, and returns how many bytes were sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedVersion:
+    """Everything about a version but its number and where its bytes lie. `headline` is in the order of display."""
+
+    manifest: Manifest
+    headline: Mapping[str, float] = field(default_factory=dict)
+    row_labels: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str | None = None
+
+    @property
+    def idempotency(self) -> str | None:
+        """The key as rows spell it: 128 bits of its SHA-256."""
+        return digest_of(self.idempotency_key.encode())[:32] if self.idempotency_key else None
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredVersion:
+    """What a publish did. `created` is False where the idempotency key named a version that was there already."""
+
+    model: ModelName
+    version: int
+    manifest: Digest
+    size_bytes: int
+    uploaded_bytes: int
+    reused_bytes: int
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an artifact's bytes lie: the epoch, and the live version whose row names them (None: we stored them)."""
+
+    epoch: int
+    named_by: int | None
+
+
+class _StalePlacementError(Exception):
+    """The head that is being replaced does not allow a place that an older head allowed."""
+
+
+class _AlreadyPublishedError(Exception):
+    """The idempotency key names a version."""
+
+    def __init__(self, row: Row) -> None:
+        super().__init__()
+        self.row = row
+
+
+def find_published(session: Session, model: ModelName, prepared_key: str | None) -> RegisteredVersion | None:
+    """Return the version that was published with an idempotency key, if there is one."""
+    head = load_head(session, model).state if prepared_key else None
+    if head is None or prepared_key is None:
+        return None
+    row = find_row_by_key(session, head, digest_of(prepared_key.encode())[:32])
+    return _already_published(model, row) if row else None
+
+
+def register_version(session: Session, prepared: PreparedVersion, upload: UploadBlobs) -> RegisteredVersion:
+    """Store what is missing, then commit the version: blobs, manifest, sealed pages, head."""
+    session.check_writable()
+    manifest = prepared.manifest
+    body = encode_manifest(manifest)
+    digest = digest_of(body)
+    deadline_seconds = session.ports.monotonic_seconds() + COMMIT_DEADLINE_SECONDS
+    uploaded_bytes = 0
+    for attempt in range(MOST_PLACEMENTS):
+        head = load_head(session, manifest.model).state
+        places = _plan_places(session, head, manifest)
+        epoch = head.epoch if head else 1
+        missing = {a.sha256: a for a in manifest.artifacts if places[a.sha256].named_by is None}
+        uploaded_bytes += upload(epoch, list(missing.values()))
+        if attempt == 0:
+            item = Immutable(keys.manifest(manifest.model, digest), body)
+            put_immutable(session.store, item, ports=session.ports, deadline_seconds=deadline_seconds)
+            session.documents.remember(digest, body)
+        edit = _RegistrationEdit(session, prepared, digest, places)
+        try:
+            committed = commit_head(session, manifest.model, edit)
+        except _StalePlacementError:
+            continue
+        except _AlreadyPublishedError as already:
+            return _already_published(manifest.model, already.row)
+        size_bytes = manifest.size_bytes
+        reused_bytes = max(0, size_bytes - uploaded_bytes)
+        version = int(committed.record.target)
+        return RegisteredVersion(
+            manifest.model, version, digest, size_bytes, uploaded_bytes, reused_bytes, created=True
+        )
+    raise ContendedError(f"garbage collection of {manifest.model} kept outrunning this publish", advice="try again")
+
+
+@dataclass(frozen=True, slots=True)
+class _RegistrationEdit:
+    """The edit of the head: every precondition is decided on the head that is replaced."""
+
+    session: Session
+    prepared: PreparedVersion
+    digest: Digest
+    places: Mapping[Digest, _Place]
+
+    def __call__(self, old: Head | None) -> Change[Head]:
+        manifest = self.prepared.manifest
+        head = old or Head(self.session.registry.registry, manifest.model)
+        if self.prepared.idempotency:
+            row = find_row_by_key(self.session, head, self.prepared.idempotency)
+            if row is not None:
+                raise _AlreadyPublishedError(row)
+        _check_places(self.session, head, self.places)
+        head, objects = self._pin_parents(head)
+        row = self._row(head.next_version)
+        changed = replace(head, rows=(*head.rows, row), next_version=head.next_version + 1)
+        return Change(changed, "publish", target=str(row.version), objects=objects)
+
+    def _row(self, version: int) -> Row:
+        manifest = self.prepared.manifest
+        parent = manifest.lineage.parents[0] if manifest.lineage.parents else None
+        row = Row(
+            version=version,
+            manifest=self.digest,
+            placement=encode_placement(self.places[a.sha256].epoch for a in manifest.artifacts),
+            size_bytes=manifest.size_bytes,
+            created_at=manifest.created_at,
+            created_by=manifest.created_by,
+            base=f"{parent.model}:{parent.version}" if parent else None,
+            labels=self.prepared.row_labels,
+            idempotency=self.prepared.idempotency,
+        )
+        return replace(row, metrics=fit_metrics(row, self.prepared.headline))
+
+    def _pin_parents(self, head: Head) -> tuple[Head, tuple[Immutable, ...]]:
+        """Pin each parent: one of this model in this very commit, one of another model by a commit before it."""
+        objects: tuple[Immutable, ...] = ()
+        for parent in self.prepared.manifest.lineage.parents:
+            if parent.model == head.model:
+                row = _pinnable_row(self.session, head, parent)
+                dossier = load_dossier(self.session, head, row)
+                pinned = dossier.pinned_by(head.model, head.epoch)
+                if pinned is not dossier:
+                    head, more = replace_dossier(self.session, head, row, pinned)
+                    objects = (*objects, *more)
+            else:
+                _pin_in_other_model(self.session, parent, head.model, head.epoch)
+        return head, objects
+
+
+def _plan_places(session: Session, head: Head | None, manifest: Manifest) -> dict[Digest, _Place]:
+    epoch = head.epoch if head else 1
+    here = _Place(epoch, None)
+    known = _find_reusable(session, head, manifest) if head else {}
+    places = {artifact.sha256: known.get(artifact.sha256, here) for artifact in manifest.artifacts}
+    placement = encode_placement(places[artifact.sha256].epoch for artifact in manifest.artifacts)
+    if len(placement) > MOST_RUNS:
+        return {artifact.sha256: here for artifact in manifest.artifacts}
+    return places
+
+
+def _find_reusable(session: Session, head: Head, manifest: Manifest) -> dict[Digest, _Place]:
+    """Return where bytes of the manifest lie that one of the newest live versions already names."""
+    wanted = {artifact.sha256 for artifact in manifest.artifacts}
+    found: dict[Digest, _Place] = {}
+    for count, row in enumerate(iter_live_rows(session, head)):
+        if count >= MOST_VERSIONS_REUSED or len(found) == len(wanted):
+            break
+        if row.state is State.DELETING:
+            continue
+        for sha256, epoch in _epochs_of(session, head, row).items():
+            if sha256 in wanted:
+                found.setdefault(sha256, _Place(epoch, row.version))
+    return found
+
+
+def _check_places(session: Session, head: Head, places: Mapping[Digest, _Place]) -> None:
+    sources: dict[int, Mapping[Digest, int]] = {}
+    for sha256, place in places.items():
+        if place.named_by is None:
+            if place.epoch != head.epoch:
+                raise _StalePlacementError
+            continue
+        if place.named_by not in sources:
+            row = find_row(session, head, place.named_by)
+            live = row is not None and row.state in BLOBS_KEPT
+            sources[place.named_by] = _epochs_of(session, head, row) if row is not None and live else {}
+        if sources[place.named_by].get(sha256) != place.epoch:
+            raise _StalePlacementError
+
+
+def _epochs_of(session: Session, head: Head, row: Row) -> dict[Digest, int]:
+    artifacts = load_manifest(session, head.model, row.manifest).artifacts
+    epochs = decode_placement(row.placement, artifacts=len(artifacts), what=f"{head.model}:{row.version}")
+    return {artifact.sha256: epoch for artifact, epoch in zip(artifacts, epochs, strict=True)}
+
+
+def _pin_in_other_model(session: Session, parent: Parent, child: ModelName, epoch: int) -> None:
+    base = load_head(session, parent.model).state
+    if base is not None:
+        row = _pinnable_row(session, base, parent)
+        if load_dossier(session, base, row).is_pinned_by(child, epoch):
+            return
+
+    def edit(old: Head | None) -> Change[Head]:
+        if old is None:
+            raise NotFoundError(f"there is no model {parent.model}")
+        row = _pinnable_row(session, old, parent)
+        dossier = load_dossier(session, old, row).pinned_by(child, epoch)
+        changed, objects = replace_dossier(session, old, row, dossier)
+        return Change(changed, "pin", target=str(row.version), detail={"epoch": epoch}, objects=objects)
+
+    commit_head(session, parent.model, edit)
+
+
+def _pinnable_row(session: Session, base: Head, parent: Parent) -> Row:
+    row = find_row(session, base, parent.version)
+    if row is None or row.manifest != parent.manifest:
+        raise NotFoundError(f"the base {parent.model}:{parent.version} is not in the registry")
+    if row.state in {State.DELETING, State.DELETED}:
+        raise RejectedError(f"the base {parent.model}:{parent.version} is {row.state}", advice="choose another base")
+    return row
+
+
+def _already_published(model: ModelName, row: Row) -> RegisteredVersion:
+    return RegisteredVersion(model, row.version, row.manifest, row.size_bytes, 0, row.size_bytes, created=False)
