@@ -10,7 +10,8 @@ What a folder cannot hold, unlike a bucket: an object `a` together with an objec
 leading dot.
 """
 
-# ruff: noqa: PTH - descriptors and flags need `os`, and a Path would cost more than the call it is made for
+# Descriptors and flags need `os`, and a Path would cost more than the call that it is made for.
+# ruff: noqa: PTH100, PTH103, PTH108, PTH116
 
 from __future__ import annotations
 

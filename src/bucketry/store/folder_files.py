@@ -4,7 +4,8 @@ The steps on the file system that everything in a folder store is made of, and w
 are plain text here, because they are built for every request.
 """
 
-# ruff: noqa: PTH - descriptors and flags need `os`, and a Path would cost more than the call it is made for
+# Descriptors and flags need `os`, and a Path would cost more than the call that it is made for.
+# ruff: noqa: PTH102, PTH106, PTH108, PTH112, PTH116, PTH120
 
 from __future__ import annotations
 

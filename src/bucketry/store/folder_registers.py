@@ -15,7 +15,8 @@ the next commit repairs it. It is replaced before anything is trimmed: so once n
 file is no longer state 0, and nobody can bring the register back to its beginning.
 """
 
-# ruff: noqa: PTH - descriptors and flags need `os`, and a Path would cost more than the call it is made for
+# Descriptors and flags need `os`, and a Path would cost more than the call that it is made for.
+# ruff: noqa: PTH105, PTH106, PTH108, PTH112, PTH208
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""How does a large object grow in a folder, part by part and by any number of processes, before it appears at
-once?
+"""How does a large object grow in a folder, part by part and by many processes, before it appears at once?
 
 Each upload is a folder `.staging/uploads/<id>/`: `key` names the object, `data` receives each part at its
 offset, and `part-<number>` is written after the part is, so whoever resumes the upload sees only what is
 really there.
 """
 
-# ruff: noqa: PTH - descriptors and flags need `os`, and a Path would cost more than the call it is made for
+# Descriptors and flags need `os`, and a Path would cost more than the call that it is made for.
+# ruff: noqa: PTH105, PTH108, PTH116, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -134,9 +134,9 @@ class Uploads:
         for upload in self._ids():
             with suppress(FileNotFoundError):
                 folder = self._path(upload, "")
-                newest_seconds = max(
-                    os.stat(folder).st_mtime, *(entry.stat().st_mtime for entry in os.scandir(folder))
-                )
+                with os.scandir(folder) as found:
+                    times_seconds = [entry.stat(follow_symlinks=False).st_mtime for entry in found]
+                newest_seconds = max(times_seconds, default=os.stat(folder).st_mtime)
                 if newest_seconds < before_seconds:
                     self._remove(upload)
                     count += 1

@@ -1,10 +1,10 @@
 """Which calls may simply be made again, and when?
 
-A call that has the same effect whether it arrives once or twice is repeated until a deadline, after a pause drawn
-from `random(0, min(5 s, 50 ms * 2^n))`, or longer if the store names a time. The three writes that create or
-replace an object under a condition pass through once: after a lost reply only a look at the object tells whether the
-write happened, and that is for the caller to decide. Repeating the start of an upload may leave one behind that
-nobody knows; it holds no parts, and gc removes it.
+A call that has the same effect whether it arrives once or twice is repeated until a deadline, after a pause
+drawn from `random(0, min(5 s, 50 ms * 2^n))`, or longer if the store names a time. The three writes that
+create or replace an object under a condition pass through once: after a lost reply only a look at the object
+tells whether the write happened, and that is for the caller to decide. Repeating the start of an upload may
+leave one behind that nobody knows; it holds no parts, and gc removes it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class RetryingStore:
         return self._store.put(key, body, condition)
 
     def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Entry | Folder]:
-        """Yield the listing; after a failure list again and leave out, by key order, what was yielded already."""
+        """Yield the listing; after a failure list again from the start and leave out what was yielded."""
         last: str | None = None
         retry = _Retry(self._patience)
         for _ in range(MOST_ATTEMPTS):
@@ -135,7 +135,7 @@ class RetryingStore:
         self._again(lambda: self._store.abort_upload(key, upload))
 
     def list_uploads(self, prefix: str) -> Iterator[tuple[str, str, datetime]]:
-        """Yield the unfinished uploads; they are few, so that a failure starts over before the first is yielded."""
+        """Yield the unfinished uploads, all read before the first is yielded: they are few."""
         yield from self._again(lambda: tuple(self._store.list_uploads(prefix)))
 
     def close(self) -> None:
@@ -175,7 +175,8 @@ class _Retry:
         longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._failures, DOUBLINGS))
         pause_seconds = self._patience.random() * longest
         if isinstance(error, SlowDownError) and error.retry_after_seconds is not None:
-            # The store's own figure is a floor; the random part on top keeps its clients from coming back together.
+            # The store's own figure is a floor; the random part on top keeps its clients from coming back
+            # together.
             pause_seconds += error.retry_after_seconds
         if self._patience.clock() + pause_seconds > self._deadline:
             raise error

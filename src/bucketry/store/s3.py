@@ -1,8 +1,8 @@
 """How does an S3 bucket become a `Store`?
 
-Each call is one request, sent once. Bodies are covered by the SHA-256 in the signature, and an object sent whole
-also by a CRC-32, so that a store that checks them refuses what was damaged on the way. What differs between stores
-(quoted or bare ETags, the order of listings) is settled here, by looking, once for each store.
+Each call is one request, sent once. Bodies are covered by the SHA-256 in the signature, and an object sent
+whole also by a CRC-32, so that a store that checks them refuses what was damaged on the way. What differs
+between stores (quoted or bare ETags, the order of listings) is settled here, by looking, once for each store.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ PRODUCTS_THAT_LIST_BY_FOLDER = ("SeaweedFS",)
 
 
 class S3Store:
-    """A bucket below one prefix, on Amazon S3 or a server that speaks like it. Safe for many threads at once."""
+    """A bucket below one prefix, on Amazon S3 or a server that speaks like it; safe for many threads."""
 
     def __init__(self, bucket: str, prefix: str = "", settings: S3Settings | None = None) -> None:
         settings = settings or S3Settings()
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._connection = S3Connection(bucket, settings)
-        self._encryption: dict[str, str] = (
+        self._encryption: dict[str, Any] = (
             {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.kms_key_id}
             if settings.kms_key_id
             else {}
@@ -81,20 +81,21 @@ class S3Store:
 
     def get(self, key: str, *, unless: ETag | None = None) -> Object:
         """Return the object, or raise `NotModifiedError` if it is still the one with this ETag."""
-        condition = (
-            {} if unless is None else {"IfNoneMatch": _spelled(unless, quoted=self._quoted is not False)}
-        )
-        reply = self._connection.send("get_object", self._where(key), **self._at(key), **condition)
+        asked = self._at(key)
+        if unless is not None:
+            asked["IfNoneMatch"] = _spelled(unless, quoted=self._quoted is not False)
+        reply = self._connection.send("get_object", self._where(key), **asked)
         with closing(reply["Body"]) as body:
             etag = self._etag(reply, key)
             if etag == unless:
-                # A store that does not understand the condition sends the object; it is unchanged all the same.
+                # A store that does not understand the condition sends the object; it is unchanged all the
+                # same.
                 raise NotModifiedError(f"{self._where(key)} is unchanged.")
             content = self._read_small(key, body, reply.get("ContentLength"))
         return Object(content, etag, reply["LastModified"].astimezone(UTC), _served_at(reply))
 
     def stat(self, key: str) -> Entry:
-        """Return what a HEAD says. A missing bucket looks like a missing object here: the reply has no body."""
+        """Return what a HEAD says; its reply has no body, so a missing bucket looks like a missing object."""
         reply = self._connection.send("head_object", self._where(key), **self._at(key))
         modified_at = reply["LastModified"].astimezone(UTC)
         return Entry(key, reply["ContentLength"], self._etag(reply, key), modified_at)
@@ -102,7 +103,8 @@ class S3Store:
     def put(self, key: str, body: bytes, condition: Condition) -> ETag:
         """Write a small object under its condition, once."""
         kind = "application/json" if key.endswith(".json") else "application/octet-stream"
-        # No cache between here and the bucket may answer for a register; other small objects lose nothing by it.
+        # No cache between here and the bucket may answer for a register; other small objects lose nothing by
+        # it.
         fixed = {"CacheControl": "no-cache", "ContentType": kind}
         match condition:
             case IfMatch(etag):
@@ -161,7 +163,8 @@ class S3Store:
 
     def put_blob(self, key: str, body: memoryview) -> Entry:
         """Create a large object in one request, once."""
-        # The SDK takes no memoryview; a copy is cheaper than the 16 KiB writes that it makes of a file-like body.
+        # The SDK takes no memoryview; a copy is cheaper than the 16 KiB writes that it makes of a file-like
+        # body.
         content = bytes(body)
         kind = "application/octet-stream"
         etag, written_at = self._put(key, content, conditional_write=True, IfNoneMatch="*", ContentType=kind)
@@ -220,7 +223,7 @@ class S3Store:
     def list_uploads(self, prefix: str) -> Iterator[tuple[str, str, datetime]]:
         """Yield the unfinished uploads, page by page."""
         whole = self._prefix + prefix
-        markers: dict[str, str] = {}
+        markers: dict[str, Any] = {}
         for _ in range(MOST_PAGES):
             reply = self._connection.send("list_multipart_uploads", self.name, Prefix=whole, **markers)
             for upload in reply.get("Uploads", []):
@@ -248,9 +251,10 @@ class S3Store:
         return self._etag(reply, key), _served_at(reply)
 
     def _settling(self, key: str, etag: ETag, call: Callable[[bool], T]) -> T:
-        """Make a call under the condition `etag`; find out, the first time it matters, how this store spells ETags.
+        """Make a call under the condition `etag`, and find out once how this store spells ETags.
 
-        A refusal is definite, so asking again in the other spelling breaks no promise: the condition is the same.
+        A refusal is definite, so asking again in the other spelling breaks no promise: the condition is the
+        same.
         """
         try:
             result = call(self._quoted is not False)
@@ -270,9 +274,9 @@ class S3Store:
         except BucketryError:
             return False
 
-    def _pages(self, prefix: str, delimiter: str | None) -> Iterator[list[Entry | Folder]]:
+    def _pages(self, prefix: str, delimiter: str | None) -> Iterator[Sequence[Entry | Folder]]:
         """Yield page after page, at least one, each in key order."""
-        parameters: dict[str, str] = {"Prefix": self._prefix + prefix}
+        parameters: dict[str, Any] = {"Prefix": self._prefix + prefix}
         if delimiter is not None:
             parameters["Delimiter"] = delimiter
         for _ in range(MOST_PAGES):
@@ -308,7 +312,7 @@ class S3Store:
         etag = _unquoted(reply.get("ETag", ""))
         if not etag:
             raise UnsupportedError(
-                f"{self._where(key)}: the store replied without an ETag, so nothing can be made conditional on it.",
+                f"{self._where(key)}: the store replied without an ETag, which every condition needs.",
                 advice="Use another store, or take away the proxy that removes ETags.",
             )
         return etag
@@ -324,7 +328,7 @@ class S3Store:
         return content
 
     def _check_range(self, key: str, reply: dict[str, Any], asked: tuple[int, int], etag: ETag) -> None:
-        """Raise unless the reply brings exactly the bytes that were asked for, of the object that was meant."""
+        """Raise unless the reply brings exactly these bytes, of the object that was meant."""
         start, stop = asked
         where = self._where(key)
         if self._etag(reply, key) != etag:
@@ -348,7 +352,7 @@ class _NoBytes:
 class _RangeStream:
     """The body of a reply, which ends where the range does, or breaks."""
 
-    def __init__(self, body: StreamingBody, size_bytes: int, where: str) -> None:
+    def __init__(self, body: ByteStream, size_bytes: int, where: str) -> None:
         self._body = body
         self._size_bytes = size_bytes
         self._left_bytes = size_bytes
@@ -360,7 +364,7 @@ class _RangeStream:
         if wanted == 0:
             return 0
         with translated_reading(self._where):
-            count = int(self._body.readinto(buffer[:wanted]))
+            count = self._body.readinto(buffer[:wanted])
         if count == 0:
             got = self._size_bytes - self._left_bytes
             raise unreadable(self._where, f"{got} of {self._size_bytes} bytes, then the end")
@@ -378,7 +382,7 @@ def _unquoted(etag: str) -> ETag:
 
 
 def _place(found: Entry | Folder) -> str:
-    """Return what orders a listing; Python orders text by code point, which is the order of its UTF-8 bytes."""
+    """Return what orders a listing; Python's order of text is that of its UTF-8 bytes."""
     return found.key if isinstance(found, Entry) else found.prefix
 
 

@@ -1,9 +1,9 @@
 """How is one request sent to S3, exactly once, and which error is it when it fails?
 
-boto3 is used here and nowhere else, for what it knows better than anyone: where credentials come from and when they
-expire, how requests are signed, proxies, regions. Its retries are off: what may be sent again is for `retry` or the
-committer to say. (A bucket in another region answers without doing anything; boto3 then signs again for the region
-that S3 names, at the same endpoint's pattern. It follows no other redirect.)
+boto3 is used here and nowhere else, for what it knows better than anyone: where credentials come from and
+when they expire, how requests are signed, proxies, regions. Its retries are off: what may be sent again is
+for `retry` or the committer to say. (A bucket in another region answers without doing anything; boto3 then
+signs again for the region that S3 names, at the same endpoint's pattern. It follows no other redirect.)
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ def _make_client(session: boto3.Session, settings: S3Settings, addressing: Addre
         max_pool_connections=settings.max_connections,
         tcp_keepalive=True,
         retries={"total_max_attempts": 1, "mode": "standard"},
-        # Checksums in trailers, the SDK's default over https, are refused by many other servers. The SHA-256 of the
-        # body in the signature is understood by all of them.
+        # Checksums in trailers, the SDK's default over https, are refused by many other servers. The SHA-256
+        # of the body in the signature is understood by all of them.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         s3={"addressing_style": addressing, "payload_signing_enabled": True},
@@ -155,9 +155,10 @@ _WITHOUT_DEBUG = _WithoutDebug()
 
 
 def _drop_debug_records_of_the_sdk() -> None:
-    """Keep secrets out of every log: at DEBUG the SDK writes signatures, session tokens and replies that hold keys.
+    """Keep secrets out of every log: at DEBUG the SDK writes signatures, tokens and replies with keys.
 
-    A filter holds whatever level a program sets later; it is set on each logger, since loggers do not inherit it.
+    A filter holds whatever level a program sets later; it is set on each logger, since loggers do not inherit
+    it.
     """
     for name in tuple(logging.root.manager.loggerDict):
         if name == "botocore" or name.startswith("botocore."):
@@ -179,7 +180,8 @@ def _translated(where: str) -> Iterator[None]:
 def _error_of_failure(where: str, error: sdk.BotoCoreError) -> BucketryError:
     """Return our error for a call that got no reply, or none that could be read.
 
-    The SDK's own text is left out wherever it could repeat what it was given: a URL, a token, a command's output.
+    The SDK's own text is left out wherever it could repeat what it was given: a URL, a token, a command's
+    output.
     """
     if isinstance(error, NOT_LOGGED_IN):
         return DeniedError(
@@ -226,7 +228,7 @@ def _reply(error: sdk.ClientError) -> Reply:
 
 
 def _retry_after(header: str) -> float | None:
-    """Return the figure in seconds; a date instead of a figure is rare, and the caller's own pause serves as well."""
+    """Return the figure in seconds; for a date, which is rare, the caller's own pause serves as well."""
     if not (header.isascii() and header.isdigit()):
         return None
     return min(float(header), LONGEST_RETRY_AFTER_SECONDS)

@@ -1,8 +1,8 @@
 """Which of our errors does a reply or a failure of S3 mean?
 
-The one place where status codes and error codes are read. It knows no SDK, only what was said: so every store's
-way to say a thing can be written down, and tested, as a value. What a server says is shown only where it helps and
-cannot hold a secret, and never with control characters in it.
+The one place where status codes and error codes are read. It knows no SDK, only what was said: so every
+store's way to say a thing can be written down, and tested, as a value. What a server says is shown only where
+it helps and cannot hold a secret, and never with control characters in it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ WRONG_REGION = frozenset({"PermanentRedirect", "TemporaryRedirect", "Authorizati
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked: the store and the key as a person would write them, and whether the request had a condition."""
+    """What was asked, of which object, and whether it was a write with a condition."""
 
     where: str
     bucket: str
@@ -97,7 +97,7 @@ class Reply:
     retry_after_seconds: float | None = None
 
 
-def error_of_reply(request: Request, reply: Reply) -> Exception:
+def error_of_reply(request: Request, reply: Reply) -> Exception:  # noqa: PLR0911 - one return for each kind
     """Return the error to raise. A refusal of credentials comes first: it says nothing about the object."""
     denied = _denied(request, reply)
     if denied is not None:
@@ -113,7 +113,7 @@ def error_of_reply(request: Request, reply: Reply) -> Exception:
             f"{where}: the condition does not hold ({_said(reply)}).",
             advice="Read it again, then decide again.",
         )
-    if status == 429 or status == 503 or reply.code in SLOW:
+    if status in {429, 503} or reply.code in SLOW:
         return SlowDownError(
             f"{where}: the store asks for fewer requests ({_said(reply)}).",
             advice="Try again in a while.",
@@ -155,8 +155,8 @@ def _denied(request: Request, reply: Reply) -> Exception | None:
     if reply.status in {401, 403} or reply.code.startswith("KMS."):
         return DeniedError(
             f"{request.where}: the store does not allow this with these credentials ({_said(reply)}).",
-            advice="Check which credentials are in use and what they may do on this bucket; without the right to list "
-            "it, a missing object looks the same.",
+            advice="Check which credentials are in use and what they may do on this bucket; without the right "
+            "to list it, a missing object looks the same.",
         )
     return None
 

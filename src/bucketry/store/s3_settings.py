@@ -1,7 +1,7 @@
 """Which S3 server is meant, and how may it be spoken to?
 
-Credentials are not settings: they come from where every AWS tool finds them (environment, profile, instance role),
-and no setting or message of Bucketry ever holds one.
+Credentials are not settings: they come from where every AWS tool finds them (environment, profile, instance
+role), and no setting or message of Bucketry ever holds one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ AWS_HOST_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.am
 class S3Settings:
     """What a registry's settings say about its S3 server; empty means what the AWS environment says.
 
-    `addressing="auto"` speaks path style to any server that is not Amazon's, since only Amazon's has a host name
-    for each bucket by default. `kms_key_id` is sent with each new object; `requester_pays` with each request.
+    `addressing="auto"` speaks path style to any server that is not Amazon's, since only Amazon's has a host
+    name for each bucket by default. `kms_key_id` is sent with each new object; `requester_pays` with each
+    request.
     """
 
     profile: str | None = None
@@ -35,11 +36,11 @@ class S3Settings:
     allow_http: bool = False
     connect_timeout_seconds: float = 10.0
     read_timeout_seconds: float = 60.0
-    max_connections: int = 32
+    max_connections: int = 64
 
 
 def check_endpoint(url: str, *, allow_http: bool) -> None:
-    """Raise `UsageError` unless requests to this endpoint are private: https, or this machine, or allowed openly."""
+    """Raise `UsageError` unless the endpoint is private: https, or this machine, or openly allowed."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

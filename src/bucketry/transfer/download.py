@@ -1,8 +1,8 @@
 """How do objects become local files, where no chunk counts before its digest was found right?
 
-Each chunk is read in ranges of exactly one object (its ETag is asked once and required ever after), hashed in flight
-and written to its place in a file of full size. Nothing here makes a file or a folder appear under its final name:
-the caller gives a fresh staging folder, and `target` makes it appear when all of it is right.
+Each chunk is read in ranges of exactly one object (its ETag is asked once and required ever after), hashed in
+flight and written to its place in a file of full size. Nothing here makes a file or a folder appear under its
+final name: the caller gives a fresh staging folder, and `target` makes it appear when all of it is right.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MAX_READS_OF_A_CHUNK = 2  # a wrong digest is read once more: a bad network is l
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file to fetch: `path` is relative POSIX; the digests are lower-case hex, one for each chunk, in order."""
+    """A file to fetch: a relative POSIX path, and digests in lower-case hex, chunks in order."""
 
     path: str
     key: str
@@ -77,8 +77,8 @@ def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
 
     `verify="fast"` compares XXH3-128 instead of SHA-256, for networks where nobody hostile writes. Raises
     `CorruptError` for wrong bytes, `PreconditionFailedError` for an object replaced while it was read,
-    `UnavailableError` when patience or the disk's space is over, `DeniedError`, `RejectedError` for a file that is
-    there already, `Interrupted`. Whatever was fetched until then stays for the caller to discard.
+    `UnavailableError` when patience or the disk's space is over, `DeniedError`, `RejectedError` for a file
+    that is there already, `Interrupted`. Whatever was fetched until then stays for the caller to discard.
     """
     patience = patience or Patience()
     for file in files:
@@ -124,7 +124,7 @@ def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
 
 
 class _Receiving:
-    """One file on its way, shared by the threads that fetch its pieces; open from its first piece to its last."""
+    """One file on its way, shared by the threads that fetch its pieces."""
 
     def __init__(self, file: RemoteFile) -> None:
         self.file = file

@@ -29,7 +29,7 @@ EMPTY_SHA256 = hashlib.sha256().hexdigest()
 
 @dataclass(frozen=True, slots=True)
 class ChunkDigests:
-    """The digests of a file's chunks in order, lower-case hex; all chunks but the last are `size_bytes` long."""
+    """The digests of a file's chunks in order; all chunks but the last are `size_bytes` long."""
 
     size_bytes: int
     sha256: tuple[str, ...]
@@ -38,7 +38,7 @@ class ChunkDigests:
 
 @dataclass(frozen=True, slots=True)
 class FileDigest:
-    """What a file's bytes are: size, SHA-256 of the whole in lower-case hex, and its chunks (none if empty)."""
+    """What a file's bytes are: size, SHA-256 of the whole, and its chunks (none if empty)."""
 
     size_bytes: int
     sha256: str
@@ -48,8 +48,9 @@ class FileDigest:
 def choose_chunk_size(sizes_bytes: Sequence[int]) -> int:
     """Return the chunk size for a version whose files have these sizes.
 
-    It is the smallest power of two of at least 16 MiB with under 20,000 chunks in all and under 10,000 in each file.
-    Where so many files make that impossible, it is the smallest at which each file is a single chunk.
+    It is the smallest power of two of at least 16 MiB with under 20,000 chunks in all and under 10,000 in
+    each file. Where so many files make that impossible, it is the smallest at which each file is a single
+    chunk.
     """
     size = SMALLEST_CHUNK_BYTES
     for _ in range(MAX_DOUBLINGS):
@@ -125,7 +126,7 @@ def _digest(
         try:
             before = os.fstat(descriptor)
             digest = _digest_open_file(descriptor, before.st_size, chunk_size_bytes, buffer, halt, advance)
-            after = os.stat(path, follow_symlinks=False)
+            after = path.stat(follow_symlinks=False)
         finally:
             os.close(descriptor)
     if digest is None or _fingerprint(before) != _fingerprint(after):
@@ -133,7 +134,7 @@ def _digest(
     return digest
 
 
-def _digest_open_file(  # noqa: PLR0913 - one read loop; its parts are used nowhere else
+def _digest_open_file(  # noqa: PLR0913, PLR0917 - one read loop; its parts are used nowhere else
     descriptor: int,
     size_bytes: int,
     chunk_size_bytes: int,
@@ -172,7 +173,7 @@ def _fingerprint(status: os.stat_result) -> tuple[int, int, int, int]:
 
 def _size_of(path: Path) -> int:
     with disk_errors(str(path)):
-        return os.stat(path, follow_symlinks=False).st_size
+        return path.stat(follow_symlinks=False).st_size
 
 
 def _read_buffer() -> memoryview:

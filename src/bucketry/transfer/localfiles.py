@@ -1,7 +1,7 @@
-"""How is a local file opened, made and copied so that no link leads elsewhere and every failure has a plain name?
+"""How are local files opened, made and copied, so that no link leads elsewhere and failures have plain names?
 
-Every path below a directory is walked one segment at a time from an open descriptor and never through a symbolic
-link, so that whoever can write next to us cannot send our bytes to another place.
+Every path below a directory is walked one segment at a time from an open descriptor and never through a
+symbolic link, so that whoever can write next to us cannot send our bytes to another place.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, DeniedError, NotFoundError, RejectedError, UnavailableError
@@ -36,7 +36,7 @@ _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 @contextmanager
 def disk_errors(what: str) -> Iterator[None]:
-    """Raise every `OSError` inside as the `BucketryError` that says what to do; `what` is the file concerned."""
+    """Raise every `OSError` inside as the `BucketryError` that says what to do about `what`."""
     try:
         yield
     except OSError as error:
@@ -106,7 +106,8 @@ def open_below(directory_fd: int, relative_path: str) -> int:
 def create_below(directory_fd: int, relative_path: str) -> int:
     """Create a new file at a relative POSIX path, with its folders, for reading and writing.
 
-    Raises `OSError`, among them `FileExistsError`, or `RejectedError` for a path that is not plainly relative.
+    Raises `OSError`, among them `FileExistsError`, or `RejectedError` for a path that is not plainly
+    relative.
     """
     *folders, name = split_relative_path(relative_path)
     with _walked(directory_fd, folders, create=True) as parent_fd:
@@ -141,7 +142,7 @@ def split_relative_path(relative_path: str) -> list[str]:
 
 
 def preallocate(descriptor: int, size_bytes: int) -> None:
-    """Give a new file its full size, with disk space behind it where the file system can. Raises `OSError`."""
+    """Give a new file its full size, with disk space behind it if possible. Raises `OSError`."""
     if size_bytes == 0:
         return
     try:
@@ -208,10 +209,9 @@ def _walked(directory_fd: int, folders: list[str], *, create: bool) -> Iterator[
     try:
         for folder in folders:
             if create:
-                try:
+                # It is there when another file of this version, or another thread, needed it too.
+                with suppress(FileExistsError):
                     os.mkdir(folder, 0o777, dir_fd=current)
-                except FileExistsError:
-                    pass  # another file of this version, or another thread, needed the folder too
             below = os.open(folder, _DIRECTORY_FLAGS, dir_fd=current)
             os.close(current)
             current = below

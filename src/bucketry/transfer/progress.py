@@ -25,7 +25,8 @@ class ActiveFile:
 class Progress:
     """The state of a transfer at one moment.
 
-    `done_bytes` may go back when a chunk turns out wrong and is fetched again. `eta_seconds` is None while unknown.
+    `done_bytes` may go back when a chunk turns out wrong and is fetched again. `eta_seconds` is None while
+    unknown.
     """
 
     total_bytes: int
@@ -43,7 +44,7 @@ ProgressListener = Callable[[Progress], None]
 
 
 class ProgressMeter:
-    """Counts for all threads of one transfer, and tells the listener, at most ten times a second, never two at once."""
+    """Counts for all threads of one transfer; tells the listener at most ten times a second."""
 
     def __init__(
         self,

@@ -1,7 +1,8 @@
 """How does one folder take another's name, with no moment in between?
 
-Linux renames without replacing, and exchanges two names, in one step (`renameat2`). Where the kernel or the file
-system cannot, these functions raise `CannotRenameInOneStepError`, and the caller decides what to do instead.
+Linux renames without replacing, and exchanges two names, in one step (`renameat2`). Where the kernel or the
+file system cannot, these functions raise `CannotRenameInOneStepError`, and the caller decides what to do
+instead.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def exchange(first: Path, second: Path) -> None:
 
 
 def sync_file_system(descriptor: int) -> bool:
-    """Write all of the file system below a descriptor to the disk; return False where that is not possible."""
+    """Bring the whole file system of a descriptor to the disk; return False if that failed."""
     syncfs = getattr(_LIBRARY, "syncfs", None)
     return syncfs is not None and syncfs(descriptor) == 0
 

@@ -1,8 +1,9 @@
 """How do local files become objects, without ever storing other bytes than those that were hashed?
 
-Every object is created or left alone, never replaced: its key names its content. The pieces of all files form one
-queue. A piece is read whole into its thread's buffer, hashed once more, and only then sent, so a file that changed
-since its digest was taken is refused. Memory is thus the number of connections times the chunk size.
+Every object is created or left alone, never replaced: its key names its content. The pieces of all files form
+one queue. A piece is read whole into its thread's buffer, hashed once more, and only then sent, so a file
+that changed since its digest was taken is refused. Memory is thus the number of connections times the chunk
+size.
 """
 
 from __future__ import annotations
@@ -68,13 +69,15 @@ def upload(  # noqa: PLR0913 - each is one independent choice of the caller
 ) -> tuple[Uploaded, ...]:
     """Make every file an object, if absent, and return what happened to each, in their order.
 
-    Raises `RejectedError` for a file that changed since it was hashed, `CorruptError` if another object is at its
-    key, `Interrupted`, or what the store raised. Unfinished uploads are then given up, as far as the store allows;
-    objects that are complete stay.
+    Raises `RejectedError` for a file that changed since it was hashed, `CorruptError` if another object is at
+    its key, `Interrupted`, or what the store raised. Unfinished uploads are then given up, as far as the
+    store allows; objects that are complete stay.
     """
     sending = _by_key(files)
     meter = ProgressMeter(
-        total_bytes=sum(one.size_bytes for one in sending.values()), total_files=len(sending), listener=progress
+        total_bytes=sum(one.size_bytes for one in sending.values()),
+        total_files=len(sending),
+        listener=progress,
     )
     halt = Halt(stop)
     sender = _Sender(store, patience or Patience(), halt, meter)
@@ -161,7 +164,7 @@ class _Sender:
             self._meter.finish_file(sending.file.label)
 
     def give_up(self, all_sending: Iterable[_Sending]) -> None:
-        """Free the parts of unfinished uploads: best effort, for what stays is found and freed by maintenance."""
+        """Free the parts of unfinished uploads: best effort, for maintenance finds what stays."""
         for sending in all_sending:
             if sending.upload_id is not None:
                 with suppress(BucketryError):
@@ -240,8 +243,8 @@ class _Sender:
             return False
         if entry.size_bytes != sending.size_bytes:
             raise CorruptError(
-                f"the store holds {entry.size_bytes} bytes at {sending.file.key}, where {sending.file.label} has"
-                f" {sending.size_bytes}",
+                f"the store holds {entry.size_bytes} bytes at {sending.file.key},"
+                f" where {sending.file.label} has {sending.size_bytes}",
                 advice="run fsck on the registry",
             )
         return True
@@ -254,7 +257,7 @@ class _Sender:
 
 
 def _read_piece(piece: _Piece, buffer: _Buffer) -> memoryview:
-    """Return the bytes of a piece, which are those that were hashed; raise `RejectedError` if they are not."""
+    """Return the bytes of a piece; raise `RejectedError` if they are not those that were hashed."""
     file = piece.sending.file
     body = buffer.of(piece.stop - piece.start)
     with disk_errors(file.label):
@@ -266,7 +269,10 @@ def _read_piece(piece: _Piece, buffer: _Buffer) -> memoryview:
             os.close(descriptor)
     if size_now_bytes != file.digest.size_bytes or filled != len(body):
         raise changed_while_published(file.label)
-    if file.digest.chunks.sha256 and hashlib.sha256(body).hexdigest() != file.digest.chunks.sha256[piece.index]:
+    if (
+        file.digest.chunks.sha256
+        and hashlib.sha256(body).hexdigest() != file.digest.chunks.sha256[piece.index]
+    ):
         raise changed_while_published(file.label)
     return body
 
@@ -302,5 +308,6 @@ def _lost_upload(sending: _Sending) -> UnavailableError:
 
 def _vanished(sending: _Sending) -> UnavailableError:
     return UnavailableError(
-        f"the store neither takes {sending.file.label} nor holds it at {sending.file.key}", advice="publish again"
+        f"the store neither takes {sending.file.label} nor holds it at {sending.file.key}",
+        advice="publish again",
     )

@@ -1,4 +1,4 @@
-"""How do threads share a list of work, stop together at the first failure, and all end before the call returns?"""
+"""How do threads share a list of work, stop together at the first failure, and all end before we return?"""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def run_parallel(
 ) -> None:
     """Do every item once, in order of starting, by at most `connections` threads; each has its own context.
 
-    The first failure ends all and is raised after every thread has ended. Raises `Interrupted` when the caller's stop
-    event was set before the work was complete.
+    The first failure ends all and is raised after every thread has ended. Raises `Interrupted` when the
+    caller's stop event was set before the work was complete.
     """
     if not 1 <= connections <= MAX_CONNECTIONS:
         raise UsageError(

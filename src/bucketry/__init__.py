@@ -1,0 +1,61 @@
+"""Bucketry: a serverless model registry. The registry is plain JSON and artifacts in a bucket.
+
+    reader = bucketry.open_reader("s3://models/prod")
+    path = reader.pull("acme/chat@production", "/models/chat")
+
+Importing this imports nothing heavy: names are resolved on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bucketry.errors import (
+        BucketryError,
+        CommitUnknownError,
+        ContendedError,
+        CorruptError,
+        DeniedError,
+        NotFoundError,
+        RejectedError,
+        UnavailableError,
+        UnsupportedError,
+        UsageError,
+    )
+    from bucketry.registry.client import Reader, Registry, open_reader
+    from bucketry.registry.client import open_registry as open  # noqa: A004 - `bucketry.open` reads as it should
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BucketryError",
+    "CommitUnknownError",
+    "ContendedError",
+    "CorruptError",
+    "DeniedError",
+    "NotFoundError",
+    "Reader",
+    "Registry",
+    "RejectedError",
+    "UnavailableError",
+    "UnsupportedError",
+    "UsageError",
+    "open",
+    "open_reader",
+]
+
+_CLIENT = {"Reader": "Reader", "Registry": "Registry", "open": "open_registry", "open_reader": "open_reader"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'bucketry' has no attribute {name!r}")
+    if name in _CLIENT:
+        return getattr(import_module("bucketry.registry.client"), _CLIENT[name])
+    return getattr(import_module("bucketry.errors"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

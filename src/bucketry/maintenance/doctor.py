@@ -1,0 +1,22 @@
+"""Does the store keep the promises that a registry stands on?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.registry.opening import probe_store, record_conformance
+
+if TYPE_CHECKING:
+    from bucketry.registry.session import Session
+    from bucketry.store.probe import Conformance
+
+
+def examine(session: Session) -> Conformance:
+    """Run the conformance probe in the real bucket and record its result, by which writers go.
+
+    Raises `NotFoundError` where there is no registry, `DeniedError` without the right to write there.
+    """
+    _ = session.registry
+    result = probe_store(session)
+    record_conformance(session, result)
+    return result

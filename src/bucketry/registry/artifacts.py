@@ -1,0 +1,91 @@
+"""How is one file of a version read without pulling the version?"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.errors import CorruptError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bucketry.registry.resolve import ResolvedVersion
+    from bucketry.registry.session import Session
+    from bucketry.schema.manifest import Artifact
+    from bucketry.store.interface import ETag, Store
+
+PIECE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactReader:
+    """One artifact, open for reading. All ranges are of the same object, or an error is raised."""
+
+    artifact: Artifact
+    _store: Store
+    _key: str
+    _etag: ETag
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the whole file."""
+        return self.artifact.size_bytes
+
+    def read_range(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to before `stop`; raise `UsageError` for a range outside of the file.
+
+        Chunks that the range covers whole are verified by their SHA-256; `covers_whole_chunks` tells whether all are.
+        """
+        return b"".join(self.iter_bytes(start, stop))
+
+    def iter_bytes(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes of a range; a whole chunk only after its SHA-256 was found right."""
+        stop = self.size_bytes if stop is None else stop
+        if not 0 <= start <= stop <= self.size_bytes:
+            raise UsageError(f"{start}-{stop} is not a range of {self.artifact.path!a} ({self.size_bytes} bytes)")
+        chunk_bytes = self.artifact.chunks.size_bytes
+        for index in range(start // chunk_bytes, -(-stop // chunk_bytes) if stop > start else 0):
+            first, last = index * chunk_bytes, min((index + 1) * chunk_bytes, self.size_bytes)
+            if start <= first and last <= stop:
+                yield self._verified_chunk(index, first, last)
+            else:
+                yield from self._pieces(max(first, start), min(last, stop))
+
+    def covers_whole_chunks(self, start: int, stop: int) -> bool:
+        """Return whether every byte of a range lies in a chunk that the range covers, so that all are verified."""
+        chunk_bytes = self.artifact.chunks.size_bytes
+        return start % chunk_bytes == 0 and (stop % chunk_bytes == 0 or stop == self.size_bytes)
+
+    def _verified_chunk(self, index: int, first: int, last: int) -> bytes:
+        chunk = b"".join(self._pieces(first, last))
+        if hashlib.sha256(chunk).hexdigest() != self.artifact.chunks.sha256[index]:
+            raise CorruptError(
+                f"chunk {index} of {self.artifact.path!a} is not what its manifest names",
+                advice="run `bucketry fsck --deep`",
+            )
+        return chunk
+
+    def _pieces(self, start: int, stop: int) -> Iterator[bytes]:
+        buffer = memoryview(bytearray(min(PIECE_BYTES, stop - start)))
+        with self._store.open_range(self._key, start, stop, etag=self._etag) as stream:
+            position = start
+            while position < stop:
+                count = stream.readinto(buffer[: stop - position])
+                if count == 0:
+                    raise UnavailableError(f"the store ended early while {self.artifact.path!a} was read")
+                yield bytes(buffer[:count])
+                position += count
+
+
+@contextmanager
+def open_artifact(session: Session, resolved: ResolvedVersion, path: str) -> Iterator[ArtifactReader]:
+    """Open one file of a version; raise `NotFoundError` for a path that the version does not have."""
+    artifact = resolved.artifact(path)
+    key = resolved.blob_keys()[path]
+    entry = session.store.stat(key)
+    if entry.size_bytes != artifact.size_bytes:
+        raise CorruptError(f"{key} has {entry.size_bytes} bytes, not {artifact.size_bytes}", advice="run `bucketry fsck`")
+    yield ArtifactReader(artifact, session.store, key, entry.etag)

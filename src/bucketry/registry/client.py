@@ -1,0 +1,181 @@
+"""The Python client: what does a program call?
+
+`Reader` cannot write, by type; `Registry` can. Both are thin faces of the service layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bucketry.registry import aliases, artifacts, lifecycle, listing, opening, resolve
+from bucketry.schema.names import parse_alias, parse_model_name, parse_reference
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    from bucketry.registry.aliases import AliasEvent, AliasMove
+    from bucketry.registry.artifacts import ArtifactReader
+    from bucketry.registry.listing import ModelSummary, VersionDetail, VersionSummary
+    from bucketry.registry.pull import PullOptions
+    from bucketry.registry.registration import RegisteredVersion
+    from bucketry.registry.resolve import ResolvedVersion
+    from bucketry.registry.session import Session
+    from bucketry.registry.watch import WatchedMove
+    from bucketry.schema.evidence import Evidence
+    from bucketry.schema.manifest import Lineage, Training
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A registry that can only be read. References are texts such as `acme/chat@production` or `acme/chat:7`."""
+
+    session: Session
+
+    def resolve(self, reference: str) -> ResolvedVersion:
+        """Return what a reference names now: for `model@alias`, two GETs. Raises `NotFoundError`."""
+        return resolve.resolve(self.session, parse_reference(reference))
+
+    def pull(
+        self, reference: str, dest: str | os.PathLike[str] | None = None, *, options: PullOptions | None = None
+    ) -> Path:
+        """Download a version, verified, and return its directory: `dest`, or the cache's where none is given.
+
+        `dest` appears complete or not at all. Raises `RejectedError` for a `dest` that holds something else.
+        """
+        from bucketry.registry.pull import pull  # noqa: PLC0415 - a resolver needs no transfer
+
+        target = None if dest is None else Path(dest)
+        return pull(self.session, parse_reference(reference), target, options).path
+
+    def watch(self, reference: str, *, interval_seconds: float = 30.0) -> Iterator[WatchedMove]:
+        """Yield what an alias names now, and then each change; a poll is one conditional GET."""
+        from bucketry.registry.watch import watch  # noqa: PLC0415
+
+        return watch(self.session, parse_reference(reference), interval_seconds=interval_seconds)
+
+    def open(self, version: ResolvedVersion | str, path: str) -> AbstractContextManager[ArtifactReader]:
+        """Open one file of a version, to read ranges of it."""
+        resolved = self.resolve(version) if isinstance(version, str) else version
+        return artifacts.open_artifact(self.session, resolved, path)
+
+    def models(self, query: str = "") -> list[ModelSummary]:
+        """Return the models whose name contains every word of the query."""
+        return listing.list_models(self.session, query=query)
+
+    def versions(self, model: str, query: str = "") -> Iterator[VersionSummary]:
+        """Yield the versions of a model, newest first."""
+        head = aliases.load_existing_head(self.session, parse_model_name(model))
+        return listing.iter_versions(self.session, head, query=query)
+
+    def show(self, reference: str) -> VersionDetail:
+        """Return everything about one version."""
+        return listing.load_detail(self.session, parse_reference(reference))
+
+    def history(self, model: str, alias: str) -> list[AliasEvent]:
+        """Return every move of an alias, newest first."""
+        return aliases.load_alias_history(self.session, parse_model_name(model), parse_alias(alias))
+
+    def close(self) -> None:
+        """Release the connections."""
+        self.session.store.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Registry(Reader):
+    """A registry that can be written too."""
+
+    def publish(  # noqa: PLR0913 - each names one thing that a version records
+        self,
+        model: str,
+        sources: Sequence[str | os.PathLike[str]],
+        *,
+        metrics: Mapping[str, float] | None = None,
+        evidence: Sequence[Evidence] = (),
+        parameters: Mapping[str, object] | None = None,
+        datasets: Sequence[Mapping[str, object]] = (),
+        training: Training | None = None,
+        lineage: Lineage | None = None,
+        base: str | None = None,
+        relation: str | None = None,
+        card: str | os.PathLike[str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        notes: str = "",
+        idempotency_key: str | None = None,
+    ) -> RegisteredVersion:
+        """Upload files and folders as a new version of a model.
+
+        `metrics` is plain automated evidence. With an idempotency key, repeating the call returns the version that
+        is there. Raises `UsageError` and `RejectedError` before anything is uploaded.
+        """
+        from bucketry.registry.publish import PublishRequest, publish  # noqa: PLC0415 - a reader needs none
+        from bucketry.schema.evidence import evidence_from_values  # noqa: PLC0415
+        from bucketry.schema.manifest import Lineage, Training  # noqa: PLC0415
+
+        made = training or Training()
+        made = replace(made, hyperparameters={**made.hyperparameters, **(parameters or {})})
+        made = replace(made, datasets=(*made.datasets, *datasets))
+        plain = (evidence_from_values(metrics, what="metrics"),) if metrics else ()
+        request = PublishRequest(
+            model=parse_model_name(model),
+            sources=[Path(source) for source in sources],
+            evidence=(*plain, *evidence),
+            training=made,
+            lineage=lineage or Lineage(),
+            base=parse_reference(base) if base else None,
+            relation=relation,
+            card=Path(card) if card else None,
+            labels=labels or {},
+            notes=notes,
+            idempotency_key=idempotency_key,
+        )
+        return publish(self.session, request)
+
+    def promote(self, reference: str, alias: str, *, reason: str = "") -> AliasMove:
+        """Make an alias name a version."""
+        parsed, name = parse_reference(reference), parse_alias(alias)
+        version = resolve.resolve(self.session, parsed).version
+        return aliases.promote(self.session, parsed.model, version, name, reason=reason)
+
+    def roll_back(self, model: str, alias: str, *, to: int | None = None, reason: str = "") -> AliasMove:
+        """Make an alias name its previous version that may still be served, or the version `to`."""
+        return aliases.roll_back(
+            self.session, parse_model_name(model), parse_alias(alias), to=to, reason=reason
+        )
+
+    def unset(self, model: str, alias: str, *, reason: str = "") -> AliasMove:
+        """Make an alias name nothing."""
+        return aliases.unset(self.session, parse_model_name(model), parse_alias(alias), reason=reason)
+
+    def retire(self, reference: str, *, reason: str = "") -> None:
+        """Forbid new use of a version; its bytes stay, and aliases that name it go on serving."""
+        version = self.resolve(reference)
+        lifecycle.retire(self.session, version.model, version.version, reason=reason)
+
+    def unretire(self, reference: str, *, reason: str = "") -> None:
+        """Allow use of a retired version again."""
+        version = self.resolve(reference)
+        lifecycle.unretire(self.session, version.model, version.version, reason=reason)
+
+    def __enter__(self) -> Registry:
+        return self
+
+
+def open_reader(where: str | None = None) -> Reader:
+    """Open a registry for reading, by URL, path or the name of a configured profile."""
+    return Reader(opening.open_session(where, read_only=True))
+
+
+def open_registry(where: str | None = None, *, identity: str | None = None) -> Registry:
+    """Open a registry for reading and writing; `identity` is who the records will say acted."""
+    return Registry(opening.open_session(where, identity=identity))

@@ -1,0 +1,128 @@
+"""Which registries does this user know, and who is the user?
+
+`~/.config/bucketry/config.toml` (or `$XDG_CONFIG_HOME/bucketry/config.toml`, or the file in `BUCKETRY_CONFIG`):
+
+    identity = "ada@example.org"
+    default = "prod"
+
+    [registries.prod]
+    url = "s3://models/prod"
+    read_only = true
+    region = "eu-west-1"
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bucketry.errors import UsageError
+from bucketry.registry.capture import capture_git_email
+from bucketry.schema.audit import LONGEST_ACTOR_BYTES, parse_actor
+
+if TYPE_CHECKING:
+    from bucketry.store.s3_settings import S3Settings
+
+S3_TEXTS = ("profile", "region", "endpoint_url", "addressing", "kms_key_id")
+S3_FLAGS = ("requester_pays", "allow_http")
+ADDRESSINGS = ("auto", "path", "virtual")
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryProfile:
+    """One registry that the configuration names. `s3` holds settings for its store."""
+
+    url: str
+    read_only: bool = False
+    s3: Mapping[str, Any] = field(default_factory=dict)
+
+    def s3_settings(self) -> S3Settings:
+        """Return the settings as the S3 store takes them."""
+        from bucketry.store.s3_settings import S3Settings  # noqa: PLC0415 - a folder registry needs none
+
+        return S3Settings(**self.s3)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The configuration file as values."""
+
+    registries: Mapping[str, RegistryProfile] = field(default_factory=dict)
+    identity: str = ""
+    default: str = ""
+
+    def find_profile(self, where: str | None) -> RegistryProfile:
+        """Return the registry that a URL, a path, a profile's name or the environment means; raise `UsageError`."""
+        chosen = where or os.environ.get("BUCKETRY_REGISTRY") or self.default
+        if not chosen and len(self.registries) == 1:
+            chosen = next(iter(self.registries))
+        if not chosen:
+            raise UsageError(
+                "no registry was named", advice="use --registry URL, or set BUCKETRY_REGISTRY, or write the config file"
+            )
+        if chosen in self.registries:
+            return self.registries[chosen]
+        by_url = (profile for profile in self.registries.values() if profile.url.rstrip("/") == chosen.rstrip("/"))
+        return next(by_url, RegistryProfile(chosen))
+
+
+def config_path() -> Path:
+    """Return where the configuration file is looked for."""
+    given = os.environ.get("BUCKETRY_CONFIG")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "bucketry" / "config.toml"
+
+
+def load_config() -> Config:
+    """Return the configuration, empty where there is no file; raise `UsageError` naming the file for a wrong one."""
+    path = config_path()
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Config()
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", advice="mend the file or move it away") from error
+    profiles = document.get("registries", {})
+    if not isinstance(profiles, dict):
+        raise UsageError(f"{path}: registries is not a table", advice="write [registries.NAME]")
+    return Config(
+        registries={name: _read_profile(path, name, table) for name, table in profiles.items()},
+        identity=str(document.get("identity", "")),
+        default=str(document.get("default", "")),
+    )
+
+
+def find_identity(config: Config, given: str | None) -> str:
+    """Return who acts: given, configured, `BUCKETRY_IDENTITY`, git's user.email, or user@host."""
+    claim = given or config.identity or os.environ.get("BUCKETRY_IDENTITY") or capture_git_email(Path.cwd())
+    if claim:
+        return parse_actor(claim)
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = str(os.getuid())
+    return parse_actor(f"{user}@{socket.gethostname()}"[:LONGEST_ACTOR_BYTES])
+
+
+def _read_profile(path: Path, name: str, table: object) -> RegistryProfile:
+    if not isinstance(table, dict) or not isinstance(table.get("url"), str):
+        raise UsageError(f"{path}: registries.{name} has no url", advice=f'write url = "s3://..." under [registries.{name}]')
+    texts = {key: table[key] for key in S3_TEXTS if key in table}
+    flags = {key: table[key] for key in (*S3_FLAGS, "read_only") if key in table}
+    wrong = [key for key, value in texts.items() if not isinstance(value, str)]
+    wrong += [key for key, value in flags.items() if not isinstance(value, bool)]
+    wrong += [key for key in table if key not in {"url", *texts, *flags}]
+    if texts.get("addressing", "auto") not in ADDRESSINGS:
+        wrong.append("addressing")
+    if wrong:
+        raise UsageError(f"{path}: registries.{name}: {', '.join(sorted(wrong))} is not understood")
+    read_only = bool(flags.pop("read_only", False))
+    return RegistryProfile(table["url"], read_only, texts | flags)

@@ -1,0 +1,142 @@
+"""How is a registry opened, or created?"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from bucketry.errors import NotFoundError, UnsupportedError, UsageError
+from bucketry.registry.commit import Change, commit, load_current
+from bucketry.registry.config import RegistryProfile, find_identity, load_config
+from bucketry.registry.ports import Ports
+from bucketry.registry.registers import registry_register
+from bucketry.registry.session import Session
+from bucketry.schema.settings import Conformance, RegistryDocument
+from bucketry.store.retry import RetryingStore
+
+if TYPE_CHECKING:
+    from bucketry.store.interface import Store
+    from bucketry.store.probe import Conformance as Probed
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedRegistry:
+    """A registry after `init`; `created` is False where it existed."""
+
+    registry: str
+    url: str
+    conformance: Probed
+    created: bool
+
+
+def open_session(
+    where: str | None = None, *, identity: str | None = None, read_only: bool = False, ports: Ports | None = None
+) -> Session:
+    """Open a registry by URL, path or profile; nothing is read before it is needed.
+
+    Raises `UsageError` for a URL of no known kind, `NotFoundError` for a folder that does not exist.
+    """
+    config = load_config()
+    profile = config.find_profile(where)
+    return Session(
+        store=RetryingStore(open_store(profile)),
+        actor=find_identity(config, identity),
+        ports=ports or Ports(),
+        read_only=read_only or profile.read_only,
+    )
+
+
+def create_registry(where: str | None = None, *, identity: str | None = None) -> CreatedRegistry:
+    """Probe the store, and create a registry there unless there is one; raise `UnsupportedError` for an unsafe store."""
+    config = load_config()
+    profile = config.find_profile(where)
+    store = open_store(profile, create_folder=True)
+    session = Session(RetryingStore(store), find_identity(config, identity))
+    known = load_current(session.store, registry_register()).state is not None
+    probed = probe_store(session)
+    if not known and not probed.passed:
+        raise unsafe_store(probed)
+    document = record_conformance(session, probed, create=not known)
+    if not probed.passed:
+        raise unsafe_store(probed)
+    return CreatedRegistry(document.registry, session.store.name, probed, created=not known)
+
+
+def probe_store(session: Session) -> Probed:
+    """Run the conformance probe in the real bucket."""
+    from bucketry.store.probe import probe  # noqa: PLC0415 - a reader never probes
+
+    return probe(session.store, clock=session.ports.now, uuid=uuid.uuid4())
+
+
+def record_conformance(session: Session, probed: Probed, *, create: bool = False) -> RegistryDocument:
+    """Record what the probe found in `registry.json`, where writers look before they write."""
+    result = Conformance(
+        endpoint=session.store.endpoint,
+        at=session.ports.timestamp(),
+        passed=probed.passed,
+        broken=tuple(check.promise for check in probed.checks if not check.passed),
+    )
+
+    def edit(old: RegistryDocument | None) -> Change[RegistryDocument]:
+        if old is None and not create:
+            raise NotFoundError(
+                f"there is no registry at {session.store.name}",
+                advice=f"create one with `bucketry init {session.store.name}`",
+            )
+        document = old or RegistryDocument(str(uuid.uuid4()), session.ports.timestamp())
+        action = "probe" if old else "init"
+        return Change(document.with_conformance(result), action, target="passed" if probed.passed else "broken")
+
+    committed = commit(session.store, registry_register(), edit, actor=session.actor, ports=session.ports)
+    session.forget_registry()
+    return committed.state
+
+
+def unsafe_store(probed: Probed) -> UnsupportedError:
+    """Return the error that says which promises a store breaks."""
+    broken = [check.detail or check.promise for check in probed.checks if not check.passed]
+    return UnsupportedError(
+        f"this store cannot hold a registry: {'; '.join(broken)}",
+        advice="use a store that keeps conditional writes, such as AWS S3, SeaweedFS or a folder",
+    )
+
+
+def open_store(profile: RegistryProfile, *, create_folder: bool = False) -> Store:
+    """Return the store that a profile's URL names, without any retries; raise `UsageError`."""
+    parts = urlsplit(profile.url)
+    if parts.scheme == "s3":
+        from bucketry.store.s3 import S3Store  # noqa: PLC0415 - boto3 is loaded for S3 alone
+
+        if not parts.netloc or "@" in parts.netloc or ":" in parts.netloc or parts.query or parts.fragment:
+            raise UsageError("the S3 URL is not of the form s3://bucket/prefix")
+        return S3Store(parts.netloc, parts.path.strip("/"), profile.s3_settings())
+    if parts.scheme in {"", "file"}:
+        return _open_folder(profile.url if not parts.scheme else _file_path(profile.url), create=create_folder)
+    raise UsageError(
+        f"a registry cannot be at a {parts.scheme!a} URL", advice="use s3://bucket/prefix, file:///folder or a folder's path"
+    )
+
+
+def _file_path(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+        raise UsageError("a file URL names a folder of this machine", advice="write file:///absolute/path")
+    return unquote(parts.path)
+
+
+def _open_folder(path: str, *, create: bool) -> Store:
+    from bucketry.store.folder import FolderStore  # noqa: PLC0415 - not needed for S3
+
+    folder = Path(path).expanduser()
+    store = FolderStore(folder)
+    if create:
+        store.create_root()
+    elif not folder.is_dir():
+        raise NotFoundError(f"there is no registry at {path}", advice=f"create one with `bucketry init {path}`")
+    return store
+
+

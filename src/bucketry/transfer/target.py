@@ -1,0 +1,286 @@
+"""How does a folder appear complete or not at all, and whose is the one that is there already?
+
+A version is put together in a staging folder beside its target, on the same file system, and takes the
+target's name in one step. If the process is killed at any moment, the target is absent, or is the old
+version, or is the new one. Where the file system cannot exchange two names in one step, the old version is
+moved aside first: a reader may then find nothing for a moment, but never a mixture.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from bucketry.errors import ContendedError, RejectedError, UsageError
+from bucketry.transfer.leftovers import sweep_leftovers, write_owner
+from bucketry.transfer.localfiles import create_below, disk_errors, open_below, open_directory, write_all
+from bucketry.transfer.rename import (
+    CannotRenameInOneStepError,
+    exchange,
+    rename_without_replacing,
+    sync_file_system,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RECEIPT_PATH = ".bucketry/receipt.json"
+MAX_RECEIPT_BYTES = 32 * 1024 * 1024
+MAX_RACES = 32
+FILES_SYNCED_ONE_BY_ONE = 256
+_LONGEST_NAME_KEPT_BYTES = 200  # of the 255 that a file name may have
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Nothing is at the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """A version that a pull made is at the target; `receipt` is what that pull recorded."""
+
+    receipt: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Something else is at the target, and stays as it is."""
+
+    reason: str
+
+
+TargetState = Absent | Ours | Foreign
+Publication = Literal["appeared", "replaced", "already_there"]
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """A fresh folder that will become `destination`; leaving the `with` block removes what is left."""
+
+    destination: Path
+    outer: Path
+
+    @property
+    def directory(self) -> Path:
+        """Where the files of the version are put."""
+        return self.outer / "tree"
+
+    def discard(self) -> None:
+        """Remove the staging folder, as far as that is possible; a later pull sweeps what stays."""
+        shutil.rmtree(self.outer, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+
+def inspect_target(destination: Path) -> TargetState:
+    """Return what is at a target now. Raises `DeniedError` where it may not be read."""
+    with disk_errors(str(destination)):
+        try:
+            status = destination.lstat()
+            if not stat.S_ISDIR(status.st_mode):
+                kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a folder"
+                return Foreign(f"{destination} is {kind}")
+            return _inspect_directory(destination)
+        except FileNotFoundError:
+            return Absent()
+
+
+def prepare_target(destination: Path) -> Staging:
+    """Make a staging folder beside a target (and the folders above), after sweeping those of dead pulls."""
+    if destination.name in {"", ".."}:
+        raise UsageError(f"{destination} cannot be a target", advice="name a new folder")
+    with disk_errors(str(destination.parent)):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        parent = destination.parent.resolve(strict=True)
+    resolved = parent / destination.name
+    prefix = f".{_shortened(destination.name)}.bucketry-"
+    sweep_leftovers(parent, re.compile(re.escape(prefix) + "[0-9a-f]{16}"))
+    staging = Staging(resolved, parent / f"{prefix}{secrets.token_hex(8)}")
+    with disk_errors(str(parent)):
+        staging.outer.mkdir(mode=0o700)
+        write_owner(staging.outer)
+        staging.directory.mkdir()
+    return staging
+
+
+def write_receipt(staging: Staging, receipt: Mapping[str, object]) -> None:
+    """Record in the staging folder what it holds: at least `manifest` (hex) and `files` ({path: SHA-256})."""
+    if not isinstance(receipt.get("manifest"), str) or not isinstance(receipt.get("files"), dict):
+        raise UsageError("a receipt needs its manifest and its files")
+    body = json.dumps(receipt, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
+    with disk_errors(str(staging.destination)):
+        directory_fd = open_directory(staging.directory)
+        try:
+            descriptor = create_below(directory_fd, RECEIPT_PATH)
+        finally:
+            os.close(directory_fd)
+        try:
+            write_all(descriptor, memoryview(body), 0)
+        finally:
+            os.close(descriptor)
+
+
+def recorded_files(receipt: Mapping[str, object]) -> dict[str, str]:
+    """Return the SHA-256 of each file by path, as a receipt records them: a claim to be verified."""
+    files = receipt.get("files")
+    if not isinstance(files, dict):
+        return {}
+    return {
+        path: digest for path, digest in files.items() if isinstance(path, str) and isinstance(digest, str)
+    }
+
+
+def publish_target(staging: Staging) -> Publication:
+    """Let the staged version appear at its target, and return how.
+
+    Absent: it appears. A pull's other version: it is replaced at once, and removed. The same version, which
+    another pull brought meanwhile: nothing to do. Anything else: `RejectedError`, and it stays untouched.
+    """
+    staged = inspect_target(staging.directory)
+    if not isinstance(staged, Ours):
+        raise UsageError("a staged version needs its receipt before it may appear")
+    with disk_errors(str(staging.destination)):
+        _sync_tree(staging.directory)
+        for _ in range(MAX_RACES):
+            outcome = _try_to_publish(staging, staged)
+            if outcome is not None:
+                _sync_directory(staging.destination.parent)
+                staging.discard()
+                return outcome
+    raise ContendedError(f"others kept changing {staging.destination}", advice="pull again")
+
+
+def _try_to_publish(staging: Staging, staged: Ours) -> Publication | None:
+    """Do what the target's state asks for; return None if that state changed meanwhile."""
+    there = inspect_target(staging.destination)
+    if isinstance(there, Absent):
+        return "appeared" if _appear(staging) else None
+    if isinstance(there, Foreign):
+        raise RejectedError(
+            f"{there.reason}, so it is left untouched", advice="choose another target, or move it away"
+        )
+    if _is_same_version(there, staged):
+        return "already_there"
+    return "replaced" if _replace(staging) else None
+
+
+def _appear(staging: Staging) -> bool:
+    try:
+        rename_without_replacing(staging.directory, staging.destination)
+    except FileExistsError:
+        return False
+    except CannotRenameInOneStepError:
+        # A plain rename of a folder fails on anything but an empty folder, of which nothing is lost.
+        try:
+            staging.directory.rename(staging.destination)
+        except OSError as error:
+            if error.errno in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
+                return False
+            raise
+    return True
+
+
+def _replace(staging: Staging) -> bool:
+    try:
+        exchange(staging.directory, staging.destination)
+    except FileNotFoundError:
+        return False
+    except CannotRenameInOneStepError:
+        return _replace_in_two_steps(staging)
+    if isinstance(inspect_target(staging.directory), Ours):
+        return True
+    # Somebody put something else there since we looked: give it back, and look again.
+    exchange(staging.directory, staging.destination)
+    return False
+
+
+def _replace_in_two_steps(staging: Staging) -> bool:
+    """Move the old version aside, then the new one into place; killed in between, the target is absent."""
+    aside = staging.outer / "old"
+    try:
+        staging.destination.rename(aside)
+    except FileNotFoundError:
+        return False
+    if isinstance(inspect_target(aside), Ours) and _appear(staging):
+        return True
+    with suppress(FileExistsError, CannotRenameInOneStepError):
+        rename_without_replacing(aside, staging.destination)
+        return False
+    with suppress(OSError):
+        aside.rename(staging.destination)
+    return False
+
+
+def _inspect_directory(destination: Path) -> TargetState:
+    directory_fd = open_directory(destination)
+    try:
+        descriptor = open_below(directory_fd, RECEIPT_PATH)
+    except FileNotFoundError:
+        return Foreign(f"{destination} is a folder that no pull made (it has no {RECEIPT_PATH})")
+    except (RejectedError, NotADirectoryError) as error:
+        return Foreign(f"{destination} has a {RECEIPT_PATH} that no pull made ({error})")
+    finally:
+        os.close(directory_fd)
+    with os.fdopen(descriptor, "rb") as file:
+        body = file.read(MAX_RECEIPT_BYTES + 1)
+    try:
+        receipt = json.loads(body) if len(body) <= MAX_RECEIPT_BYTES else None
+    except (ValueError, RecursionError):
+        receipt = None
+    if not isinstance(receipt, dict) or not isinstance(receipt.get("manifest"), str):
+        return Foreign(f"{destination} has a {RECEIPT_PATH} that cannot be read")
+    return Ours(receipt)
+
+
+def _is_same_version(one: Ours, other: Ours) -> bool:
+    return one.receipt["manifest"] == other.receipt["manifest"] and recorded_files(
+        one.receipt
+    ) == recorded_files(other.receipt)
+
+
+def _sync_tree(directory: Path) -> None:
+    """Bring a tree to the disk, so that after a power cut its name never stands for less than all of it."""
+    folders: list[Path] = []
+    files: list[Path] = []
+    for folder, _, names in os.walk(directory):
+        folders.append(Path(folder))
+        files.extend(Path(folder, name) for name in names)
+    if len(files) > FILES_SYNCED_ONE_BY_ONE:
+        directory_fd = open_directory(directory)
+        try:
+            if sync_file_system(directory_fd):
+                return
+        finally:
+            os.close(directory_fd)
+    for path in (*files, *reversed(folders)):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = open_directory(directory)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _shortened(name: str) -> str:
+    return os.fsencode(name)[:_LONGEST_NAME_KEPT_BYTES].decode("utf-8", errors="ignore")

@@ -1,0 +1,34 @@
+"""Real S3 servers for the tests: each is started when the first test asks for it, once for each pytest process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from servers.moto import run_moto
+from servers.rclone import run_rclone
+from servers.weed import run_weed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from servers.process import S3Server
+
+
+@pytest.fixture(scope="session")
+def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with run_weed(tmp_path_factory.mktemp("weed")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with run_rclone(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with run_moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server

@@ -1,0 +1,37 @@
+"""Does the store read Amazon's own kind of replies, as moto imitates them?
+
+moto looks at a condition and then writes, so it is not raced.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bucketry.errors import NotFoundError
+from bucketry.store.interface import IfAbsent, ObjectNotFoundError, Store
+from store.contract import StoreContract
+from store.s3_stores import open_s3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from servers.process import S3Server
+
+
+class TestMoto(StoreContract):
+    race_threads = 1
+    increment_workers = 1
+
+    @pytest.fixture
+    def store(self, moto: S3Server, request: pytest.FixtureRequest) -> Iterator[Store]:
+        with open_s3(moto, f"contract/{abs(hash(request.node.nodeid))}") as store:
+            yield store
+
+
+def test_a_missing_bucket_is_named(moto: S3Server) -> None:
+    with open_s3(moto, bucket="no-such-bucket") as store:
+        with pytest.raises(NotFoundError, match="no bucket no-such-bucket") as caught:
+            store.put("key", b"1", IfAbsent())
+        assert not isinstance(caught.value, ObjectNotFoundError)
