@@ -1,4 +1,4 @@
-"""Can several processes share the upload of one large object into a folder, and who sweeps up after dead ones?"""
+"""Can several processes share one upload into a folder, and who sweeps up after those that died?"""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The service layer: joins schema, store and transfer. Every face calls these functions and holds no rule of its own."""
+"""The service layer: joins schema, store and transfer. Every face calls it and holds no rule of its own."""

@@ -57,9 +57,7 @@ class AliasEvent:
     reason: str
 
 
-def promote(
-    session: Session, model: ModelName, version: int, alias: AliasName, *, reason: str = ""
-) -> AliasMove:
+def promote(session: Session, model: ModelName, version: int, alias: AliasName, *, reason: str = "") -> AliasMove:
     """Make an alias name a version; raise `RejectedError` for a version that may not be served.
 
     Naming the version that it names already changes nothing.

@@ -87,5 +87,7 @@ def open_artifact(session: Session, resolved: ResolvedVersion, path: str) -> Ite
     key = resolved.blob_keys()[path]
     entry = session.store.stat(key)
     if entry.size_bytes != artifact.size_bytes:
-        raise CorruptError(f"{key} has {entry.size_bytes} bytes, not {artifact.size_bytes}", advice="run `bucketry fsck`")
+        raise CorruptError(
+            f"{key} has {entry.size_bytes} bytes, not {artifact.size_bytes}", advice="run `bucketry fsck`"
+        )
     yield ArtifactReader(artifact, session.store, key, entry.etag)

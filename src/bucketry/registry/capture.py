@@ -8,8 +8,11 @@ import shlex
 import subprocess
 import sys
 from importlib import metadata
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GIT_SECONDS = 10.0
 MOST_PACKAGES = 2_000

@@ -5,18 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from bucketry.registry import aliases, artifacts, lifecycle, listing, opening, resolve
 from bucketry.schema.names import parse_alias, parse_model_name, parse_reference
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from bucketry.registry.aliases import AliasEvent, AliasMove
     from bucketry.registry.artifacts import ArtifactReader
@@ -41,7 +40,11 @@ class Reader:
         return resolve.resolve(self.session, parse_reference(reference))
 
     def pull(
-        self, reference: str, dest: str | os.PathLike[str] | None = None, *, options: PullOptions | None = None
+        self,
+        reference: str,
+        dest: str | os.PathLike[str] | None = None,
+        *,
+        options: PullOptions | None = None,
     ) -> Path:
         """Download a version, verified, and return its directory: `dest`, or the cache's where none is given.
 
@@ -84,7 +87,7 @@ class Reader:
         """Release the connections."""
         self.session.store.close()
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -149,9 +152,7 @@ class Registry(Reader):
 
     def roll_back(self, model: str, alias: str, *, to: int | None = None, reason: str = "") -> AliasMove:
         """Make an alias name its previous version that may still be served, or the version `to`."""
-        return aliases.roll_back(
-            self.session, parse_model_name(model), parse_alias(alias), to=to, reason=reason
-        )
+        return aliases.roll_back(self.session, parse_model_name(model), parse_alias(alias), to=to, reason=reason)
 
     def unset(self, model: str, alias: str, *, reason: str = "") -> AliasMove:
         """Make an alias name nothing."""
@@ -166,9 +167,6 @@ class Registry(Reader):
         """Allow use of a retired version again."""
         version = self.resolve(reference)
         lifecycle.unretire(self.session, version.model, version.version, reason=reason)
-
-    def __enter__(self) -> Registry:
-        return self
 
 
 def open_reader(where: str | None = None) -> Reader:

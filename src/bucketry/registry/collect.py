@@ -10,20 +10,24 @@ import mimetypes
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from bucketry.errors import DeniedError, NotFoundError, UsageError
-from bucketry.schema.paths import check_paths_together, parse_artifact_path
+from bucketry.schema.paths import OWN_FOLDER, check_paths_together, parse_artifact_path
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-OWN_FOLDER = ".bucketry"
 CARD_NAME = "README.md"
 _TYPES = mimetypes.MimeTypes(filenames=())  # without the machine's own files, which differ between machines
-_OWN_TYPES = {".md": "text/markdown", ".jsonl": "application/jsonl", ".yaml": "application/yaml", ".yml": "application/yaml"}
+_OWN_TYPES = {
+    ".md": "text/markdown",
+    ".jsonl": "application/jsonl",
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ def collect_files(sources: Sequence[Path], *, card: Path | None = None) -> Colle
     files = [file for source in sources for file in _walk(source)]
     card_path = CARD_NAME if any(file.path == CARD_NAME for file in files) else None
     if card is not None:
-        given = _file(card, CARD_NAME, os.stat(card)) if card.exists() else _missing(card)
+        given = _file(card, CARD_NAME, card.stat()) if card.exists() else _missing(card)
         same = next((file for file in files if _is_same_file(file.local, card)), None)
         card_path = same.path if same else CARD_NAME
         files += [] if same else [given]
@@ -62,7 +66,7 @@ def collect_files(sources: Sequence[Path], *, card: Path | None = None) -> Colle
 
 def media_type(path: str) -> str:
     """Return the media type that a file's name suggests."""
-    suffix = os.path.splitext(path)[1].lower()
+    suffix = PurePosixPath(path).suffix.lower()
     return _OWN_TYPES.get(suffix) or _TYPES.guess_type(path)[0] or "application/octet-stream"
 
 
@@ -117,7 +121,8 @@ def _check_unique(files: Sequence[SourceFile]) -> None:
         other = seen.setdefault(file.path, file)
         if other is not file:
             raise UsageError(
-                f"{displayable(str(other.local))} and {displayable(str(file.local))} would both be {displayable(file.path)}",
+                f"{displayable(str(other.local))} and {displayable(str(file.local))} would both be "
+                f"{displayable(file.path)}",
                 advice="publish one folder that holds both under different names",
             )
 

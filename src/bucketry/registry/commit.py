@@ -15,7 +15,6 @@ could still land. An attempt that lost never can, since its condition names an E
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -36,9 +35,18 @@ from bucketry.schema.audit import (
     encode_block,
 )
 from bucketry.schema.names import Digest
-from bucketry.store.interface import Condition, ETag, IfAbsent, IfMatch, PreconditionFailedError, SlowDownError
+from bucketry.store.interface import (
+    Condition,
+    ETag,
+    IfAbsent,
+    IfMatch,
+    PreconditionFailedError,
+    SlowDownError,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from bucketry.registry.ports import Ports
     from bucketry.store.interface import Store
 

@@ -17,7 +17,6 @@ import getpass
 import os
 import socket
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,8 @@ from bucketry.registry.capture import capture_git_email
 from bucketry.schema.audit import LONGEST_ACTOR_BYTES, parse_actor
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bucketry.store.s3_settings import S3Settings
 
 S3_TEXTS = ("profile", "region", "endpoint_url", "addressing", "kms_key_id")
@@ -64,7 +65,8 @@ class Config:
             chosen = next(iter(self.registries))
         if not chosen:
             raise UsageError(
-                "no registry was named", advice="use --registry URL, or set BUCKETRY_REGISTRY, or write the config file"
+                "no registry was named",
+                advice="use --registry URL, or set BUCKETRY_REGISTRY, or write the config file",
             )
         if chosen in self.registries:
             return self.registries[chosen]
@@ -114,7 +116,10 @@ def find_identity(config: Config, given: str | None) -> str:
 
 def _read_profile(path: Path, name: str, table: object) -> RegistryProfile:
     if not isinstance(table, dict) or not isinstance(table.get("url"), str):
-        raise UsageError(f"{path}: registries.{name} has no url", advice=f'write url = "s3://..." under [registries.{name}]')
+        raise UsageError(
+            f"{path}: registries.{name} has no url",
+            advice=f'write url = "s3://..." under [registries.{name}]',
+        )
     texts = {key: table[key] for key in S3_TEXTS if key in table}
     flags = {key: table[key] for key in (*S3_FLAGS, "read_only") if key in table}
     wrong = [key for key, value in texts.items() if not isinstance(value, str)]

@@ -57,7 +57,8 @@ def put_immutable(store: Store, item: Immutable, *, ports: Ports, deadline_secon
             if there.body == item.body:
                 return
             raise CorruptError(
-                f"{item.key} holds other bytes than it must", advice="run `bucketry fsck` and do not publish until it is mended"
+                f"{item.key} holds other bytes than it must",
+                advice="run `bucketry fsck` and do not publish until it is mended",
             )
         if ports.monotonic_seconds() >= deadline_seconds:
             break

@@ -19,9 +19,7 @@ LONGEST_INLINE_BYTES = 60
 LONGEST_REASON_CHARACTERS = 8_192
 
 
-def reason_detail(
-    session: Session, model: ModelName, reason: str
-) -> tuple[dict[str, object], tuple[Immutable, ...]]:
+def reason_detail(session: Session, model: ModelName, reason: str) -> tuple[dict[str, object], tuple[Immutable, ...]]:
     """Return what a record's detail says of a reason, and the document that a long one needs."""
     if len(reason) > LONGEST_REASON_CHARACTERS:
         raise UsageError(f"the reason is longer than {LONGEST_REASON_CHARACTERS:,} characters")

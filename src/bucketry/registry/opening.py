@@ -33,7 +33,11 @@ class CreatedRegistry:
 
 
 def open_session(
-    where: str | None = None, *, identity: str | None = None, read_only: bool = False, ports: Ports | None = None
+    where: str | None = None,
+    *,
+    identity: str | None = None,
+    read_only: bool = False,
+    ports: Ports | None = None,
 ) -> Session:
     """Open a registry by URL, path or profile; nothing is read before it is needed.
 
@@ -50,7 +54,7 @@ def open_session(
 
 
 def create_registry(where: str | None = None, *, identity: str | None = None) -> CreatedRegistry:
-    """Probe the store, and create a registry there unless there is one; raise `UnsupportedError` for an unsafe store."""
+    """Probe the store, and create a registry there unless there is one; raise `UnsupportedError` if it is unsafe."""
     config = load_config()
     profile = config.find_profile(where)
     store = open_store(profile, create_folder=True)
@@ -117,7 +121,8 @@ def open_store(profile: RegistryProfile, *, create_folder: bool = False) -> Stor
     if parts.scheme in {"", "file"}:
         return _open_folder(profile.url if not parts.scheme else _file_path(profile.url), create=create_folder)
     raise UsageError(
-        f"a registry cannot be at a {parts.scheme!a} URL", advice="use s3://bucket/prefix, file:///folder or a folder's path"
+        f"a registry cannot be at a {parts.scheme!a} URL",
+        advice="use s3://bucket/prefix, file:///folder or a folder's path",
     )
 
 
@@ -138,5 +143,3 @@ def _open_folder(path: str, *, create: bool) -> Store:
     elif not folder.is_dir():
         raise NotFoundError(f"there is no registry at {path}", advice=f"create one with `bucketry init {path}`")
     return store
-
-

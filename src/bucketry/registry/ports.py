@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MOST_BACKOFF_SECONDS = 5.0
 FIRST_BACKOFF_SECONDS = 0.05

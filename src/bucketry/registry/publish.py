@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +36,7 @@ from bucketry.transfer.upload import LocalFile, upload
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Mapping, Sequence
 
     from bucketry.registry.session import Session
     from bucketry.schema.names import ModelName, Reference
@@ -73,9 +73,7 @@ class TransferOptions:
     stop: threading.Event | None = None
 
 
-def publish(
-    session: Session, request: PublishRequest, options: TransferOptions | None = None
-) -> RegisteredVersion:
+def publish(session: Session, request: PublishRequest, options: TransferOptions | None = None) -> RegisteredVersion:
     """Upload what the registry does not have, and register a version.
 
     Running it again with the same idempotency key returns the version that is there. Limits and rules that can be

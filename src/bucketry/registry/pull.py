@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -36,6 +35,7 @@ from bucketry.transfer.target import (
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Sequence
 
     from bucketry.registry.session import Session
     from bucketry.schema.names import Reference
@@ -96,13 +96,18 @@ def pull(
         again = resolve(session, reference) if isinstance(reference.selector, ByAlias) else resolved
         if (again.digest, again.placement) == (resolved.digest, resolved.placement):
             raise CorruptError(
-                f"a file of {resolved.model}:{resolved.version} is missing in the store", advice="run `bucketry fsck`"
+                f"a file of {resolved.model}:{resolved.version} is missing in the store",
+                advice="run `bucketry fsck`",
             ) from error
         return _pull_resolved(session, again, dest, options, started_seconds)
 
 
 def _pull_resolved(
-    session: Session, resolved: ResolvedVersion, dest: Path | None, options: PullOptions, started_seconds: float
+    session: Session,
+    resolved: ResolvedVersion,
+    dest: Path | None,
+    options: PullOptions,
+    started_seconds: float,
 ) -> PulledVersion:
     work = _Pull(session, resolved, options, open_cache())
     files = _select(resolved, options)
@@ -217,7 +222,8 @@ def _select(resolved: ResolvedVersion, options: PullOptions) -> list[RemoteFile]
     ]
     if not files:
         raise NotFoundError(
-            f"no file of {resolved.model}:{resolved.version} matches", advice="see its files with `bucketry show`"
+            f"no file of {resolved.model}:{resolved.version} matches",
+            advice="see its files with `bucketry show`",
         )
     return files
 

@@ -63,9 +63,7 @@ def registry_register() -> Register[RegistryDocument]:
     )
 
 
-def commit_head(
-    session: Session, model: ModelName, edit: Callable[[Head | None], Change[Head]]
-) -> Committed[Head]:
+def commit_head(session: Session, model: ModelName, edit: Callable[[Head | None], Change[Head]]) -> Committed[Head]:
     """Commit an edit of a model's head."""
     register = head_register(session, model)
     return commit(session.store, register, edit, actor=session.actor, ports=session.ports)

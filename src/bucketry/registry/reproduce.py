@@ -51,7 +51,11 @@ def recipe(resolved: ResolvedVersion) -> str:
     for dataset in training.datasets:
         described = ", ".join(f"{key}={value}" for key, value in dataset.items())
         steps.append(f"# dataset: {displayable(described)}")
-    for label, value in (("seed", training.seed), ("hardware", training.hardware), ("framework", training.framework)):
+    for label, value in (
+        ("seed", training.seed),
+        ("hardware", training.hardware),
+        ("framework", training.framework),
+    ):
         steps.append(f"# {label}: {displayable(str(value)) if value is not None else NOT_RECORDED}")
     steps += [
         f"# hyperparameter {displayable(str(key))} = {displayable(str(value))}"

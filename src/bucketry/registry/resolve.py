@@ -109,9 +109,7 @@ def resolved_row(
 ) -> ResolvedVersion:
     """Return the version of a row, with its manifest."""
     manifest = load_manifest(session, head.model, row.manifest)
-    return ResolvedVersion(
-        head.model, row.version, row.manifest, row.state, row.placement, manifest, alias, generation
-    )
+    return ResolvedVersion(head.model, row.version, row.manifest, row.state, row.placement, manifest, alias, generation)
 
 
 def select_row(session: Session, head: Head, selector: Selector) -> Row:

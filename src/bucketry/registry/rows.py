@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,8 @@ from bucketry.schema.pages import Page, PageEntry, change_sealed_row, decode_pag
 from bucketry.schema.states import BLOBS_KEPT, State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from bucketry.registry.immutable import Immutable
     from bucketry.registry.session import Session
     from bucketry.schema.head import Head, Row
@@ -25,9 +26,7 @@ def load_row(session: Session, head: Head, version: int) -> Row:
     """Return the row of a version; raise `NotFoundError`, also for a deleted one."""
     row = find_row(session, head, version)
     if row is None:
-        raise NotFoundError(
-            f"{head.model} has no version {version}", advice=f"see `bucketry versions {head.model}`"
-        )
+        raise NotFoundError(f"{head.model} has no version {version}", advice=f"see `bucketry versions {head.model}`")
     if row.state is State.DELETED:
         raise NotFoundError(f"version {version} of {head.model} was deleted")
     return row
@@ -99,9 +98,7 @@ def load_dossier(session: Session, head: Head, row: Row) -> Dossier:
     return decode_dossier(session.load_document(head.model, row.dossier), what=keys.page(head.model, row.dossier))
 
 
-def replace_dossier(
-    session: Session, head: Head, row: Row, dossier: Dossier
-) -> tuple[Head, tuple[Immutable, ...]]:
+def replace_dossier(session: Session, head: Head, row: Row, dossier: Dossier) -> tuple[Head, tuple[Immutable, ...]]:
     """Return the head with a version's dossier replaced, and the immutable documents that this needs."""
     document = session.new_document(head.model, encode_dossier(dossier))
     changed, objects = replace_row(session, head, replace(row, dossier=digest_of(document.body)))

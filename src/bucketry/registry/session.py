@@ -80,7 +80,8 @@ class Session:
         """Raise unless this session may write here: not read-only, and the store has proven its promises."""
         if self.read_only:
             raise RejectedError(
-                f"{self.store.name} is configured as read-only", advice="remove read_only from the configuration"
+                f"{self.store.name} is configured as read-only",
+                advice="remove read_only from the configuration",
             )
         result = self.registry.find_conformance(self.store.endpoint)
         if result is None:
@@ -114,7 +115,10 @@ class Session:
             return body
         found = find_object(self.store, key)
         if found is None:
-            raise CorruptError(f"{key} is missing", advice="run `bucketry fsck`; restore the object from a mirror or the bucket's versions")
+            raise CorruptError(
+                f"{key} is missing",
+                advice="run `bucketry fsck`; restore the object from a mirror or the bucket's versions",
+            )
         if digest_of(found.body) != digest:
             raise CorruptError(f"the bytes of {key} are not those that its name says", advice="run `bucketry fsck`")
         self.documents.remember(digest, found.body)

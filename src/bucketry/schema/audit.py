@@ -8,8 +8,8 @@ whole trail is readable without a listing and racing committers seal the same by
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, RejectedError, UsageError
@@ -17,7 +17,7 @@ from bucketry.schema.codec import FORMAT, Document, Fields, decode, digest_of, e
 from bucketry.schema.names import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 BLOCK_RECORDS = 32
 MOST_RECENT_RECORDS = 64
@@ -205,6 +205,6 @@ def _parse_transaction(text: str) -> str:
 
 
 def _check_without_gaps(records: Sequence[Record], *, what: str) -> None:
-    for before, after in zip(records, records[1:], strict=False):
+    for before, after in pairwise(records):
         if after.generation != before.generation + 1:
             raise CorruptError(f"{what}: audit generation {before.generation} is followed by {after.generation}")

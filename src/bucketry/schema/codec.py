@@ -160,9 +160,7 @@ class Fields:
 
     def optional_integer(self, name: str, *, least: int = 0) -> int | None:
         """Return an integer, or None where there is none."""
-        return (
-            None if self._document.get(name) is None and self._mark(name) else self.integer(name, least=least)
-        )
+        return None if self._document.get(name) is None and self._mark(name) else self.integer(name, least=least)
 
     def parsed(self, name: str, parse: Callable[[str], T]) -> T:
         """Return the string as `parse` understands it."""
@@ -233,9 +231,7 @@ def parse_labels(labels: Mapping[str, str], *, largest_bytes: int) -> dict[str, 
     """Return the labels if their keys are plain and they are small enough; raise `UsageError`."""
     for name in labels:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,62}", name):
-            raise UsageError(
-                f"{name!a} is not a label's name", advice="use letters, digits, '.', '_', '-', '/'"
-            )
+            raise UsageError(f"{name!a} is not a label's name", advice="use letters, digits, '.', '_', '-', '/'")
     try:
         size_bytes = len(orjson.dumps(dict(labels)))
     except TypeError as error:

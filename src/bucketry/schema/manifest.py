@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, RejectedError
+from bucketry.errors import CorruptError, RejectedError, UsageError
 from bucketry.schema.audit import parse_time
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, encode
 from bucketry.schema.evidence import Evidence, read_evidence
@@ -193,8 +193,8 @@ def decode_manifest(body: bytes, *, what: str) -> Manifest:
     artifacts = tuple(_read_artifact(inner) for inner in fields.inners("artifacts", most=MOST_ARTIFACTS))
     try:
         check_paths_together(artifact.path for artifact in artifacts)
-    except Exception as error:
-        raise CorruptError(f"{what}: {error}") from error
+    except UsageError as error:
+        raise CorruptError(f"{what}: {error.message}") from error
     return Manifest(
         model=fields.parsed("model", parse_model_name),
         created_at=fields.parsed("created_at", parse_time),
@@ -283,5 +283,3 @@ def _read_parent(fields: Fields) -> Parent:
         relation=fields.text("relation"),
         extra=fields.rest(),
     )
-
-

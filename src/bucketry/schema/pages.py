@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, RejectedError
 from bucketry.schema.codec import FORMAT, Fields, decode, digest_of, encode
-from bucketry.schema.head import LARGEST_HEAD_BYTES, Head, Row, Sealed, encode_head, read_row
+from bucketry.schema.head import LARGEST_HEAD_BYTES, Head, Row, Sealed, check_row, encode_head, read_row
 
 if TYPE_CHECKING:
     from bucketry.schema.names import Digest
@@ -85,18 +85,19 @@ def seal(head: Head, directory: Directory) -> SealedChange:
     """Return the head with its oldest rows sealed, keeping the newest 64."""
     leaving, staying = head.rows[:-ROWS_KEPT], head.rows[-ROWS_KEPT:]
     page = encode_page(Page(leaving))
-    entries = (*directory.entries, _entry(leaving, digest_of(page)))
+    entries = (*directory.entries, entry_of(leaving, digest_of(page)))
     return _with_directory(replace(head, rows=staying), Directory(entries), (page,))
 
 
 def change_sealed_row(head: Head, directory: Directory, page: Page, row: Row) -> SealedChange:
     """Return the head after a sealed row was replaced by another one of the same version."""
+    check_row(row)
     entry = directory.find(row.version)
     if entry is None:
         raise CorruptError(f"version {row.version} of {head.model} is not in the page directory")
     rows = tuple(row if old.version == row.version else old for old in page.rows)
     body = encode_page(Page(rows))
-    new = _entry(rows, digest_of(body))
+    new = entry_of(rows, digest_of(body))
     entries = tuple(new if old.first == entry.first else old for old in directory.entries)
     return _with_directory(head, Directory(entries), (body,))
 
@@ -148,13 +149,8 @@ def decode_directory(body: bytes, *, what: str) -> Directory:
     return Directory(tuple(entries))
 
 
-def _with_directory(head: Head, directory: Directory, bodies: tuple[bytes, ...]) -> SealedChange:
-    body = encode_directory(directory)
-    sealed = Sealed(directory.entries[-1].last, digest_of(body))
-    return SealedChange(replace(head, sealed=sealed), (*bodies, body))
-
-
-def _entry(rows: tuple[Row, ...], page: Digest) -> PageEntry:
+def entry_of(rows: tuple[Row, ...], page: Digest) -> PageEntry:
+    """Return what the directory says about a page: its rows, its digest, and the prefixes to find them by."""
     return PageEntry(
         first=rows[0].version,
         last=rows[-1].version,
@@ -164,7 +160,12 @@ def _entry(rows: tuple[Row, ...], page: Digest) -> PageEntry:
     )
 
 
+def _with_directory(head: Head, directory: Directory, bodies: tuple[bytes, ...]) -> SealedChange:
+    body = encode_directory(directory)
+    sealed = Sealed(directory.entries[-1].last, digest_of(body))
+    return SealedChange(replace(head, sealed=sealed), (*bodies, body))
+
+
 def _has_prefix(run: str, digest: str) -> bool:
     wanted = digest[:PREFIX_CHARACTERS]
     return any(run[at : at + PREFIX_CHARACTERS] == wanted for at in range(0, len(run), PREFIX_CHARACTERS))
-

@@ -38,7 +38,8 @@ def check_servable(version: int, state: State) -> None:
     """Raise `RejectedError` if an alias must not be moved to a version in this state."""
     if state not in SERVABLE:
         raise RejectedError(
-            f"version {version} is {state}", advice="choose a version that is registered, in review or approved"
+            f"version {version} is {state}",
+            advice="choose a version that is registered, in review or approved",
         )
 
 

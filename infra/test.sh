@@ -1,0 +1,13 @@
+#!/bin/sh
+# Set everything up and run all checks and tests. Arguments go to pytest: sh infra/test.sh tests/store -x
+set -eu
+. "$(dirname "$0")/setup.sh"
+setup "[dev]"
+
+if [ $# -eq 0 ]; then
+    ruff check
+    ruff format --check
+    mypy
+fi
+# A test whose outside program is missing is skipped and named in the summary.
+exec python -m pytest -n 2 --dist loadscope "$@"

@@ -1,0 +1,75 @@
+"""What does a command know besides its own arguments: which registry, in which form to answer, and to whom?"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bucketry.cli.messages import Messages
+from bucketry.cli.output import Output, is_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bucketry.cli.output import Line
+    from bucketry.errors import BucketryError
+    from bucketry.registry.session import Session
+
+
+@dataclass(slots=True)
+class Call:
+    """One run of the program. The global options are filled in as they are parsed, before and after the command."""
+
+    registry: str | None = None
+    as_json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    no_color: bool = False
+    output: Output = field(default_factory=Output)
+    messages: Messages = field(default_factory=Messages)
+
+    def settle(self) -> None:
+        """Apply the global options to everything that is written from here on."""
+        plain = self.no_color or bool(os.environ.get("NO_COLOR"))
+        self.output.colour = is_terminal() and not plain
+        self.messages.colour = sys.stderr.isatty() and not plain
+        self.messages.quiet = self.quiet
+        self.messages.verbose = self.verbose
+
+    def open(self) -> Session:
+        """Open the registry that the options, the environment or the configuration name."""
+        from bucketry.registry.opening import open_session  # noqa: PLC0415 - `--help` needs no registry
+
+        session = open_session(self.registry)
+        self.messages.detail(f"registry {session.store.name}, acting as {session.actor}")
+        return session
+
+    def answer(self, document: object, lines: Iterable[Line]) -> None:
+        """Give the result: as one JSON document, or as lines for people."""
+        if self.as_json:
+            self.output.write_document(document)
+        else:
+            self.output.write_lines(lines)
+
+
+class AnsweredError(Exception):
+    """A failure that comes with an answer: what was found is printed, and then why it is not good.
+
+    With `--json` the answer's document is printed; `carries_error` adds the `error` field to it.
+    """
+
+    def __init__(
+        self,
+        error: BucketryError,
+        document: dict[str, object],
+        lines: Iterable[Line] = (),
+        *,
+        carries_error: bool = True,
+    ) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.document = document
+        self.lines = lines
+        self.carries_error = carries_error

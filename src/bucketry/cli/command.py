@@ -1,0 +1,100 @@
+"""How is a command built, so that all take the same global options and explain themselves alike?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bucketry.cli.call import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "show_default": True}
+
+
+class GlobalOption(click.Option):
+    """An option that is accepted before and after the command; the last one given wins."""
+
+
+class Command(click.Command):
+    """A command with the global options and an example."""
+
+    def __init__(self, *arguments: Any, example: str, **settings: Any) -> None:  # noqa: ANN401 - click's own
+        super().__init__(*arguments, context_settings=CONTEXT_SETTINGS, **settings)
+        self.example = example
+        self.params.extend(global_options())
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's own options first, then those that every command has."""
+        write_options(self, ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the example."""
+        write_example(self.example, formatter)
+
+
+def command(name: str, *, example: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a command of a function, which takes the `Call` first and then its options by name."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        return click.command(name, cls=Command, example=example)(click.pass_obj(function))
+
+    return decorate
+
+
+def global_options() -> list[click.Parameter]:
+    """Return the options of every command, which are written into the run's `Call`."""
+    return [
+        GlobalOption(
+            ["-r", "--registry"],
+            metavar="URL|PROFILE",
+            expose_value=False,
+            callback=_keep,
+            help="The registry: s3://bucket/prefix, a folder, or a name from the configuration."
+            "  [default: $BUCKETRY_REGISTRY, else the configuration]",
+        ),
+        _flag("--json", "as_json", "Print one JSON document."),
+        _flag("--quiet", "quiet", "No progress and no notes."),
+        _flag("--verbose", "verbose", "Say more, and show where an error came from."),
+        _flag("--no-color", "no_color", "Print no colours."),
+    ]
+
+
+def write_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    """Write two lists of options: the command's own, and the global ones."""
+    own, everywhere = [], []
+    for parameter in command.get_params(ctx):
+        record = parameter.get_help_record(ctx)
+        if record is not None:
+            (everywhere if isinstance(parameter, GlobalOption) else own).append(record)
+    for title, records in (("Options", own), ("Options of every command", everywhere)):
+        if records:
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def write_example(example: str, formatter: click.HelpFormatter) -> None:
+    """Write an example as it would be typed."""
+    with formatter.section("Example"):
+        for line in example.splitlines():
+            formatter.write(f"  {line}\n")
+
+
+def _flag(name: str, attribute: str, text: str) -> GlobalOption:
+    return GlobalOption(
+        [name, attribute],
+        is_flag=True,
+        show_default=False,
+        expose_value=False,
+        callback=_keep,
+        help=text,
+    )
+
+
+def _keep(ctx: click.Context, parameter: click.Parameter, value: object) -> None:
+    """Write an option that was given into the `Call`; one that was not leaves what stood before the command."""
+    call = ctx.find_root().obj
+    if value and isinstance(call, Call) and parameter.name is not None:
+        setattr(call, parameter.name, value)

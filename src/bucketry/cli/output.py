@@ -1,0 +1,107 @@
+"""What goes to stdout, and in which form? The only module that writes there.
+
+People get lines in which foreign text cannot move the cursor or hide: every line is made displayable here, whoever
+wrote it, and colour is added afterwards. Scripts get one JSON document, exact. Files are streamed as they are.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.schema.text import displayable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+WIDTH_WITHOUT_TERMINAL = 80
+NARROWEST_TERMINAL = 40
+
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A line that stands out where the terminal can show it."""
+
+    text: str
+
+
+Line = str | Heading
+
+
+@dataclass(slots=True)
+class Output:
+    """Standard output for one run. `has_bytes` says that a file's bytes, not text, were written."""
+
+    colour: bool = False
+    has_bytes: bool = False
+
+    def write_lines(self, lines: Iterable[Line]) -> None:
+        """Write lines for people."""
+        for line in lines:
+            text = displayable(line.text if isinstance(line, Heading) else line)
+            bold = self.colour and isinstance(line, Heading)
+            sys.stdout.write(f"{_BOLD}{text}{_PLAIN}\n" if bold else f"{text}\n")
+
+    def write_document(self, document: object) -> None:
+        """Write one JSON document on one line: keys sorted, everything beyond printable ASCII as JSON escapes."""
+        text = json.dumps(document, sort_keys=True, allow_nan=False)
+        sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")
+
+    def write_script(self, text: str) -> None:
+        """Write a text of our own as it is, to be read by a shell."""
+        sys.stdout.write(text)
+
+    def write_bytes(self, pieces: Iterable[bytes]) -> None:
+        """Write a file: exactly to a pipe or a file, in visible form to a terminal."""
+        self.has_bytes = True
+        if sys.stdout.isatty():
+            for text in _visible_pieces(pieces):
+                sys.stdout.write(text)
+            return
+        sys.stdout.flush()
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+
+    def flush(self) -> None:
+        """Hand everything over; raise `BrokenPipeError` if nobody reads."""
+        sys.stdout.flush()
+
+    def abandon(self) -> None:
+        """Write nothing more, not even what is buffered: the reader has gone."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def is_terminal() -> bool:
+    """Return whether a person is looking at stdout."""
+    return sys.stdout.isatty()
+
+
+def width_columns() -> int | None:
+    """Return how many columns a line may have: the terminal's, or None where lines are never cut."""
+    if not is_terminal():
+        return None
+    return max(NARROWEST_TERMINAL, shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns)
+
+
+def prepare() -> None:
+    """Make sure that no character can stop the output, whatever the locale says."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _visible_pieces(pieces: Iterable[bytes]) -> Iterable[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+    for piece in pieces:
+        yield displayable(decoder.decode(piece), newlines=True)
+    yield displayable(decoder.decode(b"", final=True), newlines=True)

@@ -1,0 +1,157 @@
+"""Is everything that the registry names there, and is it what the registry says?
+
+The check only reads. It may run beside writers: a model in which it sees damage is checked again for as long as its
+registers keep moving, so that a race is not taken for damage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bucketry.errors import BucketryError, CorruptError, UnsupportedError
+from bucketry.maintenance.findings import Finding, Findings
+from bucketry.maintenance.fsck_model import ModelCheck
+from bucketry.registry.commit import load_current
+from bucketry.registry.history import load_records
+from bucketry.registry.registers import registry_register
+from bucketry.registry.session import DocumentCache
+from bucketry.schema import keys
+from bucketry.schema.audit import find_chain_fault
+from bucketry.store.interface import Entry, Folder
+
+if TYPE_CHECKING:
+    from bucketry.registry.session import Session
+    from bucketry.schema.names import ModelName
+    from bucketry.store.interface import Store
+
+MOST_PASSES = 5
+"""How often a model is checked while its registers move under the check."""
+
+CheckProgress = Callable[[str, int, int], None]
+"""Hears the name of the model that is about to be checked, how many are done, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the check found, and how many models, versions and artifacts' bytes it looked at."""
+
+    findings: tuple[Finding, ...]
+    models: int
+    versions: int
+    size_bytes: int
+
+    @property
+    def damage(self) -> tuple[Finding, ...]:
+        """What must not be."""
+        return tuple(finding for finding in self.findings if finding.severity == "damage")
+
+    @property
+    def garbage(self) -> tuple[Finding, ...]:
+        """What may be, and only takes room."""
+        return tuple(finding for finding in self.findings if finding.severity == "garbage")
+
+
+def check_registry(
+    session: Session,
+    *,
+    deep: bool = False,
+    models: Sequence[ModelName] | None = None,
+    progress: CheckProgress | None = None,
+) -> Report:
+    """Check all models, or the given ones; `deep` also reads every blob and compares its digests.
+
+    Raises only what keeps it from reading: `UnavailableError`, `DeniedError`.
+    """
+    session = replace(
+        session, documents=DocumentCache()
+    )  # what was read before proves nothing about the bucket
+    findings = Findings()
+    registry = _check_registry_document(session, findings)
+    chosen = list(models) if models is not None else list(_find_models(session.store, findings))
+    versions = size_bytes = 0
+    for number, model in enumerate(chosen):
+        if progress is not None:
+            progress(str(model), number, len(chosen))
+        check = _check_model(session, model, registry, deep=deep)
+        findings.extend(check.findings)
+        versions += check.versions
+        size_bytes += check.size_bytes
+    if models is None:
+        _check_strays(session.store, set(chosen), findings)
+    return Report(tuple(findings.found), len(chosen), versions, size_bytes)
+
+
+def _check_registry_document(session: Session, findings: Findings) -> str | None:
+    """Return the registry's id, or None where its document cannot say it."""
+    register = registry_register()
+    try:
+        current = load_current(session.store, register)
+        if current.state is None:
+            findings.damage(keys.REGISTRY, "The registry's own document is missing.")
+            return None
+        fault = find_chain_fault(load_records(session, register, current.trail))
+    except (CorruptError, UnsupportedError) as error:
+        findings.damage(keys.REGISTRY, f"The registry's own document cannot be read: {error.message}.")
+        return None
+    if fault:
+        findings.damage(keys.REGISTRY, f"The audit chain of the registry's own document is broken: {fault}.")
+    return current.state.registry
+
+
+def _find_models(store: Store, findings: Findings) -> Iterator[ModelName]:
+    for entry in store.list(keys.HEADS):
+        if not isinstance(entry, Entry):
+            continue
+        try:
+            model = keys.model_of_head(entry.key)
+        except BucketryError:
+            model = None
+        if model is None:
+            findings.damage(entry.key, "This key is not that of any model's head.")
+        else:
+            yield model
+
+
+def _check_model(session: Session, model: ModelName, registry: str | None, *, deep: bool) -> ModelCheck:
+    for number in range(1, MOST_PASSES + 1):
+        check = ModelCheck(session, model, registry, deep=deep)
+        check.run()
+        if number == MOST_PASSES or not check.findings.has_damage or not check.has_moved():
+            return check
+    raise AssertionError("unreachable: the last pass returns")
+
+
+def _check_strays(store: Store, models: set[ModelName], findings: Findings) -> None:
+    """Find what lies outside the models that have a head."""
+    folders = {f"{model.namespace}/{model.name}/" for model in models}
+    for entry in _outside(store, keys.ALIASES, folders):
+        findings.damage(entry.key, "This alias's register belongs to no model.")
+    for entry in _outside(store, keys.MANIFESTS, folders):
+        findings.garbage(entry.key, "This manifest belongs to no model.")
+    for entry in _outside(store, keys.BLOBS, folders):
+        findings.garbage(entry.key, f"These {entry.size_bytes:,} bytes belong to no model.")
+    for key, upload, started_at in store.list_uploads(keys.BLOBS):
+        findings.garbage(
+            key, f"The upload {upload}, begun {started_at:%Y-%m-%d %H:%M} UTC, was not finished."
+        )
+    for entry in _entries(store, keys.PROBE):
+        findings.garbage(entry.key, "This is a leftover of a probe of the store.")
+
+
+def _outside(store: Store, prefix: str, folders: set[str]) -> Iterator[Entry]:
+    """Yield the entries that lie in none of the models' folders, without listing what lies in them."""
+    for namespace in store.list(prefix, delimiter="/"):
+        if isinstance(namespace, Entry):
+            yield namespace
+            continue
+        for inner in store.list(namespace.prefix, delimiter="/"):
+            if isinstance(inner, Entry):
+                yield inner
+            elif isinstance(inner, Folder) and inner.prefix.removeprefix(prefix) not in folders:
+                yield from _entries(store, inner.prefix)
+
+
+def _entries(store: Store, prefix: str) -> Iterator[Entry]:
+    return (entry for entry in store.list(prefix) if isinstance(entry, Entry))

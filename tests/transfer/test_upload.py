@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from transfer.helpers import (
+    CONTENTS,
+    HASTY,
+    IMPATIENT,
+    hooked,
+    local_files,
+    outcomes,
+    transfer_threads,
+)
+
+from bucketry.errors import CorruptError, RejectedError, UnavailableError
+from bucketry.store.interface import IfAbsent, ObjectNotFoundError, PreconditionFailedError, Store
+from bucketry.store.memory import MemoryStore
+from bucketry.transfer.upload import upload
+from bucketry.transfer.workers import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bucketry.transfer.progress import Progress
+
+LARGE = "weights/deep/over.bin"
+
+
+def test_every_file_becomes_an_object_with_its_bytes(store: Store, tmp_path: Path) -> None:
+    files = local_files(tmp_path / "out", CONTENTS)
+    uploaded = upload(store, files, connections=4)
+    assert {file.label: store.get(file.key).body for file in files} == CONTENTS
+    assert [one.uploaded_bytes for one in uploaded] == [len(body) for body in CONTENTS.values()]
+    assert not any(one.already_there for one in uploaded)
+    assert list(store.list_uploads("")) == []
+
+
+def test_uploading_again_finds_everything_there(store: Store, tmp_path: Path) -> None:
+    files = local_files(tmp_path / "out", CONTENTS)
+    upload(store, files)
+    again = upload(store, files)
+    assert all(one.already_there and one.uploaded_bytes == 0 for one in again)
+
+
+def test_equal_files_become_one_object(store: Store, tmp_path: Path) -> None:
+    uploaded = upload(store, local_files(tmp_path / "out", {"a": b"same", "b": b"same"}))
+    assert outcomes(uploaded) == {"a": False, "b": True}
+    assert [one.uploaded_bytes for one in uploaded] == [4, 0]
+
+
+def test_another_object_at_the_key_is_corrupt(store: Store, tmp_path: Path) -> None:
+    files = local_files(tmp_path / "out", {"a": b"right"})
+    store.put(files[0].key, b"wrong size", IfAbsent())
+    with pytest.raises(CorruptError, match="where a has 5"):
+        upload(store, files)
+    assert store.get(files[0].key).body == b"wrong size"
+
+
+@pytest.mark.parametrize("label", ["one.bin", LARGE])
+def test_a_file_that_changed_after_hashing_is_never_stored(store: Store, tmp_path: Path, label: str) -> None:
+    files = local_files(tmp_path / "out", {label: CONTENTS[label]})
+    changed = bytearray(CONTENTS[label])
+    changed[-1] ^= 1
+    files[0].path.write_bytes(changed)
+    with pytest.raises(RejectedError, match="changed while it was published"):
+        upload(store, files)
+    with pytest.raises(ObjectNotFoundError):
+        store.stat(files[0].key)
+    assert list(store.list_uploads("")) == []
+
+
+def test_an_empty_file_that_grew_is_refused(store: Store, tmp_path: Path) -> None:
+    files = local_files(tmp_path / "out", {"empty.bin": b""})
+    files[0].path.write_bytes(b"no longer")
+    with pytest.raises(RejectedError, match="changed while it was published"):
+        upload(store, files)
+
+
+@pytest.mark.parametrize(("label", "call"), [("one.bin", "put_blob"), (LARGE, "complete_upload")])
+def test_a_lost_reply_of_the_last_request_is_success(tmp_path: Path, label: str, call: str) -> None:
+    store = hooked(MemoryStore())
+
+    def lose_the_reply(method: Callable[..., Any], *arguments: Any) -> None:
+        method(*arguments)
+        raise UnavailableError("the connection was reset")
+
+    store.hooks[call] = lose_the_reply
+    files = local_files(tmp_path / "out", {label: CONTENTS[label]})
+    uploaded = upload(store, files, patience=HASTY)
+    assert store.get(files[0].key).body == CONTENTS[label]
+    assert uploaded[0].uploaded_bytes == len(CONTENTS[label])
+    assert store.calls.count(call) == 1
+
+
+@pytest.mark.parametrize("label", ["one.bin", LARGE])
+def test_passing_failures_are_retried(tmp_path: Path, label: str) -> None:
+    store = hooked(MemoryStore())
+    failures = dict.fromkeys(("put_blob", "start_upload", "upload_part", "complete_upload", "stat"), 2)
+
+    def failing(name: str) -> Callable[..., Any]:
+        def call(method: Callable[..., Any], *arguments: Any) -> Any:
+            failures[name] -= 1
+            if failures[name] >= 0:
+                raise UnavailableError(f"{name} failed")
+            return method(*arguments)
+
+        return call
+
+    store.hooks.update({name: failing(name) for name in failures})
+    reports: list[Progress] = []
+    files = local_files(tmp_path / "out", {label: CONTENTS[label]})
+    upload(store, files, connections=1, patience=HASTY, progress=reports.append)
+    assert store.inner.get(files[0].key).body == CONTENTS[label]
+    assert reports[-1].retries >= 2
+
+
+def test_patience_ends_and_the_upload_is_given_up(tmp_path: Path) -> None:
+    store = hooked(MemoryStore())
+
+    def fail(*_: Any) -> None:
+        raise UnavailableError("the store is down")
+
+    store.hooks["upload_part"] = fail
+    files = local_files(tmp_path / "out", {LARGE: CONTENTS[LARGE]})
+    with pytest.raises(UnavailableError, match="the store is down"):
+        upload(store, files, patience=IMPATIENT)
+    assert list(store.list_uploads("")) == []
+
+
+def test_who_loses_the_race_for_a_large_object_frees_its_parts(tmp_path: Path) -> None:
+    store = hooked(MemoryStore())
+    files = local_files(tmp_path / "out", {LARGE: CONTENTS[LARGE]})
+
+    def be_second(method: Callable[..., Any], *arguments: Any) -> Any:
+        store.inner.put(files[0].key, CONTENTS[LARGE], IfAbsent())
+        return method(*arguments)
+
+    store.hooks["complete_upload"] = be_second
+    assert upload(store, files)[0].already_there
+    assert list(store.list_uploads("")) == []
+
+
+def test_a_refusal_with_nothing_there_is_tried_again(tmp_path: Path) -> None:
+    store = hooked(MemoryStore())
+    refusals = [1, 1]
+
+    def refuse_at_first(method: Callable[..., Any], *arguments: Any) -> Any:
+        if refusals:
+            refusals.pop()
+            raise PreconditionFailedError("a racing upload, not visible yet")
+        return method(*arguments)
+
+    store.hooks["put_blob"] = refuse_at_first
+    files = local_files(tmp_path / "out", {"a": b"body"})
+    upload(store, files, patience=HASTY)
+    assert store.get(files[0].key).body == b"body"
+
+
+def test_an_upload_that_the_store_forgot_fails_plainly(tmp_path: Path) -> None:
+    store = hooked(MemoryStore())
+
+    def forget(*_: Any) -> None:
+        raise ObjectNotFoundError("no such upload")
+
+    store.hooks["complete_upload"] = forget
+    with pytest.raises(UnavailableError, match="gave up the upload"):
+        upload(store, local_files(tmp_path / "out", {LARGE: CONTENTS[LARGE]}), patience=HASTY)
+
+
+def test_stopping_ends_all_threads_and_frees_the_parts(tmp_path: Path) -> None:
+    store = hooked(MemoryStore())
+    stop = threading.Event()
+
+    def stop_after_the_first_part(method: Callable[..., Any], *arguments: Any) -> Any:
+        stop.set()
+        return method(*arguments)
+
+    store.hooks["upload_part"] = stop_after_the_first_part
+    files = local_files(tmp_path / "out", CONTENTS)
+    with pytest.raises(Interrupted):
+        upload(store, files, connections=2, stop=stop)
+    assert transfer_threads() == []
+    assert list(store.list_uploads("")) == []
+
+
+def test_progress_ends_with_everything_done(store: Store, tmp_path: Path) -> None:
+    reports: list[Progress] = []
+    upload(store, local_files(tmp_path / "out", CONTENTS), progress=reports.append)
+    last = reports[-1]
+    assert last.done_bytes == last.total_bytes == sum(map(len, CONTENTS.values()))
+    assert last.done_files == last.total_files == len(CONTENTS)
+    assert last.active == ()
