@@ -29,6 +29,17 @@ class TestMoto(StoreContract):
         with open_s3(moto, f"contract/{abs(hash(request.node.nodeid))}") as store:
             yield store
 
+    def test_unfinished_uploads_are_listed_until_they_end(self, store: Store) -> None:
+        # As in the contract, but for the time: moto says that every upload began on one day of 2010.
+        kept = store.start_upload("blobs/team/kept é+%")
+        done = store.start_upload("blobs/team/done")
+        part = store.upload_part("blobs/team/done", done, 1, 0, memoryview(b"1"))
+        store.start_upload("other/x")
+        found = {(key, upload) for key, upload, _ in store.list_uploads("blobs/")}
+        assert found == {("blobs/team/kept é+%", kept), ("blobs/team/done", done)}
+        store.complete_upload("blobs/team/done", done, [part])
+        assert [upload for _, upload, _ in store.list_uploads("blobs/")] == [kept]
+
 
 def test_a_missing_bucket_is_named(moto: S3Server) -> None:
     with open_s3(moto, bucket="no-such-bucket") as store:

@@ -73,9 +73,7 @@ def read_tree(directory: Path) -> dict[str, bytes]:
     }
 
 
-def local_files(
-    directory: Path, contents: Mapping[str, bytes], chunk_size_bytes: int = CHUNK_BYTES
-) -> list[LocalFile]:
+def local_files(directory: Path, contents: Mapping[str, bytes], chunk_size_bytes: int = CHUNK_BYTES) -> list[LocalFile]:
     write_tree(directory, contents)
     paths = [directory / path for path in contents]
     digests = digest_files(paths, chunk_size_bytes)

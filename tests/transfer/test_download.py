@@ -132,9 +132,7 @@ def test_an_object_replaced_between_its_ranges_is_refused(tmp_path: Path, direct
     files = stock(store, tmp_path / "out", {LARGE: CONTENTS[LARGE]})
     opened: list[int] = []
 
-    def replace_after_the_first(
-        method: Callable[..., Any], key: str, start: int, *rest: Any, **named: Any
-    ) -> Any:
+    def replace_after_the_first(method: Callable[..., Any], key: str, start: int, *rest: Any, **named: Any) -> Any:
         opened.append(start)
         if len(opened) == 2:
             store.inner.put(key, CONTENTS[LARGE], Unconditional())

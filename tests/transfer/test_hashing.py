@@ -51,15 +51,11 @@ def test_many_files_are_digested_in_their_order(tmp_path: Path) -> None:
         ([40 * MIB] + [1] * 19_999, 64 * MIB),
     ],
 )
-def test_chunk_size_is_the_smallest_that_keeps_the_limits(
-    sizes_bytes: list[int], chunk_size_bytes: int
-) -> None:
+def test_chunk_size_is_the_smallest_that_keeps_the_limits(sizes_bytes: list[int], chunk_size_bytes: int) -> None:
     assert choose_chunk_size(sizes_bytes) == chunk_size_bytes
 
 
-def test_a_file_that_changes_while_it_is_read_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "growing.bin"
     file.write_bytes(b"a" * 5000)
     honest_read = hashing.read_full
@@ -75,9 +71,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
         digest_file(file, CHUNK_BYTES)
 
 
-def test_a_file_that_shrinks_while_it_is_read_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "shrinking.bin"
     file.write_bytes(b"a" * 5000)
     honest_read = hashing.read_full

@@ -29,6 +29,7 @@ class Call:
     no_color: bool = False
     output: Output = field(default_factory=Output)
     messages: Messages = field(default_factory=Messages)
+    _opened: list[Session] = field(default_factory=list)
 
     def settle(self) -> None:
         """Apply the global options to everything that is written from here on."""
@@ -43,8 +44,15 @@ class Call:
         from bucketry.registry.opening import open_session  # noqa: PLC0415 - `--help` needs no registry
 
         session = open_session(self.registry)
+        self._opened.append(session)
         self.messages.detail(f"registry {session.store.name}, acting as {session.actor}")
         return session
+
+    def close(self) -> None:
+        """Release what was opened."""
+        for session in self._opened:
+            session.store.close()
+        self._opened.clear()
 
     def answer(self, document: object, lines: Iterable[Line]) -> None:
         """Give the result: as one JSON document, or as lines for people."""

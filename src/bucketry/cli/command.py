@@ -26,6 +26,13 @@ class Command(click.Command):
         self.example = example
         self.params.extend(global_options())
 
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own
+        """Apply the global options, which are all known now, and run the command."""
+        call = ctx.find_root().obj
+        if isinstance(call, Call):
+            call.settle()
+        return super().invoke(ctx)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options first, then those that every command has."""
         write_options(self, ctx, formatter)

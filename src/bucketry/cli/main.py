@@ -103,6 +103,8 @@ def run_command(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         call.output.abandon()
         return CLOSED_PIPE_EXIT_CODE
+    finally:
+        call.close()
     return code
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UnavailableError
@@ -33,13 +34,13 @@ class _Outcome:
 
 def _race_to_create(scratch: Scratch) -> str:
     keys = [scratch.key(f"race-create-{number}.json") for number in range(RACES_AT_ONCE)]
-    _run_at_once([lambda key=key: _race(scratch.store, key, IfAbsent(), "create-only") for key in keys])
+    _run_at_once([partial(_race, scratch.store, key, IfAbsent(), "create-only") for key in keys])
     return f"one winner of {WRITERS} writers in each of {len(keys)} races"
 
 
 def _race_to_replace(scratch: Scratch) -> str:
     names = [f"race-replace-{number}.json" for number in range(RACES_AT_ONCE)]
-    _run_at_once([lambda name=name: _race_twice(scratch, name) for name in names])
+    _run_at_once([partial(_race_twice, scratch, name) for name in names])
     return f"one winner of {WRITERS} writers in each of {2 * len(names)} races"
 
 

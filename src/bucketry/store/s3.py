@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections import Counter
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -197,7 +198,11 @@ class S3Store:
             if not reply.get("IsTruncated") or following <= marker:
                 break
             marker = following
-        return tuple(sorted(found, key=lambda part: part.number))
+        # A server may list every sending of a part (SeaweedFS). Which of them it would use it does not say, so a
+        # part that was sent with different bytes counts as not sent.
+        etags = Counter(number for number, _ in {(part.number, part.etag) for part in found})
+        certain = {part.number: part for part in found if etags[part.number] == 1}
+        return tuple(certain[number] for number in sorted(certain))
 
     def complete_upload(self, key: str, upload: str, parts: Sequence[Part]) -> None:
         """Make the object of its parts appear, if the key is free, once."""

@@ -155,7 +155,7 @@ def _denied(request: Request, reply: Reply) -> Exception | None:
     if reply.status in {401, 403} or reply.code.startswith("KMS."):
         return DeniedError(
             f"{request.where}: the store does not allow this with these credentials ({_said(reply)}).",
-            advice="Check which credentials are in use and what they may do on this bucket; without the right "
+            advice="Check which credentials are in use and what they may do; without the right "
             "to list it, a missing object looks the same.",
         )
     return None

@@ -1,0 +1,180 @@
+"""Which keys does `--json` have for the values that several commands show? Pure; the keys are a contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bucketry.registry.aliases import AliasEvent, AliasMove
+    from bucketry.registry.listing import ModelSummary, VersionDetail, VersionSummary
+    from bucketry.registry.pull import PulledVersion
+    from bucketry.registry.registration import RegisteredVersion
+    from bucketry.registry.resolve import ResolvedVersion
+    from bucketry.schema.alias import AliasRegister
+    from bucketry.schema.head import Row
+    from bucketry.schema.names import ModelName
+    from bucketry.store.probe import Conformance
+
+Document = dict[str, object]
+
+
+def aliases_document(registers: Iterable[AliasRegister]) -> list[Document]:
+    """Return the aliases that name a version."""
+    return [
+        {
+            "alias": register.alias,
+            "version": register.target.version,
+            "manifest": register.target.manifest,
+            "generation": register.generation,
+        }
+        for register in registers
+        if register.target is not None
+    ]
+
+
+def move_document(move: AliasMove) -> Document:
+    """Return what a promotion, a rollback or an unset did."""
+    return {
+        "model": str(move.model),
+        "alias": move.alias,
+        "from": move.previous,
+        "to": move.target,
+        "generation": move.generation,
+    }
+
+
+def event_document(event: AliasEvent) -> Document:
+    """Return one entry of an alias's history."""
+    return {
+        "generation": event.generation,
+        "at": event.at,
+        "actor": event.actor,
+        "action": event.action,
+        "from": event.previous,
+        "to": event.target,
+        "reason": event.reason,
+    }
+
+
+def model_document(summary: ModelSummary) -> Document:
+    """Return one model of a list."""
+    return {
+        "model": str(summary.model),
+        "versions": summary.versions,
+        "newest": summary.newest,
+        "aliases": aliases_document(summary.aliases),
+        "updated_at": summary.updated_at,
+        "description": summary.description,
+    }
+
+
+def version_document(summary: VersionSummary) -> Document:
+    """Return one version of a list."""
+    row = summary.row
+    return {
+        "version": row.version,
+        "manifest": row.manifest,
+        "state": row.state.value,
+        "aliases": aliases_document(summary.aliases),
+        "created_at": row.created_at,
+        "created_by": row.created_by,
+        "size_bytes": row.size_bytes,
+        "metrics": dict(row.metrics),
+        "labels": dict(row.labels),
+        "base": row.base,
+    }
+
+
+def detail_document(detail: VersionDetail) -> Document:
+    """Return the manifest's own fields, and with them what is said of the version now.
+
+    `manifest` is the digest, as everywhere; `labels` and `notes` are the present ones.
+    """
+    resolved, row = detail.resolved, detail.row
+    return resolved.manifest.to_document() | {
+        "model": str(resolved.model),
+        "version": row.version,
+        "manifest": row.manifest,
+        "state": row.state.value,
+        "size_bytes": row.size_bytes,
+        "metrics": dict(row.metrics),
+        "labels": dict(row.labels),
+        "notes": present_notes(detail),
+        "evidence": list(detail.evidence),
+        "reviews": list(detail.reviews),
+        "aliases": aliases_document(detail.aliases),
+    }
+
+
+def present_notes(detail: VersionDetail) -> str:
+    """Return the notes that were written last: in the dossier, else with the publish."""
+    return detail.dossier.notes or detail.resolved.manifest.notes
+
+
+def row_document(model: ModelName, row: Row, registers: Sequence[AliasRegister] = ()) -> Document:
+    """Return a version after a change to it."""
+    return {
+        "model": str(model),
+        "version": row.version,
+        "manifest": row.manifest,
+        "state": row.state.value,
+        "labels": dict(row.labels),
+        "aliases": aliases_document(registers),
+    }
+
+
+def resolved_document(resolved: ResolvedVersion) -> Document:
+    """Return what a reference names."""
+    return {
+        "model": str(resolved.model),
+        "version": resolved.version,
+        "manifest": resolved.digest,
+        "state": resolved.state.value,
+        "alias": resolved.alias,
+        "generation": resolved.generation,
+        "size_bytes": resolved.size_bytes,
+    }
+
+
+def registered_document(done: RegisteredVersion) -> Document:
+    """Return what a publish did."""
+    return {
+        "model": str(done.model),
+        "version": done.version,
+        "manifest": done.manifest,
+        "size_bytes": done.size_bytes,
+        "uploaded_bytes": done.uploaded_bytes,
+        "reused_bytes": done.reused_bytes,
+        "created": done.created,
+    }
+
+
+def pulled_document(pulled: PulledVersion) -> Document:
+    """Return what a pull did."""
+    return {
+        "path": str(pulled.path.absolute()),
+        "model": str(pulled.resolved.model),
+        "version": pulled.resolved.version,
+        "manifest": pulled.resolved.digest,
+        "size_bytes": pulled.size_bytes,
+        "fetched_bytes": pulled.fetched_bytes,
+        "reused_bytes": pulled.reused_bytes,
+        "seconds": pulled.seconds,
+        "verify": pulled.verify,
+    }
+
+
+def conformance_document(probed: Conformance) -> Document:
+    """Return what a probe of the store found."""
+    return {
+        "endpoint": probed.endpoint,
+        "server": probed.server_product,
+        "passed": probed.passed,
+        "clock_skew_seconds": probed.clock_skew_seconds,
+        "checks": [
+            {"name": check.name, "promise": check.promise, "passed": check.passed, "detail": check.detail}
+            for check in probed.checks
+        ],
+    }

@@ -1,0 +1,39 @@
+"""How does the command line read and write files of its own: metrics, evidence, an exported trail?"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from bucketry.errors import UsageError
+from bucketry.schema.text import displayable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LARGEST_INPUT_BYTES = 8 * 1024 * 1024
+
+
+def read_input(path: Path) -> bytes:
+    """Return a small file's bytes; raise `UsageError` for one over 8 MiB, or `OSError`."""
+    with path.open("rb") as file:
+        body = file.read(LARGEST_INPUT_BYTES + 1)
+    if len(body) > LARGEST_INPUT_BYTES:
+        raise UsageError(
+            f"{displayable(str(path))} is larger than {LARGEST_INPUT_BYTES:,} bytes", advice="give a smaller file"
+        )
+    return body
+
+
+def write_whole(path: Path, body: bytes) -> None:
+    """Write a file that appears whole or not at all, in place of an older one; raise `OSError`."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with aside.open("xb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
