@@ -77,10 +77,13 @@ def run_misbehaving(answer: Callable[[Asked], Answer]) -> Iterator[Misbehaving]:
                 self.wfile.write(reply.body)
             self.close_connection = self.close_connection or reply.hang_up
 
-        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _serve
+        def __getattr__(self, name: str) -> object:
+            if name.startswith("do_"):
+                return self._serve
+            raise AttributeError(name)
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            del format, arguments
+        def log_message(self, *_: object) -> None:
+            pass
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     httpd.daemon_threads = True

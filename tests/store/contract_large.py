@@ -114,9 +114,7 @@ class LargeObjectContract:
         body = _pattern(3 * self.part_size_bytes + 1, 3)
         upload = store.start_upload("blobs/big")
         with ThreadPoolExecutor(4) as pool:
-            parts = list(
-                pool.map(lambda number: self._send(store, "blobs/big", upload, number, body), range(1, 5))
-            )
+            parts = list(pool.map(lambda number: self._send(store, "blobs/big", upload, number, body), range(1, 5)))
         store.complete_upload("blobs/big", upload, parts)
         assert store.get("blobs/big").body == body
 

@@ -11,6 +11,7 @@ from bucketry.store.s3 import S3Settings, S3Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from servers.process import S3Server
 
 
@@ -27,9 +28,7 @@ def credentials(access_key: str | None, secret_key: str | None, token: str | Non
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
-    with mock.patch.dict(
-        os.environ, {**kept, **{name: value for name, value in given.items() if value}}, clear=True
-    ):
+    with mock.patch.dict(os.environ, {**kept, **{name: value for name, value in given.items() if value}}, clear=True):
         yield
 
 
@@ -39,9 +38,7 @@ def open_s3(
 ) -> Iterator[S3Store]:
     """Open a store on the server, as its user."""
     with credentials(server.access_key, server.secret_key):
-        store = S3Store(
-            bucket or server.bucket, prefix, settings or S3Settings(endpoint_url=server.endpoint_url)
-        )
+        store = S3Store(bucket or server.bucket, prefix, settings or S3Settings(endpoint_url=server.endpoint_url))
     try:
         yield store
     finally:

@@ -77,17 +77,13 @@ def test_a_writer_stalled_after_its_commit_may_turn_back_the_readable_copy_alone
     check_register(store, {b"other 39"})
 
 
-def test_a_reader_whose_state_was_trimmed_finds_the_newest(
-    store: FolderStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reader_whose_state_was_trimmed_finds_the_newest(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
     base = commit_many(store, 3, store.put(KEY, b"first", IfAbsent()))
     stall_once(monkeypatch, "open", f".cas/{KEY}/3", lambda: commit_many(store, 40, base))
     assert store.get(KEY).body == b"other 39"
 
 
-def test_a_reader_never_takes_a_later_state_for_the_first(
-    store: FolderStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reader_never_takes_a_later_state_for_the_first(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
     base = store.put(KEY, b"first", IfAbsent())
     stall_once(monkeypatch, "open", KEY, lambda: commit_many(store, 3, base))
     found = store.get(KEY)
@@ -95,18 +91,14 @@ def test_a_reader_never_takes_a_later_state_for_the_first(
     store.put(KEY, b"next", IfMatch(found.etag))
 
 
-def test_a_writer_survives_that_its_folder_is_removed(
-    store: FolderStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_writer_survives_that_its_folder_is_removed(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.put("heads/team/other.json", b"1", IfAbsent())
     stall_once(monkeypatch, "link", KEY, lambda: store.delete("heads/team/other.json"))
     store.put(KEY, b"new", IfAbsent())
     assert store.get(KEY).body == b"new"
 
 
-def test_a_writer_whose_register_was_deleted_is_refused(
-    store: FolderStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_writer_whose_register_was_deleted_is_refused(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
     base = commit_many(store, 3, store.put(KEY, b"first", IfAbsent()))
     stall_once(monkeypatch, "link", f".cas/{KEY}/4", lambda: store.delete(KEY))
     with pytest.raises(PreconditionFailedError):
@@ -115,11 +107,19 @@ def test_a_writer_whose_register_was_deleted_is_refused(
         store.get(KEY)
 
 
-def test_a_writer_whose_staged_file_was_swept_says_so(
-    store: FolderStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_register_whose_readable_copy_was_removed_by_hand_still_exists(store: FolderStore) -> None:
+    base = commit_many(store, 3, store.put(KEY, b"first", IfAbsent()))
+    store.local_path(KEY).unlink()
+    with pytest.raises(PreconditionFailedError):
+        store.put(KEY, b"new", IfAbsent())
+    assert store.get(KEY).body == b"other 2"
+    store.put(KEY, b"next", IfMatch(base))
+    check_register(store, {b"next"})
+
+
+def test_a_writer_whose_staged_file_was_swept_says_so(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
     stall_once(monkeypatch, "link", KEY, lambda: store.sweep_staging(-60))
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnavailableError, match="was removed before it had its name"):
         store.put(KEY, b"new", IfAbsent())
     assert list(store.list("")) == []
 

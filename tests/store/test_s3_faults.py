@@ -221,7 +221,7 @@ def test_what_a_write_says_in_its_headers(condition: Condition, expected: tuple[
 
 
 def test_encryption_and_payment_are_asked_for_where_the_settings_say_so() -> None:
-    with run_misbehaving(lambda _: Answer(200, STAMPED, BODY)) as bad:
+    with run_misbehaving(lambda _: Answer(200, STAMPED)) as bad:
         settings = S3Settings(
             endpoint_url=bad.server.endpoint_url, kms_key_id="key-1", requester_pays=True, region="eu-west-1"
         )

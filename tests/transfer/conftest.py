@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from transfer.helpers import transfer_threads
 
 from bucketry.store.folder import FolderStore
 from bucketry.store.memory import MemoryStore
+from transfer.helpers import transfer_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

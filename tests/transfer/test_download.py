@@ -5,9 +5,16 @@ import os
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+
+from bucketry.errors import CorruptError, DeniedError, RejectedError, UnavailableError, UsageError
+from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError, Store, Unconditional
+from bucketry.store.memory import MemoryStore
+from bucketry.transfer.download import Verify, fetch
+from bucketry.transfer.workers import Interrupted
 from transfer.helpers import (
     CHUNK_BYTES,
     CONTENTS,
@@ -19,16 +26,8 @@ from transfer.helpers import (
     transfer_threads,
 )
 
-from bucketry.errors import CorruptError, DeniedError, RejectedError, UnavailableError, UsageError
-from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError, Store, Unconditional
-from bucketry.store.memory import MemoryStore
-from bucketry.transfer import localfiles
-from bucketry.transfer.download import Verify, fetch
-from bucketry.transfer.workers import Interrupted
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from bucketry.store.interface import ByteStream
     from bucketry.transfer.progress import Progress
@@ -223,7 +222,7 @@ def test_a_failing_disk_has_a_plain_name_and_is_not_retried(
     def fail(*_: object) -> int:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(localfiles.os, "pwrite", fail)
+    monkeypatch.setattr(os, "pwrite", fail)
     with pytest.raises(error, match=message):
         fetch(store, files, directory)
     assert store.calls.count("open_range") == 1
@@ -235,7 +234,7 @@ def test_a_file_system_without_preallocation_serves_too(
     def cannot(*_: object) -> None:
         raise OSError(errno.EOPNOTSUPP, "not supported")
 
-    monkeypatch.setattr(localfiles.os, "posix_fallocate", cannot)
+    monkeypatch.setattr(os, "posix_fallocate", cannot)
     fetch(store, stock(store, tmp_path / "out", CONTENTS), directory)
     assert read_tree(directory) == CONTENTS
 
@@ -300,11 +299,11 @@ def test_progress_counts_every_byte_and_chunk_once(store: Store, tmp_path: Path,
 
 def test_no_descriptor_is_left_open(store: Store, tmp_path: Path, directory: Path) -> None:
     files = stock(store, tmp_path / "out", CONTENTS)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     fetch(store, files, directory)
     with pytest.raises(RejectedError):
         fetch(store, files, directory)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_impossible_numbers_of_connections_are_a_usage_error(tmp_path: Path, directory: Path) -> None:

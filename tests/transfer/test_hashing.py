@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 import xxhash
-from transfer.helpers import CHUNK_BYTES, CONTENTS, write_tree
 
 from bucketry.errors import NotFoundError, RejectedError
-from bucketry.transfer import hashing
 from bucketry.transfer.hashing import choose_chunk_size, digest_file, digest_files
+from bucketry.transfer.localfiles import read_full
 from bucketry.transfer.workers import Interrupted
+from transfer.helpers import CHUNK_BYTES, CONTENTS, write_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ def test_chunk_size_is_the_smallest_that_keeps_the_limits(sizes_bytes: list[int]
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "growing.bin"
     file.write_bytes(b"a" * 5000)
-    honest_read = hashing.read_full
+    honest_read = read_full
 
     def read_while_another_writes(descriptor: int, buffer: memoryview, offset: int) -> int:
         count = honest_read(descriptor, buffer, offset)
@@ -66,7 +66,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeyp
             file.write_bytes(b"b" * 5000)
         return count
 
-    monkeypatch.setattr(hashing, "read_full", read_while_another_writes)
+    monkeypatch.setattr("bucketry.transfer.hashing.read_full", read_while_another_writes)
     with pytest.raises(RejectedError, match="changed while it was published"):
         digest_file(file, CHUNK_BYTES)
 
@@ -74,13 +74,13 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeyp
 def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "shrinking.bin"
     file.write_bytes(b"a" * 5000)
-    honest_read = hashing.read_full
+    honest_read = read_full
 
     def read_what_another_truncates(descriptor: int, buffer: memoryview, offset: int) -> int:
         os.truncate(file, 10)
         return honest_read(descriptor, buffer, offset)
 
-    monkeypatch.setattr(hashing, "read_full", read_what_another_truncates)
+    monkeypatch.setattr("bucketry.transfer.hashing.read_full", read_what_another_truncates)
     with pytest.raises(RejectedError, match="changed while it was published"):
         digest_file(file, CHUNK_BYTES)
 

@@ -11,13 +11,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
-from transfer.helpers import CONTENTS, read_tree, stock
-from transfer.pulls import pull
 
 from bucketry.store.folder import FolderStore
 from bucketry.transfer import leftovers
 from bucketry.transfer.leftovers import Owner, sweep_leftovers, write_owner
 from bucketry.transfer.target import prepare_target
+from transfer.helpers import CONTENTS, read_tree, stock
+from transfer.pulls import pull
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,6 +4,12 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from bucketry.errors import CorruptError, RejectedError, UnavailableError
+from bucketry.store.interface import IfAbsent, ObjectNotFoundError, PreconditionFailedError, Store
+from bucketry.store.memory import MemoryStore
+from bucketry.transfer.upload import upload
+from bucketry.transfer.workers import Interrupted
 from transfer.helpers import (
     CONTENTS,
     HASTY,
@@ -13,12 +19,6 @@ from transfer.helpers import (
     outcomes,
     transfer_threads,
 )
-
-from bucketry.errors import CorruptError, RejectedError, UnavailableError
-from bucketry.store.interface import IfAbsent, ObjectNotFoundError, PreconditionFailedError, Store
-from bucketry.store.memory import MemoryStore
-from bucketry.transfer.upload import upload
-from bucketry.transfer.workers import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,9 +15,36 @@ if TYPE_CHECKING:
     from bucketry.schema.alias import AliasRegister
     from bucketry.schema.head import Row
     from bucketry.schema.names import ModelName
-    from bucketry.store.probe import Conformance
 
 Document = dict[str, object]
+
+
+class CheckResult(Protocol):
+    """One promise of a store, and whether it was kept."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def promise(self) -> str: ...
+    @property
+    def passed(self) -> bool: ...
+    @property
+    def detail(self) -> str: ...
+
+
+class ProbeResult(Protocol):
+    """What a probe of a store found."""
+
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def server_product(self) -> str: ...
+    @property
+    def passed(self) -> bool: ...
+    @property
+    def clock_skew_seconds(self) -> float | None: ...
+    @property
+    def checks(self) -> Sequence[CheckResult]: ...
 
 
 def aliases_document(registers: Iterable[AliasRegister]) -> list[Document]:
@@ -166,15 +193,17 @@ def pulled_document(pulled: PulledVersion) -> Document:
     }
 
 
-def conformance_document(probed: Conformance) -> Document:
+def conformance_document(probed: ProbeResult) -> Document:
     """Return what a probe of the store found."""
     return {
         "endpoint": probed.endpoint,
         "server": probed.server_product,
         "passed": probed.passed,
         "clock_skew_seconds": probed.clock_skew_seconds,
-        "checks": [
-            {"name": check.name, "promise": check.promise, "passed": check.passed, "detail": check.detail}
-            for check in probed.checks
-        ],
+        "checks": [check_document(check) for check in probed.checks],
     }
+
+
+def check_document(check: CheckResult) -> Document:
+    """Return what was found about one promise."""
+    return {"name": check.name, "promise": check.promise, "passed": check.passed, "detail": check.detail}

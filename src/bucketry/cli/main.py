@@ -68,7 +68,7 @@ class CommandList(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"bucketry.cli.commands.{cmd_name}")
-        found: click.Command = module.COMMAND
+        found: click.Command = module.run
         return found
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

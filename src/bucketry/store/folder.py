@@ -128,9 +128,7 @@ class FolderStore:
                     f"{key} is another object now in {self._root}.", advice="Look it up again."
                 )
             if not 0 <= start <= stop <= state.identity.size_bytes:
-                raise UsageError(
-                    f"{key} has {state.identity.size_bytes} bytes, so not the range {start}:{stop}."
-                )
+                raise UsageError(f"{key} has {state.identity.size_bytes} bytes, so not the range {start}:{stop}.")
             yield _RangeStream(descriptor, start, stop, self._files, key)
         finally:
             os.close(descriptor)

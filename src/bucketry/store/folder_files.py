@@ -300,9 +300,7 @@ class Files:
                 advice="The user needs to read and write the files there, and hard links must work.",
             )
         if error.errno == errno.EROFS:
-            return DeniedError(
-                said, advice="The folder is mounted read-only; mount it so that it can be written."
-            )
+            return DeniedError(said, advice="The folder is mounted read-only; mount it so that it can be written.")
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return UnavailableError(f"{said} The disk is full.", advice="Free some space and try again.")
         if error.errno == errno.ENAMETOOLONG:

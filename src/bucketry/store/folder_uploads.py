@@ -61,9 +61,7 @@ class Uploads:
     def write_part(self, key: str, upload: str, number: int, offset: int, body: memoryview) -> Part:
         """Write one part where it belongs, then its marker."""
         if not 1 <= number <= MOST_PARTS or offset < 0:
-            raise UsageError(
-                f"Part {number} at offset {offset} of {key}: parts count from 1 to {MOST_PARTS}."
-            )
+            raise UsageError(f"Part {number} at offset {offset} of {key}: parts count from 1 to {MOST_PARTS}.")
         with self._data(key, upload) as descriptor:
             if os.fstat(descriptor).st_nlink > 1:
                 # The object has appeared from this file, and will not change any more.

@@ -136,9 +136,7 @@ class MemoryStore:
             for part in sorted(parts, key=lambda part: part.number):
                 held, offset, content = kept.get(part.number, (None, 0, b""))
                 if held != part or offset != len(body):
-                    raise UsageError(
-                        f"memory: part {part.number} of {key} is missing, or not where it belongs."
-                    )
+                    raise UsageError(f"memory: part {part.number} of {key} is missing, or not where it belongs.")
                 body += content
             self._check(key, IfAbsent())
             self._write(key, bytes(body))

@@ -42,8 +42,7 @@ KNOWN_UNSAFE = (
     KnownUnsafe(
         "SeaweedFS",
         (4, 18),
-        "it looks at a condition before it takes in the body, so concurrent writers can all win "
-        "(SeaweedFS issue 8800)",
+        "it looks at a condition before it takes in the body, so concurrent writers can all win (SeaweedFS issue 8800)",
     ),
 )
 
@@ -107,9 +106,7 @@ def check_product(product: str) -> Check:
             found = (int(versions[-1][0]), int(versions[-1][1]))
             if found < unsafe.fixed_in:
                 needed = ".".join(str(number) for number in unsafe.fixed_in)
-                detail = (
-                    f"{product} is known to be unsafe: {unsafe.reason}; version {needed} or later is needed."
-                )
+                detail = f"{product} is known to be unsafe: {unsafe.reason}; version {needed} or later is needed."
                 return Check("known versions", promise, passed=False, detail=detail)
     return Check("known versions", promise, passed=True, detail=product or "the server does not name itself")
 

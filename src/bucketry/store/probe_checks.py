@@ -90,9 +90,7 @@ def _create_once(scratch: Scratch) -> str:
     try:
         scratch.store.put(key, b"second", IfAbsent())
     except PreconditionFailedError:
-        must_hold(
-            key, b"first", scratch.store, "the store refused a second create-only write, but carried it out"
-        )
+        must_hold(key, b"first", scratch.store, "the store refused a second create-only write, but carried it out")
         return "the second write was refused"
     raise BrokenPromiseError(
         "the store accepted a second create-only write: concurrent publishers would overwrite each other"
@@ -107,9 +105,7 @@ def _create_blob_once(scratch: Scratch) -> str:
     except PreconditionFailedError:
         must_hold(key, b"first", scratch.store, "the store refused to replace an artifact, but replaced it")
         return "the second write was refused"
-    raise BrokenPromiseError(
-        "the store accepted a second create-only write of an artifact: its bytes could change"
-    )
+    raise BrokenPromiseError("the store accepted a second create-only write of an artifact: its bytes could change")
 
 
 def _replace(scratch: Scratch) -> str:
@@ -117,9 +113,7 @@ def _replace(scratch: Scratch) -> str:
     first = scratch.create("replace.json", b"first")
     second = scratch.store.put(key, b"second", IfMatch(first))
     if second == first:
-        raise BrokenPromiseError(
-            "the ETag did not change with the object: a stale writer would not be noticed"
-        )
+        raise BrokenPromiseError("the ETag did not change with the object: a stale writer would not be noticed")
     must_hold(key, b"second", scratch.store, "the store acknowledged a write that is not there")
     return "a writer that knows the current state may replace it"
 
@@ -150,9 +144,7 @@ def _match_nothing(scratch: Scratch) -> str:
         if with_object:
             raise BrokenPromiseError("the store refused to replace nothing, but created the object") from None
         return "replacing nothing was refused"
-    raise BrokenPromiseError(
-        "the store replaced an object that does not exist: a deleted one would come back"
-    )
+    raise BrokenPromiseError("the store replaced an object that does not exist: a deleted one would come back")
 
 
 def _etags_agree(scratch: Scratch) -> str:
@@ -167,9 +159,7 @@ def _etags_agree(scratch: Scratch) -> str:
     }
     for reply, etag in said.items():
         if etag != written:
-            raise BrokenPromiseError(
-                f"the ETag from {reply} ({etag!r}) is not the one from writing ({written!r})"
-            )
+            raise BrokenPromiseError(f"the ETag from {reply} ({etag!r}) is not the one from writing ({written!r})")
     scratch.store.put(key, b"second", IfMatch(said["a listing"]))
     must_hold(key, b"second", scratch.store, "the store acknowledged a write that is not there")
     return "writing, reading, a HEAD and a listing name the same ETag, and it can be used as a condition"
@@ -183,15 +173,11 @@ def _not_modified(scratch: Scratch) -> str:
     except NotModifiedError:
         scratch.store.put(key, b"second", IfMatch(first))
     else:
-        raise BrokenPromiseError(
-            "the store sends an unchanged object again: every poll would cost a download"
-        )
+        raise BrokenPromiseError("the store sends an unchanged object again: every poll would cost a download")
     try:
         found = scratch.store.get(key, unless=first)
     except NotModifiedError:
-        raise BrokenPromiseError(
-            "the store called a changed object unchanged: servers would miss it"
-        ) from None
+        raise BrokenPromiseError("the store called a changed object unchanged: servers would miss it") from None
     if found.body != b"second":
         raise BrokenPromiseError("the store sent an older state of a changed object")
     return "an unchanged object is not sent again, a changed one is"
@@ -203,9 +189,7 @@ def _ranges(scratch: Scratch) -> str:
     etag = scratch.create("range", body)
     for start, stop in ((0, 1), (100, 612), (1023, 1024)):
         if _read(scratch.store, key, (start, stop), etag) != body[start:stop]:
-            raise BrokenPromiseError(
-                f"the store sent other bytes than the range {start}:{stop} that was asked for"
-            )
+            raise BrokenPromiseError(f"the store sent other bytes than the range {start}:{stop} that was asked for")
     scratch.store.put(key, body[::-1], IfMatch(etag))
     try:
         _read(scratch.store, key, (0, 16), etag)
@@ -267,9 +251,7 @@ def _odd_keys(scratch: Scratch) -> str:
     wanted = sorted(scratch.key(name) for name in names)
     listed = sorted(_listed(scratch, "odd/"))
     if listed != wanted:
-        raise BrokenPromiseError(
-            "a listing spells keys with spaces, plus or percent signs or accents otherwise"
-        )
+        raise BrokenPromiseError("a listing spells keys with spaces, plus or percent signs or accents otherwise")
     return "odd keys are kept as they are"
 
 

@@ -15,7 +15,7 @@ from bucketry.store.probe_checks import BrokenPromiseError, Promise, must_hold
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bucketry.store.interface import Condition, ETag, Store
+    from bucketry.store.interface import Condition, Store
     from bucketry.store.probe_checks import Scratch
 
 WRITERS = 16
@@ -25,10 +25,10 @@ START_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What one writer was told: its new ETag, or that it lost, or nothing that can be relied on."""
+    """What one writer was told: that it won, or that it lost, or nothing that can be relied on."""
 
     body: bytes
-    etag: ETag | None = None
+    won: bool = False
     unknown: UnavailableError | None = None
 
 
@@ -40,14 +40,13 @@ def _race_to_create(scratch: Scratch) -> str:
 
 def _race_to_replace(scratch: Scratch) -> str:
     names = [f"race-replace-{number}.json" for number in range(RACES_AT_ONCE)]
-    _run_at_once([partial(_race_twice, scratch, name) for name in names])
-    return f"one winner of {WRITERS} writers in each of {2 * len(names)} races"
+    _run_at_once([partial(_race_from_start, scratch, name) for name in names])
+    return f"one winner of {WRITERS} writers in each of {len(names)} races"
 
 
-def _race_twice(scratch: Scratch, name: str) -> None:
+def _race_from_start(scratch: Scratch, name: str) -> None:
     etag = scratch.create(name, b"start")
-    for kind in ("first compare-and-swap", "second compare-and-swap"):
-        etag = _race(scratch.store, scratch.key(name), IfMatch(etag), kind)
+    _race(scratch.store, scratch.key(name), IfMatch(etag), "compare-and-swap")
 
 
 def _run_at_once(races: Sequence[Callable[[], object]]) -> None:
@@ -57,24 +56,25 @@ def _run_at_once(races: Sequence[Callable[[], object]]) -> None:
             race.result()
 
 
-def _race(store: Store, key: str, condition: Condition, kind: str) -> ETag:
-    """Let all writers start together; return the ETag of the one that won."""
+def _race(store: Store, key: str, condition: Condition, kind: str) -> None:
+    """Let all writers start together, and raise unless one of them wins and its bytes are there."""
     barrier = threading.Barrier(WRITERS)
 
     def write(number: int) -> _Outcome:
-        # No two writers of a key write the same bytes: where an ETag is a digest of them, it would recur.
+        # No two writers write the same bytes: where an ETag is a digest of them, it would not change.
         body = f"{kind}, writer {number}".encode()
         barrier.wait(timeout=START_SECONDS)
         try:
-            return _Outcome(body, etag=store.put(key, body, condition))
+            store.put(key, body, condition)
         except PreconditionFailedError:
             return _Outcome(body)
         except UnavailableError as error:
             return _Outcome(body, unknown=error)
+        return _Outcome(body, won=True)
 
     with ThreadPoolExecutor(WRITERS) as pool:
         outcomes = list(pool.map(write, range(WRITERS)))
-    winners = [(outcome.body, outcome.etag) for outcome in outcomes if outcome.etag is not None]
+    winners = [outcome.body for outcome in outcomes if outcome.won]
     if len(winners) > 1:
         raise BrokenPromiseError(
             f"{len(winners)} of {WRITERS} concurrent writers were told that they had won ({kind}): "
@@ -85,12 +85,8 @@ def _race(store: Store, key: str, condition: Condition, kind: str) -> ETag:
         if outcome.unknown is not None:
             raise outcome.unknown
     if not winners:
-        raise BrokenPromiseError(
-            f"none of {WRITERS} concurrent writers won ({kind}): nobody could ever commit"
-        )
-    body, etag = winners[0]
-    must_hold(key, body, store, f"the object is not the one of the writer that won ({kind})")
-    return etag
+        raise BrokenPromiseError(f"none of {WRITERS} concurrent writers won ({kind}): nobody could ever commit")
+    must_hold(key, winners[0], store, f"the object is not the one of the writer that won ({kind})")
 
 
 RACES = (

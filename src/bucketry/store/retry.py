@@ -106,9 +106,7 @@ class RetryingStore:
     def open_range(self, key: str, start: int, stop: int, *, etag: ETag) -> Iterator[ByteStream]:
         """Open the range, trying again to open it; what breaks while it is read is for the reader."""
         with ExitStack() as stack:
-            yield self._again(
-                lambda: stack.enter_context(self._store.open_range(key, start, stop, etag=etag))
-            )
+            yield self._again(lambda: stack.enter_context(self._store.open_range(key, start, stop, etag=etag)))
 
     def put_blob(self, key: str, body: memoryview) -> Entry:
         """Send the object once: the caller finds out what an unknown outcome was."""

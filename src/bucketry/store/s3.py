@@ -58,9 +58,7 @@ class S3Store:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._connection = S3Connection(bucket, settings)
         self._encryption: dict[str, Any] = (
-            {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.kms_key_id}
-            if settings.kms_key_id
-            else {}
+            {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.kms_key_id} if settings.kms_key_id else {}
         )
         # Whether conditions are spelled with a quoted ETag; None until one held.
         self._quoted: bool | None = None
@@ -145,9 +143,7 @@ class S3Store:
         if start == stop:
             # HTTP cannot ask for no bytes, but the promise about the ETag holds for them too.
             if self.stat(key).etag != etag:
-                raise PreconditionFailedError(
-                    f"{self._where(key)} is another object now.", advice="Look it up again."
-                )
+                raise PreconditionFailedError(f"{self._where(key)} is another object now.", advice="Look it up again.")
             yield _NoBytes()
             return
         asked = {**self._at(key), "Range": f"bytes={start}-{stop - 1}"}
@@ -174,9 +170,7 @@ class S3Store:
     def start_upload(self, key: str) -> str:
         """Begin a multipart upload."""
         parameters = {**self._at(key), **self._encryption, "ContentType": "application/octet-stream"}
-        return str(
-            self._connection.send("create_multipart_upload", self._where(key), **parameters)["UploadId"]
-        )
+        return str(self._connection.send("create_multipart_upload", self._where(key), **parameters)["UploadId"])
 
     def upload_part(self, key: str, upload: str, number: int, offset: int, body: memoryview) -> Part:
         """Send one part. S3 places parts by their number, so the offset is not sent."""
@@ -214,16 +208,12 @@ class S3Store:
             "MultipartUpload": {"Parts": named},
             "IfNoneMatch": "*",
         }
-        self._connection.send(
-            "complete_multipart_upload", self._where(key), conditional_write=True, **parameters
-        )
+        self._connection.send("complete_multipart_upload", self._where(key), conditional_write=True, **parameters)
 
     def abort_upload(self, key: str, upload: str) -> None:
         """Give up the upload, if the store knows it."""
         with suppress(ObjectNotFoundError):
-            self._connection.send(
-                "abort_multipart_upload", self._where(key), **self._at(key), UploadId=upload
-            )
+            self._connection.send("abort_multipart_upload", self._where(key), **self._at(key), UploadId=upload)
 
     def list_uploads(self, prefix: str) -> Iterator[tuple[str, str, datetime]]:
         """Yield the unfinished uploads, page by page."""
@@ -245,9 +235,7 @@ class S3Store:
         """Release the connections."""
         self._connection.close()
 
-    def _put(
-        self, key: str, body: bytes, *, conditional_write: bool, **parameters: str
-    ) -> tuple[ETag, datetime]:
+    def _put(self, key: str, body: bytes, *, conditional_write: bool, **parameters: str) -> tuple[ETag, datetime]:
         checksum = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
         fixed = {**self._at(key), **self._encryption, "Body": body, "ChecksumCRC32": checksum}
         reply = self._connection.send(
@@ -298,9 +286,7 @@ class S3Store:
 
     def _entry(self, listed: dict[str, Any]) -> Entry:
         modified_at = listed["LastModified"].astimezone(UTC)
-        return Entry(
-            self._relative(listed["Key"]), listed["Size"], _unquoted(listed.get("ETag", "")), modified_at
-        )
+        return Entry(self._relative(listed["Key"]), listed["Size"], _unquoted(listed.get("ETag", "")), modified_at)
 
     def _relative(self, whole: str) -> str:
         if not whole.startswith(self._prefix):

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 from botocore import exceptions as sdk
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.config import Config
 
 from bucketry.errors import BucketryError, DeniedError, UnavailableError, UsageError
@@ -141,7 +143,19 @@ def _make_client(session: boto3.Session, settings: S3Settings, addressing: Addre
         response_checksum_validation="when_required",
         s3={"addressing_style": addressing, "payload_signing_enabled": True},
     )
-    return session.client("s3", endpoint_url=settings.endpoint_url, config=config)
+    client = session.client("s3", endpoint_url=settings.endpoint_url, config=config)
+    # The stubs do not know that a handler may answer.
+    client.meta.events.register("before-call.s3.HeadBucket", _answer_head_bucket)  # type: ignore[arg-type]
+    return client
+
+
+def _answer_head_bucket(**_: object) -> tuple[AWSResponse, dict[str, Any]]:
+    """Answer "unknown" to the one request that we never make.
+
+    The SDK makes it when a redirect does not name the bucket's region. S3 always names it, and a server that
+    answers everything by a redirect would be asked for ever: the question itself is answered by a redirect.
+    """
+    return AWSResponse("", 404, HTTPHeaders(), None), {"ResponseMetadata": {"HTTPHeaders": {}}, "Error": {}}
 
 
 class _WithoutDebug(logging.Filter):

@@ -72,9 +72,7 @@ DAMAGED_ON_THE_WAY = frozenset(
         "RequestTimeout",
     }
 )
-MALFORMED = frozenset(
-    {"InvalidBucketName", "KeyTooLongError", "KeyTooLong", "InvalidURI", "InvalidObjectName"}
-)
+MALFORMED = frozenset({"InvalidBucketName", "KeyTooLongError", "KeyTooLong", "InvalidURI", "InvalidObjectName"})
 WRONG_REGION = frozenset({"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed"})
 
 
@@ -125,9 +123,7 @@ def error_of_reply(request: Request, reply: Reply) -> Exception:  # noqa: PLR091
             advice="Run `bucketry doctor` to see what this store can do.",
         )
     if status >= 500 or status in {408, 409} or reply.code in DAMAGED_ON_THE_WAY:
-        return UnavailableError(
-            f"{where}: the store did not do it ({_said(reply)}).", advice="Try again later."
-        )
+        return UnavailableError(f"{where}: the store did not do it ({_said(reply)}).", advice="Try again later.")
     return _refused(request, reply)
 
 

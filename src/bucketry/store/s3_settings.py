@@ -54,9 +54,7 @@ def check_endpoint(url: str, *, allow_http: bool) -> None:
             advice="Take them out of the URL, and give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
         )
     if parts.scheme not in {"http", "https"} or not host:
-        raise UsageError(
-            "The S3 endpoint is not an http or https URL.", advice="Write it as https://host:port."
-        )
+        raise UsageError("The S3 endpoint is not an http or https URL.", advice="Write it as https://host:port.")
     if parts.scheme == "http" and not allow_http and not _is_loopback(host):
         raise UsageError(
             f"The S3 endpoint http://{host} is not encrypted.",

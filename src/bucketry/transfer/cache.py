@@ -80,7 +80,7 @@ class Cache:
         try:
             if not stat.S_ISREG(path.lstat().st_mode):
                 return None
-            _touch(path, self._clock())
+            mark_used(path, self._clock())
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -111,9 +111,7 @@ class Cache:
                 os.close(source_fd)
                 temporary.unlink(missing_ok=True)
 
-    def adopt(
-        self, files: Sequence[RemoteFile], directory: Path, *, stop: threading.Event | None = None
-    ) -> None:
+    def adopt(self, files: Sequence[RemoteFile], directory: Path, *, stop: threading.Event | None = None) -> None:
         """Let the cache share the files of a staged version, which become read-only; copies where it must.
 
         Raises `CorruptError` if a file does not have its SHA-256.
@@ -166,7 +164,9 @@ class Cache:
         if not isinstance(there, Ours) or there.receipt["manifest"] != manifest:
             return None
         try:
-            _touch(path, self._clock())
+            # The time of change: reading a folder may set its time of access, and looking is not using.
+            now_ns = int(self._clock() * 1e9)
+            os.utime(path, ns=(now_ns, now_ns))
         except OSError:
             return path  # pruning may take it early; reading it is what counts
         return path
@@ -240,7 +240,7 @@ class Cache:
                 status = _find_status(path)
                 if status is not None:
                     size_bytes = sum(found.st_size for _, found in files_of(path))
-                    yield CacheEntry("version", path, size_bytes, status.st_atime)
+                    yield CacheEntry("version", path, size_bytes, status.st_mtime)
 
 
 def is_right(path: Path, sha256: str, halt: Halt) -> bool:
@@ -263,14 +263,14 @@ def files_of(version: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 yield Path(folder, name), status
 
 
+def mark_used(blob: Path, used_at: float) -> None:
+    """Set a blob's time of last use. The time of change stays: versions that share the file show it."""
+    status = blob.lstat()
+    os.utime(blob, ns=(int(used_at * 1e9), status.st_mtime_ns), follow_symlinks=False)
+
+
 def _find_status(path: Path) -> os.stat_result | None:
     try:
         return path.lstat()
     except FileNotFoundError:
         return None
-
-
-def _touch(path: Path, now_seconds: float) -> None:
-    """Set the time of last use. The time of change stays: blobs share it with the files of versions."""
-    status = path.lstat()
-    os.utime(path, ns=(int(now_seconds * 1e9), status.st_mtime_ns), follow_symlinks=False)

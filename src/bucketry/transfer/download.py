@@ -83,9 +83,7 @@ def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
     patience = patience or Patience()
     for file in files:
         _check_consistent(file)
-    meter = ProgressMeter(
-        total_bytes=sum(file.size_bytes for file in files), total_files=len(files), listener=progress
-    )
+    meter = ProgressMeter(total_bytes=sum(file.size_bytes for file in files), total_files=len(files), listener=progress)
     halt = Halt(stop)
     limit = RateLimit(limit_bytes_per_second, patience, halt)
     started_at = patience.clock()
@@ -192,8 +190,7 @@ class _Receiver:
             entry = self._attempts().insist(lambda: self.store.stat(file.key))
             if entry.size_bytes != file.size_bytes:
                 raise CorruptError(
-                    f"{file.path} has {entry.size_bytes} bytes in the store, where its version says"
-                    f" {file.size_bytes}",
+                    f"{file.path} has {entry.size_bytes} bytes in the store, where its version says {file.size_bytes}",
                     advice="run fsck on the registry",
                 )
             receiving.etag = entry.etag
@@ -242,9 +239,7 @@ class _Receiver:
         receiving = piece.receiving
         if receiving.descriptor is None or receiving.etag is None:
             raise AssertionError(receiving.file.path)
-        with self.store.open_range(
-            receiving.file.key, reading.position, piece.stop, etag=receiving.etag
-        ) as stream:
+        with self.store.open_range(receiving.file.key, reading.position, piece.stop, etag=receiving.etag) as stream:
             while reading.position < piece.stop:  # bounded: each round reads at least one byte or raises
                 self.halt.check()
                 wanted = self.limit.read_size_bytes(min(len(buffer), piece.stop - reading.position))

@@ -134,7 +134,7 @@ def _digest(
     return digest
 
 
-def _digest_open_file(  # noqa: PLR0913, PLR0917 - one read loop; its parts are used nowhere else
+def _digest_open_file(
     descriptor: int,
     size_bytes: int,
     chunk_size_bytes: int,

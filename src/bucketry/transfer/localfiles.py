@@ -64,9 +64,7 @@ def translate_os_error(error: OSError, what: str) -> BucketryError:
             f"{what} is, or lies behind, a symbolic link or something that is not a folder",
             advice="use the real path",
         )
-    return UnavailableError(
-        f"the local disk failed at {what} ({reason})", advice="check the disk, then run it again"
-    )
+    return UnavailableError(f"the local disk failed at {what} ({reason})", advice="check the disk, then run it again")
 
 
 def is_disk_full(error: BaseException | None) -> bool:

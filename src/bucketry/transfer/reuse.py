@@ -65,7 +65,7 @@ def version_in(directory: Path, recorded: Mapping[str, str]) -> Source:
     return find
 
 
-def reuse(  # noqa: PLR0913 - each is one independent choice of the caller
+def reuse(
     sources: Sequence[Source],
     files: Sequence[RemoteFile],
     directory: Path,
@@ -76,9 +76,7 @@ def reuse(  # noqa: PLR0913 - each is one independent choice of the caller
 ) -> Reused:
     """Copy what the sources have into a staging directory; keep what has the right SHA-256."""
     halt = Halt(stop)
-    meter = ProgressMeter(
-        total_bytes=sum(file.size_bytes for file in files), total_files=len(files), listener=progress
-    )
+    meter = ProgressMeter(total_bytes=sum(file.size_bytes for file in files), total_files=len(files), listener=progress)
     taken: set[str] = set()
     with disk_errors(str(directory)):
         directory_fd = open_directory(directory)
@@ -114,9 +112,7 @@ def _take(source: Source, file: RemoteFile, directory_fd: int, halt: Halt) -> bo
             target_fd = create_below(directory_fd, file.path)
             try:
                 copied_bytes = copy_contents(source_fd, target_fd, file.size_bytes, halt)
-                is_right = (
-                    copied_bytes == file.size_bytes and sha256_of_open_file(target_fd, halt) == file.sha256
-                )
+                is_right = copied_bytes == file.size_bytes and sha256_of_open_file(target_fd, halt) == file.sha256
             finally:
                 os.close(target_fd)
             if not is_right:

@@ -139,9 +139,7 @@ def recorded_files(receipt: Mapping[str, object]) -> dict[str, str]:
     files = receipt.get("files")
     if not isinstance(files, dict):
         return {}
-    return {
-        path: digest for path, digest in files.items() if isinstance(path, str) and isinstance(digest, str)
-    }
+    return {path: digest for path, digest in files.items() if isinstance(path, str) and isinstance(digest, str)}
 
 
 def publish_target(staging: Staging) -> Publication:
@@ -170,9 +168,7 @@ def _try_to_publish(staging: Staging, staged: Ours) -> Publication | None:
     if isinstance(there, Absent):
         return "appeared" if _appear(staging) else None
     if isinstance(there, Foreign):
-        raise RejectedError(
-            f"{there.reason}, so it is left untouched", advice="choose another target, or move it away"
-        )
+        raise RejectedError(f"{there.reason}, so it is left untouched", advice="choose another target, or move it away")
     if _is_same_version(there, staged):
         return "already_there"
     return "replaced" if _replace(staging) else None
@@ -247,9 +243,9 @@ def _inspect_directory(destination: Path) -> TargetState:
 
 
 def _is_same_version(one: Ours, other: Ours) -> bool:
-    return one.receipt["manifest"] == other.receipt["manifest"] and recorded_files(
-        one.receipt
-    ) == recorded_files(other.receipt)
+    return one.receipt["manifest"] == other.receipt["manifest"] and recorded_files(one.receipt) == recorded_files(
+        other.receipt
+    )
 
 
 def _sync_tree(directory: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bucketry.errors import RejectedError
-from bucketry.transfer.cache import CacheEntry, files_of, is_right
+from bucketry.transfer.cache import CacheEntry, files_of, is_right, mark_used
 from bucketry.transfer.leftovers import OLD_AFTER_SECONDS, sweep_leftovers
 from bucketry.transfer.target import Ours, inspect_target, recorded_files
 from bucketry.transfer.workers import Halt
@@ -65,9 +65,7 @@ def prune_cache(cache: Cache, max_size_bytes: int) -> Pruned:
     shares = [_Share(entry, _inodes(entry)) for entry in cache.entries()]
     size_by_inode = {inode: size for share in shares for inode, size in share.size_by_inode.items()}
     holders = Counter(inode for share in shares for inode in share.size_by_inode)
-    blob_by_inode = {
-        inode: share for share in shares if share.entry.kind == "blob" for inode in share.size_by_inode
-    }
+    blob_by_inode = {inode: share for share in shares if share.entry.kind == "blob" for inode in share.size_by_inode}
     kept_bytes = sum(size_by_inode.values())
     whole_bytes = kept_bytes
     queue = [_Candidate.of(share) for share in shares if _frees_something(share, holders)]
@@ -119,9 +117,11 @@ def _inodes(entry: CacheEntry) -> dict[_Inode, int]:
 
 def _is_right_blob(entry: CacheEntry, halt: Halt) -> bool:
     try:
-        return is_right(entry.path, entry.path.name, halt)
+        right = is_right(entry.path, entry.path.name, halt)
+        mark_used(entry.path, entry.used_at)  # looking is not using
     except (OSError, RejectedError):
         return False
+    return right
 
 
 def _is_right_version(entry: CacheEntry, right_inodes: dict[_Inode, str], halt: Halt) -> bool:

@@ -58,7 +58,7 @@ class Uploaded:
     already_there: bool
 
 
-def upload(  # noqa: PLR0913 - each is one independent choice of the caller
+def upload(
     store: Store,
     files: Sequence[LocalFile],
     *,
@@ -185,9 +185,7 @@ class _Sender:
     def _send_part(self, sending: _Sending, upload_id: str, piece: _Piece, body: memoryview) -> None:
         key = sending.file.key
         try:
-            part = self._insist(
-                lambda: self._store.upload_part(key, upload_id, piece.index + 1, piece.start, body)
-            )
+            part = self._insist(lambda: self._store.upload_part(key, upload_id, piece.index + 1, piece.start, body))
         except ObjectNotFoundError as error:
             raise _lost_upload(sending) from error
         with sending.lock:
@@ -269,10 +267,7 @@ def _read_piece(piece: _Piece, buffer: _Buffer) -> memoryview:
             os.close(descriptor)
     if size_now_bytes != file.digest.size_bytes or filled != len(body):
         raise changed_while_published(file.label)
-    if (
-        file.digest.chunks.sha256
-        and hashlib.sha256(body).hexdigest() != file.digest.chunks.sha256[piece.index]
-    ):
+    if file.digest.chunks.sha256 and hashlib.sha256(body).hexdigest() != file.digest.chunks.sha256[piece.index]:
         raise changed_while_published(file.label)
     return body
 

@@ -1,0 +1,103 @@
+"""`aliases`: what do a model's movable names name, and what did one name before?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.cli.command import command
+from bucketry.cli.documents import aliases_document, event_document
+from bucketry.cli.figures import human_age
+from bucketry.cli.output import width_columns
+from bucketry.cli.parameters import ALIAS, COUNT, MODEL
+from bucketry.cli.tables import Column, table
+from bucketry.errors import UsageError
+from bucketry.registry.aliases import load_alias_history
+from bucketry.registry.aliases import load_aliases, load_existing_head
+
+if TYPE_CHECKING:
+    from bucketry.cli.call import Call
+    from bucketry.schema.names import AliasName, ModelName
+
+COLUMNS = (
+    Column("ALIAS"),
+    Column("VERSION", number=True),
+    Column("STATE"),
+    Column("GENERATION", number=True),
+    Column("SINCE", number=True),
+    Column("BY", flexible=True),
+)
+HISTORY_COLUMNS = (
+    Column("GENERATION", number=True),
+    Column("AGE", number=True),
+    Column("ACTION"),
+    Column("FROM", number=True),
+    Column("TO", number=True),
+    Column("BY", flexible=True),
+    Column("REASON", flexible=True),
+)
+
+
+@command("aliases", example="bucketry aliases acme/chat --history production")
+@click.argument("model", type=MODEL)
+@click.option("--history", "alias", type=ALIAS, metavar="ALIAS", help="Show every move of this alias, newest first.")
+@click.option("--limit", type=COUNT, metavar="N", help="Show at most N moves.  [default: all]")
+@click.option("--after", type=COUNT, metavar="GENERATION", help="Begin with the move before this generation.")
+def run(
+    call: Call, model: ModelName, alias: AliasName | None, limit: int | None, after: int | None
+) -> None:
+    """List a model's aliases, or every move of one."""
+    if alias is not None:
+        _show_history(call, model, alias, limit, after)
+        return
+    if limit is not None or after is not None:
+        raise UsageError("--limit and --after are for the moves of an alias", advice="add --history ALIAS")
+
+    session = call.open()
+    registers = load_aliases(session, load_existing_head(session, model))
+    now = session.ports.now()
+    rows = []
+    for register in registers:
+        newest = register.trail.records[-1]
+        if register.target is not None:
+            rows.append(
+                (
+                    register.alias,
+                    str(register.target.version),
+                    register.target.state.value,
+                    str(register.generation),
+                    human_age(newest.at, now),
+                    newest.actor,
+                )
+            )
+    call.answer(aliases_document(registers), table(COLUMNS, rows, width=width_columns()))
+
+
+def _show_history(
+    call: Call, model: ModelName, alias: AliasName, limit: int | None, after: int | None
+) -> None:
+
+    session = call.open()
+    events = [
+        event
+        for event in load_alias_history(session, model, alias)
+        if after is None or event.generation < after
+    ]
+    shown = events[:limit]
+    now = session.ports.now()
+    rows = [
+        (
+            str(event.generation),
+            human_age(event.at, now),
+            event.action,
+            str(event.previous or "-"),
+            str(event.target or "-"),
+            event.actor,
+            event.reason,
+        )
+        for event in shown
+    ]
+    call.answer([event_document(event) for event in shown], table(HISTORY_COLUMNS, rows, width=width_columns()))
+    if len(shown) < len(events):
+        call.messages.note(f"{len(events) - len(shown):,} more: continue with --after {shown[-1].generation}")

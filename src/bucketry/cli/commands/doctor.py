@@ -1,0 +1,43 @@
+"""`doctor`: does the store keep its promises?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.cli.call import AnsweredError
+from bucketry.cli.command import command
+from bucketry.cli.documents import check_document, conformance_document
+from bucketry.cli.output import width_columns
+from bucketry.cli.tables import Column, table
+from bucketry.errors import UnsupportedError
+from bucketry.maintenance.doctor import examine
+
+if TYPE_CHECKING:
+    from bucketry.cli.call import Call
+
+COLUMNS = (Column("PROMISE", flexible=True), Column("KEPT"), Column("SEEN", flexible=True))
+
+
+@command("doctor", example="bucketry doctor -r s3://models/prod")
+def run(call: Call) -> None:
+    """Probe whether the store keeps the promises that writing needs, and record the result.
+
+    The probe writes below probe/ in the registry and removes what it wrote. Writers refuse a store that has not
+    passed. A race can condemn a store but never certify it.
+    """
+
+    probed = examine(call.open())
+    failures = [check for check in probed.checks if not check.passed]
+    document = conformance_document(probed) | {"findings": [check_document(check) for check in failures]}
+    rows = [(check.promise, "yes" if check.passed else "NO", check.detail) for check in probed.checks]
+    lines = table(COLUMNS, rows, width=width_columns())
+    if failures:
+        raise AnsweredError(
+            UnsupportedError(
+                f"{probed.endpoint} is not safe to write to: {'; '.join(check.detail for check in failures)}",
+                advice="use a store that keeps conditional writes, then run `bucketry doctor` again",
+            ),
+            document,
+            lines,
+        )
+    call.answer(document, [*lines, f"{probed.endpoint} keeps all {len(probed.checks)} promises that were probed"])

@@ -1,0 +1,99 @@
+"""`publish`: how do files become a version?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.cli.command import command
+from bucketry.cli.documents import registered_document
+from bucketry.cli.figures import count_of, human_size
+from bucketry.cli.parameters import FILE, MODEL, REFERENCE, parse_fields, parse_pairs
+from bucketry.cli.statements import parse_dataset, parse_hyperparameters, read_evidence_file
+from bucketry.registry.publish import PublishRequest, TransferOptions, publish
+from bucketry.registry.resolve import load_manifest
+from bucketry.schema.manifest import RELATIONS, Lineage, Training
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bucketry.cli.call import Call
+    from bucketry.registry.registration import RegisteredVersion
+    from bucketry.schema.names import ModelName, Reference
+
+PIPELINE_FIELDS = ("name", "run", "uri")
+
+
+@command(
+    "publish",
+    example="bucketry publish acme/chat out/ --metrics metrics.json --param lr=3e-4 \\\n"
+    "    --dataset name=support-tickets,version=2026-10 --base acme/base:3 --relation finetune",
+)
+@click.argument("model", type=MODEL)
+@click.argument("sources", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--metrics", multiple=True, type=FILE, metavar="FILE", help='Values to publish, as {"auc": 0.91}.')
+@click.option("--evidence", multiple=True, type=FILE, metavar="FILE", help="Evidence as JSON, one or a list; repeatable.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A hyperparameter; may be repeated.")
+@click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    metavar="name=..,version=..",
+    help="Training data (name, version, digest, uri, rows); may be repeated.",
+)
+@click.option("--card", type=FILE, metavar="FILE", help="The model card.  [default: README.md among the files]")
+@click.option("--base", type=REFERENCE, metavar="REF", help="The version that this one was made from.")
+@click.option("--relation", type=click.Choice(RELATIONS), help="How it was made from the base.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label; may be repeated.")
+@click.option("--notes", default="", metavar="TEXT", help="What is worth knowing about the version.")
+@click.option("--idempotency-key", metavar="KEY", help="Publishing again with this key returns the same version.")
+@click.option("--experiment", metavar="TEXT", help="The experiment that it belongs to.")
+@click.option("--run", "run_name", metavar="TEXT", help="The training run.")
+@click.option("--pipeline", metavar="name=..,run=..,uri=..", help="The pipeline that made it.")
+@click.option("--command", "command_line", metavar="TEXT", help="The training command.  [default: this command]")
+@click.option("--seed", type=int, metavar="N", help="The random seed.")
+@click.option("--framework", metavar="TEXT", help="The framework, such as torch 2.9.")
+@click.option("--hardware", metavar="TEXT", help="The hardware, such as 8x H100.")
+@click.option("--duration", type=click.FloatRange(min=0), metavar="SECONDS", help="How long training took.")
+@click.option("--cost", metavar="TEXT", help="What training cost, such as 412 EUR.")
+def run(call: Call, model: ModelName, sources: tuple[Path, ...], **options: object) -> None:
+    """Upload files and register them as a new version of a model.
+
+    A folder's contents keep their paths relative to it, a single file its base name. The git commit of the current
+    folder, the environment and who publishes are recorded. Bytes that the model has already are not uploaded again.
+    """
+    request = _request(model, sources, options)
+    session = call.open()
+    with call.messages.progress() as line:
+        transfer = TransferOptions(on_hash=line.listener("hashing"), on_transfer=line.listener("uploading"))
+        done = publish(session, request, transfer)
+    files = len(load_manifest(session, model, done.manifest).artifacts)
+    call.answer(registered_document(done), [_told(done, files)])
+
+
+def _request(model: ModelName, sources: Sequence[Path], options: Mapping[str, object]) -> PublishRequest:
+    given = _Given(options)
+    return PublishRequest(
+        model=model,
+        sources=sources,
+        evidence=[
+            item for path in (*given.paths("metrics"), *given.paths("evidence")) for item in read_evidence_file(path)
+        ],
+        training=Training(
+            hyperparameters=parse_hyperparameters(given.texts("params")),
+            datasets=tuple(parse_dataset(text) for text in given.texts("datasets")),
+            duration_seconds=given.duration,
+        ),
+    )
+
+
+def _told(done: RegisteredVersion, files: int) -> str:
+    name, size = f"{done.model}:{done.version}", human_size(done.size_bytes)
+    if not done.created:
+        return f"{name} was published with this idempotency key before ({size}, {count_of(files, 'file')})"
+    return (
+        f"published {name} ({size}, {count_of(files, 'file')}; "
+        f"uploaded {human_size(done.uploaded_bytes)}, reused {human_size(done.reused_bytes)})"
+    )

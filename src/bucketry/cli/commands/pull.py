@@ -1,0 +1,80 @@
+"""`pull`: how does a version get here?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from bucketry.cli.command import command
+from bucketry.cli.documents import pulled_document
+from bucketry.cli.figures import human_size, human_span
+from bucketry.cli.parameters import REFERENCE
+from bucketry.registry.pull import PullOptions, pull
+
+if TYPE_CHECKING:
+    from bucketry.cli.call import Call
+    from bucketry.schema.names import Reference
+
+BYTES_PER_MB = 1_000_000
+MOST_CONNECTIONS = 256
+
+
+@command("pull", example="bucketry pull acme/chat@production /models/chat --exclude '*.bin'")
+@click.argument("reference", metavar="REF", type=REFERENCE)
+@click.argument("dest", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--verify",
+    type=click.Choice(["sha256", "fast"]),
+    default="sha256",
+    help="How bytes are checked; fast (XXH3) only where nobody hostile can write.",
+)
+@click.option("--include", multiple=True, metavar="GLOB", help="Only files that match; may be repeated.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="No files that match; may be repeated.")
+@click.option(
+    "--connections",
+    type=click.IntRange(1, MOST_CONNECTIONS),
+    default=8,
+    metavar="N",
+    help="How many requests run at once.",
+)
+@click.option(
+    "--limit",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MB/S",
+    help="At most so many megabytes a second.  [default: unlimited]",
+)
+def run(  # noqa: PLR0913 - one parameter for each option
+    call: Call,
+    reference: Reference,
+    dest: Path | None,
+    verify: Literal["sha256", "fast"],
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    connections: int,
+    limit: float | None,
+) -> None:
+    """Download a version, verified; the target appears complete or not at all.
+
+    Where DEST holds another version that a pull made, it is replaced at once; anything else there is left untouched
+    and refused. Without DEST the version goes to the local cache. An interrupted pull goes on where it stopped.
+    """
+
+    session = call.open()
+    with call.messages.progress() as line:
+        options = PullOptions(
+            verify=verify,
+            include=include,
+            exclude=exclude,
+            connections=connections,
+            limit_bytes_per_second=max(1, int(limit * BYTES_PER_MB)) if limit is not None else None,
+            on_transfer=line.listener("downloading"),
+        )
+        pulled = pull(session, reference, dest, options)
+    amounts = (
+        f"{human_size(pulled.size_bytes)}; fetched {human_size(pulled.fetched_bytes)}, "
+        f"reused {human_size(pulled.reused_bytes)}, verified {pulled.verify}, {human_span(pulled.seconds)}"
+    )
+    version = f"{pulled.resolved.model}:{pulled.resolved.version}"
+    call.answer(pulled_document(pulled), [f"pulled {version} to {pulled.path} ({amounts})"])

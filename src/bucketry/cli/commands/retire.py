@@ -1,0 +1,40 @@
+"""`retire`: how does a version go out of use?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.cli.command import command
+from bucketry.cli.documents import row_document
+from bucketry.cli.parameters import REASON, REFERENCE
+from bucketry.registry.aliases import load_aliases, load_existing_head
+from bucketry.registry.lifecycle import retire
+from bucketry.registry.resolve import resolve
+
+if TYPE_CHECKING:
+    from bucketry.cli.call import Call
+    from bucketry.schema.names import Reference
+
+
+@command("retire", example='bucketry retire acme/chat:2 --reason "replaced by 3"')
+@click.argument("reference", metavar="REF", type=REFERENCE)
+@REASON
+def run(call: Call, reference: Reference, reason: str) -> None:
+    """Forbid new use of a version and keep its bytes.
+
+    An alias that names it goes on serving it; `promote` or `rollback` moves the alias.
+    """
+
+    session = call.open()
+    model, version = reference.model, resolve(session, reference).version
+    row = retire(session, model, version, reason=reason)
+    registers = [
+        register
+        for register in load_aliases(session, load_existing_head(session, model))
+        if register.target is not None and register.target.version == version
+    ]
+    call.answer(row_document(model, row, registers), [f"{model}:{version} is {row.state} now"])
+    for register in registers:
+        call.messages.note(f"{model}@{register.alias} still names version {version} and goes on serving it")

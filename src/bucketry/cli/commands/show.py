@@ -1,0 +1,39 @@
+"""`show`: what is known about one version?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.cli.command import command
+from bucketry.cli.detail import detail_lines
+from bucketry.cli.documents import detail_document
+from bucketry.cli.output import width_columns
+from bucketry.cli.parameters import REFERENCE
+from bucketry.registry.listing import load_detail
+from bucketry.registry.reproduce import recipe, recipe_document
+
+if TYPE_CHECKING:
+    from bucketry.cli.call import Call
+    from bucketry.schema.names import Reference
+
+
+@command("show", example="bucketry show acme/chat@production")
+@click.argument("reference", metavar="REF", type=REFERENCE)
+@click.option("--reproduce", is_flag=True, help="Print the recipe to train the version again.")
+def run(call: Call, reference: Reference, *, reproduce: bool) -> None:
+    """Show everything about one version, or the recipe to train it again.
+
+    The state is the present one. With --reproduce, --json has the recipe in addition.
+    """
+
+    session = call.open()
+    detail = load_detail(session, reference)
+    document = detail_document(detail)
+    if reproduce:
+        call.answer(
+            document | {"recipe": recipe_document(detail.resolved)}, recipe(detail.resolved).splitlines()
+        )
+    else:
+        call.answer(document, detail_lines(detail, session.ports.now(), width=width_columns()))

@@ -1,0 +1,158 @@
+"""After everything that can happen: is the registry whole, and was every promise kept?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.maintenance.fsck import check_registry
+from bucketry.registry.aliases import MOVES
+from bucketry.registry.history import load_records
+from bucketry.registry.registers import alias_register, head_register, load_alias, load_head
+from bucketry.registry.rows import iter_rows
+from bucketry.registry.session import Session
+from bucketry.schema import keys
+from bucketry.schema.codec import digest_of
+from bucketry.store.interface import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bucketry.schema.audit import Record
+    from bucketry.schema.head import Row
+    from simulation.actors import Attempt, History
+    from simulation.world import World
+
+
+IN_MANY_COMMITS = frozenset({"collect", "delete"})
+"""Operations of which a part may be committed when they fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the bucket holds in the end: every register's records, and every head's rows."""
+
+    records: dict[str, list[Record]]
+    rows: dict[str, list[Row]]
+
+
+def find_broken_promises(world: World, history: History) -> list[str]:
+    """Return what is wrong after a run, in words; nothing if all is well."""
+    if world.failures:
+        return list(world.failures)
+    session = Session(world.bucket, actor="oracle@example.org")
+    damage = check_registry(session).damage
+    if damage:
+        return [f"{finding.key}: {finding.problem}" for finding in damage]
+    evidence = _collect(session)
+    return [
+        *_duplicates(evidence),
+        *_broken_commits(history, evidence),
+        *_broken_publishes(history, evidence),
+        *_broken_moves(history, evidence),
+        *_broken_sights(history, evidence),
+    ]
+
+
+def _collect(session: Session) -> Evidence:
+    records: dict[str, list[Record]] = {}
+    rows: dict[str, list[Row]] = {}
+    for entry in session.store.list(keys.HEADS):
+        model = keys.model_of_head(entry.key) if isinstance(entry, Entry) else None
+        assert model is not None
+        register = head_register(session, model)
+        head = load_head(session, model).state
+        assert head is not None
+        records[register.key] = load_records(session, register, head.trail)
+        rows[register.key] = list(iter_rows(session, head))
+        for name in head.aliases:
+            alias = load_alias(session, model, name)
+            if alias.state is not None:
+                own = alias_register(model, name)
+                records[own.key] = load_records(session, own, alias.trail)
+    return Evidence(records, rows)
+
+
+def _duplicates(evidence: Evidence) -> Iterator[str]:
+    counts = Counter(record.transaction for records in evidence.records.values() for record in records)
+    yield from (f"transaction {one} was committed {n} times" for one, n in counts.items() if n > 1)
+    for key, rows in evidence.rows.items():
+        published = sum(record.action == "publish" for record in evidence.records[key])
+        if published != len(rows):
+            yield f"{key} has {len(rows)} versions and {published} records of publishing"
+
+
+def _broken_commits(history: History, evidence: Evidence) -> Iterator[str]:
+    """An acknowledged commit is in its register's chain once, a failed one is not, a doubtful one is at most once."""
+    for attempt in history.attempts:
+        chain = {record.transaction for record in evidence.records.get(attempt.register, ())}
+        landed = [one for one in attempt.transactions if one in chain]
+        if attempt.status == "failed" and landed and attempt.kind not in IN_MANY_COMMITS:
+            yield f"{attempt.kind} failed with {attempt.error!r}, and was committed as {landed[0]}"
+        if attempt.status == "acknowledged" and attempt.kind in {"retire", "unretire", "edit"} and len(landed) != 1:
+            yield f"an acknowledged {attempt.kind} was committed {len(landed)} times"
+        if attempt.kind not in IN_MANY_COMMITS and len(landed) > 1:
+            yield f"one {attempt.kind} was committed {len(landed)} times"
+
+
+def _broken_publishes(history: History, evidence: Evidence) -> Iterator[str]:
+    by_key: dict[str, int] = {}
+    for attempt in history.attempts:
+        if attempt.kind != "publish":
+            continue
+        rows = evidence.rows.get(attempt.register, [])
+        own = [row for row in rows if row.manifest == attempt.manifest]
+        published = attempt.published
+        if len(own) > 1:
+            yield f"one publish became versions {[row.version for row in own]}"
+        if attempt.status == "failed" and own:
+            yield f"a publish failed with {attempt.error!r} and became version {own[0].version}"
+        if published is None:
+            continue
+        if published.created and [row.version for row in own] != [published.version]:
+            yield f"the acknowledged version {published.version} is not what its number names"
+        yield from _broken_key(attempt, rows, by_key)
+
+
+def _broken_key(attempt: Attempt, rows: list[Row], by_key: dict[str, int]) -> Iterator[str]:
+    key, published = attempt.idempotency_key, attempt.published
+    if key is None or published is None:
+        return
+    spelled = digest_of(key.encode())[:32]
+    named = [row.version for row in rows if row.idempotency == spelled]
+    if named != [published.version]:
+        yield f"the idempotency key {key} gave version {published.version} and stands at versions {named}"
+    if by_key.setdefault(key, published.version) != published.version:
+        yield f"the idempotency key {key} gave two versions"
+
+
+def _broken_moves(history: History, evidence: Evidence) -> Iterator[str]:
+    for attempt in history.attempts:
+        move = attempt.moved
+        if move is None:
+            continue
+        records = evidence.records.get(attempt.register, [])
+        if move.generation > len(records):
+            yield f"an acknowledged {attempt.kind} to {move.target} is not in the chain of {attempt.register}"
+        elif target_at(records, move.generation) != move.target:
+            yield f"an acknowledged {attempt.kind} to {move.target} is not what generation {move.generation} says"
+
+
+def _broken_sights(history: History, evidence: Evidence) -> Iterator[str]:
+    newest: dict[str, int] = {}
+    for sight in history.sights:
+        if sight.generation < max(newest.get(sight.reader, 0), sight.at_least):
+            yield f"{sight.reader} saw generation {sight.generation} of {sight.alias} after a newer one"
+        newest[sight.reader] = max(newest.get(sight.reader, 0), sight.generation)
+        chains = [records for key, records in evidence.records.items() if key.endswith(f"/{sight.alias}.json")]
+        if not any(target_at(records, sight.generation) == sight.version for records in chains):
+            yield f"{sight.reader} saw {sight.alias} name {sight.version} at generation {sight.generation}"
+
+
+def target_at(records: list[Record], generation: int) -> int | None:
+    """Return what an alias named after a generation, by its chain."""
+    for record in reversed(records[:generation]):
+        if record.action in MOVES:
+            return int(record.target) if record.target else None
+    return None

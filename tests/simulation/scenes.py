@@ -1,0 +1,247 @@
+"""Which registry does a run begin with, and who acts in it? Both drawn from the seed."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bucketry.registry.aliases import promote
+from bucketry.registry.commit import Change, commit
+from bucketry.registry.lifecycle import edit_model
+from bucketry.registry.ports import Ports
+from bucketry.registry.registers import registry_register
+from bucketry.registry.registration import PreparedVersion, register_version
+from bucketry.registry.session import Session
+from bucketry.schema.manifest import Parent
+from bucketry.schema.settings import Conformance, RegistryDocument
+from simulation.actors import (
+    BASE,
+    CHAT,
+    CONTENTS,
+    PRODUCTION,
+    History,
+    Operation,
+    Uploader,
+    describing,
+    make_manifest,
+    manifest_digest,
+    noting,
+    program,
+    promoting,
+    publishing,
+    retiring,
+    rolling_back,
+    unretiring,
+    unsetting,
+    watching,
+)
+from simulation.faults import Faults
+from simulation.keepers import collecting, deleting
+from simulation.oracle import find_broken_promises
+from simulation.world import BEGINNING, Bucket, SeededScript, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bucketry.schema.names import ModelName
+    from simulation.world import Script
+
+REGISTRY = "0123456789abcdef"
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How many versions the model has, how many further records its head, and how often its alias has moved."""
+
+    versions: int = 0
+    edits: int = 0
+    moves: int = 0
+
+
+NOTHING = Beginning()
+FEW = Beginning(versions=3, moves=2)
+BEFORE_SEALING = Beginning(versions=126, edits=2, moves=63)
+"""Two versions before the first page is sealed, at the end of a block of head records and of alias records."""
+SEALED = Beginning(versions=190, edits=1, moves=95)
+"""64 versions are sealed, and the next page is two versions away; two blocks of alias records are."""
+
+
+@dataclass(slots=True)
+class Run:
+    """A finished run."""
+
+    seed: int
+    world: World
+    history: History
+    broken: list[str] = field(default_factory=list)
+
+    def explain(self, lines: int = 400) -> str:
+        """Return the seed, what is broken, and the trace."""
+        trace = [" ".join(str(part) for part in line) for line in self.world.trace[-lines:]]
+        return "\n".join([f"seed {self.seed}:", *self.broken, "trace (step, seconds, actor, what):", *trace])
+
+
+def run_seed(seed: int, *, lies: str = "", only: str = "") -> Run:
+    """Run what a seed says: where it begins, who acts, what goes wrong, in which order."""
+    script = SeededScript(seed)
+    history, world = History(), World(script)
+    scene = only or _SCENES[script.index(len(_SCENES))]
+    begin(world, _beginning(script, scene))
+    faults = Faults(budget=script.index(7), one_in=6 + script.index(20))
+    if lies:
+        faults = Faults()
+    cast = _casts()[scene](script)
+    for number, operations in enumerate(cast):
+        world.add(f"actor-{number}", program(history, faults, operations, lies=lies))
+    if scene not in {"storm", "publish"}:
+        world.add("reader", watching(history, faults, looks=3))
+    world.run()
+    return Run(seed, world, history, find_broken_promises(world, history))
+
+
+def begin(world: World, beginning: Beginning) -> None:
+    """Give the world's bucket the content of a beginning."""
+    world.bucket.restore(_content(beginning))
+
+
+def base_parent(version: int) -> Parent:
+    """Return a version of the base model as a parent. It is the same in every run."""
+    contents = [CONTENTS[1], CONTENTS[1 + version]]
+    manifest = make_manifest(BASE, contents, notes=f"base {version}")
+    return Parent(BASE, version, manifest_digest(manifest), "finetune")
+
+
+_SCENES = ["publish", "mixed", "mixed", "aliases", "aliases", "collect", "delete", "children"] * 3 + ["storm"]
+_LARGE_ONE_IN = 16
+
+
+def _beginning(script: Script, scene: str) -> Beginning:
+    large = script.index(_LARGE_ONE_IN) == 0
+    if scene == "storm":
+        return FEW
+    if large:
+        return (BEFORE_SEALING, SEALED)[script.index(2)]
+    return NOTHING if scene in {"publish", "collect"} and script.index(2) else FEW
+
+
+Cast = list[list[Operation]]
+
+
+def _casts() -> dict[str, Callable[[Script], Cast]]:
+    return {
+        "publish": _publishers,
+        "mixed": _mixed,
+        "aliases": _promoters,
+        "collect": _collectors,
+        "delete": _deleters,
+        "children": _children,
+        "storm": _storm,
+    }
+
+
+def _publish(script: Script, name: str) -> Operation:
+    contents = [script.index(len(CONTENTS)) for _ in range(1 + script.index(2))]
+    return publishing(name, contents, key=f"key of {name}" if script.index(2) else None)
+
+
+def _publishers(script: Script) -> Cast:
+    """Several publishers; two share an idempotency key."""
+    cast = [[_publish(script, f"p{a}{n}") for n in range(2)] for a in range(2 + script.index(2))]
+    for operations in cast[:2]:
+        operations.append(publishing("shared", [1], key="a shared key"))
+    return cast
+
+
+def _mixed(script: Script) -> Cast:
+    def draw(actor: int, number: int) -> Operation:
+        version = 1 + script.index(3)
+        return [
+            _publish(script, f"m{actor}{number}"),
+            promoting(version),
+            rolling_back(),
+            retiring(version),
+            unretiring(version),
+            noting(version, f"note {actor} {number}"),
+            describing(f"text {actor} {number}"),
+            unsetting(),
+        ][script.index(8)]
+
+    return [[draw(actor, number) for number in range(2)] for actor in range(2 + script.index(2))]
+
+
+def _promoters(script: Script) -> Cast:
+    def draw() -> Operation:
+        options = [promoting(1), promoting(2), promoting(3), promoting(2, again=True), rolling_back(), unsetting()]
+        return options[script.index(len(options))]
+
+    return [[draw() for _ in range(3)] for _ in range(2 + script.index(2))]
+
+
+def _collectors(script: Script) -> Cast:
+    """Publishers against a collection, after a deletion that leaves it something to free."""
+    publishers = [[_publish(script, f"c{a}{n}") for n in range(2)] for a in range(2)]
+    return [*publishers, [collecting(), collecting()], [deleting(1 + script.index(2))]]
+
+
+def _deleters(script: Script) -> Cast:
+    version = 1 + script.index(3)
+    return [
+        [deleting(version), deleting(1 + script.index(3))],
+        [promoting(version), promoting(1 + script.index(3))],
+        [rolling_back(), collecting()],
+    ]
+
+
+def _children(script: Script) -> Cast:
+    """Versions made from another model's, while its versions are deleted."""
+    version = 1 + script.index(2)
+    return [
+        [publishing("child", [1], parent=base_parent(version), key="child" if script.index(2) else None)],
+        [publishing("other", [2, 3], parent=base_parent(1)), collecting()],
+        [deleting(version, model=BASE)],
+    ]
+
+
+def _storm(script: Script) -> Cast:
+    """One promoter that may sleep for long, and others that move its alias a hundred times meanwhile."""
+    busy = [[promoting(1 + n % 2) for n in range(55)] for _ in range(2)]
+    return [[promoting(3), promoting(1 + script.index(3))], *busy]
+
+
+@functools.cache
+def _content(beginning: Beginning) -> dict[str, object]:
+    bucket = Bucket(clock=lambda: BEGINNING)
+    session = new_registry(bucket)
+    for version in (1, 2):
+        _publish_now(session, BASE, [CONTENTS[1], CONTENTS[1 + version]], f"base {version}")
+    for number in range(1, beginning.versions + 1):
+        _publish_now(session, CHAT, [CONTENTS[number % len(CONTENTS)]], f"chat {number}")
+    for number in range(beginning.edits):
+        edit_model(session, CHAT, description=f"description {number}")
+    for number in range(beginning.moves):
+        promote(session, CHAT, 1 + number % 2, PRODUCTION)
+    return bucket.snapshot()
+
+
+def new_registry(bucket: Bucket, *, endpoint: str = "simulated") -> Session:
+    """Make the bucket a registry in which this endpoint, and the bucket's own, have passed the probe."""
+    numbers = itertools.count(1)
+    ports = Ports(
+        now=lambda: BEGINNING,
+        monotonic_seconds=lambda: 0.0,
+        sleep=lambda _: None,
+        new_transaction=lambda: f"{next(numbers):016x}{'f' * 16}",
+    )
+    session = Session(bucket, actor="founder@example.org", ports=ports)
+    at = ports.timestamp()
+    results = tuple(Conformance(name, at, passed=True) for name in sorted({endpoint, bucket.endpoint}))
+    document = RegistryDocument(REGISTRY, at, conformance=results)
+    commit(bucket, registry_register(), lambda _: Change(document, "init"), actor=session.actor, ports=ports)
+    return session
+
+
+def _publish_now(session: Session, model: ModelName, contents: list[bytes], notes: str) -> None:
+    manifest = make_manifest(model, contents, notes=notes)
+    register_version(session, PreparedVersion(manifest), Uploader(session, model))

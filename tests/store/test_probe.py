@@ -1,0 +1,314 @@
+"""Does the probe pass the stores that keep their promises, and say in plain words what the others break?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+import pytest
+
+from bucketry.errors import DeniedError, NotFoundError, UnavailableError
+from bucketry.store.folder import FolderStore
+from bucketry.store.interface import (
+    Entry,
+    ETag,
+    IfAbsent,
+    IfMatch,
+    NotModifiedError,
+    Object,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    Unconditional,
+)
+from bucketry.store.memory import MemoryStore
+from bucketry.store.probe import Conformance, check_product, probe
+from store.s3_stores import open_s3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from bucketry.store.interface import ByteStream, Condition, Folder, Part, Store
+    from servers.process import S3Server
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def run(store: Store) -> Conformance:
+    return probe(store, clock=now, uuid=uuid4())
+
+
+def broken_by(store: Store) -> dict[str, str]:
+    found = run(store)
+    assert not found.passed
+    return {check.name: check.detail for check in found.failures}
+
+
+def test_the_reference_store_passes_and_nothing_is_left() -> None:
+    store = MemoryStore()
+    found = run(store)
+    assert [check for check in found.checks if not check.passed] == []
+    assert found.passed
+    assert found.failures == ()
+    assert found.endpoint == store.endpoint
+    assert list(store.list("")) == []
+    assert list(store.list_uploads("")) == []
+
+
+def test_a_folder_passes_and_nothing_is_left(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path, durable=False)
+    assert run(store).failures == ()
+    assert list(store.list("")) == []
+
+
+def test_seaweedfs_passes_and_nothing_is_left(weed: S3Server) -> None:
+    with open_s3(weed, "probed") as store:
+        found = run(store)
+        assert found.failures == ()
+        assert found.server_product.startswith("SeaweedFS")
+        assert found.endpoint == weed.endpoint_url
+        assert found.clock_skew_seconds is not None
+        assert abs(found.clock_skew_seconds) < 5
+        assert list(store.list("")) == []
+        assert list(store.list_uploads("")) == []
+
+
+def test_rclone_is_refused_with_a_sentence(rclone: S3Server) -> None:
+    with open_s3(rclone, "probed") as store:
+        broken = broken_by(store)
+        assert broken["create once"] == (
+            "the store accepted a second create-only write: concurrent publishers would overwrite each other"
+        )
+        assert "concurrent commits would be lost" in broken["stale write"]
+        assert "a deleted one would come back" in broken["replace nothing"]
+        assert "were told that they had won" in broken["race to create"]
+        assert list(store.list("")) == []
+
+
+def test_everything_happens_below_one_scratch_folder() -> None:
+    class Watching(MemoryStore):
+        def put(self, key: str, body: bytes, condition: Condition) -> ETag:
+            keys.add(key)
+            return super().put(key, body, condition)
+
+    keys: set[str] = set()
+    probe(Watching(), clock=now, uuid=UUID(int=7))
+    assert keys
+    assert all(key.startswith("probe/00000000-0000-0000-0000-000000000007/") for key in keys)
+
+
+class Forgetful(MemoryStore):
+    """Accepts If-Match and ignores it."""
+
+    def put(self, key: str, body: bytes, condition: Condition) -> ETag:
+        return super().put(key, body, Unconditional() if isinstance(condition, IfMatch) else condition)
+
+
+class Careless(MemoryStore):
+    """Refuses a second create-only write, and carries it out."""
+
+    def put(self, key: str, body: bytes, condition: Condition) -> ETag:
+        try:
+            return super().put(key, body, condition)
+        except PreconditionFailedError:
+            super().put(key, body, Unconditional())
+            raise
+
+
+class Mixing(MemoryStore):
+    """Serves ranges of whatever object is there now."""
+
+    def open_range(self, key: str, start: int, stop: int, *, etag: ETag) -> AbstractContextManager[ByteStream]:
+        del etag
+        return super().open_range(key, start, stop, etag=self.stat(key).etag)
+
+
+class Replacing(MemoryStore):
+    """Lets a multipart upload replace an object."""
+
+    def complete_upload(self, key: str, upload: str, parts: Sequence[Part]) -> None:
+        self.delete(key)
+        super().complete_upload(key, upload, parts)
+
+
+class Chatty(MemoryStore):
+    """Never says "not modified"."""
+
+    def get(self, key: str, *, unless: ETag | None = None) -> Object:
+        del unless
+        return super().get(key)
+
+
+class Sleepy(MemoryStore):
+    """Says "not modified" whatever happened."""
+
+    def get(self, key: str, *, unless: ETag | None = None) -> Object:
+        if unless is not None:
+            raise NotModifiedError(key)
+        return super().get(key)
+
+
+class Blind(MemoryStore):
+    """Lists nothing that is new."""
+
+    def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Entry | Folder]:
+        yield from ()
+
+
+class Spelling(MemoryStore):
+    """Treats a plus sign as a space."""
+
+    def put(self, key: str, body: bytes, condition: Condition) -> ETag:
+        return super().put(key.replace("+", " "), body, condition)
+
+    def get(self, key: str, *, unless: ETag | None = None) -> Object:
+        return super().get(key.replace("+", " "), unless=unless)
+
+
+class Losing(MemoryStore):
+    """Acknowledges replacements that it does not keep."""
+
+    def put(self, key: str, body: bytes, condition: Condition) -> ETag:
+        if isinstance(condition, IfMatch) and self.get(key).etag == condition.etag:
+            return ETag("another")
+        return super().put(key, body, condition)
+
+
+class Undead(MemoryStore):
+    """Deletes nothing."""
+
+    def delete(self, key: str) -> None:
+        del key
+
+
+class Surprising(MemoryStore):
+    """Has a bug of its own."""
+
+    def stat(self, key: str) -> Entry:
+        raise ZeroDivisionError(key)
+
+
+@pytest.mark.parametrize(
+    ("store", "check", "words"),
+    [
+        (Forgetful(), "stale write", "concurrent commits would be lost"),
+        (Forgetful(), "replace nothing", "a deleted one would come back"),
+        (Forgetful(), "race to replace", "acknowledged commits would be lost"),
+        (Careless(), "create once", "but carried it out"),
+        (Careless(), "stale write", "but carried it out"),
+        (Careless(), "replace nothing", "but created the object"),
+        (Mixing(), "ranges", "a download would mix two objects"),
+        (Replacing(), "upload", "its bytes could change"),
+        (Chatty(), "poll", "every poll would cost a download"),
+        (Sleepy(), "poll", "servers would miss it"),
+        (Blind(), "list after write", "not complete"),
+        (Spelling(), "odd keys", "does not fit"),
+        (Losing(), "read after write", "shows an older state"),
+        (Undead(), "read after write", "can still be read"),
+        (Surprising(), "etags", "ZeroDivisionError"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_a_broken_promise_is_named(store: Store, check: str, words: str) -> None:
+    assert words in broken_by(store)[check]
+
+
+@pytest.mark.parametrize("error", [DeniedError("no"), UnavailableError("down"), NotFoundError("There is no bucket")])
+def test_what_says_nothing_about_the_store_is_raised(error: Exception) -> None:
+    class Failing(MemoryStore):
+        def stat(self, key: str) -> Entry:
+            raise error
+
+    store = Failing()
+    with pytest.raises(type(error)):
+        run(store)
+    assert list(store.list("")) == []
+
+
+def test_an_object_that_is_not_there_is_a_broken_promise_and_not_a_missing_bucket() -> None:
+    class Losing404(MemoryStore):
+        def stat(self, key: str) -> Entry:
+            raise ObjectNotFoundError(key)
+
+    assert "does not fit" in broken_by(Losing404())["etags"]
+
+
+def test_a_lost_reply_in_a_race_is_not_held_against_the_store() -> None:
+    class Flaky(MemoryStore):
+        def put(self, key: str, body: bytes, condition: Condition) -> ETag:
+            etag = super().put(key, body, condition)
+            if "race-create" in key:
+                raise UnavailableError("the reply was lost")
+            return etag
+
+    with pytest.raises(UnavailableError, match="the reply was lost"):
+        run(Flaky())
+
+
+def test_a_store_that_may_not_delete_passes_with_a_warning() -> None:
+    class Writer(MemoryStore):
+        deletes = 0
+
+        def delete(self, key: str) -> None:
+            if key.endswith(("fresh.json", "4-xxxx")):
+                super().delete(key)
+                return
+            raise DeniedError("deleting is not allowed")
+
+    found = run(Writer())
+    assert found.passed
+    (check,) = [check for check in found.checks if check.name == "clean-up"]
+    assert check.detail.startswith("warning:")
+
+
+@pytest.mark.parametrize(("hours", "words"), [(-2, "7200 s ahead of"), (2, "7200 s behind")])
+def test_a_wrong_clock_is_a_warning_with_its_seconds(hours: int, words: str) -> None:
+    found = probe(MemoryStore(), clock=lambda: now() + timedelta(hours=hours), uuid=uuid4())
+    assert found.passed
+    (check,) = [check for check in found.checks if check.name == "clock"]
+    assert words in check.detail
+    assert found.clock_skew_seconds == pytest.approx(-hours * 3600, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("product", "safe"),
+    [
+        ("SeaweedFS 30GB 4.16", False),
+        ("SeaweedFS 30GB 3.97", False),
+        ("SeaweedFS 8000GB 4.48", True),
+        ("SeaweedFS 30GB 4.18", True),
+        ("SeaweedFS 30GB 10.1 abc", True),
+        ("SeaweedFS", True),
+        ("AmazonS3", True),
+        ("", True),
+    ],
+)
+def test_versions_known_to_be_unsafe_are_refused_whatever_a_race_shows(product: str, safe: bool) -> None:
+    check = check_product(product)
+    assert check.passed is safe
+    if not safe:
+        assert "all win" in check.detail
+
+    class Named(MemoryStore):
+        server_product = product
+
+    assert run(Named()).passed is safe
+
+
+def test_a_key_is_created_only_once_in_the_whole_probe() -> None:
+    """The checks do not share objects, so that one that fails does not make the next one fail."""
+
+    class Counting(MemoryStore):
+        def put(self, key: str, body: bytes, condition: Condition) -> ETag:
+            etag = super().put(key, body, condition)
+            if isinstance(condition, IfAbsent):
+                created.append(key)
+            return etag
+
+    created: list[str] = []
+    assert run(Counting()).passed
+    assert len(created) == len(set(created))

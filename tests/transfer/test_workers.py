@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bucketry.errors import UnavailableError, UsageError
+from bucketry.store.interface import SlowDownError
+from bucketry.transfer.patience import Attempts, Patience
+from bucketry.transfer.progress import Progress, ProgressMeter
+from bucketry.transfer.ratelimit import RateLimit
+from bucketry.transfer.workers import Halt, Interrupted, run_parallel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class VirtualTime:
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def patience(self, **changes: float) -> Patience:
+        return Patience(clock=self.clock, sleep=self.sleep, chance=lambda: 1.0, **changes)
+
+
+def run(items: list[int], do: Callable[[None, int], None], *, connections: int = 4) -> None:
+    run_parallel(items, do, make_context=lambda: None, connections=connections, halt=Halt())
+
+
+def test_every_item_is_done_once() -> None:
+    done: list[int] = []
+    run(list(range(100)), lambda _, item: done.append(item))
+    assert sorted(done) == list(range(100))
+
+
+def test_the_first_failure_is_raised_and_the_rest_is_not_begun() -> None:
+    begun: list[int] = []
+
+    def fail_at_three(_: None, item: int) -> None:
+        begun.append(item)
+        if item == 3:
+            raise ValueError(item)
+
+    with pytest.raises(ValueError, match="3"):
+        run(list(range(1000)), fail_at_three, connections=1)
+    assert begun == [0, 1, 2, 3]
+
+
+def test_ctrl_c_ends_all_threads_and_is_passed_on() -> None:
+    started = threading.Event()
+    halt = Halt()
+
+    def wait_long(_: None, _item: int) -> None:
+        started.set()
+        halt.wait(30)
+
+    def press() -> None:
+        started.wait(10)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    before = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_parallel([1, 2], wait_long, make_context=lambda: None, connections=2, halt=halt)
+    assert time.monotonic() - before < 10
+    presser.join()
+
+
+def test_retries_wait_longer_each_time_until_the_deadline() -> None:
+    virtual = VirtualTime()
+    attempts = Attempts(virtual.patience(deadline_seconds=10), Halt(), lambda: None)
+
+    def always_fail() -> None:
+        raise UnavailableError("down")
+
+    with pytest.raises(UnavailableError, match="down"):
+        attempts.insist(always_fail)
+    assert virtual.slept[:4] == [0.1, 0.2, 0.4, 0.8]
+    assert max(virtual.slept) <= 5
+    assert sum(virtual.slept) == pytest.approx(10)
+
+
+def test_progress_renews_patience() -> None:
+    virtual = VirtualTime()
+    attempts = Attempts(virtual.patience(deadline_seconds=1), Halt(), lambda: None)
+    for _ in range(20):
+        attempts.pause(UnavailableError("broken"))
+        attempts.pause(UnavailableError("broken"))
+        attempts.progressed()
+    assert sum(virtual.slept) > 5
+
+
+def test_the_store_may_ask_for_a_longer_wait() -> None:
+    virtual = VirtualTime()
+    attempts = Attempts(virtual.patience(), Halt(), lambda: None)
+    attempts.pause(SlowDownError("slow down", retry_after_seconds=7))
+    assert virtual.slept[0] > 7
+
+
+def test_the_limit_is_kept_over_time() -> None:
+    virtual = VirtualTime()
+    limit = RateLimit(1000, virtual.patience(), Halt())
+    for _ in range(100):
+        limit.take(100)
+    assert virtual.now == pytest.approx(10, rel=0.05)
+
+
+def test_a_pause_earns_only_a_small_burst() -> None:
+    virtual = VirtualTime()
+    limit = RateLimit(1000, virtual.patience(), Halt())
+    virtual.now += 1000
+    limit.take(1000)
+    assert virtual.now - 1000 == pytest.approx(0.75)
+
+
+def test_without_a_limit_nothing_waits() -> None:
+    virtual = VirtualTime()
+    limit = RateLimit(None, virtual.patience(), Halt())
+    limit.take(10**12)
+    assert virtual.slept == []
+    assert limit.read_size_bytes(4096) == 4096
+
+
+def test_a_limit_of_nothing_is_a_usage_error() -> None:
+    with pytest.raises(UsageError):
+        RateLimit(0, Patience(), Halt())
+
+
+def test_waiting_ends_when_the_caller_stops() -> None:
+    stop = threading.Event()
+    threading.Timer(0.1, stop.set).start()
+    before = time.monotonic()
+    with pytest.raises(Interrupted):
+        Halt(stop).wait(30)
+    assert time.monotonic() - before < 10
+
+
+def test_progress_is_told_at_most_ten_times_a_second_and_at_the_end() -> None:
+    virtual = VirtualTime()
+    reports: list[Progress] = []
+    meter = ProgressMeter(total_bytes=1000, total_files=1, listener=reports.append, clock=virtual.clock)
+    meter.begin_file("a", 1000)
+    for _ in range(1000):
+        virtual.now += 0.001
+        meter.advance("a", 1)
+    assert 10 <= len(reports) <= 11
+    assert reports[-1].active[0].label == "a"
+    assert reports[-1].bytes_per_second == pytest.approx(1000, rel=0.01)
+    assert reports[5].eta_seconds == pytest.approx(0.5, abs=0.01)
+    meter.finish_file("a")
+    meter.close()
+    assert (reports[-1].done_bytes, reports[-1].done_files, reports[-1].active) == (1000, 1, ())
+
+
+def test_counts_from_many_threads_add_up() -> None:
+    meter = ProgressMeter(total_bytes=4000, total_files=4, listener=lambda _: None)
+    threads = [threading.Thread(target=lambda: [meter.advance("a", 1) for _ in range(1000)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert meter.snapshot().done_bytes == 4000
+
+
+def test_a_failing_listener_ends_the_work_with_its_error() -> None:
+    def fail(_: Progress) -> None:
+        raise ValueError("the screen is gone")
+
+    meter = ProgressMeter(total_bytes=1, total_files=1, listener=fail)
+    with pytest.raises(ValueError, match="the screen is gone"):
+        run([1], lambda _, _item: meter.count_retry())
