@@ -52,8 +52,11 @@ WRITE_FAULTS = (
     "crash after",
     "stall",  # the process sleeps before the request is sent
     "reply lost, then stall",
+    "outage",  # nothing arrives from this process for a while
+    "outage after success",
+    "late, then outage",
 )
-READ_FAULTS = ("lost", "slow down", "crash before", "crash after", "stall")
+READ_FAULTS = ("lost", "slow down", "crash before", "crash after", "stall", "outage")
 
 
 @dataclass(slots=True)
@@ -86,6 +89,7 @@ class SimulatedStore:
         self._bucket = world.bucket
         self._faults = faults
         self._lies = lies
+        self._cut_off_until_seconds = 0.0
 
     @property
     def name(self) -> str:
@@ -152,7 +156,9 @@ class SimulatedStore:
         self._note(call, key, fault)
         if fault == "crash before":
             raise Crash
-        if fault == "lost":
+        if fault == "outage":
+            self._cut_off()
+        if fault == "lost" or self._is_cut_off:
             raise _timeout(key)
         if fault == "slow down":
             raise _slow_down(key)
@@ -185,11 +191,13 @@ class SimulatedStore:
 
     def _fail_before(self, key: str, fault: str, apply: Callable[[], object]) -> None:
         """Raise for the faults that keep the request from being applied now."""
-        if fault in {"arrives late", "late, then crash"}:
-            self._world.in_flight.append(lambda: self._land(key, apply))
+        if fault in {"arrives late", "late, then crash", "late, then outage"}:
+            self._world.send_late(lambda: self._land(key, apply))
         if fault in {"crash before", "late, then crash"}:
             raise Crash
-        if fault in {"lost", "arrives late"}:
+        if fault in {"outage", "late, then outage"}:
+            self._cut_off()
+        if fault in {"lost", "arrives late"} or self._is_cut_off:
             raise _timeout(key)
         if fault == "conflict":
             raise PreconditionFailedError(f"simulated: {key}: 409")
@@ -200,7 +208,9 @@ class SimulatedStore:
         """Raise for the faults that happen once the request was applied, or refused."""
         if fault == "crash after":
             raise Crash
-        if fault == "reply lost":
+        if fault == "outage after success":
+            self._cut_off()
+        if fault in {"reply lost", "outage after success"}:
             raise _timeout(key)
         if fault == "reply lost, then stall":
             self._stall()
@@ -214,7 +224,7 @@ class SimulatedStore:
         if fault == "twice, first replies":
             self._land(key, apply)
         if fault == "again later":
-            self._world.in_flight.append(lambda: self._land(key, apply))
+            self._world.send_late(lambda: self._land(key, apply))
 
     def _land(self, key: str, apply: Callable[[], object]) -> None:
         try:
@@ -224,9 +234,19 @@ class SimulatedStore:
         else:
             self._world.note("arrived late, applied", key)
 
+    @property
+    def _is_cut_off(self) -> bool:
+        return self._world.now_seconds < self._cut_off_until_seconds
+
+    def _cut_off(self) -> None:
+        self._cut_off_until_seconds = self._world.now_seconds + self._some_seconds()
+
     def _stall(self) -> None:
+        self._world.switch(seconds=self._some_seconds())
+
+    def _some_seconds(self) -> float:
         seconds = self._faults.stall_seconds
-        self._world.switch(seconds=seconds[self._world.script.index(len(seconds))])
+        return seconds[self._world.script.index(len(seconds))]
 
     def _note(self, call: str, key: str, fault: str) -> None:
         self._world.note(call, key, fault)

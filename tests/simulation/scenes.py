@@ -14,7 +14,9 @@ from bucketry.registry.ports import Ports
 from bucketry.registry.registers import registry_register
 from bucketry.registry.registration import PreparedVersion, register_version
 from bucketry.registry.session import Session
+from bucketry.schema import keys
 from bucketry.schema.manifest import Parent
+from bucketry.schema.names import AliasName
 from bucketry.schema.settings import Conformance, RegistryDocument
 from simulation.actors import (
     BASE,
@@ -60,6 +62,9 @@ class Beginning:
     moves: int = 0
 
 
+STAGING = AliasName("staging")
+"""An alias that no beginning has."""
+
 NOTHING = Beginning()
 FEW = Beginning(versions=3, moves=2)
 BEFORE_SEALING = Beginning(versions=126, edits=2, moves=63)
@@ -89,12 +94,11 @@ def run_seed(seed: int, *, lies: str = "", only: str = "") -> Run:
     history, world = History(), World(script)
     scene = only or _SCENES[script.index(len(_SCENES))]
     begin(world, _beginning(script, scene))
-    faults = Faults(budget=script.index(7), one_in=6 + script.index(20))
-    if lies:
-        faults = Faults()
+    faults = Faults(budget=0 if lies else script.index(7), one_in=6 + script.index(20))
     cast = _casts()[scene](script)
     for number, operations in enumerate(cast):
-        world.add(f"actor-{number}", program(history, faults, operations, lies=lies))
+        own = faults if scene != "storm" else _storm_faults(number)
+        world.add(f"actor-{number}", program(history, own, operations, lies=lies))
     if scene not in {"storm", "publish"}:
         world.add("reader", watching(history, faults, looks=3))
     world.run()
@@ -113,8 +117,8 @@ def base_parent(version: int) -> Parent:
     return Parent(BASE, version, manifest_digest(manifest), "finetune")
 
 
-_SCENES = ["publish", "mixed", "mixed", "aliases", "aliases", "collect", "delete", "children"] * 3 + ["storm"]
-_LARGE_ONE_IN = 16
+_SCENES = ["publish", "mixed", "mixed", "aliases", "aliases", "collect", "delete", "children"] * 5 + ["storm"]
+_LARGE_ONE_IN = 24
 
 
 def _beginning(script: Script, scene: str) -> Beginning:
@@ -166,7 +170,8 @@ def _mixed(script: Script) -> Cast:
             noting(version, f"note {actor} {number}"),
             describing(f"text {actor} {number}"),
             unsetting(),
-        ][script.index(8)]
+            promoting(version, alias=STAGING),
+        ][script.index(9)]
 
     return [[draw(actor, number) for number in range(2)] for actor in range(2 + script.index(2))]
 
@@ -189,7 +194,7 @@ def _deleters(script: Script) -> Cast:
     version = 1 + script.index(3)
     return [
         [deleting(version), deleting(1 + script.index(3))],
-        [promoting(version), promoting(1 + script.index(3))],
+        [promoting(version, alias=(PRODUCTION, STAGING)[script.index(2)]), promoting(1 + script.index(3))],
         [rolling_back(), collecting()],
     ]
 
@@ -206,8 +211,14 @@ def _children(script: Script) -> Cast:
 
 def _storm(script: Script) -> Cast:
     """One promoter that may sleep for long, and others that move its alias a hundred times meanwhile."""
-    busy = [[promoting(1 + n % 2) for n in range(55)] for _ in range(2)]
+    busy = [[promoting(1 + n % 2) for n in range(40)] for _ in range(2)]
     return [[promoting(3), promoting(1 + script.index(3))], *busy]
+
+
+def _storm_faults(number: int) -> Faults:
+    if number:
+        return Faults()
+    return Faults(budget=1, one_in=2, writes=("reply lost, then stall",), reads=(), only=(keys.ALIASES,))
 
 
 @functools.cache

@@ -145,7 +145,7 @@ class World:
         self.now_seconds = 0.0
         self.bucket = Bucket(clock=self.now)
         self.trace: list[tuple[object, ...]] = []
-        self.in_flight: list[Callable[[], None]] = []
+        self._in_flight: list[tuple[int, Callable[[], None]]] = []
         self.numbers = itertools.count(1)
         self.failures: list[str] = []
         self.actors: list[Actor] = []
@@ -176,8 +176,13 @@ class World:
         for actor in self.actors:
             if actor.thread is not None:
                 actor.thread.join(THREAD_SECONDS)
-        while self.in_flight:
-            self.in_flight.pop(self.script.index(len(self.in_flight)))()
+        while self._in_flight:
+            _, land = self._in_flight.pop(self.script.index(len(self._in_flight)))
+            land()
+
+    def send_late(self, land: Callable[[], None]) -> None:
+        """Let a write arrive later: soon, or after much has happened."""
+        self._in_flight.append((4 if self.script.chance() < 0.5 else 60, land))
 
     def note(self, *what: object) -> None:
         """Add a line to the trace."""
@@ -208,9 +213,10 @@ class World:
         self.switch(seconds=seconds)
 
     def _land_some(self) -> None:
-        for land in list(self.in_flight):
-            if self.script.happens(4):
-                self.in_flight.remove(land)
+        for item in list(self._in_flight):
+            one_in, land = item
+            if self.script.happens(one_in):
+                self._in_flight.remove(item)
                 land()
 
     def _next(self) -> Actor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,7 +24,7 @@ from store.contract import StoreContract
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bucketry.store.interface import ByteStream, Condition, Folder, Object, Part, Store
+    from bucketry.store.interface import Condition, Folder, Object, Part, Store
 
 
 class FailingStore(MemoryStore):
@@ -65,7 +65,7 @@ class FailingStore(MemoryStore):
         super().delete(key)
 
     @contextmanager
-    def open_range(self, key: str, start: int, stop: int, *, etag: ETag) -> Iterator[ByteStream]:
+    def open_range(self, key: str, start: int, stop: int, *, etag: ETag) -> Iterator[Any]:
         self._fail("open_range")
         with super().open_range(key, start, stop, etag=etag) as stream:
             yield stream

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
+import threading
+import traceback
 from typing import TYPE_CHECKING
 
 import pytest
@@ -246,8 +249,6 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
 
 
 def test_a_server_that_does_not_answer_in_time_is_unavailable() -> None:
-    import threading
-
     release = threading.Event()
 
     def reply(_: Asked) -> Answer:
@@ -300,11 +301,20 @@ def test_credentials_in_an_endpoint_are_refused_and_not_repeated() -> None:
     assert "hidden-word" not in f"{caught.value} {caught.value.advice}"
 
 
-def test_an_endpoint_of_the_environment_is_checked_too() -> None:
-    with credentials("a", "b") as _, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL_S3", "http://storage.example.com")
-        with pytest.raises(UsageError, match="not encrypted"):
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://storage.example.com", "not encrypted"),
+        ("https://user:hidden-word@example.com", "contains credentials"),
+        ("hidden-word", "not a URL"),
+    ],
+)
+def test_an_endpoint_of_the_environment_is_checked_too(url: str, words: str) -> None:
+    with credentials("a", "b"), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL_S3", url)
+        with pytest.raises(UsageError, match=words) as caught:
             S3Store("registry")
+    assert "hidden-word" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize(
@@ -349,8 +359,6 @@ def test_no_secret_reaches_a_log_or_an_error(caplog: pytest.LogCaptureFixture) -
 
 def _provoke(*calls: Callable[[], object]) -> list[str]:
     """Return everything that the errors of these calls say, causes included."""
-    import traceback
-
     said = []
     for call in calls:
         try:
@@ -368,4 +376,5 @@ def test_only_opening_an_s3_store_loads_boto3() -> None:
         "import bucketry.store.s3\n"
         "assert 'boto3' in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    paths = os.pathsep.join(sys.path)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env={**os.environ, "PYTHONPATH": paths})

@@ -31,6 +31,22 @@ CONTENTS: dict[str, bytes] = {
 }
 
 
+class VirtualTime:
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def patience(self, **changes: float) -> Patience:
+        return Patience(clock=self.clock, sleep=self.sleep, chance=lambda: 1.0, **changes)
+
+
 class HookedStore:
     """A store whose calls can be watched and disturbed: `hooks[name]` wraps the method of that name."""
 

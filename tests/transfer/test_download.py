@@ -20,6 +20,7 @@ from transfer.helpers import (
     CONTENTS,
     HASTY,
     IMPATIENT,
+    VirtualTime,
     hooked,
     read_tree,
     stock,
@@ -131,11 +132,13 @@ def test_an_object_replaced_between_its_ranges_is_refused(tmp_path: Path, direct
     files = stock(store, tmp_path / "out", {LARGE: CONTENTS[LARGE]})
     opened: list[int] = []
 
-    def replace_after_the_first(method: Callable[..., Any], key: str, start: int, *rest: Any, **named: Any) -> Any:
-        opened.append(start)
-        if len(opened) == 2:
+    @contextmanager
+    def replace_after_the_first(method: Callable[..., Any], key: str, *rest: Any, **named: Any) -> Iterator[Any]:
+        with method(key, *rest, **named) as stream:
+            yield stream
+        opened.append(1)
+        if len(opened) == 1:
             store.inner.put(key, CONTENTS[LARGE], Unconditional())
-        return method(key, start, *rest, **named)
 
     store.hooks["open_range"] = replace_after_the_first
     with pytest.raises(PreconditionFailedError, match="was replaced in the store while it was read"):
@@ -162,6 +165,24 @@ def test_a_broken_connection_goes_on_where_it_broke(tmp_path: Path, directory: P
     assert moved["bytes"] == fetched.fetched_bytes
 
 
+def test_a_slow_and_shaky_connection_is_borne_as_long_as_bytes_arrive(tmp_path: Path, directory: Path) -> None:
+    store = hooked(MemoryStore())
+    files = stock(store, tmp_path / "out", {"a": CONTENTS["exact.bin"]})
+    virtual = VirtualTime()
+    reads: list[int] = []
+
+    def break_every_second(stream: ByteStream, buffer: memoryview) -> int:
+        reads.append(1)
+        if len(reads) % 2 == 0:
+            raise UnavailableError("connection reset")
+        return stream.readinto(buffer[:100])
+
+    disturb_reads(store, break_every_second)
+    fetch(store, files, directory, patience=virtual.patience(deadline_seconds=0.3))
+    assert read_tree(directory) == {"a": CONTENTS["exact.bin"]}
+    assert virtual.now > 0.5
+
+
 def test_a_store_that_ends_early_is_unavailable_at_last(tmp_path: Path, directory: Path) -> None:
     store = hooked(MemoryStore())
     files = stock(store, tmp_path / "out", {"a": b"four"})
@@ -170,18 +191,23 @@ def test_a_store_that_ends_early_is_unavailable_at_last(tmp_path: Path, director
         fetch(store, files, directory, patience=IMPATIENT)
 
 
-def test_stopping_ends_every_thread(tmp_path: Path, directory: Path) -> None:
+def test_stopping_ends_every_thread_before_its_next_read(tmp_path: Path, directory: Path) -> None:
     store = hooked(MemoryStore())
-    files = stock(store, tmp_path / "out", CONTENTS)
+    files = stock(store, tmp_path / "out", {LARGE: CONTENTS[LARGE]})
     stop = threading.Event()
+    reads: list[int] = []
+    together = threading.Barrier(3)
 
     def stop_while_reading(stream: ByteStream, buffer: memoryview) -> int:
+        reads.append(len(buffer))
+        together.wait(10)
         stop.set()
         return stream.readinto(buffer[:10])
 
     disturb_reads(store, stop_while_reading)
     with pytest.raises(Interrupted):
-        fetch(store, files, directory, stop=stop)
+        fetch(store, files, directory, stop=stop, connections=3)
+    assert len(reads) == 3
     assert transfer_threads() == []
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -14,25 +15,10 @@ from bucketry.transfer.patience import Attempts, Patience
 from bucketry.transfer.progress import Progress, ProgressMeter
 from bucketry.transfer.ratelimit import RateLimit
 from bucketry.transfer.workers import Halt, Interrupted, run_parallel
+from transfer.helpers import VirtualTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-class VirtualTime:
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-    def patience(self, **changes: float) -> Patience:
-        return Patience(clock=self.clock, sleep=self.sleep, chance=lambda: 1.0, **changes)
 
 
 def run(items: list[int], do: Callable[[None, int], None], *, connections: int = 4) -> None:
@@ -56,6 +42,20 @@ def test_the_first_failure_is_raised_and_the_rest_is_not_begun() -> None:
     with pytest.raises(ValueError, match="3"):
         run(list(range(1000)), fail_at_three, connections=1)
     assert begun == [0, 1, 2, 3]
+
+
+def test_a_failure_ends_the_other_threads_while_they_wait() -> None:
+    halt = Halt()
+
+    def wait_or_fail(_: None, item: int) -> None:
+        if item == 1:
+            raise ValueError(item)
+        halt.wait(30)
+
+    before = time.monotonic()
+    with pytest.raises(ValueError, match="1"):
+        run_parallel([0, 1], wait_or_fail, make_context=lambda: None, connections=2, halt=halt)
+    assert time.monotonic() - before < 10
 
 
 def test_ctrl_c_ends_all_threads_and_is_passed_on() -> None:
@@ -101,6 +101,30 @@ def test_progress_renews_patience() -> None:
         attempts.pause(UnavailableError("broken"))
         attempts.progressed()
     assert sum(virtual.slept) > 5
+
+
+def test_a_full_disk_below_the_store_is_not_waited_for() -> None:
+    virtual = VirtualTime()
+    error = UnavailableError("disk full")
+    error.__cause__ = OSError(errno.ENOSPC, "no space")
+    with pytest.raises(UnavailableError, match="disk full"):
+        Attempts(virtual.patience(), Halt(), lambda: None).pause(error)
+    assert virtual.slept == []
+
+
+def test_threads_that_cannot_be_started_do_not_hang_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest_start = threading.Thread.start
+    started: list[str] = []
+
+    def start_two(thread: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(thread.name)
+        honest_start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    with pytest.raises(RuntimeError, match="can't start"):
+        run(list(range(10)), lambda _, _item: None)
 
 
 def test_the_store_may_ask_for_a_longer_wait() -> None:
@@ -167,7 +191,12 @@ def test_progress_is_told_at_most_ten_times_a_second_and_at_the_end() -> None:
 
 def test_counts_from_many_threads_add_up() -> None:
     meter = ProgressMeter(total_bytes=4000, total_files=4, listener=lambda _: None)
-    threads = [threading.Thread(target=lambda: [meter.advance("a", 1) for _ in range(1000)]) for _ in range(4)]
+
+    def advance_often() -> None:
+        for _ in range(1000):
+            meter.advance("a", 1)
+
+    threads = [threading.Thread(target=advance_often) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

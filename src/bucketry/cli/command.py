@@ -22,7 +22,8 @@ class Command(click.Command):
     """A command with the global options and an example."""
 
     def __init__(self, *arguments: Any, example: str, **settings: Any) -> None:  # noqa: ANN401 - click's own
-        super().__init__(*arguments, context_settings=CONTEXT_SETTINGS, **settings)
+        settings["context_settings"] = CONTEXT_SETTINGS
+        super().__init__(*arguments, **settings)
         self.example = example
         self.params.extend(global_options())
 
@@ -71,7 +72,8 @@ def global_options() -> list[click.Parameter]:
 
 def write_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
     """Write two lists of options: the command's own, and the global ones."""
-    own, everywhere = [], []
+    own: list[tuple[str, str]] = []
+    everywhere: list[tuple[str, str]] = []
     for parameter in command.get_params(ctx):
         record = parameter.get_help_record(ctx)
         if record is not None:

@@ -10,13 +10,15 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-import click
 from click.shell_completion import BashComplete, CompletionItem, get_completion_class, split_arg_string
 
 from bucketry.cli.call import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import click
+    from click.shell_completion import ShellComplete
 
     from bucketry.registry.session import Session
 
@@ -92,9 +94,7 @@ def script(program: click.Command, name: str, variable: str, shell: str) -> str:
     return _completer(shell)(program, {}, name, variable).source()
 
 
-def complete_name(
-    ctx: click.Context, kind: str, incomplete: str, *, model_parameter: bool
-) -> list[CompletionItem]:
+def complete_name(ctx: click.Context, kind: str, incomplete: str, *, model_parameter: bool) -> list[CompletionItem]:
     """Return models, or models with their aliases, or the aliases of the model that was typed before."""
     call = ctx.find_root().obj
     if not isinstance(call, Call):
@@ -147,10 +147,10 @@ def _aliases(session: Session, model: str, beginning: str) -> list[str]:
     return [alias for alias in (*head.aliases, "latest") if alias.startswith(beginning)]
 
 
-def _completer(shell: str) -> type[BashComplete]:
+def _completer(shell: str) -> type[ShellComplete]:
     if shell == "bash":
         return Bash
     found = get_completion_class(shell)
     if found is None:
         raise LookupError(shell)
-    return found  # type: ignore[return-value]
+    return found

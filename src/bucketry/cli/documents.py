@@ -1,5 +1,7 @@
 """Which keys does `--json` have for the values that several commands show? Pure; the keys are a contract."""
 
+# ruff: noqa: D102 - the protocols below say of each value only that it is there
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol

@@ -62,4 +62,5 @@ def parse_moment(text: str) -> datetime:
 
 def count_of(count: int, noun: str) -> str:
     """Return `1 file` or `12 files`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"

@@ -17,7 +17,7 @@ from bucketry.cli.command import CONTEXT_SETTINGS, global_options, write_example
 from bucketry.errors import BucketryError, DeniedError, NotFoundError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from types import FrameType
 
 PROGRAM = "bucketry"
@@ -86,6 +86,20 @@ class TerminatedError(BaseException):
     """SIGTERM arrived. Like Ctrl-C it is no `Exception`, so that everything is cleaned up on the way out."""
 
 
+class InterruptedRunError(BucketryError):
+    """What Ctrl-C looks like to the user."""
+
+    exit_code = 130
+    kind = "interrupted"
+
+
+class TerminatedRunError(BucketryError):
+    """What SIGTERM looks like to the user."""
+
+    exit_code = 143
+    kind = "terminated"
+
+
 def run() -> NoReturn:
     """Run the program; the console script `bucketry`."""
     signal.signal(signal.SIGTERM, _terminate)
@@ -103,6 +117,11 @@ def run_command(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         call.output.abandon()
         return CLOSED_PIPE_EXIT_CODE
+    except OSError as error:  # the disk behind stdout is full: what is buffered will never get there
+        call.output.abandon()
+        failure = _system_error(error)
+        call.messages.failure(failure)
+        return failure.exit_code
     finally:
         call.close()
     return code
@@ -125,29 +144,38 @@ def build() -> click.Group:
 def _translate(call: Call, arguments: Sequence[str]) -> int:
     try:
         _invoke(call, arguments)
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
-    except click.ClickException as wrong:
-        call.as_json = call.as_json or _asks_for_json(arguments)
-        call.settle()
-        return _fail(call, _usage_error(wrong), cause=wrong)
-    except AnsweredError as answered:
-        return _answer(call, answered)
-    except BucketryError as error:
-        call.as_json = call.as_json or _asks_for_json(arguments)
-        call.settle()
-        return _fail(call, error, cause=error)
-    except KeyboardInterrupt as stop:
-        return _stopped(call, 130, "interrupted", stop)
-    except TerminatedError as stop:
-        return _stopped(call, 143, "terminated", stop)
     except BrokenPipeError:
         raise
-    except OSError as error:
-        return _fail(call, _system_error(error), cause=error)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches the user
-        return _fail(call, _bug(error), cause=error)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except AnsweredError as answered:
+        return _answer(call, answered)
+    except (Exception, KeyboardInterrupt, TerminatedError) as error:  # noqa: BLE001 - no traceback reaches the user
+        call.as_json = call.as_json or _asks_for_json(arguments)
+        call.settle()
+        return _fail(call, _explained(error), cause=error)
     return 0
+
+
+def _explained(error: BaseException) -> BucketryError:
+    """Return any failure as one of ours, which has a kind, an exit code and advice."""
+    advice = "run it again; what was done already is kept"
+    match error:
+        case BucketryError():
+            return error
+        case click.ClickException():
+            return _usage_error(error)
+        case KeyboardInterrupt():
+            return InterruptedRunError("interrupted before the work was done", advice=advice)
+        case TerminatedError():
+            return TerminatedRunError("terminated before the work was done", advice=advice)
+        case OSError():
+            return _system_error(error)
+    # Only the type: the message of an error that nobody foresaw may hold anything, a credential included.
+    return BucketryError(
+        f"something unforeseen happened ({type(error).__name__})",
+        advice="run it again with --verbose and report what it prints",
+    )
 
 
 def _invoke(call: Call, arguments: Sequence[str]) -> None:
@@ -173,22 +201,21 @@ def _without_command(context: click.Context, *, version: bool) -> None:
         call.output.write_lines(context.get_help().splitlines())
 
 
-def _fail(call: Call, error: BucketryError, *, cause: BaseException, code: int | None = None) -> int:
-    code = error.exit_code if code is None else code
+def _fail(call: Call, error: BucketryError, *, cause: BaseException) -> int:
     call.messages.trace(cause)
     if call.as_json and not call.output.has_bytes:
-        call.output.write_document(_error_document(error, code))
+        call.output.write_document(_error_document(error))
     else:
         call.output.flush()
         call.messages.failure(error)
-    return code
+    return error.exit_code
 
 
 def _answer(call: Call, answered: AnsweredError) -> int:
     error = answered.error
     call.messages.trace(error)
     if call.as_json:
-        added = _error_document(error, error.exit_code) if answered.carries_error else {}
+        added = _error_document(error) if answered.carries_error else {}
         call.output.write_document(answered.document | added)
     else:
         call.output.write_lines(answered.lines)
@@ -197,16 +224,9 @@ def _answer(call: Call, answered: AnsweredError) -> int:
     return error.exit_code
 
 
-def _stopped(call: Call, code: int, kind: str, cause: BaseException) -> int:
-    error = BucketryError(f"{kind} before the work was done", advice="run it again; what was done already is kept")
-    error.kind = kind  # type: ignore[misc] - these two are no errors of ours and have no class
-    return _fail(call, error, cause=cause, code=code)
-
-
-def _error_document(error: BucketryError, code: int) -> dict[str, object]:
-    return {
-        "error": {"code": code, "kind": error.kind, "message": error.message, "advice": error.advice},
-    }
+def _error_document(error: BucketryError) -> dict[str, object]:
+    content = {"code": error.exit_code, "kind": error.kind, "message": error.message, "advice": error.advice}
+    return {"error": content}
 
 
 def _usage_error(wrong: click.ClickException) -> BucketryError:
@@ -227,21 +247,13 @@ def _system_error(error: OSError) -> BucketryError:
     return UnavailableError(message, advice="run it again; if it stays, `--verbose` shows where it comes from")
 
 
-def _bug(error: Exception) -> BucketryError:
-    # Only the type: the message of an error that nobody foresaw may hold anything, a credential included.
-    return BucketryError(
-        f"something unforeseen happened ({type(error).__name__})",
-        advice="run it again with --verbose and report what it prints",
-    )
-
-
 def _asks_for_json(arguments: Sequence[str]) -> bool:
     """Return whether `--json` was given, for a command line that could not be parsed to its end."""
     head = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return "--json" in head
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     raise TerminatedError
 
 

@@ -3,6 +3,8 @@
 The only module that writes there. Nothing said here is a result: a script may ignore all of it.
 """
 
+# ruff: noqa: D102 - the protocols below say of each value only that it is there
+
 from __future__ import annotations
 
 import shutil

@@ -25,7 +25,13 @@ _RANGE = re.compile(r"([0-9]{0,16})-([0-9]{0,16})")
 _NEXT_KEY = re.compile(r",(?=[a-z_]+=)")
 
 
-class _Parsed(click.ParamType):
+if TYPE_CHECKING:
+    _AnyType = click.ParamType[Any]
+else:
+    _AnyType = click.ParamType  # not generic before click 8.2
+
+
+class _Parsed(_AnyType):
     """A value that one of our parsers reads; its `UsageError` says what is wrong better than click could."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
@@ -40,9 +46,7 @@ class _Parsed(click.ParamType):
 class _Named(_Parsed):
     """A model, reference or alias, completed from the registry."""
 
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return what the registry has that begins so."""
         from bucketry.cli.completion import complete_name  # noqa: PLC0415 - only a shell needs it
 
@@ -103,9 +107,7 @@ def parse_fields(text: str, *, option: str, allowed: Sequence[str]) -> dict[str,
     pairs = parse_pairs(_NEXT_KEY.split(text), option=option)
     for name in pairs:
         if name not in allowed:
-            raise UsageError(
-                f'{option} does not know "{displayable(name)}"', advice=f"use {', '.join(allowed)}"
-            )
+            raise UsageError(f'{option} does not know "{displayable(name)}"', advice=f"use {', '.join(allowed)}")
     return pairs
 
 
@@ -117,6 +119,6 @@ RANGE = _Parsed("A-B", parse_range)
 TIME = _Parsed("TIME", parse_time_option)
 SIZE = _Parsed("SIZE", parse_size)
 COUNT = click.IntRange(min=1)
-EXISTING_FILE = click.Path(path_type=Path, dir_okay=True)
+FILE = click.Path(path_type=Path)
 """A path that is looked at where it is used: its absence is a missing file (3), not a wrong option (2)."""
 REASON = click.option("--reason", default="", metavar="TEXT", help="Why, for the audit trail.")

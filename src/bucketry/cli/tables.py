@@ -32,8 +32,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: in
     """Return a heading and one line for each row; `width` in columns, None to cut nothing."""
     cells = [[displayable(cell) for cell in row] for row in rows]
     widths = [
-        max(_width(column.title), *(_width(row[index]) for row in cells), 0)
-        for index, column in enumerate(columns)
+        max(_width(column.title), *(_width(row[index]) for row in cells), 0) for index, column in enumerate(columns)
     ]
     if width is not None:
         widths = _shrunk(columns, widths, width)

@@ -30,6 +30,7 @@ from bucketry.transfer.target import (
     prepare_target,
     publish_target,
     recorded_files,
+    sweep_beside,
     write_receipt,
 )
 
@@ -139,6 +140,8 @@ class _Pull:
                 f"{there.reason}, so it is left untouched", advice="choose another target, or move it away"
             )
         if self._is_there(there, files):
+            # A pull killed just after the version appeared leaves the one before it, whole, beside the target.
+            sweep_beside(dest)
             return dest, 0
         sources: list[Source] = [self.cache.open_blob]
         if isinstance(there, Ours):

@@ -173,8 +173,7 @@ class _Retry:
         longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._failures, DOUBLINGS))
         pause_seconds = self._patience.random() * longest
         if isinstance(error, SlowDownError) and error.retry_after_seconds is not None:
-            # The store's own figure is a floor; the random part on top keeps its clients from coming back
-            # together.
+            # The store's own figure is a floor; the random part on top keeps clients apart.
             pause_seconds += error.retry_after_seconds
         if self._patience.clock() + pause_seconds > self._deadline:
             raise error

@@ -87,8 +87,7 @@ class S3Store:
         with closing(reply["Body"]) as body:
             etag = self._etag(reply, key)
             if etag == unless:
-                # A store that does not understand the condition sends the object; it is unchanged all the
-                # same.
+                # A store that does not understand the condition sends the object, unchanged as it is.
                 raise NotModifiedError(f"{self._where(key)} is unchanged.")
             content = self._read_small(key, body, reply.get("ContentLength"))
         return Object(content, etag, reply["LastModified"].astimezone(UTC), _served_at(reply))
@@ -102,8 +101,7 @@ class S3Store:
     def put(self, key: str, body: bytes, condition: Condition) -> ETag:
         """Write a small object under its condition, once."""
         kind = "application/json" if key.endswith(".json") else "application/octet-stream"
-        # No cache between here and the bucket may answer for a register; other small objects lose nothing by
-        # it.
+        # No cache on the way may answer for a register; other small objects lose nothing by this.
         fixed = {"CacheControl": "no-cache", "ContentType": kind}
         match condition:
             case IfMatch(etag):
@@ -160,8 +158,7 @@ class S3Store:
 
     def put_blob(self, key: str, body: memoryview) -> Entry:
         """Create a large object in one request, once."""
-        # The SDK takes no memoryview; a copy is cheaper than the 16 KiB writes that it makes of a file-like
-        # body.
+        # The SDK takes no memoryview; a copy is cheaper than its 16 KiB writes of a file-like body.
         content = bytes(body)
         kind = "application/octet-stream"
         etag, written_at = self._put(key, content, conditional_write=True, IfNoneMatch="*", ContentType=kind)
@@ -246,8 +243,7 @@ class S3Store:
     def _settling(self, key: str, etag: ETag, call: Callable[[bool], T]) -> T:
         """Make a call under the condition `etag`, and find out once how this store spells ETags.
 
-        A refusal is definite, so asking again in the other spelling breaks no promise: the condition is the
-        same.
+        A refusal is definite, so asking again in the other spelling breaks no promise.
         """
         try:
             result = call(self._quoted is not False)

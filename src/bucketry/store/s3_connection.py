@@ -54,6 +54,7 @@ MISCONFIGURED = (
     sdk.ParamValidationError,
     sdk.InvalidConfigError,
     sdk.InvalidDNSNameError,
+    sdk.InvalidS3AddressingStyleError,
     sdk.UnsupportedS3ConfigurationError,
 )
 NOT_LOGGED_IN = (
@@ -143,7 +144,13 @@ def _make_client(session: boto3.Session, settings: S3Settings, addressing: Addre
         response_checksum_validation="when_required",
         s3={"addressing_style": addressing, "payload_signing_enabled": True},
     )
-    client = session.client("s3", endpoint_url=settings.endpoint_url, config=config)
+    try:
+        client = session.client("s3", endpoint_url=settings.endpoint_url, config=config)
+    except ValueError:
+        # The cause would repeat the URL, and with it whatever is in it.
+        raise UsageError(
+            "The S3 endpoint in the AWS environment is not a URL.", advice="Write it as https://host:port."
+        ) from None
     # The stubs do not know that a handler may answer.
     client.meta.events.register("before-call.s3.HeadBucket", _answer_head_bucket)  # type: ignore[arg-type]
     return client
@@ -171,8 +178,7 @@ _WITHOUT_DEBUG = _WithoutDebug()
 def _drop_debug_records_of_the_sdk() -> None:
     """Keep secrets out of every log: at DEBUG the SDK writes signatures, tokens and replies with keys.
 
-    A filter holds whatever level a program sets later; it is set on each logger, since loggers do not inherit
-    it.
+    A filter holds whatever level a program sets later; it is set on each logger, since none inherits it.
     """
     for name in tuple(logging.root.manager.loggerDict):
         if name == "botocore" or name.startswith("botocore."):
@@ -194,8 +200,7 @@ def _translated(where: str) -> Iterator[None]:
 def _error_of_failure(where: str, error: sdk.BotoCoreError) -> BucketryError:
     """Return our error for a call that got no reply, or none that could be read.
 
-    The SDK's own text is left out wherever it could repeat what it was given: a URL, a token, a command's
-    output.
+    The SDK's own text is left out wherever it could repeat what it was given: a URL, a token, an output.
     """
     if isinstance(error, NOT_LOGGED_IN):
         return DeniedError(

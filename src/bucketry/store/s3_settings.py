@@ -23,8 +23,8 @@ class S3Settings:
     """What a registry's settings say about its S3 server; empty means what the AWS environment says.
 
     `addressing="auto"` speaks path style to any server that is not Amazon's, since only Amazon's has a host
-    name for each bucket by default. `kms_key_id` is sent with each new object; `requester_pays` with each
-    request.
+    name for each bucket by default. `kms_key_id` is sent with each new object,
+    `requester_pays` with each request.
     """
 
     profile: str | None = None

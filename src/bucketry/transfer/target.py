@@ -106,15 +106,19 @@ def prepare_target(destination: Path) -> Staging:
     with disk_errors(str(destination.parent)):
         destination.parent.mkdir(parents=True, exist_ok=True)
         parent = destination.parent.resolve(strict=True)
-    resolved = parent / destination.name
-    prefix = f".{_shortened(destination.name)}.bucketry-"
-    sweep_leftovers(parent, re.compile(re.escape(prefix) + "[0-9a-f]{16}"))
-    staging = Staging(resolved, parent / f"{prefix}{secrets.token_hex(8)}")
+    _sweep(parent, destination.name)
+    staging = Staging(parent / destination.name, parent / f"{_staging_prefix(destination.name)}{secrets.token_hex(8)}")
     with disk_errors(str(parent)):
         staging.outer.mkdir(mode=0o700)
         write_owner(staging.outer)
         staging.directory.mkdir()
     return staging
+
+
+def sweep_beside(destination: Path) -> None:
+    """Remove the staging folders that dead pulls of a target left beside it, as far as that is possible."""
+    with disk_errors(str(destination.parent)):
+        _sweep(destination.parent.resolve(strict=True), destination.name)
 
 
 def write_receipt(staging: Staging, receipt: Mapping[str, object]) -> None:
@@ -276,6 +280,14 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sweep(parent: Path, name: str) -> None:
+    sweep_leftovers(parent, re.compile(re.escape(_staging_prefix(name)) + "[0-9a-f]{16}"))
+
+
+def _staging_prefix(name: str) -> str:
+    return f".{_shortened(name)}.bucketry-"
 
 
 def _shortened(name: str) -> str:

@@ -73,23 +73,24 @@ def run_parallel(
             f"{connections} connections are not possible", advice=f"choose between 1 and {MAX_CONNECTIONS}"
         )
     halt.check()
-    crew = _Crew(items, do, make_context, halt)
     count = min(connections, len(items))
+    crew = _Crew(items, do, make_context, halt, count)
     # Daemons: a second Ctrl-C while a read hangs may end the process without waiting for it.
     threads = [threading.Thread(target=crew.work, name=f"transfer-{n}", daemon=True) for n in range(count)]
-    started: list[threading.Thread] = []
     try:
         for thread in threads:
             thread.start()
-            started.append(thread)
-        for thread in started:
-            thread.join()
+        # Not `join`: interrupted by Ctrl-C it takes a running thread for one that has ended (CPython 3.11).
+        crew.ended.wait()
     except BaseException:
         halt.end()
         raise
     finally:
-        for thread in started:
-            thread.join()
+        crew.count_ended(sum(thread.ident is None for thread in threads))
+        crew.ended.wait()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
     if crew.failure is not None:
         raise crew.failure
     if crew.interrupted:
@@ -105,7 +106,9 @@ class _Crew(Generic[Context, Item]):
         do: Callable[[Context, Item], None],
         make_context: Callable[[], Context],
         halt: Halt,
+        thread_count: int,
     ) -> None:
+        self.ended = threading.Event()
         self.failure: BaseException | None = None
         self.interrupted = False
         self._items = items
@@ -114,6 +117,8 @@ class _Crew(Generic[Context, Item]):
         self._halt = halt
         self._next = 0
         self._lock = threading.Lock()
+        self._running = thread_count
+        self.count_ended(0)
 
     def work(self) -> None:
         try:
@@ -130,6 +135,15 @@ class _Crew(Generic[Context, Item]):
             with self._lock:
                 self.failure = self.failure or error
             self._halt.end()
+        finally:
+            self.count_ended(1)
+
+    def count_ended(self, thread_count: int) -> None:
+        """Count threads that ended, or that could not be started."""
+        with self._lock:
+            self._running -= thread_count
+            if self._running <= 0:
+                self.ended.set()
 
     def _take(self) -> int | None:
         with self._lock:

@@ -13,8 +13,7 @@ from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import ALIAS, COUNT, MODEL
 from bucketry.cli.tables import Column, table
 from bucketry.errors import UsageError
-from bucketry.registry.aliases import load_alias_history
-from bucketry.registry.aliases import load_aliases, load_existing_head
+from bucketry.registry.aliases import load_alias_history, load_aliases, load_existing_head
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
@@ -44,9 +43,7 @@ HISTORY_COLUMNS = (
 @click.option("--history", "alias", type=ALIAS, metavar="ALIAS", help="Show every move of this alias, newest first.")
 @click.option("--limit", type=COUNT, metavar="N", help="Show at most N moves.  [default: all]")
 @click.option("--after", type=COUNT, metavar="GENERATION", help="Begin with the move before this generation.")
-def run(
-    call: Call, model: ModelName, alias: AliasName | None, limit: int | None, after: int | None
-) -> None:
+def run(call: Call, model: ModelName, alias: AliasName | None, limit: int | None, after: int | None) -> None:
     """List a model's aliases, or every move of one."""
     if alias is not None:
         _show_history(call, model, alias, limit, after)
@@ -74,16 +71,10 @@ def run(
     call.answer(aliases_document(registers), table(COLUMNS, rows, width=width_columns()))
 
 
-def _show_history(
-    call: Call, model: ModelName, alias: AliasName, limit: int | None, after: int | None
-) -> None:
+def _show_history(call: Call, model: ModelName, alias: AliasName, limit: int | None, after: int | None) -> None:
 
     session = call.open()
-    events = [
-        event
-        for event in load_alias_history(session, model, alias)
-        if after is None or event.generation < after
-    ]
+    events = [event for event in load_alias_history(session, model, alias) if after is None or event.generation < after]
     shown = events[:limit]
     now = session.ports.now()
     rows = [

@@ -50,7 +50,6 @@ def run(call: Call, model: ModelName, export_to: Path | None, *, verify: bool) -
 
     Every record carries the SHA-256 of the one before it. A chain that is broken ends with exit code 8.
     """
-
     session = call.open()
     audit = load_audit(session, model)
     document: dict[str, object] = {
@@ -79,7 +78,7 @@ def run(call: Call, model: ModelName, export_to: Path | None, *, verify: bool) -
 def _record_lines(session: Session, audit: Audit) -> list[Line]:
     rows = []
     for alias, record in ((entry.alias, entry.record) for entry in audit.entries):
-        known = {name: value for name, value in record.detail.items() if name != "note"}
+        known = {name: value for name, value in record.detail.items() if name != "note" and value is not None}
         if "note" in record.detail:  # a reason too long for the record lies in a document of its own
             known["reason"] = load_reason(session, audit.model, record)
         detail = ", ".join(f"{name}={value}" for name, value in known.items())

@@ -27,14 +27,11 @@ if TYPE_CHECKING:
     metavar="A-B",
     help="Only these bytes, counted from 0 and both included; A- to the end, -N the last N.",
 )
-def run(
-    call: Call, reference: Reference, path: str, byte_range: tuple[int | None, int | None] | None
-) -> None:
+def run(call: Call, reference: Reference, path: str, byte_range: tuple[int | None, int | None] | None) -> None:
     """Write one file of a version, or a range of its bytes, to stdout.
 
     A pipe or a file gets the exact bytes; a terminal gets them in a visible form. --json concerns errors only.
     """
-
     session = call.open()
     with open_artifact(session, resolve(session, reference), path) as file:
         start, stop = _bounds(byte_range, file.size_bytes)

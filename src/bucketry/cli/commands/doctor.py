@@ -25,7 +25,6 @@ def run(call: Call) -> None:
     The probe writes below probe/ in the registry and removes what it wrote. Writers refuse a store that has not
     passed. A race can condemn a store but never certify it.
     """
-
     probed = examine(call.open())
     failures = [check for check in probed.checks if not check.passed]
     document = conformance_document(probed) | {"findings": [check_document(check) for check in failures]}

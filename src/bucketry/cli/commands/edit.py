@@ -10,25 +10,26 @@ from bucketry.cli.command import command
 from bucketry.cli.documents import row_document
 from bucketry.cli.parameters import REFERENCE, parse_pairs
 from bucketry.errors import UsageError
-from bucketry.registry.lifecycle import LabelEdit
-from bucketry.registry.lifecycle import edit_model
-from bucketry.registry.lifecycle import edit_version
+from bucketry.registry.lifecycle import LabelEdit, edit_model, edit_version
 from bucketry.registry.resolve import resolve
 from bucketry.schema.names import Newest
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
-    from bucketry.registry.lifecycle import LabelEdit
     from bucketry.schema.names import ModelName, Reference
 
 
-@command("edit", example='bucketry edit acme/chat --description "Answers customers"\nbucketry edit acme/chat:3 --notes "slow on long inputs" --label team=core')
+@command(
+    "edit",
+    example='bucketry edit acme/chat --description "Answers customers"\n'
+    'bucketry edit acme/chat:3 --notes "slow on long inputs" --label team=core',
+)
 @click.argument("reference", metavar="MODEL|REF", type=REFERENCE)
 @click.option("--description", metavar="TEXT", help="What the model is (a model only).")
 @click.option("--notes", metavar="TEXT", help="What is worth knowing about the version (a version only).")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Set a label; may be repeated.")
 @click.option("--remove-label", "removed", multiple=True, metavar="NAME", help="Take a label away; may be repeated.")
-def run(  # noqa: PLR0913 - one parameter for each option
+def run(
     call: Call,
     reference: Reference,
     description: str | None,
@@ -41,12 +42,9 @@ def run(  # noqa: PLR0913 - one parameter for each option
     `acme/chat` is the model; `acme/chat:3`, `acme/chat@production` or `acme/chat@latest` is a version. What was
     published stays as it is in the manifest.
     """
-
     edit = LabelEdit(parse_pairs(labels, option="--label"), frozenset(removed)) if labels or removed else None
     if description is None and notes is None and edit is None:
-        raise UsageError(
-            "nothing to change was given", advice="give --description, --notes, --label or --remove-label"
-        )
+        raise UsageError("nothing to change was given", advice="give --description, --notes, --label or --remove-label")
     if isinstance(reference.selector, Newest):
         if notes is not None:
             raise UsageError("notes belong to a version, not to a model", advice=f"write {reference.model}:VERSION")

@@ -28,7 +28,6 @@ def run(call: Call, *, deep: bool) -> None:
 
     It only reads. Damage ends with exit code 8; garbage, which crashes leave behind and which only takes room, with 0.
     """
-
     session = call.open()
     _ = session.registry  # a missing registry is not a damaged one
     with call.messages.progress() as line:

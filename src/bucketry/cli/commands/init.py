@@ -22,7 +22,6 @@ def run(call: Call, url: str | None) -> None:
     URL is s3://bucket/prefix, file:///folder, a folder's path or a configured name; without it, --registry counts.
     A registry that exists is probed again and otherwise left as it is.
     """
-
     created = create_registry(url or call.registry)
     probed = created.conformance
     document = {

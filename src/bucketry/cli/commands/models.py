@@ -37,7 +37,6 @@ def run(call: Call, query: tuple[str, ...], limit: int | None, after: ModelName 
 
     QUERY is words that the name must contain.
     """
-
     session = call.open()
     found = list_models(session, query=" ".join(query))
     left = [summary for summary in found if after is None or str(summary.model) > str(after)]

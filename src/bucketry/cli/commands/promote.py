@@ -27,7 +27,6 @@ def run(call: Call, reference: Reference, alias: AliasName, reason: str) -> None
 
     The alias is made if it is new. Naming the version that it names already changes nothing.
     """
-
     session = call.open()
     version = resolve(session, reference).version
     move = promote(session, reference.model, version, alias, reason=reason)

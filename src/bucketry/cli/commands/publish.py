@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bucketry.cli.command import command
 from bucketry.cli.documents import registered_document
 from bucketry.cli.figures import count_of, human_size
-from bucketry.cli.parameters import FILE, MODEL, REFERENCE, parse_fields, parse_pairs
-from bucketry.cli.statements import parse_dataset, parse_hyperparameters, read_evidence_file
+from bucketry.cli.parameters import FILE, MODEL, REFERENCE, parse_pairs
+from bucketry.cli.statements import parse_dataset, parse_hyperparameters, parse_pipeline, read_evidence_file
 from bucketry.registry.publish import PublishRequest, TransferOptions, publish
 from bucketry.registry.resolve import load_manifest
 from bucketry.schema.manifest import RELATIONS, Lineage, Training
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from bucketry.cli.call import Call
     from bucketry.registry.registration import RegisteredVersion
     from bucketry.schema.names import ModelName, Reference
 
-PIPELINE_FIELDS = ("name", "run", "uri")
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Arguments and options as they were given."""
+
+    model: ModelName
+    sources: tuple[Path, ...]
+    metrics: tuple[Path, ...]
+    evidence: tuple[Path, ...]
+    params: tuple[str, ...]
+    datasets: tuple[str, ...]
+    card: Path | None
+    base: Reference | None
+    relation: str | None
+    labels: tuple[str, ...]
+    notes: str
+    idempotency_key: str | None
+    experiment: str | None
+    run_name: str | None
+    pipeline: str | None
+    command_line: str | None
+    seed: int | None
+    framework: str | None
+    hardware: str | None
+    duration: float | None
+    cost: str | None
 
 
 @command(
@@ -34,7 +58,9 @@ PIPELINE_FIELDS = ("name", "run", "uri")
 @click.argument("model", type=MODEL)
 @click.argument("sources", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--metrics", multiple=True, type=FILE, metavar="FILE", help='Values to publish, as {"auc": 0.91}.')
-@click.option("--evidence", multiple=True, type=FILE, metavar="FILE", help="Evidence as JSON, one or a list; repeatable.")
+@click.option(
+    "--evidence", multiple=True, type=FILE, metavar="FILE", help="Evidence as JSON, one or a list; repeatable."
+)
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A hyperparameter; may be repeated.")
 @click.option(
     "--dataset",
@@ -58,34 +84,48 @@ PIPELINE_FIELDS = ("name", "run", "uri")
 @click.option("--hardware", metavar="TEXT", help="The hardware, such as 8x H100.")
 @click.option("--duration", type=click.FloatRange(min=0), metavar="SECONDS", help="How long training took.")
 @click.option("--cost", metavar="TEXT", help="What training cost, such as 412 EUR.")
-def run(call: Call, model: ModelName, sources: tuple[Path, ...], **options: object) -> None:
+def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them, `Given` names them
     """Upload files and register them as a new version of a model.
 
     A folder's contents keep their paths relative to it, a single file its base name. The git commit of the current
     folder, the environment and who publishes are recorded. Bytes that the model has already are not uploaded again.
     """
-    request = _request(model, sources, options)
+    request = _request(Given(**options))
     session = call.open()
     with call.messages.progress() as line:
         transfer = TransferOptions(on_hash=line.listener("hashing"), on_transfer=line.listener("uploading"))
         done = publish(session, request, transfer)
-    files = len(load_manifest(session, model, done.manifest).artifacts)
+    files = len(load_manifest(session, done.model, done.manifest).artifacts)
     call.answer(registered_document(done), [_told(done, files)])
 
 
-def _request(model: ModelName, sources: Sequence[Path], options: Mapping[str, object]) -> PublishRequest:
-    given = _Given(options)
+def _request(given: Given) -> PublishRequest:
+    files = (*given.metrics, *given.evidence)
     return PublishRequest(
-        model=model,
-        sources=sources,
-        evidence=[
-            item for path in (*given.paths("metrics"), *given.paths("evidence")) for item in read_evidence_file(path)
-        ],
+        model=given.model,
+        sources=given.sources,
+        evidence=[item for path in files for item in read_evidence_file(path)],
         training=Training(
-            hyperparameters=parse_hyperparameters(given.texts("params")),
-            datasets=tuple(parse_dataset(text) for text in given.texts("datasets")),
+            hyperparameters=parse_hyperparameters(given.params),
+            datasets=tuple(parse_dataset(text) for text in given.datasets),
             duration_seconds=given.duration,
+            command=given.command_line,
+            framework=given.framework,
+            hardware=given.hardware,
+            seed=given.seed,
+            cost=given.cost,
         ),
+        lineage=Lineage(
+            experiment=given.experiment,
+            run=given.run_name,
+            pipeline=parse_pipeline(given.pipeline) if given.pipeline else {},
+        ),
+        base=given.base,
+        relation=given.relation,
+        card=given.card,
+        labels=parse_pairs(given.labels, option="--label"),
+        notes=given.notes,
+        idempotency_key=given.idempotency_key,
     )
 
 

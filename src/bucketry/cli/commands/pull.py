@@ -45,8 +45,9 @@ MOST_CONNECTIONS = 256
     metavar="MB/S",
     help="At most so many megabytes a second.  [default: unlimited]",
 )
-def run(  # noqa: PLR0913 - one parameter for each option
+def run(
     call: Call,
+    *,
     reference: Reference,
     dest: Path | None,
     verify: Literal["sha256", "fast"],
@@ -60,7 +61,6 @@ def run(  # noqa: PLR0913 - one parameter for each option
     Where DEST holds another version that a pull made, it is replaced at once; anything else there is left untouched
     and refused. Without DEST the version goes to the local cache. An interrupted pull goes on where it stopped.
     """
-
     session = call.open()
     with call.messages.progress() as line:
         options = PullOptions(

@@ -26,7 +26,6 @@ def run(call: Call, reference: Reference, at: str | None) -> None:
 
     REF is model, model:7, model@alias, model@latest or model@sha256:<manifest>.
     """
-
     if at is not None and not isinstance(reference.selector, ByAlias):
         raise UsageError(f"only what an alias names changes with time, not {reference}", advice="write MODEL@ALIAS")
     session = call.open()

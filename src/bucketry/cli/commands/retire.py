@@ -26,7 +26,6 @@ def run(call: Call, reference: Reference, reason: str) -> None:
 
     An alias that names it goes on serving it; `promote` or `rollback` moves the alias.
     """
-
     session = call.open()
     model, version = reference.model, resolve(session, reference).version
     row = retire(session, model, version, reason=reason)

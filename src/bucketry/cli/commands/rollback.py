@@ -27,6 +27,5 @@ def run(call: Call, model: ModelName, alias: AliasName, to: int | None, reason: 
 
     Versions that were rejected, retired or deleted meanwhile are passed over. Rolling back twice goes back two steps.
     """
-
     move = roll_back(call.open(), model, alias, to=to, reason=reason)
     call.answer(move_document(move), [move_line(move)])

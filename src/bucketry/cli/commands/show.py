@@ -27,13 +27,10 @@ def run(call: Call, reference: Reference, *, reproduce: bool) -> None:
 
     The state is the present one. With --reproduce, --json has the recipe in addition.
     """
-
     session = call.open()
     detail = load_detail(session, reference)
     document = detail_document(detail)
     if reproduce:
-        call.answer(
-            document | {"recipe": recipe_document(detail.resolved)}, recipe(detail.resolved).splitlines()
-        )
+        call.answer(document | {"recipe": recipe_document(detail.resolved)}, recipe(detail.resolved).splitlines())
     else:
         call.answer(document, detail_lines(detail, session.ports.now(), width=width_columns()))

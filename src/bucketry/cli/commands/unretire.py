@@ -26,7 +26,6 @@ def run(call: Call, reference: Reference, reason: str) -> None:
 
     Its state is then that of a version about which nothing has been decided.
     """
-
     session = call.open()
     model, version = reference.model, resolve(session, reference).version
     row = unretire(session, model, version, reason=reason)

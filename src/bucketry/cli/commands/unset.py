@@ -26,6 +26,5 @@ def run(call: Call, model: ModelName, alias: AliasName, reason: str) -> None:
 
     Its history stays, and it can be promoted again.
     """
-
     move = unset(call.open(), model, alias, reason=reason)
     call.answer(move_document(move), [move_line(move)])

@@ -42,15 +42,12 @@ MOST_METRIC_COLUMNS = 3
 @click.argument("query", nargs=-1)
 @click.option("--limit", type=COUNT, metavar="N", help="List at most N versions.  [default: all]")
 @click.option("--after", type=VERSION, metavar="VERSION", help="Begin with the version before this one.")
-def run(
-    call: Call, model: ModelName, query: tuple[str, ...], limit: int | None, after: int | None
-) -> None:
+def run(call: Call, model: ModelName, query: tuple[str, ...], limit: int | None, after: int | None) -> None:
     """List the versions of a model, newest first.
 
     QUERY is words, each of which must be in the author, the state, an alias or a label's value; `state:retired` and
     `label:name=value` ask for exactly that.
     """
-
     session = call.open()
     head = load_existing_head(session, model)
     wanted = (

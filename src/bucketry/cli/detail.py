@@ -1,0 +1,112 @@
+"""How does everything about one version look on a screen of 80 columns?"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from bucketry.cli.documents import present_notes
+from bucketry.cli.figures import count_of, human_age, human_number, human_size, human_span
+from bucketry.cli.output import Heading
+from bucketry.cli.tables import Column, facts, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from bucketry.cli.output import Line
+    from bucketry.registry.listing import VersionDetail
+
+METRIC_COLUMNS = (
+    Column("METRIC", flexible=True),
+    Column("VALUE", number=True),
+    Column("UNIT"),
+    Column("BETTER"),
+    Column("DATASET", flexible=True),
+    Column("SLICE", flexible=True),
+)
+FILE_COLUMNS = (Column("FILE", flexible=True), Column("SIZE", number=True), Column("SHA-256"))
+DIGEST_DIGITS = 12
+"""Enough to tell files apart by eye; `--json` has all."""
+
+
+def detail_lines(detail: VersionDetail, now: datetime, *, width: int | None) -> list[Line]:
+    """Return the version's lines: what it is, where it comes from, how good it is, its files."""
+    lines: list[Line] = [Heading(f"{detail.resolved.model}:{detail.row.version}")]
+    lines += facts([*_identity(detail, now), *_origin(detail), *_training(detail)])
+    metrics = list(_metric_rows(detail))
+    if metrics:
+        lines += ["", *table(METRIC_COLUMNS, metrics, width=width)]
+    files = [
+        (artifact.path, human_size(artifact.size_bytes), artifact.sha256[:DIGEST_DIGITS])
+        for artifact in detail.resolved.manifest.artifacts
+    ]
+    return [*lines, "", *table(FILE_COLUMNS, files, width=width)]
+
+
+def _identity(detail: VersionDetail, now: datetime) -> Iterator[tuple[str, str]]:
+    row, manifest = detail.row, detail.resolved.manifest
+    yield "state", row.state.value
+    yield "aliases", " ".join(register.alias for register in detail.aliases)
+    yield "manifest", row.manifest
+    yield "published", f"{row.created_at} ({human_age(row.created_at, now)}) by {row.created_by}"
+    yield "size", f"{human_size(row.size_bytes)} in {count_of(len(manifest.artifacts), 'file')}"
+    yield "card", manifest.card or ""
+    yield "labels", _pairs(row.labels)
+    yield "notes", present_notes(detail)
+    yield "reviews", str(len(detail.reviews) or "")
+
+
+def _origin(detail: VersionDetail) -> Iterator[tuple[str, str]]:
+    lineage = detail.resolved.manifest.lineage
+    for parent in lineage.parents:
+        yield "made from", f"{parent.model}:{parent.version} ({parent.relation})"
+    yield "used by", " ".join(str(pin.model) for pin in detail.dossier.dependents)
+    yield "experiment", lineage.experiment or ""
+    yield "run", lineage.run or ""
+    yield "pipeline", _pairs(lineage.pipeline)
+    yield "code", _pairs(lineage.code)
+
+
+def _training(detail: VersionDetail) -> Iterator[tuple[str, str]]:
+    training = detail.resolved.manifest.training
+    yield "command", training.command or ""
+    yield "framework", training.framework or ""
+    yield "hardware", training.hardware or ""
+    yield "seed", "" if training.seed is None else str(training.seed)
+    yield "duration", "" if training.duration_seconds is None else human_span(training.duration_seconds)
+    yield "cost", training.cost or ""
+    environment = {name: value for name, value in training.environment.items() if name != "packages"}
+    packages = training.environment.get("packages")
+    yield "environment", _pairs(environment)
+    yield "packages", f"{len(packages):,} (`--reproduce` lists them)" if isinstance(packages, dict) and packages else ""
+    for dataset in training.datasets:
+        yield "dataset", _pairs(dataset)
+    yield "parameters", _pairs(training.hyperparameters)
+
+
+def _metric_rows(detail: VersionDetail) -> Iterator[tuple[str, ...]]:
+    """Yield the metrics of all evidence. What others added is taken as it comes."""
+    for evidence in detail.evidence:
+        dataset = evidence.get("dataset")
+        dataset_name = str(dataset.get("name", "")) if isinstance(dataset, dict) else ""
+        metrics = evidence.get("metrics")
+        for metric in metrics if isinstance(metrics, list) else []:
+            if isinstance(metric, dict):
+                value, part = metric.get("value"), metric.get("slice")
+                yield (
+                    str(metric.get("name", "")),
+                    human_number(value) if isinstance(value, int | float) else _plain(value),
+                    str(metric.get("unit") or ""),
+                    str(metric.get("direction") or ""),
+                    dataset_name,
+                    _pairs(part) if isinstance(part, dict) else "",
+                )
+
+
+def _pairs(table_: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={_plain(value)}" for name, value in table_.items())
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)

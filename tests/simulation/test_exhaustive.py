@@ -1,0 +1,77 @@
+"""Every schedule of two short writers of one register, and every point at which one thing can go wrong for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from bucketry.registry.commit import Change
+from bucketry.registry.registers import commit_alias
+from bucketry.schema import keys
+from simulation.actors import CHAT, PRODUCTION, Attempt, History, Operation, program
+from simulation.faults import Faults
+from simulation.oracle import find_broken_promises
+from simulation.scenes import FEW, begin
+from simulation.world import ExhaustiveScript, World
+
+if True:  # the types are used by the helpers' signatures only
+    from bucketry.registry.session import Session
+    from bucketry.schema.alias import AliasRegister
+
+MOST_RUNS = 60_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "least_runs"),
+    [
+        ("", 10),
+        ("reply lost", 100),
+        ("lost", 100),
+        ("conflict", 100),
+        ("conflict after success", 100),
+        ("twice", 50),
+        ("twice, first replies", 50),
+        ("slow down after success", 100),
+        ("crash before", 20),
+        ("crash after", 20),
+        ("arrives late", 500),
+        ("late, then crash", 100),
+        ("again later", 100),
+    ],
+)
+def test_every_schedule_of_two_writers_keeps_every_promise(kind: str, least_runs: int) -> None:
+    script = ExhaustiveScript()
+    outcomes = set()
+    for number in range(1, MOST_RUNS + 1):
+        world, history = _run(script, kind)
+        broken = find_broken_promises(world, history)
+        assert not broken, (broken, world.trace)
+        outcomes.add(tuple(sorted((attempt.kind, attempt.status) for attempt in history.attempts)))
+        if not script.advance():
+            assert number >= least_runs
+            break
+    else:
+        pytest.fail(f"more than {MOST_RUNS} schedules")
+    assert (("touch a", "acknowledged"), ("touch b", "acknowledged")) in outcomes
+
+
+def _run(script: ExhaustiveScript, kind: str) -> tuple[World, History]:
+    world, history = World(script), History()
+    begin(world, FEW)
+    faults = Faults(budget=1 if kind else 0, writes=[kind], reads=[])
+    for name in ("a", "b"):
+        world.add(name, program(history, faults, [_touching(name)]))
+    world.run()
+    return world, history
+
+
+def _touching(name: str) -> Operation:
+    """Return a commit of two requests: one read and one conditional write."""
+
+    def edit(old: AliasRegister | None) -> Change[AliasRegister]:
+        assert old is not None
+        return Change(old, "touch", target=name)
+
+    def act(session: Session, _: Attempt) -> None:
+        commit_alias(session, CHAT, PRODUCTION, edit)
+
+    return Operation(f"touch {name}", keys.alias(CHAT, PRODUCTION), act)
