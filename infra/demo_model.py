@@ -12,14 +12,18 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Tensor = NDArray[Any]
+
+TYPES = {"F32": "<f4", "I64": "<i8"}
 CARD_NOTE = """
+
 ## This version
 
 The weights of version 1, rounded to bfloat16 (nearest, ties to even). Mean cosine similarity of the tensors with the
@@ -48,35 +52,39 @@ def main(folder: Path) -> None:
     print(f"mean cosine similarity {similarity:.7f}, largest change of a weight {largest:.2e}")
 
 
-def read_tensors(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Return the float32 tensors of a safetensors file by name."""
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file by name: float32, and int64 positions."""
     body = path.read_bytes()
     start = 8 + int.from_bytes(body[:8], "little")
     header = json.loads(body[8:start])
-    tensors = {}
-    for name, entry in header.items():
-        if name != "__metadata__" and entry["dtype"] == "F32":
-            first, last = entry["data_offsets"]
-            values = np.frombuffer(body[start + first : start + last], dtype="<f4")
-            tensors[name] = values.reshape(entry["shape"])
-    return tensors
+    header.pop("__metadata__", None)
+    return {
+        name: np.frombuffer(
+            body[start + entry["data_offsets"][0] : start + entry["data_offsets"][1]], dtype=TYPES[entry["dtype"]]
+        ).reshape(entry["shape"])
+        for name, entry in header.items()
+    }
 
 
-def round_to_bfloat16(tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the values that bfloat16 can hold, nearest to the tensor's, ties to even, as float32."""
+def round_to_bfloat16(tensor: Tensor) -> Tensor:
+    """Return float32 values that bfloat16 can hold, nearest to the tensor's, ties to even; integers as they are."""
+    if tensor.dtype != np.float32:
+        return tensor
     bits = tensor.view(np.uint32).astype(np.uint64)
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
     return rounded.astype(np.uint32).view(np.float32).reshape(tensor.shape)
 
 
-def write_bfloat16(path: Path, tensors: dict[str, NDArray[np.float32]]) -> None:
-    """Write tensors whose values bfloat16 can hold as a safetensors file of that type."""
+def write_bfloat16(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a safetensors file: float32 tensors, whose values bfloat16 can hold, as bfloat16; others as they are."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     bodies = []
     offset = 0
     for name, tensor in tensors.items():
-        body = (tensor.view(np.uint32) >> 16).astype("<u2").tobytes()
-        header[name] = {"dtype": "BF16", "shape": tensor.shape, "data_offsets": [offset, offset + len(body)]}
+        is_float = tensor.dtype == np.float32
+        body = (tensor.view(np.uint32) >> 16).astype("<u2").tobytes() if is_float else tensor.tobytes()
+        kind = "BF16" if is_float else "I64"
+        header[name] = {"dtype": kind, "shape": tensor.shape, "data_offsets": [offset, offset + len(body)]}
         bodies.append(body)
         offset += len(body)
     text = json.dumps(header).encode()
@@ -84,10 +92,11 @@ def write_bfloat16(path: Path, tensors: dict[str, NDArray[np.float32]]) -> None:
     path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(bodies))
 
 
-def cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """Return the cosine similarity of two tensors, as vectors of float64."""
+def cosine(one: Tensor, other: Tensor) -> float:
+    """Return the cosine similarity of two tensors, as vectors of float64; two of zeros are alike."""
     a, b = one.ravel().astype(np.float64), other.ravel().astype(np.float64)
-    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / norms if norms else float(np.array_equal(a, b))
 
 
 def write_metrics(folder: Path, name: str, *, similarity: float, largest: float) -> None:

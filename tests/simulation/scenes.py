@@ -55,11 +55,16 @@ REGISTRY = "0123456789abcdef"
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """How many versions the model has, how many further records its head, and how often its alias has moved."""
+    """How many versions the model has, how many further records its head, and how often its alias has moved.
+
+    `bases` counts the versions of the other model. What is in `after` came first and is counted on top.
+    """
 
     versions: int = 0
     edits: int = 0
     moves: int = 0
+    bases: int = 2
+    after: Beginning | None = None
 
 
 STAGING = AliasName("staging")
@@ -69,7 +74,7 @@ NOTHING = Beginning()
 FEW = Beginning(versions=3, moves=2)
 BEFORE_SEALING = Beginning(versions=126, edits=2, moves=63)
 """Two versions before the first page is sealed, at the end of a block of head records and of alias records."""
-SEALED = Beginning(versions=190, edits=1, moves=95)
+SEALED = Beginning(versions=64, moves=32, bases=0, after=BEFORE_SEALING)
 """64 versions are sealed, and the next page is two versions away; two blocks of alias records are."""
 
 
@@ -224,10 +229,15 @@ def _storm_faults(number: int) -> Faults:
 @functools.cache
 def _content(beginning: Beginning) -> dict[str, object]:
     bucket = Bucket(clock=lambda: BEGINNING)
-    session = new_registry(bucket)
-    for version in (1, 2):
+    if beginning.after:
+        bucket.restore(_content(beginning.after))
+        session = founder(bucket)
+    else:
+        session = new_registry(bucket)
+    for version in range(1, beginning.bases + 1):
         _publish_now(session, BASE, [CONTENTS[1], CONTENTS[1 + version]], f"base {version}")
-    for number in range(1, beginning.versions + 1):
+    first = beginning.after.versions + 1 if beginning.after else 1
+    for number in range(first, first + beginning.versions):
         _publish_now(session, CHAT, [CONTENTS[number % len(CONTENTS)]], f"chat {number}")
     for number in range(beginning.edits):
         edit_model(session, CHAT, description=f"description {number}")
@@ -236,21 +246,28 @@ def _content(beginning: Beginning) -> dict[str, object]:
     return bucket.snapshot()
 
 
-def new_registry(bucket: Bucket, *, endpoint: str = "simulated") -> Session:
-    """Make the bucket a registry in which this endpoint, and the bucket's own, have passed the probe."""
-    numbers = itertools.count(1)
+def new_registry(bucket: Bucket) -> Session:
+    """Make the bucket a registry in which the simulated endpoint, and the bucket's own, have passed the probe."""
+    session = founder(bucket)
+    at = session.ports.timestamp()
+    results = tuple(Conformance(name, at, passed=True) for name in ("simulated", bucket.endpoint))
+    document = RegistryDocument(REGISTRY, at, conformance=results)
+    commit(bucket, registry_register(), lambda _: Change(document, "init"), actor=session.actor, ports=session.ports)
+    return session
+
+
+def founder(bucket: Bucket) -> Session:
+    """Return the session of whoever made the beginning; nothing disturbs it."""
     ports = Ports(
         now=lambda: BEGINNING,
         monotonic_seconds=lambda: 0.0,
         sleep=lambda _: None,
-        new_transaction=lambda: f"{next(numbers):016x}{'f' * 16}",
+        new_transaction=lambda: f"{next(_FOUNDERS_NUMBERS):032x}",
     )
-    session = Session(bucket, actor="founder@example.org", ports=ports)
-    at = ports.timestamp()
-    results = tuple(Conformance(name, at, passed=True) for name in sorted({endpoint, bucket.endpoint}))
-    document = RegistryDocument(REGISTRY, at, conformance=results)
-    commit(bucket, registry_register(), lambda _: Change(document, "init"), actor=session.actor, ports=ports)
-    return session
+    return Session(bucket, actor="founder@example.org", ports=ports)
+
+
+_FOUNDERS_NUMBERS = itertools.count(1 << 64)  # ids that no actor of a run has
 
 
 def _publish_now(session: Session, model: ModelName, contents: list[bytes], notes: str) -> None:

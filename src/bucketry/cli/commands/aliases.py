@@ -72,7 +72,6 @@ def run(call: Call, model: ModelName, alias: AliasName | None, limit: int | None
 
 
 def _show_history(call: Call, model: ModelName, alias: AliasName, limit: int | None, after: int | None) -> None:
-
     session = call.open()
     events = [event for event in load_alias_history(session, model, alias) if after is None or event.generation < after]
     shown = events[:limit]

@@ -58,7 +58,6 @@ def run(
 
 
 def _edit_model(call: Call, model: ModelName, description: str | None, labels: LabelEdit | None) -> None:
-
     head = edit_model(call.open(), model, description=description, labels=labels)
     document = {
         "model": str(model),
@@ -70,7 +69,6 @@ def _edit_model(call: Call, model: ModelName, description: str | None, labels: L
 
 
 def _edit_version(call: Call, reference: Reference, notes: str | None, labels: LabelEdit | None) -> None:
-
     session = call.open()
     version = resolve(session, reference).version
     row = edit_version(session, reference.model, version, notes=notes, labels=labels)
