@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -46,7 +47,8 @@ def registry_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def modules_loaded_by(program: str, *arguments: str) -> set[str]:
     """Return the top-level names of all modules that a fresh interpreter has after running the program."""
     command = [sys.executable, "-c", program + LIST_MODULES, *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60)
     return set(json.loads(done.stdout))
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from cli.harness import Program
 
 WEIGHTS = bytes(range(256)) * 400

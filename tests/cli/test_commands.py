@@ -203,7 +203,9 @@ def test_aliases_move_and_remember(program: Program, published: Path) -> None:
     assert [event["generation"] for event in history] == [5, 4, 3, 2, 1]
     assert set(history[0]) == {"generation", "at", "actor", "action", "from", "to", "reason"}
     assert history[3]["reason"] == "better " * 30
-    assert [e["generation"] for e in program.json("aliases", "acme/chat", "--history", "production", "--after", "3")] == [
+    assert [
+        e["generation"] for e in program.json("aliases", "acme/chat", "--history", "production", "--after", "3")
+    ] == [
         2,
         1,
     ]
@@ -217,9 +219,7 @@ def test_retire_and_unretire(program: Program, published: Path) -> None:
     program.ok("promote", "acme/chat:1", "production")
     retired = program.ok("retire", "acme/chat:1", "--reason", "old")
     assert retired.text == "acme/chat:1 is retired now\n"
-    assert retired.errors == (
-        "note: acme/chat@production still names version 1 and goes on serving it\n"
-    )
+    assert retired.errors == ("note: acme/chat@production still names version 1 and goes on serving it\n")
     assert program.ok("retire", "acme/chat:1", "--quiet").errors == ""
     assert "is retired" in program.fails(4, "promote", "acme/chat:1", "canary")
     back = program.json("unretire", "acme/chat:1")

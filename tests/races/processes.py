@@ -59,6 +59,17 @@ class Child:
         self.process.join(STOP_SECONDS)
         return self.process.exitcode == -signal.SIGKILL
 
+    def has_died(self) -> bool:
+        """Wait for its end, and say whether it killed itself on the way."""
+        assert self.pipe.poll(WAIT_SECONDS), f"{self.process.name} did not come to its end"
+        try:
+            self.pipe.recv()
+        except EOFError:
+            self.process.join(STOP_SECONDS)
+            assert self.process.exitcode == -signal.SIGKILL
+            return True
+        return False
+
     def result(self) -> Any:
         """Return what it returned; fail if it raised, which its stderr shows."""
         assert self.pipe.poll(WAIT_SECONDS), f"{self.process.name} did not come to its end"

@@ -14,6 +14,8 @@ from bucketry.registry.ports import Ports
 from bucketry.transfer import hashing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bucketry.registry.registration import RegisteredVersion
 
 # Five MiB is the least that S3 takes as a part; with it a file of 12 MiB goes the way of a large one, in 3 parts.
@@ -62,10 +64,12 @@ def publish_and_promote(where: str, model: str, alias: str, worker: int, rounds:
     return WorkDone(actor, acknowledged, waits)
 
 
-def publish_once(where: str, model: str, folder: Path, idempotency_key: str) -> RegisteredVersion:
+def publish_once(
+    where: str, model: str, folder: Path, idempotency_key: str, *, opener: Callable[..., Registry] = open_registry
+) -> RegisteredVersion:
     """Publish a folder with an idempotency key, its large files in parts of 5 MiB."""
     hashing.SMALLEST_CHUNK_BYTES = PART_BYTES
-    with open_registry(where, identity="publisher@races") as registry:
+    with opener(where, identity="publisher@races") as registry:
         return registry.publish(model, [folder], idempotency_key=idempotency_key)
 
 

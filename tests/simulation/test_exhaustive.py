@@ -33,11 +33,11 @@ SMALLEST = Beginning(versions=1, moves=1, bases=0)
         ("conflict after success", 100),
         ("twice", 50),
         ("twice, first replies", 50),
-        ("slow down after success", 100),
+        ("slow down after success", 50),
         ("crash before", 20),
         ("crash after", 20),
         ("arrives late", 1_000),
-        ("late, then crash", 100),
+        ("late, then crash", 50),
         ("again later", 100),
     ],
 )

@@ -41,12 +41,12 @@ def test_different_seeds_give_different_traces() -> None:
 def test_the_runs_reach_every_outcome_and_every_fault() -> None:
     statuses: Counter[str] = Counter()
     faults: set[object] = set()
-    for seed in range(600):
+    for seed in range(400):
         run = run_seed(seed)
         statuses.update(attempt.status for attempt in run.history.attempts)
         faults.update(line[-1] for line in run.world.trace if line[3] in {"put", "get", "put blob"})
     assert statuses["acknowledged"] > 1_000
-    assert all(statuses[status] > 5 for status in ("failed", "crashed", "unknown")), statuses
+    assert all(statuses[status] > 3 for status in ("failed", "crashed", "unknown")), statuses
     assert {"arrives late", "again later", "outage after success", "reply lost, then stall"} <= faults
 
 

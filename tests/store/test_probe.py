@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -39,7 +39,7 @@ def now() -> datetime:
 
 
 def run(store: Store) -> Conformance:
-    return probe(store, clock=now, uuid=uuid4())
+    return probe(store, clock=now, scratch_prefix=f"probe/{uuid4()}/")
 
 
 def broken_by(store: Store) -> dict[str, str]:
@@ -95,9 +95,9 @@ def test_everything_happens_below_one_scratch_folder() -> None:
             return super().put(key, body, condition)
 
     keys: set[str] = set()
-    probe(Watching(), clock=now, uuid=UUID(int=7))
+    probe(Watching(), clock=now, scratch_prefix="probe/7/")
     assert keys
-    assert all(key.startswith("probe/00000000-0000-0000-0000-000000000007/") for key in keys)
+    assert all(key.startswith("probe/7/") for key in keys)
 
 
 class Forgetful(MemoryStore):
@@ -270,7 +270,7 @@ def test_a_store_that_may_not_delete_passes_with_a_warning() -> None:
 
 @pytest.mark.parametrize(("hours", "words"), [(-2, "7200 s ahead of"), (2, "7200 s behind")])
 def test_a_wrong_clock_is_a_warning_with_its_seconds(hours: int, words: str) -> None:
-    found = probe(MemoryStore(), clock=lambda: now() + timedelta(hours=hours), uuid=uuid4())
+    found = probe(MemoryStore(), clock=lambda: now() + timedelta(hours=hours), scratch_prefix=f"probe/{uuid4()}/")
     assert found.passed
     (check,) = [check for check in found.checks if check.name == "clock"]
     assert words in check.detail

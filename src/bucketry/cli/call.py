@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bucketry.cli import messages, output
 from bucketry.cli.messages import Messages
-from bucketry.cli.output import Output, is_terminal
+from bucketry.cli.output import Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,8 +34,8 @@ class Call:
     def settle(self) -> None:
         """Apply the global options to everything that is written from here on."""
         plain = self.no_color or bool(os.environ.get("NO_COLOR"))
-        self.output.colour = is_terminal() and not plain
-        self.messages.colour = sys.stderr.isatty() and not plain
+        self.output.colour = output.is_terminal() and not plain
+        self.messages.colour = messages.is_terminal() and not plain
         self.messages.quiet = self.quiet
         self.messages.verbose = self.verbose
 

@@ -76,7 +76,7 @@ def write_options(command: click.Command, ctx: click.Context, formatter: click.H
     everywhere: list[tuple[str, str]] = []
     for parameter in command.get_params(ctx):
         record = parameter.get_help_record(ctx)
-        if record is not None:
+        if record is not None and isinstance(parameter, click.Option):
             (everywhere if isinstance(parameter, GlobalOption) else own).append(record)
     for title, records in (("Options", own), ("Options of every command", everywhere)):
         if records:

@@ -100,8 +100,9 @@ def complete_name(ctx: click.Context, kind: str, incomplete: str, *, model_param
     if not isinstance(call, Call):
         return []
     if kind == "ALIAS" and not model_parameter:
-        before = ctx.params.get("model") or ctx.params.get("reference")
-        model = str(getattr(before, "model", before or ""))
+        # An option that still waits for its value keeps click from parsing the arguments before it.
+        before = ctx.params.get("model") or ctx.params.get("reference") or next(iter(ctx.args), "")
+        model = str(getattr(before, "model", before))
         return _within_bound(lambda: _aliases(call.open(), model, incomplete))
     prefix, at, _ = incomplete.partition("@")
     if kind == "REF" and at:

@@ -38,6 +38,13 @@ def human_span(seconds: float) -> str:
     return f"{whole // 3_600} h {whole % 3_600 // 60} min"
 
 
+def clock_time(seconds: float) -> str:
+    """Return a span that is counted down: `0:05`, `12:34`, `3:20:00`."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
 def human_age(at: str, now: datetime) -> str:
     """Return the age of an RFC 3339 time in its largest unit: `3d`, `5h`; a time in the future is `now`."""
     seconds = (now - parse_moment(at)).total_seconds()

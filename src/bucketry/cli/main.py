@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from bucketry.cli import output
+from bucketry.cli import messages, output
 from bucketry.cli.call import AnsweredError, Call
 from bucketry.cli.command import CONTEXT_SETTINGS, global_options, write_example, write_options
 from bucketry.errors import BucketryError, DeniedError, NotFoundError, UnavailableError, UsageError
@@ -110,6 +110,7 @@ def run() -> NoReturn:
 def run_command(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Nothing is raised."""
     output.prepare()
+    messages.prepare()
     call = Call()
     try:
         code = _translate(call, arguments)

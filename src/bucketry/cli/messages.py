@@ -7,6 +7,7 @@ The only module that writes there. Nothing said here is a result: a script may i
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 import threading
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from bucketry.cli.figures import human_size, human_span
+from bucketry.cli.figures import clock_time, human_size
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from bucketry.errors import BucketryError
 
-BAR_COLUMNS = 20
+BAR_COLUMNS = 10
 LONGEST_ETA_SECONDS = 100 * 3_600
 
 _RED, _PLAIN, _ERASE_LINE = "\x1b[1;31m", "\x1b[0m", "\r\x1b[2K"
@@ -80,7 +81,7 @@ class Messages:
     @contextmanager
     def progress(self) -> Iterator[ProgressLine]:
         """Show one progress line while the block runs; it is gone when the block ends, however it ends."""
-        line = ProgressLine(shown=not self.quiet and sys.stderr.isatty())
+        line = ProgressLine(shown=not self.quiet and is_terminal())
         try:
             yield line
         finally:
@@ -127,17 +128,31 @@ class ProgressLine:
                 self._is_written = True
 
 
+def is_terminal() -> bool:
+    """Return whether a person is looking at stderr."""
+    return sys.stderr.isatty()
+
+
+def prepare() -> None:
+    """Make sure that no character can stop a message, whatever the locale says."""
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="backslashreplace")
+
+
 def progress_text(doing: str, state: TransferState, *, width: int) -> str:
-    """Return what a transfer's state looks like in one line of at most `width` columns."""
+    """Return what a transfer's state looks like in one line; what would go beyond `width` columns is left out."""
     parts = [
         f"{doing} {_bar(state.done_bytes, state.total_bytes)}",
-        f"{human_size(state.done_bytes)} of {human_size(state.total_bytes)}",
-        f"{state.done_files:,}/{state.total_files:,} files",
+        f"{human_size(state.done_bytes)}/{human_size(state.total_bytes)}",
         f"{human_size(state.bytes_per_second)}/s",
     ]
-    if state.eta_seconds is not None and 0 < state.eta_seconds < LONGEST_ETA_SECONDS:
-        parts.append(f"{human_span(max(1, round(state.eta_seconds)))} left")
-    return "  ".join(parts)[:width]
+    if state.eta_seconds is not None and state.eta_seconds < LONGEST_ETA_SECONDS:
+        parts.append(f"eta {clock_time(state.eta_seconds)}")
+    parts.append(f"{state.done_files:,}/{state.total_files:,} files")
+    text = parts[0]
+    for part in parts[1:]:
+        text += f"  {part}" if len(text) + 2 + len(part) <= width else ""
+    return text[:width]
 
 
 def _bar(done: int, total: int) -> str:

@@ -7,6 +7,7 @@ wrote it, and colour is added afterwards. Scripts get one JSON document, exact. 
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import os
 import shutil
@@ -94,10 +95,8 @@ def width_columns() -> int | None:
 
 def prepare() -> None:
     """Make sure that no character can stop the output, whatever the locale says."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _visible_pieces(pieces: Iterable[bytes]) -> Iterable[str]:

@@ -121,4 +121,4 @@ SIZE = _Parsed("SIZE", parse_size)
 COUNT = click.IntRange(min=1)
 FILE = click.Path(path_type=Path)
 """A path that is looked at where it is used: its absence is a missing file (3), not a wrong option (2)."""
-REASON = click.option("--reason", default="", metavar="TEXT", help="Why, for the audit trail.")
+REASON = click.option("--reason", default="", show_default=False, metavar="TEXT", help="Why, for the audit trail.")

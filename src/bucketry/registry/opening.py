@@ -14,6 +14,7 @@ from bucketry.registry.config import RegistryProfile, find_identity, load_config
 from bucketry.registry.ports import Ports
 from bucketry.registry.registers import registry_register
 from bucketry.registry.session import Session
+from bucketry.schema import keys
 from bucketry.schema.settings import Conformance, RegistryDocument
 from bucketry.store.retry import RetryingStore
 
@@ -73,7 +74,7 @@ def probe_store(session: Session) -> Probed:
     """Run the conformance probe in the real bucket."""
     from bucketry.store.probe import probe  # noqa: PLC0415 - a reader never probes
 
-    return probe(session.store, clock=session.ports.now, uuid=uuid.uuid4())
+    return probe(session.store, scratch_prefix=f"{keys.PROBE}{uuid.uuid4()}/", clock=session.ports.now)
 
 
 def record_conformance(session: Session, probed: Probed, *, create: bool = False) -> RegistryDocument:

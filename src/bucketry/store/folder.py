@@ -106,7 +106,7 @@ class FolderStore:
         """Yield what lies below `prefix` in key order, one folder at a time."""
         check_prefix(prefix)
         if delimiter not in (None, "/"):
-            raise UsageError(f"A registry folder is listed with the delimiter '/', not {delimiter!r}.")
+            raise UsageError(f"a registry folder is listed with the delimiter '/', not {delimiter!r}")
         return self._list(prefix, fold=delimiter is not None)
 
     def delete(self, key: str) -> None:
@@ -124,11 +124,9 @@ class FolderStore:
         # From here on an error of the system may be the caller's own, and is not for us to explain.
         try:
             if state.etag != etag:
-                raise PreconditionFailedError(
-                    f"{key} is another object now in {self._root}.", advice="Look it up again."
-                )
+                raise PreconditionFailedError(f"{key} is another object now in {self._root}", advice="look it up again")
             if not 0 <= start <= stop <= state.identity.size_bytes:
-                raise UsageError(f"{key} has {state.identity.size_bytes} bytes, so not the range {start}:{stop}.")
+                raise UsageError(f"{key} has {state.identity.size_bytes} bytes, so not the range {start}:{stop}")
             yield _RangeStream(descriptor, start, stop, self._files, key)
         finally:
             os.close(descriptor)
@@ -255,8 +253,8 @@ class _RangeStream:
             count = os.preadv(self._descriptor, [buffer[:size_bytes]], self._position)
         if count == 0:
             raise UnavailableError(
-                f"{self._key} became shorter while it was read.",
-                advice="Find out who writes into the folder.",
+                f"{self._key} became shorter while it was read",
+                advice="find out who writes into the folder",
             )
         self._position += count
         return count

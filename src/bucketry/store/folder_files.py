@@ -70,8 +70,8 @@ def check_key(key: str) -> None:
     """Refuse what could leave the folder, hide in it, or not be a file name."""
     if not _is_key(key):
         raise UsageError(
-            f"{key!r} is not a key of a registry folder.",
-            advice="A key is a relative path without '.', '..', empty parts, backslashes or a leading dot.",
+            f"{key!r} is not a key of a registry folder",
+            advice="a key is a relative path without '.', '..', empty parts, backslashes or a leading dot",
         )
 
 
@@ -81,7 +81,7 @@ def check_prefix(prefix: str) -> None:
     if folder:
         check_key(folder)
     elif prefix.startswith("/"):
-        raise UsageError("A prefix of keys does not begin with '/'.")
+        raise UsageError("a prefix of keys does not begin with '/'")
 
 
 def is_listed_name(name: str, folder: str) -> bool:
@@ -210,7 +210,7 @@ class Files:
         """Say so if a sweep took the staged file, because its writer had stopped for very long."""
         if self.find_identity(written.path) is None:
             raise UnavailableError(
-                f"The file staged at {written.path} was removed before it had its name.", advice="Try again."
+                f"the file staged at {written.path} was removed before it had its name", advice="try again"
             )
 
     def make_folders_of(self, path: str) -> None:
@@ -262,7 +262,7 @@ class Files:
 
     def restless(self, path: str) -> UnavailableError:
         """Return the error for a file that others changed in each of many attempts."""
-        return UnavailableError(f"{path} kept changing while it was used.", advice="Try again.")
+        return UnavailableError(f"{path} kept changing while it was used", advice="try again")
 
     def _create(self, path: str) -> int:
         for _ in range(MOST_TRIES):
@@ -288,28 +288,28 @@ class Files:
             return False
 
     def _explain(self, error: OSError, action: str) -> BucketryError:  # noqa: PLR0911 - one case, one return
-        said = f"Could not {action} in {self.root}: {error.strerror or error}."
+        said = f"could not {action} in {self.root}: {error.strerror or error}"
         if error.errno in (errno.ENOENT, errno.ENOTDIR) and not os.path.isdir(self.root):
             return NotFoundError(
-                f"There is no registry folder {self.root}.",
-                advice="Check the path, or create the registry with `bucketry init`.",
+                f"there is no registry folder {self.root}",
+                advice="check the path, or create the registry with `bucketry init`",
             )
         if error.errno in (errno.EACCES, errno.EPERM):
             return DeniedError(
                 said,
-                advice="The user needs to read and write the files there, and hard links must work.",
+                advice="the user needs to read and write the files there, and hard links must work",
             )
         if error.errno == errno.EROFS:
-            return DeniedError(said, advice="The folder is mounted read-only; mount it so that it can be written.")
+            return DeniedError(said, advice="the folder is mounted read-only; mount it so that it can be written")
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return UnavailableError(f"{said} The disk is full.", advice="Free some space and try again.")
+            return UnavailableError(f"{said}: the disk is full", advice="free some space and try again")
         if error.errno == errno.ENAMETOOLONG:
-            return UsageError(said, advice="Shorten the name.")
+            return UsageError(said, advice="shorten the name")
         if error.errno == errno.ENOTDIR:
             return _file_and_folder(str(error.filename2 or error.filename))
         if error.errno in (errno.ENOTSUP, errno.ENOSYS):
-            return UnsupportedError(said, advice="Use a file system that has hard links.")
-        return UnavailableError(said, advice="Check the disk, or the network that it is on, and try again.")
+            return UnsupportedError(said, advice="use a file system that has hard links")
+        return UnavailableError(said, advice="check the disk, or the network that it is on, and try again")
 
 
 def write_all(descriptor: int, body: bytes | memoryview, offset: int) -> None:
@@ -347,13 +347,13 @@ def _check_folder(folder: str) -> None:
 
 def _foreign(path: str) -> CorruptError:
     return CorruptError(
-        f"{path} is a symbolic link or a special file, which a registry folder never holds.",
-        advice="Find out who put it there, and remove it.",
+        f"{path} is a symbolic link or a special file, which a registry folder never holds",
+        advice="find out who put it there, and remove it",
     )
 
 
 def _file_and_folder(path: str) -> UnsupportedError:
     return UnsupportedError(
-        f"{path} would have to be a file and a folder at once, which a registry folder cannot hold.",
-        advice="Choose another name.",
+        f"{path} would have to be a file and a folder at once, which a registry folder cannot hold",
+        advice="choose another name",
     )

@@ -70,7 +70,7 @@ class Registers:
             except FileNotFoundError as error:
                 if not numbers and not self._numbers(key):
                     self._files.check_root()
-                    raise ObjectNotFoundError(f"There is no {key} in {self._files.root}.") from error
+                    raise ObjectNotFoundError(f"there is no {key} in {self._files.root}") from error
                 # Trimmed since we looked; an NFS client may need a moment to see what came instead.
                 time.sleep(attempt * PAUSE_SECONDS)
                 continue
@@ -98,7 +98,7 @@ class Registers:
         """Make the first state of a key that has none."""
         if self._numbers(key) or not self._files.publish(written, self._files.path(key)):
             raise PreconditionFailedError(
-                f"{key} exists already in {self._files.root}.", advice="Read it again before you write it."
+                f"{key} exists already in {self._files.root}", advice="read it again before you write it"
             )
         return State(0, written.identity)
 
@@ -255,5 +255,5 @@ class Registers:
 
     def _refusal(self, key: str) -> PreconditionFailedError:
         return PreconditionFailedError(
-            f"{key} was changed by another writer in {self._files.root}.", advice="Read it again and repeat."
+            f"{key} was changed by another writer in {self._files.root}", advice="read it again and repeat"
         )

@@ -61,7 +61,7 @@ class Uploads:
     def write_part(self, key: str, upload: str, number: int, offset: int, body: memoryview) -> Part:
         """Write one part where it belongs, then its marker."""
         if not 1 <= number <= MOST_PARTS or offset < 0:
-            raise UsageError(f"Part {number} at offset {offset} of {key}: parts count from 1 to {MOST_PARTS}.")
+            raise UsageError(f"part {number} at offset {offset} of {key}: parts count from 1 to {MOST_PARTS}")
         with self._data(key, upload) as descriptor:
             if os.fstat(descriptor).st_nlink > 1:
                 # The object has appeared from this file, and will not change any more.
@@ -88,8 +88,8 @@ class Uploads:
         for part in sorted(parts, key=lambda part: part.number):
             if markers.get(part) != size_bytes:
                 raise UsageError(
-                    f"Part {part.number} of {key} was not uploaded like this, or one before it is missing.",
-                    advice="Ask for the list of parts and upload the missing ones.",
+                    f"part {part.number} of {key} was not uploaded like this, or one before it is missing",
+                    advice="ask for the list of parts and upload the missing ones",
                 )
             size_bytes += part.size_bytes
         with self._data(key, upload) as descriptor:
@@ -98,8 +98,8 @@ class Uploads:
             if found.st_nlink == 1:
                 if found.st_size < size_bytes:
                     raise CorruptError(
-                        f"The upload {upload} of {key} is shorter than its parts.",
-                        advice="Abort it and upload again.",
+                        f"the upload {upload} of {key} is shorter than its parts",
+                        advice="abort it and upload again",
                     )
                 os.ftruncate(descriptor, size_bytes)
                 identity = self._files.seal(descriptor)
@@ -215,4 +215,4 @@ def _read_small(path: str) -> str:
 
 
 def _unknown(key: str, upload: str) -> ObjectNotFoundError:
-    return ObjectNotFoundError(f"There is no upload {upload} of {key}.", advice="Start the upload again.")
+    return ObjectNotFoundError(f"there is no upload {upload} of {key}", advice="start the upload again")

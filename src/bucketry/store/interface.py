@@ -149,9 +149,7 @@ class Store(Protocol):
         """Delete the object; succeed if there is none."""
         ...
 
-    def open_range(
-        self, key: str, start: int, stop: int, *, etag: ETag
-    ) -> AbstractContextManager[ByteStream]:
+    def open_range(self, key: str, start: int, stop: int, *, etag: ETag) -> AbstractContextManager[ByteStream]:
         """Open the bytes `start:stop` of the object that has this ETag.
 
         Raises `PreconditionFailedError` if another object is there now, so that two objects never mix.
@@ -170,7 +168,7 @@ class Store(Protocol):
         ...
 
     def upload_part(self, key: str, upload: str, number: int, offset: int, body: memoryview) -> Part:
-        """Send part `number` (from 1), whose first byte lies at `offset` of the object. Sending it again replaces it."""
+        """Send part `number` (from 1), whose first byte lies at `offset` of the object; sent again, it is replaced."""
         ...
 
     def list_parts(self, key: str, upload: str) -> Sequence[Part]:

@@ -97,9 +97,9 @@ class MemoryStore:
         with self._lock:
             stored = self._find(key)
         if stored.etag != etag:
-            raise PreconditionFailedError(f"memory: {key} is another object now.", advice="Look it up again.")
+            raise PreconditionFailedError(f"memory: {key} is another object now", advice="look it up again")
         if not 0 <= start <= stop <= len(stored.body):
-            raise UsageError(f"memory: {key} has {len(stored.body)} bytes, so not the range {start}:{stop}.")
+            raise UsageError(f"memory: {key} has {len(stored.body)} bytes, so not the range {start}:{stop}")
         yield _BytesStream(memoryview(stored.body)[start:stop])
 
     def put_blob(self, key: str, body: memoryview) -> Entry:
@@ -136,7 +136,7 @@ class MemoryStore:
             for part in sorted(parts, key=lambda part: part.number):
                 held, offset, content = kept.get(part.number, (None, 0, b""))
                 if held != part or offset != len(body):
-                    raise UsageError(f"memory: part {part.number} of {key} is missing, or not where it belongs.")
+                    raise UsageError(f"memory: part {part.number} of {key} is missing, or not where it belongs")
                 body += content
             self._check(key, IfAbsent())
             self._write(key, bytes(body))
@@ -166,20 +166,20 @@ class MemoryStore:
         try:
             return self._objects[key]
         except KeyError:
-            raise ObjectNotFoundError(f"memory: there is no {key}.") from None
+            raise ObjectNotFoundError(f"memory: there is no {key}") from None
 
     def _find_upload(self, key: str, upload: str) -> _Upload:
         found = self._uploads.get(upload)
         if found is None or found.key != key:
-            raise ObjectNotFoundError(f"memory: there is no upload {upload} of {key}.")
+            raise ObjectNotFoundError(f"memory: there is no upload {upload} of {key}")
         return found
 
     def _check(self, key: str, condition: Condition) -> None:
         stored = self._objects.get(key)
         if isinstance(condition, IfAbsent) and stored is not None:
-            raise PreconditionFailedError(f"memory: {key} exists already.", advice="Read it again.")
+            raise PreconditionFailedError(f"memory: {key} exists already", advice="read it again")
         if isinstance(condition, IfMatch) and (stored is None or stored.etag != condition.etag):
-            raise PreconditionFailedError(f"memory: {key} was changed by another.", advice="Read it again.")
+            raise PreconditionFailedError(f"memory: {key} was changed by another", advice="read it again")
 
     def _write(self, key: str, body: bytes) -> _Stored:
         stored = _Stored(body, ETag(str(next(self._numbers))), self._clock())

@@ -21,7 +21,6 @@ from bucketry.store.probe_races import RACES
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
-    from uuid import UUID
 
     from bucketry.store.interface import Store
     from bucketry.store.probe_checks import Promise
@@ -78,13 +77,13 @@ class Conformance:
         return tuple(check for check in self.checks if not check.passed)
 
 
-def probe(store: Store, *, clock: Callable[[], datetime], uuid: UUID) -> Conformance:
-    """Try every promise in `probe/<uuid>/`, and remove what was written there.
+def probe(store: Store, *, scratch_prefix: str, clock: Callable[[], datetime]) -> Conformance:
+    """Try every promise below `scratch_prefix`, which nobody else uses, and remove what was written there.
 
     `clock` returns the time in UTC. Raises `NotFoundError` (no bucket), `DeniedError` or `UnavailableError`
     when nothing can be found out; anything else that goes wrong is a failed check.
     """
-    scratch = Scratch(store, f"probe/{uuid}/")
+    scratch = Scratch(store, scratch_prefix)
     try:
         checks = [_try(promise, scratch) for promise in (*CHECKS, *RACES)]
         clock_check, skew_seconds = _check_clock(scratch, clock)
@@ -106,7 +105,7 @@ def check_product(product: str) -> Check:
             found = (int(versions[-1][0]), int(versions[-1][1]))
             if found < unsafe.fixed_in:
                 needed = ".".join(str(number) for number in unsafe.fixed_in)
-                detail = f"{product} is known to be unsafe: {unsafe.reason}; version {needed} or later is needed."
+                detail = f"{product} is known to be unsafe: {unsafe.reason}; version {needed} or later is needed"
                 return Check("known versions", promise, passed=False, detail=detail)
     return Check("known versions", promise, passed=True, detail=product or "the server does not name itself")
 
@@ -146,7 +145,7 @@ def _check_clock(scratch: Scratch, clock: Callable[[], datetime]) -> tuple[Check
     skew_seconds = (served_at - (before + (after - before) / 2)).total_seconds()
     if abs(skew_seconds) > CLOCK_WARNING_SECONDS:
         direction = "ahead of" if skew_seconds > 0 else "behind"
-        detail = f"warning: the server's clock is {abs(skew_seconds):.0f} s {direction} this machine's."
+        detail = f"warning: the server's clock is {abs(skew_seconds):.0f} s {direction} this machine's"
     else:
         detail = f"the clocks differ by {abs(skew_seconds):.1f} s"
     return Check("clock", promise, passed=True, detail=detail), skew_seconds

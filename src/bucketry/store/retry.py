@@ -94,9 +94,7 @@ class RetryingStore:
                 retry.pause_or_raise(error)
             else:
                 return
-        raise UnavailableError(
-            f"{self.name}: listing {prefix} failed {MOST_ATTEMPTS} times.", advice="Try again later."
-        )
+        raise UnavailableError(f"{self.name}: listing {prefix} failed {MOST_ATTEMPTS} times", advice="try again later")
 
     def delete(self, key: str) -> None:
         """Delete the object, trying again while the store is unavailable."""

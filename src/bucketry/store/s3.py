@@ -88,7 +88,7 @@ class S3Store:
             etag = self._etag(reply, key)
             if etag == unless:
                 # A store that does not understand the condition sends the object, unchanged as it is.
-                raise NotModifiedError(f"{self._where(key)} is unchanged.")
+                raise NotModifiedError(f"{self._where(key)} is unchanged")
             content = self._read_small(key, body, reply.get("ContentLength"))
         return Object(content, etag, reply["LastModified"].astimezone(UTC), _served_at(reply))
 
@@ -137,11 +137,11 @@ class S3Store:
     def open_range(self, key: str, start: int, stop: int, *, etag: ETag) -> Iterator[ByteStream]:
         """Open `start:stop` of the object with this ETag; a reply with any other bytes is an error."""
         if not 0 <= start <= stop:
-            raise UsageError(f"{self._where(key)}: there is no range {start}:{stop}.")
+            raise UsageError(f"{self._where(key)}: there is no range {start}:{stop}")
         if start == stop:
             # HTTP cannot ask for no bytes, but the promise about the ETag holds for them too.
             if self.stat(key).etag != etag:
-                raise PreconditionFailedError(f"{self._where(key)} is another object now.", advice="Look it up again.")
+                raise PreconditionFailedError(f"{self._where(key)} is another object now", advice="look it up again")
             yield _NoBytes()
             return
         asked = {**self._at(key), "Range": f"bytes={start}-{stop - 1}"}
@@ -299,8 +299,8 @@ class S3Store:
         etag = _unquoted(reply.get("ETag", ""))
         if not etag:
             raise UnsupportedError(
-                f"{self._where(key)}: the store replied without an ETag, which every condition needs.",
-                advice="Use another store, or take away the proxy that removes ETags.",
+                f"{self._where(key)}: the store replied without an ETag, which every condition needs",
+                advice="use another store, or take away the proxy that removes ETags",
             )
         return etag
 
@@ -319,10 +319,10 @@ class S3Store:
         start, stop = asked
         where = self._where(key)
         if self._etag(reply, key) != etag:
-            raise PreconditionFailedError(f"{where} is another object now.", advice="Look it up again.")
+            raise PreconditionFailedError(f"{where} is another object now", advice="look it up again")
         said, _, total = reply.get("ContentRange", "").partition("/")
         if total.isdigit() and int(total) < stop:
-            raise UsageError(f"{where} has {total} bytes, so not the range {start}:{stop}.")
+            raise UsageError(f"{where} has {total} bytes, so not the range {start}:{stop}")
         if said != f"bytes {start}-{stop - 1}" or reply.get("ContentLength", stop - start) != stop - start:
             raise unreadable(where, f"{said or 'the whole object'} instead of bytes {start}-{stop - 1}")
 

@@ -149,7 +149,7 @@ def _make_client(session: boto3.Session, settings: S3Settings, addressing: Addre
     except ValueError:
         # The cause would repeat the URL, and with it whatever is in it.
         raise UsageError(
-            "The S3 endpoint in the AWS environment is not a URL.", advice="Write it as https://host:port."
+            "the S3 endpoint in the AWS environment is not a URL", advice="write it as https://host:port"
         ) from None
     # The stubs do not know that a handler may answer.
     client.meta.events.register("before-call.s3.HeadBucket", _answer_head_bucket)  # type: ignore[arg-type]
@@ -193,7 +193,7 @@ def _translated(where: str) -> Iterator[None]:
         raise _error_of_failure(where, error) from error
     except OSError as error:
         raise UnavailableError(
-            f"{where}: the connection broke ({_root_of(error)}).", advice="Try again later."
+            f"{where}: the connection broke ({_root_of(error)})", advice="try again later"
         ) from error
 
 
@@ -204,22 +204,22 @@ def _error_of_failure(where: str, error: sdk.BotoCoreError) -> BucketryError:
     """
     if isinstance(error, NOT_LOGGED_IN):
         return DeniedError(
-            f"{where}: no usable AWS credentials were found ({type(error).__name__}).",
-            advice="Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in again.",
+            f"{where}: no usable AWS credentials were found ({type(error).__name__})",
+            advice="set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in again",
         )
     if isinstance(error, MISCONFIGURED):
         return UsageError(
-            f"{where}: the bucket's name, or the AWS configuration, is not valid ({type(error).__name__}).",
-            advice="Check the bucket's name, the profile and the region.",
+            f"{where}: the bucket's name, or the AWS configuration, is not valid ({type(error).__name__})",
+            advice="check the bucket's name, the profile and the region",
         )
     if isinstance(error, sdk.SSLError):
         return UnavailableError(
-            f"{where}: no secure connection ({_root_of(error)}).",
-            advice="If the server has a private certificate, name its authority in AWS_CA_BUNDLE.",
+            f"{where}: no secure connection ({_root_of(error)})",
+            advice="if the server has a private certificate, name its authority in AWS_CA_BUNDLE",
         )
     return UnavailableError(
-        f"{where}: the store did not answer ({_root_of(error)}).",
-        advice="Check the endpoint and the network, then try again.",
+        f"{where}: the store did not answer ({_root_of(error)})",
+        advice="check the endpoint and the network, then try again",
     )
 
 

@@ -31,26 +31,26 @@ if TYPE_CHECKING:
 MESSAGE_CHARACTERS = 200
 
 DENIED: Mapping[str, tuple[str, str]] = {
-    "InvalidAccessKeyId": ("does not know this access key", "Check the access key and the profile."),
+    "InvalidAccessKeyId": ("does not know this access key", "check the access key and the profile"),
     "SignatureDoesNotMatch": (
         "does not accept the signature, so the secret key is wrong",
-        "Check the secret key and the profile.",
+        "check the secret key and the profile",
     ),
     "ExpiredToken": (
         "says that the session has expired",
-        "Log in again, or refresh the session's credentials.",
+        "log in again, or refresh the session's credentials",
     ),
     "InvalidToken": (
         "does not accept the session token",
-        "Log in again, or refresh the session's credentials.",
+        "log in again, or refresh the session's credentials",
     ),
-    "TokenRefreshRequired": ("wants a new session token", "Log in again, or refresh the credentials."),
+    "TokenRefreshRequired": ("wants a new session token", "log in again, or refresh the credentials"),
     "RequestTimeTooSkewed": (
         "refuses the request because this machine's clock is wrong",
-        "Set the clock of this machine (NTP), then try again.",
+        "set the clock of this machine (NTP), then try again",
     ),
-    "AccountProblem": ("has blocked the account", "Ask the owner of the account."),
-    "NotSignedUp": ("has no S3 for this account", "Ask the owner of the account."),
+    "AccountProblem": ("has blocked the account", "ask the owner of the account"),
+    "NotSignedUp": ("has no S3 for this account", "ask the owner of the account"),
 }
 # One code is spelled in several ways by different stores.
 DENIED_ALIASES: Mapping[str, str] = {
@@ -105,41 +105,41 @@ def error_of_reply(request: Request, reply: Reply) -> Exception:  # noqa: PLR091
         return missing
     where, status = request.where, reply.status
     if status == 304:
-        return NotModifiedError(f"{where} is unchanged.")
+        return NotModifiedError(f"{where} is unchanged")
     if status == 412 or (request.conditional_write and status == 409):
         return PreconditionFailedError(
-            f"{where}: the condition does not hold ({_said(reply)}).",
-            advice="Read it again, then decide again.",
+            f"{where}: the condition does not hold ({_said(reply)})",
+            advice="read it again, then decide again",
         )
     if status in {429, 503} or reply.code in SLOW:
         return SlowDownError(
-            f"{where}: the store asks for fewer requests ({_said(reply)}).",
-            advice="Try again in a while.",
+            f"{where}: the store asks for fewer requests ({_said(reply)})",
+            advice="try again in a while",
             retry_after_seconds=reply.retry_after_seconds,
         )
     if status == 501 or reply.code == "NotImplemented":
         return UnsupportedError(
-            f"{where}: the store cannot do what is needed ({_said(reply)}).",
-            advice="Run `bucketry doctor` to see what this store can do.",
+            f"{where}: the store cannot do what is needed ({_said(reply)})",
+            advice="run `bucketry doctor` to see what this store can do",
         )
     if status >= 500 or status in {408, 409} or reply.code in DAMAGED_ON_THE_WAY:
-        return UnavailableError(f"{where}: the store did not do it ({_said(reply)}).", advice="Try again later.")
+        return UnavailableError(f"{where}: the store did not do it ({_said(reply)})", advice="try again later")
     return _refused(request, reply)
 
 
 def unreadable(where: str, found: str) -> UnavailableError:
     """Return the error for a reply that is not an answer to the request."""
     return UnavailableError(
-        f"{where}: the store's reply is not what was asked for: {found}.",
-        advice="Try again; if it stays so, look for a proxy between here and the store.",
+        f"{where}: the store's reply is not what was asked for: {found}",
+        advice="try again; if it stays so, look for a proxy between here and the store",
     )
 
 
 def oversized(where: str, limit_bytes: int) -> CorruptError:
     """Return the error for an object that is far too large to be a document."""
     return CorruptError(
-        f"{where} is larger than {limit_bytes} bytes, so it is not one of the registry's documents.",
-        advice="Run `bucketry fsck`, and find out who wrote it.",
+        f"{where} is larger than {limit_bytes} bytes, so it is not one of the registry's documents",
+        advice="run `bucketry fsck`, and find out who wrote it",
     )
 
 
@@ -147,12 +147,12 @@ def _denied(request: Request, reply: Reply) -> Exception | None:
     known = DENIED.get(DENIED_ALIASES.get(reply.code, reply.code))
     if known is not None:
         what, advice = known
-        return DeniedError(f"{request.where}: the store {what} ({reply.code}).", advice=advice)
-    if reply.status in {401, 403} or reply.code.startswith("KMS."):
+        return DeniedError(f"{request.where}: the store {what} ({reply.code})", advice=advice)
+    if reply.status in {401, 403} or reply.code.startswith("KMS"):
         return DeniedError(
-            f"{request.where}: the store does not allow this with these credentials ({_said(reply)}).",
-            advice="Check which credentials are in use and what they may do; without the right "
-            "to list it, a missing object looks the same.",
+            f"{request.where}: the store does not allow this with these credentials ({_said(reply)})",
+            advice="check which credentials are in use and what they may do; without the right "
+            "to list it, a missing object looks the same",
         )
     return None
 
@@ -160,37 +160,37 @@ def _denied(request: Request, reply: Reply) -> Exception | None:
 def _missing(request: Request, reply: Reply) -> Exception | None:
     if reply.code == "NoSuchBucket":
         return NotFoundError(
-            f"There is no bucket {request.bucket} at this endpoint.",
-            advice="Check the bucket's name, the endpoint and the region, or create the bucket.",
+            f"there is no bucket {request.bucket} at this endpoint",
+            advice="check the bucket's name, the endpoint and the region, or create the bucket",
         )
     if reply.code == "NoSuchUpload":
         return ObjectNotFoundError(
-            f"{request.where}: the store does not know this upload; it was completed, given up or removed.",
-            advice="Look whether the object is there; otherwise send it again.",
+            f"{request.where}: the store does not know this upload; it was completed, given up or removed",
+            advice="look whether the object is there; otherwise send it again",
         )
     if reply.status != 404:
         return None
     if request.conditional_write:
         return PreconditionFailedError(
-            f"{request.where}: nothing is there to replace ({_said(reply)}).",
-            advice="Read it again, then decide again.",
+            f"{request.where}: nothing is there to replace ({_said(reply)})",
+            advice="read it again, then decide again",
         )
-    return ObjectNotFoundError(f"Nothing is at {request.where}.")
+    return ObjectNotFoundError(f"Nothing is at {request.where}")
 
 
 def _refused(request: Request, reply: Reply) -> Exception:
     if reply.code in WRONG_REGION or 300 <= reply.status < 400:
         return UsageError(
-            f"{request.where}: the bucket is at another endpoint or in another region ({_said(reply)}).",
-            advice="Set the region, or the endpoint, of the bucket.",
+            f"{request.where}: the bucket is at another endpoint or in another region ({_said(reply)})",
+            advice="set the region, or the endpoint, of the bucket",
         )
     if reply.code in MALFORMED:
-        return UsageError(f"{request.where}: the store does not accept this name ({_said(reply)}).")
+        return UsageError(f"{request.where}: the store does not accept this name ({_said(reply)})")
     if reply.status == 416:
-        return UsageError(f"{request.where}: the object is shorter than the range that was asked for.")
+        return UsageError(f"{request.where}: the object is shorter than the range that was asked for")
     return UnsupportedError(
-        f"{request.where}: the store does not accept the request ({_said(reply)}).",
-        advice="Run `bucketry doctor` to see what this store can do.",
+        f"{request.where}: the store does not accept the request ({_said(reply)})",
+        advice="run `bucketry doctor` to see what this store can do",
     )
 
 

@@ -47,18 +47,18 @@ def check_endpoint(url: str, *, allow_http: bool) -> None:
         credentials = parts.username is not None or parts.password is not None
     except ValueError:
         # The cause would repeat the URL, and with it whatever is in it.
-        raise UsageError("The S3 endpoint is not a URL.", advice="Write it as https://host:port.") from None
+        raise UsageError("the S3 endpoint is not a URL", advice="write it as https://host:port") from None
     if credentials:
         raise UsageError(
-            "The URL of the S3 endpoint contains credentials.",
-            advice="Take them out of the URL, and give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+            "the URL of the S3 endpoint contains credentials",
+            advice="take them out of the URL, and give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         )
     if parts.scheme not in {"http", "https"} or not host:
-        raise UsageError("The S3 endpoint is not an http or https URL.", advice="Write it as https://host:port.")
+        raise UsageError("the S3 endpoint is not an http or https URL", advice="write it as https://host:port")
     if parts.scheme == "http" and not allow_http and not _is_loopback(host):
         raise UsageError(
-            f"The S3 endpoint http://{host} is not encrypted.",
-            advice="Use https, or set allow_http = true for this registry if the network is trusted.",
+            f"the S3 endpoint http://{host} is not encrypted",
+            advice="use https, or set allow_http = true for this registry if the network is trusted",
         )
 
 

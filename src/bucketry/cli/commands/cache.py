@@ -93,6 +93,7 @@ def _used_at(item: CachedItem) -> str:
 run = CacheCommands(
     "cache",
     commands=[list_entries, verify, prune],
+    no_args_is_help=False,  # a call without a command is a failure like any other
     params=global_options(),
     context_settings=CONTEXT_SETTINGS,
     help="List, verify or empty the local cache of pulled versions.",

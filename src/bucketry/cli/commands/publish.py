@@ -73,7 +73,9 @@ class Given:
 @click.option("--base", type=REFERENCE, metavar="REF", help="The version that this one was made from.")
 @click.option("--relation", type=click.Choice(RELATIONS), help="How it was made from the base.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label; may be repeated.")
-@click.option("--notes", default="", metavar="TEXT", help="What is worth knowing about the version.")
+@click.option(
+    "--notes", default="", show_default=False, metavar="TEXT", help="What is worth knowing about the version."
+)
 @click.option("--idempotency-key", metavar="KEY", help="Publishing again with this key returns the same version.")
 @click.option("--experiment", metavar="TEXT", help="The experiment that it belongs to.")
 @click.option("--run", "run_name", metavar="TEXT", help="The training run.")

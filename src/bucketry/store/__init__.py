@@ -1,0 +1,1 @@
+"""A bucket, and nothing about models; also the probe that says whether it keeps its promises."""

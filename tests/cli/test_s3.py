@@ -1,0 +1,74 @@
+"""Does the command line work against a real S3 server, and what does it say when the server refuses?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from servers.process import find_free_ports
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cli.harness import Program
+    from servers.process import S3Server
+
+
+def use(server: S3Server, monkeypatch: pytest.MonkeyPatch, *, secret_key: str | None = None) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret_key or server.secret_key)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def test_what_is_published_to_a_server_comes_back(
+    program: Program, weed: S3Server, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(weed, monkeypatch)
+    monkeypatch.setenv("BUCKETRY_REGISTRY", f"s3://{weed.bucket}/command-line")
+    assert program.json("init", f"s3://{weed.bucket}/command-line")["created"]
+    assert program.json("publish", "acme/chat", files)["version"] == 1
+    program.ok("promote", "acme/chat:1", "production")
+    pulled = program.json("pull", "acme/chat@production", tmp_path / "dest")
+    assert pulled["fetched_bytes"] == pulled["size_bytes"]
+    assert (tmp_path / "dest" / "weights.bin").read_bytes() == (files / "weights.bin").read_bytes()
+    assert program.ok("cat", "acme/chat:1", "README.md", "--range", "2-").stdout == b"A model\n"
+    assert program.json("fsck", "--deep")["findings"] == []
+
+
+def test_a_server_that_refuses_is_told_without_the_secret(
+    program: Program, weed: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(weed, monkeypatch)
+    assert "no-such-bucket" in program.fails(3, "models", "-r", "s3://no-such-bucket")
+    program.fails(3, "init", "s3://no-such-bucket/prefix")
+    program.fails(3, "models", "-r", f"s3://{weed.bucket}/nothing-here")
+    use(weed, monkeypatch, secret_key="a-secret-that-must-not-be-shown")
+    program.fails(7, "models", "-r", f"s3://{weed.bucket}/command-line")
+    verbose = program.run("models", "-r", f"s3://{weed.bucket}/command-line", "--verbose")
+    for secret in ("a-secret-that-must-not-be-shown", weed.secret_key):
+        assert secret not in verbose.errors
+
+
+def test_a_server_that_is_down_is_unavailable(
+    program: Program, weed: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(weed, monkeypatch)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{find_free_ports(1)[0]}")
+    ran = program.run("resolve", "acme/chat:1", "-r", "s3://bucket")
+    assert ran.code == 6
+    assert ran.errors.startswith("error[unavailable]: ")
+    assert ran.errors.count("\n") == 1
+
+
+def test_a_store_that_lies_is_refused_with_the_broken_promise(
+    program: Program, rclone: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(rclone, monkeypatch)
+    ran = program.run("init", f"s3://{rclone.bucket}/registry")
+    assert ran.code == 9
+    assert ran.errors.startswith("error[unsupported]: this store cannot hold a registry: ")
+    assert ran.errors.count("\n") == 1
+    program.fails(3, "models", "-r", f"s3://{rclone.bucket}/registry")

@@ -1,0 +1,175 @@
+"""What does a person see: text that cannot act on the terminal, tables that fit, and progress that leaves no trace?"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bucketry.cli.figures import clock_time, human_age, human_number, human_size, human_span
+from bucketry.cli.messages import progress_text
+from bucketry.cli.output import Heading
+from bucketry.cli.tables import Column, facts, table
+from cli.harness import run_alone, run_in_terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cli.harness import Program
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202egnp.exe\u200b\x9b31m\x7f"
+DANGEROUS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u202e]")
+OUR_STYLES = re.compile("\x1b\\[(1|0|1;31)m|\r\x1b\\[2K")
+
+
+@pytest.fixture
+def hostile(program: Program, registry: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a registry in which every free text is hostile."""
+    assert registry.is_dir()
+    metrics = files.parent / "m.json"
+    metrics.write_bytes(b'{"\\u001b[2Jauc": 0.5}')
+    monkeypatch.setenv("BUCKETRY_IDENTITY", "eve@example.org")
+    program.ok(
+        *("publish", "acme/chat", files, "--notes", HOSTILE + "\nline two", "--label", f"a={HOSTILE}"),
+        *("--param", f"p={HOSTILE}", "--command", HOSTILE, "--experiment", HOSTILE, "--metrics", metrics),
+        *("--dataset", f"name={HOSTILE}", "--framework", HOSTILE),
+    )
+    program.ok("edit", "acme/chat", "--description", HOSTILE)
+    program.ok("promote", "acme/chat:1", "production", "--reason", HOSTILE)
+    program.ok("promote", "acme/chat:1", "canary", "--reason", HOSTILE * 5)
+    return registry
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("models",),
+        ("versions", "acme/chat"),
+        ("show", "acme/chat"),
+        ("show", "acme/chat", "--reproduce"),
+        ("aliases", "acme/chat", "--history", "production"),
+        ("aliases", "acme/chat", "--history", "canary"),
+        ("audit", "acme/chat"),
+        ("show", HOSTILE.replace("\x00", "")),
+        ("cat", "acme/chat", HOSTILE),
+        ("resolve", "acme/chat", "--at", HOSTILE),
+        (HOSTILE,),
+    ],
+)
+def test_foreign_text_never_reaches_the_terminal_raw(
+    program: Program, hostile: Path, arguments: tuple[str, ...]
+) -> None:
+    assert hostile.is_dir()
+    ran = program.run(*arguments)
+    for text in (ran.text, ran.errors):
+        assert not DANGEROUS.search(text), text
+    assert "\\x1b" in ran.text + ran.errors
+    document = program.run(*arguments, "--json")
+    assert not DANGEROUS.search(document.text)
+    assert document.document is not None
+
+
+def test_json_is_exact(program: Program, hostile: Path) -> None:
+    assert hostile.is_dir()
+    shown = program.json("show", "acme/chat")
+    assert shown["notes"] == HOSTILE + "\nline two"
+    assert shown["training"]["hyperparameters"]["p"] == HOSTILE
+    assert program.json("models")[0]["description"] == HOSTILE
+
+
+def test_a_file_is_exact_on_a_pipe_and_visible_on_a_terminal(program: Program, registry: Path, files: Path) -> None:
+    assert registry.is_dir()
+    (files / "README.md").write_text(HOSTILE + "\n")
+    program.ok("publish", "acme/chat", files)
+    assert run_alone("cat", "acme/chat", "README.md").stdout.decode() == HOSTILE + "\n"
+    code, text = run_in_terminal("cat", "acme/chat", "README.md")
+    assert code == 0
+    assert not DANGEROUS.search(text)
+    assert "\\x1b[2J" in text
+
+
+def test_a_terminal_gets_colours_and_lines_that_fit(program: Program, registry: Path, files: Path) -> None:
+    assert registry.is_dir()
+    program.ok("publish", "acme/a-name-that-is-quite-long-for-a-model-in-a-table", files)
+    program.ok(*("edit", "acme/a-name-that-is-quite-long-for-a-model-in-a-table", "--description", "long words " * 20))
+    code, text = run_in_terminal("models")
+    assert code == 0
+    assert text.startswith("\x1b[1mMODEL")
+    lines = [OUR_STYLES.sub("", line) for line in text.splitlines()]
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[1].endswith("…")
+    assert "\x1b" not in run_in_terminal("models", "--no-color")[1]
+
+
+def test_progress_is_shown_on_a_terminal_and_gone_at_the_end(registry: Path, files: Path) -> None:
+    assert registry.is_dir()
+    with (files / "weights.bin").open("wb") as file:
+        file.truncate(30_000_000)
+    code, text = run_in_terminal("publish", "acme/chat", files)
+    assert code == 0
+    assert "hashing [" in text
+    assert "uploading [" in text
+    assert text.rpartition("\x1b[2K")[2].startswith("published acme/chat:1 (30.0 MB, 3 files; ")
+    quiet = run_in_terminal("publish", "acme/chat", files, "--quiet")[1]
+    assert quiet.startswith("published acme/chat:2")
+    assert run_alone("publish", "acme/chat", files).stderr == b""
+
+
+def test_an_error_on_a_terminal_comes_after_the_progress_line(program: Program, registry: Path, files: Path) -> None:
+    program.ok("publish", "acme/chat", files)
+    for blob in (registry / "blobs" / "acme" / "chat" / "1").iterdir():
+        blob.chmod(0o644)
+        blob.write_bytes(b"x" * blob.stat().st_size)
+    code, text = run_in_terminal("pull", "acme/chat", files.parent / "dest")
+    assert code == 8
+    assert text.rpartition("\x1b[2K")[2].startswith("\x1b[1;31merror[corrupt]:\x1b[0m ")
+
+
+def test_no_command_on_a_terminal_is_help() -> None:
+    code, text = run_in_terminal()
+    assert code == 0
+    assert text.startswith("Usage: bucketry")
+
+
+def test_columns_are_aligned_whatever_is_in_them() -> None:
+    columns = (Column("NAME", flexible=True), Column("N", number=True))
+    lines = table(columns, [("a", "1"), ("日本", "10"), ("e\u0301", "100"), ("\x1b", "7")], width=None)
+    assert lines == [Heading("NAME    N"), "a       1", "日本   10", "e\u0301     100", "\\x1b    7"]
+    assert table(columns, [("x" * 50, "1")], width=20)[1] == "x" * 16 + "…  1"
+    assert table(columns, [("x" * 50, "1")], width=5)[1] == "xxxxxxx…  1"
+    assert table(columns, [], width=80) == [Heading("NAME  N")]
+
+
+def test_facts_leave_out_what_is_empty_and_continue_lines() -> None:
+    assert facts([("a", "1"), ("empty", ""), ("long", "x\ny\x1b")]) == ["a     1", "long  x", "      y\\x1b"]
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (91_600_000, "91.6 MB"), (999_960, "1.0 MB"), (10**12, "1.0 TB")],
+)
+def test_sizes_are_read_at_a_glance(size_bytes: int, text: str) -> None:
+    assert human_size(size_bytes) == text
+
+
+def test_spans_ages_and_numbers_are_read_at_a_glance() -> None:
+    now = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+    ages = {"2026-03-10T11:59:18Z": "42s", "2026-03-10T09:00:00Z": "3h", "2025-03-01T00:00:00.5Z": "1y"}
+    assert {at: human_age(at, now) for at in ages} == ages
+    assert human_age("2027-01-01T00:00:00Z", now) == "now"
+    assert [human_span(s) for s in (0.44, 75, 725, 12_000)] == ["0.4 s", "75 s", "12 min 5 s", "3 h 20 min"]
+    assert [human_number(v) for v in (7, 0.1 + 0.2, 1e-9, 123456789.0)] == ["7", "0.3", "1e-09", "1.23457e+08"]
+
+
+def test_the_progress_line_has_rate_rest_and_files() -> None:
+    state = SimpleNamespace(
+        total_bytes=200, done_bytes=50, total_files=4, done_files=1, bytes_per_second=10.0, eta_seconds=15.0
+    )
+    text = progress_text("downloading", state, width=120)
+    assert text == "downloading [##........]  25%  50 B/200 B  10 B/s  eta 0:15  1/4 files"
+    assert progress_text("downloading", state, width=50) == "downloading [##........]  25%  50 B/200 B  10 B/s"
+    assert len(progress_text("downloading", state, width=20)) == 20
+    assert [clock_time(seconds) for seconds in (5, 754, 12_000)] == ["0:05", "12:34", "3:20:00"]

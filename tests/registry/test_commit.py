@@ -1,0 +1,267 @@
+"""The verdict table of a commit, on a register that is there and on one that is written for the first time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bucketry.errors import (
+    BucketryError,
+    CommitUnknownError,
+    DeniedError,
+    RejectedError,
+    UnavailableError,
+    UnsupportedError,
+)
+from bucketry.registry.commit import Change, commit
+from bucketry.registry.history import load_records
+from bucketry.registry.immutable import Immutable, put_immutable
+from bucketry.registry.registers import alias_register, load_alias
+from bucketry.schema import keys
+from bucketry.schema.alias import AliasRegister
+from bucketry.schema.audit import decode_block, find_chain_fault
+from bucketry.schema.names import AliasName, ModelName
+from bucketry.store.interface import IfAbsent, PreconditionFailedError, SlowDownError
+from simulation.planned import Clock, Planned
+from simulation.scenes import founder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bucketry.registry.commit import Committed
+    from bucketry.registry.session import Session
+    from bucketry.store.interface import Condition, ETag
+
+MODEL = ModelName("default", "m")
+ALIAS = AliasName("a")
+KEY = keys.alias(MODEL, ALIAS)
+DOUBTS: list[Exception] = [
+    PreconditionFailedError("412"),
+    UnavailableError("500"),
+    SlowDownError("503"),
+]
+
+
+@pytest.fixture
+def bucket() -> Planned:
+    return Planned()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def session(bucket: Planned, clock: Clock) -> Session:
+    plain = founder(bucket)
+    return replace(
+        plain,
+        ports=replace(plain.ports, monotonic_seconds=lambda: clock.seconds, sleep=clock.sleep, chance=lambda: 0.5),
+    )
+
+
+@pytest.fixture(params=["first write", "later write"])
+def commits_before(request: pytest.FixtureRequest, session: Session) -> int:
+    if request.param == "first write":
+        return 0
+    touch(session, "earlier")
+    return 1
+
+
+def touch(session: Session, text: str, *, deadline_seconds: float = 60.0) -> Committed[AliasRegister]:
+    return commit(
+        session.store,
+        alias_register(MODEL, ALIAS),
+        lambda old: Change(old or AliasRegister("r", MODEL, ALIAS), "touch", target=text),
+        actor=session.actor,
+        ports=session.ports,
+        deadline_seconds=deadline_seconds,
+    )
+
+
+def chain(session: Session) -> list[str]:
+    state = load_alias(session, MODEL, ALIAS).state
+    if state is None:
+        return []
+    records = load_records(session, alias_register(MODEL, ALIAS), state.trail)
+    assert find_chain_fault(records) == ""
+    return [record.target for record in records]
+
+
+def plan(bucket: Planned, *, applied: bool, others: int, reply: Exception | None) -> None:
+    """Plan the fate of the next write: whether it is applied, how many others commit after it, and its reply."""
+
+    def fate(key: str, body: bytes, condition: Condition) -> ETag:
+        if applied:
+            bucket.really(key, body, condition)
+        rest, bucket.plans = bucket.plans, []
+        for number in range(others):
+            touch(founder(bucket), f"other {number}")
+        bucket.plans = rest
+        if reply is not None:
+            raise reply
+        return bucket.get(key).etag
+
+    bucket.plans.append(fate)
+
+
+@pytest.mark.parametrize("doubt", DOUBTS, ids=str)
+@pytest.mark.parametrize("others", [0, 1, 40, 64, 130])
+def test_applied_with_the_reply_lost_is_committed_once(
+    session: Session, bucket: Planned, commits_before: int, doubt: Exception, others: int
+) -> None:
+    plan(bucket, applied=True, others=others, reply=doubt)
+    done = touch(session, "ours")
+    assert done.record.generation == commits_before + 1
+    assert chain(session).count("ours") == 1
+    assert len(chain(session)) == commits_before + 1 + others
+
+
+@pytest.mark.parametrize("doubt", DOUBTS, ids=str)
+@pytest.mark.parametrize("others", [1, 40, 64, 130])
+def test_not_applied_and_moved_is_lost_and_done_again(
+    session: Session, bucket: Planned, commits_before: int, doubt: Exception, others: int
+) -> None:
+    plan(bucket, applied=False, others=others, reply=doubt)
+    done = touch(session, "ours")
+    assert done.attempts == 2
+    assert done.record.generation == commits_before + others + 1
+    assert chain(session).count("ours") == 1
+
+
+@pytest.mark.parametrize("doubt", DOUBTS, ids=str)
+@pytest.mark.parametrize("times", [1, 5])
+def test_not_applied_and_unchanged_is_sent_again(
+    session: Session, bucket: Planned, commits_before: int, doubt: Exception, times: int
+) -> None:
+    for _ in range(times):
+        plan(bucket, applied=False, others=0, reply=doubt)
+    bucket.puts.clear()
+    assert touch(session, "ours").attempts == 1
+    assert len({body for key, body, _ in bucket.puts if key == KEY}) == 1
+    assert len(bucket.puts) == times + 1
+    assert len(chain(session)) == commits_before + 1
+
+
+@pytest.mark.parametrize("doubt", DOUBTS, ids=str)
+def test_the_deadline_while_undecided_is_unknown(
+    session: Session, bucket: Planned, commits_before: int, doubt: Exception
+) -> None:
+    for _ in range(2_000):
+        plan(bucket, applied=False, others=0, reply=doubt)
+    with pytest.raises(CommitUnknownError) as caught:
+        touch(session, "ours", deadline_seconds=10.0)
+    assert caught.value.__cause__ is doubt
+    assert len(chain(session)) == commits_before
+
+
+def test_reading_back_goes_on_while_the_store_does_not_answer(
+    session: Session, bucket: Planned, commits_before: int
+) -> None:
+    plan(bucket, applied=True, others=0, reply=UnavailableError("500"))
+    bucket.get_plans = [_answer, _unavailable, _unavailable, _unavailable]
+    touch(session, "ours")
+    assert len(chain(session)) == commits_before + 1
+
+
+@pytest.mark.parametrize("failure", [DeniedError("403"), UnsupportedError("newer format")], ids=str)
+def test_reading_back_that_is_refused_is_unknown(
+    session: Session, bucket: Planned, failure: BucketryError, commits_before: int
+) -> None:
+    plan(bucket, applied=True, others=0, reply=UnavailableError("500"))
+    bucket.get_plans = [_answer, _raising(failure)]
+    with pytest.raises(CommitUnknownError) as caught:
+        touch(session, "ours")
+    assert caught.value.__cause__ is failure
+    assert len(chain(session)) == commits_before + 1
+
+
+def test_a_refusal_of_the_first_request_is_just_that(session: Session, bucket: Planned) -> None:
+    plan(bucket, applied=False, others=0, reply=DeniedError("403"))
+    with pytest.raises(DeniedError):
+        touch(session, "ours")
+
+
+def test_a_refusal_after_a_doubtful_request_is_unknown(session: Session, bucket: Planned) -> None:
+    plan(bucket, applied=False, others=0, reply=UnavailableError("500"))
+    plan(bucket, applied=False, others=0, reply=DeniedError("403"))
+    with pytest.raises(CommitUnknownError) as caught:
+        touch(session, "ours")
+    assert isinstance(caught.value.__cause__, DeniedError)
+
+
+def test_the_read_of_the_base_may_fail_with_nothing_done(session: Session, bucket: Planned) -> None:
+    bucket.get_plans = [_unavailable]
+    with pytest.raises(UnavailableError) as caught:
+        touch(session, "ours")
+    assert not isinstance(caught.value, CommitUnknownError)
+    assert bucket.puts == []
+
+
+def test_each_commit_adds_one_record_and_the_register_holds_32_to_64(session: Session, bucket: Planned) -> None:
+    for number in range(1, 131):
+        touch(session, str(number))
+        state = load_alias(session, MODEL, ALIAS).state
+        assert state is not None
+        assert state.generation == number
+        assert min(number, 32) < len(state.trail.records) + 1 <= 65
+    assert chain(session) == [str(number) for number in range(1, 131)]
+    sealed = [entry.key for entry in bucket.list(keys.HISTORY)]  # type: ignore[union-attr]
+    assert sorted(sealed) == sorted(keys.alias_history(MODEL, ALIAS, first) for first in (1, 33, 65))
+    block = decode_block(bucket.get(keys.alias_history(MODEL, ALIAS, 33)).body, what="block")
+    assert [record.target for record in block] == [str(number) for number in range(33, 65)]
+
+
+def test_a_record_over_400_bytes_is_rejected_before_anything_is_written(
+    session: Session, bucket: Planned
+) -> None:
+    with pytest.raises(RejectedError, match="400"):
+        touch(session, "x" * 300)
+    assert bucket.puts == []
+
+
+def test_an_immutable_object_is_written_whatever_replies_are_lost(session: Session, bucket: Planned) -> None:
+    class Forgetful(Planned):
+        failing = 3
+
+        def put(self, key: str, body: bytes, condition: Condition) -> ETag:
+            self.failing -= 1
+            if self.failing == 1:
+                super().put(key, body, condition)
+            if self.failing >= 0:
+                raise UnavailableError("500")
+            return super().put(key, body, condition)
+
+    store = Forgetful()
+    put_immutable(store, Immutable("pages/x", b"{}"), ports=session.ports, deadline_seconds=60.0)
+    assert store.get("pages/x").body == b"{}"
+    assert len(store.puts) == 1
+    assert bucket.puts == []
+
+
+def test_an_immutable_object_that_cannot_be_written_is_unavailable(session: Session, bucket: Planned) -> None:
+    def refuse(*_: object) -> ETag:
+        raise UnavailableError("500")
+
+    bucket.plans = [refuse] * 1_000
+    with pytest.raises(UnavailableError, match="could not be written"):
+        put_immutable(bucket, Immutable(KEY, b"{}"), ports=session.ports, deadline_seconds=5.0)
+    assert all(condition == IfAbsent() for _, _, condition in bucket.puts)
+
+
+def _answer(_: str) -> None:
+    return None
+
+
+def _unavailable(key: str) -> None:
+    raise UnavailableError(f"no reply for {key}")
+
+
+def _raising(error: Exception) -> Callable[[str], None]:
+    def act(_: str) -> None:
+        raise error
+
+    return act
