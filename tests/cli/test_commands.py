@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import TYPE_CHECKING
 
@@ -262,6 +263,22 @@ def test_the_trail_is_shown_verified_and_exported(program: Program, published: P
     assert json.loads((tmp_path / "trail.json").read_text()) == audit
     assert [path.name for path in tmp_path.iterdir() if "trail" in path.name] == ["trail.json"]
     assert "error[not_found]" in program.fails(3, "audit", "acme/chat", "--export", tmp_path / "none" / "x.json")
+
+
+def test_an_export_that_fails_leaves_the_older_file_and_nothing_else(
+    program: Program, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert published.is_dir()
+    folder = tmp_path / "trails"
+    folder.mkdir()
+    (folder / "trail.json").write_text("older")
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("bucketry.cli.files.os.fsync", fail)
+    assert "no space left" in program.fails(6, "audit", "acme/chat", "--export", folder / "trail.json")
+    assert [path.read_text() for path in folder.iterdir()] == ["older"]
 
 
 def test_a_broken_trail_is_told_with_the_records(program: Program, published: Path) -> None:

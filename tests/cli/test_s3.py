@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
+from bucketry.store.retry import RetryingStore
 from servers.process import find_free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from cli.harness import Program
     from servers.process import S3Server
@@ -56,6 +57,7 @@ def test_a_server_that_is_down_is_unavailable(
     program: Program, weed: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(weed, monkeypatch)
+    monkeypatch.setitem(RetryingStore.__init__.__kwdefaults__ or {}, "deadline_seconds", 0.5)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{find_free_ports(1)[0]}")
     ran = program.run("resolve", "acme/chat:1", "-r", "s3://bucket")
     assert ran.code == 6

@@ -55,6 +55,8 @@ def hostile(program: Program, registry: Path, files: Path, monkeypatch: pytest.M
         ("audit", "acme/chat"),
         ("show", HOSTILE.replace("\x00", "")),
         ("cat", "acme/chat", HOSTILE),
+        ("models", "-r", HOSTILE),
+        ("audit", "acme/chat", "--export", f"/nowhere/{HOSTILE}"),
         ("resolve", "acme/chat", "--at", HOSTILE),
         (HOSTILE,),
     ],

@@ -58,7 +58,7 @@ def publish_child(session: Session) -> None:
     register_version(session, PreparedVersion(manifest), Uploader(session, CHAT))
 
 
-def rewrite(bucket: Bucket, key: str, change: Callable[[dict[str, object]], None]) -> None:
+def rewrite(bucket: Bucket, key: str, change: Callable[[dict[str, object]], object]) -> None:
     document = json.loads(bucket.get(key).body)
     change(document)
     bucket.put(key, encode(document), Unconditional())
@@ -444,15 +444,13 @@ def test_an_unfinished_upload_is_garbage(bucket: Bucket, session: Session) -> No
     assert [(finding.key, finding.severity) for finding in check_registry(session).findings] == [(key, "garbage")]
 
 
-def test_a_page_and_a_history_block_that_nothing_names_are_kept_in_silence(
-    bucket: Bucket, session: Session
-) -> None:
+def test_a_page_and_a_history_block_that_nothing_names_are_kept_in_silence(bucket: Bucket, session: Session) -> None:
     bucket.put(keys.page(CHAT, Digest("a" * 64)), b"{}", IfAbsent())
     bucket.put(keys.head_history(CHAT, 1), b"{}", IfAbsent())
     assert check_registry(session).findings == ()
 
 
-def test_an_alias_name_without_a_register_is_legal(bucket: Bucket, session: Session) -> None:
+def test_an_alias_name_without_a_register_is_legal(session: Session) -> None:
     commit_head(session, CHAT, lambda old: Change(replace(_some(old), aliases=(PRODUCTION, AliasName("x"))), "name"))
     assert check_registry(session).findings == ()
 
@@ -460,7 +458,7 @@ def test_an_alias_name_without_a_register_is_legal(bucket: Bucket, session: Sess
 # A registry in use
 
 
-def test_a_version_that_is_published_during_the_check_is_no_damage(bucket: Bucket, session: Session) -> None:
+def test_a_version_that_is_published_during_the_check_is_no_damage(bucket: Bucket) -> None:
     busy = _Busy(bucket)
     assert check_registry(founder(busy)).damage == ()
     assert busy.published == 1
@@ -503,9 +501,7 @@ def load_digest(session: Session, model: ModelName) -> Digest:
     return _head(session, model).rows[0].manifest
 
 
-def _change_row(
-    session: Session, change: Callable[[dict[str, object]], object], model: ModelName = CHAT
-) -> None:
+def _change_row(session: Session, change: Callable[[dict[str, object]], object], model: ModelName = CHAT) -> None:
     """Change the row of version 1 by what looks like a commit."""
 
     def edit(document: dict[str, object]) -> None:

@@ -215,9 +215,7 @@ def test_each_commit_adds_one_record_and_the_register_holds_32_to_64(session: Se
     assert [record.target for record in block] == [str(number) for number in range(33, 65)]
 
 
-def test_a_record_over_400_bytes_is_rejected_before_anything_is_written(
-    session: Session, bucket: Planned
-) -> None:
+def test_a_record_over_400_bytes_is_rejected_before_anything_is_written(session: Session, bucket: Planned) -> None:
     with pytest.raises(RejectedError, match="400"):
         touch(session, "x" * 300)
     assert bucket.puts == []

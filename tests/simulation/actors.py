@@ -7,7 +7,6 @@ oracle can compare what was promised with what the bucket holds.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -25,13 +24,15 @@ from bucketry.registry.registration import PreparedVersion, RegisteredVersion, r
 from bucketry.registry.resolve import resolve
 from bucketry.registry.session import Session
 from bucketry.schema import keys
-from bucketry.schema.manifest import Artifact, Chunks, Lineage, Manifest, Parent
+from bucketry.schema.codec import digest_of
+from bucketry.schema.manifest import Artifact, Chunks, Lineage, Manifest, Parent, encode_manifest
 from bucketry.schema.names import AliasName, ByAlias, Digest, ModelName, Reference
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
 from simulation.faults import Faults, SimulatedStore
 from simulation.world import Crash
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from bucketry.registry.ports import Ports
     from bucketry.store.interface import Store
     from simulation.world import Actor, World
@@ -200,9 +201,7 @@ def noting(version: int, text: str) -> Operation:
 
 
 def describing(text: str) -> Operation:
-    return Operation(
-        "edit", keys.head(CHAT), lambda session, _: _none(edit_model(session, CHAT, description=text))
-    )
+    return Operation("edit", keys.head(CHAT), lambda session, _: _none(edit_model(session, CHAT, description=text)))
 
 
 def watching(history: History, faults: Faults, *, looks: int, alias: AliasName = PRODUCTION) -> Callable[[Actor], None]:
@@ -279,9 +278,6 @@ def make_manifest(
 
 
 def manifest_digest(manifest: Manifest) -> Digest:
-    from bucketry.schema.codec import digest_of
-    from bucketry.schema.manifest import encode_manifest
-
     return digest_of(encode_manifest(manifest))
 
 

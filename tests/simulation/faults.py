@@ -5,10 +5,7 @@ Every call of the store is a switching point and may meet a fault, a bounded num
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import UnavailableError
@@ -29,6 +26,9 @@ from bucketry.store.interface import (
 from simulation.world import Crash
 
 if TYPE_CHECKING:
+    from datetime import datetime
+    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterator, Sequence
     from simulation.world import World
 
 T = TypeVar("T")

@@ -86,9 +86,7 @@ def _begin(session: Session, old: Head | None, version: int) -> Change[Head]:
     if load_dossier(session, head, row).dependents:
         raise RejectedError(f"version {version} has dependents")
     mark = {"deleting_since": head.generation + 1}
-    changed, objects = replace_row(
-        session, head, replace(row, state=State.DELETING, extra=dict(row.extra) | mark)
-    )
+    changed, objects = replace_row(session, head, replace(row, state=State.DELETING, extra=dict(row.extra) | mark))
     return Change(changed, "delete", target=str(version), objects=objects)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from bucketry.schema import keys
 from simulation.world import Bucket
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from bucketry.store.interface import Condition, ETag, Object
 
 REGISTERS = (keys.HEADS, keys.ALIASES)

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.errors import CommitUnknownError, ContendedError, CorruptError, DeniedError, UnavailableError, UnsupportedError
+from bucketry.errors import (
+    CommitUnknownError,
+    ContendedError,
+    CorruptError,
+    DeniedError,
+    UnavailableError,
+    UnsupportedError,
+)
 from bucketry.registry.commit import Change, commit
 from bucketry.registry.immutable import Immutable
 from bucketry.registry.registers import alias_register, commit_alias, load_alias, load_head
@@ -74,7 +81,7 @@ def chain(session: Session) -> list[str]:
     return [record.target for record in state.trail.records if record.action == "touch"]
 
 
-# "1. Write everything immutable. 2. Compare-and-swap the register. Nothing else is a commit."
+# The format: "1. Write everything immutable. 2. Compare-and-swap the register. Nothing else is a commit."
 
 
 def test_everything_immutable_is_written_before_the_register(session: Session, bucket: Planned) -> None:
@@ -98,7 +105,7 @@ def test_what_is_written_before_a_failed_commit_is_no_commit(session: Session, b
     assert head.next_version == 4
 
 
-# "A conditional write is sent once per attempt, and its outcome is decided by reading back."
+# The format: "A conditional write is sent once per attempt, and its outcome is decided by reading back."
 
 
 def test_a_2xx_is_committed_without_reading_back(session: Session, bucket: Planned) -> None:
@@ -177,7 +184,7 @@ def test_a_deadline_that_passes_while_undecided_is_an_unknown_commit_that_names_
     assert chain(session) == ["touched"]
 
 
-# "'Not ours' may be concluded only when every record from the base's generation on was seen."
+# The format: "'Not ours' may be concluded only when every record from the base's generation on was seen."
 
 
 def test_a_sealed_block_is_read_before_a_commit_counts_as_lost(session: Session, bucket: Planned) -> None:
@@ -206,7 +213,7 @@ def test_a_missing_sealed_block_makes_the_commit_unknown(session: Session, bucke
         touch(session)
 
 
-# "One transaction id belongs to one register commit, never to a longer operation."
+# The format: "One transaction id belongs to one register commit, never to a longer operation."
 
 
 def test_each_register_commit_has_its_own_transaction_id(session: Session) -> None:
@@ -219,7 +226,7 @@ def test_each_register_commit_has_its_own_transaction_id(session: Session) -> No
     assert len(set(transactions)) == len(transactions)
 
 
-# "An edit ... is run again, all of it, on every conflict: ... each precondition is decided on the state replaced."
+# The format: "An edit ... is run again, all of it, on every conflict: ... each precondition is decided on the state replaced."
 
 
 def test_a_versions_number_is_decided_on_the_state_that_is_replaced(session: Session, bucket: Planned) -> None:
@@ -251,7 +258,7 @@ def test_an_edit_that_raises_on_the_new_state_ends_the_commit_with_nothing_chang
     assert chain(session) == ["other 0"]
 
 
-# "Backoff: full jitter, random(0, min(5 s, 50 ms * 2^n)), bounded by a deadline."
+# The format: "Backoff: full jitter, random(0, min(5 s, 50 ms * 2^n)), bounded by a deadline."
 
 
 def test_backoff_doubles_up_to_five_seconds(session: Session, bucket: Planned, clock: Clock) -> None:
@@ -272,7 +279,7 @@ def test_losing_until_the_deadline_is_contention(session: Session, bucket: Plann
     assert not isinstance(caught.value, PreconditionFailedError)
 
 
-# "429 and 503 slow down; 501 means that the store cannot do it: stop, and say so."
+# The format: "429 and 503 slow down; 501 means that the store cannot do it: stop, and say so."
 
 
 def test_a_store_that_asks_for_fewer_requests_is_left_alone_as_long_as_it_says(
@@ -296,7 +303,7 @@ def test_a_store_that_cannot_do_it_is_not_asked_again(session: Session, bucket: 
     assert len(bucket.puts) == 1
 
 
-# "create-only: If-None-Match: *. A refusal with the same bytes already there is success."
+# The format: "create-only: If-None-Match: *. A refusal with the same bytes already there is success."
 
 
 def test_an_immutable_object_that_is_there_already_is_success(session: Session, bucket: Planned) -> None:
@@ -314,7 +321,7 @@ def test_an_immutable_object_with_other_bytes_is_damage(session: Session, bucket
     assert chain(session) == []
 
 
-# "register: If-Match: <etag> (or If-None-Match: * for the first write) ... No write is unconditional."
+# The format: "register: If-Match: <etag> (or If-None-Match: * for the first write) ... No write is unconditional."
 
 
 def test_no_write_is_unconditional(session: Session, bucket: Planned) -> None:

@@ -149,9 +149,7 @@ def test_an_alias_is_named_in_the_head_although_its_promoter_died(session: Sessi
 
 
 @pytest.mark.parametrize("alias", [PRODUCTION, STAGING])
-def test_a_promoter_that_has_not_seen_the_deletion_loses(
-    session: Session, bucket: Watched, alias: AliasName
-) -> None:
+def test_a_promoter_that_has_not_seen_the_deletion_loses(session: Session, bucket: Watched, alias: AliasName) -> None:
     bucket.before["put", keys.alias(CHAT, alias)] = lambda: other(bucket, deleting(3))
     with pytest.raises(NotFoundError, match="deleted"):
         promote(session, CHAT, 3, alias)
@@ -159,9 +157,7 @@ def test_a_promoter_that_has_not_seen_the_deletion_loses(
 
 
 @pytest.mark.parametrize("moment", ["get alias", "get head"])
-def test_a_promoter_that_comes_after_the_deletion_sees_it(
-    session: Session, bucket: Watched, moment: str
-) -> None:
+def test_a_promoter_that_comes_after_the_deletion_sees_it(session: Session, bucket: Watched, moment: str) -> None:
     key = {"alias": keys.alias(CHAT, PRODUCTION), "head": keys.head(CHAT)}[moment.removeprefix("get ")]
     bucket.before["get", key] = lambda: other(bucket, deleting(3))
     with pytest.raises(NotFoundError, match="deleted"):

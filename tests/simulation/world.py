@@ -10,24 +10,26 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TYPE_CHECKING
 
 from bucketry.registry.ports import Ports
 from bucketry.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BEGINNING = datetime(2026, 3, 3, 12, 0, 0, tzinfo=UTC)
 MOST_STEPS = 30_000
 THREAD_SECONDS = 60.0
 
 
-class Crash(BaseException):  # noqa: N818 - not an error of the program: its process is gone
+class Crash(BaseException):
     """The process of the running actor dies here."""
 
 
-class Abort(BaseException):  # noqa: N818 - ends the threads of a run that has failed
+class Abort(BaseException):
     """The run is over."""
 
 

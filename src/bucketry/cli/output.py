@@ -52,8 +52,7 @@ class Output:
 
     def write_document(self, document: object) -> None:
         """Write one JSON document on one line: keys sorted, everything beyond printable ASCII as JSON escapes."""
-        text = json.dumps(document, sort_keys=True, allow_nan=False)
-        sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")
+        sys.stdout.write(json.dumps(document, sort_keys=True, allow_nan=False) + "\n")
 
     def write_script(self, text: str) -> None:
         """Write a text of our own as it is, to be read by a shell."""

@@ -64,9 +64,7 @@ def check_registry(
 
     Raises only what keeps it from reading: `UnavailableError`, `DeniedError`.
     """
-    session = replace(
-        session, documents=DocumentCache()
-    )  # what was read before proves nothing about the bucket
+    session = replace(session, documents=DocumentCache())  # what was read before proves nothing about the bucket
     findings = Findings()
     registry = _check_registry_document(session, findings)
     chosen = list(models) if models is not None else list(_find_models(session.store, findings))
@@ -133,9 +131,7 @@ def _check_strays(store: Store, models: set[ModelName], findings: Findings) -> N
     for entry in _outside(store, keys.BLOBS, folders):
         findings.garbage(entry.key, f"These {entry.size_bytes:,} bytes belong to no model.")
     for key, upload, started_at in store.list_uploads(keys.BLOBS):
-        findings.garbage(
-            key, f"The upload {upload}, begun {started_at:%Y-%m-%d %H:%M} UTC, was not finished."
-        )
+        findings.garbage(key, f"The upload {upload}, begun {started_at:%Y-%m-%d %H:%M} UTC, was not finished.")
     for entry in _entries(store, keys.PROBE):
         findings.garbage(entry.key, "This is a leftover of a probe of the store.")
 

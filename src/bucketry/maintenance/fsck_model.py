@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import BucketryError, CorruptError, UnsupportedError, UsageError
@@ -25,6 +24,7 @@ from bucketry.schema.states import BLOBS_KEPT, State
 from bucketry.store.interface import Entry, ETag, ObjectNotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from bucketry.registry.commit import HasTrail, Register
     from bucketry.registry.session import Session
     from bucketry.schema.alias import AliasRegister
@@ -146,9 +146,7 @@ class ModelCheck:
         for entry in self._load_directory(head):
             key = keys.page(self._model, entry.page)
             what = f"the page of versions {entry.first} to {entry.last}"
-            page = self._load_decoded(
-                key, entry.page, what, lambda body, key=key: decode_page(body, what=key)
-            )
+            page = self._load_decoded(key, entry.page, what, lambda body, key=key: decode_page(body, what=key))
             if page is None:
                 continue
             if [row.version for row in page.rows] != list(range(entry.first, entry.last + 1)):
@@ -171,9 +169,7 @@ class ModelCheck:
             return ()
         last = directory.entries[-1].last if directory.entries else 0
         if last != count:
-            self._damage(
-                f"The directory ends at version {last}, but the head says that {count} are sealed.", key
-            )
+            self._damage(f"The directory ends at version {last}, but the head says that {count} are sealed.", key)
         return directory.entries
 
     def _check_rows(self, rows: tuple[Row, ...], blobs: BlobCheck) -> None:
@@ -204,9 +200,7 @@ class ModelCheck:
             self._damage(f"The manifest of version {row.version} cannot be read: {error.message}.", key)
             return None
         if manifest.model != self._model:
-            self._damage(
-                f"The manifest of version {row.version} is that of another model, {manifest.model}.", key
-            )
+            self._damage(f"The manifest of version {row.version} is that of another model, {manifest.model}.", key)
             return None
         return manifest
 
@@ -239,9 +233,7 @@ class ModelCheck:
                 keys.page(self._model, digest),
             )
         for cited in (*dossier.evidence, *dossier.reviews):
-            self._load_named(
-                cited.key, cited.sha256, f"an object that the dossier of version {row.version} cites"
-            )
+            self._load_named(cited.key, cited.sha256, f"an object that the dossier of version {row.version} cites")
 
     def _check_parent(self, row: Row, parent: Parent) -> None:
         """Check that a live version's base is there and cannot go."""
@@ -312,9 +304,7 @@ class ModelCheck:
     def _check_alias_placement(self, key: str, register: AliasRegister, blobs: BlobCheck) -> None:
         """Check a placement that the row no longer has: after a move, both places hold the bytes for a while."""
         target = register.target
-        found = (
-            find_object(self._session.store, keys.manifest(self._model, target.manifest)) if target else None
-        )
+        found = find_object(self._session.store, keys.manifest(self._model, target.manifest)) if target else None
         if target is None or found is None or digest_of(found.body) != target.manifest:
             return  # reported with the row
         named = named_blobs(self._model, target.placement, decode_manifest(found.body, what=key))

@@ -9,7 +9,10 @@ signs again for the region that S3 names, at the same endpoint's pattern. It fol
 from __future__ import annotations
 
 import logging
+import ssl
+import threading
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
@@ -17,17 +20,24 @@ from botocore import exceptions as sdk
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.config import Config
+from botocore.session import Session as BotocoreSession
 
 from bucketry.errors import BucketryError, DeniedError, UnavailableError, UsageError
-from bucketry.store.s3_errors import Reply, Request, error_of_reply
+from bucketry.store.http1_head import MalformedReplyError
+from bucketry.store.s3_errors import Reply, Request, error_of_reply, parse_retry_after, unreadable
 from bucketry.store.s3_settings import check_endpoint, is_amazon
+from bucketry.store.s3_signing import SigningClock, find_scope, sign
+from bucketry.store.s3_target import catch_sample, find_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import ReadOnlyCredentials
     from mypy_boto3_s3 import S3Client
 
     from bucketry.store.s3_settings import Addressing, S3Settings
+    from bucketry.store.s3_target import Target
 
 Operation = Literal[
     "abort_multipart_upload",
@@ -41,10 +51,16 @@ Operation = Literal[
     "list_parts",
     "put_object",
     "upload_part",
+    "upload_part_copy",
 ]
 
-LONGEST_RETRY_AFTER_SECONDS = 3600.0
 CAUSES_LOOKED_AT = 8
+# Once for old credentials and once for a wrong clock; whatever is refused then is refused.
+MOST_CURES = 2
+CLOCK_IS_WRONG = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
+CREDENTIALS_ARE_OLD = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "TokenExpired", "TokenRefreshRequired", "InvalidToken"}
+)
 MISCONFIGURED = (
     sdk.ProfileNotFound,
     sdk.ConfigNotFound,
@@ -69,42 +85,104 @@ NOT_LOGGED_IN = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A client, and the session that its credentials come from."""
+
+    client: S3Client
+    session: BotocoreSession
+
+    def credentials(self) -> ReadOnlyCredentials:
+        """Return the credentials of this moment; the session gets new ones when they are about to expire."""
+        found = self.session.get_credentials()
+        if found is None:
+            raise sdk.NoCredentialsError
+        return found.get_frozen_credentials()
+
+
 class S3Connection:
     """A client for one bucket; safe for many threads at once."""
 
     def __init__(self, bucket: str, settings: S3Settings) -> None:
-        self._bucket = bucket
-        with _translated(f"s3://{bucket}"):
-            self._client = _connect(settings)
+        self.bucket = bucket
+        self.clock = SigningClock()
+        self.server_product = ""
+        self._settings = settings
+        self._lock = threading.Lock()
+        with translated(f"s3://{bucket}"):
+            self._account = _connect(settings, self.clock)
         _drop_debug_records_of_the_sdk()
         self._common: dict[str, str] = {"Bucket": bucket}
         if settings.requester_pays:
             self._common["RequestPayer"] = "requester"
-        self.server_product = ""
 
     @property
     def endpoint(self) -> str:
         """The URL that requests go to, without the bucket."""
-        return self._client.meta.endpoint_url.rstrip("/")
+        return self._account.client.meta.endpoint_url.rstrip("/")
+
+    @property
+    def account(self) -> Account:
+        """Who is asking now. A refusal of credentials names the account that was refused, see `cure`."""
+        return self._account
 
     def send(
         self, operation: Operation, where: str, *, conditional_write: bool = False, **parameters: object
     ) -> dict[str, Any]:
-        """Send one request, once, and return the SDK's form of the reply; raise our form of any failure."""
-        call = getattr(self._client, operation)
-        try:
-            with _translated(where):
-                reply: dict[str, Any] = call(**self._common, **parameters)
-        except sdk.ClientError as error:
-            self._note_product(error.response)
-            request = Request(where, self._bucket, conditional_write=conditional_write)
-            raise error_of_reply(request, _reply(error)) from error
-        self._note_product(reply)
-        return reply
+        """Send one request, once, and return the SDK's form of the reply; raise our form of any failure.
+
+        A request that was refused for old credentials or a wrong clock is sent once more if that could be put
+        right. Such a refusal is definite, so this breaks no promise.
+        """
+        request = Request(where, self.bucket, conditional_write=conditional_write)
+        for attempt in range(MOST_CURES + 1):
+            account = self._account
+            try:
+                with translated(where):
+                    reply: dict[str, Any] = getattr(account.client, operation)(**self._common, **parameters)
+            except sdk.ClientError as error:
+                self._note_product(error.response)
+                refusal = _reply(error)
+                date = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+                if attempt == MOST_CURES or not self.cure(account, refusal, date):
+                    raise error_of_reply(request, refusal) from error
+            else:
+                self._note_product(reply)
+                return reply
+        raise AssertionError(MOST_CURES)  # the last attempt returns or raises
+
+    def cure(self, account: Account, refusal: Reply, date: str) -> bool:
+        """Put right what a refusal was for, if it was the age of the credentials or our clock; return whether.
+
+        A reply to a HEAD names no reason; Amazon then says 400 for a token that has expired.
+        """
+        if refusal.code in CLOCK_IS_WRONG or (refusal.code == "403" and refusal.status == 403):
+            return self.clock.correct(date)
+        if refusal.code in CREDENTIALS_ARE_OLD or (refusal.code == "400" and refusal.status == 400):
+            return self._renew(account)
+        return False
+
+    def find_target(self) -> Target | None:
+        """Return where and how this client sends its requests; None if only the SDK can."""
+        account = self._account
+        return find_target(account.client, account.session, self._common)
 
     def close(self) -> None:
         """Release the connections."""
-        self._client.close()
+        self._account.client.close()
+
+    def _renew(self, refused: Account) -> bool:
+        """Look for credentials from the start; return whether there are others than those that were refused."""
+        with self._lock:
+            if self._account is not refused:
+                return True
+            with translated(f"s3://{self.bucket}"):
+                fresh = _connect(self._settings, self.clock)
+                if fresh.credentials() == refused.credentials():
+                    fresh.client.close()
+                    return False
+            self._account = fresh
+            return True
 
     def _note_product(self, reply: Any) -> None:  # noqa: ANN401 - a success and a failure differ in type
         headers = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {})
@@ -112,23 +190,54 @@ class S3Connection:
 
 
 @contextmanager
-def translated_reading(where: str) -> Iterator[None]:
-    """Turn what breaks while a body is read into `UnavailableError`."""
-    with _translated(where):
+def translated(where: str) -> Iterator[None]:
+    """Turn what the SDK and the connections raise, where no reply came or none that can be read, into our errors."""
+    try:
         yield
+    except sdk.BotoCoreError as error:
+        raise _error_of_failure(where, error) from error
+    except MalformedReplyError as error:
+        raise unreadable(where, str(error)) from error
+    except ssl.SSLCertVerificationError as error:
+        raise _insecure(where, error) from error
+    except TimeoutError as error:
+        raise _unanswered(where, error) from error
+    except OSError as error:
+        raise UnavailableError(
+            f"{where}: the connection broke ({_root_of(error)})", advice="try again later"
+        ) from error
 
 
-def _connect(settings: S3Settings) -> S3Client:
+def _connect(settings: S3Settings, clock: SigningClock) -> Account:
     """Make the client; if its endpoint turns out not to be Amazon's, make it again to speak path style."""
     if settings.endpoint_url is not None:
         check_endpoint(settings.endpoint_url, allow_http=settings.allow_http)
-    session = boto3.Session(profile_name=settings.profile, region_name=settings.region)
+    core = BotocoreSession()
+    session = boto3.Session(profile_name=settings.profile, region_name=settings.region, botocore_session=core)
     client = _make_client(session, settings, settings.addressing)
     check_endpoint(client.meta.endpoint_url, allow_http=settings.allow_http)
     if settings.addressing == "auto" and not is_amazon(client.meta.endpoint_url):
         client.close()
         client = _make_client(session, settings, "path")
-    return client
+    account = Account(client, core)
+    _listen(account, clock)
+    return account
+
+
+def _listen(account: Account, clock: SigningClock) -> None:
+    """Join in where the SDK asks whether somebody wants to. The stubs do not know that a handler may answer."""
+    events: Any = account.client.meta.events
+    events.register("before-call.s3.HeadBucket", _answer_head_bucket)
+    events.register("before-send.s3.GetObject", catch_sample)
+
+    def sign_again(request: AWSRequest, **_: object) -> None:
+        scope = find_scope(str(request.headers.get("Authorization", "")))
+        if clock.is_corrected and scope is not None and scope.service == "s3":
+            sha256 = str(request.headers["X-Amz-Content-SHA256"])
+            sign(request, account.credentials(), scope, clock, sha256)
+
+    # After the SDK's own signature, which bears the wrong time.
+    events.register_last("request-created.s3", sign_again)
 
 
 def _make_client(session: boto3.Session, settings: S3Settings, addressing: Addressing) -> S3Client:
@@ -151,8 +260,6 @@ def _make_client(session: boto3.Session, settings: S3Settings, addressing: Addre
         raise UsageError(
             "the S3 endpoint in the AWS environment is not a URL", advice="write it as https://host:port"
         ) from None
-    # The stubs do not know that a handler may answer.
-    client.meta.events.register("before-call.s3.HeadBucket", _answer_head_bucket)  # type: ignore[arg-type]
     return client
 
 
@@ -185,18 +292,6 @@ def _drop_debug_records_of_the_sdk() -> None:
             logging.getLogger(name).addFilter(_WITHOUT_DEBUG)
 
 
-@contextmanager
-def _translated(where: str) -> Iterator[None]:
-    try:
-        yield
-    except sdk.BotoCoreError as error:
-        raise _error_of_failure(where, error) from error
-    except OSError as error:
-        raise UnavailableError(
-            f"{where}: the connection broke ({_root_of(error)})", advice="try again later"
-        ) from error
-
-
 def _error_of_failure(where: str, error: sdk.BotoCoreError) -> BucketryError:
     """Return our error for a call that got no reply, or none that could be read.
 
@@ -212,11 +307,17 @@ def _error_of_failure(where: str, error: sdk.BotoCoreError) -> BucketryError:
             f"{where}: the bucket's name, or the AWS configuration, is not valid ({type(error).__name__})",
             advice="check the bucket's name, the profile and the region",
         )
-    if isinstance(error, sdk.SSLError):
-        return UnavailableError(
-            f"{where}: no secure connection ({_root_of(error)})",
-            advice="if the server has a private certificate, name its authority in AWS_CA_BUNDLE",
-        )
+    return _insecure(where, error) if isinstance(error, sdk.SSLError) else _unanswered(where, error)
+
+
+def _insecure(where: str, error: Exception) -> UnavailableError:
+    return UnavailableError(
+        f"{where}: no secure connection ({_root_of(error)})",
+        advice="if the server has a private certificate, name its authority in AWS_CA_BUNDLE",
+    )
+
+
+def _unanswered(where: str, error: Exception) -> UnavailableError:
     return UnavailableError(
         f"{where}: the store did not answer ({_root_of(error)})",
         advice="check the endpoint and the network, then try again",
@@ -242,12 +343,5 @@ def _reply(error: sdk.ClientError) -> Reply:
         status=int(metadata.get("HTTPStatusCode", 0)),
         code=str(said.get("Code", "")),
         message=str(said.get("Message", "")),
-        retry_after_seconds=_retry_after(metadata.get("HTTPHeaders", {}).get("retry-after", "")),
+        retry_after_seconds=parse_retry_after(metadata.get("HTTPHeaders", {}).get("retry-after", "")),
     )
-
-
-def _retry_after(header: str) -> float | None:
-    """Return the figure in seconds; for a date, which is rare, the caller's own pause serves as well."""
-    if not (header.isascii() and header.isdigit()):
-        return None
-    return min(float(header), LONGEST_RETRY_AFTER_SECONDS)

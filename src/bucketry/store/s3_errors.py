@@ -7,7 +7,9 @@ it helps and cannot hold a secret, and never with control characters in it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from xml.sax.saxutils import unescape
 from typing import TYPE_CHECKING
 
 from bucketry.errors import (
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MESSAGE_CHARACTERS = 200
+LONGEST_RETRY_AFTER_SECONDS = 3600.0
 
 DENIED: Mapping[str, tuple[str, str]] = {
     "InvalidAccessKeyId": ("does not know this access key", "check the access key and the profile"),
@@ -74,6 +77,10 @@ DAMAGED_ON_THE_WAY = frozenset(
 )
 MALFORMED = frozenset({"InvalidBucketName", "KeyTooLongError", "KeyTooLong", "InvalidURI", "InvalidObjectName"})
 WRONG_REGION = frozenset({"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed"})
+
+# Two elements of a small document, read without a parser that could be made to expand or to fetch something.
+_SAID_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9._-]{1,100})\s*</Code>")
+_SAID_MESSAGE = re.compile(rb"<Message>([^<]{1,2000})</Message>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +132,29 @@ def error_of_reply(request: Request, reply: Reply) -> Exception:  # noqa: PLR091
     if status >= 500 or status in {408, 409} or reply.code in DAMAGED_ON_THE_WAY:
         return UnavailableError(f"{where}: the store did not do it ({_said(reply)})", advice="try again later")
     return _refused(request, reply)
+
+
+def parse_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
+    """Return what a reply says that is no success; its body may be S3's XML, or anything."""
+    code, message = _SAID_CODE.search(body), _SAID_MESSAGE.search(body)
+    return Reply(
+        status=status,
+        code=code[1].decode("ascii") if code else str(status),
+        message=unescape(message[1].decode("utf-8", "replace")) if message else "",
+        retry_after_seconds=parse_retry_after(headers.get("retry-after", "")),
+    )
+
+
+def parse_retry_after(header: str) -> float | None:
+    """Return the figure in seconds; for a date, which is rare, the caller's own pause serves as well."""
+    if not (header.isascii() and header.isdigit()):
+        return None
+    return min(float(header), LONGEST_RETRY_AFTER_SECONDS)
+
+
+def is_elsewhere(reply: Reply) -> bool:
+    """Whether the store says that the bucket is at another endpoint or in another region."""
+    return reply.code in WRONG_REGION or (300 <= reply.status < 400 and reply.status != 304)
 
 
 def unreadable(where: str, found: str) -> UnavailableError:
@@ -179,7 +209,7 @@ def _missing(request: Request, reply: Reply) -> Exception | None:
 
 
 def _refused(request: Request, reply: Reply) -> Exception:
-    if reply.code in WRONG_REGION or 300 <= reply.status < 400:
+    if is_elsewhere(reply):
         return UsageError(
             f"{request.where}: the bucket is at another endpoint or in another region ({_said(reply)})",
             advice="set the region, or the endpoint, of the bucket",

@@ -1,90 +1,157 @@
-"""Which half-filled folders did dead processes leave behind, and may go?
+"""Whose is a half-filled folder, and may its work be taken over or removed?
 
-A process that fills a folder says in it who it is. The folder may go when that process is known to be dead,
-which only the same machine, boot and process namespace can tell, or when nothing in it changed for a day.
+Everything is in the folder's name: the target that it is for, a short name of its plan, and the process that fills
+it. A rename is thus the one step by which a folder changes hands: of two processes that want the same one, exactly one
+succeeds, and there is no moment at which a folder has no owner or two. Whether an owner is dead only the same machine,
+boot and process namespace can tell; elsewhere the folder may go when nothing in it changed for a day.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
+import re
+import secrets
 import shutil
 import socket
+import stat
 import time
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Callable, Iterator
 
-OWNER_NAME = "owner.json"
 OLD_AFTER_SECONDS = 24 * 3600
 MAX_ENTRIES_LOOKED_AT = 50_000
-_MAX_OWNER_BYTES = 4096
+NO_PLAN = "0" * 16
+_LONGEST_NAME_KEPT_BYTES = 150  # of the 255 that a file name may have
+_NAME = re.compile(
+    r"\.(?P<target>.+)\.bucketry-(?P<plan>[0-9a-f]{16})"
+    r"-(?P<place>[0-9a-f]{12})-(?P<pid>[0-9]{1,10})-(?P<started>[0-9]{1,20})-[0-9a-f]{8}",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A process: `pid` means something in `place`; `started` tells it from a later one."""
+    """A process: `pid` means something in `place`; `started` tells it from a later one. Pid 0 is nobody."""
 
     place: str
     pid: int
-    started: str
+    started: int
 
 
-def write_owner(directory: Path) -> None:
-    """Record in a folder that this process fills it. Raises `OSError`."""
-    owner = Owner(_this_place(), os.getpid(), _start_of(os.getpid()))
-    (directory / OWNER_NAME).write_text(json.dumps(asdict(owner)), encoding="utf-8")
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """A folder in which a process puts a version together for the target of this (shortened) name."""
+
+    path: Path
+    target: str
+    plan: str
+    owner: Owner
 
 
-def sweep_leftovers(
-    parent: Path, name_pattern: re.Pattern[str], *, clock: Callable[[], float] = time.time
+def this_owner() -> Owner:
+    """Return this process."""
+    return Owner(_this_place(), os.getpid(), _start_of(os.getpid()))
+
+
+def name_workplace(target: str, plan: str, owner: Owner) -> str:
+    """Return a new name for the folder in which `owner` works on a target."""
+    return (
+        f".{_shortened(target)}.bucketry-{plan}-{owner.place}-{owner.pid}-{owner.started}-{secrets.token_hex(4)}"
+    )
+
+
+def find_workplaces(parent: Path, target: str | None = None) -> tuple[Workplace, ...]:
+    """Return the folders beside a target, or beside all targets of a folder. Raises `OSError`."""
+    wanted = None if target is None else _shortened(target)
+    found = []
+    with os.scandir(parent) as entries:
+        for entry in entries:
+            match = _NAME.fullmatch(entry.name)
+            if match and wanted in {None, match["target"]} and entry.is_dir(follow_symlinks=False):
+                owner = Owner(match["place"], int(match["pid"]), int(match["started"]))
+                found.append(Workplace(Path(entry.path), match["target"], match["plan"], owner))
+    return tuple(found)
+
+
+def is_nobodys(workplace: Workplace) -> bool:
+    """Tell whether the owner is known to be dead, or gave the folder up."""
+    owner = workplace.owner
+    return owner.pid == 0 or (owner.place == _this_place() and not _is_alive(owner))
+
+
+def take_over(workplace: Workplace) -> Path | None:
+    """Make a dead process's folder ours, by one rename; None if another was faster or it is another user's."""
+    try:
+        status = workplace.path.lstat()
+    except FileNotFoundError:
+        return None
+    # Another user could go on writing into a folder of his, after we have verified what is in it.
+    if status.st_uid != os.geteuid() or not stat.S_ISDIR(status.st_mode):
+        return None
+    return _rename(workplace, this_owner(), workplace.plan)
+
+
+def give_up(workplace: Workplace) -> None:
+    """Let whoever comes next take over our folder, as far as that is possible."""
+    with suppress(OSError):
+        _rename(workplace, Owner(_this_place(), 0, 0), workplace.plan)
+
+
+def sweep_workplaces(
+    parent: Path,
+    target: str | None = None,
+    *,
+    but_plan: str | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> tuple[Path, ...]:
-    """Remove the folders below `parent` whose whole name matches and whose owner is gone; return them.
+    """Remove the folders that nobody fills any more, but for those of one plan; return them.
 
     Best effort: what cannot be read or removed stays.
     """
     removed: list[Path] = []
-    try:
-        with os.scandir(parent) as entries:
-            candidates = [
-                Path(entry.path)
-                for entry in entries
-                if name_pattern.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-            ]
-        for candidate in candidates:
-            if _is_abandoned(candidate, clock()):
-                shutil.rmtree(candidate, ignore_errors=True)
-                removed.append(candidate)
-    except OSError:
-        return tuple(removed)
+    with suppress(OSError):
+        for workplace in find_workplaces(parent, target):
+            if _may_go(workplace, but_plan, clock()):
+                # Taken first: removing a folder that another process takes over meanwhile would empty it under him.
+                doomed = _rename(workplace, this_owner(), NO_PLAN)
+                if doomed is not None:
+                    shutil.rmtree(doomed, ignore_errors=True)
+                    removed.append(workplace.path)
     return tuple(removed)
 
 
-def _is_abandoned(directory: Path, now_seconds: float) -> bool:
-    owner = _find_owner(directory)
-    if owner is not None and owner.place == _this_place():
-        return not _is_alive(owner)
-    # Another machine or container, or killed before it could say who it is: only time can tell.
-    return now_seconds - _newest_change_seconds(directory) > OLD_AFTER_SECONDS
-
-
-def _find_owner(directory: Path) -> Owner | None:
+def _may_go(workplace: Workplace, but_plan: str | None, now_seconds: float) -> bool:
+    if is_nobodys(workplace):
+        age_counts = workplace.plan == but_plan
+    elif workplace.owner.place == _this_place():
+        return False
+    else:
+        age_counts = True  # another machine or container: only time can tell
     try:
-        with (directory / OWNER_NAME).open("rb") as file:
-            fields = json.loads(file.read(_MAX_OWNER_BYTES))
-        return Owner(str(fields["place"]), int(fields["pid"]), str(fields["started"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return not age_counts or now_seconds - _newest_change_seconds(workplace.path) > OLD_AFTER_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+def _rename(workplace: Workplace, owner: Owner, plan: str) -> Path | None:
+    renamed = workplace.path.with_name(name_workplace(workplace.target, plan, owner))
+    try:
+        workplace.path.rename(renamed)
+    except FileNotFoundError:
+        # On NFS a rename whose reply was lost is sent again, and then finds nothing. The new name is ours alone.
+        return renamed if renamed.exists() else None
+    return renamed
 
 
 def _is_alive(owner: Owner) -> bool:
-    if owner.pid <= 0:
-        return False
     try:
         os.kill(owner.pid, 0)
     except ProcessLookupError:
@@ -110,6 +177,7 @@ def _walk(directory: Path) -> Iterator[Path]:
             yield Path(folder, name)
 
 
+@cache
 def _this_place() -> str:
     """Return a text that two processes share only if they see each other under the same process ids."""
     try:
@@ -117,15 +185,20 @@ def _this_place() -> str:
         namespace = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         boot = namespace = ""
-    return f"{socket.gethostname()}/{boot}/{namespace}"
+    place = f"{socket.gethostname()}/{boot}/{namespace}"
+    return hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
-def _start_of(pid: int) -> str:
-    """Return when a process started, in the kernel's own ticks, or nothing where the kernel does not say."""
+def _start_of(pid: int) -> int:
+    """Return when a process started, in the kernel's own ticks, or 0 where the kernel does not say."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""
+        return 0
     # The second field, the name in brackets, may itself hold spaces and brackets.
     fields = status.rpartition(")")[2].split()
-    return fields[19] if len(fields) > 19 else ""
+    return int(fields[19]) if len(fields) > 19 else 0
+
+
+def _shortened(name: str) -> str:
+    return os.fsencode(name)[:_LONGEST_NAME_KEPT_BYTES].decode("utf-8", errors="ignore")

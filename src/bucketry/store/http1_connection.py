@@ -1,0 +1,254 @@
+"""How do bytes travel between a socket and the caller's buffer, with nothing in between?
+
+A body goes by `recv_into` straight to where the caller wants it. On a plain socket the kernel fills the whole
+buffer in one call; TLS hands out a record at a time. Waits are short and counted, so that silence is found
+out in time, and a slow body still reaches the caller bit by bit.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+import socket
+import ssl
+import struct
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from bucketry.store.http1_head import END_OF_HEAD, LARGEST_HEAD_BYTES, Head, MalformedReplyError, parse_head
+
+# A socket wakes up this often while nothing comes, and a slow body is handed on this often.
+TICK_SECONDS = 0.5
+MOST_INTERIM_REPLIES = 10
+# A small write returns to us often enough to see that the other side stands still.
+TLS_SEND_BYTES = 256 * 1024
+LARGEST_SIZE_LINE_BYTES = 1024
+
+# How a connection says that the other side has gone.
+_GONE = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
+
+class StaleConnectionError(ConnectionError):
+    """A connection that had been kept turned out to be closed before any byte of the reply came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where requests go: `tls` checks the server's name and certificate, None means in the clear."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for a connection, and for the next byte in either direction."""
+
+    connect_seconds: float
+    stall_seconds: float
+
+
+class Connection:
+    """One connection, with one request under way at a time."""
+
+    def __init__(self, origin: Origin, patience: Patience) -> None:
+        self._stall_seconds = patience.stall_seconds
+        self._tick_seconds = min(TICK_SECONDS, patience.stall_seconds)
+        self._most_ticks = math.ceil(patience.stall_seconds / self._tick_seconds)
+        self._is_tls = origin.tls is not None
+        self._is_used = False
+        # What came with the head of a reply, beyond it: the first bytes of its body.
+        self._buffer = memoryview(bytearray(LARGEST_HEAD_BYTES))
+        self._held = self._buffer[:0]
+        self._socket = _open_socket(origin, patience.connect_seconds)
+        if not self._is_tls:
+            # A blocking socket whose waits end by themselves: only so may one call fill a whole buffer.
+            self._socket.settimeout(None)
+            for option, seconds in (
+                (socket.SO_RCVTIMEO, self._tick_seconds),
+                (socket.SO_SNDTIMEO, self._stall_seconds),
+            ):
+                self._socket.setsockopt(socket.SOL_SOCKET, option, _timeval(seconds))
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether every byte that came was read."""
+        return not self._held
+
+    def is_quiet(self) -> bool:
+        """Whether the other side has neither closed nor said anything that nobody asked for."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
+
+    def exchange(self, head: bytes, body: memoryview | None) -> Head:
+        """Send a request and return the head of its reply, after any interim ones."""
+        was_used, self._is_used = self._is_used, True
+        broken = self._send(head, body)
+        try:
+            for _ in range(MOST_INTERIM_REPLIES):
+                found = parse_head(self._read_head())
+                if found.status >= 200:
+                    break
+            else:
+                raise MalformedReplyError("interim replies without end")
+        except _GONE as error:
+            if was_used:
+                raise StaleConnectionError("the connection was closed") from error
+            raise
+        if broken is not None and found.status < 400:
+            # It cannot have all that it was sent, so this is no answer to it.
+            raise broken
+        return found
+
+    def fill(self, buffer: memoryview) -> int:
+        """Put bytes into the buffer until it is full, the bytes pause, or a tick is over; 0 if the stream ended."""
+        count = self._take_held(buffer)
+        if count == len(buffer):
+            return count
+        if not self._is_tls:
+            return count + self._receive(buffer[count:], socket.MSG_WAITALL, may_wait=count == 0)
+        # TLS gives one record of 16 KiB at most in each call.
+        ends_at = time.monotonic() + TICK_SECONDS
+        while count < len(buffer):  # bounded: each round reads at least one byte or leaves
+            got = self._receive(buffer[count:], 0, may_wait=count == 0)
+            count += got
+            if got == 0 or time.monotonic() > ends_at:
+                break
+        return count
+
+    def read_up_to(self, limit_bytes: int) -> bytes:
+        """Return the next bytes, as many as the limit unless the stream ends before."""
+        body = bytearray(limit_bytes)
+        filled = 0
+        while filled < limit_bytes:  # bounded: each round reads at least one byte or leaves
+            count = self.fill(memoryview(body)[filled:])
+            if count == 0:
+                break
+            filled += count
+        return bytes(body[:filled])
+
+    def read_chunks(self, limit_bytes: int) -> bytes | None:
+        """Return a body that comes in chunks; None if it is longer than the limit, and then it was not read."""
+        body = b""
+        for _ in range(limit_bytes + 1):  # a chunk has one byte at least
+            size = self._read_line().partition(b";")[0].strip()
+            if not 0 < len(size) <= 8 or size.strip(b"0123456789abcdefABCDEF"):
+                raise MalformedReplyError("a chunk whose size is not a number")
+            size_bytes = int(size, 16)
+            if len(body) + size_bytes > limit_bytes:
+                return None
+            if size_bytes == 0:
+                self._skip_trailers()
+                return body
+            body += self.read_up_to(size_bytes)
+            if self.read_up_to(2) != b"\r\n":
+                raise MalformedReplyError("a chunk that does not end where it said")
+        return None
+
+    def interrupt(self) -> None:
+        """End what another thread waits for on this connection."""
+        # The plain socket's own way: that of a TLS socket would take away what the other thread uses.
+        with suppress(OSError):
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the socket."""
+        with suppress(OSError):
+            self._socket.close()
+
+    def _send(self, head: bytes, body: memoryview | None) -> OSError | None:
+        """Send the request; return what broke it, for a server that refuses a body may have said why."""
+        rest = body or memoryview(b"")
+        step = TLS_SEND_BYTES if self._is_tls else max(1, len(rest))
+        if self._is_tls:
+            self._socket.settimeout(self._stall_seconds)
+        try:
+            self._socket.sendall(head)
+            for start in range(0, len(rest), step):
+                self._socket.sendall(rest[start : start + step])
+        except BlockingIOError as error:
+            raise TimeoutError(f"nothing was taken for {self._stall_seconds:g} seconds") from error
+        except _GONE as error:
+            return error
+        finally:
+            if self._is_tls:
+                self._socket.settimeout(self._tick_seconds)
+        return None
+
+    def _read_head(self) -> bytes:
+        """Return the next head; what follows it stays held."""
+        # An interim reply may have brought the next head along.
+        filled = len(self._held)
+        self._buffer[:filled] = bytes(self._held)
+        self._held = self._buffer[:0]
+        searched = 0
+        while filled < LARGEST_HEAD_BYTES:  # bounded: each round reads at least one byte or raises
+            end = bytes(self._buffer[searched:filled]).find(END_OF_HEAD)
+            if end >= 0:
+                end += searched
+                self._held = self._buffer[end + len(END_OF_HEAD) : filled]
+                return bytes(self._buffer[:end])
+            searched = max(0, filled - len(END_OF_HEAD))
+            count = self._receive(self._buffer[filled:], 0, may_wait=True)
+            if count == 0:
+                if filled:
+                    raise MalformedReplyError("the beginning of a reply, then the end")
+                raise ConnectionResetError("the connection was closed without a reply")
+            filled += count
+        raise MalformedReplyError(f"a head of more than {LARGEST_HEAD_BYTES} bytes")
+
+    def _read_line(self) -> bytes:
+        line = b""
+        for _ in range(LARGEST_SIZE_LINE_BYTES):
+            byte = self.read_up_to(1)
+            line += byte
+            if line.endswith(b"\r\n"):
+                return line[:-2]
+            if not byte:
+                raise MalformedReplyError("chunks that do not end")
+        raise MalformedReplyError("a line that is far too long between chunks")
+
+    def _skip_trailers(self) -> None:
+        for _ in range(LARGEST_SIZE_LINE_BYTES):
+            if not self._read_line():
+                return
+        raise MalformedReplyError("trailers without end")
+
+    def _take_held(self, buffer: memoryview) -> int:
+        count = min(len(buffer), len(self._held))
+        buffer[:count] = self._held[:count]
+        self._held = self._held[count:]
+        return count
+
+    def _receive(self, buffer: memoryview, flags: int, *, may_wait: bool) -> int:
+        """Return how many bytes came: 0 if the stream ended, or if none came at once and we may not wait."""
+        for _ in range(self._most_ticks if may_wait else 1):
+            try:
+                return self._socket.recv_into(buffer, 0, flags)
+            except (BlockingIOError, TimeoutError):
+                continue
+        if may_wait:
+            raise TimeoutError(f"no byte came for {self._stall_seconds:g} seconds")
+        return 0
+
+
+def _open_socket(origin: Origin, connect_seconds: float) -> socket.socket:
+    plain = socket.create_connection((origin.host, origin.port), timeout=connect_seconds)
+    try:
+        # A request is written at once, so there is nothing to gather.
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if origin.tls is None:
+            return plain
+        return origin.tls.wrap_socket(plain, server_hostname=origin.host)
+    except BaseException:
+        plain.close()
+        raise
+
+
+def _timeval(seconds: float) -> bytes:
+    whole = int(seconds)
+    return struct.pack("ll", whole, int((seconds - whole) * 1_000_000))

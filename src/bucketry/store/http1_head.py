@@ -1,0 +1,99 @@
+"""What does the head of an HTTP/1.1 reply say, if it is one that can be trusted to end where it seems to?
+
+Strict on purpose: whoever is lenient about where a reply ends can be made to read one reply as two.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LARGEST_HEAD_BYTES = 64 * 1024
+END_OF_HEAD = b"\r\n\r\n"
+# Two of one of these, and it is not said where the reply ends, or which object it brings.
+SAID_ONCE = frozenset({"content-length", "content-range", "content-encoding", "etag", "transfer-encoding"})
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n\0]*)?")
+_HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*")
+_LENGTH = re.compile(r"[0-9]{1,18}")
+
+
+class MalformedReplyError(Exception):
+    """The reply is not HTTP/1.1 as a server of objects speaks it; the text says in what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The status and the headers of a reply, under their names in lower case.
+
+    `length_bytes` is how many bytes of body follow: None if the body is in chunks or ends with the connection.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    length_bytes: int | None
+    is_chunked: bool
+    keeps_connection: bool
+
+
+def parse_head(text: bytes) -> Head:
+    """Return what the bytes before the empty line say; raise `MalformedReplyError`."""
+    first, *lines = text.split(b"\r\n")
+    status_line = _STATUS_LINE.fullmatch(first)
+    if status_line is None:
+        raise MalformedReplyError("a first line that is not HTTP/1.1")
+    headers = _parse_headers(lines)
+    status = int(status_line[2])
+    is_chunked = _is_chunked(headers)
+    connection = {word.strip().lower() for word in headers.get("connection", "").split(",")}
+    length_bytes = _length_bytes(headers, status)
+    if is_chunked and length_bytes is not None:
+        raise MalformedReplyError("a length and chunks at once")
+    ends_by_itself = is_chunked or length_bytes is not None
+    return Head(
+        status=status,
+        headers=headers,
+        length_bytes=length_bytes,
+        is_chunked=is_chunked,
+        # HTTP/1.0 closes unless it says otherwise; we need not rely on its word.
+        keeps_connection=ends_by_itself and status_line[1] == b"1" and "close" not in connection,
+    )
+
+
+def _parse_headers(lines: list[bytes]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in lines:
+        # A line that begins with a space would continue the one before it, which HTTP/1.1 no longer allows.
+        header = _HEADER.fullmatch(line)
+        if header is None:
+            raise MalformedReplyError("a header that is not one")
+        name, value = header[1].decode("ascii").lower(), header[2].decode("latin-1")
+        if name in headers:
+            if name in SAID_ONCE:
+                raise MalformedReplyError(f"two headers {name}")
+            value = f"{headers[name]}, {value}"
+        headers[name] = value
+    return headers
+
+
+def _is_chunked(headers: Mapping[str, str]) -> bool:
+    coding = headers.get("transfer-encoding")
+    if coding is None:
+        return False
+    if coding.lower() != "chunked":
+        raise MalformedReplyError("a transfer coding other than chunked")
+    return True
+
+
+def _length_bytes(headers: Mapping[str, str], status: int) -> int | None:
+    length = headers.get("content-length")
+    if length is not None and not _LENGTH.fullmatch(length):
+        raise MalformedReplyError("a length that is not a number")
+    if status < 200 or status in {204, 304}:
+        # They have no body, whatever they say about one.
+        return None if "transfer-encoding" in headers else 0
+    return None if length is None else int(length)

@@ -1,0 +1,154 @@
+"""Which three requests move the bytes of large objects, and how does the SDK make them?
+
+Everything small goes through the SDK anyway. These three have two ways: `s3_wire`, which is faster, and this one
+for wherever the SDK knows more: proxies, redirects to another region, special kinds of buckets.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Protocol
+
+from bucketry.store.s3_connection import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bucketry.store.interface import ByteStream
+    from bucketry.store.s3_connection import S3Connection
+
+CONTENT_TYPE = "application/octet-stream"
+
+
+class ClosableStream(Protocol):
+    """The bytes of a reply: `readinto` as in `ByteStream`, and `close` in any case."""
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill the front of the buffer; 0 at the end, also at one that comes too early."""
+        ...
+
+    def close(self) -> None:
+        """Release the connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A reply that brings a range, as its headers describe it; empty where they say nothing."""
+
+    etag: str
+    content_range: str
+    content_encoding: str
+    length_bytes: int | None
+    stream: ClosableStream
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a store says about bytes that it took."""
+
+    etag: str
+    served_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """The object that is meant: its whole key, and what messages call it."""
+
+    key: str
+    where: str
+
+
+class ByteTransport(Protocol):
+    """The three requests. `sha256` is that of the body, if it is known."""
+
+    def open(self, at: At, start: int, stop: int, if_match: str | None) -> Opened:
+        """Ask for a range, under a condition as the store spells it."""
+        ...
+
+    def put(self, at: At, body: memoryview, sha256: str | None) -> Sent:
+        """Create the object, if absent; sent at most once."""
+        ...
+
+    def put_part(self, at: At, upload: str, number: int, body: memoryview, sha256: str | None) -> Sent:
+        """Send one part; it may be sent twice."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class SdkTransport:
+    """The three requests, made by the SDK. It computes the SHA-256 itself, whether it is known or not."""
+
+    def __init__(self, connection: S3Connection, encryption: Mapping[str, str]) -> None:
+        self._connection = connection
+        self._encryption = encryption
+
+    def open(self, at: At, start: int, stop: int, if_match: str | None) -> Opened:
+        """Ask for a range."""
+        asked = {"Key": at.key, "Range": f"bytes={start}-{stop - 1}"}
+        if if_match is not None:
+            asked["IfMatch"] = if_match
+        reply = self._connection.send("get_object", at.where, **asked)
+        return Opened(
+            etag=reply.get("ETag", ""),
+            content_range=reply.get("ContentRange", ""),
+            content_encoding=reply.get("ContentEncoding", ""),
+            length_bytes=reply.get("ContentLength", stop - start),
+            stream=_SdkStream(reply["Body"], at.where),
+        )
+
+    def put(self, at: At, body: memoryview, sha256: str | None) -> Sent:
+        """Create the object."""
+        del sha256
+        # The SDK takes no memoryview; a copy is cheaper than its 16 KiB writes of a file-like body.
+        content = bytes(body)
+        parameters = {**self._encryption, "ChecksumCRC32": crc32_base64(content), "ContentType": CONTENT_TYPE}
+        reply = self._connection.send(
+            "put_object", at.where, conditional_write=True, Key=at.key, Body=content, IfNoneMatch="*", **parameters
+        )
+        return Sent(reply.get("ETag", ""), served_at(reply["ResponseMetadata"]["HTTPHeaders"]))
+
+    def put_part(self, at: At, upload: str, number: int, body: memoryview, sha256: str | None) -> Sent:
+        """Send one part."""
+        del sha256
+        parameters = {"Key": at.key, "UploadId": upload, "PartNumber": number, "Body": bytes(body)}
+        reply = self._connection.send("upload_part", at.where, **parameters)
+        return Sent(reply.get("ETag", ""), served_at(reply["ResponseMetadata"]["HTTPHeaders"]))
+
+    def close(self) -> None:
+        """Leave it to the connection."""
+
+
+class _SdkStream:
+    """The body of a reply of the SDK, with our errors."""
+
+    def __init__(self, body: ByteStream, where: str) -> None:
+        self._body = body
+        self._where = where
+
+    def readinto(self, buffer: memoryview) -> int:
+        with translated(self._where):
+            return self._body.readinto(buffer)
+
+    def close(self) -> None:
+        self._body.close()  # type: ignore[attr-defined] # it is the SDK's StreamingBody
+
+
+def crc32_base64(body: bytes | memoryview) -> str:
+    """Return the checksum as S3 spells it in a header."""
+    return base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+
+
+def served_at(headers: Mapping[str, str]) -> datetime:
+    """Return the server's Date, or our own time if it sent none that can be read."""
+    try:
+        return parsedate_to_datetime(headers["date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return datetime.now(UTC)

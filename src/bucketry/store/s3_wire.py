@@ -1,0 +1,213 @@
+"""How do the bytes of large objects travel to and from S3 without the SDK in between?
+
+Requests are built as `s3_target` has seen the SDK build them, signed by its signer, and go over our own
+connections, so that bytes pass from the socket into the caller's buffer and back without a copy. Replies are
+understood by the same rules as all others. No redirect is followed: the SDK is asked to make such a request,
+since it signs again for the region that S3 names, and for no other host than that region's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from botocore.awsrequest import AWSRequest
+
+from bucketry.errors import UsageError
+from bucketry.store.http1 import Pool
+from bucketry.store.http1_connection import Patience
+from bucketry.store.s3_bytes import CONTENT_TYPE, Opened, Sent, crc32_base64, served_at
+from bucketry.store.s3_connection import MOST_CURES, translated
+from bucketry.store.s3_errors import Request, error_of_reply, is_elsewhere, parse_refusal
+from bucketry.store.s3_signing import sign
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botocore.credentials import ReadOnlyCredentials
+
+    from bucketry.store.http1 import Reply
+    from bucketry.store.s3_bytes import At, ByteTransport, ClosableStream
+    from bucketry.store.s3_connection import S3Connection
+    from bucketry.store.s3_settings import S3Settings
+    from bucketry.store.s3_target import Target
+
+SHA256_OF_NOTHING = hashlib.sha256().hexdigest()
+LARGEST_REFUSAL_BYTES = 64 * 1024
+SAFE_IN_KEYS = "/~"
+SAFE_IN_QUERIES = "-_.~"
+
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One request before it is signed. `body` is None for a request without one, which an empty one is not."""
+
+    method: str
+    at: At
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: memoryview | None = None
+    sha256: str = SHA256_OF_NOTHING
+    conditional_write: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Where requests go, and the connections to it."""
+
+    target: Target
+    pool: Pool
+
+
+class WireTransport:
+    """The three requests over our own connections; `sdk` makes those that need the SDK."""
+
+    def __init__(
+        self, connection: S3Connection, settings: S3Settings, encryption: Mapping[str, str], sdk: ByteTransport
+    ) -> None:
+        self._connection = connection
+        self._patience = Patience(settings.connect_timeout_seconds, settings.read_timeout_seconds)
+        self._most_idle = settings.max_connections
+        self._encryption = encryption
+        self._sdk = sdk
+        self._lock = threading.Lock()
+        self._line: _Line | None = None
+        self._is_for_sdk = False
+
+    def open(self, at: At, start: int, stop: int, if_match: str | None) -> Opened:
+        """Ask for a range."""
+        headers = {"Range": f"bytes={start}-{stop - 1}"}
+        if if_match is not None:
+            headers["If-Match"] = if_match
+        reply = self._ask(_Asked("GET", at, headers=headers))
+        if reply is None:
+            return self._sdk.open(at, start, stop, if_match)
+        return Opened(
+            etag=reply.headers.get("etag", ""),
+            content_range=reply.headers.get("content-range", ""),
+            content_encoding=reply.headers.get("content-encoding", ""),
+            length_bytes=reply.length_bytes,
+            stream=_WireStream(reply, at.where),
+        )
+
+    def put(self, at: At, body: memoryview, sha256: str | None) -> Sent:
+        """Create the object."""
+        headers = {"If-None-Match": "*", "Content-Type": CONTENT_TYPE}
+        if sha256 is None:
+            headers["x-amz-checksum-crc32"] = crc32_base64(body)
+        if self._encryption:
+            headers["x-amz-server-side-encryption"] = self._encryption["ServerSideEncryption"]
+            headers["x-amz-server-side-encryption-aws-kms-key-id"] = self._encryption["SSEKMSKeyId"]
+        digest = sha256 or hashlib.sha256(body).hexdigest()
+        asked = _Asked("PUT", at, headers=headers, body=body, sha256=digest, conditional_write=True)
+        return self._send(asked) or self._sdk.put(at, body, sha256)
+
+    def put_part(self, at: At, upload: str, number: int, body: memoryview, sha256: str | None) -> Sent:
+        """Send one part."""
+        query = f"partNumber={number}&uploadId={quote(upload, safe=SAFE_IN_QUERIES)}"
+        digest = sha256 or hashlib.sha256(body).hexdigest()
+        asked = _Asked("PUT", at, query=query, body=body, sha256=digest)
+        return self._send(asked) or self._sdk.put_part(at, upload, number, body, sha256)
+
+    def close(self) -> None:
+        """Close every connection; a thread that waits for bytes gets an error now."""
+        with self._lock:
+            line, self._line = self._line, None
+            self._is_for_sdk = True
+        if line is not None:
+            line.pool.close()
+
+    def _send(self, asked: _Asked) -> Sent | None:
+        """Send bytes and return what the store says; None if the SDK has to."""
+        reply = self._ask(asked)
+        if reply is None:
+            return None
+        try:
+            with translated(asked.at.where):
+                reply.read_small()
+        finally:
+            reply.close()
+        return Sent(reply.headers.get("etag", ""), served_at(reply.headers))
+
+    def _ask(self, asked: _Asked) -> Reply | None:
+        """Return the reply to a request that was carried out; None if the SDK has to make it."""
+        request = Request(asked.at.where, self._connection.bucket, conditional_write=asked.conditional_write)
+        for attempt in range(MOST_CURES + 1):
+            account = self._connection.account
+            with translated(asked.at.where):
+                line = self._find_line()
+                if line is None:
+                    return None
+                head = self._sign(asked, line.target, account.credentials())
+                reply = line.pool.ask(head, asked.body, may_repeat=not asked.conditional_write)
+                if 200 <= reply.status < 300:
+                    return reply
+                try:
+                    refusal = parse_refusal(reply.status, reply.headers, reply.read_small(LARGEST_REFUSAL_BYTES))
+                finally:
+                    reply.close()
+            if is_elsewhere(refusal):
+                self._forget(line)
+                return None
+            date = reply.headers.get("date", "")
+            if attempt == MOST_CURES or not self._connection.cure(account, refusal, date):
+                raise error_of_reply(request, refusal)
+        raise AssertionError(MOST_CURES)  # the last attempt returns or raises
+
+    def _find_line(self) -> _Line | None:
+        with self._lock:
+            if self._line is None and not self._is_for_sdk:
+                target = self._connection.find_target()
+                if target is None:
+                    self._is_for_sdk = True
+                else:
+                    pool = Pool(target.origin, self._patience, most_idle=self._most_idle)
+                    self._line = _Line(target, pool)
+            return self._line
+
+    def _forget(self, line: _Line) -> None:
+        """Ask the SDK anew where requests go: it remembers where a redirect led. Requests under way go on."""
+        with self._lock:
+            if self._line is line:
+                self._line = None
+
+    def _sign(self, asked: _Asked, target: Target, credentials: ReadOnlyCredentials) -> bytes:
+        """Return the head of the request, as it goes over the wire."""
+        url = target.base_url + quote(asked.at.key, safe=SAFE_IN_KEYS)
+        if asked.query:
+            url += f"?{asked.query}"
+        request = AWSRequest(asked.method, url, headers={**target.headers, "Host": target.host, **asked.headers})
+        sign(request, credentials, target.scope, self._connection.clock, asked.sha256)
+        path = urlsplit(url)
+        lines = [f"{asked.method} {path.path}{'?' if asked.query else ''}{asked.query} HTTP/1.1"]
+        # Not signed: something on the way may change it.
+        lines.append("Accept-Encoding: identity")
+        if asked.body is not None:
+            lines.append(f"Content-Length: {len(asked.body)}")
+        for name, value in request.headers.items():
+            text = value.decode("latin-1") if isinstance(value, bytes) else value
+            if not _HEADER_VALUE.fullmatch(text):
+                raise UsageError(f"{asked.at.where}: the header {name} would contain a control character")
+            lines.append(f"{name}: {text}")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+class _WireStream:
+    """The body of a reply, with our errors."""
+
+    def __init__(self, reply: ClosableStream, where: str) -> None:
+        self._reply = reply
+        self._where = where
+
+    def readinto(self, buffer: memoryview) -> int:
+        with translated(self._where):
+            return self._reply.readinto(buffer)
+
+    def close(self) -> None:
+        self._reply.close()

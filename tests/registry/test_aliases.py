@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import pytest
+
+from bucketry.errors import NotFoundError, RejectedError
+from bucketry.registry.aliases import (
+    earlier_targets,
+    find_target_at,
+    load_alias_history,
+    promote,
+    roll_back,
+    unset,
+)
+from bucketry.registry.lifecycle import retire
+from bucketry.registry.registers import load_alias
+from bucketry.registry.resolve import resolve, resolve_at
+from bucketry.schema.audit import NO_RECORD, Record
+from bucketry.schema.names import AliasName, ModelName, parse_reference
+from simulation.actors import CHAT
+from simulation.scenes import SEALED, Beginning, begin, founder
+from simulation.world import SeededScript, World
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bucketry.registry.session import Session
+
+STAGING = AliasName("staging")
+PRODUCTION = AliasName("production")
+
+
+@pytest.fixture
+def session() -> Session:
+    world = World(SeededScript(0))
+    begin(world, Beginning(versions=5))
+    return founder(world.bucket)
+
+
+def targets(session: Session, alias: AliasName = STAGING) -> list[tuple[str, int | None, int | None]]:
+    history = load_alias_history(session, CHAT, alias)
+    return [(event.action, event.previous, event.target) for event in reversed(history)]
+
+
+def test_promoting_says_what_the_alias_named_before(session: Session) -> None:
+    assert promote(session, CHAT, 2, STAGING).previous is None
+    move = promote(session, CHAT, 3, STAGING)
+    assert (move.previous, move.target, move.generation) == (2, 3, 2)
+
+
+def test_promoting_what_is_there_already_changes_nothing(session: Session) -> None:
+    promote(session, CHAT, 2, STAGING)
+    move = promote(session, CHAT, 2, STAGING)
+    assert (move.previous, move.target, move.generation) == (2, 2, 1)
+
+
+def test_promoting_a_retired_version_is_rejected(session: Session) -> None:
+    retire(session, CHAT, 2)
+    with pytest.raises(RejectedError, match="retired"):
+        promote(session, CHAT, 2, STAGING)
+    assert load_alias(session, CHAT, STAGING).state is None
+
+
+@pytest.mark.parametrize("version", [0, 6, 10**15])
+def test_promoting_a_version_that_does_not_exist_is_not_found(session: Session, version: int) -> None:
+    with pytest.raises(NotFoundError):
+        promote(session, CHAT, version, STAGING)
+
+
+def test_promoting_in_a_model_that_does_not_exist_is_not_found(session: Session) -> None:
+    with pytest.raises(NotFoundError, match="no model"):
+        promote(session, ModelName("acme", "nothing"), 1, STAGING)
+
+
+def test_rolling_back_twice_goes_two_steps_back(session: Session) -> None:
+    for version in (1, 2, 3):
+        promote(session, CHAT, version, STAGING)
+    assert roll_back(session, CHAT, STAGING).target == 2
+    assert roll_back(session, CHAT, STAGING).target == 1
+    with pytest.raises(RejectedError, match="no earlier version"):
+        roll_back(session, CHAT, STAGING)
+
+
+def test_rolling_back_skips_what_may_no_longer_be_served(session: Session) -> None:
+    for version in (1, 2, 3):
+        promote(session, CHAT, version, STAGING)
+    retire(session, CHAT, 2)
+    assert roll_back(session, CHAT, STAGING).target == 1
+
+
+def test_rolling_back_to_a_version(session: Session) -> None:
+    promote(session, CHAT, 1, STAGING)
+    assert roll_back(session, CHAT, STAGING, to=4).target == 4
+
+
+def test_rolling_back_after_unset_names_the_last_target_again(session: Session) -> None:
+    promote(session, CHAT, 1, STAGING)
+    promote(session, CHAT, 2, STAGING)
+    unset(session, CHAT, STAGING)
+    move = roll_back(session, CHAT, STAGING)
+    assert (move.previous, move.target) == (None, 2)
+
+
+def test_rolling_back_over_sealed_records() -> None:
+    world = World(SeededScript(0))
+    begin(world, SEALED)
+    session = founder(world.bucket)
+    promote(session, CHAT, 5, PRODUCTION)
+    assert roll_back(session, CHAT, PRODUCTION).target in {1, 2}
+
+
+@pytest.mark.parametrize("act", [unset, roll_back])
+def test_an_alias_that_was_never_set_is_not_found(session: Session, act: object) -> None:
+    assert callable(act)
+    with pytest.raises(NotFoundError, match="not set"):
+        act(session, CHAT, STAGING)
+
+
+def test_unset_leaves_a_tombstone_with_its_history(session: Session) -> None:
+    promote(session, CHAT, 1, STAGING)
+    assert unset(session, CHAT, STAGING, reason="over").target is None
+    with pytest.raises(NotFoundError, match="not set"):
+        resolve(session, parse_reference("acme/chat@staging"))
+    assert targets(session) == [("promote", None, 1), ("unset", 1, None)]
+
+
+def test_history_gives_reasons_short_and_long(session: Session) -> None:
+    promote(session, CHAT, 1, STAGING, reason="short")
+    promote(session, CHAT, 2, STAGING, reason="long " * 100)
+    assert [event.reason for event in load_alias_history(session, CHAT, STAGING)] == ["long " * 100, "short"]
+
+
+def test_what_an_alias_named_at_a_moment(session: Session) -> None:
+    at = session.ports.timestamp()
+    promote(session, CHAT, 1, STAGING)
+    event = find_target_at(session, CHAT, STAGING, at)
+    assert event is not None
+    assert event.target == 1
+    assert find_target_at(session, CHAT, STAGING, "2020-01-01T00:00:00.000Z") is None
+    reference = parse_reference("acme/chat@staging")
+    assert resolve_at(session, reference, at).version == 1
+    with pytest.raises(NotFoundError):
+        resolve_at(session, reference, "2020-01-01T00:00:00.000Z")
+
+
+def test_a_resolved_alias_carries_its_generation_and_the_version(session: Session) -> None:
+    promote(session, CHAT, 2, STAGING)
+    resolved = resolve(session, parse_reference("acme/chat@staging"))
+    assert (resolved.version, resolved.alias, resolved.generation) == (2, STAGING, 1)
+
+
+def test_a_model_has_at_most_64_aliases(session: Session) -> None:
+    for number in range(64):
+        promote(session, CHAT, 1, AliasName(f"a{number}"))
+    with pytest.raises(RejectedError, match="64 aliases"):
+        promote(session, CHAT, 1, AliasName("one-more"))
+
+
+@pytest.mark.parametrize(
+    ("moves", "expected"),
+    [
+        ("", []),
+        ("p1", []),
+        ("p1 p2", [1]),
+        ("p1 p2 p3 r2", [1]),
+        ("p1 p2 p3 r2 r1", []),
+        ("p1 p2 r1 p3", [1]),
+        ("p1 p2 u", [1, 2]),
+        ("p1 u p2", [1]),
+        ("p1 p2 r9", []),
+        ("p1 t p2 t", [1]),
+    ],
+)
+def test_the_stack_of_earlier_targets(moves: str, expected: list[int]) -> None:
+    actions = {"p": "promote", "r": "rollback", "u": "unset", "t": "touch"}
+    records = [
+        Record(number, "", "", "", actions[move[0]], move[1:], NO_RECORD)
+        for number, move in enumerate(moves.split(), start=1)
+    ]
+    assert earlier_targets(list(reversed(records))) == expected

@@ -1,0 +1,164 @@
+"""Fields that this program does not know survive a read and a write, in every type of document."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bucketry.schema.alias import AliasRegister, AliasTarget, decode_alias, encode_alias
+from bucketry.schema.audit import NO_RECORD, Record, Trail, continue_trail, decode_block, encode_block
+from bucketry.schema.codec import decode, encode
+from bucketry.schema.dossier import Cited, Dossier, Pin, decode_dossier, encode_dossier
+from bucketry.schema.head import Head, Row, decode_head, encode_head
+from bucketry.schema.manifest import (
+    Artifact,
+    Chunks,
+    Lineage,
+    Manifest,
+    Parent,
+    Training,
+    decode_manifest,
+    encode_manifest,
+)
+from bucketry.schema.names import AliasName, Digest, ModelName
+from bucketry.schema.pages import (
+    Directory,
+    Page,
+    decode_directory,
+    decode_page,
+    encode_directory,
+    encode_page,
+    entry_of,
+)
+from bucketry.schema.settings import Conformance, RegistryDocument, decode_registry, encode_registry
+from bucketry.schema.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MODEL = ModelName("acme", "chat")
+AT = "2026-03-03T12:00:00.000Z"
+A = Digest("a" * 64)
+UNKNOWN = {"x-newer": {"nested": [1, None, "text", 1.5]}}
+
+
+def trail() -> Trail:
+    return Trail((continue_trail(Trail(), Record(0, "1" * 32, AT, "a@example.org", "publish", "1", NO_RECORD)),))
+
+
+ROW = Row(1, A, ((1, 1),), 10, AT, "a@example.org", metrics={"loss": 1.0}, dossier=A, base="b:1", labels={"l": "x"})
+HEAD = Head("r", MODEL, rows=(ROW,), next_version=2, aliases=(AliasName("production"),), trail=trail())
+ALIAS = AliasRegister(
+    "r", MODEL, AliasName("production"), AliasTarget(1, A, ((1, 1),), State.APPROVED), ({"x": 1},), True, trail()
+)
+TOMBSTONE = AliasRegister("r", MODEL, AliasName("production"), trail=trail())
+REGISTRY = RegistryDocument(
+    "r", AT, {"region": "eu"}, (Conformance("s3://x", AT, passed=False, broken=("it lies",)),), trail()
+)
+DOSSIER = Dossier(A, (Cited("evidence/x", A),), (Cited("reviews/x", A),), (Pin(MODEL, 3),), "noted")
+MANIFEST = Manifest(
+    MODEL,
+    AT,
+    "a@example.org",
+    (Artifact("a.bin", 3, A, "application/octet-stream", Chunks(16, ("b" * 64,), ("c" * 32,))),),
+    Training(hyperparameters={"lr": 0.1}, datasets=({"name": "d"},), seed=7),
+    Lineage(experiment="e", parents=(Parent(ModelName("acme", "base"), 1, A, "adapter"),)),
+    card="a.bin",
+    labels={"l": "x"},
+    notes="n",
+)
+
+DOCUMENTS: dict[str, tuple[object, Callable[[Any], bytes], Callable[..., Any]]] = {
+    "head": (HEAD, encode_head, decode_head),
+    "alias": (ALIAS, encode_alias, decode_alias),
+    "alias without target": (TOMBSTONE, encode_alias, decode_alias),
+    "registry": (REGISTRY, encode_registry, decode_registry),
+    "dossier": (DOSSIER, encode_dossier, decode_dossier),
+    "manifest": (MANIFEST, encode_manifest, decode_manifest),
+    "page": (Page((ROW,)), encode_page, decode_page),
+    "directory": (Directory((entry_of((ROW,), A),)), encode_directory, decode_directory),
+}
+
+WITH_UNKNOWN_FIELDS: dict[str, list[tuple[str | int, ...]]] = {
+    "head": [(), ("rows", 0), ("recent", 0)],
+    "alias": [(), ("recent", 0)],
+    "alias without target": [()],
+    "registry": [(), ("conformance", 0), ("recent", 0)],
+    "dossier": [()],
+    "manifest": [
+        (),
+        ("artifacts", 0),
+        ("training",),
+        ("training", "datasets", 0),
+        ("lineage",),
+        ("lineage", "parents", 0),
+    ],
+    "page": [("rows", 0)],
+}
+
+
+PLACES = [(kind, path) for kind, paths in WITH_UNKNOWN_FIELDS.items() for path in paths]
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_a_document_comes_back_as_it_was_written(kind: str) -> None:
+    value, encode_value, decode_value = DOCUMENTS[kind]
+    body = encode_value(value)
+    assert decode_value(body, what=kind) == value
+    assert encode_value(decode_value(body, what=kind)) == body
+
+
+@pytest.mark.parametrize(("kind", "path"), PLACES, ids=str)
+def test_unknown_fields_survive_a_read_and_a_write(kind: str, path: tuple[str | int, ...]) -> None:
+    value, encode_value, decode_value = DOCUMENTS[kind]
+    document = copy.deepcopy(decode(encode_value(value), what=kind))
+    place: Any = document
+    for step in path:
+        place = place[step]
+    place.update(UNKNOWN)
+    body = encode(document)
+    assert encode_value(decode_value(body, what=kind)) == body
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_bytes_have_sorted_keys_and_a_format(kind: str) -> None:
+    value, encode_value, _ = DOCUMENTS[kind]
+    body = encode_value(value)
+    document = decode(body, what=kind)
+    assert document["format"] == 1
+    assert body == encode(document)
+    assert list(document) == sorted(document)
+
+
+def test_a_block_of_records_comes_back_with_unknown_fields() -> None:
+    grown = Trail()
+    blocks = []
+    for number in range(65):
+        record = Record(0, f"{number:032x}", AT, "a@example.org", "x", "", NO_RECORD, extra=UNKNOWN)
+        grown, leaving = grown.extended(continue_trail(grown, record))
+        if leaving:
+            blocks.append(leaving)
+    body = encode_block(blocks[0])
+    assert decode_block(body, what="block") == blocks[0]
+    assert encode_block(decode_block(body, what="block")) == body
+
+
+def test_a_pin_is_renewed_and_never_lowered() -> None:
+    assert DOSSIER.pinned_by(MODEL, 2) is DOSSIER
+    assert DOSSIER.is_pinned_by(MODEL, 3)
+    assert not DOSSIER.is_pinned_by(MODEL, 4)
+    assert DOSSIER.pinned_by(MODEL, 4).dependents == (Pin(MODEL, 4),)
+    other = ModelName("acme", "other")
+    assert DOSSIER.pinned_by(other, 1).dependents == (Pin(MODEL, 3), Pin(other, 1))
+
+
+def test_a_registry_keeps_the_newest_probe_of_each_endpoint() -> None:
+    again = REGISTRY.with_conformance(Conformance("s3://x", AT, passed=True))
+    both = again.with_conformance(Conformance("s3://y", AT, passed=True))
+    assert [one.endpoint for one in both.conformance] == ["s3://x", "s3://y"]
+    found = both.find_conformance("s3://x")
+    assert found is not None
+    assert found.passed
+    assert both.find_conformance("s3://z") is None
