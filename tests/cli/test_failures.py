@@ -13,12 +13,14 @@ import pytest
 
 from bucketry.cli.commands import models as models_command
 from bucketry.errors import ContendedError, UnavailableError
-from bucketry.transfer.hashing import digest_files
+from bucketry.transfer.hashing import Digester
 from cli.harness import PROGRAM, run_alone
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from bucketry.transfer.hashing import FileDigest
     from cli.harness import Program
 
 
@@ -199,14 +201,15 @@ def test_a_truncated_blob_is_never_delivered(program: Program, published: Path, 
 def test_a_file_that_changes_while_it_is_published_is_refused(
     program: Program, published: Path, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = digest_files
+    original = Digester.digest
 
-    def digest_then_change(*arguments: object, **options: object) -> object:
-        digests = original(*arguments, **options)  # type: ignore[arg-type]
-        (files / "weights.bin").write_bytes(b"changed meanwhile")
-        return digests
+    def digest_then_change(digester: Digester, path: Path, advance: Callable[[int], None]) -> FileDigest:
+        digest = original(digester, path, advance)
+        if path.name == "weights.bin":
+            path.write_bytes(b"changed meanwhile")
+        return digest
 
-    monkeypatch.setattr("bucketry.registry.publish.digest_files", digest_then_change)
+    monkeypatch.setattr(Digester, "digest", digest_then_change)
     (files / "weights.bin").write_bytes(b"before")
     ran = program.run("publish", "acme/chat", files)
     assert ran.code not in {0, 1}

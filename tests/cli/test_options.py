@@ -125,7 +125,7 @@ def test_the_list_of_commands_is_their_first_sentences(program: Program) -> None
 def test_options_say_their_defaults(program: Program) -> None:
     text = " ".join(program.ok("pull", "--help").text.split())
     assert "[default: sha256]" in text
-    assert "[default: 8; 1<=x<=256]" in text
+    assert "[default: 16; 1<=x<=256]" in text
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",)])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.cli.figures import clock_time, human_age, human_number, human_size, human_span
-from bucketry.cli.messages import progress_text
+from bucketry.cli.messages import progress_lines, progress_text
 from bucketry.cli.output import Heading
 from bucketry.cli.tables import Column, facts, table
 from cli.harness import run_alone, run_in_terminal
@@ -168,10 +168,72 @@ def test_spans_ages_and_numbers_are_read_at_a_glance() -> None:
 
 def test_the_progress_line_has_rate_rest_and_files() -> None:
     state = SimpleNamespace(
-        total_bytes=200, done_bytes=50, total_files=4, done_files=1, bytes_per_second=10.0, eta_seconds=15.0
+        total_bytes=200,
+        done_bytes=50,
+        total_files=4,
+        done_files=1,
+        bytes_per_second=10.0,
+        eta_seconds=15.0,
+        connections=0,
+        retries=0,
     )
     text = progress_text("downloading", state, width=120)
     assert text == "downloading [##........]  25%  50 B/200 B  10 B/s  eta 0:15  1/4 files"
     assert progress_text("downloading", state, width=50) == "downloading [##........]  25%  50 B/200 B  10 B/s"
     assert len(progress_text("downloading", state, width=20)) == 20
     assert [clock_time(seconds) for seconds in (5, 754, 12_000)] == ["0:05", "12:34", "3:20:00"]
+
+
+def test_active_files_have_lines_that_fit_below() -> None:
+    files = [
+        SimpleNamespace(label=f"{n}" * 60 + "\x1b[2J", done_bytes=5, size_bytes=10, bytes_per_second=1.0)
+        for n in range(20)
+    ]
+    state = SimpleNamespace(
+        total_bytes=200,
+        done_bytes=50,
+        total_files=20,
+        done_files=0,
+        bytes_per_second=10.0,
+        eta_seconds=None,
+        connections=16,
+        retries=3,
+        active=files,
+    )
+    lines = progress_lines("downloading", state, width=120, height=5)
+    assert lines[0].endswith("0/20 files  16 connections  3 retries")
+    assert lines[1] == "  [#####.....]  50%  10 B  1 B/s  …" + "0" * 32 + "\\x1b[2J"
+    assert len(lines) == 5
+    assert max(map(len, progress_lines("downloading", state, width=40, height=24))) == 40
+    state.active = files[:1]
+    assert len(progress_lines("downloading", state, width=120, height=24)) == 1
+
+
+def test_many_files_are_shown_and_leave_no_trace(program: Program, registry: Path, files: Path) -> None:
+    assert registry.is_dir()
+    for n in range(3):
+        with (files / f"weights-{n}.bin").open("wb") as file:
+            file.truncate(60_000_000)
+    program.ok("publish", "acme/chat", files)
+    code, text = run_in_terminal("pull", "acme/chat", files.parent / "dest", "--limit", "200")
+    assert code == 0
+    assert re.search(r"downloading \[[#.]+\].*\n  \[[#.]+\] +[0-9]+%  60.0 MB .* weights-[0-9].bin", text)
+    left = screen_after(text)
+    assert left[0].startswith("pulled acme/chat:1 to ")
+    assert "downloading" not in "".join(left)
+
+
+def screen_after(text: str) -> list[str]:
+    """Return the lines that a terminal shows in the end."""
+    lines, row = [""], 0
+    for found in re.finditer(r"\x1b\[(?P<code>[0-9;]*[A-Za-z])|(?P<control>[\r\n])|(?P<text>[^\x1b\r\n]+)", text):
+        if found["control"] == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif found["code"] == "1A":
+            row -= 1
+        elif found["code"] == "2K":
+            lines[row] = ""
+        elif found["text"]:
+            lines[row] += found["text"]
+    return lines

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from bucketry.transfer.leftovers import OWNER_NAME
 from bucketry.transfer.target import RECEIPT_PATH
 
 MOST_LOOKS = 100
@@ -23,21 +22,8 @@ def leftovers(destination: Path) -> list[Path]:
 
 
 def check_leftovers(destination: Path, *, most: int) -> None:
-    """Each run sweeps what dead ones left before it makes its own, so leftovers never add up.
-
-    Killed before it could say whose it is, a staging folder stays for a day; but nothing was in it yet.
-    """
-    with_bytes = [path for path in leftovers(destination) if (path / "tree").exists()]
-    assert all((path / OWNER_NAME).stat().st_size > 0 for path in with_bytes)
-    assert len(with_bytes) <= most
-
-
-def let_leftovers_grow_old(destination: Path) -> None:
-    """Let a day pass for the staging folders that do not say whose they are."""
-    for folder in leftovers(destination):
-        if not (folder / "tree").exists():
-            for path in (*folder.iterdir(), folder):
-                os.utime(path, (0, 0))
+    """Each run takes over or sweeps what dead ones left before it makes its own, so leftovers never add up."""
+    assert len(leftovers(destination)) <= most
 
 
 def version_at(destination: Path, versions: dict[int, dict[str, str]]) -> int | None:

@@ -12,7 +12,7 @@ from bucketry.registry.client import open_registry
 from bucketry.registry.opening import create_registry
 from races.dying import publish_and_die_at, pull_and_die_at
 from races.processes import child
-from races.targets import check_leftovers, let_leftovers_grow_old, sha256_of, version_at
+from races.targets import check_leftovers, sha256_of, version_at
 from races.worker import publish_once, write_model
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ def test_a_pull_killed_at_any_step_leaves_its_target_absent_or_whole(
                 has_died = puller.has_died()
             assert version_at(destination, versions) in {before, wanted}
             check_leftovers(destination, most=1)
-            let_leftovers_grow_old(destination)
             registry.pull(f"{MODEL}:{wanted}", destination)
             assert version_at(destination, versions) == wanted
             assert list(destination.parent.iterdir()) == [destination]

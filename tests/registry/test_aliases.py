@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from bucketry.errors import NotFoundError, RejectedError
@@ -19,7 +21,6 @@ from bucketry.schema.names import AliasName, ModelName, parse_reference
 from simulation.actors import CHAT
 from simulation.scenes import SEALED, Beginning, begin, founder
 from simulation.world import SeededScript, World
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bucketry.registry.session import Session
@@ -165,7 +166,8 @@ def test_a_model_has_at_most_64_aliases(session: Session) -> None:
         ("p1 p2 r1 p3", [1]),
         ("p1 p2 u", [1, 2]),
         ("p1 u p2", [1]),
-        ("p1 p2 r9", []),
+        ("p1 p2 r9", [1]),
+        ("p1 p2 p1 p3 r1", [1, 2]),
         ("p1 t p2 t", [1]),
     ],
 )

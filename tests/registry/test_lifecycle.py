@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from bucketry.errors import NotFoundError, RejectedError, UnsupportedError, UsageError
@@ -12,11 +14,10 @@ from bucketry.schema.names import AliasName, ModelName, parse_reference
 from simulation.actors import CHAT, PRODUCTION
 from simulation.scenes import FEW, SEALED, begin, founder
 from simulation.world import Bucket, SeededScript, World
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bucketry.schema.head import Head
     from bucketry.registry.session import Session
+    from bucketry.schema.head import Head
 
 
 def opened(*, sealed: bool = False) -> Session:

@@ -33,6 +33,7 @@ from simulation.world import Crash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
     from bucketry.registry.ports import Ports
     from bucketry.store.interface import Store
     from simulation.world import Actor, World

@@ -26,9 +26,10 @@ from bucketry.store.interface import (
 from simulation.world import Crash
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from contextlib import AbstractContextManager
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
     from simulation.world import World
 
 T = TypeVar("T")
@@ -114,26 +115,35 @@ class SimulatedStore:
     def delete(self, key: str) -> None:
         self._write("delete", key, lambda: self._bucket.delete(key))
 
-    def put_blob(self, key: str, body: memoryview) -> Entry:
-        return self._write("put blob", key, lambda: self._bucket.put_blob(key, body))
+    def put_blob(self, key: str, body: memoryview, *, sha256: str | None = None) -> Entry:
+        return self._write("put blob", key, lambda: self._bucket.put_blob(key, body, sha256=sha256))
 
-    def open_range(self, key: str, start: int, stop: int, *, etag: ETag) -> AbstractContextManager[ByteStream]:
+    def open_range(self, key: str, start: int, stop: int, *, etag: ETag | None) -> AbstractContextManager[ByteStream]:
         return self._read("range", key, lambda: self._bucket.open_range(key, start, stop, etag=etag))
 
-    def start_upload(self, key: str) -> str:
-        raise NotImplementedError
+    # Nobody who acts here uploads in parts.
 
-    def upload_part(self, key: str, upload: str, number: int, offset: int, body: memoryview) -> Part:
-        raise NotImplementedError
+    def start_upload(self, key: str) -> str:
+        raise NotImplementedError(key)
+
+    def upload_part(
+        self, key: str, upload: str, number: int, offset: int, body: memoryview, *, sha256: str | None = None
+    ) -> Part:
+        raise NotImplementedError(key)
+
+    def copy_part(  # noqa: PLR0917 - the interface's own
+        self, key: str, upload: str, number: int, offset: int, source_key: str, start: int, stop: int
+    ) -> Part:
+        raise NotImplementedError(key)
 
     def list_parts(self, key: str, upload: str) -> Sequence[Part]:
-        raise NotImplementedError
+        raise NotImplementedError(key)
 
     def complete_upload(self, key: str, upload: str, parts: Sequence[Part]) -> None:
-        raise NotImplementedError
+        raise NotImplementedError(key)
 
     def abort_upload(self, key: str, upload: str) -> None:
-        raise NotImplementedError
+        raise NotImplementedError(key)
 
     def list_uploads(self, prefix: str) -> Iterator[tuple[str, str, datetime]]:
         return self._bucket.list_uploads(prefix)

@@ -7,6 +7,7 @@ before they exist.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError, NotFoundError, RejectedError, UnavailableError
@@ -62,7 +63,7 @@ def deleting(version: int, *, model: ModelName = CHAT) -> Operation:
         mark = row.extra["deleting_since"]
         try:
             for name in fenced.aliases:
-                commit_alias(session, model, name, lambda old, name=name: _touch(fenced, name, old, version))
+                commit_alias(session, model, name, partial(_touch, fenced, name, version=version))
         except _NamedError:
             commit_head(session, model, lambda old: _settle(session, old, version, mark, State.REGISTERED))
         else:
@@ -90,7 +91,7 @@ def _begin(session: Session, old: Head | None, version: int) -> Change[Head]:
     return Change(changed, "delete", target=str(version), objects=objects)
 
 
-def _touch(head: Head, name: AliasName, old: AliasRegister | None, version: int) -> Change[AliasRegister]:
+def _touch(head: Head, name: AliasName, old: AliasRegister | None, *, version: int) -> Change[AliasRegister]:
     register = old or AliasRegister(head.registry, head.model, name)
     if register.target is not None and register.target.version == version:
         raise _NamedError

@@ -10,6 +10,7 @@ from simulation.world import Bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from bucketry.store.interface import Condition, ETag, Object
 
 REGISTERS = (keys.HEADS, keys.ALIASES)

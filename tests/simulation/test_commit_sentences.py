@@ -226,7 +226,8 @@ def test_each_register_commit_has_its_own_transaction_id(session: Session) -> No
     assert len(set(transactions)) == len(transactions)
 
 
-# The format: "An edit ... is run again, all of it, on every conflict: ... each precondition is decided on the state replaced."
+# The format: "An edit ... is run again, all of it, on every conflict: ... every precondition ... [is] decided
+# on the state that is actually replaced."
 
 
 def test_a_versions_number_is_decided_on_the_state_that_is_replaced(session: Session, bucket: Planned) -> None:

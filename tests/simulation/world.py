@@ -12,7 +12,7 @@ import random
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bucketry.registry.ports import Ports
 from bucketry.store.memory import MemoryStore

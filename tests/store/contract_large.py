@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
@@ -64,6 +65,21 @@ class RangeContract:
         with store.open_range("key", 0, 3, etag=new) as stream:
             assert read_range(stream, 3) == b"new"
 
+    def test_a_range_of_whatever_object_is_there_needs_no_etag(self, store: Store) -> None:
+        old = store.put("key", b"0123456789", IfAbsent())
+        with store.open_range("key", 2, 6, etag=None) as stream:
+            assert read_range(stream, 4) == b"2345"
+        store.put("key", b"another one", IfMatch(old))
+        with store.open_range("key", 0, 11, etag=None) as stream:
+            assert read_range(stream, 11) == b"another one"
+        with store.open_range("key", 0, 0, etag=None) as stream:
+            assert read_range(stream, 0) == b""
+
+    @pytest.mark.parametrize("stop", [0, 1])
+    def test_a_range_without_an_etag_of_nothing_says_so(self, store: Store, stop: int) -> None:
+        with pytest.raises(ObjectNotFoundError), store.open_range("absent", 0, stop, etag=None):
+            pass
+
     def test_a_range_of_nothing_says_so(self, store: Store) -> None:
         etag = store.put("key", b"1", IfAbsent())
         with pytest.raises(ObjectNotFoundError), store.open_range("absent", 0, 1, etag=etag):
@@ -83,6 +99,15 @@ class LargeObjectContract:
         assert (entry.key, entry.size_bytes) == ("blobs/a", size_bytes)
         assert store.get("blobs/a").body == body
         assert store.stat("blobs/a").etag == entry.etag
+
+    def test_bytes_with_their_digest_arrive(self, store: Store) -> None:
+        body = _pattern(100_000, 6)
+        digest = hashlib.sha256(body).hexdigest()
+        store.put_blob("blobs/a", memoryview(body), sha256=digest)
+        upload = store.start_upload("blobs/b")
+        part = store.upload_part("blobs/b", upload, 1, 0, memoryview(body), sha256=digest)
+        store.complete_upload("blobs/b", upload, [part])
+        assert store.get("blobs/a").body == store.get("blobs/b").body == body
 
     def test_a_blob_never_replaces_one(self, store: Store) -> None:
         entry = store.put_blob("blobs/a", memoryview(b"first"))
@@ -136,6 +161,46 @@ class LargeObjectContract:
         assert _numbers_and_sizes(listed) == sorted(_numbers_and_sizes(sent))
         store.complete_upload("blobs/big", upload, listed)
         assert store.get("blobs/big").body == body
+
+    def test_a_part_can_be_copied_from_another_object(self, store: Store) -> None:
+        size = self.part_size_bytes
+        source = _pattern(2 * size + 1000, 7)
+        new = _pattern(size, 8)
+        first = store.start_upload("blobs/v1")
+        sent = [self._send(store, "blobs/v1", first, number, source) for number in (1, 2, 3)]
+        store.complete_upload("blobs/v1", first, sent)
+        upload = store.start_upload("blobs/v2")
+        parts = [
+            store.copy_part("blobs/v2", upload, 1, 0, "blobs/v1", size, 2 * size),
+            store.upload_part("blobs/v2", upload, 2, size, memoryview(new)),
+            store.copy_part("blobs/v2", upload, 3, 2 * size, "blobs/v1", 2 * size + 1, 2 * size + 1000),
+        ]
+        assert _numbers_and_sizes(parts) == [(1, size), (2, size), (3, 999)]
+        assert _numbers_and_sizes(store.list_parts("blobs/v2", upload)) == [(1, size), (2, size), (3, 999)]
+        store.complete_upload("blobs/v2", upload, parts)
+        assert store.get("blobs/v2").body == source[size : 2 * size] + new + source[2 * size + 1 :]
+        assert store.get("blobs/v1").body == source
+
+    def test_a_part_is_not_copied_from_nothing(self, store: Store) -> None:
+        upload = store.start_upload("blobs/v2")
+        with pytest.raises(ObjectNotFoundError):
+            store.copy_part("blobs/v2", upload, 1, 0, "blobs/absent", 0, 10)
+        assert list(store.list_parts("blobs/v2", upload)) == []
+
+    def test_a_part_is_not_copied_from_where_an_object_has_ended(self, store: Store) -> None:
+        store.put_blob("blobs/v1", memoryview(b"0123456789"))
+        upload = store.start_upload("blobs/v2")
+        with pytest.raises(BucketryError):
+            store.copy_part("blobs/v2", upload, 1, 0, "blobs/v1", 11, 12)
+        assert list(store.list_parts("blobs/v2", upload)) == []
+
+    def test_a_copied_part_has_a_byte_at_least(self, store: Store) -> None:
+        store.put_blob("blobs/v1", memoryview(b"0123456789"))
+        upload = store.start_upload("blobs/v2")
+        for start, stop in ((0, 0), (3, 2), (-1, 3)):
+            with pytest.raises(BucketryError):
+                store.copy_part("blobs/v2", upload, 1, 0, "blobs/v1", start, stop)
+        assert list(store.list_parts("blobs/v2", upload)) == []
 
     def test_nothing_is_visible_before_completion(self, store: Store) -> None:
         upload = store.start_upload("blobs/big")

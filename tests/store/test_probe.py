@@ -122,7 +122,7 @@ class Mixing(MemoryStore):
     """Serves ranges of whatever object is there now."""
 
     @contextmanager
-    def open_range(self, key: str, start: int, stop: int, *, etag: ETag) -> Iterator[Any]:
+    def open_range(self, key: str, start: int, stop: int, *, etag: ETag | None) -> Iterator[Any]:
         del etag
         with super().open_range(key, start, stop, etag=self.stat(key).etag) as stream:
             yield stream

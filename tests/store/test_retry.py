@@ -65,22 +65,24 @@ class FailingStore(MemoryStore):
         super().delete(key)
 
     @contextmanager
-    def open_range(self, key: str, start: int, stop: int, *, etag: ETag) -> Iterator[Any]:
+    def open_range(self, key: str, start: int, stop: int, *, etag: ETag | None) -> Iterator[Any]:
         self._fail("open_range")
         with super().open_range(key, start, stop, etag=etag) as stream:
             yield stream
 
-    def put_blob(self, key: str, body: memoryview) -> Entry:
+    def put_blob(self, key: str, body: memoryview, *, sha256: str | None = None) -> Entry:
         self._fail("put_blob")
-        return super().put_blob(key, body)
+        return super().put_blob(key, body, sha256=sha256)
 
     def start_upload(self, key: str) -> str:
         self._fail("start_upload")
         return super().start_upload(key)
 
-    def upload_part(self, key: str, upload: str, number: int, offset: int, body: memoryview) -> Part:
+    def upload_part(
+        self, key: str, upload: str, number: int, offset: int, body: memoryview, *, sha256: str | None = None
+    ) -> Part:
         self._fail("upload_part")
-        return super().upload_part(key, upload, number, offset, body)
+        return super().upload_part(key, upload, number, offset, body, sha256=sha256)
 
     def complete_upload(self, key: str, upload: str, parts: object) -> None:
         self._fail("complete_upload")

@@ -40,6 +40,13 @@ class TestMoto(StoreContract):
         store.complete_upload("blobs/team/done", done, [part])
         assert [upload for _, upload, _ in store.list_uploads("blobs/")] == [kept]
 
+    def test_a_part_is_not_copied_from_where_an_object_has_ended(self, store: Store) -> None:
+        # moto copies what there is, which is nothing.
+        store.put_blob("blobs/v1", memoryview(b"0123456789"))
+        upload = store.start_upload("blobs/v2")
+        store.copy_part("blobs/v2", upload, 1, 0, "blobs/v1", 11, 12)
+        assert [part.size_bytes for part in store.list_parts("blobs/v2", upload)] == [0]
+
 
 def test_a_missing_bucket_is_named(moto: S3Server) -> None:
     with open_s3(moto, bucket="no-such-bucket") as store:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from bucketry.transfer.download import RemoteFile, fetch
+from bucketry.transfer.download import Fetched, Nearby, fetch
+from bucketry.transfer.remote import plan_of
 from bucketry.transfer.target import Publication, Staging, prepare_target, publish_target, write_receipt
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.store.interface import Store
+    from bucketry.transfer.remote import RemoteFile
+    from bucketry.transfer.reuse import Source
 
 
 def receipt_of(files: Sequence[RemoteFile], manifest: str = "m1") -> dict[str, object]:
@@ -22,10 +25,24 @@ def receipt_of(files: Sequence[RemoteFile], manifest: str = "m1") -> dict[str, o
 def pull(
     store: Store, files: Sequence[RemoteFile], destination: Path, manifest: str = "m1", **options: Any
 ) -> Publication:
-    with prepare_target(destination) as staging:
-        fetch(store, files, staging.directory, **options)
+    return pull_and_count(store, files, destination, manifest, **options)[0]
+
+
+def pull_and_count(
+    store: Store,
+    files: Sequence[RemoteFile],
+    destination: Path,
+    manifest: str = "m1",
+    *,
+    sources: Sequence[Source] = (),
+    **options: Any,
+) -> tuple[Publication, Fetched]:
+    plan = plan_of(destination.name, manifest, files)
+    with prepare_target(destination, plan) as staging:
+        nearby = Nearby(staging, plan, sources)
+        fetched = fetch(store, files, staging.directory, nearby=nearby, **options)
         write_receipt(staging, receipt_of(files, manifest))
-        return publish_target(staging)
+        return publish_target(staging), fetched
 
 
 def staged(destination: Path, contents: dict[str, bytes], manifest: str) -> Staging:

@@ -13,8 +13,9 @@ import pytest
 from bucketry.errors import CorruptError, UsageError
 from bucketry.store.memory import MemoryStore
 from bucketry.transfer.cache import Cache, default_cache_root
-from bucketry.transfer.download import fetch
-from bucketry.transfer.reuse import reuse
+from bucketry.transfer.download import Nearby, fetch
+from bucketry.transfer.remote import plan_of
+from bucketry.transfer.reuse import blobs_of
 from bucketry.transfer.target import prepare_target, publish_target, write_receipt
 from bucketry.transfer.upkeep import prune_cache, verify_cache
 from transfer.helpers import CONTENTS, hooked, read_tree, stock
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bucketry.store.interface import Store
-    from bucketry.transfer.download import RemoteFile
+    from bucketry.transfer.remote import RemoteFile
 
 MODEL = "acme/chat"
 FIRST = "1" * 64
@@ -53,9 +54,9 @@ def pull_to_cache(store: Store, cache: Cache, files: Sequence[RemoteFile], manif
     path = cache.version_path("registry", MODEL, manifest)
     with prepare_target(path) as staging:
         missing = cache.fill(files, staging.directory)
-        still_missing = reuse([cache.open_blob], missing, staging.directory).missing
-        fetch(store, still_missing, staging.directory)
-        cache.adopt(still_missing, staging.directory)
+        plan = plan_of(path.name, manifest, files)
+        fetch(store, missing, staging.directory, nearby=Nearby(staging, plan, [blobs_of(cache)]))
+        cache.adopt(missing, staging.directory)
         write_receipt(staging, receipt_of(files, manifest))
         publish_target(staging)
     found = cache.find_version("registry", MODEL, manifest)
@@ -129,8 +130,12 @@ def test_a_damaged_blob_is_neither_linked_nor_copied_and_goes(tmp_path: Path, ca
     files = stock(store, tmp_path / "out", {"a": b"right"})
     blob = cache.add(files[0].sha256, tmp_path / "out/a")
     damage(blob)
+    with prepare_target(tmp_path / "target", plan_of("target", FIRST, files)) as staging:
+        nearby = Nearby(staging, plan_of("target", FIRST, files), [blobs_of(cache)])
+        fetched = fetch(store, files, staging.directory, nearby=nearby)
+        assert (fetched.reused_bytes, fetched.fetched_bytes) == (0, 5)
+        assert read_tree(staging.directory) == {"a": b"right"}
     (tmp_path / "staging").mkdir()
-    assert reuse([cache.open_blob], files, tmp_path / "staging").files == ()
     assert cache.fill(files, tmp_path / "staging") == tuple(files)
     assert not blob.exists()
     assert read_tree(pull_to_cache(store, cache, files, FIRST)) == {"a": b"right"}

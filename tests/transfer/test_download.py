@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,17 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from bucketry.errors import CorruptError, DeniedError, RejectedError, UnavailableError, UsageError
-from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError, Store, Unconditional
+from bucketry.store.interface import (
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    SlowDownError,
+    Store,
+    Unconditional,
+)
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer.download import Verify, fetch
+from bucketry.transfer import download
+from bucketry.transfer.download import fetch
+from bucketry.transfer.remote import Verify
 from bucketry.transfer.workers import Interrupted
 from transfer.helpers import (
     CHUNK_BYTES,
@@ -111,12 +120,95 @@ def test_a_chunk_that_arrives_wrong_once_is_read_again(tmp_path: Path, directory
     assert reports[-1].done_bytes == reports[-1].total_bytes
 
 
-def test_a_wrong_size_in_the_store_is_found(tmp_path: Path, directory: Path) -> None:
+@pytest.mark.parametrize(
+    ("body", "there", "message"),
+    [
+        (CONTENTS[LARGE], CONTENTS[LARGE] + b"!", "has 4002 bytes in the store, where its version says 4001"),
+        (b"four", b"fou", "has 3 bytes in the store, where its version says 4"),
+        (b"four", b"", "has 0 bytes in the store, where its version says 4"),
+    ],
+)
+def test_a_wrong_size_in_the_store_is_found(
+    tmp_path: Path, directory: Path, body: bytes, there: bytes, message: str
+) -> None:
     store = MemoryStore()
-    files = stock(store, tmp_path / "out", {"a": b"four"})
-    store.put(files[0].key, b"fours", Unconditional())
-    with pytest.raises(CorruptError, match="has 5 bytes in the store, where its version says 4"):
+    files = stock(store, tmp_path / "out", {"a": body})
+    store.put(files[0].key, there, Unconditional())
+    with pytest.raises(CorruptError, match=message):
         fetch(store, files, directory)
+
+
+def test_a_file_of_one_chunk_costs_one_request_and_one_of_several_a_question_more(
+    tmp_path: Path, directory: Path
+) -> None:
+    store = hooked(MemoryStore())
+    files = stock(store, tmp_path / "out", CONTENTS)
+    store.calls.clear()
+    fetch(store, files, directory)
+    assert store.calls.count("stat") == 2
+    assert store.calls.count("open_range") == 3 + 3 + 5
+
+
+def test_a_file_of_one_chunk_that_breaks_is_read_from_its_start_with_its_etag(tmp_path: Path, directory: Path) -> None:
+    store = hooked(MemoryStore())
+    files = stock(store, tmp_path / "out", {"a": CONTENTS["exact.bin"]})
+    asked: list[tuple[int, bool]] = []
+
+    @contextmanager
+    def break_twice(method: Callable[..., Any], key: str, start: int, stop: int, *, etag: Any) -> Iterator[Stream]:
+        asked.append((start, etag is not None))
+        with method(key, start, stop, etag=etag) as stream:
+            yield Stream(stream, lambda inner, buffer: read_some(inner, buffer, len(asked)))
+
+    def read_some(stream: ByteStream, buffer: memoryview, attempt: int) -> int:
+        count = stream.readinto(buffer[:300])
+        if attempt < 3 and bytes(buffer[:1]) == b"e" and len(buffer) < CHUNK_BYTES:
+            raise UnavailableError("connection reset")
+        return count
+
+    store.hooks["open_range"] = break_twice
+    fetched = fetch(store, files, directory, patience=HASTY)
+    assert asked == [(0, False), (0, True), (300, True)]
+    assert read_tree(directory) == {"a": CONTENTS["exact.bin"]}
+    assert (fetched.retries, fetched.fetched_bytes) == (2, CHUNK_BYTES)
+
+
+def test_a_store_that_asks_for_less_gets_less(tmp_path: Path, directory: Path) -> None:
+    store = hooked(MemoryStore())
+    body = b"".join(bytes([number]) * CHUNK_BYTES for number in range(40))
+    files = stock(store, tmp_path / "out", {"a": body})
+    inside: list[int] = []
+    most: list[int] = []
+    refused: list[bool] = []
+
+    @contextmanager
+    def refuse_once(method: Callable[..., Any], *arguments: Any, **named: Any) -> Iterator[Any]:
+        if not refused:
+            refused.append(True)
+            raise SlowDownError("slow down")
+        inside.append(1)
+        time.sleep(0.005)
+        most.append(len(inside))
+        with method(*arguments, **named) as stream:
+            yield stream
+        inside.pop()
+
+    store.hooks["open_range"] = refuse_once
+    fetch(store, files, directory, patience=HASTY)
+    assert read_tree(directory) == {"a": body}
+    assert max(most[4:]) <= 2  # those that were under way when the store refused end as they are
+
+
+def test_a_disk_without_room_is_found_before_anything_is_fetched(
+    tmp_path: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = hooked(MemoryStore())
+    files = stock(store, tmp_path / "out", CONTENTS)
+    store.calls.clear()
+    monkeypatch.setattr(download, "find_free_bytes", lambda _: 5000)
+    with pytest.raises(UnavailableError, match=r"the disk is full: 8,752 bytes are to be fetched, and 5,000 are free"):
+        fetch(store, files, directory)
+    assert store.calls == []
 
 
 def test_a_missing_object_is_not_found(tmp_path: Path, directory: Path) -> None:
@@ -216,11 +308,11 @@ def test_a_stop_ends_the_wait_before_a_retry(tmp_path: Path, directory: Path) ->
     files = stock(store, tmp_path / "out", {"a": b"four"})
     stop = threading.Event()
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         stop.set()
         raise UnavailableError("down")
 
-    store.hooks["stat"] = fail
+    store.hooks["open_range"] = fail
     with pytest.raises(Interrupted):
         fetch(store, files, directory, stop=stop)
 

@@ -1,20 +1,31 @@
+"""Does a half-filled folder have exactly one owner at any time, and go when nobody will come back for it?"""
+
 from __future__ import annotations
 
-import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bucketry.store.folder import FolderStore
 from bucketry.transfer import leftovers
-from bucketry.transfer.leftovers import Owner, sweep_leftovers, write_owner
+from bucketry.transfer.leftovers import (
+    NO_PLAN,
+    Owner,
+    Workplace,
+    find_workplaces,
+    give_up,
+    is_nobodys,
+    name_workplace,
+    sweep_workplaces,
+    take_over,
+    this_owner,
+)
 from bucketry.transfer.target import prepare_target
 from transfer.helpers import CONTENTS, read_tree, stock
 from transfer.pulls import pull
@@ -22,7 +33,7 @@ from transfer.pulls import pull
 if TYPE_CHECKING:
     from pathlib import Path
 
-ANY_NAME = re.compile(".*")
+PLAN = "0123456789abcdef"
 
 SLOW_PULL = """
 import sys, time
@@ -47,75 +58,121 @@ time.sleep(60)
 """
 
 
-def leftover(parent: Path, owner: Owner | None) -> Path:
-    directory = parent / "leftover"
-    directory.mkdir()
-    if owner is not None:
-        (directory / "owner.json").write_text(json.dumps(asdict(owner)))
-    return directory
+def workplace(parent: Path, owner: Owner, plan: str = PLAN) -> Workplace:
+    path = parent / name_workplace("chat", plan, owner)
+    (path / "tree").mkdir(parents=True)
+    (path / "tree" / "file").write_bytes(b"bytes")
+    return Workplace(path, "chat", plan, owner)
 
 
-def owner_now(parent: Path) -> Owner:
-    scratch = parent / "scratch"
-    scratch.mkdir()
-    write_owner(scratch)
-    owner = Owner(**json.loads((scratch / "owner.json").read_text()))
-    (scratch / "owner.json").unlink()
-    scratch.rmdir()
-    return owner
-
-
-def dead_pid() -> int:
+def dead_owner() -> Owner:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    return process.pid
+    return Owner(this_owner().place, process.pid, this_owner().started)
+
+
+def grow_old(folder: Path, *, but: str = "") -> None:
+    day_ago = time.time() - leftovers.OLD_AFTER_SECONDS - 60
+    for path in (folder, *folder.rglob("*")):
+        if path.name != but:
+            os.utime(path, (day_ago, day_ago))
+
+
+@pytest.mark.parametrize("target", ["chat", "x" * 255, "é" * 127, "a.bucketry-b", "new\nline"])
+def test_a_name_says_whose_and_what_for_it_is(tmp_path: Path, target: str) -> None:
+    path = tmp_path / name_workplace(target, PLAN, this_owner())
+    path.mkdir()
+    (found,) = find_workplaces(tmp_path, target)
+    assert (found.path, found.plan, found.owner) == (path, PLAN, this_owner())
+    assert find_workplaces(tmp_path, target + "!") in {(), (found,)}  # long names are shortened
+    assert find_workplaces(tmp_path) == (found,)
 
 
 def test_the_folder_of_a_living_process_stays_however_old(tmp_path: Path) -> None:
-    directory = leftover(tmp_path, owner_now(tmp_path))
-    assert sweep_leftovers(tmp_path, ANY_NAME, clock=lambda: time.time() + 10 * 24 * 3600) == ()
-    assert directory.exists()
+    place = workplace(tmp_path, this_owner())
+    assert not is_nobodys(place)
+    assert sweep_workplaces(tmp_path, clock=lambda: time.time() + 10 * 24 * 3600) == ()
+    assert place.path.exists()
 
 
 def test_the_folder_of_a_dead_process_goes_at_once(tmp_path: Path) -> None:
-    owner = owner_now(tmp_path)
-    directory = leftover(tmp_path, Owner(owner.place, dead_pid(), owner.started))
-    assert sweep_leftovers(tmp_path, ANY_NAME) == (directory,)
-    assert not directory.exists()
+    place = workplace(tmp_path, dead_owner())
+    assert is_nobodys(place)
+    assert sweep_workplaces(tmp_path, "chat") == (place.path,)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_later_process_with_the_same_number_is_not_the_owner(tmp_path: Path) -> None:
-    owner = owner_now(tmp_path)
-    directory = leftover(tmp_path, Owner(owner.place, owner.pid, "1"))
-    assert sweep_leftovers(tmp_path, ANY_NAME) == (directory,)
+    owner = this_owner()
+    place = workplace(tmp_path, Owner(owner.place, owner.pid, owner.started - 1))
+    assert sweep_workplaces(tmp_path) == (place.path,)
 
 
-@pytest.mark.parametrize("owner", [None, Owner("another host", 1, "")])
-def test_a_folder_of_who_knows_whom_goes_after_a_day_without_change(tmp_path: Path, owner: Owner | None) -> None:
-    directory = leftover(tmp_path, owner)
-    (directory / "deep").mkdir()
-    (directory / "deep" / "file").write_bytes(b"")
-    day_ago = time.time() - leftovers.OLD_AFTER_SECONDS - 60
-    for path in (directory, *directory.rglob("*")):
-        if path.name != "file":
-            os.utime(path, (day_ago, day_ago))
-    assert sweep_leftovers(tmp_path, ANY_NAME) == ()
-    os.utime(directory / "deep" / "file", (day_ago, day_ago))
-    assert sweep_leftovers(tmp_path, ANY_NAME) == (directory,)
+def test_a_folder_of_another_machine_goes_after_a_day_without_change(tmp_path: Path) -> None:
+    place = workplace(tmp_path, Owner("0123456789ab", 1, 1))
+    assert not is_nobodys(place)
+    grow_old(place.path, but="file")
+    assert sweep_workplaces(tmp_path) == ()
+    grow_old(place.path)
+    assert sweep_workplaces(tmp_path) == (place.path,)
+
+
+def test_work_on_the_same_plan_stays_for_a_day(tmp_path: Path) -> None:
+    same, other = workplace(tmp_path, dead_owner()), workplace(tmp_path, dead_owner(), NO_PLAN)
+    assert sweep_workplaces(tmp_path, but_plan=PLAN) == (other.path,)
+    grow_old(same.path)
+    assert sweep_workplaces(tmp_path, but_plan=PLAN) == (same.path,)
+
+
+def test_exactly_one_of_many_takes_a_folder_over(tmp_path: Path) -> None:
+    for _ in range(20):
+        place = workplace(tmp_path, dead_owner())
+        with ThreadPoolExecutor(8) as pool:
+            taken = [path for path in pool.map(take_over, [place] * 8) if path is not None]
+        assert len(taken) == 1
+        assert (taken[0] / "tree" / "file").read_bytes() == b"bytes"
+        (found,) = find_workplaces(tmp_path)
+        assert (found.path, found.owner, found.plan) == (taken[0], this_owner(), PLAN)
+        assert not is_nobodys(found)
+        give_up(found)
+        sweep_workplaces(tmp_path)
+
+
+def test_what_is_given_up_is_anybodys(tmp_path: Path) -> None:
+    give_up(workplace(tmp_path, this_owner()))
+    (found,) = find_workplaces(tmp_path)
+    assert is_nobodys(found)
+    assert is_nobodys(Workplace(found.path, found.target, found.plan, Owner("another host", 0, 0)))
+    assert take_over(found) is not None
+
+
+def test_a_folder_of_another_user_is_not_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = workplace(tmp_path, dead_owner())
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert take_over(place) is None
+    assert place.path.exists()
+
+
+def test_a_link_under_such_a_name_is_not_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / name_workplace("chat", PLAN, dead_owner())).symlink_to(tmp_path / "mine")
+    assert find_workplaces(tmp_path) == ()
 
 
 def test_only_folders_whose_name_is_ours_are_swept(tmp_path: Path) -> None:
-    owner = Owner(owner_now(tmp_path).place, dead_pid(), "")
-    names = [".chat.bucketry-0123456789abcdef", ".chat.bucketry-mine", ".other.bucketry-0123456789abcdef"]
+    names = [".chat.bucketry-mine", ".chat.bucketry-0123456789abcdef"]
     for name in names:
-        leftover(tmp_path, owner).rename(tmp_path / name)
+        (tmp_path / name).mkdir()
+    other = tmp_path / name_workplace("other", PLAN, dead_owner())
+    other.mkdir()
+    dead = workplace(tmp_path, dead_owner())
     with prepare_target(tmp_path / "chat"):
-        assert not (tmp_path / names[0]).exists()
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(names[1:])
+        assert not dead.path.exists()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted([*names, other.name])
 
 
 @pytest.mark.parametrize("reads_before_death", [1, 4, 9])
-def test_a_pull_killed_at_any_moment_leaves_no_target_and_the_next_one_cleans_up(
+def test_a_pull_killed_at_any_moment_leaves_no_target_and_the_next_one_goes_on(
     tmp_path: Path, reads_before_death: int
 ) -> None:
     (tmp_path / "bucket").mkdir()

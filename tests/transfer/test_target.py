@@ -281,7 +281,7 @@ def test_a_failed_pull_leaves_the_old_version_and_nothing_else(
         def full(*_: object) -> int:
             raise OSError(errno.ENOSPC, "no space")
 
-        monkeypatch.setattr(os, "posix_fallocate", full)
+        monkeypatch.setattr(os, "pwrite", full)
     expected: dict[str, type[BucketryError]] = {"corrupt": CorruptError, "full": UnavailableError}
     with pytest.raises(expected[fault]):
         pull(store, files, home / "chat", "m2")

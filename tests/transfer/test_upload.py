@@ -83,8 +83,8 @@ def test_an_empty_file_that_grew_is_refused(store: Store, tmp_path: Path) -> Non
 def test_a_lost_reply_of_the_last_request_is_success(tmp_path: Path, label: str, call: str) -> None:
     store = hooked(MemoryStore())
 
-    def lose_the_reply(method: Callable[..., Any], *arguments: Any) -> None:
-        method(*arguments)
+    def lose_the_reply(method: Callable[..., Any], *arguments: Any, **named: Any) -> None:
+        method(*arguments, **named)
         raise UnavailableError("the connection was reset")
 
     store.hooks[call] = lose_the_reply
@@ -101,11 +101,11 @@ def test_passing_failures_are_retried(tmp_path: Path, label: str) -> None:
     failures = dict.fromkeys(("put_blob", "start_upload", "upload_part", "complete_upload", "stat"), 2)
 
     def failing(name: str) -> Callable[..., Any]:
-        def call(method: Callable[..., Any], *arguments: Any) -> Any:
+        def call(method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
             failures[name] -= 1
             if failures[name] >= 0:
                 raise UnavailableError(f"{name} failed")
-            return method(*arguments)
+            return method(*arguments, **named)
 
         return call
 
@@ -117,26 +117,27 @@ def test_passing_failures_are_retried(tmp_path: Path, label: str) -> None:
     assert reports[-1].retries >= 2
 
 
-def test_patience_ends_and_the_upload_is_given_up(tmp_path: Path) -> None:
+def test_patience_ends_and_the_upload_stays_for_the_next_attempt(tmp_path: Path) -> None:
     store = hooked(MemoryStore())
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise UnavailableError("the store is down")
 
     store.hooks["upload_part"] = fail
     files = local_files(tmp_path / "out", {LARGE: CONTENTS[LARGE]})
-    with pytest.raises(UnavailableError, match="the store is down"):
+    with pytest.raises(UnavailableError, match="the store is down") as caught:
         upload(store, files, patience=IMPATIENT)
-    assert list(store.list_uploads("")) == []
+    assert "what was sent is kept" in caught.value.advice
+    assert len(list(store.list_uploads(""))) == 1
 
 
 def test_who_loses_the_race_for_a_large_object_frees_its_parts(tmp_path: Path) -> None:
     store = hooked(MemoryStore())
     files = local_files(tmp_path / "out", {LARGE: CONTENTS[LARGE]})
 
-    def be_second(method: Callable[..., Any], *arguments: Any) -> Any:
+    def be_second(method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         store.inner.put(files[0].key, CONTENTS[LARGE], IfAbsent())
-        return method(*arguments)
+        return method(*arguments, **named)
 
     store.hooks["complete_upload"] = be_second
     assert upload(store, files)[0].already_there
@@ -147,11 +148,11 @@ def test_a_refusal_with_nothing_there_is_tried_again(tmp_path: Path) -> None:
     store = hooked(MemoryStore())
     refusals = [1, 1]
 
-    def refuse_at_first(method: Callable[..., Any], *arguments: Any) -> Any:
+    def refuse_at_first(method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         if refusals:
             refusals.pop()
             raise PreconditionFailedError("a racing upload, not visible yet")
-        return method(*arguments)
+        return method(*arguments, **named)
 
     store.hooks["put_blob"] = refuse_at_first
     files = local_files(tmp_path / "out", {"a": b"body"})
@@ -162,7 +163,7 @@ def test_a_refusal_with_nothing_there_is_tried_again(tmp_path: Path) -> None:
 def test_an_upload_that_the_store_forgot_fails_plainly(tmp_path: Path) -> None:
     store = hooked(MemoryStore())
 
-    def forget(*_: Any) -> None:
+    def forget(*_: Any, **__: Any) -> None:
         raise ObjectNotFoundError("no such upload")
 
     store.hooks["complete_upload"] = forget
@@ -170,20 +171,20 @@ def test_an_upload_that_the_store_forgot_fails_plainly(tmp_path: Path) -> None:
         upload(store, local_files(tmp_path / "out", {LARGE: CONTENTS[LARGE]}), patience=HASTY)
 
 
-def test_stopping_ends_all_threads_and_frees_the_parts(tmp_path: Path) -> None:
+def test_stopping_ends_all_threads_and_keeps_the_parts(tmp_path: Path) -> None:
     store = hooked(MemoryStore())
     stop = threading.Event()
 
-    def stop_after_the_first_part(method: Callable[..., Any], *arguments: Any) -> Any:
+    def stop_after_the_first_part(method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         stop.set()
-        return method(*arguments)
+        return method(*arguments, **named)
 
     store.hooks["upload_part"] = stop_after_the_first_part
     files = local_files(tmp_path / "out", CONTENTS)
     with pytest.raises(Interrupted):
         upload(store, files, connections=2, stop=stop)
     assert transfer_threads() == []
-    assert list(store.list_uploads("")) == []
+    assert 1 <= len(list(store.list_uploads(""))) <= 2
 
 
 def test_progress_ends_with_everything_done(store: Store, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ COMMANDS = {
     "resolve": "Say which version a reference names, now or at a moment in the past.",
     "pull": "Download a version, verified; the target appears complete or not at all.",
     "cat": "Write one file of a version, or a range of its bytes, to stdout.",
+    "tensors": "List the tensors of a version's safetensors files, from their headers alone.",
     "edit": "Change a model's description and labels, or a version's notes and labels.",
     "aliases": "List a model's aliases, or every move of one.",
     "promote": "Make an alias name a version.",
@@ -152,7 +153,8 @@ def _translate(call: Call, arguments: Sequence[str]) -> int:
     except AnsweredError as answered:
         return _answer(call, answered)
     except (Exception, KeyboardInterrupt, TerminatedError) as error:  # noqa: BLE001 - no traceback reaches the user
-        call.as_json = call.as_json or _asks_for_json(arguments)
+        call.as_json = call.as_json or _asks_for("--json", arguments)
+        call.verbose = call.verbose or _asks_for("--verbose", arguments)
         call.settle()
         return _fail(call, _explained(error), cause=error)
     return 0
@@ -248,10 +250,10 @@ def _system_error(error: OSError) -> BucketryError:
     return UnavailableError(message, advice="run it again; if it stays, `--verbose` shows where it comes from")
 
 
-def _asks_for_json(arguments: Sequence[str]) -> bool:
-    """Return whether `--json` was given, for a command line that could not be parsed to its end."""
+def _asks_for(option: str, arguments: Sequence[str]) -> bool:
+    """Return whether an option was given, for a command line that could not be parsed to its end."""
     head = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    return "--json" in head
+    return option in head
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What is said on stderr while a command runs: one progress line, notes, and the one line of a failure?
+"""What is said on stderr while a command runs: progress, notes, and the one line of a failure?
 
 The only module that writes there. Nothing said here is a result: a script may ignore all of it.
 """
@@ -20,14 +20,29 @@ from bucketry.cli.figures import clock_time, human_size
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from bucketry.errors import BucketryError
 
 BAR_COLUMNS = 10
 LONGEST_ETA_SECONDS = 100 * 3_600
+MOST_FILES_SHOWN = 8
+LONGEST_LABEL_COLUMNS = 40
 
-_RED, _PLAIN, _ERASE_LINE = "\x1b[1;31m", "\x1b[0m", "\r\x1b[2K"
+_RED, _PLAIN, _ERASE_LINE, _ERASE_LINE_ABOVE = "\x1b[1;31m", "\x1b[0m", "\r\x1b[2K", "\x1b[1A\x1b[2K"
+
+
+class FileState(Protocol):
+    """What a progress line needs to know of one file whose bytes are moving."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def done_bytes(self) -> int: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def bytes_per_second(self) -> float: ...
 
 
 class TransferState(Protocol):
@@ -45,6 +60,12 @@ class TransferState(Protocol):
     def bytes_per_second(self) -> float: ...
     @property
     def eta_seconds(self) -> float | None: ...
+    @property
+    def retries(self) -> int: ...
+    @property
+    def connections(self) -> int: ...
+    @property
+    def active(self) -> Sequence[FileState]: ...
 
 
 @dataclass(slots=True)
@@ -80,7 +101,7 @@ class Messages:
 
     @contextmanager
     def progress(self) -> Iterator[ProgressLine]:
-        """Show one progress line while the block runs; it is gone when the block ends, however it ends."""
+        """Show progress while the block runs; it is gone when the block ends, however it ends."""
         line = ProgressLine(shown=not self.quiet and is_terminal())
         try:
             yield line
@@ -89,11 +110,11 @@ class Messages:
 
 
 class ProgressLine:
-    """One line that is written again and again. Safe for threads."""
+    """A line, and one below for each active file, that are written again and again. Safe for threads."""
 
     def __init__(self, *, shown: bool) -> None:
         self._shown = shown
-        self._is_written = False
+        self._written_lines = 0
         self._lock = threading.Lock()
 
     def listener(self, doing: str) -> Callable[[TransferState], None] | None:
@@ -102,7 +123,8 @@ class ProgressLine:
             return None
 
         def show(state: TransferState) -> None:
-            self._show(progress_text(doing, state, width=shutil.get_terminal_size((80, 24)).columns - 1))
+            columns, rows = shutil.get_terminal_size((80, 24))
+            self._show(*progress_lines(doing, state, width=columns - 1, height=rows - 1))
 
         return show
 
@@ -113,19 +135,23 @@ class ProgressLine:
         return lambda done, total: self._show(f"{doing} {_bar(done, total)} {done:,}/{total:,}")
 
     def close(self) -> None:
-        """Take the line away. A report that comes later shows nothing."""
+        """Take the lines away. A report that comes later shows nothing."""
         with self._lock:
             self._shown = False
-            if self._is_written:
-                sys.stderr.write(_ERASE_LINE)
-                sys.stderr.flush()
+            sys.stderr.write(self._erasure())
+            sys.stderr.flush()
 
-    def _show(self, text: str) -> None:
+    def _show(self, *lines: str) -> None:
         with self._lock:
             if self._shown:
-                sys.stderr.write(f"{_ERASE_LINE}{text}")
+                sys.stderr.write(self._erasure(anyway=True) + "\n".join(lines))
                 sys.stderr.flush()
-                self._is_written = True
+                self._written_lines = len(lines)
+
+    def _erasure(self, *, anyway: bool = False) -> str:
+        if self._written_lines == 0 and not anyway:
+            return ""
+        return _ERASE_LINE + _ERASE_LINE_ABOVE * (self._written_lines - 1)
 
 
 def is_terminal() -> bool:
@@ -149,10 +175,28 @@ def progress_text(doing: str, state: TransferState, *, width: int) -> str:
     if state.eta_seconds is not None and state.eta_seconds < LONGEST_ETA_SECONDS:
         parts.append(f"eta {clock_time(state.eta_seconds)}")
     parts.append(f"{state.done_files:,}/{state.total_files:,} files")
+    if state.connections:
+        parts.append(f"{state.connections} connections")
+    if state.retries:
+        parts.append(f"{state.retries:,} retries")
     text = parts[0]
     for part in parts[1:]:
         text += f"  {part}" if len(text) + 2 + len(part) <= width else ""
     return text[:width]
+
+
+def progress_lines(doing: str, state: TransferState, *, width: int, height: int) -> list[str]:
+    """Return the line of a transfer, and one for each active file as far as `height` lines allow."""
+    shown = state.active[: max(0, min(MOST_FILES_SHOWN, height - 1))] if len(state.active) > 1 else ()
+    return [progress_text(doing, state, width=width), *(_file_text(file, width=width) for file in shown)]
+
+
+def _file_text(file: FileState, *, width: int) -> str:
+    label = _one_line(file.label)
+    if len(label) > LONGEST_LABEL_COLUMNS:
+        label = "…" + label[1 - LONGEST_LABEL_COLUMNS :]
+    amounts = f"{_bar(file.done_bytes, file.size_bytes)}  {human_size(file.size_bytes)}"
+    return f"  {amounts}  {human_size(file.bytes_per_second)}/s  {label}"[:width]
 
 
 def _bar(done: int, total: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import BucketryError, CorruptError, UnsupportedError, UsageError
@@ -25,6 +26,7 @@ from bucketry.store.interface import Entry, ETag, ObjectNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
     from bucketry.registry.commit import HasTrail, Register
     from bucketry.registry.session import Session
     from bucketry.schema.alias import AliasRegister
@@ -146,7 +148,7 @@ class ModelCheck:
         for entry in self._load_directory(head):
             key = keys.page(self._model, entry.page)
             what = f"the page of versions {entry.first} to {entry.last}"
-            page = self._load_decoded(key, entry.page, what, lambda body, key=key: decode_page(body, what=key))
+            page = self._load_decoded(key, entry.page, what, partial(decode_page, what=key))
             if page is None:
                 continue
             if [row.version for row in page.rows] != list(range(entry.first, entry.last + 1)):
@@ -164,7 +166,7 @@ class ModelCheck:
             return ()
         key = keys.page(self._model, digest)
         what = "the directory of the sealed versions"
-        directory = self._load_decoded(key, digest, what, lambda body: decode_directory(body, what=key))
+        directory = self._load_decoded(key, digest, what, partial(decode_directory, what=key))
         if directory is None:
             return ()
         last = directory.entries[-1].last if directory.entries else 0
@@ -318,7 +320,7 @@ class ModelCheck:
     def _load_dossier(self, model: ModelName, version: int, digest: Digest) -> Dossier | None:
         key = keys.page(model, digest)
         what = f"the dossier of {model}:{version}"
-        return self._load_decoded(key, digest, what, lambda body: decode_dossier(body, what=key))
+        return self._load_decoded(key, digest, what, partial(decode_dossier, what=key))
 
     def _load_decoded(self, key: str, digest: Digest, what: str, decode: Callable[[bytes], T]) -> T | None:
         body = self._load_named(key, digest, what)

@@ -7,6 +7,7 @@ alias's register, so a promoter that has not seen it loses its compare-and-swap.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -134,11 +135,17 @@ def _name_alias(session: Session, model: ModelName, alias: AliasName) -> None:
 
     def edit(head: Head | None) -> Change[Head]:
         if head is None:
-            raise NotFoundError(f"there is no model {model}")
-        names = tuple(sorted({*head.aliases, alias}))
-        return Change(replace(head, aliases=names), "name-alias", target=alias)
+            raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
+        if alias in head.aliases:
+            raise _AlreadyNamedError
+        return Change(replace(head, aliases=tuple(sorted((*head.aliases, alias)))), "name-alias", target=alias)
 
-    commit_head(session, model, edit)
+    with suppress(_AlreadyNamedError):
+        commit_head(session, model, edit)
+
+
+class _AlreadyNamedError(Exception):
+    """Another promoter named the alias first: nothing is left to commit."""
 
 
 def _move(
@@ -214,10 +221,9 @@ def earlier_targets(newest_first: Sequence[Record]) -> list[int]:
             stack.append(int(record.target))
         elif record.action == "rollback":
             chosen = int(record.target)
-            while stack and stack[-1] != chosen:
-                stack.pop()
-            if not stack:
-                stack.append(chosen)
+            # A version that the alias never named (--to) takes the place of the one that was left.
+            above = stack[::-1].index(chosen) if chosen in stack else None
+            stack = stack[: len(stack) - above] if above is not None else [*stack[:-1], chosen]
     return stack[:-1] if newest_first and _is_set(newest_first) else stack
 
 

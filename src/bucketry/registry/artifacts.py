@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnavailableError, UsageError
+from bucketry.store.interface import PreconditionFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from bucketry.store.interface import ETag, Store
 
 PIECE_BYTES = 1024 * 1024
+MOST_CONNECTIONS_BROKEN = 100
+"""Of one range. One that breaks before it brought a byte was tried again by the store already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +72,40 @@ class ArtifactReader:
         return chunk
 
     def _pieces(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes as they come; where a connection breaks that brought some, go on behind them."""
         buffer = memoryview(bytearray(min(PIECE_BYTES, stop - start)))
+        position = start
+        for _ in range(MOST_CONNECTIONS_BROKEN):
+            before = position
+            try:
+                for count in self._counts(position, stop, buffer):
+                    position += count
+                    yield bytes(buffer[:count])
+            except PreconditionFailedError as error:
+                raise CorruptError(
+                    f"{self.artifact.path!a} was replaced in the store while it was read",
+                    advice="blobs are never replaced: run `bucketry fsck --deep`",
+                ) from error
+            except UnavailableError:
+                if position == before:
+                    raise
+            else:
+                return
+        raise UnavailableError(
+            f"the connection broke {MOST_CONNECTIONS_BROKEN} times while {self.artifact.path!a} was read",
+            advice="check the network, then try again",
+        )
+
+    def _counts(self, start: int, stop: int, buffer: memoryview) -> Iterator[int]:
+        """Fill the front of the buffer again and again, and yield how far."""
         with self._store.open_range(self._key, start, stop, etag=self._etag) as stream:
             position = start
-            while position < stop:
+            while position < stop:  # bounded: each round reads at least one byte or raises
                 count = stream.readinto(buffer[: stop - position])
                 if count == 0:
                     raise UnavailableError(f"the store ended early while {self.artifact.path!a} was read")
-                yield bytes(buffer[:count])
                 position += count
+                yield count
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from bucketry.registry import aliases, artifacts, lifecycle, listing, opening, resolve
 from bucketry.schema.names import parse_alias, parse_model_name, parse_reference
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from numpy.typing import NDArray
+
     from bucketry.registry.aliases import AliasEvent, AliasMove
     from bucketry.registry.artifacts import ArtifactReader
     from bucketry.registry.listing import ModelSummary, VersionDetail, VersionSummary
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from bucketry.registry.registration import RegisteredVersion
     from bucketry.registry.resolve import ResolvedVersion
     from bucketry.registry.session import Session
+    from bucketry.registry.tensors import TensorEntry
     from bucketry.registry.watch import WatchedMove
     from bucketry.schema.evidence import Evidence
     from bucketry.schema.manifest import Lineage, Training
@@ -65,6 +68,34 @@ class Reader:
         """Open one file of a version, to read ranges of it."""
         resolved = self.resolve(version) if isinstance(version, str) else version
         return artifacts.open_artifact(self.session, resolved, path)
+
+    def tensors(self, version: ResolvedVersion | str, *, verified: bool = False) -> tuple[TensorEntry, ...]:
+        """Return the tensors of a version's `.safetensors` files, from their headers alone.
+
+        A header fills no whole chunk, so it is not verified, unless `verified` has its chunk read whole.
+        """
+        from bucketry.registry.tensors import list_tensors  # noqa: PLC0415 - few readers look into files
+
+        resolved = self.resolve(version) if isinstance(version, str) else version
+        return list_tensors(self.session, resolved, verified=verified)
+
+    def read_tensor(
+        self,
+        version: ResolvedVersion | str,
+        tensor: str | TensorEntry,
+        *,
+        rows: slice | None = None,
+        verified: bool = False,
+    ) -> NDArray[Any]:
+        """Return a tensor, or some of its rows, as a NumPy array; BF16 and 8-bit floats come as their bits.
+
+        Give an entry of `tensors` rather than a name where many are read: a name is looked up in every header.
+        Only chunks that lie whole in what is read are verified, unless `verified` has those at its edges read too.
+        """
+        from bucketry.registry.tensors import read_tensor  # noqa: PLC0415
+
+        resolved = self.resolve(version) if isinstance(version, str) else version
+        return read_tensor(self.session, resolved, tensor, rows=rows, verified=verified)
 
     def models(self, query: str = "") -> list[ModelSummary]:
         """Return the models whose name contains every word of the query."""

@@ -11,7 +11,7 @@ from bucketry.registry.notes import reason_detail
 from bucketry.registry.registers import commit_head
 from bucketry.registry.rows import load_dossier, load_row, replace_dossier, replace_row
 from bucketry.schema.codec import parse_labels
-from bucketry.schema.head import LARGEST_LABELS_BYTES, LARGEST_ROW_LABELS_BYTES
+from bucketry.schema.head import LARGEST_DESCRIPTION_BYTES, LARGEST_LABELS_BYTES, LARGEST_ROW_LABELS_BYTES
 from bucketry.schema.states import state_after_retire, state_after_unretire
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def edit_model(
     session: Session, model: ModelName, *, description: str | None = None, labels: LabelEdit | None = None
 ) -> Head:
     """Change a model's description and labels; raise `UsageError` for texts that are too long."""
+    if description is not None and len(description.encode()) > LARGEST_DESCRIPTION_BYTES:
+        raise UsageError(f"the description is longer than {LARGEST_DESCRIPTION_BYTES} bytes")
 
     def change(head: Head) -> tuple[Head, tuple[Immutable, ...]]:
         new = head if description is None else replace(head, description=description)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from bucketry.store.interface import Store
     from bucketry.store.probe import Conformance as Probed
 
+UNREACHABLE_SECONDS = 20.0
+"""How long a small request is tried again before a person is told; commits and transfers wait longer by themselves."""
+
 
 @dataclass(frozen=True, slots=True)
 class CreatedRegistry:
@@ -47,10 +50,11 @@ def open_session(
     config = load_config()
     profile = config.find_profile(where)
     return Session(
-        store=RetryingStore(open_store(profile)),
+        store=RetryingStore(open_store(profile), deadline_seconds=UNREACHABLE_SECONDS),
         actor=find_identity(config, identity),
         ports=ports or Ports(),
         read_only=read_only or profile.read_only,
+        profile=profile,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
+from bucketry.registry.blobs import BlobUpload, end_abandoned_uploads
 from bucketry.registry.capture import capture_code, capture_command, capture_environment
 from bucketry.registry.collect import Collection, collect_files, media_type
 from bucketry.registry.registration import (
@@ -16,8 +17,7 @@ from bucketry.registry.registration import (
     register_version,
 )
 from bucketry.registry.resolve import resolve
-from bucketry.schema import keys
-from bucketry.schema.codec import parse_labels
+from bucketry.schema.codec import encode, parse_labels
 from bucketry.schema.evidence import Evidence, headline_values
 from bucketry.schema.head import LARGEST_ROW_LABELS_BYTES
 from bucketry.schema.manifest import (
@@ -31,8 +31,8 @@ from bucketry.schema.manifest import (
     check_limits,
 )
 from bucketry.schema.names import Digest
-from bucketry.transfer.hashing import FileDigest, choose_chunk_size, digest_files
-from bucketry.transfer.upload import LocalFile, upload
+from bucketry.transfer.hashing import choose_chunk_size
+from bucketry.transfer.upload import DEFAULT_CONNECTIONS, UploadOptions
 
 if TYPE_CHECKING:
     import threading
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
     from bucketry.registry.session import Session
     from bucketry.schema.names import ModelName, Reference
+    from bucketry.transfer.hashing import FileDigest
     from bucketry.transfer.progress import ProgressListener
 
-DEFAULT_CONNECTIONS = 8
 LONGEST_IDEMPOTENCY_KEY = 1_024
 
 
@@ -72,6 +72,12 @@ class TransferOptions:
     on_transfer: ProgressListener | None = None
     stop: threading.Event | None = None
 
+    def for_upload(self) -> UploadOptions:
+        """Return these choices as the transfer knows them."""
+        return UploadOptions(
+            connections=self.connections, progress=self.on_transfer, on_hash=self.on_hash, stop=self.stop
+        )
+
 
 def publish(session: Session, request: PublishRequest, options: TransferOptions | None = None) -> RegisteredVersion:
     """Upload what the registry does not have, and register a version.
@@ -90,38 +96,19 @@ def publish(session: Session, request: PublishRequest, options: TransferOptions 
     sizes_bytes = [file.size_bytes for file in collection.files]
     chunk_bytes = choose_chunk_size(sizes_bytes)
     check_limits(sizes_bytes, chunks=sum(-(-size // chunk_bytes) for size in sizes_bytes))
-    digests = digest_files(
-        [file.local for file in collection.files], chunk_bytes, progress=options.on_hash, stop=options.stop
-    )
-    manifest = _manifest(session, request, collection, digests, parents)
-    local = {digest.sha256: (file, digest) for file, digest in zip(collection.files, digests, strict=True)}
-
-    def upload_blobs(epoch: int, artifacts: Sequence[Artifact]) -> int:
-        files = [
-            LocalFile(
-                path=local[artifact.sha256][0].local,
-                key=keys.blob(request.model, epoch, artifact.sha256),
-                digest=local[artifact.sha256][1],
-                label=artifact.path,
-            )
-            for artifact in artifacts
-        ]
-        done = upload(
-            session.store,
-            files,
-            connections=options.connections,
-            progress=options.on_transfer,
-            stop=options.stop,
-        )
-        return sum(item.uploaded_bytes for item in done)
-
+    draft = _draft(session, request, collection, parents)
+    headline = headline_values(request.evidence)
+    blobs = BlobUpload(session, request.model, options.for_upload())
+    digests = blobs.hash_and_send(collection.files, chunk_bytes)
     prepared = PreparedVersion(
-        manifest=manifest,
-        headline=headline_values(request.evidence),
+        manifest=replace(draft, created_at=session.ports.timestamp(), artifacts=_artifacts(collection, digests)),
+        headline=headline,
         row_labels=request.labels,
         idempotency_key=request.idempotency_key,
     )
-    return register_version(session, prepared, upload_blobs)
+    registered = register_version(session, prepared, blobs)
+    end_abandoned_uploads(session, request.model)
+    return registered
 
 
 def _check_request(request: PublishRequest) -> None:
@@ -142,28 +129,14 @@ def _find_parents(session: Session, request: PublishRequest) -> tuple[Parent, ..
     return (parent, *request.lineage.parents)
 
 
-def _manifest(
-    session: Session,
-    request: PublishRequest,
-    collection: Collection,
-    digests: Sequence[FileDigest],
-    parents: tuple[Parent, ...],
-) -> Manifest:
+def _draft(session: Session, request: PublishRequest, collection: Collection, parents: tuple[Parent, ...]) -> Manifest:
+    """Return the manifest but for its artifacts; raise for anything in it that could not be written."""
     training, lineage = request.training, request.lineage
-    return Manifest(
+    draft = Manifest(
         model=request.model,
         created_at=session.ports.timestamp(),
         created_by=session.actor,
-        artifacts=tuple(
-            Artifact(
-                path=file.path,
-                size_bytes=digest.size_bytes,
-                sha256=Digest(digest.sha256),
-                media_type=media_type(file.path),
-                chunks=Chunks(digest.chunks.size_bytes, digest.chunks.sha256, digest.chunks.xxh3_128),
-            )
-            for file, digest in zip(collection.files, digests, strict=True)
-        ),
+        artifacts=(),
         training=replace(
             training,
             command=training.command or capture_command(),
@@ -174,4 +147,19 @@ def _manifest(
         card=collection.card,
         labels=request.labels,
         notes=request.notes,
+    )
+    encode(draft.to_document())
+    return draft
+
+
+def _artifacts(collection: Collection, digests: Sequence[FileDigest]) -> tuple[Artifact, ...]:
+    return tuple(
+        Artifact(
+            path=file.path,
+            size_bytes=digest.size_bytes,
+            sha256=Digest(digest.sha256),
+            media_type=media_type(file.path),
+            chunks=Chunks(digest.chunks.size_bytes, digest.chunks.sha256, digest.chunks.xxh3_128),
+        )
+        for file, digest in zip(collection.files, digests, strict=True)
     )

@@ -11,16 +11,19 @@ import os
 import time
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, NotFoundError, RejectedError
-from bucketry.registry.resolve import ResolvedVersion, resolve
-from bucketry.schema.names import ByAlias
+from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UnsupportedError
+from bucketry.registry.opening import open_store
+from bucketry.registry.resolve import ResolvedVersion, load_manifest, resolve
+from bucketry.schema.names import ByAlias, parse_digest
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
 from bucketry.transfer.cache import Cache, default_cache_root
-from bucketry.transfer.download import RemoteFile, Verify, fetch
-from bucketry.transfer.reuse import Source, reuse, version_in
+from bucketry.transfer.download import DEFAULT_CONNECTIONS, Nearby, fetch
+from bucketry.transfer.remote import RemoteFile, Verify, plan_of
+from bucketry.transfer.reuse import OlderFile, Source, blobs_of, version_in
 from bucketry.transfer.target import (
     Absent,
     Foreign,
@@ -36,22 +39,25 @@ from bucketry.transfer.target import (
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bucketry.registry.session import Session
     from bucketry.schema.names import Reference
+    from bucketry.transfer.processes import Slices
     from bucketry.transfer.progress import ProgressListener
     from bucketry.transfer.target import TargetState
 
-DEFAULT_CONNECTIONS = 8
+MAX_CACHED_VERSIONS_READ = 2
+"""How many cached versions of the model are asked for equal chunks: each costs one read of a manifest."""
 
 
 @dataclass(frozen=True, slots=True)
 class PullOptions:
     """How a version is pulled. Patterns are shell globs over whole paths; `*` also matches `/`.
 
-    `verify` is `sha256`, or `fast` (XXH3-128) where nobody hostile can write. `stop` ends the pull soon after it is
-    set.
+    `verify` is `sha256`, or `fast` (XXH3-128) where nobody hostile can write. `connections` is the most that run at
+    once, `processes` how many processes share them. `hard_link` lets a target share its files, which become
+    read-only, with the cache, which then holds them too. `stop` ends the pull soon after it is set.
     """
 
     verify: Verify = "sha256"
@@ -59,6 +65,8 @@ class PullOptions:
     exclude: Sequence[str] = ()
     connections: int = DEFAULT_CONNECTIONS
     limit_bytes_per_second: int | None = None
+    processes: int = 1
+    hard_link: bool = False
     on_transfer: ProgressListener | None = None
     stop: threading.Event | None = None
 
@@ -143,32 +151,35 @@ class _Pull:
             # A pull killed just after the version appeared leaves the one before it, whole, beside the target.
             sweep_beside(dest)
             return dest, 0
-        sources: list[Source] = [self.cache.open_blob]
-        if isinstance(there, Ours):
-            sources.insert(0, version_in(dest, recorded_files(there.receipt)))
-        with prepare_target(dest) as staging:
-            reused = reuse(sources, files, staging.directory, stop=self.options.stop)
-            fetched_bytes = self._fetch(reused.missing, staging)
+        plan = plan_of(dest.name, self.resolved.digest, files)
+        with prepare_target(dest, plan) as staging:
+            missing = self._link(files, staging) if self.options.hard_link else files
+            fetched_bytes = self._fetch(missing, Nearby(staging, plan, self._sources(missing, there, dest)))
+            if self.options.hard_link:
+                self._adopt(missing, staging)
             self._publish(staging, files)
+        sweep_beside(dest)
         return dest, fetched_bytes
 
     def into_cache(self, files: Sequence[RemoteFile]) -> tuple[Path, int]:
         """Make the cache hold these files of the version at least; return its directory and the bytes fetched."""
         registry = self.session.registry.registry
-        path = self.cache.version_path(registry, str(self.resolved.model), self.resolved.digest)
+        model = f"{self.resolved.model.namespace}/{self.resolved.model.name}"
+        path = self.cache.version_path(registry, model, self.resolved.digest)
         there = inspect_target(path)
         held = set(recorded_files(there.receipt)) if isinstance(there, Ours) else set()
         if held >= {file.path for file in files} and isinstance(there, Ours):
-            self.cache.find_version(registry, str(self.resolved.model), self.resolved.digest)
+            self.cache.find_version(registry, model, self.resolved.digest)
             return path, 0
         wanted = {file.path for file in files} | held
         union = [file for file in _remote_files(self.resolved) if file.path in wanted]
-        with prepare_target(path) as staging:
-            missing = self.cache.fill(union, staging.directory, stop=self.options.stop)
-            reused = reuse([self.cache.open_blob], missing, staging.directory, stop=self.options.stop)
-            fetched_bytes = self._fetch(reused.missing, staging)
-            self.cache.adopt(reused.missing, staging.directory, stop=self.options.stop)
+        plan = plan_of(path.name, self.resolved.digest, union)
+        with prepare_target(path, plan) as staging:
+            missing = self._link(union, staging)
+            fetched_bytes = self._fetch(missing, Nearby(staging, plan, self._sources(missing, there, path)))
+            self._adopt(missing, staging)
             self._publish(staging, union)
+        sweep_beside(path)
         return path, fetched_bytes
 
     def _is_there(self, there: TargetState, files: Sequence[RemoteFile]) -> bool:
@@ -177,17 +188,68 @@ class _Pull:
         recorded = recorded_files(there.receipt)
         return there.receipt["manifest"] == self.resolved.digest and recorded == {f.path: f.sha256 for f in files}
 
-    def _fetch(self, files: Sequence[RemoteFile], staging: Staging) -> int:
+    def _link(self, files: Sequence[RemoteFile], staging: Staging) -> Sequence[RemoteFile]:
+        return self.cache.fill(files, staging.directory, stop=self.options.stop)
+
+    def _adopt(self, files: Sequence[RemoteFile], staging: Staging) -> None:
+        verified = self.options.verify == "sha256"
+        self.cache.adopt(files, staging.directory, chunks_are_verified=verified, stop=self.options.stop)
+
+    def _sources(self, files: Sequence[RemoteFile], there: TargetState, dest: Path) -> list[Source]:
+        """Return where on this machine bytes of these files may lie: at the target, and in the cache."""
+        sources = [blobs_of(self.cache)]
+        if isinstance(there, Ours):
+            sources.insert(0, version_in(dest, self._older_files(files, there)))
+        if _has_new_chunks(files, lambda sha256: self.cache.find(sha256) is not None):
+            registry, model = self.session.registry.registry, str(self.resolved.model)
+            older = [path for path in self.cache.find_versions(registry, model) if path != dest]
+            for path in older[:MAX_CACHED_VERSIONS_READ]:
+                cached = inspect_target(path)
+                if isinstance(cached, Ours):
+                    sources.append(version_in(path, self._older_files(files, cached)))
+        return sources
+
+    def _older_files(self, files: Sequence[RemoteFile], older: Ours) -> dict[str, OlderFile]:
+        """Return what a receipt records, with the chunks that the manifest names, if that can still be read."""
+        recorded = recorded_files(older.receipt)
+        known = {path: OlderFile(sha256) for path, sha256 in recorded.items()}
+        digests = set(recorded.values())
+        ours = (self.session.registry.registry, str(self.resolved.model))
+        if (older.receipt.get("registry"), older.receipt.get("model")) != ours:
+            return known
+        if not _has_new_chunks(files, digests.__contains__):
+            return known
+        try:
+            manifest = load_manifest(self.session, self.resolved.model, parse_digest(str(older.receipt["manifest"])))
+        except BucketryError:
+            return known  # deleted since, or not to be read now: then those chunks are fetched
+        for artifact in manifest.artifacts:
+            if recorded.get(artifact.path) == artifact.sha256:
+                known[artifact.path] = OlderFile(artifact.sha256, artifact.chunks.size_bytes, artifact.chunks.sha256)
+        return known
+
+    def _slices(self) -> Slices | None:
+        if self.options.processes == 1:
+            return None
+        if self.session.profile is None:
+            raise UnsupportedError("this registry was opened in a way that other processes cannot repeat")
+        from bucketry.transfer.processes import Slices  # noqa: PLC0415 - one process needs no pipes
+
+        return Slices(self.options.processes, partial(open_store, self.session.profile))
+
+    def _fetch(self, files: Sequence[RemoteFile], nearby: Nearby) -> int:
         try:
             fetched = fetch(
                 self.session.store,
                 files,
-                staging.directory,
+                nearby.staging.directory,
                 verify=self.options.verify,
                 connections=self.options.connections,
                 limit_bytes_per_second=self.options.limit_bytes_per_second,
                 progress=self.options.on_transfer,
                 stop=self.options.stop,
+                nearby=nearby,
+                slices=self._slices(),
             )
         except PreconditionFailedError as error:
             raise CorruptError(error.message, advice="blobs are never replaced: run `bucketry fsck --deep`") from error
@@ -214,6 +276,11 @@ class _Pull:
             },
         )
         publish_target(staging)
+
+
+def _has_new_chunks(files: Sequence[RemoteFile], is_known: Callable[[str], bool]) -> bool:
+    """Return whether a file of several chunks is not known as a whole, so that its chunks are worth a search."""
+    return any(len(file.chunk_sha256) > 1 and not is_known(file.sha256) for file in files)
 
 
 def _select(resolved: ResolvedVersion, options: PullOptions) -> list[RemoteFile]:

@@ -7,8 +7,9 @@ publisher that stalled across a garbage collection loses its compare-and-swap in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError, NotFoundError, RejectedError
@@ -127,6 +128,13 @@ def register_version(session: Session, prepared: PreparedVersion, upload: Upload
     raise ContendedError(f"garbage collection of {manifest.model} kept outrunning this publish", advice="try again")
 
 
+def iter_reusable(session: Session, head: Head) -> Iterator[tuple[Row, Mapping[Digest, int]]]:
+    """Yield the newest live versions, and under which epoch each of their artifacts lies."""
+    for row in islice(iter_live_rows(session, head), MOST_VERSIONS_REUSED):
+        if row.state is not State.DELETING:
+            yield row, _epochs_of(session, head, row)
+
+
 @dataclass(frozen=True, slots=True)
 class _RegistrationEdit:
     """The edit of the head: every precondition is decided on the head that is replaced."""
@@ -196,14 +204,12 @@ def _find_reusable(session: Session, head: Head, manifest: Manifest) -> dict[Dig
     """Return where bytes of the manifest lie that one of the newest live versions already names."""
     wanted = {artifact.sha256 for artifact in manifest.artifacts}
     found: dict[Digest, _Place] = {}
-    for count, row in enumerate(iter_live_rows(session, head)):
-        if count >= MOST_VERSIONS_REUSED or len(found) == len(wanted):
-            break
-        if row.state is State.DELETING:
-            continue
-        for sha256, epoch in _epochs_of(session, head, row).items():
+    for row, epochs in iter_reusable(session, head):
+        for sha256, epoch in epochs.items():
             if sha256 in wanted:
                 found.setdefault(sha256, _Place(epoch, row.version))
+        if len(found) == len(wanted):
+            break
     return found
 
 

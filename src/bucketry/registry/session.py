@@ -15,6 +15,7 @@ from bucketry.schema.codec import digest_of
 from bucketry.schema.settings import RegistryDocument, decode_registry
 
 if TYPE_CHECKING:
+    from bucketry.registry.config import RegistryProfile
     from bucketry.schema.names import Digest, ModelName
     from bucketry.store.interface import Store
 
@@ -50,13 +51,17 @@ class DocumentCache:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An opened registry. `actor` is a claim, until something is signed."""
+    """An opened registry. `actor` is a claim, until something is signed.
+
+    `profile` is what it was opened by, if another process can open it by that too.
+    """
 
     store: Store
     actor: str
     ports: Ports = field(default_factory=Ports)
     documents: DocumentCache = field(default_factory=DocumentCache)
     read_only: bool = False
+    profile: RegistryProfile | None = None
     _registry: list[RegistryDocument] = field(default_factory=list)
 
     @property

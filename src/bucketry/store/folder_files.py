@@ -40,6 +40,9 @@ MOST_TRIES = 100
 
 _OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OPEN_TO_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# Across two file systems, or on one that does not know how.
+_NO_COPY_IN_KERNEL = frozenset({errno.EXDEV, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL, errno.EPERM, errno.ETXTBSY})
+_COPY_BYTES = 1024 * 1024
 # What an NFS client makes of a file that is deleted while it is open.
 _NFS_LEFTOVER = re.compile(r"\.nfs[0-9a-f]{8,}")
 
@@ -321,6 +324,30 @@ def write_all(descriptor: int, body: bytes | memoryview, offset: int) -> None:
             raise OSError(errno.EIO, "the file system took no bytes")
         offset += count
         rest = rest[count:]
+
+
+def copy_range(source: tuple[int, int, int], target: int, offset: int) -> None:
+    """Copy the bytes start:stop of a descriptor, `source`, to `offset` of another, inside the kernel if it can."""
+    descriptor, start, stop = source
+    in_kernel = hasattr(os, "copy_file_range")
+    buffer = memoryview(b"")
+    while start < stop:  # bounded: each round copies at least one byte, or falls back once, or raises
+        if in_kernel:
+            try:
+                count = os.copy_file_range(descriptor, target, stop - start, start, offset)
+            except OSError as error:
+                if error.errno not in _NO_COPY_IN_KERNEL:
+                    raise
+                in_kernel = False
+                continue
+        else:
+            buffer = buffer or memoryview(bytearray(min(_COPY_BYTES, stop - start)))
+            count = os.preadv(descriptor, [buffer[: stop - start]], start)
+            write_all(target, buffer[:count], offset)
+        if count == 0:
+            raise OSError(errno.EIO, "the file to copy from became shorter")
+        start += count
+        offset += count
 
 
 def _is_key(key: str) -> bool:

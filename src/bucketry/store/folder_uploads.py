@@ -20,11 +20,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UsageError
-from bucketry.store.folder_files import STAGING, Written, identify, write_all
+from bucketry.store.folder_files import STAGING, Written, copy_range, identify, write_all
 from bucketry.store.interface import ObjectNotFoundError, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bucketry.store.folder_files import Files
     from bucketry.store.folder_registers import Registers
@@ -58,24 +58,18 @@ class Uploads:
         self._write_small(upload, "key", key)
         return upload
 
-    def write_part(self, key: str, upload: str, number: int, offset: int, body: memoryview) -> Part:
-        """Write one part where it belongs, then its marker."""
-        if not 1 <= number <= MOST_PARTS or offset < 0:
-            raise UsageError(f"part {number} at offset {offset} of {key}: parts count from 1 to {MOST_PARTS}")
-        with self._data(key, upload) as descriptor:
-            if os.fstat(descriptor).st_nlink > 1:
-                # The object has appeared from this file, and will not change any more.
-                raise _unknown(key, upload)
-            write_all(descriptor, body, offset)
-            if self._files.durable:
-                # Otherwise a power failure could keep the marker and lose the part.
-                os.fdatasync(descriptor)
-            part = Part(number, uuid.uuid4().hex, len(body))
-            try:
-                self._write_small(upload, f"part-{number}", f"{offset} {part.size_bytes} {part.etag}")
-            except FileNotFoundError as error:
-                raise _unknown(key, upload) from error
-            return part
+    def write_part(self, key: str, upload: str, number: int, offset: int, body: memoryview, sha256: str | None) -> Part:
+        """Write one part where it belongs, then its marker. Its ETag is its SHA-256, where the caller says it."""
+        part = Part(number, sha256 or uuid.uuid4().hex, len(body))
+        self._fill_part(key, upload, part, offset, lambda descriptor: write_all(descriptor, body, offset))
+        return part
+
+    def copy_part(self, key: str, upload: str, number: int, offset: int, source: tuple[int, int, int]) -> Part:
+        """Copy one part from `source`, a descriptor with start and stop, then write its marker."""
+        _, start, stop = source
+        part = Part(number, uuid.uuid4().hex, stop - start)
+        self._fill_part(key, upload, part, offset, lambda descriptor: copy_range(source, descriptor, offset))
+        return part
 
     def parts(self, key: str, upload: str) -> list[Part]:
         """Return the parts that are whole, by number."""
@@ -139,6 +133,22 @@ class Uploads:
                     self._remove(upload)
                     count += 1
         return count
+
+    def _fill_part(self, key: str, upload: str, part: Part, offset: int, fill: Callable[[int], None]) -> None:
+        if not 1 <= part.number <= MOST_PARTS or offset < 0:
+            raise UsageError(f"part {part.number} at offset {offset} of {key}: parts count from 1 to {MOST_PARTS}")
+        with self._data(key, upload) as descriptor:
+            if os.fstat(descriptor).st_nlink > 1:
+                # The object has appeared from this file, and will not change any more.
+                raise _unknown(key, upload)
+            fill(descriptor)
+            if self._files.durable:
+                # Otherwise a power failure could keep the marker and lose the part.
+                os.fdatasync(descriptor)
+            try:
+                self._write_small(upload, f"part-{part.number}", f"{offset} {part.size_bytes} {part.etag}")
+            except FileNotFoundError as error:
+                raise _unknown(key, upload) from error
 
     def _path(self, upload: str, name: str) -> str:
         return self._files.path(f"{UPLOADS}/{upload}/{name}")

@@ -185,12 +185,14 @@ class Connection:
         self._buffer[:filled] = bytes(self._held)
         self._held = self._buffer[:0]
         searched = 0
-        while filled < LARGEST_HEAD_BYTES:  # bounded: each round reads at least one byte or raises
+        for _ in range(LARGEST_HEAD_BYTES + 1):  # each round receives at least one byte, or ends
             end = bytes(self._buffer[searched:filled]).find(END_OF_HEAD)
             if end >= 0:
                 end += searched
                 self._held = self._buffer[end + len(END_OF_HEAD) : filled]
                 return bytes(self._buffer[:end])
+            if filled == LARGEST_HEAD_BYTES:
+                break
             searched = max(0, filled - len(END_OF_HEAD))
             count = self._receive(self._buffer[filled:], 0, may_wait=True)
             if count == 0:

@@ -149,17 +149,19 @@ class Store(Protocol):
         """Delete the object; succeed if there is none."""
         ...
 
-    def open_range(self, key: str, start: int, stop: int, *, etag: ETag) -> AbstractContextManager[ByteStream]:
+    def open_range(self, key: str, start: int, stop: int, *, etag: ETag | None) -> AbstractContextManager[ByteStream]:
         """Open the bytes `start:stop` of the object that has this ETag.
 
-        Raises `PreconditionFailedError` if another object is there now, so that two objects never mix.
+        Raises `PreconditionFailedError` if another object is there now, so that two objects never mix. With None
+        they are those of whatever object is there: for a caller who reads all in one request and verifies it.
         """
         ...
 
-    def put_blob(self, key: str, body: memoryview) -> Entry:
+    def put_blob(self, key: str, body: memoryview, *, sha256: str | None = None) -> Entry:
         """Create a large object in one request, if absent; raise `PreconditionFailedError` if the key is taken.
 
-        The returned `modified_at` may be the local clock's.
+        `sha256` is the hexadecimal digest of exactly these bytes, if the caller has computed it: then nobody
+        computes it again. The returned `modified_at` may be the local clock's.
         """
         ...
 
@@ -167,8 +169,23 @@ class Store(Protocol):
         """Begin a large object in parts and return the id of the upload. Nothing is at the key until it completes."""
         ...
 
-    def upload_part(self, key: str, upload: str, number: int, offset: int, body: memoryview) -> Part:
-        """Send part `number` (from 1), whose first byte lies at `offset` of the object; sent again, it is replaced."""
+    def upload_part(
+        self, key: str, upload: str, number: int, offset: int, body: memoryview, *, sha256: str | None = None
+    ) -> Part:
+        """Send part `number` (from 1), whose first byte lies at `offset` of the object; sent again, it is replaced.
+
+        `sha256` as for `put_blob`.
+        """
+        ...
+
+    def copy_part(  # noqa: PLR0917 - a range of one object and its place in another
+        self, key: str, upload: str, number: int, offset: int, source_key: str, start: int, stop: int
+    ) -> Part:
+        """Make the bytes `start:stop` of another object, at least one, a part, without moving them through here.
+
+        Raises `ObjectNotFoundError` if there is no such object or upload, `UsageError` if the object is shorter,
+        and `UnsupportedError` where the store cannot do it: then send the bytes. They are not verified.
+        """
         ...
 
     def list_parts(self, key: str, upload: str) -> Sequence[Part]:

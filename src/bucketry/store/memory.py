@@ -6,6 +6,7 @@ lock. An ETag is the number of the write, so it never recurs. Time comes from th
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import threading
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bucketry.errors import UsageError
+from bucketry.errors import UnavailableError, UsageError
 from bucketry.store.interface import (
     Entry,
     ETag,
@@ -92,18 +93,17 @@ class MemoryStore:
             self._objects.pop(key, None)
 
     @contextmanager
-    def open_range(self, key: str, start: int, stop: int, *, etag: ETag) -> Iterator[_BytesStream]:
+    def open_range(self, key: str, start: int, stop: int, *, etag: ETag | None) -> Iterator[_BytesStream]:
         """Open the bytes `start:stop` of the object that has this ETag."""
         with self._lock:
             stored = self._find(key)
-        if stored.etag != etag:
+        if etag is not None and stored.etag != etag:
             raise PreconditionFailedError(f"memory: {key} is another object now", advice="look it up again")
-        if not 0 <= start <= stop <= len(stored.body):
-            raise UsageError(f"memory: {key} has {len(stored.body)} bytes, so not the range {start}:{stop}")
-        yield _BytesStream(memoryview(stored.body)[start:stop])
+        yield _BytesStream(stored.range(key, start, stop))
 
-    def put_blob(self, key: str, body: memoryview) -> Entry:
+    def put_blob(self, key: str, body: memoryview, *, sha256: str | None = None) -> Entry:
         """Create a large object in one request."""
+        _check_digest(key, body, sha256)
         with self._lock:
             self._check(key, IfAbsent())
             return _entry(key, self._write(key, bytes(body)))
@@ -115,12 +115,25 @@ class MemoryStore:
             self._uploads[upload] = _Upload(key, self._clock())
             return upload
 
-    def upload_part(self, key: str, upload: str, number: int, offset: int, body: memoryview) -> Part:
+    def upload_part(
+        self, key: str, upload: str, number: int, offset: int, body: memoryview, *, sha256: str | None = None
+    ) -> Part:
         """Keep one part."""
+        _check_digest(key, body, sha256)
         with self._lock:
-            part = Part(number, f"part-{next(self._numbers)}", len(body))
+            part = Part(number, sha256 or f"part-{next(self._numbers)}", len(body))
             self._find_upload(key, upload).parts[number] = (part, offset, bytes(body))
             return part
+
+    def copy_part(  # noqa: PLR0917 - a range of one object and its place in another
+        self, key: str, upload: str, number: int, offset: int, source_key: str, start: int, stop: int
+    ) -> Part:
+        """Keep one part that lies in another object."""
+        with self._lock:
+            body = self._find(source_key).range(source_key, start, stop)
+        if not body:
+            raise UsageError(f"memory: a part of {key} would be empty")
+        return self.upload_part(key, upload, number, offset, body)
 
     def list_parts(self, key: str, upload: str) -> Sequence[Part]:
         """Return the parts, by number."""
@@ -193,6 +206,11 @@ class _Stored:
     etag: ETag
     modified_at: datetime
 
+    def range(self, key: str, start: int, stop: int) -> memoryview:
+        if not 0 <= start <= stop <= len(self.body):
+            raise UsageError(f"memory: {key} has {len(self.body)} bytes, so not the range {start}:{stop}")
+        return memoryview(self.body)[start:stop]
+
 
 @dataclass(frozen=True, slots=True)
 class _Upload:
@@ -210,6 +228,12 @@ class _BytesStream:
         buffer[:count] = self._rest[:count]
         self._rest = self._rest[count:]
         return count
+
+
+def _check_digest(key: str, body: memoryview, sha256: str | None) -> None:
+    """Refuse bytes that are not those that the caller means, as a store does that verifies."""
+    if sha256 is not None and hashlib.sha256(body).hexdigest() != sha256:
+        raise UnavailableError(f"memory: the bytes of {key} were damaged on their way", advice="send them again")
 
 
 def _entry(key: str, stored: _Stored) -> Entry:

@@ -62,6 +62,11 @@ class RetryingStore:
         return self._store.endpoint
 
     @property
+    def unretried(self) -> Store:
+        """The store below, for a caller with a patience of its own."""
+        return self._store
+
+    @property
     def server_product(self) -> str:
         """What the server calls itself, if the store below knows."""
         return str(getattr(self._store, "server_product", ""))
@@ -101,22 +106,30 @@ class RetryingStore:
         self._again(lambda: self._store.delete(key))
 
     @contextmanager
-    def open_range(self, key: str, start: int, stop: int, *, etag: ETag) -> Iterator[ByteStream]:
+    def open_range(self, key: str, start: int, stop: int, *, etag: ETag | None) -> Iterator[ByteStream]:
         """Open the range, trying again to open it; what breaks while it is read is for the reader."""
         with ExitStack() as stack:
             yield self._again(lambda: stack.enter_context(self._store.open_range(key, start, stop, etag=etag)))
 
-    def put_blob(self, key: str, body: memoryview) -> Entry:
+    def put_blob(self, key: str, body: memoryview, *, sha256: str | None = None) -> Entry:
         """Send the object once: the caller finds out what an unknown outcome was."""
-        return self._store.put_blob(key, body)
+        return self._store.put_blob(key, body, sha256=sha256)
 
     def start_upload(self, key: str) -> str:
         """Begin an upload, trying again while the store is unavailable."""
         return self._again(lambda: self._store.start_upload(key))
 
-    def upload_part(self, key: str, upload: str, number: int, offset: int, body: memoryview) -> Part:
+    def upload_part(
+        self, key: str, upload: str, number: int, offset: int, body: memoryview, *, sha256: str | None = None
+    ) -> Part:
         """Send the part, again if need be: the same part replaces itself."""
-        return self._again(lambda: self._store.upload_part(key, upload, number, offset, body))
+        return self._again(lambda: self._store.upload_part(key, upload, number, offset, body, sha256=sha256))
+
+    def copy_part(  # noqa: PLR0917 - a range of one object and its place in another
+        self, key: str, upload: str, number: int, offset: int, source_key: str, start: int, stop: int
+    ) -> Part:
+        """Have the part copied, again if need be: the same part replaces itself."""
+        return self._again(lambda: self._store.copy_part(key, upload, number, offset, source_key, start, stop))
 
     def list_parts(self, key: str, upload: str) -> Sequence[Part]:
         """Return the parts, trying again while the store is unavailable."""

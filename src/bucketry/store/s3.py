@@ -1,18 +1,16 @@
 """How does an S3 bucket become a `Store`?
 
 Each call is one request, sent once. Bodies are covered by the SHA-256 in the signature, and an object sent
-whole also by a CRC-32, so that a store that checks them refuses what was damaged on the way. What differs
-between stores (quoted or bare ETags, the order of listings) is settled here, by looking, once for each store.
+whole also by a CRC-32, so that a store that checks them refuses what was damaged on the way. Documents and
+listings go through the SDK, the bytes of large objects over connections of our own. What differs between
+stores (quoted or bare ETags, the order of listings) is settled here, by looking, once for each store.
 """
 
 from __future__ import annotations
 
-import base64
-import zlib
 from collections import Counter
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bucketry.errors import BucketryError, UnsupportedError, UsageError
@@ -28,9 +26,11 @@ from bucketry.store.interface import (
     Part,
     PreconditionFailedError,
 )
-from bucketry.store.s3_connection import S3Connection, translated_reading
+from bucketry.store.s3_bytes import At, RangeStream, SdkTransport, crc32_base64, served_at
+from bucketry.store.s3_connection import S3Connection, translated
 from bucketry.store.s3_errors import oversized, unreadable
 from bucketry.store.s3_settings import S3Settings
+from bucketry.store.s3_wire import WireTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
 
     from bucketry.store.interface import ByteStream, Condition
+    from bucketry.store.s3_bytes import ByteTransport, Opened
 
 __all__ = ["S3Settings", "S3Store"]
 
@@ -45,6 +46,8 @@ T = TypeVar("T")
 
 SMALL_OBJECT_BYTES = 64 * 1024 * 1024
 MOST_PAGES = 1_000_000
+# The last is how an upload by the SDK was framed; some stores keep the word, but it says nothing of the bytes.
+PLAIN_ENCODINGS = frozenset({"", "identity", "aws-chunked"})
 # These servers list folder by folder: "a/b" before "a-b". Their listings are read to the end and sorted.
 PRODUCTS_THAT_LIST_BY_FOLDER = ("SeaweedFS",)
 
@@ -57,9 +60,11 @@ class S3Store:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._connection = S3Connection(bucket, settings)
-        self._encryption: dict[str, Any] = (
+        self._encryption: dict[str, str] = (
             {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.kms_key_id} if settings.kms_key_id else {}
         )
+        sdk = SdkTransport(self._connection, self._encryption)
+        self._bytes: ByteTransport = WireTransport(self._connection, settings, self._encryption, sdk)
         # Whether conditions are spelled with a quoted ETag; None until one held.
         self._quoted: bool | None = None
 
@@ -85,18 +90,20 @@ class S3Store:
             asked["IfNoneMatch"] = _spelled(unless, quoted=self._quoted is not False)
         reply = self._connection.send("get_object", self._where(key), **asked)
         with closing(reply["Body"]) as body:
-            etag = self._etag(reply, key)
+            etag = self._etag(reply.get("ETag", ""), key)
             if etag == unless:
                 # A store that does not understand the condition sends the object, unchanged as it is.
                 raise NotModifiedError(f"{self._where(key)} is unchanged")
             content = self._read_small(key, body, reply.get("ContentLength"))
-        return Object(content, etag, reply["LastModified"].astimezone(UTC), _served_at(reply))
+        return Object(
+            content, etag, reply["LastModified"].astimezone(UTC), served_at(reply["ResponseMetadata"]["HTTPHeaders"])
+        )
 
     def stat(self, key: str) -> Entry:
         """Return what a HEAD says; its reply has no body, so a missing bucket looks like a missing object."""
         reply = self._connection.send("head_object", self._where(key), **self._at(key))
         modified_at = reply["LastModified"].astimezone(UTC)
-        return Entry(key, reply["ContentLength"], self._etag(reply, key), modified_at)
+        return Entry(key, reply["ContentLength"], self._etag(reply.get("ETag", ""), key), modified_at)
 
     def put(self, key: str, body: bytes, condition: Condition) -> ETag:
         """Write a small object under its condition, once."""
@@ -110,12 +117,12 @@ class S3Store:
                     etag,
                     lambda quoted: self._put(
                         key, body, conditional_write=True, IfMatch=_spelled(etag, quoted=quoted), **fixed
-                    )[0],
+                    ),
                 )
             case IfAbsent():
-                return self._put(key, body, conditional_write=True, IfNoneMatch="*", **fixed)[0]
+                return self._put(key, body, conditional_write=True, IfNoneMatch="*", **fixed)
             case _:
-                return self._put(key, body, conditional_write=False, **fixed)[0]
+                return self._put(key, body, conditional_write=False, **fixed)
 
     def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Entry | Folder]:
         """Yield what lies below the prefix, page by page, in key order."""
@@ -134,47 +141,65 @@ class S3Store:
         self._connection.send("delete_object", self._where(key), **self._at(key))
 
     @contextmanager
-    def open_range(self, key: str, start: int, stop: int, *, etag: ETag) -> Iterator[ByteStream]:
+    def open_range(self, key: str, start: int, stop: int, *, etag: ETag | None) -> Iterator[ByteStream]:
         """Open `start:stop` of the object with this ETag; a reply with any other bytes is an error."""
+        where = self._where(key)
         if not 0 <= start <= stop:
-            raise UsageError(f"{self._where(key)}: there is no range {start}:{stop}")
+            raise UsageError(f"{where}: there is no range {start}:{stop}")
         if start == stop:
-            # HTTP cannot ask for no bytes, but the promise about the ETag holds for them too.
-            if self.stat(key).etag != etag:
-                raise PreconditionFailedError(f"{self._where(key)} is another object now", advice="look it up again")
-            yield _NoBytes()
+            # HTTP cannot ask for no bytes, but the promise about the object holds for them too.
+            if self.stat(key).etag != etag is not None:
+                raise PreconditionFailedError(f"{where} is another object now", advice="look it up again")
+            yield RangeStream(None, 0, where)
             return
-        asked = {**self._at(key), "Range": f"bytes={start}-{stop - 1}"}
-        reply = self._settling(
-            key,
-            etag,
-            lambda quoted: self._connection.send(
-                "get_object", self._where(key), IfMatch=_spelled(etag, quoted=quoted), **asked
-            ),
-        )
-        with closing(reply["Body"]) as body:
-            self._check_range(key, reply, (start, stop), etag)
-            yield _RangeStream(body, stop - start, self._where(key))
+        at = At(self._prefix + key, where)
+        if etag is None:
+            opened = self._bytes.open(at, start, stop, None)
+        else:
+            opened = self._settling(
+                key, etag, lambda quoted: self._bytes.open(at, start, stop, _spelled(etag, quoted=quoted))
+            )
+        with closing(opened.stream):
+            self._check_range(key, opened, (start, stop), etag)
+            yield RangeStream(opened.stream, stop - start, where)
 
-    def put_blob(self, key: str, body: memoryview) -> Entry:
+    def put_blob(self, key: str, body: memoryview, *, sha256: str | None = None) -> Entry:
         """Create a large object in one request, once."""
-        # The SDK takes no memoryview; a copy is cheaper than its 16 KiB writes of a file-like body.
-        content = bytes(body)
-        kind = "application/octet-stream"
-        etag, written_at = self._put(key, content, conditional_write=True, IfNoneMatch="*", ContentType=kind)
-        return Entry(key, len(content), etag, written_at)
+        sent = self._bytes.put(At(self._prefix + key, self._where(key)), body, sha256)
+        return Entry(key, len(body), self._etag(sent.etag, key), sent.served_at)
 
     def start_upload(self, key: str) -> str:
         """Begin a multipart upload."""
         parameters = {**self._at(key), **self._encryption, "ContentType": "application/octet-stream"}
         return str(self._connection.send("create_multipart_upload", self._where(key), **parameters)["UploadId"])
 
-    def upload_part(self, key: str, upload: str, number: int, offset: int, body: memoryview) -> Part:
+    def upload_part(
+        self, key: str, upload: str, number: int, offset: int, body: memoryview, *, sha256: str | None = None
+    ) -> Part:
         """Send one part. S3 places parts by their number, so the offset is not sent."""
         del offset
-        parameters = {**self._at(key), "UploadId": upload, "PartNumber": number, "Body": bytes(body)}
-        reply = self._connection.send("upload_part", self._where(key), **parameters)
-        return Part(number, str(self._etag(reply, key)), len(body))
+        sent = self._bytes.put_part(At(self._prefix + key, self._where(key)), upload, number, body, sha256)
+        return Part(number, str(self._etag(sent.etag, key)), len(body))
+
+    def copy_part(  # noqa: PLR0917 - a range of one object and its place in another
+        self, key: str, upload: str, number: int, offset: int, source_key: str, start: int, stop: int
+    ) -> Part:
+        """Have the store copy one part. Amazon copies ranges only of objects of more than 5 MB."""
+        del offset
+        if not 0 <= start < stop:
+            raise UsageError(f"{self._where(source_key)}: there is no range {start}:{stop} to copy")
+        reply = self._connection.send(
+            "upload_part_copy",
+            # Of the two it is the source that may well be missing.
+            self._where(source_key),
+            **self._at(key),
+            UploadId=upload,
+            PartNumber=number,
+            CopySource={"Bucket": self._bucket, "Key": self._prefix + source_key},
+            CopySourceRange=f"bytes={start}-{stop - 1}",
+        )
+        etag = self._etag(reply.get("CopyPartResult", {}).get("ETag", ""), key)
+        return Part(number, str(etag), stop - start)
 
     def list_parts(self, key: str, upload: str) -> Sequence[Part]:
         """Return the parts that the store holds, in order."""
@@ -229,16 +254,16 @@ class S3Store:
             markers = following
 
     def close(self) -> None:
-        """Release the connections."""
+        """Release the connections; what waits for bytes on one of them gets an error now."""
+        self._bytes.close()
         self._connection.close()
 
-    def _put(self, key: str, body: bytes, *, conditional_write: bool, **parameters: str) -> tuple[ETag, datetime]:
-        checksum = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
-        fixed = {**self._at(key), **self._encryption, "Body": body, "ChecksumCRC32": checksum}
+    def _put(self, key: str, body: bytes, *, conditional_write: bool, **parameters: str) -> ETag:
+        fixed = {**self._at(key), **self._encryption, "Body": body, "ChecksumCRC32": crc32_base64(body)}
         reply = self._connection.send(
             "put_object", self._where(key), conditional_write=conditional_write, **fixed, **parameters
         )
-        return self._etag(reply, key), _served_at(reply)
+        return self._etag(reply.get("ETag", ""), key)
 
     def _settling(self, key: str, etag: ETag, call: Callable[[bool], T]) -> T:
         """Make a call under the condition `etag`, and find out once how this store spells ETags.
@@ -295,8 +320,8 @@ class S3Store:
     def _where(self, key: str) -> str:
         return f"{self.name}/{key}"
 
-    def _etag(self, reply: dict[str, Any], key: str) -> ETag:
-        etag = _unquoted(reply.get("ETag", ""))
+    def _etag(self, said: str, key: str) -> ETag:
+        etag = _unquoted(said)
         if not etag:
             raise UnsupportedError(
                 f"{self._where(key)}: the store replied without an ETag, which every condition needs",
@@ -307,56 +332,26 @@ class S3Store:
     def _read_small(self, key: str, body: StreamingBody, length: int | None) -> bytes:
         if length is not None and length > SMALL_OBJECT_BYTES:
             raise oversized(self._where(key), SMALL_OBJECT_BYTES)
-        with translated_reading(self._where(key)):
+        with translated(self._where(key)):
             # Only a read to the end compares what came with what was announced.
             content = body.read() if length is not None else body.read(SMALL_OBJECT_BYTES + 1)
         if len(content) > SMALL_OBJECT_BYTES:
             raise oversized(self._where(key), SMALL_OBJECT_BYTES)
         return content
 
-    def _check_range(self, key: str, reply: dict[str, Any], asked: tuple[int, int], etag: ETag) -> None:
+    def _check_range(self, key: str, opened: Opened, asked: tuple[int, int], etag: ETag | None) -> None:
         """Raise unless the reply brings exactly these bytes, of the object that was meant."""
         start, stop = asked
         where = self._where(key)
-        if self._etag(reply, key) != etag:
+        if self._etag(opened.etag, key) != etag is not None:
             raise PreconditionFailedError(f"{where} is another object now", advice="look it up again")
-        said, _, total = reply.get("ContentRange", "").partition("/")
+        said, _, total = opened.content_range.partition("/")
         if total.isdigit() and int(total) < stop:
             raise UsageError(f"{where} has {total} bytes, so not the range {start}:{stop}")
-        if said != f"bytes {start}-{stop - 1}" or reply.get("ContentLength", stop - start) != stop - start:
+        if opened.content_encoding not in PLAIN_ENCODINGS:
+            raise unreadable(where, f"bytes encoded as {opened.content_encoding[:40]!a}")
+        if said != f"bytes {start}-{stop - 1}" or opened.length_bytes != stop - start:
             raise unreadable(where, f"{said or 'the whole object'} instead of bytes {start}-{stop - 1}")
-
-
-class _NoBytes:
-    """The bytes of an empty range."""
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Return 0: the end."""
-        del buffer
-        return 0
-
-
-class _RangeStream:
-    """The body of a reply, which ends where the range does, or breaks."""
-
-    def __init__(self, body: ByteStream, size_bytes: int, where: str) -> None:
-        self._body = body
-        self._size_bytes = size_bytes
-        self._left_bytes = size_bytes
-        self._where = where
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill the front of the buffer; raise `UnavailableError` if the body ends before the range does."""
-        wanted = min(len(buffer), self._left_bytes)
-        if wanted == 0:
-            return 0
-        with translated_reading(self._where):
-            count = self._body.readinto(buffer[:wanted])
-        if count == 0:
-            got = self._size_bytes - self._left_bytes
-            raise unreadable(self._where, f"{got} of {self._size_bytes} bytes, then the end")
-        self._left_bytes -= count
-        return count
 
 
 def _spelled(etag: str, *, quoted: bool) -> str:
@@ -371,11 +366,3 @@ def _unquoted(etag: str) -> ETag:
 def _place(found: Entry | Folder) -> str:
     """Return what orders a listing; Python's order of text is that of its UTF-8 bytes."""
     return found.key if isinstance(found, Entry) else found.prefix
-
-
-def _served_at(reply: dict[str, Any]) -> datetime:
-    """Return the server's Date, or our own time if it sent none that can be read."""
-    try:
-        return parsedate_to_datetime(reply["ResponseMetadata"]["HTTPHeaders"]["date"]).astimezone(UTC)
-    except (KeyError, ValueError):
-        return datetime.now(UTC)

@@ -11,9 +11,10 @@ import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bucketry.store.s3_connection import translated
+from bucketry.store.s3_errors import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +93,7 @@ class SdkTransport:
 
     def open(self, at: At, start: int, stop: int, if_match: str | None) -> Opened:
         """Ask for a range."""
-        asked = {"Key": at.key, "Range": f"bytes={start}-{stop - 1}"}
+        asked: dict[str, Any] = {"Key": at.key, "Range": f"bytes={start}-{stop - 1}"}
         if if_match is not None:
             asked["IfMatch"] = if_match
         reply = self._connection.send("get_object", at.where, **asked)
@@ -109,7 +110,11 @@ class SdkTransport:
         del sha256
         # The SDK takes no memoryview; a copy is cheaper than its 16 KiB writes of a file-like body.
         content = bytes(body)
-        parameters = {**self._encryption, "ChecksumCRC32": crc32_base64(content), "ContentType": CONTENT_TYPE}
+        parameters: dict[str, Any] = {
+            **self._encryption,
+            "ChecksumCRC32": crc32_base64(content),
+            "ContentType": CONTENT_TYPE,
+        }
         reply = self._connection.send(
             "put_object", at.where, conditional_write=True, Key=at.key, Body=content, IfNoneMatch="*", **parameters
         )
@@ -118,12 +123,34 @@ class SdkTransport:
     def put_part(self, at: At, upload: str, number: int, body: memoryview, sha256: str | None) -> Sent:
         """Send one part."""
         del sha256
-        parameters = {"Key": at.key, "UploadId": upload, "PartNumber": number, "Body": bytes(body)}
+        parameters: dict[str, Any] = {"Key": at.key, "UploadId": upload, "PartNumber": number, "Body": bytes(body)}
         reply = self._connection.send("upload_part", at.where, **parameters)
         return Sent(reply.get("ETag", ""), served_at(reply["ResponseMetadata"]["HTTPHeaders"]))
 
     def close(self) -> None:
         """Leave it to the connection."""
+
+
+class RangeStream:
+    """The body of a reply, which ends where the range does, or breaks."""
+
+    def __init__(self, body: ByteStream | None, size_bytes: int, where: str) -> None:
+        self._body = body
+        self._size_bytes = size_bytes
+        self._left_bytes = size_bytes
+        self._where = where
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill the front of the buffer; raise `UnavailableError` if the body ends before the range does."""
+        wanted = min(len(buffer), self._left_bytes)
+        if wanted == 0 or self._body is None:
+            return 0
+        count = self._body.readinto(buffer[:wanted])
+        if count == 0:
+            got = self._size_bytes - self._left_bytes
+            raise unreadable(self._where, f"{got} of {self._size_bytes} bytes, then the end")
+        self._left_bytes -= count
+        return count
 
 
 class _SdkStream:

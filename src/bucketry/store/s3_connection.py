@@ -176,13 +176,19 @@ class S3Connection:
         with self._lock:
             if self._account is not refused:
                 return True
-            with translated(f"s3://{self.bucket}"):
-                fresh = _connect(self._settings, self.clock)
-                if fresh.credentials() == refused.credentials():
-                    fresh.client.close()
-                    return False
-            self._account = fresh
-            return True
+            try:
+                with translated(f"s3://{self.bucket}"):
+                    fresh = _connect(self._settings, self.clock)
+                    is_new = fresh.credentials() != refused.credentials()
+            except BucketryError:
+                # There are none any more: that those of before are too old says more.
+                return False
+            unused = refused if is_new else fresh
+            if is_new:
+                self._account = fresh
+            # Requests under way through it go on; this only gives up connections that nobody uses.
+            unused.client.close()
+            return is_new
 
     def _note_product(self, reply: Any) -> None:  # noqa: ANN401 - a success and a failure differ in type
         headers = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {})
@@ -325,7 +331,9 @@ def _unanswered(where: str, error: Exception) -> UnavailableError:
 
 
 def _root_of(error: BaseException) -> str:
-    """Return the kind of the failure, and the operating system's word for it if there is one."""
+    """Return the kind of the failure, and the operating system's word for it if there is one, or our own."""
+    if isinstance(error, TimeoutError) and error.errno is None and error.args:
+        return str(error)
     current: BaseException | None = error
     for _ in range(CAUSES_LOOKED_AT):
         if current is None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from xml.sax.saxutils import unescape
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import unescape
 
 from bucketry.errors import (
     CorruptError,

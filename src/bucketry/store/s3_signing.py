@@ -77,16 +77,16 @@ def sign(
 
 class _Signer(S3SigV4Auth):
     def __init__(self, credentials: ReadOnlyCredentials, scope: SigningScope, clock: SigningClock, sha256: str) -> None:
-        super().__init__(credentials, scope.service, scope.region)  # type: ignore[arg-type] # it takes frozen ones
+        super().__init__(credentials, scope.service, scope.region)
         self._clock = clock
         self._sha256 = sha256
 
     def add_auth(self, request: AWSRequest) -> None:
         """Do the SDK's own steps in its order, at our time."""
         request.context["timestamp"] = self._clock.now().strftime(SIGV4_TIMESTAMP)
-        self._modify_request_before_signing(request)
+        self._modify_request_before_signing(request)  # type: ignore[attr-defined] # not in the stubs
         text = self.string_to_sign(request, self.canonical_request(request))
-        self._inject_signature_to_request(request, self.signature(text, request))
+        self._inject_signature_to_request(request, self.signature(text, request))  # type: ignore[attr-defined]
 
     def payload(self, request: AWSRequest) -> str:
         """Return the digest that was given."""

@@ -107,7 +107,7 @@ def _caught() -> Iterator[list[AWSPreparedRequest]]:
 def _make_tls(session: Session) -> ssl.SSLContext:
     """Trust the authorities that the SDK trusts, and check the server's name."""
     named: Any = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True
-    path = str(get_cert_path(named))  # type: ignore[no-untyped-call]
+    path = str(get_cert_path(named))
     try:
         if os.path.isdir(path):  # noqa: PTH112 - a path as the environment spells it
             context = ssl.create_default_context(capath=path)

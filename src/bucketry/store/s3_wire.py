@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 SHA256_OF_NOTHING = hashlib.sha256().hexdigest()
 LARGEST_REFUSAL_BYTES = 64 * 1024
+# The first, and where its redirect led. Who is redirected again is left to the SDK.
+MOST_TARGETS = 2
 SAFE_IN_KEYS = "/~"
 SAFE_IN_QUERIES = "-_.~"
 
@@ -79,6 +81,7 @@ class WireTransport:
         self._lock = threading.Lock()
         self._line: _Line | None = None
         self._is_for_sdk = False
+        self._retired: list[Pool] = []
 
     def open(self, at: At, start: int, stop: int, if_match: str | None) -> Opened:
         """Ask for a range."""
@@ -118,10 +121,12 @@ class WireTransport:
     def close(self) -> None:
         """Close every connection; a thread that waits for bytes gets an error now."""
         with self._lock:
-            line, self._line = self._line, None
+            if self._line is not None:
+                self._retired.append(self._line.pool)
+            self._line = None
             self._is_for_sdk = True
-        if line is not None:
-            line.pool.close()
+        for pool in self._retired:
+            pool.close()
 
     def _send(self, asked: _Asked) -> Sent | None:
         """Send bytes and return what the store says; None if the SDK has to."""
@@ -176,6 +181,8 @@ class WireTransport:
         with self._lock:
             if self._line is line:
                 self._line = None
+                self._retired.append(line.pool)
+                self._is_for_sdk = len(self._retired) >= MOST_TARGETS
 
     def _sign(self, asked: _Asked, target: Target, credentials: ReadOnlyCredentials) -> bytes:
         """Return the head of the request, as it goes over the wire."""

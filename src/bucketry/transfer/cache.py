@@ -1,12 +1,13 @@
 """Which bytes does this node keep, for all its processes, so that they are not fetched twice?
 
-    blobs/<2 hex>/<sha256>                                read-only files; each appears at once, after it was
-    hashed versions/<registry>/<namespace>/<model>/<manifest>/   complete versions, made of hard links to
-    blobs (copies
-                                                          where the file system has none)
-    tmp/                                                  what is being put together or taken apart
+    blobs/<2 hex>/<sha256>           read-only files; each appears at once, after it was hashed
+    versions/<registry>/<namespace>/<model>/<manifest>/
+                                     complete versions, made of hard links to blobs (copies where there are no links)
+    tmp/                             what is being put together or taken apart
 
-Nothing in it is believed: whoever takes a blob hashes it again. Removing anything at any time is safe.
+Nothing in it is believed: whoever takes a blob hashes it again. Removing anything at any time is safe. Users share a
+cache if they may all write there: folders are made as the umask says (002, in a folder of a common group with its
+set-group-id bit), blobs are readable to all who may enter.
 """
 
 from __future__ import annotations
@@ -30,18 +31,20 @@ from bucketry.transfer.localfiles import (
     link_below,
     open_directory,
     open_regular,
+    remove_below,
     split_relative_path,
 )
 from bucketry.transfer.target import Ours, inspect_target
-from bucketry.transfer.workers import Halt
+from bucketry.transfer.workers import Halt, run_parallel
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bucketry.transfer.download import RemoteFile
+    from bucketry.transfer.remote import RemoteFile
 
 _SHA256 = re.compile("[0-9a-f]{64}")
+HASHING_THREADS = 4
 _CANNOT_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
 
 
@@ -111,10 +114,18 @@ class Cache:
                 os.close(source_fd)
                 temporary.unlink(missing_ok=True)
 
-    def adopt(self, files: Sequence[RemoteFile], directory: Path, *, stop: threading.Event | None = None) -> None:
+    def adopt(
+        self,
+        files: Sequence[RemoteFile],
+        directory: Path,
+        *,
+        chunks_are_verified: bool = False,
+        stop: threading.Event | None = None,
+    ) -> None:
         """Let the cache share the files of a staged version, which become read-only; copies where it must.
 
-        Raises `CorruptError` if a file does not have its SHA-256.
+        Where the SHA-256 of every chunk was just found right, the manifest that names the chunks speaks for the
+        whole, and nothing is hashed twice. Otherwise raises `CorruptError` if a file does not have its SHA-256.
         """
         halt = Halt(stop)
         for file in files:
@@ -129,7 +140,7 @@ class Cache:
                     self.add(file.sha256, path, stop=stop)
                     continue
                 try:
-                    self._admit(file.sha256, temporary, file.path, halt)
+                    self._admit(file.sha256, temporary, file.path, halt, is_verified=chunks_are_verified)
                 finally:
                     temporary.unlink(missing_ok=True)
 
@@ -142,14 +153,20 @@ class Cache:
         copies it.
         """
         halt = Halt(stop)
-        missing: list[RemoteFile] = []
+        linked: set[str] = set()
         with disk_errors(str(directory)):
             directory_fd = open_directory(directory)
-            try:
-                missing.extend(file for file in files if not self._link(file, directory_fd, halt))
-            finally:
-                os.close(directory_fd)
-        return tuple(missing)
+
+        def link(_: None, file: RemoteFile) -> None:
+            with disk_errors(file.path):
+                if self._link(file, directory_fd, halt):
+                    linked.add(file.path)
+
+        try:
+            run_parallel(files, link, make_context=lambda: None, connections=HASHING_THREADS, halt=halt)
+        finally:
+            os.close(directory_fd)
+        return tuple(file for file in files if file.path not in linked)
 
     def version_path(self, registry: str, model: str, manifest: str) -> Path:
         """Return where a version's folder lies if it is here; `model` is `<namespace>/<name>`."""
@@ -170,6 +187,12 @@ class Cache:
         except OSError:
             return path  # pruning may take it early; reading it is what counts
         return path
+
+    def find_versions(self, registry: str, model: str) -> tuple[Path, ...]:
+        """Return the folders of a model's versions, the last used first; their bytes are unverified."""
+        folder = self.version_path(registry, model, "0" * 64).parent
+        found = [(status.st_mtime, path) for path in folder.glob("*") if (status := _find_status(path)) is not None]
+        return tuple(path for _, path in sorted(found, reverse=True) if _SHA256.fullmatch(path.name))
 
     def entries(self) -> tuple[CacheEntry, ...]:
         """Return everything that is here: blobs, then versions."""
@@ -196,7 +219,7 @@ class Cache:
             if not is_right(path, file.sha256, halt):
                 path.unlink(missing_ok=True)
                 return False
-            link_below(path, directory_fd, file.path)
+            _link_in_place_of(path, directory_fd, file.path)
         except FileNotFoundError:
             return False  # pruned meanwhile
         except OSError as error:
@@ -205,10 +228,10 @@ class Cache:
             return False
         return True
 
-    def _admit(self, sha256: str, temporary: Path, label: str, halt: Halt) -> Path:
+    def _admit(self, sha256: str, temporary: Path, label: str, halt: Halt, *, is_verified: bool = False) -> Path:
         """Let a file of ours appear as a blob, once its digest was found right."""
         temporary.chmod(0o444)
-        if not is_right(temporary, sha256, halt):
+        if not is_verified and not is_right(temporary, sha256, halt):
             raise CorruptError(f"{label} does not have the digest {sha256}", advice="pull it again")
         path = self._blob_path(sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -224,7 +247,7 @@ class Cache:
     def _temporary(self) -> Path:
         directory = self.root / "tmp"
         with disk_errors(str(directory)):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory.mkdir(parents=True, exist_ok=True)
         return directory / secrets.token_hex(16)
 
     def _blobs(self) -> Iterator[CacheEntry]:
@@ -241,6 +264,15 @@ class Cache:
                 if status is not None:
                     size_bytes = sum(found.st_size for _, found in files_of(path))
                     yield CacheEntry("version", path, size_bytes, status.st_mtime)
+
+
+def _link_in_place_of(path: Path, directory_fd: int, relative_path: str) -> None:
+    """Link a blob to a place where earlier work may have left a file. Raises `OSError`."""
+    try:
+        link_below(path, directory_fd, relative_path)
+    except FileExistsError:
+        remove_below(directory_fd, relative_path)
+        link_below(path, directory_fd, relative_path)
 
 
 def is_right(path: Path, sha256: str, halt: Halt) -> bool:

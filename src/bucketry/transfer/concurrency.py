@@ -32,9 +32,7 @@ SMOOTHING = 0.3
 class Concurrency:
     """The level of one transfer, at most `most`. Not for many threads: whoever shares it holds a lock."""
 
-    def __init__(
-        self, most: int, *, first: int = FIRST_LEVEL, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, most: int, *, first: int = FIRST_LEVEL, clock: Callable[[], float] = time.monotonic) -> None:
         self.level = min(first, most)
         self._most = most
         self._clock = clock

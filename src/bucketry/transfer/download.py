@@ -1,62 +1,73 @@
 """How do objects become local files, where no chunk counts before its digest was found right?
 
-Each chunk is read in ranges of exactly one object (its ETag is asked once and required ever after), hashed in
-flight and written to its place in a file of full size. Nothing here makes a file or a folder appear under its
-final name: the caller gives a fresh staging folder, and `target` makes it appear when all of it is right.
+First come the chunks that are near: those that earlier work on the same folder verified, and those that lie in older
+versions or in the cache. All others wait in one queue, from which as many threads take as the link is found to bear.
+Nothing here makes a file or a folder appear under its final name: the caller gives a staging folder, and `target`
+makes it appear when all of it is right.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
-from threading import Lock
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING
 
-import xxhash
-
-from bucketry.errors import CorruptError, UnavailableError
-from bucketry.store.interface import PreconditionFailedError
-from bucketry.transfer.hashing import EMPTY_SHA256
-from bucketry.transfer.localfiles import create_below, disk_errors, open_directory, preallocate, write_all
-from bucketry.transfer.patience import MAX_ATTEMPTS, Attempts, Patience
-from bucketry.transfer.progress import ProgressListener, ProgressMeter
+from bucketry.errors import UnavailableError
+from bucketry.transfer.chunk_work import ChunkWork, make_buffer
+from bucketry.transfer.concurrency import Concurrency
+from bucketry.transfer.journal import Journal, read_journals
+from bucketry.transfer.localfiles import find_free_bytes
+from bucketry.transfer.patience import Patience
+from bucketry.transfer.progress import ProgressMeter
 from bucketry.transfer.ratelimit import RateLimit
-from bucketry.transfer.workers import Halt, run_parallel
+from bucketry.transfer.receive import Receiver
+from bucketry.transfer.remote import check_consistent
+from bucketry.transfer.reuse import local_objects
+from bucketry.transfer.siblings import Siblings
+from bucketry.transfer.staged_files import StagedFile, order_pieces
+from bucketry.transfer.workers import Gate, Halt, check_connections, run_parallel
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bucketry.store.interface import ETag, Store
+    from bucketry.store.interface import Store
+    from bucketry.transfer.journal import Chunk
+    from bucketry.transfer.processes import Slices
+    from bucketry.transfer.progress import ProgressListener
+    from bucketry.transfer.remote import Plan, RemoteFile, Verify
+    from bucketry.transfer.reuse import Source
+    from bucketry.transfer.staged_files import Piece
+    from bucketry.transfer.target import Staging
 
-Verify = Literal["sha256", "fast"]
-
-BUFFER_BYTES = 4 * 1024 * 1024
-MAX_READS_OF_A_CHUNK = 2  # a wrong digest is read once more: a bad network is likelier than a bad object
+DEFAULT_CONNECTIONS = 16
+"""The most that are used, unless more are asked for; how many are, the link decides."""
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteFile:
-    """A file to fetch: a relative POSIX path, and digests in lower-case hex, chunks in order."""
+class Nearby:
+    """What may spare a fetch: earlier and simultaneous work on the same plan, and older versions.
 
-    path: str
-    key: str
-    size_bytes: int
-    sha256: str
-    chunk_size_bytes: int
-    chunk_sha256: tuple[str, ...]
-    chunk_xxh3_128: tuple[str, ...]
+    The plan has all files of the staging folder, of which those that are fetched may be a part.
+    """
+
+    staging: Staging
+    plan: Plan
+    sources: Sequence[Source] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a fetch moved. `retries` counts requests sent again; `fetched_bytes` counts every byte once."""
+    """What a fetch moved. `fetched_bytes` came from the store, each counted once; `reused_bytes` were here.
+
+    `retries` counts requests sent again.
+    """
 
     files: int
     chunks: int
     fetched_bytes: int
+    reused_bytes: int
     retries: int
     seconds: float
 
@@ -67,221 +78,114 @@ def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
     directory: Path,
     *,
     verify: Verify = "sha256",
-    connections: int = 8,
+    connections: int = DEFAULT_CONNECTIONS,
     limit_bytes_per_second: int | None = None,
     progress: ProgressListener | None = None,
     stop: threading.Event | None = None,
     patience: Patience | None = None,
+    nearby: Nearby | None = None,
+    slices: Slices | None = None,
 ) -> Fetched:
-    """Fetch files into a fresh staging directory that exists and holds none of them yet.
+    """Bring files into a staging directory that exists; without `nearby` it holds none of them yet.
 
-    `verify="fast"` compares XXH3-128 instead of SHA-256, for networks where nobody hostile writes. Raises
-    `CorruptError` for wrong bytes, `PreconditionFailedError` for an object replaced while it was read,
-    `UnavailableError` when patience or the disk's space is over, `DeniedError`, `RejectedError` for a file
-    that is there already, `Interrupted`. Whatever was fetched until then stays for the caller to discard.
+    `verify="fast"` compares XXH3-128 instead of SHA-256, for networks where nobody hostile writes. `slices` has
+    several processes fetch. Raises `CorruptError` for wrong bytes, `PreconditionFailedError` for an object replaced
+    while it was read, `UnavailableError` when patience or the disk's space is over, `DeniedError`, `RejectedError`
+    for a file that is there already, `Interrupted`. What was fetched until then stays.
     """
     patience = patience or Patience()
+    check_connections(connections)
     for file in files:
-        _check_consistent(file)
-    meter = ProgressMeter(total_bytes=sum(file.size_bytes for file in files), total_files=len(files), listener=progress)
+        check_consistent(file)
     halt = Halt(stop)
-    limit = RateLimit(limit_bytes_per_second, patience, halt)
-    started_at = patience.clock()
-    with disk_errors(str(directory)):
-        directory_fd = open_directory(directory)
-    receiving = [_Receiving(file) for file in files]
-    pieces = [piece for one in receiving for piece in one.pieces()]
-    receiver = _Receiver(
+    gate = Gate(Concurrency(connections, clock=patience.clock))
+    meter = ProgressMeter(
+        total_bytes=sum(file.size_bytes for file in files),
+        total_files=len(files),
+        listener=progress,
+        connections=lambda: gate.level,
+    )
+    store = getattr(store, "unretried", store)  # retries are this layer's own: it goes on where a chunk broke
+    receiver = Receiver(
         store=store,
-        directory_fd=directory_fd,
         verify=verify,
         patience=patience,
-        limit=limit,
+        limit=RateLimit(limit_bytes_per_second, patience, halt),
         halt=halt,
+        gate=gate,
         meter=meter,
     )
-    largest_bytes = max((piece.stop - piece.start for piece in pieces), default=0)
-
-    def make_buffer() -> memoryview:
-        return memoryview(bytearray(min(BUFFER_BYTES, max(1, largest_bytes))))
-
+    started_at = patience.clock()
+    siblings = Siblings(nearby.staging, nearby.plan) if nearby else None
+    work = _make_work(receiver, nearby, siblings)
+    numbers = {file.path: number for number, file in enumerate(nearby.plan.files if nearby else files)}
+    resumed = nearby is not None and nearby.staging.resumed
+    staged = [StagedFile(numbers[file.path], file, directory, may_exist=resumed) for file in files]
     try:
-        run_parallel(pieces, receiver.receive, make_context=make_buffer, connections=connections, halt=halt)
+        left = order_pieces(staged)
+        if nearby is not None:
+            left = _take_what_is_near(work, left, nearby, connections)
+        if siblings is not None and siblings.has_any_alive():
+            left.reverse()  # so that we meet in the middle
+        _check_space(directory, left, nearby)
+        if slices is None or slices.processes == 1:
+            run_parallel(left, work.bring, make_context=make_buffer, connections=connections, halt=halt, gate=gate)
+        else:
+            from bucketry.transfer.processes import fetch_by_processes  # noqa: PLC0415 - one process needs no pipes
+
+            fetch_by_processes(work, left, slices, directory, connections)
     finally:
-        for one in receiving:
-            one.close()
-        os.close(directory_fd)
+        if work.journal is not None:
+            work.journal.close()
         meter.close()
     return Fetched(
         files=len(files),
         chunks=sum(len(file.chunk_sha256) for file in files),
-        fetched_bytes=sum(file.size_bytes for file in files),
+        fetched_bytes=work.tally.fetched_bytes,
+        reused_bytes=work.tally.reused_bytes,
         retries=meter.snapshot().retries,
         seconds=patience.clock() - started_at,
     )
 
 
-class _Receiving:
-    """One file on its way, shared by the threads that fetch its pieces."""
-
-    def __init__(self, file: RemoteFile) -> None:
-        self.file = file
-        self.lock = Lock()
-        self.etag: ETag | None = None
-        self.descriptor: int | None = None
-        self.remaining = max(1, len(file.chunk_sha256))
-
-    def pieces(self) -> list[_Piece]:
-        step = self.file.chunk_size_bytes
-        return [
-            _Piece(self, index, index * step, min(self.file.size_bytes, (index + 1) * step))
-            for index in range(self.remaining)
-        ]
-
-    def close(self) -> None:
-        if self.descriptor is not None:
-            os.close(self.descriptor)
-            self.descriptor = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    receiving: _Receiving
-    index: int
-    start: int
-    stop: int
-
-
-class _Hash(Protocol):
-    def update(self, body: memoryview, /) -> None: ...
-    def hexdigest(self) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Receiver:
-    """Fetches pieces; used by all threads of one fetch."""
-
-    store: Store
-    directory_fd: int
-    verify: Verify
-    patience: Patience
-    limit: RateLimit
-    halt: Halt
-    meter: ProgressMeter
-
-    def receive(self, buffer: memoryview, piece: _Piece) -> None:
-        receiving = piece.receiving
-        with receiving.lock:
-            if receiving.descriptor is None:
-                self._begin(receiving)
-        if piece.stop > piece.start:
-            self._fetch_chunk(piece, buffer)
-        with receiving.lock:
-            receiving.remaining -= 1
-            if receiving.remaining == 0:
-                with disk_errors(receiving.file.path):
-                    receiving.close()
-                self.meter.finish_file(receiving.file.path)
-
-    def _begin(self, receiving: _Receiving) -> None:
-        file = receiving.file
-        self.meter.begin_file(file.path, file.size_bytes)
-        if file.size_bytes > 0:
-            entry = self._attempts().insist(lambda: self.store.stat(file.key))
-            if entry.size_bytes != file.size_bytes:
-                raise CorruptError(
-                    f"{file.path} has {entry.size_bytes} bytes in the store, where its version says {file.size_bytes}",
-                    advice="run fsck on the registry",
-                )
-            receiving.etag = entry.etag
-        with disk_errors(file.path):
-            receiving.descriptor = create_below(self.directory_fd, file.path)
-            preallocate(receiving.descriptor, file.size_bytes)
-
-    def _fetch_chunk(self, piece: _Piece, buffer: memoryview) -> None:
-        file = piece.receiving.file
-        expected = (file.chunk_sha256 if self.verify == "sha256" else file.chunk_xxh3_128)[piece.index]
-        for read_number in range(1, MAX_READS_OF_A_CHUNK + 1):
-            if self._read_chunk(piece, buffer) == expected:
-                self.meter.count_verified_chunk()
-                return
-            if read_number < MAX_READS_OF_A_CHUNK:
-                self.meter.advance(file.path, piece.start - piece.stop)
-                self.meter.count_retry()
-        raise CorruptError(
-            f"chunk {piece.index + 1} of {len(file.chunk_sha256)} of {file.path} (bytes {piece.start} to"
-            f" {piece.stop - 1}) does not have the digest that its version names",
-            advice="run fsck --deep on the registry, and pull from a replica if there is one",
-        )
-
-    def _read_chunk(self, piece: _Piece, buffer: memoryview) -> str:
-        """Read one chunk to its place and return its digest; a broken connection goes on where it broke."""
-        file = piece.receiving.file
-        reading = _Reading(piece.start, hashlib.sha256() if self.verify == "sha256" else xxhash.xxh3_128())
-        attempts = self._attempts()
-        # Around the loop, not in it: a full disk must not be mistaken for a store that will serve again.
-        with disk_errors(file.path):
-            for _ in range(MAX_ATTEMPTS):
-                before = reading.position
-                try:
-                    self._read_on(piece, reading, buffer)
-                except PreconditionFailedError as error:
-                    raise _replaced(file) from error
-                except UnavailableError as error:
-                    if reading.position > before:
-                        attempts.progressed()
-                    attempts.pause(error)
-                else:
-                    return reading.hash.hexdigest()
-        raise UnavailableError(f"the connection broke {MAX_ATTEMPTS} times while {file.path} was read")
-
-    def _read_on(self, piece: _Piece, reading: _Reading, buffer: memoryview) -> None:
-        receiving = piece.receiving
-        if receiving.descriptor is None or receiving.etag is None:
-            raise AssertionError(receiving.file.path)
-        with self.store.open_range(receiving.file.key, reading.position, piece.stop, etag=receiving.etag) as stream:
-            while reading.position < piece.stop:  # bounded: each round reads at least one byte or raises
-                self.halt.check()
-                wanted = self.limit.read_size_bytes(min(len(buffer), piece.stop - reading.position))
-                count = stream.readinto(buffer[:wanted])
-                if count == 0:
-                    raise UnavailableError(f"the store ended early while {receiving.file.path} was read")
-                self.limit.take(count)
-                reading.hash.update(buffer[:count])
-                write_all(receiving.descriptor, buffer[:count], reading.position)
-                reading.position += count
-                self.meter.advance(receiving.file.path, count)
-
-    def _attempts(self) -> Attempts:
-        return Attempts(self.patience, self.halt, self.meter.count_retry)
-
-
-@dataclass(slots=True)
-class _Reading:
-    """How far one chunk was read, and the hash of what was read."""
-
-    position: int
-    hash: _Hash
-
-
-def _check_consistent(file: RemoteFile) -> None:
-    """Raise `CorruptError` if the sizes and digests of a file contradict each other."""
-    chunks = -(-file.size_bytes // file.chunk_size_bytes) if file.chunk_size_bytes > 0 else -1
-    whole = {0: (EMPTY_SHA256,), 1: file.chunk_sha256}.get(chunks)
-    if (
-        file.size_bytes < 0
-        or len(file.chunk_sha256) != chunks
-        or len(file.chunk_xxh3_128) != chunks
-        or (whole is not None and whole != (file.sha256,))
-    ):
-        raise CorruptError(
-            f"the sizes and digests recorded for {file.path} contradict each other",
-            advice="do not use this version; run fsck on the registry",
-        )
-
-
-def _replaced(file: RemoteFile) -> PreconditionFailedError:
-    return PreconditionFailedError(
-        f"{file.path} was replaced in the store while it was read",
-        advice="pull again: nothing of the two was mixed",
+def _make_work(receiver: Receiver, nearby: Nearby | None, siblings: Siblings | None) -> ChunkWork:
+    find_path = getattr(receiver.store, "local_path", None)
+    return ChunkWork(
+        receiver=receiver,
+        journal=Journal(nearby.staging.outer) if nearby else None,
+        siblings=siblings.find if siblings else None,
+        local_store=local_objects(find_path) if find_path else None,
     )
+
+
+def _take_what_is_near(work: ChunkWork, pieces: Sequence[Piece], nearby: Nearby, connections: int) -> list[Piece]:
+    """Bring what is on this machine to its place, verified; return the chunks that are left, in order of fetching."""
+    journaled: set[Chunk] = read_journals(nearby.staging.outer) if nearby.staging.resumed else set()
+    taken: set[Chunk] = set()
+
+    def take(buffer: memoryview, piece: Piece) -> None:
+        chunk = (piece.staged.number, piece.index)
+        if work.take_near(piece, buffer, nearby.sources, is_journaled=chunk in journaled):
+            taken.add(chunk)
+
+    if journaled or nearby.sources:
+        run_parallel(
+            [piece for piece in pieces if piece.size_bytes > 0],
+            take,
+            make_context=make_buffer,
+            connections=min(connections, (os.cpu_count() or 1) + 1),
+            halt=work.receiver.halt,
+        )
+    return [piece for piece in pieces if (piece.staged.number, piece.index) not in taken]
+
+
+def _check_space(directory: Path, pieces: Sequence[Piece], nearby: Nearby | None) -> None:
+    """Raise before anything is fetched for which there is no room, as far as the file system says."""
+    if nearby is not None and nearby.staging.resumed:
+        return  # part of what is left has its room already
+    needed_bytes, free_bytes = sum(piece.size_bytes for piece in pieces), find_free_bytes(directory)
+    if free_bytes is not None and needed_bytes > free_bytes:
+        raise UnavailableError(
+            f"the disk is full: {needed_bytes:,} bytes are to be fetched, and {free_bytes:,} are free at {directory}",
+            advice="free some space, or choose another path, then run it again",
+        )

@@ -1,10 +1,17 @@
-"""What are a local file's digests, and did it stay the same while they were taken?"""
+"""What are a local file's digests, and did it stay the same while they were taken?
+
+Every byte is read once, and both digests are taken of that one reading, so they cannot disagree about a file
+that is being written. The two SHA-256 of a file of several chunks (of the whole, and of each chunk) are the
+cost; they are taken by two threads from the same buffers, so one large file keeps two cores busy.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import xxhash
@@ -15,15 +22,16 @@ from bucketry.transfer.progress import ProgressListener, ProgressMeter
 from bucketry.transfer.workers import Halt, run_parallel
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
     from pathlib import Path
+    from typing import Self
 
 SMALLEST_CHUNK_BYTES = 16 * 1024 * 1024
 MAX_CHUNKS_OF_A_VERSION = 20_000  # exclusive, as is the next
 MAX_CHUNKS_OF_A_FILE = 10_000
 MAX_DOUBLINGS = 40
-READ_BYTES = 1024 * 1024
+READ_BYTES = 2 * 1024 * 1024
+BUFFERS = 4  # one is read while others wait for the slower of the two digests
 EMPTY_SHA256 = hashlib.sha256().hexdigest()
 
 
@@ -76,15 +84,19 @@ def digest_files(
     halt = Halt(stop)
     digests: dict[int, FileDigest] = {}
 
-    def digest_one(buffer: memoryview, index: int) -> None:
+    def digest_one(digester: Digester, index: int) -> None:
         label = str(paths[index])
         meter.begin_file(label, sizes[index])
-        digests[index] = _digest(
-            paths[index], chunk_size_bytes, buffer, halt, lambda count: meter.advance(label, count)
-        )
+        digests[index] = digester.digest(paths[index], lambda count: meter.advance(label, count))
         meter.finish_file(label)
 
-    run_parallel(range(len(paths)), digest_one, make_context=_read_buffer, connections=threads, halt=halt)
+    run_parallel(
+        range(len(paths)),
+        digest_one,
+        make_context=lambda: Digester(chunk_size_bytes, halt),
+        connections=threads,
+        halt=halt,
+    )
     meter.close()
     return tuple(digests[index] for index in range(len(paths)))
 
@@ -94,7 +106,112 @@ def digest_file(path: Path, chunk_size_bytes: int, *, stop: threading.Event | No
 
     Raises `RejectedError` if it is not a regular file, or if it changed while it was read.
     """
-    return _digest(path, chunk_size_bytes, _read_buffer(), Halt(stop), lambda _: None)
+    return Digester(chunk_size_bytes, Halt(stop)).digest(path, lambda _: None)
+
+
+class Digester:
+    """Takes the digests of files, one after the other, always into the same few buffers."""
+
+    def __init__(self, chunk_size_bytes: int, halt: Halt) -> None:
+        self._chunk_size_bytes = chunk_size_bytes
+        self._halt = halt
+        self._buffers = [_read_buffer() for _ in range(BUFFERS)]
+
+    def digest(self, path: Path, advance: Callable[[int], None]) -> FileDigest:
+        """Return the digests of one file, telling `advance` how many more bytes were read.
+
+        Raises `RejectedError` if it is not a regular file, or if it changed while it was read.
+        """
+        with disk_errors(str(path)):
+            descriptor = open_regular(path)
+            try:
+                before = os.fstat(descriptor)
+                digest = self._digest(descriptor, before.st_size, advance)
+                after = path.stat(follow_symlinks=False)
+            finally:
+                os.close(descriptor)
+        if digest is None or _fingerprint(before) != _fingerprint(after):
+            raise changed_while_published(path)
+        return digest
+
+    def _digest(self, descriptor: int, size_bytes: int, advance: Callable[[int], None]) -> FileDigest | None:
+        """Return the digests, or None if the file is not `size_bytes` long any more."""
+        step = self._chunk_size_bytes
+        if size_bytes <= step:
+            # Its only chunk's digest is its own.
+            only = self._read_chunks(descriptor, size_bytes, None, advance)
+            if only is None:
+                return None
+            return FileDigest(size_bytes, only.sha256[0] if only.sha256 else EMPTY_SHA256, only)
+        with _WholeHash(self._buffers) as whole:
+            chunks = self._read_chunks(descriptor, size_bytes, whole, advance)
+        return None if chunks is None else FileDigest(size_bytes, whole.hexdigest(), chunks)
+
+    def _read_chunks(
+        self, descriptor: int, size_bytes: int, whole: _WholeHash | None, advance: Callable[[int], None]
+    ) -> ChunkDigests | None:
+        step = self._chunk_size_bytes
+        sha256: list[str] = []
+        xxh3_128: list[str] = []
+        for start in range(0, size_bytes, step):
+            stop = min(start + step, size_bytes)
+            chunk, checksum = hashlib.sha256(), xxhash.xxh3_128()
+            for offset in range(start, stop, READ_BYTES):
+                self._halt.check()
+                buffer = whole.take_buffer() if whole else self._buffers[0]
+                piece = buffer[: min(READ_BYTES, stop - offset)]
+                if read_full(descriptor, piece, offset) < len(piece):
+                    return None
+                if whole:
+                    whole.update(buffer, len(piece))
+                chunk.update(piece)
+                checksum.update(piece)
+                advance(len(piece))
+            sha256.append(chunk.hexdigest())
+            xxh3_128.append(checksum.hexdigest())
+        return ChunkDigests(step, tuple(sha256), tuple(xxh3_128))
+
+
+class _WholeHash:
+    """The SHA-256 of a whole file, taken by a thread of its own while the reader takes those of its chunks.
+
+    A buffer comes back as soon as the whole has hashed it; the only reader asks for the next one when it has
+    itself finished with the last.
+    """
+
+    def __init__(self, buffers: Sequence[memoryview]) -> None:
+        self._free: SimpleQueue[memoryview] = SimpleQueue()
+        self._filled: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
+        for buffer in buffers:
+            self._free.put(buffer)
+        self._sha256 = hashlib.sha256()
+        self._thread = threading.Thread(target=self._hash_all, name="transfer-hash", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._filled.put(None)
+        self._thread.join()
+
+    def take_buffer(self) -> memoryview:
+        """Return a buffer to read into."""
+        return self._free.get()
+
+    def update(self, buffer: memoryview, size_bytes: int) -> None:
+        """Hash the front of a buffer, in order."""
+        self._filled.put((buffer, size_bytes))
+
+    def hexdigest(self) -> str:
+        """Return the digest, after the end of the block."""
+        return self._sha256.hexdigest()
+
+    def _hash_all(self) -> None:
+        while (item := self._filled.get()) is not None:  # bounded by the file's end
+            buffer, size_bytes = item
+            self._sha256.update(buffer[:size_bytes])
+            self._free.put(buffer)
 
 
 def sha256_of_open_file(descriptor: int, halt: Halt) -> str:
@@ -116,55 +233,6 @@ def changed_while_published(what: object) -> RejectedError:
     return RejectedError(
         f"{what} changed while it was published", advice="wait until nothing writes to it, then publish again"
     )
-
-
-def _digest(
-    path: Path, chunk_size_bytes: int, buffer: memoryview, halt: Halt, advance: Callable[[int], None]
-) -> FileDigest:
-    with disk_errors(str(path)):
-        descriptor = open_regular(path)
-        try:
-            before = os.fstat(descriptor)
-            digest = _digest_open_file(descriptor, before.st_size, chunk_size_bytes, buffer, halt, advance)
-            after = path.stat(follow_symlinks=False)
-        finally:
-            os.close(descriptor)
-    if digest is None or _fingerprint(before) != _fingerprint(after):
-        raise changed_while_published(path)
-    return digest
-
-
-def _digest_open_file(
-    descriptor: int,
-    size_bytes: int,
-    chunk_size_bytes: int,
-    buffer: memoryview,
-    halt: Halt,
-    advance: Callable[[int], None],
-) -> FileDigest | None:
-    """Return the digests, or None if the file is not `size_bytes` long any more."""
-    whole = hashlib.sha256()
-    sha256: list[str] = []
-    xxh3_128: list[str] = []
-    for start in range(0, size_bytes, chunk_size_bytes):
-        stop = min(start + chunk_size_bytes, size_bytes)
-        # A file of one chunk is hashed once: its chunk's digest is its own.
-        chunk = whole if size_bytes <= chunk_size_bytes else hashlib.sha256()
-        checksum = xxhash.xxh3_128()
-        for offset in range(start, stop, len(buffer)):
-            halt.check()
-            piece = buffer[: min(len(buffer), stop - offset)]
-            if read_full(descriptor, piece, offset) < len(piece):
-                return None
-            chunk.update(piece)
-            checksum.update(piece)
-            if chunk is not whole:
-                whole.update(piece)
-            advance(len(piece))
-        sha256.append(chunk.hexdigest())
-        xxh3_128.append(checksum.hexdigest())
-    chunks = ChunkDigests(chunk_size_bytes, tuple(sha256), tuple(xxh3_128))
-    return FileDigest(size_bytes, whole.hexdigest(), chunks)
 
 
 def _fingerprint(status: os.stat_result) -> tuple[int, int, int, int]:

@@ -63,9 +63,7 @@ def this_owner() -> Owner:
 
 def name_workplace(target: str, plan: str, owner: Owner) -> str:
     """Return a new name for the folder in which `owner` works on a target."""
-    return (
-        f".{_shortened(target)}.bucketry-{plan}-{owner.place}-{owner.pid}-{owner.started}-{secrets.token_hex(4)}"
-    )
+    return f".{_shortened(target)}.bucketry-{plan}-{owner.place}-{owner.pid}-{owner.started}-{secrets.token_hex(4)}"
 
 
 def find_workplaces(parent: Path, target: str | None = None) -> tuple[Workplace, ...]:

@@ -7,8 +7,10 @@ symbolic link, so that whoever can write next to us cannot send our bytes to ano
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
+import struct
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -26,11 +28,13 @@ COPY_STEP_BYTES = 64 * 1024 * 1024
 # O_NONBLOCK: opening a FIFO must not wait for its writer before fstat can refuse it.
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_WRITE_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CANNOT_FALLOCATE = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _CANNOT_COPY_IN_KERNEL = frozenset(
     {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EBADF}
 )
+_FICLONERANGE = 0x4020940D  # of linux/fs.h; no module of the standard library names it
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -112,6 +116,21 @@ def create_below(directory_fd: int, relative_path: str) -> int:
         return os.open(name, _CREATE_FLAGS, 0o666, dir_fd=parent_fd)
 
 
+def open_existing_below(directory_fd: int, relative_path: str) -> int:
+    """Open the file at a relative POSIX path for reading and writing, not through a link. Raises `OSError`.
+
+    A file with a second name is refused (`FileExistsError`): whoever has that name must not see us write.
+    """
+    *folders, name = split_relative_path(relative_path)
+    with _walked(directory_fd, folders, create=False) as parent_fd:
+        descriptor = os.open(name, _WRITE_FLAGS, dir_fd=parent_fd)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        os.close(descriptor)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), relative_path)
+    return descriptor
+
+
 def remove_below(directory_fd: int, relative_path: str) -> None:
     """Remove the file at a relative POSIX path. Raises `OSError`."""
     *folders, name = split_relative_path(relative_path)
@@ -139,16 +158,24 @@ def split_relative_path(relative_path: str) -> list[str]:
     return segments
 
 
-def preallocate(descriptor: int, size_bytes: int) -> None:
-    """Give a new file its full size, with disk space behind it if possible. Raises `OSError`."""
-    if size_bytes == 0:
+def reserve(descriptor: int, start: int, stop: int) -> None:
+    """Put disk space behind a range of a file, where the file system can. Raises `OSError`."""
+    if start == stop:
         return
     try:
-        os.posix_fallocate(descriptor, 0, size_bytes)
+        os.posix_fallocate(descriptor, start, stop - start)
     except OSError as error:
         if error.errno not in _CANNOT_FALLOCATE:
             raise
-        os.ftruncate(descriptor, size_bytes)
+
+
+def find_free_bytes(directory: Path) -> int | None:
+    """Return how many bytes this user can still write beside a path; None where the file system does not say."""
+    try:
+        status = os.statvfs(directory)
+    except OSError:
+        return None
+    return status.f_bavail * status.f_frsize if status.f_blocks > 0 else None
 
 
 def write_all(descriptor: int, body: memoryview, offset: int) -> None:
@@ -159,6 +186,13 @@ def write_all(descriptor: int, body: memoryview, offset: int) -> None:
         if count == 0:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         written += count
+
+
+def write_all_at_end(descriptor: int, body: bytes) -> None:
+    """Append all of `body`. Raises `OSError`."""
+    written = 0
+    while written < len(body):  # bounded: each round writes at least one byte or raises
+        written += os.write(descriptor, body[written:])
 
 
 def read_full(descriptor: int, buffer: memoryview, offset: int) -> int:
@@ -173,19 +207,28 @@ def read_full(descriptor: int, buffer: memoryview, offset: int) -> int:
 
 
 def copy_contents(source_fd: int, target_fd: int, size_bytes: int, halt: Halt) -> int:
-    """Copy up to `size_bytes` from the start of one file to another and return how many were there.
+    """Copy up to `size_bytes` from the start of one file to another and return how many were there."""
+    return copy_range(source_fd, 0, target_fd, 0, size_bytes, halt)
 
-    The kernel copies where it can, which on some file systems shares the blocks and moves nothing.
+
+def copy_range(
+    source_fd: int, source_offset: int, target_fd: int, target_offset: int, size_bytes: int, halt: Halt
+) -> int:
+    """Copy up to `size_bytes` between two places and return how many were there. Raises `OSError`.
+
+    Where the file system can, both files share the blocks and nothing moves; else the kernel copies, if it can.
     """
-    offset = 0
+    if clone_range(source_fd, source_offset, target_fd, target_offset, size_bytes):
+        return size_bytes
+    copied = 0
     in_kernel = hasattr(os, "copy_file_range")
     buffer = memoryview(b"")
-    while offset < size_bytes:  # bounded: each round copies at least one byte or ends
+    while copied < size_bytes:  # bounded: each round copies at least one byte or ends
         halt.check()
-        wanted = min(COPY_STEP_BYTES, size_bytes - offset)
+        wanted = min(COPY_STEP_BYTES, size_bytes - copied)
         if in_kernel:
             try:
-                count = os.copy_file_range(source_fd, target_fd, wanted, offset, offset)
+                count = os.copy_file_range(source_fd, target_fd, wanted, source_offset + copied, target_offset + copied)
             except OSError as error:
                 if error.errno not in _CANNOT_COPY_IN_KERNEL:
                     raise
@@ -193,12 +236,24 @@ def copy_contents(source_fd: int, target_fd: int, size_bytes: int, halt: Halt) -
                 continue
         else:
             buffer = buffer or memoryview(bytearray(1024 * 1024))
-            count = read_full(source_fd, buffer[: min(len(buffer), wanted)], offset)
-            write_all(target_fd, buffer[:count], offset)
+            count = read_full(source_fd, buffer[: min(len(buffer), wanted)], source_offset + copied)
+            write_all(target_fd, buffer[:count], target_offset + copied)
         if count == 0:
             break
-        offset += count
-    return offset
+        copied += count
+    return copied
+
+
+def clone_range(source_fd: int, source_offset: int, target_fd: int, target_offset: int, size_bytes: int) -> bool:
+    """Let a range of one file share the blocks of another's, and tell whether that was possible."""
+    if size_bytes == 0:
+        return False  # to the kernel, no size means all of the file
+    request = struct.pack("qQQQ", source_fd, source_offset, size_bytes, target_offset)
+    try:
+        fcntl.ioctl(target_fd, _FICLONERANGE, request)
+    except OSError:
+        return False  # of many reasons (no such file system, not aligned, too short), none says that a copy fails
+    return True
 
 
 @contextmanager

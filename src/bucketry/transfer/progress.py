@@ -14,11 +14,15 @@ RATE_WINDOW_REPORTS = 50  # five seconds: steady enough to read, quick enough to
 
 @dataclass(frozen=True, slots=True)
 class ActiveFile:
-    """One file whose bytes are moving now."""
+    """One file whose bytes are moving now; its rate is the average since its first byte."""
 
     label: str
     done_bytes: int
     size_bytes: int
+    verified_chunks: int = 0
+    retries: int = 0
+    bytes_per_second: float = 0.0
+    eta_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Progress:
     """The state of a transfer at one moment.
 
     `done_bytes` may go back when a chunk turns out wrong and is fetched again. `eta_seconds` is None while
-    unknown.
+    unknown. `connections` is how many requests may run at once now, 0 where none are sent.
     """
 
     total_bytes: int
@@ -38,6 +42,7 @@ class Progress:
     retries: int
     bytes_per_second: float
     eta_seconds: float | None
+    connections: int = 0
 
 
 ProgressListener = Callable[[Progress], None]
@@ -52,8 +57,10 @@ class ProgressMeter:
         total_bytes: int,
         total_files: int,
         listener: ProgressListener | None,
+        connections: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._connections = connections
         self._total_bytes = total_bytes
         self._total_files = total_files
         self._listener = listener
@@ -62,7 +69,7 @@ class ProgressMeter:
         self._reporting = threading.Lock()
         self._reported_at: float | None = None
         self._samples = deque([(clock(), 0)], maxlen=RATE_WINDOW_REPORTS)
-        self._active: dict[str, ActiveFile] = {}
+        self._active: dict[str, _Moving] = {}
         self._done_bytes = 0
         self._done_files = 0
         self._verified_chunks = 0
@@ -71,7 +78,7 @@ class ProgressMeter:
     def begin_file(self, label: str, size_bytes: int) -> None:
         """Show a file as active."""
         with self._lock:
-            self._active[label] = ActiveFile(label, 0, size_bytes)
+            self._active[label] = _Moving(size_bytes, self._clock())
         self._report()
 
     def advance(self, label: str, size_bytes: int) -> None:
@@ -80,18 +87,22 @@ class ProgressMeter:
             self._done_bytes += size_bytes
             known = self._active.get(label)
             if known is not None:
-                self._active[label] = ActiveFile(label, known.done_bytes + size_bytes, known.size_bytes)
+                known.done_bytes += size_bytes
         self._report()
 
-    def count_verified_chunk(self) -> None:
-        """Count a chunk whose digest was right."""
+    def count_verified_chunk(self, label: str | None = None) -> None:
+        """Count a chunk whose digest was right, of the file if one is named."""
         with self._lock:
             self._verified_chunks += 1
+            if label in self._active:
+                self._active[label].verified_chunks += 1
 
-    def count_retry(self) -> None:
-        """Count a request that is sent again."""
+    def count_retry(self, label: str | None = None) -> None:
+        """Count a request that is sent again, for the file if one is named."""
         with self._lock:
             self._retries += 1
+            if label in self._active:
+                self._active[label].retries += 1
         self._report()
 
     def finish_file(self, label: str) -> None:
@@ -120,11 +131,12 @@ class ProgressMeter:
                 done_bytes=self._done_bytes,
                 total_files=self._total_files,
                 done_files=self._done_files,
-                active=tuple(self._active.values()),
+                active=tuple(moving.snapshot(label, now) for label, moving in self._active.items()),
                 verified_chunks=self._verified_chunks,
                 retries=self._retries,
                 bytes_per_second=rate,
                 eta_seconds=(self._total_bytes - self._done_bytes) / rate if rate > 0 else None,
+                connections=self._connections(),
             )
 
     def _report(self) -> None:
@@ -140,3 +152,25 @@ class ProgressMeter:
 
     def _is_due(self) -> bool:
         return self._reported_at is None or self._clock() - self._reported_at >= REPORT_INTERVAL_SECONDS
+
+
+@dataclass(slots=True)
+class _Moving:
+    size_bytes: int
+    begun_at: float
+    done_bytes: int = 0
+    verified_chunks: int = 0
+    retries: int = 0
+
+    def snapshot(self, label: str, now: float) -> ActiveFile:
+        elapsed = now - self.begun_at
+        rate = max(0.0, self.done_bytes / elapsed) if elapsed > 0 else 0.0
+        return ActiveFile(
+            label=label,
+            done_bytes=self.done_bytes,
+            size_bytes=self.size_bytes,
+            verified_chunks=self.verified_chunks,
+            retries=self.retries,
+            bytes_per_second=rate,
+            eta_seconds=(self.size_bytes - self.done_bytes) / rate if rate > 0 else None,
+        )

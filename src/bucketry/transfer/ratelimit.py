@@ -24,7 +24,7 @@ class RateLimit:
             raise UsageError(
                 f"a limit of {bytes_per_second} bytes a second moves nothing", advice="give a positive limit"
             )
-        self._bytes_per_second = bytes_per_second
+        self.bytes_per_second = bytes_per_second
         self._patience = patience
         self._halt = halt
         self._lock = threading.Lock()
@@ -33,20 +33,20 @@ class RateLimit:
 
     def read_size_bytes(self, wanted_bytes: int) -> int:
         """Return how much to read at once, so that a thread never sleeps long for one read."""
-        if self._bytes_per_second is None:
+        if self.bytes_per_second is None:
             return wanted_bytes
-        return min(wanted_bytes, max(SMALLEST_READ_BYTES, int(self._bytes_per_second * BURST_SECONDS)))
+        return min(wanted_bytes, max(SMALLEST_READ_BYTES, int(self.bytes_per_second * BURST_SECONDS)))
 
     def take(self, size_bytes: int) -> None:
         """Account for bytes that were read, and wait if they were too many. Raises `Interrupted`."""
-        if self._bytes_per_second is None:
+        if self.bytes_per_second is None:
             return
         with self._lock:
             now = self._patience.clock()
-            earned = (now - self._filled_at) * self._bytes_per_second
+            earned = (now - self._filled_at) * self.bytes_per_second
             self._filled_at = now
-            self._tokens_bytes = min(self._tokens_bytes + earned, self._bytes_per_second * BURST_SECONDS)
+            self._tokens_bytes = min(self._tokens_bytes + earned, self.bytes_per_second * BURST_SECONDS)
             self._tokens_bytes -= size_bytes
-            wait_seconds = -self._tokens_bytes / self._bytes_per_second
+            wait_seconds = -self._tokens_bytes / self.bytes_per_second
         if wait_seconds > 0:
             self._patience.wait(wait_seconds, self._halt)

@@ -10,11 +10,11 @@ from bucketry.errors import CorruptError
 from bucketry.transfer.hashing import EMPTY_SHA256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 Verify = Literal["sha256", "fast"]
 
-_PLAN_DIGITS = 16
+_NAME_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,21 @@ def check_consistent(file: RemoteFile) -> None:
         )
 
 
-def plan_of(name: str, manifest: str, files: Iterable[RemoteFile]) -> str:
-    """Return a short name for what is being put together: equal for the same files of a version at one target.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is being put together: its files, whose order numbers them, and a short name.
 
-    Not a proof of anything: whoever finds work under the same name verifies it.
+    The name is equal for the same files of a version at one target. It proves nothing: whoever finds work under the
+    same name verifies it.
     """
-    plan = hashlib.sha256(f"{name}\0{manifest}".encode("utf-8", "surrogateescape"))
+
+    name: str
+    files: tuple[RemoteFile, ...]
+
+
+def plan_of(target: str, manifest: str, files: Sequence[RemoteFile]) -> Plan:
+    """Return the plan to put these files of a manifest together for a target of this name."""
+    digest = hashlib.sha256(f"{target}\0{manifest}".encode("utf-8", "surrogateescape"))
     for file in files:
-        plan.update(f"\0{file.path}\0{file.sha256}\0{file.chunk_size_bytes}".encode("utf-8", "surrogateescape"))
-    return plan.hexdigest()[:_PLAN_DIGITS]
+        digest.update(f"\0{file.path}\0{file.sha256}\0{file.chunk_size_bytes}".encode("utf-8", "surrogateescape"))
+    return Plan(digest.hexdigest()[:_NAME_DIGITS], tuple(files))

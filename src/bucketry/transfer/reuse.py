@@ -1,62 +1,105 @@
-"""Which of the wanted files are on this machine already, and are they really the ones?
+"""Where on this machine do the bytes of a wanted chunk lie already, and are they really the ones?
 
-A local copy is only a hint. It is copied into the staging folder, by the kernel and without moving bytes
-where the file system can share blocks, and then the copy itself is hashed: the bytes that were verified are
-those that are used, and nobody can change them in between.
+A local copy is only a hint. It is copied into the staging folder, by the kernel and without moving bytes where the
+file system can share blocks, and then the copy itself is hashed: the bytes that were verified are those that are
+used, and nobody can change them in between.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+import xxhash
 
 from bucketry.errors import RejectedError
-from bucketry.transfer.hashing import sha256_of_open_file
 from bucketry.transfer.localfiles import (
-    copy_contents,
-    create_below,
+    copy_range,
     disk_errors,
     open_below,
     open_directory,
-    remove_below,
+    open_regular,
+    read_full,
 )
-from bucketry.transfer.progress import ProgressListener, ProgressMeter
-from bucketry.transfer.workers import Halt, run_parallel
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from bucketry.transfer.download import RemoteFile
-
-# Returns a descriptor, open for reading, of a file that is said to have this SHA-256, or None.
-Source = Callable[[str], int | None]
+    from bucketry.transfer.cache import Cache
+    from bucketry.transfer.remote import RemoteFile, Verify
+    from bucketry.transfer.staged_files import Piece
+    from bucketry.transfer.workers import Halt
 
 
 @dataclass(frozen=True, slots=True)
-class Reused:
-    """Which files were taken from this machine, and which are still to be fetched."""
+class LocalChunk:
+    """A file, open for reading, and where in it a chunk is said to begin. Whoever asked for it closes it."""
 
-    files: tuple[RemoteFile, ...]
-    missing: tuple[RemoteFile, ...]
-    reused_bytes: int
+    descriptor: int
+    offset: int
 
 
-def version_in(directory: Path, recorded: Mapping[str, str]) -> Source:
-    """Return a source that reads an older version, given what its receipt records ({path: SHA-256})."""
-    path_by_digest = {digest: path for path, digest in recorded.items()}
+Source = Callable[["RemoteFile", int], LocalChunk | None]
+"""Returns where the chunk of this number, of this file, is said to lie, or None."""
 
-    def find(sha256: str) -> int | None:
-        path = path_by_digest.get(sha256)
+
+@dataclass(frozen=True, slots=True)
+class OlderFile:
+    """What is known of a file of an older version: its SHA-256, and those of its chunks if they are known."""
+
+    sha256: str
+    chunk_size_bytes: int = 0
+    chunk_sha256: tuple[str, ...] = ()
+
+
+class Hash(Protocol):
+    """What hashlib and xxhash have in common."""
+
+    def update(self, body: memoryview, /) -> None:
+        """Take more bytes in."""
+
+    def hexdigest(self) -> str:
+        """Return the digest of all bytes so far."""
+
+
+def new_hash(verify: Verify) -> Hash:
+    """Return the hash by which chunks are verified."""
+    return hashlib.sha256() if verify == "sha256" else xxhash.xxh3_128()
+
+
+def blobs_of(cache: Cache) -> Source:
+    """Return a source that reads the node's cache, file by file."""
+
+    def find(file: RemoteFile, index: int) -> LocalChunk | None:
+        descriptor = cache.open_blob(file.sha256)
+        return None if descriptor is None else LocalChunk(descriptor, file.bounds(index)[0])
+
+    return find
+
+
+def version_in(directory: Path, files: Mapping[str, OlderFile]) -> Source:
+    """Return a source that reads an older version in a folder, by whole files and by chunks, wherever they lie."""
+    path_by_file = {older.sha256: path for path, older in files.items()}
+    place_by_chunk = {
+        sha256: (path, index * older.chunk_size_bytes)
+        for path, older in files.items()
+        for index, sha256 in enumerate(older.chunk_sha256)
+    }
+
+    def find(file: RemoteFile, index: int) -> LocalChunk | None:
+        path, offset = path_by_file.get(file.sha256), file.bounds(index)[0]
+        if path is None:
+            path, offset = place_by_chunk.get(file.chunk_sha256[index], (None, 0))
         if path is None:
             return None
         try:
             directory_fd = open_directory(directory)
             try:
-                return open_below(directory_fd, path)
+                return LocalChunk(open_below(directory_fd, path), offset)
             finally:
                 os.close(directory_fd)
         except (OSError, RejectedError):
@@ -65,58 +108,42 @@ def version_in(directory: Path, recorded: Mapping[str, str]) -> Source:
     return find
 
 
-def reuse(
-    sources: Sequence[Source],
-    files: Sequence[RemoteFile],
-    directory: Path,
-    *,
-    connections: int = 4,
-    progress: ProgressListener | None = None,
-    stop: threading.Event | None = None,
-) -> Reused:
-    """Copy what the sources have into a staging directory; keep what has the right SHA-256."""
-    halt = Halt(stop)
-    meter = ProgressMeter(total_bytes=sum(file.size_bytes for file in files), total_files=len(files), listener=progress)
-    taken: set[str] = set()
-    with disk_errors(str(directory)):
-        directory_fd = open_directory(directory)
+def local_objects(find_path: Callable[[str], Path]) -> Source:
+    """Return a source that reads the files of a store that is a folder of this machine."""
 
-    def reuse_one(_: None, file: RemoteFile) -> None:
-        meter.begin_file(file.path, file.size_bytes)
-        if any(_take(source, file, directory_fd, halt) for source in sources):
-            taken.add(file.path)
-            meter.advance(file.path, file.size_bytes)
-        meter.finish_file(file.path)
+    def find(file: RemoteFile, index: int) -> LocalChunk | None:
+        try:
+            return LocalChunk(open_regular(find_path(file.key)), file.bounds(index)[0])
+        except (OSError, RejectedError):
+            return None  # the store itself knows better how to say what is wrong
 
-    try:
-        run_parallel(files, reuse_one, make_context=lambda: None, connections=connections, halt=halt)
-    finally:
-        os.close(directory_fd)
-        meter.close()
-    kept = tuple(file for file in files if file.path in taken)
-    return Reused(
-        files=kept,
-        missing=tuple(file for file in files if file.path not in taken),
-        reused_bytes=sum(file.size_bytes for file in kept),
-    )
+    return find
 
 
-def _take(source: Source, file: RemoteFile, directory_fd: int, halt: Halt) -> bool:
-    source_fd = source(file.sha256)
-    if source_fd is None:
-        return False
-    try:
-        if os.fstat(source_fd).st_size != file.size_bytes:
+def take_chunk(sources: Sequence[Source], piece: Piece, buffer: memoryview, verify: Verify, halt: Halt) -> bool:
+    """Copy a chunk from the first source whose bytes turn out right, and tell whether there was one."""
+    for source in sources:
+        found = source(piece.staged.file, piece.index)
+        if found is None:
+            continue
+        try:
+            with piece.staged.opened() as target_fd, disk_errors(piece.staged.file.path):
+                # Shorter than it should be, it would leave a hole, which the digest finds like anything else.
+                copy_range(found.descriptor, found.offset, target_fd, piece.start, piece.size_bytes, halt)
+                if is_in_place(piece, target_fd, buffer, verify, halt):
+                    return True
+        finally:
+            os.close(found.descriptor)
+    return False
+
+
+def is_in_place(piece: Piece, descriptor: int, buffer: memoryview, verify: Verify, halt: Halt) -> bool:
+    """Tell whether a chunk's place holds the right bytes, by reading and hashing them. Raises `OSError`."""
+    digest = new_hash(verify)
+    for offset in range(piece.start, piece.stop, len(buffer)):
+        halt.check()
+        step = buffer[: min(len(buffer), piece.stop - offset)]
+        if read_full(descriptor, step, offset) < len(step):
             return False
-        with disk_errors(file.path):
-            target_fd = create_below(directory_fd, file.path)
-            try:
-                copied_bytes = copy_contents(source_fd, target_fd, file.size_bytes, halt)
-                is_right = copied_bytes == file.size_bytes and sha256_of_open_file(target_fd, halt) == file.sha256
-            finally:
-                os.close(target_fd)
-            if not is_right:
-                remove_below(directory_fd, file.path)
-            return is_right
-    finally:
-        os.close(source_fd)
+        digest.update(step)
+    return digest.hexdigest() == piece.staged.file.chunk_digest(piece.index, verify)

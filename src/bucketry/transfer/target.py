@@ -11,8 +11,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
-import secrets
 import shutil
 import stat
 from contextlib import suppress
@@ -21,7 +19,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from bucketry.errors import ContendedError, RejectedError, UsageError
-from bucketry.transfer.leftovers import sweep_leftovers, write_owner
+from bucketry.transfer.journal import PREFIX as JOURNAL_PREFIX
+from bucketry.transfer.leftovers import (
+    NO_PLAN,
+    Workplace,
+    find_workplaces,
+    give_up,
+    is_nobodys,
+    name_workplace,
+    sweep_workplaces,
+    take_over,
+    this_owner,
+)
 from bucketry.transfer.localfiles import create_below, disk_errors, open_below, open_directory, write_all
 from bucketry.transfer.rename import (
     CannotRenameInOneStepError,
@@ -31,13 +40,15 @@ from bucketry.transfer.rename import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
+    from types import TracebackType
+
+    from bucketry.transfer.remote import Plan
 
 RECEIPT_PATH = ".bucketry/receipt.json"
 MAX_RECEIPT_BYTES = 32 * 1024 * 1024
 MAX_RACES = 32
 FILES_SYNCED_ONE_BY_ONE = 256
-_LONGEST_NAME_KEPT_BYTES = 200  # of the 255 that a file name may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +76,16 @@ Publication = Literal["appeared", "replaced", "already_there"]
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """A fresh folder that will become `destination`; leaving the `with` block removes what is left."""
+    """A folder of ours that will become `destination`; `resumed` is whether an earlier process began it.
+
+    Leaving the `with` block removes what is left, but for verified bytes after a failure that may pass: a later pull
+    of the same files takes those over.
+    """
 
     destination: Path
     outer: Path
+    plan: Plan | None = None
+    resumed: bool = False
 
     @property
     def directory(self) -> Path:
@@ -79,11 +96,37 @@ class Staging:
         """Remove the staging folder, as far as that is possible; a later pull sweeps what stays."""
         shutil.rmtree(self.outer, ignore_errors=True)
 
+    def leave(self) -> None:
+        """Give the staging folder up, for a later pull to go on with."""
+        if self.plan is not None:
+            give_up(Workplace(self.outer, self.destination.name, self.plan.name, this_owner()))
+
+    def keep_only(self, paths: Collection[str]) -> None:
+        """Remove everything that an earlier process put here but for the files at these relative paths."""
+        with disk_errors(str(self.directory)):
+            for folder, folders, names in os.walk(self.directory, topdown=False):
+                for name in (*names, *folders):
+                    path = Path(folder, name)
+                    if path.is_dir() and not path.is_symlink():
+                        with suppress(OSError):  # it holds files that stay
+                            path.rmdir()
+                    elif path.relative_to(self.directory).as_posix() not in paths:
+                        path.unlink(missing_ok=True)
+
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.discard()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # What a rule forbids, it forbids again: nobody would come back for these bytes.
+        if error is None or isinstance(error, RejectedError | UsageError) or not self._has_verified_bytes():
+            self.discard()
+        else:
+            self.leave()
+
+    def _has_verified_bytes(self) -> bool:
+        return self.plan is not None and any(path.stat().st_size > 0 for path in self.outer.glob(f"{JOURNAL_PREFIX}.*"))
 
 
 def inspect_target(destination: Path) -> TargetState:
@@ -99,26 +142,34 @@ def inspect_target(destination: Path) -> TargetState:
             return Absent()
 
 
-def prepare_target(destination: Path) -> Staging:
-    """Make a staging folder beside a target (and the folders above), after sweeping those of dead pulls."""
+def prepare_target(destination: Path, plan: Plan | None = None) -> Staging:
+    """Return a staging folder beside a target (folders above it are made): a dead pull's with the same plan, or new.
+
+    Folders of dead pulls with another plan are removed. Without a plan nothing is taken over or left to take over.
+    """
     if destination.name in {"", ".."}:
         raise UsageError(f"{destination} cannot be a target", advice="name a new folder")
     with disk_errors(str(destination.parent)):
         destination.parent.mkdir(parents=True, exist_ok=True)
         parent = destination.parent.resolve(strict=True)
-    _sweep(parent, destination.name)
-    staging = Staging(parent / destination.name, parent / f"{_staging_prefix(destination.name)}{secrets.token_hex(8)}")
+    sweep_workplaces(parent, destination.name, but_plan=plan.name if plan else None)
     with disk_errors(str(parent)):
-        staging.outer.mkdir(mode=0o700)
-        write_owner(staging.outer)
-        staging.directory.mkdir()
+        outer = _take_over(parent, destination.name, plan.name) if plan else None
+        resumed = outer is not None
+        if outer is None:
+            outer = parent / name_workplace(destination.name, plan.name if plan else NO_PLAN, this_owner())
+            outer.mkdir(mode=0o700)
+        staging = Staging(parent / destination.name, outer, plan, resumed=resumed)
+        staging.directory.mkdir(exist_ok=True)
+    if resumed and plan is not None:
+        staging.keep_only({file.path for file in plan.files})
     return staging
 
 
 def sweep_beside(destination: Path) -> None:
     """Remove the staging folders that dead pulls of a target left beside it, as far as that is possible."""
     with disk_errors(str(destination.parent)):
-        _sweep(destination.parent.resolve(strict=True), destination.name)
+        sweep_workplaces(destination.parent.resolve(strict=True), destination.name)
 
 
 def write_receipt(staging: Staging, receipt: Mapping[str, object]) -> None:
@@ -282,13 +333,10 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _sweep(parent: Path, name: str) -> None:
-    sweep_leftovers(parent, re.compile(re.escape(_staging_prefix(name)) + "[0-9a-f]{16}"))
-
-
-def _staging_prefix(name: str) -> str:
-    return f".{_shortened(name)}.bucketry-"
-
-
-def _shortened(name: str) -> str:
-    return os.fsencode(name)[:_LONGEST_NAME_KEPT_BYTES].decode("utf-8", errors="ignore")
+def _take_over(parent: Path, name: str, plan: str) -> Path | None:
+    for found in find_workplaces(parent, name):
+        if found.plan == plan and is_nobodys(found):
+            taken = take_over(found)
+            if taken is not None:
+                return taken
+    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import re
 import shutil
 import time
 from collections import Counter
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import RejectedError
 from bucketry.transfer.cache import CacheEntry, files_of, is_right, mark_used
-from bucketry.transfer.leftovers import OLD_AFTER_SECONDS, sweep_leftovers
+from bucketry.transfer.leftovers import OLD_AFTER_SECONDS, sweep_workplaces
 from bucketry.transfer.target import Ours, inspect_target, recorded_files
 from bucketry.transfer.workers import Halt
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from bucketry.transfer.cache import Cache
 
 _Inode = tuple[int, int]
-_STAGING_NAME = re.compile(r"\.[0-9a-f]{64}\.bucketry-[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +145,7 @@ def _is_right_version(entry: CacheEntry, right_inodes: dict[_Inode, str], halt: 
 def _sweep(cache: Cache) -> None:
     """Remove what dead processes left: staging folders by their owner, temporary files by their age."""
     for model in (cache.root / "versions").glob("*/*/*"):
-        sweep_leftovers(model, _STAGING_NAME)
+        sweep_workplaces(model)
     oldest_kept = time.time() - OLD_AFTER_SECONDS
     for path in (cache.root / "tmp").glob("*"):
         with suppress(OSError):

@@ -1,308 +1,327 @@
-"""How do local files become objects, without ever storing other bytes than those that were hashed?
+"""How do many local files become objects at once, from the first whose digest is known on?
 
-Every object is created or left alone, never replaced: its key names its content. The pieces of all files form
-one queue. A piece is read whole into its thread's buffer, hashed once more, and only then sent, so a file
-that changed since its digest was taken is refused. Memory is thus the number of connections times the chunk
-size.
+Every object is created or left alone, never replaced: its key names its content. Some threads hash files, the small
+ones first; the pieces of each file whose digest is known join one queue, from which other threads send as many at
+once as the link is found to bear. Memory is bounded, whatever the files' number and size.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import threading
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from collections import deque
+from dataclasses import dataclass, field
+from os import cpu_count
+from typing import TYPE_CHECKING, Literal
 
-from bucketry.errors import BucketryError, CorruptError, UnavailableError, UsageError
-from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
-from bucketry.transfer.hashing import changed_while_published
-from bucketry.transfer.localfiles import disk_errors, open_regular, read_full
-from bucketry.transfer.patience import MAX_ATTEMPTS, Attempts, Patience
+from bucketry.errors import DeniedError, RejectedError, UnavailableError, UsageError
+from bucketry.transfer.concurrency import Concurrency
+from bucketry.transfer.hashing import Digester, FileDigest
+from bucketry.transfer.outgoing import Buffers, ChunkPlace, LocalFile, Uploaded
+from bucketry.transfer.patience import Patience
 from bucketry.transfer.progress import ProgressListener, ProgressMeter
-from bucketry.transfer.workers import Halt, run_parallel
+from bucketry.transfer.sending import Piece, Sender, Sending
+from bucketry.transfer.workers import MAX_CONNECTIONS, POLL_SECONDS, Gate, Halt, check_connections, run_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from bucketry.store.interface import Part, Store
-    from bucketry.transfer.hashing import FileDigest
+    from bucketry.store.interface import Store
 
-# From this size on, asking first whether the object is there costs less than sending it in vain.
-ASK_FIRST_BYTES = 1024 * 1024
+__all__ = [
+    "ChunkPlace",
+    "HashedFile",
+    "LocalFile",
+    "SourceFile",
+    "UploadOptions",
+    "Uploaded",
+    "hash_and_upload",
+    "upload",
+]
 
-Result = TypeVar("Result")
-_Verdict = Literal["created", "taken", "lost"]
+DEFAULT_CONNECTIONS = 16
+MOST_HASHING_THREADS = 4
+
+_Role = Literal["hash", "send"]
 
 
 @dataclass(frozen=True, slots=True)
-class LocalFile:
-    """A file to upload: `key` names its content, `label` is how messages and progress call it."""
+class UploadOptions:
+    """How files are sent, and who watches. `stop` ends the work soon after it is set.
+
+    `connections` is the most that are used; how many are, the link decides. `copies` says where the store has chunks
+    already, by their SHA-256: it is asked to copy these, and they are sent only where it cannot.
+    """
+
+    connections: int = DEFAULT_CONNECTIONS
+    copies: Mapping[str, ChunkPlace] = field(default_factory=dict)
+    progress: ProgressListener | None = None
+    on_hash: ProgressListener | None = None
+    stop: threading.Event | None = None
+    patience: Patience = field(default_factory=Patience)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file to hash, and to upload unless its bytes are somewhere already; `label` is how messages call it."""
 
     path: Path
-    key: str
-    digest: FileDigest
     label: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class Uploaded:
-    """What became of one file: `uploaded_bytes` is 0 where the object was there already."""
+class HashedFile:
+    """The digest of a file, and what became of it where it was given a key."""
 
-    label: str
-    key: str
-    size_bytes: int
-    uploaded_bytes: int
-    already_there: bool
+    digest: FileDigest
+    uploaded: Uploaded | None
 
 
 def upload(
     store: Store,
     files: Sequence[LocalFile],
     *,
-    connections: int = 8,
+    connections: int = DEFAULT_CONNECTIONS,
     progress: ProgressListener | None = None,
     stop: threading.Event | None = None,
     patience: Patience | None = None,
+    copies: Mapping[str, ChunkPlace] | None = None,
 ) -> tuple[Uploaded, ...]:
     """Make every file an object, if absent, and return what happened to each, in their order.
 
     Raises `RejectedError` for a file that changed since it was hashed, `CorruptError` if another object is at
-    its key, `Interrupted`, or what the store raised. Unfinished uploads are then given up, as far as the
-    store allows; objects that are complete stay.
+    its key, `Interrupted`, or what the store raised. Objects that are complete stay, and so do the parts of others,
+    for whoever uploads the same bytes again; only those of a file that changed are given up.
     """
-    sending = _by_key(files)
-    meter = ProgressMeter(
-        total_bytes=sum(one.size_bytes for one in sending.values()),
-        total_files=len(sending),
-        listener=progress,
+    options = UploadOptions(
+        connections=connections, copies=copies or {}, progress=progress, stop=stop, patience=patience or Patience()
     )
-    halt = Halt(stop)
-    sender = _Sender(store, patience or Patience(), halt, meter)
-    pieces = [piece for one in sending.values() for piece in one.pieces()]
-    try:
-        run_parallel(pieces, sender.send, make_context=_Buffer, connections=connections, halt=halt)
-    except BaseException:
-        sender.give_up(sending.values())
-        raise
-    meter.close()
-    return tuple(_outcome(file, sending[file.key]) for file in files)
-
-
-class _Sending:
-    """One object on its way, shared by the threads that send its pieces."""
-
-    def __init__(self, file: LocalFile) -> None:
-        self.file = file
-        self.size_bytes = file.digest.size_bytes
-        self.lock = threading.Lock()
-        self.begun = False
-        self.already_there = False
-        self.upload_id: str | None = None
-        self.parts: dict[int, Part] = {}
-        self.remaining = max(1, len(file.digest.chunks.sha256))
-
-    def pieces(self) -> list[_Piece]:
-        step = self.file.digest.chunks.size_bytes
-        return [
-            _Piece(self, index, index * step, min(self.size_bytes, (index + 1) * step))
-            for index in range(self.remaining)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    sending: _Sending
-    index: int
-    start: int
-    stop: int
-
-
-class _Buffer:
-    """A thread's memory for one piece, which grows to the largest piece that the thread meets."""
-
-    def __init__(self) -> None:
-        self._memory = bytearray()
-
-    def of(self, size_bytes: int) -> memoryview:
-        if len(self._memory) < size_bytes:
-            self._memory = bytearray(size_bytes)
-        return memoryview(self._memory)[:size_bytes]
-
-
-class _Sender:
-    """Sends pieces; used by all threads of one upload."""
-
-    def __init__(self, store: Store, patience: Patience, halt: Halt, meter: ProgressMeter) -> None:
-        self._store = store
-        self._patience = patience
-        self._halt = halt
-        self._meter = meter
-
-    def send(self, buffer: _Buffer, piece: _Piece) -> None:
-        sending = piece.sending
-        with sending.lock:
-            if not sending.begun:
-                self._begin(sending)
-                sending.begun = True
-        if not sending.already_there:
-            body = _read_piece(piece, buffer)
-            if sending.upload_id is None:
-                self._put_whole(sending, body)
-            else:
-                self._send_part(sending, sending.upload_id, piece, body)
-        self._meter.advance(sending.file.label, piece.stop - piece.start)
-        self._meter.count_verified_chunk()
-        with sending.lock:
-            sending.remaining -= 1
-            is_last = sending.remaining == 0
-        if is_last:
-            if sending.upload_id is not None:
-                self._complete(sending, sending.upload_id)
-            self._meter.finish_file(sending.file.label)
-
-    def give_up(self, all_sending: Iterable[_Sending]) -> None:
-        """Free the parts of unfinished uploads: best effort, for maintenance finds what stays."""
-        for sending in all_sending:
-            if sending.upload_id is not None:
-                with suppress(BucketryError):
-                    self._store.abort_upload(sending.file.key, sending.upload_id)
-                sending.upload_id = None
-
-    def _begin(self, sending: _Sending) -> None:
-        file = sending.file
-        self._meter.begin_file(file.label, sending.size_bytes)
-        if sending.size_bytes >= ASK_FIRST_BYTES:
-            sending.already_there = self._insist(lambda: self._is_there(sending))
-        if not sending.already_there and len(file.digest.chunks.sha256) > 1:
-            sending.upload_id = self._insist(lambda: self._store.start_upload(file.key))
-
-    def _put_whole(self, sending: _Sending, body: memoryview) -> None:
-        self._create(sending, lambda: self._store.put_blob(sending.file.key, body))
-
-    def _send_part(self, sending: _Sending, upload_id: str, piece: _Piece, body: memoryview) -> None:
-        key = sending.file.key
-        try:
-            part = self._insist(lambda: self._store.upload_part(key, upload_id, piece.index + 1, piece.start, body))
-        except ObjectNotFoundError as error:
-            raise _lost_upload(sending) from error
-        with sending.lock:
-            sending.parts[part.number] = part
-
-    def _complete(self, sending: _Sending, upload_id: str) -> None:
-        parts = [sending.parts[number] for number in sorted(sending.parts)]
-        self._create(sending, lambda: self._store.complete_upload(sending.file.key, upload_id, parts))
-        if sending.already_there:
-            self.give_up([sending])  # another was first: our parts are of no use
-        sending.upload_id = None
-
-    def _create(self, sending: _Sending, request: Callable[[], object]) -> None:
-        """Send a create-only request until the object is there, by us or by another.
-
-        After a doubtful reply the object itself is asked for: the request may have done its work.
-        """
-        attempts = self._attempts()
-        in_doubt = False
-        for _ in range(MAX_ATTEMPTS):
-            self._halt.check()
-            try:
-                if in_doubt and self._is_there(sending):
-                    return
-                verdict = self._try_to_create(sending, request)
-            except UnavailableError as error:
-                in_doubt = True
-                attempts.pause(error)
-                continue
-            if verdict == "lost":
-                raise _lost_upload(sending)
-            sending.already_there = verdict == "taken" and not in_doubt
-            return
-        raise _vanished(sending)
-
-    def _try_to_create(self, sending: _Sending, request: Callable[[], object]) -> _Verdict:
-        try:
-            request()
-        except PreconditionFailedError as error:
-            if self._is_there(sending):
-                return "taken"
-            # Refused, yet nothing is there: removed in between, or a racing upload not visible yet.
-            raise _vanished(sending) from error
-        except ObjectNotFoundError:
-            # The store does not know the upload: because it was completed, or because it was given up.
-            return "taken" if self._is_there(sending) else "lost"
-        return "created"
-
-    def _is_there(self, sending: _Sending) -> bool:
-        try:
-            entry = self._store.stat(sending.file.key)
-        except ObjectNotFoundError:
-            return False
-        if entry.size_bytes != sending.size_bytes:
-            raise CorruptError(
-                f"the store holds {entry.size_bytes} bytes at {sending.file.key},"
-                f" where {sending.file.label} has {sending.size_bytes}",
-                advice="run fsck on the registry",
-            )
-        return True
-
-    def _attempts(self) -> Attempts:
-        return Attempts(self._patience, self._halt, self._meter.count_retry)
-
-    def _insist(self, request: Callable[[], Result]) -> Result:
-        return self._attempts().insist(request)
-
-
-def _read_piece(piece: _Piece, buffer: _Buffer) -> memoryview:
-    """Return the bytes of a piece; raise `RejectedError` if they are not those that were hashed."""
-    file = piece.sending.file
-    body = buffer.of(piece.stop - piece.start)
-    with disk_errors(file.label):
-        descriptor = open_regular(file.path)
-        try:
-            size_now_bytes = os.fstat(descriptor).st_size
-            filled = read_full(descriptor, body, piece.start)
-        finally:
-            os.close(descriptor)
-    if size_now_bytes != file.digest.size_bytes or filled != len(body):
-        raise changed_while_published(file.label)
-    if file.digest.chunks.sha256 and hashlib.sha256(body).hexdigest() != file.digest.chunks.sha256[piece.index]:
-        raise changed_while_published(file.label)
-    return body
-
-
-def _by_key(files: Sequence[LocalFile]) -> dict[str, _Sending]:
-    """Return one object for each key: equal files of a version are one object."""
-    sending: dict[str, _Sending] = {}
+    check_connections(options.connections)
+    sizes_bytes = {file.key: file.digest.size_bytes for file in files}
+    largest_bytes = max((min(f.digest.size_bytes, f.digest.chunks.size_bytes) for f in files), default=0)
+    run = _Run(store, options, sum(sizes_bytes.values()), len(sizes_bytes), largest_bytes)
     for file in files:
-        known = sending.setdefault(file.key, _Sending(file))
-        if known.file.digest.sha256 != file.digest.sha256:
+        run.add(file)
+    run.work(["send"] * min(options.connections, run.queue.length))
+    return tuple(run.outcome(file) for file in files)
+
+
+def hash_and_upload(
+    store: Store,
+    files: Sequence[SourceFile],
+    chunk_size_bytes: int,
+    place: Callable[[FileDigest], str | None],
+    options: UploadOptions | None = None,
+) -> tuple[HashedFile, ...]:
+    """Hash files and upload each as soon as its digest is known; return what was found and done, in their order.
+
+    `place` says which key the bytes with a digest belong at, or None for those that need not be stored; it is called
+    by many threads. Raises as `upload` does, and as `digest_file`.
+    """
+    options = options or UploadOptions()
+    check_connections(options.connections)
+    largest_bytes = min(chunk_size_bytes, max((file.size_bytes for file in files), default=0))
+    run = _Run(store, options, sum(file.size_bytes for file in files), len(files), largest_bytes)
+    hashing = _Hashing(run, files, chunk_size_bytes, place, options.on_hash)
+    hashers = min(len(files), cpu_count() or 1, MOST_HASHING_THREADS)
+    senders = min(options.connections, MAX_CONNECTIONS - hashers)
+    run.queue.expect(len(files))
+    roles: list[_Role] = ["hash"] * hashers
+    roles += ["send"] * senders
+    run.work(roles, hashing.hash_files)
+    hashing.meter.close()
+    return tuple(hashing.result(index) for index in range(len(files)))
+
+
+class _Queue:
+    """The pieces to send; there may be more as long as files are being hashed or pieces are being sent."""
+
+    def __init__(self, halt: Halt) -> None:
+        self._pieces: deque[Piece] = deque()
+        self._changed = threading.Condition()
+        self._expected_files = 0
+        self._busy = 0
+        self._halt = halt
+
+    @property
+    def length(self) -> int:
+        """How many pieces wait."""
+        return len(self._pieces)
+
+    def expect(self, files: int) -> None:
+        """Keep senders waiting until so many files more are known."""
+        with self._changed:
+            self._expected_files += files
+
+    def file_is_known(self) -> None:
+        """Tell that the pieces of one of the expected files are in the queue, if they must be sent."""
+        with self._changed:
+            self._expected_files -= 1
+            self._changed.notify_all()
+
+    def add(self, pieces: Sequence[Piece]) -> None:
+        """Put pieces at the end."""
+        with self._changed:
+            self._pieces.extend(pieces)
+            self._changed.notify_all()
+
+    def take(self) -> Piece | None:
+        """Wait for the next piece, to be followed by `finished`; None when there will be no more."""
+        with self._changed:
+            while not self._pieces:  # bounded: files become known and pieces are finished, or the halt comes
+                if not self._expected_files and not self._busy:
+                    return None
+                self._halt.check()
+                self._changed.wait(POLL_SECONDS)
+            self._busy += 1
+            return self._pieces.popleft()
+
+    def finished(self) -> None:
+        """Tell that a piece that was taken is done, or was put back in parts."""
+        with self._changed:
+            self._busy -= 1
+            if not self._busy:
+                self._changed.notify_all()
+
+
+class _Run:
+    """What all threads of one upload share."""
+
+    def __init__(
+        self, store: Store, options: UploadOptions, total_bytes: int, total_files: int, largest_piece_bytes: int
+    ) -> None:
+        self.halt = Halt(options.stop)
+        self.gate = Gate(Concurrency(options.connections, clock=options.patience.clock))
+        self.meter = ProgressMeter(
+            total_bytes=total_bytes,
+            total_files=total_files,
+            listener=options.progress,
+            connections=lambda: self.gate.level,
+        )
+        self.queue = _Queue(self.halt)
+        self._sender = Sender(
+            # Retries are this layer's own: they end when the upload does.
+            store=getattr(store, "unretried", store),
+            patience=options.patience,
+            halt=self.halt,
+            meter=self.meter,
+            gate=self.gate,
+            buffers=Buffers(largest_piece_bytes, self.halt),
+            copies=options.copies,
+            enqueue=self.queue.add,
+        )
+        self._sending: dict[str, Sending] = {}
+        self._lock = threading.Lock()
+
+    def add(self, file: LocalFile) -> bool:
+        """Queue a file; return False if another one with its key was queued before. Equal files are one object."""
+        with self._lock:
+            known = self._sending.get(file.key)
+            if known is None:
+                self._sending[file.key] = sending = Sending(file)
+        if known is None:
+            self.queue.add(sending.pieces())
+        elif known.file.digest.sha256 != file.digest.sha256:
             raise UsageError(f"{file.label} and {known.file.label} differ, yet share the key {file.key}")
-    return sending
+        return known is None
+
+    def work(self, roles: Sequence[_Role], hash_files: Callable[[], None] | None = None) -> None:
+        """Let one thread play each role, until everything is sent."""
+
+        def play(_: None, role: _Role) -> None:
+            if role == "hash" and hash_files is not None:
+                hash_files()
+            else:
+                self._send_all()
+
+        try:
+            run_parallel(roles, play, make_context=lambda: None, connections=max(1, len(roles)), halt=self.halt)
+        except RejectedError:
+            self._sender.clean_up()
+            raise
+        except (UnavailableError, DeniedError) as error:
+            # A later attempt goes on from the parts that were sent.
+            error.advice = f"{error.advice}; what was sent is kept" if error.advice else "what was sent is kept"
+            raise
+        self.meter.close()
+
+    def outcome(self, file: LocalFile) -> Uploaded:
+        """Return what became of a file that was added."""
+        sending = self._sending[file.key]
+        already_there = sending.already_there or sending.file is not file
+        return Uploaded(
+            label=file.label,
+            key=file.key,
+            size_bytes=file.digest.size_bytes,
+            uploaded_bytes=0 if already_there else sending.sent_bytes,
+            already_there=already_there,
+        )
+
+    def _send_all(self) -> None:
+        while (piece := self.queue.take()) is not None:  # bounded by the queue's end
+            try:
+                self.gate.enter(self.halt)
+                try:
+                    self._sender.send(piece)
+                finally:
+                    self.gate.leave()
+            finally:
+                self.queue.finished()
 
 
-def _outcome(file: LocalFile, sending: _Sending) -> Uploaded:
-    is_first = sending.file is file
-    already_there = sending.already_there or not is_first
-    return Uploaded(
-        label=file.label,
-        key=file.key,
-        size_bytes=file.digest.size_bytes,
-        uploaded_bytes=0 if already_there else file.digest.size_bytes,
-        already_there=already_there,
-    )
+class _Hashing:
+    """The files that are hashed while others are sent."""
 
+    def __init__(
+        self,
+        run: _Run,
+        files: Sequence[SourceFile],
+        chunk_size_bytes: int,
+        place: Callable[[FileDigest], str | None],
+        listener: ProgressListener | None,
+    ) -> None:
+        self.meter = ProgressMeter(
+            total_bytes=sum(file.size_bytes for file in files), total_files=len(files), listener=listener
+        )
+        self._run = run
+        self._files = files
+        self._chunk_size_bytes = chunk_size_bytes
+        self._place = place
+        # Where sending is slower than hashing, this order lets it begin soonest and end soonest.
+        self._order = deque(sorted(range(len(files)), key=lambda index: files[index].size_bytes))
+        self._digests: dict[int, FileDigest] = {}
+        self._local: dict[int, LocalFile] = {}
 
-def _lost_upload(sending: _Sending) -> UnavailableError:
-    return UnavailableError(
-        f"the store gave up the upload of {sending.file.label} before it was complete",
-        advice="publish again; if it recurs, see the bucket's rule for incomplete uploads",
-    )
+    def hash_files(self) -> None:
+        """Hash the next file, until there are none."""
+        digester = Digester(self._chunk_size_bytes, self._run.halt)
+        for _ in range(len(self._files)):
+            try:
+                index = self._order.popleft()
+            except IndexError:
+                return
+            self._run.halt.check()
+            self._hash(digester, index)
+            self._run.queue.file_is_known()
 
+    def result(self, index: int) -> HashedFile:
+        """Return what was found out about a file."""
+        file = self._local.get(index)
+        return HashedFile(self._digests[index], None if file is None else self._run.outcome(file))
 
-def _vanished(sending: _Sending) -> UnavailableError:
-    return UnavailableError(
-        f"the store neither takes {sending.file.label} nor holds it at {sending.file.key}",
-        advice="publish again",
-    )
+    def _hash(self, digester: Digester, index: int) -> None:
+        file = self._files[index]
+        self.meter.begin_file(file.label, file.size_bytes)
+        digest = digester.digest(file.path, lambda count: self.meter.advance(file.label, count))
+        self.meter.finish_file(file.label)
+        self._digests[index] = digest
+        key = self._place(digest)
+        is_new = False
+        if key is not None:
+            self._local[index] = local = LocalFile(file.path, key, digest, file.label)
+            is_new = self._run.add(local)
+        if not is_new:
+            self._run.meter.begin_file(file.label, file.size_bytes)
+            self._run.meter.advance(file.label, file.size_bytes)
+            self._run.meter.finish_file(file.label)

@@ -11,8 +11,11 @@ from bucketry.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bucketry.transfer.concurrency import Concurrency
+
 MAX_CONNECTIONS = 256
 POLL_SECONDS = 0.05
+LONGEST_LINGER_SECONDS = 1.0  # an interrupted program must be gone within 2 s, with time to clean up
 
 Item = TypeVar("Item")
 Context = TypeVar("Context")
@@ -41,9 +44,14 @@ class Halt:
         """Whether the caller's own event is set."""
         return self._stop is not None and self._stop.is_set()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the sign was given."""
+        return self._ended.is_set() or self.stopped_by_caller
+
     def check(self) -> None:
         """Raise `Interrupted` if the sign was given."""
-        if self._ended.is_set() or self.stopped_by_caller:
+        if self.is_over:
             raise Interrupted
 
     def wait(self, seconds: float) -> None:
@@ -55,6 +63,69 @@ class Halt:
         self.check()
 
 
+class Gate:
+    """Lets as many of a transfer's threads work at once as its `Concurrency` says now."""
+
+    def __init__(self, concurrency: Concurrency) -> None:
+        self._concurrency = concurrency
+        self._changed = threading.Condition()
+        self._elsewhere: dict[int, int] = {}
+        self._inside = 0
+        self._is_over = False
+
+    @property
+    def level(self) -> int:
+        """How many threads may work at once now, those of other processes included."""
+        return sum(self._elsewhere.values()) or self._concurrency.level
+
+    def count_elsewhere(self, part: int, level: int) -> None:
+        """Note the level of another process, which works on the same transfer in our place."""
+        self._elsewhere[part] = level
+
+    def count(self, size_bytes: int) -> None:
+        """Count bytes that arrived."""
+        with self._changed:
+            before = self._concurrency.level
+            self._concurrency.count(size_bytes)
+            if self._concurrency.level > before:
+                self._changed.notify_all()
+
+    def slow_down(self) -> None:
+        """Let fewer threads work: the store asked for it."""
+        with self._changed:
+            self._concurrency.slow_down()
+
+    def enter(self, halt: Halt) -> None:
+        """Wait until one more thread may work. Raises `Interrupted`."""
+        with self._changed:
+            while self._inside >= self._concurrency.level and not self._is_over:  # bounded: others leave, or halt
+                halt.check()
+                self._changed.wait(POLL_SECONDS)
+            self._inside += 1
+
+    def stay(self, halt: Halt) -> None:
+        """Go on with the next item, or wait if there are too many of us now."""
+        if self._inside > self._concurrency.level:
+            self.leave()
+            try:
+                self.enter(halt)
+            except Interrupted:
+                self._inside += 1  # the caller leaves on its way out
+                raise
+
+    def leave(self) -> None:
+        """Let another thread work."""
+        with self._changed:
+            self._inside -= 1
+            self._changed.notify()
+
+    def open_wide(self) -> None:
+        """Let all threads see that there is nothing left to do."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+
 def run_parallel(
     items: Sequence[Item],
     do: Callable[[Context, Item], None],
@@ -62,39 +133,49 @@ def run_parallel(
     make_context: Callable[[], Context],
     connections: int,
     halt: Halt,
+    gate: Gate | None = None,
 ) -> None:
     """Do every item once, in order of starting, by at most `connections` threads; each has its own context.
 
-    The first failure ends all and is raised after every thread has ended. Raises `Interrupted` when the
-    caller's stop event was set before the work was complete.
+    With a gate only as many work at once as it lets in. The first failure ends all and is raised after every thread
+    has ended. Raises `Interrupted` when the caller's stop event was set before the work was complete. After an
+    interrupt, threads that hang in a read are waited for only a second: they do nothing more when it returns.
     """
-    if not 1 <= connections <= MAX_CONNECTIONS:
-        raise UsageError(
-            f"{connections} connections are not possible", advice=f"choose between 1 and {MAX_CONNECTIONS}"
-        )
+    check_connections(connections)
     halt.check()
     count = min(connections, len(items))
-    crew = _Crew(items, do, make_context, halt, count)
+    crew = _Crew(items, do, make_context, halt, gate, count)
     # Daemons: a second Ctrl-C while a read hangs may end the process without waiting for it.
     threads = [threading.Thread(target=crew.work, name=f"transfer-{n}", daemon=True) for n in range(count)]
     try:
         for thread in threads:
             thread.start()
         # Not `join`: interrupted by Ctrl-C it takes a running thread for one that has ended (CPython 3.11).
-        crew.ended.wait()
+        while not crew.ended.wait(POLL_SECONDS):  # bounded by the threads' work, or by the caller's stop
+            if halt.stopped_by_caller:
+                break
     except BaseException:
         halt.end()
         raise
     finally:
         crew.count_ended(sum(thread.ident is None for thread in threads))
-        crew.ended.wait()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
+        crew.ended.wait(LONGEST_LINGER_SECONDS if halt.is_over else None)
+        if crew.ended.is_set():
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
     if crew.failure is not None:
         raise crew.failure
-    if crew.interrupted:
+    if crew.interrupted or not crew.ended.is_set():
         raise Interrupted
+
+
+def check_connections(connections: int) -> None:
+    """Raise `UsageError` for a number of threads that is not possible."""
+    if not 1 <= connections <= MAX_CONNECTIONS:
+        raise UsageError(
+            f"{connections} connections are not possible", advice=f"choose between 1 and {MAX_CONNECTIONS}"
+        )
 
 
 class _Crew(Generic[Context, Item]):
@@ -106,6 +187,7 @@ class _Crew(Generic[Context, Item]):
         do: Callable[[Context, Item], None],
         make_context: Callable[[], Context],
         halt: Halt,
+        gate: Gate | None,
         thread_count: int,
     ) -> None:
         self.ended = threading.Event()
@@ -115,6 +197,7 @@ class _Crew(Generic[Context, Item]):
         self._do = do
         self._make_context = make_context
         self._halt = halt
+        self._gate = gate
         self._next = 0
         self._lock = threading.Lock()
         self._running = thread_count
@@ -122,13 +205,10 @@ class _Crew(Generic[Context, Item]):
 
     def work(self) -> None:
         try:
-            context = self._make_context()
-            for _ in range(len(self._items)):
-                item_index = self._take()
-                if item_index is None:
-                    return
-                self._halt.check()
-                self._do(context, self._items[item_index])
+            if self._gate is None:
+                self._work_on(lambda: None)
+            else:
+                self._work_behind(self._gate)
         except Interrupted:
             self.interrupted = True
         except BaseException as error:  # noqa: BLE001 - carried to the calling thread, which raises it
@@ -137,6 +217,25 @@ class _Crew(Generic[Context, Item]):
             self._halt.end()
         finally:
             self.count_ended(1)
+
+    def _work_behind(self, gate: Gate) -> None:
+        gate.enter(self._halt)
+        try:
+            self._work_on(lambda: gate.stay(self._halt))
+        finally:
+            gate.leave()
+            # Whoever found nothing left, or failed, is not the only one for whom it is over.
+            gate.open_wide()
+
+    def _work_on(self, before_each: Callable[[], None]) -> None:
+        context = self._make_context()
+        for _ in range(len(self._items)):
+            before_each()
+            item_index = self._take()
+            if item_index is None:
+                return
+            self._halt.check()
+            self._do(context, self._items[item_index])
 
     def count_ended(self, thread_count: int) -> None:
         """Count threads that ended, or that could not be started."""

@@ -31,11 +31,17 @@ def run(call: Call, reference: Reference, path: str, byte_range: tuple[int | Non
     """Write one file of a version, or a range of its bytes, to stdout.
 
     A pipe or a file gets the exact bytes; a terminal gets them in a visible form. --json concerns errors only.
+    Digests are of whole chunks: a range that covers some only in part is not verified, which is said afterwards.
     """
     session = call.open()
     with open_artifact(session, resolve(session, reference), path) as file:
         start, stop = _bounds(byte_range, file.size_bytes)
         call.output.write_bytes(file.iter_bytes(start, stop))
+        if start < stop and not file.covers_whole_chunks(start, stop):
+            call.messages.note(
+                f"not all of these bytes were verified: the file is verified in chunks of "
+                f"{file.artifact.chunks.size_bytes:,} bytes, and the range has only parts of some"
+            )
 
 
 def _bounds(byte_range: tuple[int | None, int | None] | None, size_bytes: int) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from bucketry.cli.command import command
 from bucketry.cli.documents import pulled_document
 from bucketry.cli.figures import human_size, human_span
 from bucketry.cli.parameters import REFERENCE
-from bucketry.registry.pull import PullOptions, pull
+from bucketry.registry.pull import DEFAULT_CONNECTIONS, PullOptions, pull
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BYTES_PER_MB = 1_000_000
 MOST_CONNECTIONS = 256
+MOST_PROCESSES = 64
 
 
 @command("pull", example="bucketry pull acme/chat@production /models/chat --exclude '*.bin'")
@@ -35,9 +36,22 @@ MOST_CONNECTIONS = 256
 @click.option(
     "--connections",
     type=click.IntRange(1, MOST_CONNECTIONS),
-    default=8,
+    default=DEFAULT_CONNECTIONS,
     metavar="N",
-    help="How many requests run at once.",
+    help="How many requests may run at once; as many do as make it faster.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, MOST_PROCESSES),
+    default=1,
+    metavar="N",
+    help="How many processes fetch; more help only where TLS takes all of one core.",
+)
+@click.option(
+    "--hard-link",
+    is_flag=True,
+    show_default=False,
+    help="Share the files, read-only, with the local cache instead of copying them.",
 )
 @click.option(
     "--limit",
@@ -54,6 +68,8 @@ def run(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     connections: int,
+    processes: int,
+    hard_link: bool,
     limit: float | None,
 ) -> None:
     """Download a version, verified; the target appears complete or not at all.
@@ -68,6 +84,8 @@ def run(
             include=include,
             exclude=exclude,
             connections=connections,
+            processes=processes,
+            hard_link=hard_link,
             limit_bytes_per_second=max(1, int(limit * BYTES_PER_MB)) if limit is not None else None,
             on_transfer=line.listener("downloading"),
         )

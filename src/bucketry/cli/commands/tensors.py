@@ -1,0 +1,60 @@
+"""`tensors`: which tensors does a version have?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.cli.command import command
+from bucketry.cli.figures import human_size
+from bucketry.cli.output import width_columns
+from bucketry.cli.parameters import REFERENCE
+from bucketry.cli.tables import Column, table
+from bucketry.registry.resolve import resolve
+from bucketry.registry.tensors import list_tensors
+
+if TYPE_CHECKING:
+    from bucketry.cli.call import Call
+    from bucketry.registry.tensors import TensorEntry
+    from bucketry.schema.names import Reference
+
+COLUMNS = (
+    Column("NAME", flexible=True),
+    Column("DTYPE"),
+    Column("SHAPE"),
+    Column("SIZE", number=True),
+    Column("FILE", flexible=True),
+)
+
+
+@command("tensors", example="bucketry tensors acme/chat@production")
+@click.argument("reference", metavar="REF", type=REFERENCE)
+@click.option("--verified", is_flag=True, help="Read the whole chunk that each header lies in, and verify it.")
+def run(call: Call, reference: Reference, *, verified: bool) -> None:
+    """List the tensors of a version's safetensors files, from their headers alone.
+
+    Two small reads of each file tell names, types, shapes and places. Digests are of whole chunks, so without
+    --verified what a header says is checked against the file's size but not verified.
+    """
+    session = call.open()
+    tensors = list_tensors(session, resolve(session, reference), verified=verified)
+    rows = [
+        [one.name, one.dtype, "x".join(map(str, one.shape)) or "-", human_size(one.size_bytes), one.path]
+        for one in tensors
+    ]
+    call.answer([_document(one) for one in tensors], table(COLUMNS, rows, width=width_columns()))
+    if not verified:
+        call.messages.note("the headers were not verified, since they fill no whole chunks; --verified does it")
+
+
+def _document(tensor: TensorEntry) -> dict[str, object]:
+    return {
+        "name": tensor.name,
+        "dtype": tensor.dtype,
+        "shape": list(tensor.shape),
+        "size_bytes": tensor.size_bytes,
+        "path": tensor.path,
+        "start": tensor.start,
+        "stop": tensor.stop,
+    }

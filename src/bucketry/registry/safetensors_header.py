@@ -1,0 +1,139 @@
+"""Which tensors does a safetensors file hold, and where, according to its header? Pure.
+
+The file is: the length of the header (8 bytes, little-endian), the header (a JSON object: of each tensor its dtype,
+its shape, and where it begins and ends in what follows), and the tensors, end to end. A header is foreign text:
+nothing that it says is believed before it agrees with itself and with the size of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.errors import CorruptError, UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LENGTH_BYTES = 8
+LARGEST_VALID_HEADER_BYTES = 100_000_000
+"""The format's own limit; a file that claims more is no safetensors file."""
+LARGEST_HEADER_BYTES = 8 * 1024 * 1024
+"""What is read and parsed: some 70,000 tensors, several times as many as in any one file that people publish. The
+most hostile JSON of this size takes about 300 MB of memory while it is parsed; one of 100 MB would take 4 GB."""
+MOST_DIMENSIONS = 32
+LARGEST_SHAPE = 2**60
+"""The most elements; zeros count as ones, so that no array library overflows on a tensor that is empty anyway."""
+
+BITS = {
+    **dict.fromkeys(("F4",), 4),
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
+    **dict.fromkeys(("U32", "I32", "F32"), 32),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
+}
+"""The size of one element of each dtype. One that is not here is listed, but its size cannot be checked."""
+
+_DTYPE = re.compile(r"[A-Z][A-Z0-9_]{0,15}")
+_METADATA = "__metadata__"
+_FIELDS = {"dtype", "shape", "data_offsets"}
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedTensor:
+    """One tensor of a file: its bytes are `start:stop` of the whole file, little-endian, rows first."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+def parse_length(prefix: bytes, *, file_bytes: int, what: str) -> int:
+    """Return how long the header is, from the first 8 bytes; raise `CorruptError` or `UnsupportedError`."""
+    length_bytes = int.from_bytes(prefix, "little")
+    if len(prefix) != LENGTH_BYTES or length_bytes > min(LARGEST_VALID_HEADER_BYTES, file_bytes - LENGTH_BYTES):
+        raise _corrupt(what, f"its header would be {length_bytes:,} bytes of {file_bytes:,}")
+    if length_bytes > LARGEST_HEADER_BYTES:
+        raise UnsupportedError(
+            f"the header of {what} has {length_bytes:,} bytes, and at most {LARGEST_HEADER_BYTES:,} are read",
+            advice="pull the file, and read it here",
+        )
+    return length_bytes
+
+
+def parse_header(header: bytes, *, file_bytes: int, what: str) -> tuple[PlacedTensor, ...]:
+    """Return the tensors in the order of their bytes; raise `CorruptError` unless they fill the file end to end."""
+    document = _parse_json(header, what)
+    offset = LENGTH_BYTES + len(header)
+    tensors = [_placed(name, entry, offset, what) for name, entry in document.items() if name != _METADATA]
+    tensors.sort(key=lambda tensor: (tensor.start, tensor.stop))
+    position = offset
+    for tensor in tensors:
+        if tensor.start != position:
+            kind = "overlaps another" if tensor.start < position else "leaves a gap before it"
+            raise _corrupt(what, f"tensor {tensor.name!a} {kind}")
+        position = tensor.stop
+    if position != file_bytes:
+        raise _corrupt(what, f"its tensors end at byte {position:,}, and the file at {file_bytes:,}")
+    return tuple(tensors)
+
+
+def _parse_json(header: bytes, what: str) -> dict[str, object]:
+    if not header.startswith(b"{"):
+        raise _corrupt(what, "its header is not a JSON object")
+    try:
+        document = json.loads(header.decode("utf-8"), object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise _corrupt(what, "its header is not valid JSON") from error
+    if not isinstance(document, dict):
+        raise _corrupt(what, "its header is not a JSON object")
+    return document
+
+
+def _without_duplicates(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """Readers differ in which of two equal names they take, and so in what they would read."""
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a name stands there twice")
+    return document
+
+
+def _placed(name: str, entry: object, offset: int, what: str) -> PlacedTensor:
+    if not isinstance(entry, dict) or set(entry) != _FIELDS:
+        raise _corrupt(what, f"tensor {name!a} does not have exactly a dtype, a shape and offsets")
+    dtype = entry["dtype"]
+    if not isinstance(dtype, str) or not _DTYPE.fullmatch(dtype):
+        raise _corrupt(what, f"tensor {name!a} has no dtype that is a name")
+    shape, offsets = _whole_numbers(entry["shape"]), _whole_numbers(entry["data_offsets"])
+    if shape is None or len(shape) > MOST_DIMENSIONS:
+        raise _corrupt(what, f"tensor {name!a} has no shape of at most {MOST_DIMENSIONS} whole numbers")
+    if offsets is None or len(offsets) != 2 or offsets[0] > offsets[1]:
+        raise _corrupt(what, f"tensor {name!a} does not begin and end at two offsets")
+    elements, extent = 1, 1
+    for count in shape:
+        elements *= count
+        extent *= max(1, count)
+        if extent > LARGEST_SHAPE:
+            raise _corrupt(what, f"tensor {name!a} is larger than any file")
+    begin, end = offsets
+    if dtype in BITS and elements * BITS[dtype] != (end - begin) * 8:
+        raise _corrupt(what, f"tensor {name!a} has {end - begin:,} bytes, which is not its shape's size in {dtype}")
+    return PlacedTensor(name, dtype, shape, offset + begin, offset + end)
+
+
+def _whole_numbers(found: object) -> tuple[int, ...] | None:
+    """Return a list of whole numbers from 0; None for anything else. JSON's `true` is no number."""
+    if not isinstance(found, list) or not all(type(number) is int and number >= 0 for number in found):
+        return None
+    return tuple(found)
+
+
+def _corrupt(what: str, reason: str) -> CorruptError:
+    return CorruptError(
+        f"{what} is not a valid safetensors file: {reason}", advice="ask whoever published this version"
+    )

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bucketry.transfer import hashing
+from bucketry.transfer.patience import Patience
+from faults.scene import CHUNK_BYTES, DEADLINE_SECONDS, Scene, make_registry
+from servers.fault_proxy import run_fault_proxy
+from servers.static_bucket import run_static_bucket
+from transfer.helpers import transfer_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setenv("BUCKETRY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(hashing, "SMALLEST_CHUNK_BYTES", CHUNK_BYTES)
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    # A transfer goes on for two minutes against a store that does not serve; here it is to give up soon.
+    _, *rest = Patience.__init__.__defaults__ or ()
+    monkeypatch.setattr(Patience.__init__, "__defaults__", (DEADLINE_SECONDS, *rest))
+    memory = make_registry(tmp_path / "out")
+    (tmp_path / "served").mkdir()
+    with run_static_bucket(memory) as server, run_fault_proxy(server) as proxy:
+        yield Scene(memory, proxy, tmp_path / "served" / "model")
+    assert transfer_threads() == []
