@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.findings import Finding, RowResult
-from benchmarks.measure import MEBIBYTE, race, remove, run_once
+from benchmarks.measure import race, remove, run_once
 from benchmarks.peers import OURS, bucketry_pull
 from benchmarks.pulls import count_fetched, mebibytes
 from benchmarks.site import BLOCK_BYTES, REGISTRY_URL, Site
@@ -28,7 +28,8 @@ MOMENTS = (0.3, 0.5, 0.7)
 LONGEST_WAIT_SECONDS = 120
 POLL_SECONDS = 0.002
 CONNECTIONS = 16
-MOST_MEMORY_BYTES = 100 * MEBIBYTE
+MOST_MEMORY_BYTES = 100_000_000
+OLD, NEW = (bucketry_pull(REGISTRY_URL, f"bench/large:{version}", "sha256") for version in (1, 2))
 
 
 def measure_delta_pull(site: Site, options: Options) -> RowResult:
@@ -38,8 +39,8 @@ def measure_delta_pull(site: Site, options: Options) -> RowResult:
     samples: list[Sample] = []
     fetched: list[int] = []
     for _ in range(options.rounds):
-        run_once(bucketry_pull(REGISTRY_URL, "large:1", "sha256").command(target), environment, site.work)
-        sample = run_once(bucketry_pull(REGISTRY_URL, "large:2", "sha256").command(target), environment, site.work)
+        run_once(OLD.command(target), environment, site.work)
+        sample = run_once(NEW.command(target), environment, site.work)
         fetched.append(json.loads(sample.output)["fetched_bytes"])
         samples.append(sample)
         if (target / "model.bin").stat().st_size != new.size_bytes:
@@ -73,7 +74,7 @@ def measure_resume(site: Site, _: Options) -> RowResult:
     for moment in MOMENTS:
         target = site.work / "resume"
         written = kill_when_written(site, target, environment, int(moment * blob.size_bytes))
-        sample = run_once(bucketry_pull(REGISTRY_URL, "large:1", "sha256").command(target), environment, site.work)
+        sample = run_once(OLD.command(target), environment, site.work)
         fetched = json.loads(sample.output)["fetched_bytes"]
         again.append(written + fetched - blob.size_bytes)
         if (target / "model.bin").stat().st_size != blob.size_bytes:
@@ -95,7 +96,11 @@ def measure_resume(site: Site, _: Options) -> RowResult:
 
 def kill_when_written(site: Site, target: Path, environment: dict[str, str], enough_bytes: int) -> int:
     """Begin a pull, kill it when it has written so much, and return how much that was by the kernel's own count."""
-    command = [*bucketry_pull(REGISTRY_URL, "large:1", "sha256").command(target), "--connections", str(CONNECTIONS)]
+    command = [
+        *OLD.command(target),
+        "--connections",
+        str(CONNECTIONS),
+    ]
     with (site.work / "killed.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
@@ -126,11 +131,9 @@ def written_bytes(pid: int) -> int:
 def measure_memory(site: Site, options: Options) -> RowResult:
     """Pull a file that neither memory nor the file system could hold."""
     blob = make_sparse(site, "huge", options.memory_bytes)
-    ours = [bucketry_pull(REGISTRY_URL, "huge:1", verify) for verify in ("sha256", "fast")]
+    ours = [bucketry_pull(REGISTRY_URL, "bench/huge:1", verify) for verify in ("sha256", "fast")]
     with punching(site.work, "target-"):
-        measured = race(
-            ours, site.environment(site.url()), site.work, rounds=1, check=count_fetched(blob.size_bytes)
-        )
+        measured = race(ours, site.environment(site.url()), site.work, rounds=1, check=count_fetched(blob.size_bytes))
     shutil.rmtree(site.blob_folder("huge"))
     peak_bytes = max(one.peak_bytes for one in measured)
     finding = Finding(

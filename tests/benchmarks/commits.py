@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from benchmarks.findings import Finding, RowResult
 from benchmarks.publishes import environment_of, open_registry_at
@@ -56,18 +57,21 @@ def race_writers(
     site: Site, name: str, registry: str, environment: Mapping[str, str], rounds: int
 ) -> tuple[Finding, dict[str, object]]:
     """Return how the rates compare on one store, and that no commit was lost."""
-    os.environ.update({key: value for key, value in environment.items() if key.startswith(("AWS_", "BUCKETRY_"))})
-    site.tell_with(environment, "publish", MODEL, str(site.work / "one.bin"), registry=registry)
+    site.tell("publish", MODEL, str(site.work / "one.bin"), registry=registry, environment=environment)
     rates: dict[str, list[float]] = {"commit": [], "bare": []}
     lost = 0
     for number in range(rounds):
         key = f"{keys.PROBE}benchmark-{number}.json"
-        before, size_bytes = generation_and_size(registry)
-        make_counter(registry, key, size_bytes)
+        with patch.dict(os.environ, environment):
+            before, size_bytes = generation_and_size(registry)
+            make_counter(registry, key, size_bytes)
         rates["commit"].append(rate_of(site, environment, registry, "commit", MODEL))
         rates["bare"].append(rate_of(site, environment, registry, "bare", key))
-        lost += WRITERS * COMMITS_EACH - (generation_and_size(registry)[0] - before)
-        lost += WRITERS * COMMITS_EACH - counted(registry, key)
+        with patch.dict(os.environ, environment):
+            lost += WRITERS * COMMITS_EACH - (generation_and_size(registry)[0] - before)
+            made = counted(registry, key)
+            if made != WRITERS * COMMITS_EACH:
+                raise RuntimeError(f"{name}: of {WRITERS * COMMITS_EACH} bare writes {made} were kept")
     ours, theirs = median(rates["commit"]), median(rates["bare"])
     finding = Finding(
         f"commits to one model by {WRITERS} writers at once, {name}",
@@ -90,7 +94,7 @@ def rate_of(site: Site, environment: Mapping[str, str], registry: str, kind: str
         )
         for _ in range(WRITERS)
     ]
-    done_at = []
+    done_at: list[float] = []
     for worker in workers:
         output, errors = worker.communicate(timeout=LONGEST_RUN_SECONDS)
         if worker.returncode != 0:

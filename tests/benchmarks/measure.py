@@ -121,7 +121,7 @@ def race(
             except RuntimeError as error:
                 if number > 0 or client.name.startswith("bucketry"):
                     raise
-                print(f"left out: {client.name}: {str(error)[-600:]}", file=sys.stderr)
+                say(f"left out: {client.name}: {str(error)[-600:]}")
                 left.remove(client)
                 continue
             finally:
@@ -144,6 +144,12 @@ def is_peer(one: Measured) -> bool:
 def named(measured: Sequence[Measured], name: str) -> Measured:
     """Return the contender of that name."""
     return next(one for one in measured if one.name == name)
+
+
+def say(text: str) -> None:
+    """Tell whoever waits; figures alone go to stdout."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def remove(path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import Client
+from benchmarks.measure import Client, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +19,6 @@ HERE = Path(__file__).parent
 TOP = HERE.parent.parent
 PEERS = TOP / ".venv-peers" / "bin"
 OURS = Path(sys.executable).parent / "bucketry"
-OBSTORE = "obstore, 8 ranges at once"
 
 CRT_SETTINGS = "[default]\ns3 =\n  preferred_transfer_client = crt\n"
 
@@ -47,7 +46,9 @@ def bucketry_pull(registry: str, reference: str, verify: str) -> Client:
     return Client(f"bucketry, {verify}", command, "SHA-256" if verify == "sha256" else "XXH3")
 
 
-def getters(at: ObjectAt, *, streams: int = 8, crt_config: Path | None = None) -> list[Client]:
+def getters(
+    at: ObjectAt, *, streams: int = 8, crt_config: Path | None = None, authority: Path | None = None
+) -> list[Client]:
     """Return every peer that can fetch one object, those with a choice set to `streams` connections."""
     one = [at.endpoint_url, at.bucket, at.key]
 
@@ -67,6 +68,7 @@ def getters(at: ObjectAt, *, streams: int = 8, crt_config: Path | None = None) -
 
     def aria2(target: Path) -> list[str]:
         flags = ["-q", f"-x{streams}", f"-s{streams}", "-k16M", "--file-allocation=none", "--no-conf=true"]
+        flags += [f"--ca-certificate={authority}"] if authority else []
         return ["aria2c", *flags, "-d", str(target.parent), "-o", target.name, f"{at.endpoint_url}/{at.place}"]
 
     found = [
@@ -163,7 +165,7 @@ def _present(clients: Sequence[Client]) -> list[Client]:
         if shutil.which(program):
             present.append(client)
         else:
-            print(f"left out: {client.name}: {program} is not installed", file=sys.stderr)
+            say(f"left out: {client.name}: {program} is not installed")
     return present
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from benchmarks.pulls import mebibytes
 from servers.weed import run_weed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from benchmarks.options import Options
     from benchmarks.site import Site
@@ -107,7 +108,7 @@ def environment_of(site: Site, server: S3Server) -> Mapping[str, str]:
     return site.environment(server.endpoint_url) | keys
 
 
-def check_uploaded(source: Path) -> object:
+def check_uploaded(source: Path) -> Callable[[Client, Path, Sample], None]:
     """Return a check that our own client really sent everything."""
     size_bytes = source.stat().st_size
 
@@ -120,6 +121,4 @@ def check_uploaded(source: Path) -> object:
 
 def remove_store(site: Site, name: object) -> None:
     """Remove what a store kept."""
-    import shutil
-
     shutil.rmtree(site.work / f"weed-{name}")

@@ -36,7 +36,7 @@ def measure_pull(site: Site, options: Options) -> RowResult:
     """Plain HTTP: ours with both kinds of verification, the peers, and `sha256sum` alone."""
     blob = site.large()
     url = site.url()
-    ours = [bucketry_pull(REGISTRY_URL, "large:1", verify) for verify in ("fast", "sha256")]
+    ours = [bucketry_pull(REGISTRY_URL, "bench/large:1", verify) for verify in ("fast", "sha256")]
     hasher = Client(HASHER, lambda _: ["sha256sum", str(blob.path)], "SHA-256")
     peers = getters(site.at(blob.path, url), crt_config=site.work / "crt-config")
     measured = race(
@@ -71,10 +71,10 @@ def measure_pull(site: Site, options: Options) -> RowResult:
 
 def measure_tls(site: Site, options: Options) -> RowResult:
     """The same over TLS, every client told to trust the server's certificate."""
-    blob, url = site.large(), site.url(tls=True)
-    ours = bucketry_pull(REGISTRY_URL, "large:1", "fast")
-    peers = getters(site.at(blob.path, url), crt_config=site.work / "crt-config")
-    measured = race([ours, *peers], site.environment(url), site.work, rounds=options.rounds, check=compare_with(blob))
+    blob, url, work = site.large(), site.url(tls=True), site.work
+    ours = bucketry_pull(REGISTRY_URL, "bench/large:1", "fast")
+    peers = getters(site.at(blob.path, url), crt_config=work / "crt-config", authority=work / "ca.crt")
+    measured = race([ours, *peers], site.environment(url), work, rounds=options.rounds, check=compare_with(blob))
     peer = fastest(measured, among=is_peer)
     findings = []
     if peer is not None:
@@ -98,7 +98,7 @@ def measure_shaped(site: Site, options: Options) -> RowResult:
         at = site.at(blob.path, url)
         script = str(Path(__file__).with_name("carry.py"))
         carrier = Client(CARRIER, lambda _: [sys.executable, script, str(port), f"/{at.place}", "16"])
-        ours = [bucketry_pull(REGISTRY_URL, "far:1", verify) for verify in ("fast", "sha256")]
+        ours = [bucketry_pull(REGISTRY_URL, "bench/far:1", verify) for verify in ("fast", "sha256")]
         peers = [one for one in getters(at, streams=SHAPED_STREAMS) if one.name.startswith(SHAPED_PEERS)]
         with punching(site.work, "target-"):
             measured = race(
@@ -135,7 +135,7 @@ def measure_small(site: Site, options: Options) -> RowResult:
     urls = site.work / "urls.txt"
     at = site.at(folder, url)
     urls.write_text("".join(f"{url}/{at.place}/{path.name}\n" for path in sorted(folder.iterdir())))
-    ours = bucketry_pull(REGISTRY_URL, "small:1", "sha256")
+    ours = bucketry_pull(REGISTRY_URL, "bench/small:1", "sha256")
 
     def check(client: Client, target: Path, _: Sample) -> None:
         got = sum(path.stat().st_size for path in target.rglob("*.bin" if client is ours else "*") if path.is_file())

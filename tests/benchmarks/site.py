@@ -23,9 +23,10 @@ from benchmarks.peers import CRT_SETTINGS, OURS, ObjectAt
 from servers.process import answers, find_free_ports, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
 BUCKET = "bucket"
+NAMESPACE = "bench"
 REGISTRY_URL = f"s3://{BUCKET}/registry"
 BLOCK_BYTES = 16 * 1024 * 1024
 
@@ -94,7 +95,7 @@ class Site:
 
     def environment(self, endpoint_url: str = "") -> dict[str, str]:
         """Return what a measured program sees: nothing of the user's, and the S3 server that is meant."""
-        certificate = str(self.work / "tls.crt")
+        authority = str(self.work / "ca.crt")
         found = {
             "PATH": f"{OURS.parent}:{os.environ['PATH']}",
             "HOME": str(self.work / "home"),
@@ -110,23 +111,26 @@ class Site:
             "BUCKETRY_IDENTITY": "benchmark@example.org",
         }
         if endpoint_url.startswith("https:"):
-            found |= {"AWS_CA_BUNDLE": certificate, "SSL_CERT_FILE": certificate}
+            found |= {"AWS_CA_BUNDLE": authority, "SSL_CERT_FILE": authority}
         return found | ({"AWS_ENDPOINT_URL_S3": endpoint_url} if endpoint_url else {})
 
-    def tell(self, *arguments: str, registry: str = "") -> dict[str, object]:
-        """Run one of our own commands on the registry in the folder, unmeasured, and return its document."""
+    def tell(
+        self, *arguments: str, registry: str = "", environment: Mapping[str, str] | None = None
+    ) -> dict[str, object]:
+        """Run one of our own commands, unmeasured; the registry is the one in the folder by default."""
         command = [str(OURS), *arguments, "--json", "--quiet", "-r", registry or str(self.registry)]
-        document: dict[str, object] = json.loads(run_once(command, self.environment(), self.work).output)
+        found = run_once(command, environment or self.environment(), self.work)
+        document: dict[str, object] = json.loads(found.output)
         return document
 
     def publish(self, model: str, source: Path) -> None:
         """Publish a file or a folder as the next version, and let `production` name it."""
-        done = self.tell("publish", model, str(source))
-        self.tell("promote", f"{model}:{done['version']}", "production")
+        done = self.tell("publish", f"{NAMESPACE}/{model}", str(source))
+        self.tell("promote", f"{NAMESPACE}/{model}:{done['version']}", "production")
 
     def blob_folder(self, model: str) -> Path:
         """Return the folder in which the blobs of a model lie."""
-        return self.registry / "blobs" / "default" / model / "1"
+        return self.registry / "blobs" / NAMESPACE / model / "1"
 
     def large(self, version: int = 1) -> Blob:
         """Return the large file, made when it is first asked for. One chunk in ten of version 2 differs from 1's."""
@@ -251,13 +255,18 @@ def listing_of(bucket: Path, folder: Path) -> str:
 
 
 def make_certificate(work: Path) -> None:
-    """Make a certificate for 127.0.0.1 that every client is told to trust."""
-    flags: Sequence[str] = (
-        "-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1 "
-        "-addext subjectAltName=IP:127.0.0.1,DNS:localhost"
-    ).split()
-    files = ["-keyout", str(work / "tls.key"), "-out", str(work / "tls.crt")]
-    subprocess.run(["openssl", "req", *flags, *files], check=True, capture_output=True)
+    """Make a certificate for 127.0.0.1, and the authority that signed it, which every client is told to trust."""
+    new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    (work / "tls.ext").write_text(
+        "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n"
+    )
+    sign = ["x509", "-req", "-days", "2", "-in", "tls.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
+    for command in (
+        [*new, "-x509", "-days", "2", "-subj", "/CN=benchmark authority", "-keyout", "ca.key", "-out", "ca.crt"],
+        [*new, "-subj", "/CN=127.0.0.1", "-keyout", "tls.key", "-out", "tls.csr"],
+        [*sign, "-extfile", "tls.ext", "-out", "tls.crt"],
+    ):
+        subprocess.run(["openssl", *command], cwd=work, check=True, capture_output=True)
 
 
 _digests: dict[Path, str] = {}

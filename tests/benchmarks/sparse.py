@@ -11,10 +11,9 @@ import ctypes
 import os
 import threading
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.site import BLOCK_BYTES, Blob, Site
+from benchmarks.site import BLOCK_BYTES, NAMESPACE, Blob, Site
 from bucketry.registry.client import open_registry
 from bucketry.registry.registration import PreparedVersion, register_version
 from bucketry.schema import keys
@@ -24,6 +23,7 @@ from bucketry.transfer.hashing import digest_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 PUNCH_HOLE_KEEPING_SIZE = 0x03  # of linux/falloc.h
 PAUSE_SECONDS = 0.1
@@ -37,7 +37,7 @@ def make_sparse(site: Site, model: str, size_bytes: int) -> Blob:
         for start in range(0, size_bytes, BLOCK_BYTES):
             os.pwrite(file.fileno(), start.to_bytes(16, "big"), start)
     digest = digest_file(path, BLOCK_BYTES)
-    name = parse_model_name(model)
+    name = parse_model_name(f"{NAMESPACE}/{model}")
     chunks = Chunks(digest.chunks.size_bytes, digest.chunks.sha256, digest.chunks.xxh3_128)
     artifact = Artifact("model.bin", size_bytes, Digest(digest.sha256), "application/octet-stream", chunks)
     placed: list[Path] = []

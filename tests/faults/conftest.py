@@ -21,13 +21,13 @@ def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setenv("BUCKETRY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(hashing, "SMALLEST_CHUNK_BYTES", CHUNK_BYTES)
-
-
-@pytest.fixture
-def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     # A transfer goes on for two minutes against a store that does not serve; here it is to give up soon.
     _, *rest = Patience.__init__.__defaults__ or ()
     monkeypatch.setattr(Patience.__init__, "__defaults__", (DEADLINE_SECONDS, *rest))
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
     memory = make_registry(tmp_path / "out")
     (tmp_path / "served").mkdir()
     with run_static_bucket(memory) as server, run_fault_proxy(server) as proxy:

@@ -35,7 +35,7 @@ WEIGHTS = Random(3).randbytes(7 * CHUNK_BYTES + 1_234)
 CONTENTS = {"config.json": b'{"layers": 2}', "empty.txt": b"", "sub/weights.bin": WEIGHTS}
 SIZE_BYTES = sum(map(len, CONTENTS.values()))
 REFERENCE = "acme/chat:1"
-DEADLINE_SECONDS = 1.5
+DEADLINE_SECONDS = 1.2
 STALL_SECONDS = 0.4
 SECRET_WORDS = ("the-secret-key-itself", "Signature=", "Traceback")
 
@@ -94,11 +94,11 @@ class Scene:
         self.proxy.asked.clear()
 
     @contextmanager
-    def opened(self, **settings: Any) -> Iterator[Session]:
-        """Open the registry as a new process would."""
+    def opened(self, token: str | None = None, **settings: Any) -> Iterator[Session]:
+        """Open the registry as a new process would, perhaps with a session's token."""
         known = {"read_timeout_seconds": STALL_SECONDS, "connect_timeout_seconds": 2.0, **settings}
         server = self.proxy.server
-        with credentials(server.access_key, server.secret_key):
+        with credentials(server.access_key, server.secret_key, token):
             store = S3Store(server.bucket, "", S3Settings(endpoint_url=server.endpoint_url, **known))
             try:
                 yield Session(RetryingStore(store, deadline_seconds=DEADLINE_SECONDS), "ada@example.org")

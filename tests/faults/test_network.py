@@ -6,6 +6,7 @@ Each fault comes once, or a few times, and is survived; then it comes always, an
 from __future__ import annotations
 
 import gzip
+import re
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -58,10 +59,10 @@ EACH_FAULT = [
     pytest.param(INTERNAL, 6, "500 InternalError", id="500"),
     pytest.param(SLOW_DOWN, 6, "fewer requests", id="503"),
     pytest.param(TOO_MANY, 6, "fewer requests", id="429"),
-    pytest.param(Reset(0), 6, "connection", id="reset-before-the-body"),
-    pytest.param(Ended(0), 6, "bytes|connection|end", id="no-body"),
-    pytest.param(Stalled(0), 6, "answer|connection", id="stall-before-the-body"),
-    pytest.param(Changed(flipped), 8, "not the bytes|digest|wrong|other bytes", id="wrong-bytes"),
+    pytest.param(Reset(0), 6, "connection broke", id="reset-before-the-body"),
+    pytest.param(Ended(0), 6, "then the end", id="no-body"),
+    pytest.param(Stalled(0), 6, "did not answer", id="stall-before-the-body"),
+    pytest.param(Changed(flipped), 8, "does not have the digest that its version names", id="wrong-bytes"),
     pytest.param(Changed(whole), 6, "whole object", id="200-with-the-whole-body"),
     pytest.param(Changed(shifted), 6, "instead of bytes", id="wrong-content-range"),
     pytest.param(Changed(gzipped), 6, "gzip", id="gzip"),
@@ -78,9 +79,7 @@ def test_a_fault_that_passes_is_survived(scene: Scene, fault: Fault, exit_code: 
 @pytest.mark.parametrize(("fault", "exit_code", "words"), EACH_FAULT)
 def test_a_fault_that_stays_is_one_clear_line(scene: Scene, fault: Fault, exit_code: int, words: str) -> None:
     scene.breaks(always(is_of_weights, fault))
-    with pytest.MonkeyPatch.context():
-        error = scene.fails(exit_code)
-    assert pytest.importorskip("re").search(words, error.message), error.message
+    assert re.search(words, scene.fails(exit_code).message)
     scene.converges()
 
 
@@ -102,7 +101,7 @@ def test_a_body_that_breaks_off_is_continued_where_it_broke(
 
 
 def test_a_body_that_breaks_off_always_but_brings_something_is_read_to_its_end(scene: Scene) -> None:
-    scene.breaks(always(is_of_weights, Reset(20_000)))
+    scene.breaks(always(is_of_weights, Ended(20_000)))
     scene.succeeds()
 
 

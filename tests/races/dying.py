@@ -64,6 +64,26 @@ def publish_and_die_at(where: str, model: str, folder: Path, idempotency_key: st
     publish_once(where, model, folder, idempotency_key, opener=open_dying)
 
 
+def publish_and_die_after_parts(where: str, model: str, folder: Path, idempotency_key: str, parts: int) -> None:
+    """Publish, and die as soon as the store has acknowledged so many parts."""
+    acknowledged = Steps(parts)
+
+    def open_dying(where: str, *, identity: str) -> Registry:
+        registry = open_registry(where, identity=identity)
+        store = registry.session.store.unretried  # type: ignore[attr-defined] # whom uploads call
+        upload_part = store.upload_part
+
+        def count(*arguments: Any, **options: Any) -> Any:
+            part = upload_part(*arguments, **options)
+            acknowledged.step()
+            return part
+
+        store.upload_part = count
+        return registry
+
+    publish_once(where, model, folder, idempotency_key, opener=open_dying)
+
+
 def pull_and_die_at(where: str, reference: str, destination: Path, die_at: int) -> None:
     """Pull, and die when a function that decides about the target is entered, calls the system, or returns."""
     steps = Steps(die_at)

@@ -70,7 +70,12 @@ class Unanswered:
     """The server carries the request out, and its reply is lost."""
 
 
-Fault = Refused | Changed | Reset | Ended | Stalled | Trickled | Unanswered
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """The server never hears of the request, and nothing is said."""
+
+
+Fault = Refused | Changed | Reset | Ended | Stalled | Trickled | Unanswered | Silent
 
 
 def let_through(_: Asked) -> None:
@@ -161,6 +166,9 @@ class _Handler(BaseHTTPRequestHandler):
                     self.close_connection = True
                 case Stalled(after_bytes):
                     self._send(self._forward(asked), most_bytes=after_bytes)
+                    self.proxy.over.wait(LONGEST_SILENCE_SECONDS)
+                    self.close_connection = True
+                case Silent():
                     self.proxy.over.wait(LONGEST_SILENCE_SECONDS)
                     self.close_connection = True
                 case Trickled(bytes_per_second):

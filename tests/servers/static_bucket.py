@@ -29,6 +29,7 @@ def run_static_bucket(store: Store) -> Iterator[S3Server]:
 
 
 def _answer(store: Store, asked: Asked) -> Answer:
+    """Return the object, or the range of it that is asked for."""
     key = unquote(urlsplit(asked.path).path).removeprefix(BUCKET_PATH)
     unless = asked.headers.get("if-none-match")
     try:
@@ -37,20 +38,23 @@ def _answer(store: Store, asked: Asked) -> Answer:
         return refusal(404, "NoSuchKey")
     except NotModifiedError:
         return Answer(304)
-    if asked.headers.get("if-match", f'"{found.etag}"').strip('"') != found.etag:
-        return refusal(412, "PreconditionFailed")
     headers = {
         "ETag": f'"{found.etag}"',
         "Last-Modified": format_datetime(found.modified_at, usegmt=True),
         "Accept-Ranges": "bytes",
     }
+    if asked.headers.get("if-match", f'"{found.etag}"').strip('"') != found.etag:
+        return refusal(412, "PreconditionFailed")
     if asked.method == "HEAD":
         return Answer(200, headers, announced_bytes=len(found.body))
-    wanted = _RANGE.fullmatch(asked.headers.get("range", ""))
+    return _body(found.body, asked.headers.get("range", ""), headers)
+
+
+def _body(body: bytes, asked_range: str, headers: dict[str, str]) -> Answer:
+    wanted = _RANGE.fullmatch(asked_range)
     if wanted is None:
-        return Answer(200, headers, found.body)
-    first, last = int(wanted[1]), min(int(wanted[2]), len(found.body) - 1)
+        return Answer(200, headers, body)
+    first, last = int(wanted[1]), min(int(wanted[2]), len(body) - 1)
     if first > last:
         return refusal(416, "InvalidRange")
-    headers["Content-Range"] = f"bytes {first}-{last}/{len(found.body)}"
-    return Answer(206, headers, found.body[first : last + 1])
+    return Answer(206, {**headers, "Content-Range": f"bytes {first}-{last}/{len(body)}"}, body[first : last + 1])

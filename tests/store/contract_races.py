@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ClassVar
 
@@ -62,7 +63,10 @@ class RaceContract:
     def _race(self, write: Callable[[bytes], ETag]) -> dict[bytes, ETag]:
         """Let all threads write at the same moment; return what the winners wrote and got."""
         barrier = threading.Barrier(self.race_threads)
-        bodies = [f"writer {number}".encode() for number in range(self.race_threads)]
+        # Never the bytes of an earlier race: where an ETag is a hash of the bytes, writing them again would leave
+        # it as it is, and another writer would rightly win as well.
+        race = uuid.uuid4()
+        bodies = [f"writer {number} of {race}".encode() for number in range(self.race_threads)]
 
         def run(body: bytes) -> tuple[bytes, ETag] | None:
             barrier.wait(timeout=PATIENCE_SECONDS)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.errors import DeniedError, NotFoundError
+from bucketry.errors import DeniedError, NotFoundError, UnavailableError
 from bucketry.store.interface import Entry, Folder, IfAbsent, IfMatch, ObjectNotFoundError, Store
 from servers.process import S3Server
 from servers.weed import as_reader
@@ -54,6 +55,18 @@ def test_the_store_knows_what_serves_it(store: S3Store, weed: S3Server) -> None:
     assert store.server_product == ""
     list(store.list(""))
     assert store.server_product.startswith("SeaweedFS")
+
+
+def test_bytes_that_were_damaged_on_their_way_are_refused(store: S3Store) -> None:
+    body, other = memoryview(b"sent"), hashlib.sha256(b"meant").hexdigest()
+    with pytest.raises(UnavailableError, match="BadDigest"):
+        store.put_blob("blob", body, sha256=other)
+    upload = store.start_upload("big")
+    with pytest.raises(UnavailableError, match="BadDigest"):
+        store.upload_part("big", upload, 1, 0, body, sha256=other)
+    assert list(store.list("")) == []
+    assert list(store.list_parts("big", upload)) == []
+    store.abort_upload("big", upload)
 
 
 def test_registries_under_different_prefixes_do_not_meet(weed: S3Server) -> None:

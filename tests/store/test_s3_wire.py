@@ -111,9 +111,12 @@ def test_the_caller_s_digest_is_signed_and_the_bytes_are_sent_as_they_are() -> N
     assert (part.number, part.etag, part.size_bytes) == (7, "p1", 10)
     assert (sent.path, sent.body) == ("/registry/key?partNumber=7&uploadId=up%20load%2F%3D", BODY)
     assert sent.headers["x-amz-content-sha256"] == "ab" * 32
+    # Amazon refuses it for a part of an upload that was not begun with it.
+    assert "x-amz-checksum-sha256" not in sent.headers
     assert (entry.size_bytes, entry.etag) == (0, "p1")
     assert blob.headers["content-length"] == "0"
     assert blob.headers["x-amz-content-sha256"] == hashlib.sha256(b"").hexdigest()
+    assert blob.headers["x-amz-checksum-sha256"] == "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
     assert blob.headers["if-none-match"] == "*"
 
 

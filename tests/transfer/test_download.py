@@ -22,7 +22,6 @@ from bucketry.store.interface import (
 from bucketry.store.memory import MemoryStore
 from bucketry.transfer import download
 from bucketry.transfer.download import fetch
-from bucketry.transfer.remote import Verify
 from bucketry.transfer.workers import Interrupted
 from transfer.helpers import (
     CHUNK_BYTES,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
     from bucketry.store.interface import ByteStream
     from bucketry.transfer.progress import Progress
+    from bucketry.transfer.remote import Verify
 
 LARGE = "weights/deep/over.bin"
 

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import threading
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from transfer.helpers import CHUNK_BYTES, CONTENTS, hooked, read_tree, stock, wr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from bucketry.store.interface import Store
     from bucketry.transfer.progress import Progress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,16 +63,15 @@ def create_registry(where: str | None = None, *, identity: str | None = None) ->
     """Probe the store, and create a registry there unless there is one; raise `UnsupportedError` if it is unsafe."""
     config = load_config()
     profile = config.find_profile(where)
-    store = open_store(profile, create_folder=True)
-    session = Session(RetryingStore(store), find_identity(config, identity))
-    known = load_current(session.store, registry_register()).state is not None
-    probed = probe_store(session)
-    if not known and not probed.passed:
-        raise unsafe_store(probed)
-    document = record_conformance(session, probed, create=not known)
-    if not probed.passed:
-        raise unsafe_store(probed)
-    return CreatedRegistry(document.registry, session.store.name, probed, created=not known)
+    with closing(open_store(profile, create_folder=True)) as store:
+        session = Session(RetryingStore(store), find_identity(config, identity))
+        known = load_current(session.store, registry_register()).state is not None
+        probed = probe_store(session)
+        if known or probed.passed:
+            document = record_conformance(session, probed, create=not known)
+        if not probed.passed:
+            raise unsafe_store(probed)
+        return CreatedRegistry(document.registry, session.store.name, probed, created=not known)
 
 
 def probe_store(session: Session) -> Probed:

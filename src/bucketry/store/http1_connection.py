@@ -232,6 +232,11 @@ class Connection:
                 return self._socket.recv_into(buffer, 0, flags)
             except (BlockingIOError, TimeoutError):
                 continue
+            except _GONE:
+                if may_wait:
+                    raise
+                # The caller has bytes that came before the break; the next call finds the end.
+                return 0
         if may_wait:
             raise TimeoutError(f"no byte came for {self._stall_seconds:g} seconds")
         return 0

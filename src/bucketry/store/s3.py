@@ -1,9 +1,10 @@
 """How does an S3 bucket become a `Store`?
 
 Each call is one request, sent once. Bodies are covered by the SHA-256 in the signature, and an object sent
-whole also by a CRC-32, so that a store that checks them refuses what was damaged on the way. Documents and
-listings go through the SDK, the bytes of large objects over connections of our own. What differs between
-stores (quoted or bare ETags, the order of listings) is settled here, by looking, once for each store.
+whole also by a checksum of its own (CRC-32, or SHA-256 where it is large), so that a store that checks them
+refuses what was damaged on the way. Documents and listings go through the SDK, the bytes of large objects over
+connections of our own. What differs between stores (quoted or bare ETags, the order of listings) is settled
+here, by looking, once for each store.
 """
 
 from __future__ import annotations

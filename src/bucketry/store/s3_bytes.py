@@ -7,6 +7,7 @@ for wherever the SDK knows more: proxies, redirects to another region, special k
 from __future__ import annotations
 
 import base64
+import hashlib
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from bucketry.store.s3_connection import S3Connection
 
 CONTENT_TYPE = "application/octet-stream"
+# They do not compare a body with the SHA-256 in its signature, but they do with one in a header of its own. Others
+# do the first, and Amazon refuses the second for a part of an upload that was not begun with it.
+PRODUCTS_THAT_TRUST_THE_SIGNED_DIGEST = ("SeaweedFS",)
 
 
 class ClosableStream(Protocol):
@@ -85,7 +89,7 @@ class ByteTransport(Protocol):
 
 
 class SdkTransport:
-    """The three requests, made by the SDK. It computes the SHA-256 itself, whether it is known or not."""
+    """The three requests, made by the SDK, which computes a SHA-256 for its signature whether it is known or not."""
 
     def __init__(self, connection: S3Connection, encryption: Mapping[str, str]) -> None:
         self._connection = connection
@@ -107,14 +111,10 @@ class SdkTransport:
 
     def put(self, at: At, body: memoryview, sha256: str | None) -> Sent:
         """Create the object."""
-        del sha256
         # The SDK takes no memoryview; a copy is cheaper than its 16 KiB writes of a file-like body.
         content = bytes(body)
-        parameters: dict[str, Any] = {
-            **self._encryption,
-            "ChecksumCRC32": crc32_base64(content),
-            "ContentType": CONTENT_TYPE,
-        }
+        checksum = sha256_base64(sha256 or hashlib.sha256(body).hexdigest())
+        parameters: dict[str, Any] = {**self._encryption, "ChecksumSHA256": checksum, "ContentType": CONTENT_TYPE}
         reply = self._connection.send(
             "put_object", at.where, conditional_write=True, Key=at.key, Body=content, IfNoneMatch="*", **parameters
         )
@@ -122,8 +122,9 @@ class SdkTransport:
 
     def put_part(self, at: At, upload: str, number: int, body: memoryview, sha256: str | None) -> Sent:
         """Send one part."""
-        del sha256
         parameters: dict[str, Any] = {"Key": at.key, "UploadId": upload, "PartNumber": number, "Body": bytes(body)}
+        if needs_digest_of_part(self._connection.server_product):
+            parameters["ChecksumSHA256"] = sha256_base64(sha256 or hashlib.sha256(body).hexdigest())
         reply = self._connection.send("upload_part", at.where, **parameters)
         return Sent(reply.get("ETag", ""), served_at(reply["ResponseMetadata"]["HTTPHeaders"]))
 
@@ -166,6 +167,16 @@ class _SdkStream:
 
     def close(self) -> None:
         self._body.close()  # type: ignore[attr-defined] # it is the SDK's StreamingBody
+
+
+def needs_digest_of_part(server_product: str) -> bool:
+    """Whether this server verifies the bytes of a part only if their SHA-256 is also in a header of its own."""
+    return server_product.startswith(PRODUCTS_THAT_TRUST_THE_SIGNED_DIGEST)
+
+
+def sha256_base64(sha256: str) -> str:
+    """Return a hexadecimal digest as S3 spells it in a header."""
+    return base64.b64encode(bytes.fromhex(sha256)).decode()
 
 
 def crc32_base64(body: bytes | memoryview) -> str:

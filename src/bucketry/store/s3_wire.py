@@ -20,7 +20,7 @@ from botocore.awsrequest import AWSRequest
 from bucketry.errors import UsageError
 from bucketry.store.http1 import Pool
 from bucketry.store.http1_connection import Patience
-from bucketry.store.s3_bytes import CONTENT_TYPE, Opened, Sent, crc32_base64, served_at
+from bucketry.store.s3_bytes import CONTENT_TYPE, Opened, Sent, needs_digest_of_part, served_at, sha256_base64
 from bucketry.store.s3_connection import MOST_CURES, translated
 from bucketry.store.s3_errors import Request, error_of_reply, is_elsewhere, parse_refusal
 from bucketry.store.s3_signing import sign
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bucketry.store.s3_settings import S3Settings
     from bucketry.store.s3_target import Target
 
+CHECKSUM_HEADER = "x-amz-checksum-sha256"
 SHA256_OF_NOTHING = hashlib.sha256().hexdigest()
 LARGEST_REFUSAL_BYTES = 64 * 1024
 # The first, and where its redirect led. Who is redirected again is left to the SDK.
@@ -101,22 +102,23 @@ class WireTransport:
 
     def put(self, at: At, body: memoryview, sha256: str | None) -> Sent:
         """Create the object."""
-        headers = {"If-None-Match": "*", "Content-Type": CONTENT_TYPE}
-        if sha256 is None:
-            headers["x-amz-checksum-crc32"] = crc32_base64(body)
+        digest = sha256 or hashlib.sha256(body).hexdigest()
+        headers = {"If-None-Match": "*", "Content-Type": CONTENT_TYPE, CHECKSUM_HEADER: sha256_base64(digest)}
         if self._encryption:
             headers["x-amz-server-side-encryption"] = self._encryption["ServerSideEncryption"]
             headers["x-amz-server-side-encryption-aws-kms-key-id"] = self._encryption["SSEKMSKeyId"]
-        digest = sha256 or hashlib.sha256(body).hexdigest()
         asked = _Asked("PUT", at, headers=headers, body=body, sha256=digest, conditional_write=True)
-        return self._send(asked) or self._sdk.put(at, body, sha256)
+        return self._send(asked) or self._sdk.put(at, body, digest)
 
     def put_part(self, at: At, upload: str, number: int, body: memoryview, sha256: str | None) -> Sent:
         """Send one part."""
-        query = f"partNumber={number}&uploadId={quote(upload, safe=SAFE_IN_QUERIES)}"
         digest = sha256 or hashlib.sha256(body).hexdigest()
-        asked = _Asked("PUT", at, query=query, body=body, sha256=digest)
-        return self._send(asked) or self._sdk.put_part(at, upload, number, body, sha256)
+        headers = {}
+        if needs_digest_of_part(self._connection.server_product):
+            headers[CHECKSUM_HEADER] = sha256_base64(digest)
+        query = f"partNumber={number}&uploadId={quote(upload, safe=SAFE_IN_QUERIES)}"
+        asked = _Asked("PUT", at, query=query, headers=headers, body=body, sha256=digest)
+        return self._send(asked) or self._sdk.put_part(at, upload, number, body, digest)
 
     def close(self) -> None:
         """Close every connection; a thread that waits for bytes gets an error now."""

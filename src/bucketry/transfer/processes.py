@@ -47,7 +47,7 @@ class Slices:
 
 @dataclass(frozen=True, slots=True)
 class SliceJob:
-    """What one child is to do. `chunks` are in the order of fetching; `part` names its journal, `parent` is a process id."""
+    """What one child of process `parent` is to do: its chunks in the order of fetching; `part` names its journal."""
 
     open_store: OpenStore
     files: tuple[tuple[int, RemoteFile], ...]

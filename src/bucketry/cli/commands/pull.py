@@ -11,7 +11,7 @@ from bucketry.cli.command import command
 from bucketry.cli.documents import pulled_document
 from bucketry.cli.figures import human_size, human_span
 from bucketry.cli.parameters import REFERENCE
-from bucketry.registry.pull import DEFAULT_CONNECTIONS, PullOptions, pull
+from bucketry.registry.pull import PullOptions, pull
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
@@ -36,7 +36,7 @@ MOST_PROCESSES = 64
 @click.option(
     "--connections",
     type=click.IntRange(1, MOST_CONNECTIONS),
-    default=DEFAULT_CONNECTIONS,
+    default=PullOptions().connections,
     metavar="N",
     help="How many requests may run at once; as many do as make it faster.",
 )
@@ -59,7 +59,7 @@ MOST_PROCESSES = 64
     metavar="MB/S",
     help="At most so many megabytes a second.  [default: unlimited]",
 )
-def run(
+def run(  # noqa: PLR0913 - each is one option
     call: Call,
     *,
     reference: Reference,
