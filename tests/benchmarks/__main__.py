@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from datetime import UTC, datetime
@@ -50,6 +51,7 @@ FIGURES = TOP / "build" / "benchmark.json"
 def main(arguments: Sequence[str]) -> int:
     """Measure the rows, print them, keep them; return 1 if one could not be measured."""
     given = parse(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are stopped and memory is freed
     options = Options(
         rounds=given.rounds,
         size_bytes=int(given.size_gb * GIBIBYTE),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.findings import Finding, RowResult
 from benchmarks.measure import race, remove, run_once
-from benchmarks.peers import OURS, bucketry_pull
+from benchmarks.peers import bucketry_pull
 from benchmarks.pulls import count_fetched, mebibytes
 from benchmarks.site import BLOCK_BYTES, REGISTRY_URL, Site
 from benchmarks.sparse import make_sparse, punching
@@ -142,4 +142,4 @@ def measure_memory(site: Site, options: Options) -> RowResult:
         f"{peak_bytes / 1e6:.0f} MB",
         peak_bytes <= MOST_MEMORY_BYTES,
     )
-    return RowResult("Memory while pulling more than memory holds", [finding], measured, {"program": str(OURS.name)})
+    return RowResult("Memory while pulling more than memory holds", [finding], measured)

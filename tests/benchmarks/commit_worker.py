@@ -1,7 +1,7 @@
 """One writer of many: commits to a model's head, or a bare compare-and-swap loop on an object of the same size.
 
-`python commit_worker.py REGISTRY commit|bare KEY COUNT START_AT` prints, as JSON, when it was done and how often it
-was refused. START_AT is a moment of the monotonic clock, which is one for the whole machine.
+`python commit_worker.py REGISTRY commit|bare KEY COUNT` prints "ready", reads the moment to begin at (of the monotonic
+clock, which is one for the whole machine), works, and prints as JSON when it was done and how often it was refused.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from bucketry.store.interface import IfMatch, PreconditionFailedError
 MOST_TRIES = 100_000
 
 
-def commit(registry: str, model: str, count: int, start_at: float) -> int:
+def commit(registry: str, model: str, count: int) -> int:
     session, name = open_session(registry), parse_model_name(model)
     session.check_writable()
-    wait_until(start_at)
+    wait_for_start()
     for number in range(count):
         edit_model(session, name, description=f"{os.getpid()} {number}")
     return 0
 
 
-def bare(registry: str, key: str, count: int, start_at: float) -> int:
+def bare(registry: str, key: str, count: int) -> int:
     """Read, add one, write on the condition that nobody wrote: nothing else, and no pause after a refusal."""
     store = open_store(RegistryProfile(registry))
     store.get(key)
-    wait_until(start_at)
+    wait_for_start()
     refused = 0
     for _ in range(count):
         for _ in range(MOST_TRIES):
@@ -48,13 +48,15 @@ def bare(registry: str, key: str, count: int, start_at: float) -> int:
     return refused
 
 
-def wait_until(moment: float) -> None:
-    time.sleep(max(0.0, moment - time.monotonic()))
+def wait_for_start() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    time.sleep(max(0.0, float(sys.stdin.readline()) - time.monotonic()))
 
 
-def main(registry: str, kind: str, key: str, count: str, start_at: str) -> None:
+def main(registry: str, kind: str, key: str, count: str) -> None:
     work = {"commit": commit, "bare": bare}[kind]
-    refused = work(registry, key, int(count), float(start_at))
+    refused = work(registry, key, int(count))
     sys.stdout.write(json.dumps({"done_at": time.monotonic(), "refused": refused}))
 
 

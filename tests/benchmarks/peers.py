@@ -20,8 +20,6 @@ TOP = HERE.parent.parent
 PEERS = TOP / ".venv-peers" / "bin"
 OURS = Path(sys.executable).parent / "bucketry"
 
-CRT_SETTINGS = "[default]\ns3 =\n  preferred_transfer_client = crt\n"
-
 
 @dataclass(frozen=True, slots=True)
 class ObjectAt:
@@ -46,9 +44,7 @@ def bucketry_pull(registry: str, reference: str, verify: str) -> Client:
     return Client(f"bucketry, {verify}", command, "SHA-256" if verify == "sha256" else "XXH3")
 
 
-def getters(
-    at: ObjectAt, *, streams: int = 8, crt_config: Path | None = None, authority: Path | None = None
-) -> list[Client]:
+def getters(at: ObjectAt, *, streams: int = 8, authority: Path | None = None) -> list[Client]:
     """Return every peer that can fetch one object, those with a choice set to `streams` connections."""
     one = [at.endpoint_url, at.bucket, at.key]
 
@@ -71,19 +67,19 @@ def getters(
         flags += [f"--ca-certificate={authority}"] if authority else []
         return ["aria2c", *flags, "-d", str(target.parent), "-o", target.name, f"{at.endpoint_url}/{at.place}"]
 
-    found = [
-        Client("s5cmd", s5cmd()),
-        Client(f"s5cmd, {streams} parts of 16 MiB", s5cmd("-c", str(streams), "-p", "16")),
-        Client(f"rclone, {streams} streams", rclone),
-        Client(f"obstore, {streams} ranges at once", script("peer_obstore.py", str(streams))),
-        Client("boto3, 16 threads, 64 MiB parts", script("peer_boto3.py", "16", "64")),
-        Client("boto3", script("peer_boto3.py")),
-        Client("AWS CLI", aws),
-        Client(f"aria2, {streams} connections", aria2),
-    ]
-    if crt_config is not None:
-        found.insert(-1, Client("AWS CLI, CRT", aws, environment={"AWS_CONFIG_FILE": str(crt_config)}))
-    return _present(found)
+    return _present(
+        [
+            Client("s5cmd", s5cmd()),
+            Client(f"s5cmd, {streams} parts of 16 MiB", s5cmd("-c", str(streams), "-p", "16")),
+            Client(f"rclone, {streams} streams", rclone),
+            Client(f"obstore, {streams} ranges at once", script("peer_obstore.py", str(streams))),
+            Client("boto3, 16 threads, 64 MiB parts", script("peer_boto3.py", "16", "64")),
+            Client("boto3", script("peer_boto3.py")),
+            Client("boto3, CRT", script("peer_boto3.py", "crt")),
+            Client("AWS CLI", aws),
+            Client(f"aria2, {streams} connections", aria2),
+        ]
+    )
 
 
 def folder_getters(at: ObjectAt, urls: Path) -> list[Client]:

@@ -38,7 +38,7 @@ def measure_pull(site: Site, options: Options) -> RowResult:
     url = site.url()
     ours = [bucketry_pull(REGISTRY_URL, "bench/large:1", verify) for verify in ("fast", "sha256")]
     hasher = Client(HASHER, lambda _: ["sha256sum", str(blob.path)], "SHA-256")
-    peers = getters(site.at(blob.path, url), crt_config=site.work / "crt-config")
+    peers = getters(site.at(blob.path, url))
     measured = race(
         [*ours, *peers, hasher], site.environment(url), site.work, rounds=options.rounds, check=compare_with(blob)
     )
@@ -73,7 +73,7 @@ def measure_tls(site: Site, options: Options) -> RowResult:
     """The same over TLS, every client told to trust the server's certificate."""
     blob, url, work = site.large(), site.url(tls=True), site.work
     ours = bucketry_pull(REGISTRY_URL, "bench/large:1", "fast")
-    peers = getters(site.at(blob.path, url), crt_config=work / "crt-config", authority=work / "ca.crt")
+    peers = getters(site.at(blob.path, url), authority=work / "ca.crt")
     measured = race([ours, *peers], site.environment(url), work, rounds=options.rounds, check=compare_with(blob))
     peer = fastest(measured, among=is_peer)
     findings = []

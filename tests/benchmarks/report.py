@@ -31,7 +31,7 @@ def describe_machine() -> dict[str, Any]:
 
 def iter_lines(row: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row as Markdown, which reads well on a terminal too."""
-    yield f"### {row['title']}"
+    yield f"#### {row['title']}"
     yield ""
     yield from table(
         ("what", "target", "measured", ""),
@@ -78,19 +78,18 @@ def figures(document: Mapping[str, Any], order: Sequence[str]) -> str:
     machine, versions = document["machine"], document["versions"]
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores shared by clients and servers, "
-        f"{machine['memory_bytes'] / 1024**3:.0f} GiB of memory, Linux {machine['kernel']}; "
+        f"{machine['memory_bytes'] / 1024**3:.0f} GiB of memory, Linux {machine['kernel']}, "
+        f"load {machine['load_before'][0]} before the run; "
         + "; ".join(f"{name}: {version}" for name, version in versions.items())
         + ".",
         "",
-        *table(
-            ("what", "target", "measured", ""),
-            [
-                (one["what"], one["target"], one["measured"], VERDICTS[one["met"]])
-                for row in rows
-                for one in row["findings"]
-            ],
-        ),
     ]
+    found = [one for row in rows for one in row["findings"]]
+    for title, met in (("Targets that are met", True), ("Targets that are missed", False)):
+        cells = [(one["what"], one["target"], one["measured"]) for one in found if one["met"] is met]
+        lines += [f"### {title}", "", *(table(("what", "target", "measured"), cells) if cells else ["None."]), ""]
+    lines.pop()
+    lines += ["", "### Every row"]
     for row in rows:
         lines += ["", *iter_lines(row)]
     return "\n".join(lines)

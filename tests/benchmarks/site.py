@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from benchmarks.measure import run_once
-from benchmarks.peers import CRT_SETTINGS, OURS, ObjectAt
+from benchmarks.peers import OURS, ObjectAt
 from servers.process import answers, find_free_ports, running
 
 if TYPE_CHECKING:
@@ -178,7 +178,6 @@ def open_site(parent: Path, size_bytes: int) -> Iterator[Site]:
     work = parent / f"bucketry-benchmark-{os.getpid()}"
     (work / BUCKET).mkdir(parents=True)
     (work / "home").mkdir()
-    (work / "crt-config").write_text(CRT_SETTINGS)
     http_port, https_port = find_free_ports(2)
     site = Site(work, http_port, https_port, size_bytes)
     try:

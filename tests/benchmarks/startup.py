@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from benchmarks.findings import Finding, RowResult
 from benchmarks.measure import Client, named, race, run_once
 from benchmarks.peers import OURS
+from benchmarks.site import REGISTRY_URL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,7 @@ EMPTY, IMPORT, HELP, RESOLVE = (
     "bucketry --help",
     "bucketry resolve, folder",
 )
+ON_S3 = "bucketry resolve, S3"
 HEAVY = ("boto3", "botocore", "textual", "rich", "numpy", "cryptography")
 LOOK = f"import sys, bucketry; print(*[name for name in {HEAVY!r} if name in sys.modules])"
 
@@ -36,6 +38,11 @@ def measure_startup(site: Site, _: Options) -> RowResult:
         Client(IMPORT, lambda _: [sys.executable, "-c", "import bucketry"]),
         Client(HELP, lambda _: [str(OURS), "--help"]),
         Client(RESOLVE, lambda _: [str(OURS), "resolve", "bench/tiny@production", "-r", str(site.registry), "--json"]),
+        Client(
+            ON_S3,
+            lambda _: [str(OURS), "resolve", "bench/tiny@production", "-r", REGISTRY_URL, "--json"],
+            environment=site.environment(site.url()),
+        ),
     ]
 
     def check(_: Client, __: Path, ___: Sample) -> None:

@@ -12,12 +12,11 @@ import pytest
 from bucketry.errors import BucketryError
 from bucketry.maintenance.fsck import check_registry
 from bucketry.registry.client import Registry
-from bucketry.registry.opening import probe_store, record_conformance
+from bucketry.registry.opening import record_conformance
 from bucketry.registry.session import Session
-from bucketry.store.memory import MemoryStore
 from bucketry.store.retry import RetryingStore
 from bucketry.store.s3 import S3Settings, S3Store
-from faults.scene import check_line
+from faults.scene import check_line, conformance_of_a_perfect_store
 from servers.fault_proxy import let_through, run_fault_proxy
 from store.s3_stores import credentials
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
 PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes
 CONTENTS = {"config.json": b'{"layers": 2}', "weights.bin": Random(4).randbytes(2 * PART_BYTES + 1_234)}
+PARTS = 3
 DEADLINE_SECONDS = 4.0
 
 
@@ -101,7 +101,8 @@ class Publishing:
         with self.opened() as registry:
             assert [summary.row.version for summary in registry.versions("acme/chat")] == [1]
             findings = check_registry(registry.session, deep=True).findings
-            assert findings == (), findings
+            # An upload of which nobody learned, or that has no part yet, may be left: it only takes room.
+            assert [finding for finding in findings if finding.severity == "damage"] == []
             pulled = registry.pull("acme/chat:1", self.destination)
         assert {name: (pulled / name).read_bytes() for name in self.contents} == self.contents
 
@@ -124,8 +125,7 @@ def publishing(server: S3Server, tmp_path: Path) -> Iterator[Publishing]:
         (source / name).write_bytes(body)
     with run_fault_proxy(server) as proxy:
         scene = Publishing(proxy, f"faults/{tmp_path.name}", source, tmp_path / "served", dict(CONTENTS))
-        perfect = Session(MemoryStore(), "ada@example.org")
         with scene.opened() as registry:
-            record_conformance(registry.session, probe_store(perfect), create=True)
+            record_conformance(registry.session, conformance_of_a_perfect_store(), create=True)
         proxy.asked.clear()
         yield scene

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from faults.scene import CHUNK_BYTES, CONTENTS, SIZE_BYTES, is_of_blobs, is_of_config, is_of_weights, range_of
+from faults.scene import (
+    CHUNK_BYTES,
+    CONTENTS,
+    SIZE_BYTES,
+    STALL_SECONDS,
+    is_of_blobs,
+    is_of_config,
+    is_of_weights,
+    range_of,
+)
 from servers.fault_proxy import Changed, Ended, Refused, Reset, Stalled, Trickled, always, times
 from servers.misbehaving import Answer, Asked, refusal
 
@@ -73,13 +82,13 @@ EACH_FAULT = [
 def test_a_fault_that_passes_is_survived(scene: Scene, fault: Fault, exit_code: int, words: str) -> None:
     del exit_code, words
     scene.breaks(times(1, is_of_weights, fault))
-    assert scene.succeeds().fetched_bytes == SIZE_BYTES
+    assert scene.succeeds(read_timeout_seconds=STALL_SECONDS).fetched_bytes == SIZE_BYTES
 
 
 @pytest.mark.parametrize(("fault", "exit_code", "words"), EACH_FAULT)
 def test_a_fault_that_stays_is_one_clear_line(scene: Scene, fault: Fault, exit_code: int, words: str) -> None:
     scene.breaks(always(is_of_weights, fault))
-    assert re.search(words, scene.fails(exit_code).message)
+    assert re.search(words, scene.fails(exit_code, read_timeout_seconds=STALL_SECONDS).message)
     scene.converges()
 
 
@@ -95,7 +104,7 @@ def test_a_body_that_breaks_off_is_continued_where_it_broke(
     scene: Scene, kind: Callable[[int], Fault], after_bytes: int
 ) -> None:
     scene.breaks(times(3, is_of_weights, kind(after_bytes)))
-    assert scene.succeeds().fetched_bytes == SIZE_BYTES
+    assert scene.succeeds(read_timeout_seconds=STALL_SECONDS).fetched_bytes == SIZE_BYTES
     starts = [found[0] for asked in scene.proxy.asked if is_of_weights(asked) and (found := range_of(asked))]
     assert sum(start % CHUNK_BYTES > 0 for start in starts) >= 1
 
@@ -124,6 +133,11 @@ def test_one_byte_in_a_while_is_slow_but_it_is_an_answer(scene: Scene) -> None:
     started_at = time.monotonic()
     scene.succeeds()
     assert time.monotonic() - started_at > 0.5
+
+
+def test_one_byte_per_second_is_asked_for_again_where_patience_is_shorter(scene: Scene) -> None:
+    scene.breaks(times(2, is_of_weights, Trickled(1)))
+    assert scene.succeeds(read_timeout_seconds=STALL_SECONDS).fetched_bytes == SIZE_BYTES
 
 
 def test_wrong_bytes_are_read_once_more_and_never_put_in_place(scene: Scene) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bucketry.transfer import hashing
-from faults.publishing import PART_BYTES, is_commit, is_completion, is_part, is_small_blob, is_start, publishing
+from faults.publishing import PART_BYTES, PARTS, is_commit, is_completion, is_part, is_small_blob, is_start, publishing
 from servers.fault_proxy import Refused, Silent, Unanswered, always, times
-from servers.misbehaving import Asked, refusal
+from servers.misbehaving import Answer, Asked, refusal, run_misbehaving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,4 +62,45 @@ def test_a_fault_that_stays_is_one_clear_line(
 ) -> None:
     scene.proxy.script = always(matches, fault)
     scene.fails(exit_code, read_timeout_seconds=1.0)
+    scene.converges()
+
+
+def test_a_token_that_expires_in_the_middle_is_renewed_and_no_part_sent_twice(moto: S3Server, tmp_path: Path) -> None:
+    refused: list[Asked] = []
+    served: list[Asked] = []
+
+    def script(asked: Asked) -> Fault | None:
+        if not is_part(asked):
+            return None
+        if served and asked.headers["x-amz-security-token"] == "the-first-token":
+            os.environ["AWS_SESSION_TOKEN"] = "the-second-token"  # as the scene's own, it is taken back
+            refused.append(asked)
+            return Refused(refusal(403, "ExpiredToken"))
+        served.append(asked)
+        return None
+
+    with publishing(moto, tmp_path) as scene:
+        scene.proxy.script = script
+        assert scene.publish(token="the-first-token") == 1
+        assert refused
+        assert len(served) == len({asked.path for asked in served}) == PARTS
+        scene.check()
+
+
+@pytest.mark.parametrize("matches", [is_part, is_small_blob])
+def test_a_token_that_nobody_renews_is_denied_and_the_next_publish_goes_on(
+    scene: Publishing, matches: Callable[[Asked], bool]
+) -> None:
+    scene.proxy.script = always(matches, Refused(refusal(403, "ExpiredToken")))
+    assert "ExpiredToken" in scene.fails(7).message
+    scene.converges()
+
+
+@pytest.mark.parametrize("matches", [is_part, is_small_blob, is_commit])
+def test_a_redirect_to_another_host_is_refused(scene: Publishing, matches: Callable[[Asked], bool]) -> None:
+    with run_misbehaving(lambda _: Answer(200, {"ETag": '"e"'})) as other:
+        elsewhere = refusal(307, "TemporaryRedirect", Location=f"{other.server.endpoint_url}/registry/x")
+        scene.proxy.script = always(matches, Refused(elsewhere))
+        scene.fails(2)
+        assert other.asked == []
     scene.converges()

@@ -27,12 +27,9 @@ WEIGHTS_CHUNKS = -(-len(CONTENTS["sub/weights.bin"]) // CHUNK_BYTES)
 
 
 def key_of_weights(scene: Scene) -> str:
-    (key,) = [
-        entry.key
-        for entry in scene.memory.list("blobs/")
-        if scene.memory.get(entry.key).body == CONTENTS["sub/weights.bin"]
-    ]
-    return key
+    """Return where the bytes of the large file lie."""
+    with scene.opened() as session:
+        return resolve(session, parse_reference(REFERENCE)).blob_keys()["sub/weights.bin"]
 
 
 def test_a_token_that_expires_in_the_middle_is_renewed_and_every_chunk_fetched_once(scene: Scene) -> None:

@@ -48,7 +48,7 @@ def published(registry: Registry, tmp_path: Path) -> dict[int, dict[str, bytes]]
     chance = Random(3)
     shared = chance.randbytes(CHUNK_BYTES * 2)
     weights = chance.randbytes(CHUNK_BYTES * CHUNKS)
-    versions = {}
+    versions: dict[int, dict[str, bytes]] = {}
     for version in (1, 2):
         files = {"weights.bin": weights, "shared.bin": shared, "config.json": b'{"version": %d}' % version}
         folder = tmp_path / f"source-{version}"
@@ -138,7 +138,12 @@ def test_what_enters_the_cache_is_hashed_at_most_once_more(
 
     hashed: list[Path] = []
     honest = cache.is_right
-    monkeypatch.setattr(cache, "is_right", lambda path, *rest: hashed.append(path) or honest(path, *rest))
+
+    def note(path: Path, *rest: Any) -> bool:
+        hashed.append(path)
+        return honest(path, *rest)
+
+    monkeypatch.setattr(cache, "is_right", note)
     pull_version(registry, 1, verify=verify)
     assert len(hashed) == (0 if verify == "sha256" else len(published[1]))
 

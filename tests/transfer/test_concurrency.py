@@ -72,6 +72,21 @@ def test_a_pipe_of_slow_connections_is_filled_soon(pipe: float) -> None:
     assert level_after(Link(80 * MB, pipe), 1.0) >= pipe / (80 * MB) - 1
 
 
+def test_one_bad_moment_does_not_end_the_growth() -> None:
+    link = Link(80 * MB, 1280 * MB)
+    concurrency = Concurrency(16, clock=link.clock)
+    for _ in range(1000):
+        if concurrency.level == 8:
+            break
+        link.step(concurrency)
+    link.each = 20 * MB
+    link.run(concurrency, 0.3)
+    assert concurrency.level == 8
+    link.each = 80 * MB
+    link.run(concurrency, 1.0)
+    assert concurrency.level == 16
+
+
 def test_a_link_that_one_connection_fills_is_not_crowded() -> None:
     assert level_after(Link(500 * MB, 500 * MB), 5.0) <= 5
 

@@ -290,6 +290,14 @@ def test_a_reader_sees_lines_as_they_are_completed(tmp_path: Path) -> None:
     assert read_journals(tmp_path / "absent") == set()
 
 
+def test_a_line_after_a_torn_one_is_a_line_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "journal.0").write_bytes(b"0 1\n0 12")
+    journal = Journal(tmp_path)
+    journal.add((3, 4))
+    journal.close()
+    assert {(0, 1), (3, 4)} <= read_journals(tmp_path)
+
+
 def test_a_journal_that_is_no_file_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "journal.0").symlink_to("/etc/passwd")
     assert read_journals(tmp_path) == set()

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -14,11 +14,13 @@ from bucketry.store.interface import SlowDownError
 from bucketry.transfer.patience import Attempts, Patience
 from bucketry.transfer.progress import Progress, ProgressMeter
 from bucketry.transfer.ratelimit import RateLimit
-from bucketry.transfer.workers import Halt, Interrupted, run_parallel
-from transfer.helpers import VirtualTime
+from bucketry.transfer.workers import Gate, Halt, Interrupted, run_parallel
+from transfer.helpers import VirtualTime, transfer_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from bucketry.transfer.concurrency import Concurrency
 
 
 def run(items: list[int], do: Callable[[None, int], None], *, connections: int = 4) -> None:
@@ -211,3 +213,90 @@ def test_a_failing_listener_ends_the_work_with_its_error() -> None:
     meter = ProgressMeter(total_bytes=1, total_files=1, listener=fail)
     with pytest.raises(ValueError, match="the screen is gone"):
         run([1], lambda _, _item: meter.count_retry())
+
+
+def test_a_thread_that_hangs_in_a_read_does_not_keep_an_interrupted_program() -> None:
+    hanging, release, stop = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(_: None, _item: int) -> None:
+        hanging.set()
+        release.wait(30)
+
+    def stop_when_it_hangs() -> None:
+        hanging.wait(10)
+        stop.set()
+
+    stopper = threading.Thread(target=stop_when_it_hangs)
+    stopper.start()
+    began = time.monotonic()
+    with pytest.raises(Interrupted):
+        run_parallel([1, 2], hang, make_context=lambda: None, connections=2, halt=Halt(stop))
+    assert time.monotonic() - began < 2
+    release.set()
+    stopper.join()
+    for thread in transfer_threads():
+        thread.join(10)
+
+
+class Steps:
+    """A level that a test sets by hand."""
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+
+    def count(self, size_bytes: int) -> None:
+        self.level += size_bytes
+
+    def slow_down(self) -> None:
+        self.level //= 2
+
+
+def test_a_gate_lets_in_as_many_as_its_level_says_and_more_when_it_grows() -> None:
+    steps = Steps(2)
+    gate = Gate(cast("Concurrency", steps))
+    inside, most, lock = [0], [0], threading.Lock()
+
+    def work(_: None, item: int) -> None:
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        if item == 20:
+            assert most[0] <= 2
+            gate.count(3)
+        time.sleep(0.01)
+        with lock:
+            inside[0] -= 1
+
+    run_parallel(range(60), work, make_context=lambda: None, connections=8, halt=Halt(), gate=gate)
+    assert (gate.level, most[0]) == (5, 5)
+
+
+def test_a_gate_that_narrows_lets_fewer_go_on() -> None:
+    gate = Gate(cast("Concurrency", Steps(8)))
+    inside, late, lock = [0], [0], threading.Lock()
+
+    def work(_: None, item: int) -> None:
+        with lock:
+            inside[0] += 1
+            if item > 40:
+                late[0] = max(late[0], inside[0])
+        if item == 20:
+            gate.slow_down()
+        time.sleep(0.005)
+        with lock:
+            inside[0] -= 1
+
+    run_parallel(range(80), work, make_context=lambda: None, connections=8, halt=Halt(), gate=gate)
+    assert late[0] <= 4
+
+
+def test_a_failure_behind_a_gate_ends_those_who_wait_before_it() -> None:
+    gate = Gate(cast("Concurrency", Steps(1)))
+
+    def fail(_: None, item: int) -> None:
+        raise ValueError(item)
+
+    began = time.monotonic()
+    with pytest.raises(ValueError, match="0"):
+        run_parallel(range(10), fail, make_context=lambda: None, connections=8, halt=Halt(), gate=gate)
+    assert time.monotonic() - began < 5

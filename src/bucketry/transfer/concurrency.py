@@ -22,6 +22,7 @@ LONGEST_WINDOW_SECONDS = 2.0
 COUNTS_PER_CONNECTION = 3  # a window ends only when this many reads came for each: fewer say little about a rate
 GROWTH_THAT_COUNTS = 1.15  # of a doubling, which would bring 2.0 on an idle link
 SHARE_OF_A_TRY_THAT_COUNTS = 0.5  # a try of +25 % must bring 12.5 %
+WINDOWS_TO_JUDGE = 3
 WINDOWS_BEFORE_A_TRY = 5
 MOST_WINDOWS_BEFORE_A_TRY = 80
 WINDOWS_BEFORE_A_TRY_AFTER_SLOW_DOWN = 50  # five seconds at least: whoever asked for less should notice it
@@ -45,7 +46,7 @@ class Concurrency:
         self._slowed_at: float | None = None
         self._steady_level = self.level
         self._steady_rate: float | None = None
-        self._windows_at_level = 0
+        self._rates_at_level: list[float] = []
         self._windows_before_a_try = WINDOWS_BEFORE_A_TRY
 
     def count(self, size_bytes: int) -> None:
@@ -82,9 +83,12 @@ class Concurrency:
         self._begin_window(now)
 
     def _judge_doubling(self, rate: float) -> None:
+        self._rates_at_level.append(rate)
         if self._steady_rate is not None and rate < self._steady_rate * GROWTH_THAT_COUNTS:
-            self._is_doubling = False
-            self._move_to(self._steady_level)
+            # One bad window may be chance, and stopping too low costs more than waiting at a level too high.
+            if len(self._rates_at_level) >= WINDOWS_TO_JUDGE:
+                self._is_doubling = False
+                self._move_to(self._steady_level)
             return
         self._steady_rate = rate
         self._steady_level = self.level
@@ -93,18 +97,21 @@ class Concurrency:
         self._move_to(min(2 * self.level, self._most))
 
     def _judge(self, rate: float) -> None:
-        self._windows_at_level += 1
+        self._rates_at_level.append(rate)
         if self.level == self._steady_level:
             known = self._steady_rate
             self._steady_rate = rate if known is None else known + SMOOTHING * (rate - known)
-            if self._windows_at_level >= self._windows_before_a_try and self.level < self._most:
+            if len(self._rates_at_level) >= self._windows_before_a_try and self.level < self._most:
                 step = 1 if self._is_careful else max(1, self.level // 4)
                 self._move_to(min(self._most, self.level + step))
-            return
+        elif len(self._rates_at_level) >= WINDOWS_TO_JUDGE:
+            self._judge_try(sum(self._rates_at_level) / len(self._rates_at_level))
+
+    def _judge_try(self, rate: float) -> None:
         more = self.level / self._steady_level - 1
         if self._steady_rate is None or rate >= self._steady_rate * (1 + more * SHARE_OF_A_TRY_THAT_COUNTS):
             self._steady_level, self._steady_rate = self.level, rate
-            self._windows_at_level = 0
+            self._rates_at_level.clear()
             if not self._is_careful:
                 self._windows_before_a_try = WINDOWS_BEFORE_A_TRY
             return
@@ -114,7 +121,7 @@ class Concurrency:
     def _move_to(self, level: int) -> None:
         self._is_settling = level != self.level
         self.level = level
-        self._windows_at_level = 0
+        self._rates_at_level.clear()
 
     def _begin_window(self, now: float) -> None:
         self._window_began_at = now

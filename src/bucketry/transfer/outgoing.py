@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bucketry.transfer.hashing import FileDigest
     from bucketry.transfer.workers import Halt
 
-MOST_BYTES_IN_MEMORY = 256 * 1024 * 1024
+MOST_BYTES_IN_MEMORY = 192 * 1024 * 1024
 SMALL_BYTES = 256 * 1024  # a buffer of this size is not worth keeping, nor counting
 
 
@@ -95,7 +95,7 @@ class PieceOfFile:
 
 
 class Buffers:
-    """Memory for pieces, for all threads of one upload: 256 MiB in all, or one piece if that is more."""
+    """Memory for pieces, for all threads of one upload: 192 MiB in all, or one piece if that is more."""
 
     def __init__(self, largest_piece_bytes: int, halt: Halt) -> None:
         self._size_bytes = max(largest_piece_bytes, SMALL_BYTES + 1)

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Pipe
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UnavailableError, UsageError
@@ -22,6 +22,7 @@ from bucketry.transfer.workers import run_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from multiprocessing.connection import Connection
     from pathlib import Path
 
     from bucketry.store.interface import Store
@@ -145,23 +146,30 @@ class _Child:
 
     def attend(self) -> None:
         """Start the process and listen to it until it has ended; raise what it raised."""
-        receiver = self._work.receiver
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
-        command = [sys.executable, "-m", "bucketry.transfer.slice_worker"]
-        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, a module of ours
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-        )
-        if self._process.stdin is None or self._process.stdout is None:
-            raise AssertionError("no pipes")
+        ears, mouth = Pipe(duplex=False)
+        with ears:
+            with mouth:
+                command = [sys.executable, "-m", "bucketry.transfer.slice_worker", str(mouth.fileno())]
+                self._process = subprocess.Popen(  # noqa: S603 - this interpreter, a module of ours
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=[mouth.fileno()],
+                    env=environment,
+                )
+            self._listen(self._process, ears)
+
+    def _listen(self, process: subprocess.Popen[bytes], ears: Connection) -> None:
+        if process.stdin is None:
+            raise AssertionError("no pipe")
         try:
-            with self._process.stdin as pipe:
+            with process.stdin as pipe:
                 pickle.dump(self._job, pipe)
-            ears = Connection(os.dup(self._process.stdout.fileno()), writable=False)
-            with ears:
-                while True:  # bounded: the child ends, or we do
-                    receiver.halt.check()
-                    if ears.poll(POLL_SECONDS) and self._hear(ears.recv()):
-                        return
+            while True:  # bounded: the child ends, or we do
+                self._work.receiver.halt.check()
+                if ears.poll(POLL_SECONDS) and self._hear(ears.recv()):
+                    return
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             raise UnavailableError(
                 "a process that fetched a part of the files ended early", advice="run it again: it goes on"
@@ -175,10 +183,9 @@ class _Child:
             self._process.kill()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_SECONDS)
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe is not None:
-                    with suppress(OSError):
-                        pipe.close()
+            if self._process.stdin is not None:
+                with suppress(OSError):
+                    self._process.stdin.close()
 
     def _hear(self, told: object) -> bool:
         """Count what the child told, and return whether it has done its slice."""

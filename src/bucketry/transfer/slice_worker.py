@@ -1,4 +1,4 @@
-"""What does a child process of a pull do? Its slice of the queue, telling the parent by its standard output."""
+"""What does a child process of a pull do? Its slice of the queue, telling the parent through a pipe."""
 
 from __future__ import annotations
 
@@ -83,13 +83,11 @@ class TellingMeter(ProgressMeter):
 
 
 def main() -> None:
-    """Read a job from stdin, do it, and tell of it on stdout."""
+    """Read a job from stdin, do it, and tell of it through the pipe whose number is the argument."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     job = pickle.load(sys.stdin.buffer)  # noqa: S301 - our parent's own
     _die_with(job.parent)
-    # Whatever prints by mistake must not get between the messages.
-    mouth = Connection(os.dup(sys.stdout.fileno()), readable=False)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    mouth = Connection(int(sys.argv[1]), readable=False)
     failure: BaseException | None = None
     try:
         run_slice(job, mouth)

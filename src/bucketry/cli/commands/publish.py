@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from bucketry.schema.manifest import RELATIONS, Lineage, Training
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
+    from bucketry.cli.messages import ProgressLine, TransferState
     from bucketry.registry.registration import RegisteredVersion
     from bucketry.schema.names import ModelName, Reference
 
@@ -95,10 +97,30 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
     request = _request(Given(**options))
     session = call.open()
     with call.messages.progress() as line:
-        transfer = TransferOptions(on_hash=line.listener("hashing"), on_transfer=line.listener("uploading"))
-        done = publish(session, request, transfer)
+        done = publish(session, request, _watched_by(line))
     files = len(load_manifest(session, done.model, done.manifest).artifacts)
     call.answer(registered_document(done), [_told(done, files)])
+
+
+def _watched_by(line: ProgressLine) -> TransferOptions:
+    """Let one bar show both, as they run at once: hashing as long as nothing is being sent."""
+    hashing, uploading = line.listener("hashing"), line.listener("uploading")
+    if hashing is None or uploading is None:
+        return TransferOptions()
+    is_sending = threading.Event()
+
+    def on_transfer(state: TransferState) -> None:
+        if state.active or state.done_files == state.total_files:
+            is_sending.set()
+            uploading(state)
+        else:
+            is_sending.clear()
+
+    def on_hash(state: TransferState) -> None:
+        if not is_sending.is_set():
+            hashing(state)
+
+    return TransferOptions(on_hash=on_hash, on_transfer=on_transfer)
 
 
 def _request(given: Given) -> PublishRequest:
