@@ -19,7 +19,7 @@ case "${1:-}" in
 esac
 rm -rf "$demo"
 mkdir -p "$demo"
-export BUCKETRY_CACHE="$demo/cache" BUCKETRY_CONFIG="$demo/config.toml" BUCKETRY_IDENTITY="${BUCKETRY_IDENTITY:-demo@example.org}"
+export BUCKETRY_CACHE="$demo/cache" BUCKETRY_CONFIG=/dev/null BUCKETRY_IDENTITY="${BUCKETRY_IDENTITY:-demo@example.org}"
 
 say() { printf '\n# %s\n' "$*"; }
 run() {

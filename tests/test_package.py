@@ -34,6 +34,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 @pytest.fixture
 def registry_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder registry with one version, named by the alias `production`."""
+    (tmp_path / "config.toml").touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weights.bin").write_bytes(b"weights")

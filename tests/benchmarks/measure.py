@@ -103,7 +103,6 @@ def race(
     *,
     rounds: int,
     check: Callable[[Client, Path, Sample], None],
-    keep: bool = False,
 ) -> list[Measured]:
     """Run all contenders in turn, round after round; each begins a round once before any begins twice.
 
@@ -125,8 +124,7 @@ def race(
                 left.remove(client)
                 continue
             finally:
-                if not keep:
-                    remove(target)
+                remove(target)
             samples[client.name].append(sample)
     return [Measured(one.name, one.verifies, tuple(samples[one.name])) for one in clients if samples[one.name]]
 

@@ -1,4 +1,4 @@
-"""boto3 fetches an object: ENDPOINT BUCKET KEY TARGET [THREADS PART_MIB | crt]. Run with the peers' Python."""
+"""boto3 fetches an object: ENDPOINT BUCKET KEY TARGET [THREADS PART_MIB]. Run with the peers' Python."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from botocore.config import Config
 
 
 def main(endpoint_url: str, bucket: str, key: str, target: str, *tuning: str) -> None:
-    if tuning == ("crt",):
-        threads, parts = 10, TransferConfig(preferred_transfer_client="crt")
-    else:
-        threads, part_mib = (int(text) for text in tuning) if tuning else (10, 8)  # the defaults
-        parts = TransferConfig(max_concurrency=threads, multipart_chunksize=part_mib * 1024 * 1024)
+    threads, part_mib = (int(text) for text in tuning) if tuning else (10, 8)  # the defaults
+    parts = TransferConfig(max_concurrency=threads, multipart_chunksize=part_mib * 1024 * 1024)
     client = boto3.client(
         "s3",
         endpoint_url=endpoint_url,

@@ -75,7 +75,7 @@ def getters(at: ObjectAt, *, streams: int = 8, authority: Path | None = None) ->
             Client(f"obstore, {streams} ranges at once", script("peer_obstore.py", str(streams))),
             Client("boto3, 16 threads, 64 MiB parts", script("peer_boto3.py", "16", "64")),
             Client("boto3", script("peer_boto3.py")),
-            Client("boto3, CRT", script("peer_boto3.py", "crt")),
+            Client("s3transfer, CRT", script("peer_crt.py")),
             Client("AWS CLI", aws),
             Client(f"aria2, {streams} connections", aria2),
         ]

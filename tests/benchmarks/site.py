@@ -107,7 +107,7 @@ class Site:
             "AWS_CONFIG_FILE": str(self.work / "no-config"),
             "AWS_SHARED_CREDENTIALS_FILE": str(self.work / "no-credentials"),
             "BUCKETRY_CACHE": str(self.work / "cache"),
-            "BUCKETRY_CONFIG": str(self.work / "no-config.toml"),
+            "BUCKETRY_CONFIG": os.devnull,
             "BUCKETRY_IDENTITY": "benchmark@example.org",
         }
         if endpoint_url.startswith("https:"):
@@ -178,6 +178,7 @@ def open_site(parent: Path, size_bytes: int) -> Iterator[Site]:
     work = parent / f"bucketry-benchmark-{os.getpid()}"
     (work / BUCKET).mkdir(parents=True)
     (work / "home").mkdir()
+    (work / "config.toml").touch()
     http_port, https_port = find_free_ports(2)
     site = Site(work, http_port, https_port, size_bytes)
     try:

@@ -18,6 +18,7 @@ def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name in ("NO_COLOR", "PYTHONUNBUFFERED"):
         monkeypatch.delenv(name, raising=False)
+    (tmp_path / "config.toml").touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setenv("BUCKETRY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("BUCKETRY_IDENTITY", "ada@example.org")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.toml").touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setenv("BUCKETRY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(hashing, "SMALLEST_CHUNK_BYTES", CHUNK_BYTES)

@@ -26,6 +26,7 @@ endpoint_url = "{endpoint_url}"
 def where(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Return what to open: a path, or the name of a profile. Everything that is configured lies below `tmp_path`."""
     config = tmp_path / "config.toml"
+    config.touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(config))
     monkeypatch.setenv("BUCKETRY_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

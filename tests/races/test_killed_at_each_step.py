@@ -52,6 +52,7 @@ def test_a_pull_killed_at_any_step_leaves_its_target_absent_or_whole(
     onto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BUCKETRY_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "config.toml").touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     where, destination = str(tmp_path / "registry"), tmp_path / "served" / "model"
     create_registry(where, identity="owner@races")

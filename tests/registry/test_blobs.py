@@ -35,6 +35,7 @@ CHUNKS = 50
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     """Return a registry in a folder, whose chunks are small and whose store can be watched."""
+    (tmp_path / "config.toml").touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setattr(hashing, "SMALLEST_CHUNK_BYTES", CHUNK_BYTES)
     monkeypatch.setattr(blobs, "SMALLEST_COPY_SOURCE_BYTES", CHUNK_BYTES + 1)

@@ -35,6 +35,7 @@ MODEL = "acme/chat"
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     monkeypatch.setenv("BUCKETRY_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "config.toml").touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setattr(hashing, "SMALLEST_CHUNK_BYTES", CHUNK_BYTES)
     create_registry(str(tmp_path / "registry"), identity="me@example.org")

@@ -33,6 +33,7 @@ HALVES = np.linspace(-1, 1, 12, dtype="<f2").reshape(3, 2, 2)
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    (tmp_path / "config.toml").touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setattr(hashing, "SMALLEST_CHUNK_BYTES", CHUNK_BYTES)
     create_registry(str(tmp_path / "registry"), identity="ada@example.org")

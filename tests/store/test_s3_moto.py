@@ -12,6 +12,7 @@ import pytest
 from bucketry.errors import NotFoundError
 from bucketry.store.interface import IfAbsent, ObjectNotFoundError, Store
 from store.contract import StoreContract
+from store.contract_large import LargeObjectContract, RangeContract
 from store.s3_stores import open_s3
 
 if TYPE_CHECKING:
@@ -20,14 +21,8 @@ if TYPE_CHECKING:
     from servers.process import S3Server
 
 
-class TestMoto(StoreContract):
-    race_threads = 1
-    increment_workers = 1
-
-    @pytest.fixture
-    def store(self, moto: S3Server, request: pytest.FixtureRequest) -> Iterator[Store]:
-        with open_s3(moto, f"contract/{abs(hash(request.node.nodeid))}") as store:
-            yield store
+class MotoDiffers:
+    """Where the contract asks for what moto does not do."""
 
     def test_unfinished_uploads_are_listed_until_they_end(self, store: Store) -> None:
         # As in the contract, but for the time: moto says that every upload began on one day of 2010.
@@ -46,6 +41,28 @@ class TestMoto(StoreContract):
         upload = store.start_upload("blobs/v2")
         store.copy_part("blobs/v2", upload, 1, 0, "blobs/v1", 11, 12)
         assert [part.size_bytes for part in store.list_parts("blobs/v2", upload)] == [0]
+
+
+class TestMoto(MotoDiffers, StoreContract):
+    race_threads = 1
+    increment_workers = 1
+
+    @pytest.fixture
+    def store(self, moto: S3Server, request: pytest.FixtureRequest) -> Iterator[Store]:
+        with open_s3(moto, f"contract/{abs(hash(request.node.nodeid))}") as store:
+            yield store
+
+
+class TestTheSdkMovesTheBytes(MotoDiffers, RangeContract, LargeObjectContract):
+    """As it does where a proxy is in the way, or a special kind of bucket."""
+
+    @pytest.fixture
+    def store(self, moto: S3Server, request: pytest.FixtureRequest) -> Iterator[Store]:
+        with open_s3(moto, f"sdk/{abs(hash(request.node.nodeid))}") as store:
+            monkey = pytest.MonkeyPatch()
+            monkey.setattr(store, "_bytes", store._bytes._sdk)  # type: ignore[attr-defined] # noqa: SLF001
+            yield store
+            monkey.undo()
 
 
 def test_a_missing_bucket_is_named(moto: S3Server) -> None:

@@ -6,6 +6,7 @@ a range are in `test_s3_faults`. Here is what can go wrong in between.
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import os
@@ -14,6 +15,7 @@ import ssl
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -23,6 +25,7 @@ from unittest import mock
 import pytest
 
 from bucketry.errors import BucketryError, DeniedError, UnavailableError, UsageError
+from bucketry.store import s3_connection
 from bucketry.store.interface import ETag, ObjectNotFoundError, SlowDownError
 from bucketry.store.s3 import S3Settings, S3Store
 from bucketry.store.s3_signing import SigningClock
@@ -106,17 +109,18 @@ def test_keys_are_spelled_as_the_sdk_spells_them() -> None:
 def test_the_caller_s_digest_is_signed_and_the_bytes_are_sent_as_they_are() -> None:
     with run_scripted(lambda _: [reply(200, ETag='"p1"', Date=NOW)]) as server, _open(server) as store:
         part = store.upload_part("key", "up load/=", 7, 0, memoryview(BODY), sha256="ab" * 32)
-        entry = store.put_blob("blob", memoryview(b""))
-        sent, blob = server.asked
+        entry = store.put_blob("blob", memoryview(BODY))
+        store.put_blob("empty", memoryview(b""))
+        sent, blob, empty = server.asked
     assert (part.number, part.etag, part.size_bytes) == (7, "p1", 10)
     assert (sent.path, sent.body) == ("/registry/key?partNumber=7&uploadId=up%20load%2F%3D", BODY)
     assert sent.headers["x-amz-content-sha256"] == "ab" * 32
     # Amazon refuses it for a part of an upload that was not begun with it.
     assert "x-amz-checksum-sha256" not in sent.headers
-    assert (entry.size_bytes, entry.etag) == (0, "p1")
-    assert blob.headers["content-length"] == "0"
-    assert blob.headers["x-amz-content-sha256"] == hashlib.sha256(b"").hexdigest()
-    assert blob.headers["x-amz-checksum-sha256"] == "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+    assert (entry.size_bytes, entry.etag, blob.body) == (10, "p1", BODY)
+    assert blob.headers["x-amz-content-sha256"] == hashlib.sha256(BODY).hexdigest()
+    assert blob.headers["x-amz-checksum-sha256"] == base64.b64encode(hashlib.sha256(BODY).digest()).decode()
+    assert (empty.headers["content-length"], empty.body) == ("0", b"")
     assert blob.headers["if-none-match"] == "*"
 
 
@@ -233,18 +237,24 @@ def test_an_expired_session_is_renewed_once_by_whoever_notices() -> None:
         assert tokens == ["old-token", "new-token", "new-token"]
 
 
-def test_many_threads_renew_an_expired_session_together() -> None:
-    script = _refuse_until(
-        lambda asked: asked.headers["x-amz-security-token"] == "new-token", _raw(refusal(400, "ExpiredToken"))
-    )
+def test_many_threads_renew_an_expired_session_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads_count = 6
+    all_were_refused = threading.Barrier(threads_count)
+
+    def script(asked: Asked) -> list[Step]:
+        if asked.headers["x-amz-security-token"] == "new-token":
+            return [_range()]
+        all_were_refused.wait(10)
+        return [_raw(refusal(400, "ExpiredToken"))]
+
     with run_scripted(script) as server, _outliving_its_session(server) as store:
-        found: list[bytes] = []
-        threads = [threading.Thread(target=lambda: found.append(_read(store))) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert found == [BODY[2:6]] * 6
+        # How often a session is made is what counts.
+        connect = mock.Mock(wraps=s3_connection._connect)  # noqa: SLF001
+        monkeypatch.setattr(s3_connection, "_connect", connect)
+        with ThreadPoolExecutor(threads_count) as pool:
+            found = list(pool.map(lambda _: _read(store), range(threads_count)))
+    assert found == [BODY[2:6]] * threads_count
+    assert connect.call_count == 1
 
 
 def test_an_expired_session_without_a_newer_one_is_denied_after_one_request() -> None:

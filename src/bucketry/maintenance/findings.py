@@ -12,7 +12,8 @@ Severity = Literal["damage", "garbage"]
 class Finding:
     """One thing that is not as it should be, in one sentence about the object at `key`.
 
-    Damage is a state that no crash and no race can leave behind. Garbage is a legal leftover that only takes room.
+    Damage is a state that no crash and no race can leave behind, and what cannot be read, so that nobody can say
+    whether it is right. Garbage is a legal leftover that only takes room.
     """
 
     severity: Severity

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError, CorruptError, UnsupportedError
+from bucketry.errors import BucketryError
 from bucketry.maintenance.findings import Finding, Findings
 from bucketry.maintenance.fsck_model import ModelCheck
+from bucketry.maintenance.fsck_reading import UNREADABLE, list_as_far, list_entries, reason_of
 from bucketry.registry.commit import load_current
 from bucketry.registry.history import load_records
 from bucketry.registry.registers import registry_register
@@ -62,7 +63,8 @@ def check_registry(
 ) -> Report:
     """Check all models, or the given ones; `deep` also reads every blob and compares its digests.
 
-    Raises only what keeps it from reading: `UnavailableError`, `DeniedError`.
+    Raises only what keeps it from checking anything: `UnavailableError`, `NotFoundError` for the bucket itself, and
+    `DeniedError` where not even the models may be listed. One thing that cannot be read is a finding.
     """
     session = replace(session, documents=DocumentCache())  # what was read before proves nothing about the bucket
     findings = Findings()
@@ -90,8 +92,8 @@ def _check_registry_document(session: Session, findings: Findings) -> str | None
             findings.damage(keys.REGISTRY, "The registry's own document is missing.")
             return None
         fault = find_chain_fault(load_records(session, register, current.trail))
-    except (CorruptError, UnsupportedError) as error:
-        findings.damage(keys.REGISTRY, f"The registry's own document cannot be read: {error.message}.")
+    except UNREADABLE as error:
+        findings.damage(keys.REGISTRY, f"The registry's own document cannot be read: {reason_of(error)}.")
         return None
     if fault:
         findings.damage(keys.REGISTRY, f"The audit chain of the registry's own document is broken: {fault}.")
@@ -99,9 +101,7 @@ def _check_registry_document(session: Session, findings: Findings) -> str | None
 
 
 def _find_models(store: Store, findings: Findings) -> Iterator[ModelName]:
-    for entry in store.list(keys.HEADS):
-        if not isinstance(entry, Entry):
-            continue
+    for entry in _iter_heads(store, findings):
         try:
             model = keys.model_of_head(entry.key)
         except BucketryError:
@@ -110,6 +110,15 @@ def _find_models(store: Store, findings: Findings) -> Iterator[ModelName]:
             findings.damage(entry.key, "This key is not that of any model's head.")
         else:
             yield model
+
+
+def _iter_heads(store: Store, findings: Findings) -> Iterator[Entry]:
+    """Yield what lies where heads are. Without the right to list at all there is nothing to check, so it is raised."""
+    for namespace in store.list(keys.HEADS, delimiter="/"):
+        if isinstance(namespace, Entry):
+            yield namespace
+        else:
+            yield from list_entries(store, namespace.prefix, findings)
 
 
 def _check_model(session: Session, model: ModelName, registry: str | None, *, deep: bool) -> ModelCheck:
@@ -124,30 +133,37 @@ def _check_model(session: Session, model: ModelName, registry: str | None, *, de
 def _check_strays(store: Store, models: set[ModelName], findings: Findings) -> None:
     """Find what lies outside the models that have a head."""
     folders = {f"{model.namespace}/{model.name}/" for model in models}
-    for entry in _outside(store, keys.ALIASES, folders):
+    for entry in _outside(store, keys.ALIASES, folders, findings):
         findings.damage(entry.key, "This alias's register belongs to no model.")
-    for entry in _outside(store, keys.MANIFESTS, folders):
+    for entry in _outside(store, keys.MANIFESTS, folders, findings):
         findings.garbage(entry.key, "This manifest belongs to no model.")
-    for entry in _outside(store, keys.BLOBS, folders):
+    for entry in _outside(store, keys.BLOBS, folders, findings):
         findings.garbage(entry.key, f"These {entry.size_bytes:,} bytes belong to no model.")
-    for key, upload, started_at in store.list_uploads(keys.BLOBS):
-        findings.garbage(key, f"The upload {upload}, begun {started_at:%Y-%m-%d %H:%M} UTC, was not finished.")
-    for entry in _entries(store, keys.PROBE):
+    _check_uploads(store, findings)
+    for entry in list_entries(store, keys.PROBE, findings):
         findings.garbage(entry.key, "This is a leftover of a probe of the store.")
 
 
-def _outside(store: Store, prefix: str, folders: set[str]) -> Iterator[Entry]:
+def _check_uploads(store: Store, findings: Findings) -> None:
+    try:
+        for key, upload, started_at in store.list_uploads(keys.BLOBS):
+            findings.garbage(key, f"The upload {upload}, begun {started_at:%Y-%m-%d %H:%M} UTC, was not finished.")
+    except UNREADABLE as error:
+        findings.damage(keys.BLOBS, f"The uploads that were not finished cannot be listed: {reason_of(error)}.")
+
+
+def _outside(store: Store, prefix: str, folders: set[str], findings: Findings) -> Iterator[Entry]:
     """Yield the entries that lie in none of the models' folders, without listing what lies in them."""
-    for namespace in store.list(prefix, delimiter="/"):
+    for namespace in _fold(store, prefix, findings):
         if isinstance(namespace, Entry):
             yield namespace
             continue
-        for inner in store.list(namespace.prefix, delimiter="/"):
+        for inner in _fold(store, namespace.prefix, findings):
             if isinstance(inner, Entry):
                 yield inner
             elif isinstance(inner, Folder) and inner.prefix.removeprefix(prefix) not in folders:
-                yield from _entries(store, inner.prefix)
+                yield from list_entries(store, inner.prefix, findings)
 
 
-def _entries(store: Store, prefix: str) -> Iterator[Entry]:
-    return (entry for entry in store.list(prefix) if isinstance(entry, Entry))
+def _fold(store: Store, prefix: str, findings: Findings) -> Iterator[Entry | Folder]:
+    return list_as_far(lambda: store.list(prefix, delimiter="/"), prefix, findings)

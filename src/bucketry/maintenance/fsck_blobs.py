@@ -6,10 +6,11 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
+from bucketry.maintenance.fsck_reading import UNREADABLE, Unreadable, list_entries, reason_of
 from bucketry.registry.parallel import map_in_parallel
 from bucketry.schema import keys
 from bucketry.schema.placement import decode_placement
-from bucketry.store.interface import Entry, ObjectNotFoundError, PreconditionFailedError
+from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ class BlobCheck:
         self._store = store
         self._findings = findings
         self._sizes_bytes = {
-            entry.key: entry.size_bytes for entry in store.list(keys.blobs(model)) if isinstance(entry, Entry)
+            entry.key: entry.size_bytes for entry in list_entries(store, keys.blobs(model), findings)
         }
         self._named: dict[str, Artifact] = {}
 
@@ -53,6 +54,10 @@ class BlobCheck:
             size_bytes = self._find_size_bytes(key)
             if size_bytes is None:
                 self._findings.damage(key, f"The bytes of {artifact.path} of {who} are missing.")
+            elif isinstance(size_bytes, Unreadable):
+                self._findings.damage(
+                    key, f"The bytes of {artifact.path} of {who} cannot be read: {size_bytes.reason}."
+                )
             elif size_bytes != artifact.size_bytes:
                 self._findings.damage(
                     key,
@@ -73,13 +78,15 @@ class BlobCheck:
             if problem:
                 self._findings.damage(key, problem)
 
-    def _find_size_bytes(self, key: str) -> int | None:
+    def _find_size_bytes(self, key: str) -> int | Unreadable | None:
         """Return the size by the listing, or by asking: a version may be younger than the listing."""
         if key not in self._sizes_bytes:
             try:
                 self._sizes_bytes[key] = self._store.stat(key).size_bytes
             except ObjectNotFoundError:
                 return None
+            except UNREADABLE as error:
+                return Unreadable(reason_of(error))
         return self._sizes_bytes[key]
 
     def _find_difference(self, key: str, artifact: Artifact) -> str:
@@ -96,6 +103,8 @@ class BlobCheck:
                     return f"The bytes of {artifact.path} differ from its manifest in chunk {number + 1}."
         except (ObjectNotFoundError, PreconditionFailedError):
             return f"The bytes of {artifact.path} were replaced or removed while they were read."
+        except UNREADABLE as error:
+            return f"The bytes of {artifact.path} cannot be read: {reason_of(error)}."
         if whole.hexdigest() != artifact.sha256:
             return f"The bytes of {artifact.path} are not those of its SHA-256, though each chunk is right."
         return ""

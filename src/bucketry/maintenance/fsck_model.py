@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from bucketry.errors import BucketryError, CorruptError, UnsupportedError, UsageError
+from bucketry.errors import BucketryError, UsageError
 from bucketry.maintenance.findings import Findings
 from bucketry.maintenance.fsck_blobs import BlobCheck, named_blobs
+from bucketry.maintenance.fsck_reading import UNREADABLE, Unreadable, list_entries, look_for, reason_of
 from bucketry.registry.history import load_records
-from bucketry.registry.immutable import find_object
 from bucketry.registry.parallel import map_in_parallel
 from bucketry.registry.registers import alias_register, head_register
 from bucketry.registry.rows import find_row
@@ -22,7 +22,7 @@ from bucketry.schema.manifest import decode_manifest
 from bucketry.schema.names import parse_digest
 from bucketry.schema.pages import decode_directory, decode_page, entry_of
 from bucketry.schema.states import BLOBS_KEPT, State
-from bucketry.store.interface import Entry, ETag, ObjectNotFoundError
+from bucketry.store.interface import ETag, Object, ObjectNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ class ModelCheck:
         """Check everything that belongs to the model."""
         # Whatever a register names was written before it: so listings first, then aliases, then the head.
         store, model = self._session.store, self._model
-        manifest_keys = [entry.key for entry in store.list(keys.manifests(model)) if isinstance(entry, Entry)]
+        manifest_keys = [entry.key for entry in list_entries(store, keys.manifests(model), self.findings)]
         blobs = BlobCheck(store, model, self.findings)
         aliases = list(self._load_aliases())
         head = self._load_head(model)
@@ -100,7 +100,9 @@ class ModelCheck:
         return self._heads[model]
 
     def _load_register(self, register: Register[S]) -> tuple[S | None, str]:
-        found = find_object(self._session.store, register.key)
+        found = look_for(self._session.store, register.key)
+        if isinstance(found, Unreadable):
+            return None, f"The register cannot be read: {found.reason}."
         self._etags[register.key] = found.etag if found else None
         if found is None:
             return None, "The register is missing."
@@ -111,14 +113,14 @@ class ModelCheck:
             )
         try:
             return register.decode(found.body), ""
-        except (CorruptError, UnsupportedError) as error:
-            return None, f"The register cannot be read: {error.message}."
+        except UNREADABLE as error:
+            return None, f"The register cannot be read: {reason_of(error)}."
 
     def _check_chain(self, register: Register[S], trail: Trail) -> None:
         try:
             records = load_records(self._session, register, trail)
-        except (CorruptError, UnsupportedError) as error:
-            self._damage(f"The audit chain is broken: {error.message}.", register.key)
+        except UNREADABLE as error:
+            self._damage(f"The audit chain is broken: {reason_of(error)}.", register.key)
             return
         fault = find_chain_fault(records)
         if fault:
@@ -139,7 +141,7 @@ class ModelCheck:
     def _etag_now(self, key: str) -> ETag | None:
         try:
             return self._session.store.stat(key).etag
-        except ObjectNotFoundError:
+        except (ObjectNotFoundError, *UNREADABLE):
             return None
 
     # Rows, sealed and not
@@ -178,28 +180,31 @@ class ModelCheck:
         self.versions += len(rows)
         self._rows.update((row.version, row) for row in rows)
         bodies = map_in_parallel(
-            lambda row: find_object(self._session.store, keys.manifest(self._model, row.manifest)), rows
+            lambda row: look_for(self._session.store, keys.manifest(self._model, row.manifest)), rows
         )
         for row, found in zip(rows, bodies, strict=True):
-            manifest = self._check_manifest(row, found.body if found else None)
+            manifest = self._check_manifest(row, found)
             if manifest is not None:
                 self._check_content(row, manifest, blobs)
             if row.dossier is not None:
                 self._check_dossier(row, row.dossier)
 
-    def _check_manifest(self, row: Row, body: bytes | None) -> Manifest | None:
+    def _check_manifest(self, row: Row, found: Object | Unreadable | None) -> Manifest | None:
         key = keys.manifest(self._model, row.manifest)
         self._named_manifests.add(key)
-        if body is None:
+        if found is None:
             self._damage(f"The manifest of version {row.version} is missing.", key)
             return None
-        if digest_of(body) != row.manifest:
+        if isinstance(found, Unreadable):
+            self._damage(f"The manifest of version {row.version} cannot be read: {found.reason}.", key)
+            return None
+        if digest_of(found.body) != row.manifest:
             self._damage(f"The manifest of version {row.version} is not the bytes that its name says.", key)
             return None
         try:
-            manifest = decode_manifest(body, what=key)
-        except (CorruptError, UnsupportedError) as error:
-            self._damage(f"The manifest of version {row.version} cannot be read: {error.message}.", key)
+            manifest = decode_manifest(found.body, what=key)
+        except UNREADABLE as error:
+            self._damage(f"The manifest of version {row.version} cannot be read: {reason_of(error)}.", key)
             return None
         if manifest.model != self._model:
             self._damage(f"The manifest of version {row.version} is that of another model, {manifest.model}.", key)
@@ -261,19 +266,17 @@ class ModelCheck:
             return self._rows[version]
         try:
             return find_row(self._session, base, version)
-        except (CorruptError, UnsupportedError):
+        except UNREADABLE:
             return None
 
     # Aliases
 
     def _load_aliases(self) -> Iterator[tuple[AliasName, AliasRegister]]:
-        for entry in self._session.store.list(keys.aliases(self._model)):
+        for entry in list_entries(self._session.store, keys.aliases(self._model), self.findings):
             try:
-                alias = keys.alias_of_key(self._model, entry.key) if isinstance(entry, Entry) else None
+                alias = keys.alias_of_key(self._model, entry.key)
             except BucketryError:
                 alias = None
-            if not isinstance(entry, Entry):
-                continue
             if alias is None or keys.alias(self._model, alias) != entry.key:
                 self._damage("This key is not that of any alias's register.", entry.key)
                 continue
@@ -306,8 +309,8 @@ class ModelCheck:
     def _check_alias_placement(self, key: str, register: AliasRegister, blobs: BlobCheck) -> None:
         """Check a placement that the row no longer has: after a move, both places hold the bytes for a while."""
         target = register.target
-        found = find_object(self._session.store, keys.manifest(self._model, target.manifest)) if target else None
-        if target is None or found is None or digest_of(found.body) != target.manifest:
+        found = look_for(self._session.store, keys.manifest(self._model, target.manifest)) if target else None
+        if target is None or not isinstance(found, Object) or digest_of(found.body) != target.manifest:
             return  # reported with the row
         named = named_blobs(self._model, target.placement, decode_manifest(found.body, what=key))
         if named is None:
@@ -328,14 +331,17 @@ class ModelCheck:
             return None
         try:
             return decode(body)
-        except (CorruptError, UnsupportedError) as error:
-            self._damage(f"This is {what}, and cannot be read: {error.message}.", key)
+        except UNREADABLE as error:
+            self._damage(f"This is {what}, and cannot be read: {reason_of(error)}.", key)
             return None
 
     def _load_named(self, key: str, digest: Digest, what: str) -> bytes | None:
-        found = find_object(self._session.store, key)
+        found = look_for(self._session.store, key)
         if found is None:
             self._damage(f"This is {what}, and is missing.", key)
+            return None
+        if isinstance(found, Unreadable):
+            self._damage(f"This is {what}, and cannot be read: {found.reason}.", key)
             return None
         if digest_of(found.body) != digest:
             self._damage(f"This is {what}, and its bytes are not those that were named.", key)

@@ -20,6 +20,7 @@ from bucketry.registry.parallel import map_in_parallel
 from bucketry.registry.registers import alias_register, commit_alias, commit_head, load_alias, load_head
 from bucketry.registry.rows import find_row, load_row
 from bucketry.schema.alias import AliasRegister, AliasTarget
+from bucketry.schema.audit import target_version
 from bucketry.schema.states import SERVABLE, check_servable
 
 if TYPE_CHECKING:
@@ -217,10 +218,12 @@ def earlier_targets(newest_first: Sequence[Record]) -> list[int]:
     """
     stack: list[int] = []
     for record in reversed(newest_first):
+        chosen = target_version(record, what="the alias's history") if record.action in MOVES else None
+        if chosen is None:
+            continue
         if record.action == "promote":
-            stack.append(int(record.target))
+            stack.append(chosen)
         elif record.action == "rollback":
-            chosen = int(record.target)
             # A version that the alias never named (--to) takes the place of the one that was left.
             above = stack[::-1].index(chosen) if chosen in stack else None
             stack = stack[: len(stack) - above] if above is not None else [*stack[:-1], chosen]
@@ -239,6 +242,6 @@ def _event(session: Session, model: ModelName, record: Record) -> AliasEvent:
         actor=record.actor,
         action=record.action,
         previous=previous if isinstance(previous, int) else None,
-        target=int(record.target) if record.target.isdigit() else None,
+        target=target_version(record, what=f"the history of an alias of {model}"),
         reason=load_reason(session, model, record),
     )

@@ -21,9 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bucketry.errors import UsageError
+from bucketry.errors import DeniedError, UsageError
 from bucketry.registry.capture import capture_git_email
-from bucketry.schema.audit import LONGEST_ACTOR_BYTES, parse_actor
+from bucketry.registry.location import parse_location
+from bucketry.schema.audit import LONGEST_ACTOR_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,8 +71,9 @@ class Config:
             )
         if chosen in self.registries:
             return self.registries[chosen]
-        by_url = (profile for profile in self.registries.values() if profile.url.rstrip("/") == chosen.rstrip("/"))
-        return next(by_url, RegistryProfile(chosen))
+        location = parse_location(chosen)
+        by_place = (profile for profile in self.registries.values() if parse_location(profile.url) == location)
+        return next(by_place, RegistryProfile(chosen))
 
 
 def config_path() -> Path:
@@ -89,8 +91,12 @@ def load_config() -> Config:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if os.environ.get("BUCKETRY_CONFIG"):
+            raise UsageError(f"BUCKETRY_CONFIG names {path}, which does not exist") from None
         return Config()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except PermissionError as error:
+        raise DeniedError(f"{path} may not be read", advice="make it readable, or set BUCKETRY_CONFIG") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}", advice="mend the file or move it away") from error
     profiles = document.get("registries", {})
     if not isinstance(profiles, dict):
@@ -103,15 +109,18 @@ def load_config() -> Config:
 
 
 def find_identity(config: Config, given: str | None) -> str:
-    """Return who acts: given, configured, `BUCKETRY_IDENTITY`, git's user.email, or user@host."""
+    """Return who acts: given, configured, `BUCKETRY_IDENTITY`, git's user.email, or user@host.
+
+    It is a claim, checked when something is written.
+    """
     claim = given or config.identity or os.environ.get("BUCKETRY_IDENTITY") or capture_git_email(Path.cwd())
     if claim:
-        return parse_actor(claim)
+        return claim
     try:
         user = getpass.getuser()
     except (OSError, KeyError):
         user = str(os.getuid())
-    return parse_actor(f"{user}@{socket.gethostname()}"[:LONGEST_ACTOR_BYTES])
+    return f"{user}@{socket.gethostname()}"[:LONGEST_ACTOR_BYTES]
 
 
 def _read_profile(path: Path, name: str, table: object) -> RegistryProfile:

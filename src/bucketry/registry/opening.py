@@ -5,13 +5,12 @@ from __future__ import annotations
 import uuid
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from bucketry.errors import NotFoundError, UnsupportedError, UsageError
 from bucketry.registry.commit import Change, commit, load_current
 from bucketry.registry.config import RegistryProfile, find_identity, load_config
+from bucketry.registry.location import BucketLocation, FolderLocation, parse_location
 from bucketry.registry.ports import Ports
 from bucketry.registry.registers import registry_register
 from bucketry.registry.session import Session
@@ -20,6 +19,8 @@ from bucketry.schema.settings import Conformance, RegistryDocument
 from bucketry.store.retry import RetryingStore
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bucketry.store.interface import Store
     from bucketry.store.probe import Conformance as Probed
 
@@ -63,8 +64,9 @@ def create_registry(where: str | None = None, *, identity: str | None = None) ->
     """Probe the store, and create a registry there unless there is one; raise `UnsupportedError` if it is unsafe."""
     config = load_config()
     profile = config.find_profile(where)
-    with closing(open_store(profile, create_folder=True)) as store:
-        session = Session(RetryingStore(store), find_identity(config, identity))
+    with closing(open_store(profile, create_folder=not profile.read_only)) as store:
+        session = Session(RetryingStore(store), find_identity(config, identity), read_only=profile.read_only)
+        session.check_not_read_only()
         known = load_current(session.store, registry_register()).state is not None
         probed = probe_store(session)
         if known or probed.passed:
@@ -75,7 +77,8 @@ def create_registry(where: str | None = None, *, identity: str | None = None) ->
 
 
 def probe_store(session: Session) -> Probed:
-    """Run the conformance probe in the real bucket."""
+    """Run the conformance probe in the real bucket; raise `RejectedError` where the session is read-only."""
+    session.check_not_read_only()
     from bucketry.store.probe import probe  # noqa: PLC0415 - a reader never probes
 
     return probe(session.store, scratch_prefix=f"{keys.PROBE}{uuid.uuid4()}/", clock=session.ports.now)
@@ -116,35 +119,23 @@ def unsafe_store(probed: Probed) -> UnsupportedError:
 
 def open_store(profile: RegistryProfile, *, create_folder: bool = False) -> Store:
     """Return the store that a profile's URL names, without any retries; raise `UsageError`."""
-    parts = urlsplit(profile.url)
-    if parts.scheme == "s3":
-        from bucketry.store.s3 import S3Store  # noqa: PLC0415 - boto3 is loaded for S3 alone
+    match parse_location(profile.url):
+        case BucketLocation(bucket, prefix):
+            from bucketry.store.s3 import S3Store  # noqa: PLC0415 - boto3 is loaded for S3 alone
 
-        if not parts.netloc or "@" in parts.netloc or ":" in parts.netloc or parts.query or parts.fragment:
-            raise UsageError("the S3 URL is not of the form s3://bucket/prefix")
-        return S3Store(parts.netloc, parts.path.strip("/"), profile.s3_settings())
-    if parts.scheme in {"", "file"}:
-        return _open_folder(profile.url if not parts.scheme else _file_path(profile.url), create=create_folder)
-    raise UsageError(
-        f"a registry cannot be at a {parts.scheme!a} URL",
-        advice="use s3://bucket/prefix, file:///folder or a folder's path",
-    )
+            return S3Store(bucket, prefix, profile.s3_settings())
+        case FolderLocation(path):
+            return _open_folder(path, create=create_folder)
 
 
-def _file_path(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
-        raise UsageError("a file URL names a folder of this machine", advice="write file:///absolute/path")
-    return unquote(parts.path)
-
-
-def _open_folder(path: str, *, create: bool) -> Store:
+def _open_folder(folder: Path, *, create: bool) -> Store:
     from bucketry.store.folder import FolderStore  # noqa: PLC0415 - not needed for S3
 
-    folder = Path(path).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder", advice="name a folder for the registry")
     store = FolderStore(folder)
     if create:
         store.create_root()
     elif not folder.is_dir():
-        raise NotFoundError(f"there is no registry at {path}", advice=f"create one with `bucketry init {path}`")
+        raise NotFoundError(f"there is no registry at {folder}", advice=f"create one with `bucketry init {folder}`")
     return store

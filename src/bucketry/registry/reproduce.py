@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING
 
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bucketry.registry.resolve import ResolvedVersion
     from bucketry.schema.codec import Document
 
 NOT_RECORDED = "not recorded"
+
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+_REPOSITORY = re.compile(r"(https?|ssh|git)://[!-~]+|[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[!-~]+|/[!-~]+")
+_PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!_-]*")
 
 
 def recipe_document(resolved: ResolvedVersion) -> Document:
@@ -45,9 +52,7 @@ def recipe(resolved: ResolvedVersion) -> str:
     environment = dict(training.environment)
     packages = environment.pop("packages", None)
     steps += [f"# {displayable(str(key))}: {displayable(str(value))}" for key, value in environment.items()]
-    if isinstance(packages, dict):
-        pins = [shlex.quote(displayable(f"{package}=={version}")) for package, version in packages.items()]
-        steps.append("python -m pip install \\\n  " + " \\\n  ".join(pins) if pins else "# no packages recorded")
+    steps += _package_steps(packages if isinstance(packages, dict) else {})
     for dataset in training.datasets:
         described = ", ".join(f"{key}={value}" for key, value in dataset.items())
         steps.append(f"# dataset: {displayable(described)}")
@@ -61,17 +66,28 @@ def recipe(resolved: ResolvedVersion) -> str:
         f"# hyperparameter {displayable(str(key))} = {displayable(str(value))}"
         for key, value in training.hyperparameters.items()
     ]
-    steps.append(displayable(training.command) if training.command else f"# command: {NOT_RECORDED}")
+    steps.append(f"# command: {displayable(training.command) if training.command else NOT_RECORDED}")
     return "\n".join(steps) + "\n"
 
 
-def _code_steps(code: object) -> list[str]:
-    recorded = code if isinstance(code, dict) else {}
-    commit, repository = recorded.get("commit"), recorded.get("repository")
+def _package_steps(packages: Mapping[str, object]) -> list[str]:
+    pins = {f"{name}=={version}" for name, version in packages.items()}
+    plain = sorted(pin for pin in pins if _PIN.fullmatch(pin))
+    steps = ["python -m pip install \\\n  " + " \\\n  ".join(plain)] if plain else [f"# packages: {NOT_RECORDED}"]
+    return steps + [f"# a package of another form: {displayable(pin)}" for pin in sorted(pins - set(plain))]
+
+
+def _code_steps(code: Mapping[str, object]) -> list[str]:
+    """Return the steps to the code. What is not plainly a URL or a commit stays a comment: it could be an option."""
+    commit, repository = str(code.get("commit") or ""), str(code.get("repository") or "")
     if not commit:
         return [f"# code: {NOT_RECORDED}"]
-    steps = [f"git clone {shlex.quote(displayable(str(repository)))} code && cd code"] if repository else []
-    steps.append(f"git checkout {shlex.quote(displayable(str(commit)))}")
-    if recorded.get("dirty"):
+    steps = []
+    if _REPOSITORY.fullmatch(repository):
+        steps.append(f"git clone -- {shlex.quote(repository)} code && cd code")
+    elif repository:
+        steps.append(f"# repository: {displayable(repository)}")
+    steps.append(f"git checkout {commit}" if _COMMIT.fullmatch(commit) else f"# commit: {displayable(commit)}")
+    if code.get("dirty"):
         steps.append("# the work tree had changes that were not committed: they are not recorded")
     return steps

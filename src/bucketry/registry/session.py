@@ -11,6 +11,7 @@ from bucketry.errors import CorruptError, NotFoundError, RejectedError, Unsuppor
 from bucketry.registry.immutable import Immutable, find_object
 from bucketry.registry.ports import Ports
 from bucketry.schema import keys
+from bucketry.schema.audit import parse_actor
 from bucketry.schema.codec import digest_of
 from bucketry.schema.settings import RegistryDocument, decode_registry
 
@@ -81,13 +82,17 @@ class Session:
         """Read the registry's document again when it is next needed."""
         self._registry.clear()
 
-    def check_writable(self) -> None:
-        """Raise unless this session may write here: not read-only, and the store has proven its promises."""
+    def check_not_read_only(self) -> None:
+        """Raise if this session may not write at all: configured so, or with an identity that no record can name."""
         if self.read_only:
             raise RejectedError(
-                f"{self.store.name} is configured as read-only",
-                advice="remove read_only from the configuration",
+                f"{self.store.name} is configured as read-only", advice="remove read_only from the configuration"
             )
+        parse_actor(self.actor)
+
+    def check_writable(self) -> None:
+        """Raise unless this session may write here: not read-only, and the store has proven its promises."""
+        self.check_not_read_only()
         result = self.registry.find_conformance(self.store.endpoint)
         if result is None:
             raise UnsupportedError(

@@ -74,12 +74,13 @@ def decode_alias(body: bytes, *, what: str) -> AliasRegister:
     fields = Fields(decode(body, what=what), what=what)
     version = fields.optional_integer("version", least=1)
     manifest = fields.optional_digest("manifest")
-    placement, state = read_placement(fields), fields.optional_text("state")
+    placement = read_placement(fields)
+    state = fields.parsed("state", parse_state) if fields.optional_text("state") is not None else None
     target = None
     if version is not None:
         if manifest is None or state is None:
             raise CorruptError(f"{what}: an alias with a version lacks its manifest or state")
-        target = AliasTarget(version, manifest, placement, parse_state(state))
+        target = AliasTarget(version, manifest, placement, state)
     return AliasRegister(
         registry=fields.text("registry"),
         model=fields.parsed("model", parse_model_name),

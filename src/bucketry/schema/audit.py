@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, RejectedError, UsageError
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, digest_of, encode
-from bucketry.schema.names import Digest
+from bucketry.schema.names import Digest, parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -174,9 +175,23 @@ def parse_actor(text: str) -> str:
 
 def parse_time(text: str) -> str:
     """Return an RFC 3339 time in UTC as it is; raise `UsageError`."""
-    if not _TIME.fullmatch(text):
-        raise UsageError(f"{text!a} is not a time", advice="write it like 2026-03-03T12:00:00Z")
-    return text
+    try:
+        if _TIME.fullmatch(text):
+            datetime.fromisoformat(text)  # refuses what no calendar has
+            return text
+    except ValueError:
+        pass
+    raise UsageError(f"{text[:40]!a} is not a time", advice="write it like 2026-03-03T12:00:00Z")
+
+
+def target_version(record: Record, *, what: str) -> int | None:
+    """Return the version that a record is about, or None for none; raise `CorruptError` for anything else."""
+    if not record.target:
+        return None
+    try:
+        return parse_version(record.target)
+    except UsageError as error:
+        raise CorruptError(f"{what}: the target of audit generation {record.generation} is no version") from error
 
 
 def continue_trail(trail: Trail, record: Record) -> Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ from bucketry.cli.command import command
 from bucketry.cli.figures import count_of, human_size
 from bucketry.cli.output import width_columns
 from bucketry.cli.tables import Column, table
-from bucketry.errors import CorruptError
+from bucketry.errors import CorruptError, DeniedError, UnsupportedError
 from bucketry.maintenance.fsck import check_registry
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def run(call: Call, *, deep: bool) -> None:
     It only reads. Damage ends with exit code 8; garbage, which crashes leave behind and which only takes room, with 0.
     """
     session = call.open()
-    _ = session.registry  # a missing registry is not a damaged one
+    with suppress(CorruptError, DeniedError, UnsupportedError):  # findings, which the check makes of them
+        _ = session.registry  # a missing registry is not a damaged one
     with call.messages.progress() as line:
         show = line.count_listener("checking")
         report = check_registry(
@@ -49,7 +51,7 @@ def run(call: Call, *, deep: bool) -> None:
         f"checked {count_of(report.models, 'model')}, {count_of(report.versions, 'version')}, "
         f"{human_size(report.size_bytes)}: "
     )
-    found = f"{len(report.damage):,} damaged, {len(report.garbage):,} leftovers" if rows else "nothing is wrong"
+    found = f"{len(report.damage):,} damaged, {count_of(len(report.garbage), 'leftover')}" if rows else "nothing is wrong"
     lines: list[Line] = [*(table(COLUMNS, rows, width=width_columns()) if rows else []), looked_at + found]
     if report.damage:
         raise AnsweredError(

@@ -1,0 +1,60 @@
+"""How does a check read what may be damaged, without ending at the first thing that cannot be read?
+
+An object that the store has and does not give is a finding like any other. A store that is away, a bucket that is not
+there and an interrupt are none: nothing could be checked, so they are raised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.errors import CorruptError, DeniedError, RejectedError, UnsupportedError, UsageError
+from bucketry.registry.immutable import find_object
+from bucketry.store.interface import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from bucketry.errors import BucketryError
+    from bucketry.maintenance.findings import Findings
+    from bucketry.store.interface import Folder, Object, Store
+
+UNREADABLE = (CorruptError, DeniedError, RejectedError, UnsupportedError, UsageError)
+"""What is said of one object that cannot be read or understood: a link, a lack of rights, an archive, a value or a key
+that no parser accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something is at the key, or might be, and cannot be read; `reason` is a part of a sentence."""
+
+    reason: str
+
+
+def look_for(store: Store, key: str) -> Object | Unreadable | None:
+    """Return the object at the key, why it cannot be read, or None if there is none."""
+    try:
+        return find_object(store, key)
+    except UNREADABLE as error:
+        return Unreadable(reason_of(error))
+
+
+def list_entries(store: Store, prefix: str, findings: Findings) -> Iterator[Entry]:
+    """Yield the objects below the prefix, as far as they can be listed; where they cannot, that is damage."""
+    return (item for item in list_as_far(lambda: store.list(prefix), prefix, findings) if isinstance(item, Entry))
+
+
+def list_as_far(
+    listing: Callable[[], Iterable[Entry | Folder]], prefix: str, findings: Findings
+) -> Iterator[Entry | Folder]:
+    """Yield what a listing yields until it fails, which is reported as damage of the prefix."""
+    try:
+        yield from listing()
+    except UNREADABLE as error:
+        findings.damage(prefix, f"What lies below this cannot be listed: {reason_of(error)}.")
+
+
+def reason_of(error: BucketryError) -> str:
+    """Return an error's message as the end of a sentence that brings its own full stop."""
+    return error.message.rstrip(".")
