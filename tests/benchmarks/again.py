@@ -7,8 +7,9 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,14 @@ from benchmarks.site import BLOCK_BYTES, REGISTRY_URL, Site
 from benchmarks.sparse import make_sparse, punching
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from benchmarks.measure import Sample
     from benchmarks.options import Options
 
 MOMENTS = (0.3, 0.5, 0.7)
 """How much of the file has been written when the pull is killed."""
+ROOM_BYTES = 1024**3
 LONGEST_WAIT_SECONDS = 120
 POLL_SECONDS = 0.002
 CONNECTIONS = 16
@@ -132,8 +136,8 @@ def measure_memory(site: Site, options: Options) -> RowResult:
     """Pull a file that neither memory nor the file system could hold."""
     blob = make_sparse(site, "huge", options.memory_bytes)
     ours = [bucketry_pull(REGISTRY_URL, "bench/huge:1", verify) for verify in ("sha256", "fast")]
-    with punching(site.work, "target-"):
-        measured = race(ours, site.environment(site.url()), site.work, rounds=1, check=count_fetched(blob.size_bytes))
+    with roomy_folder(site.work, blob.size_bytes) as folder, punching(folder, "target-"):
+        measured = race(ours, site.environment(site.url()), folder, rounds=1, check=count_fetched(blob.size_bytes))
     shutil.rmtree(site.blob_folder("huge"))
     peak_bytes = max(one.peak_bytes for one in measured)
     finding = Finding(
@@ -143,3 +147,14 @@ def measure_memory(site: Site, options: Options) -> RowResult:
         peak_bytes <= MOST_MEMORY_BYTES,
     )
     return RowResult("Memory while pulling more than memory holds", [finding], measured)
+
+
+@contextmanager
+def roomy_folder(first: Path, size_bytes: int) -> Iterator[Path]:
+    """Yield a folder where so much is free, for a pull looks before it begins: in memory if it can be, else on disk."""
+    for parent in (first, Path(tempfile.gettempdir()), Path("/var/tmp")):
+        if shutil.disk_usage(parent).free > size_bytes + ROOM_BYTES:
+            with tempfile.TemporaryDirectory(prefix="bucketry-benchmark-", dir=parent) as folder:
+                yield Path(folder)
+            return
+    raise RuntimeError(f"nowhere are {size_bytes:,} bytes free: use --memory-gb")

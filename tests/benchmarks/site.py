@@ -178,7 +178,6 @@ def open_site(parent: Path, size_bytes: int) -> Iterator[Site]:
     work = parent / f"bucketry-benchmark-{os.getpid()}"
     (work / BUCKET).mkdir(parents=True)
     (work / "home").mkdir()
-    (work / "config.toml").touch()
     http_port, https_port = find_free_ports(2)
     site = Site(work, http_port, https_port, size_bytes)
     try:

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bucketry.cli.main import run_command
+from bucketry.cli.program import run_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry import __version__
-from bucketry.cli.main import COMMANDS, build
+from bucketry.cli.program import COMMANDS, build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOADED = """
 import sys
-from bucketry.cli.main import run_command
+from bucketry.cli.program import run_command
 assert run_command(sys.argv[1:]) == 0
 print(sorted(name.partition(".")[0] for name in sys.modules if name.count(".") == 0), file=sys.stderr)
 print([name for name in sys.modules if name.startswith("bucketry.")], file=sys.stderr)

@@ -34,8 +34,10 @@ class Running:
         self.process.send_signal(number)
         stopped_at = time.monotonic()
         said, errors = self.process.communicate(timeout=START_SECONDS)
+        seconds = time.monotonic() - stopped_at
         assert self.process.returncode == exit_code, errors
-        assert time.monotonic() - stopped_at < GRACE_SECONDS
+        # Two seconds of a machine that has time for us: with more work than processors, all of it takes longer.
+        assert seconds < GRACE_SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         assert said == ""
         assert errors.count("\n") == 1
         assert errors.startswith("error[")

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from faults.scene import Scene
+    from faults.shell import Running
     from servers.fault_proxy import Fault
     from servers.misbehaving import Asked
     from servers.process import S3Server
 
 EACH_SIGNAL = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 SERVED = 3
+POLL_SECONDS = 0.1
 
 
 class Hanging:
@@ -48,9 +50,13 @@ class Hanging:
         self.begun.set()
         return self._fault
 
-    def wait(self) -> None:
+    def wait(self, program: Running) -> None:
         """Wait until it hangs, and until those that were served are written down."""
-        assert self.begun.wait(START_SECONDS)
+        for _ in range(int(START_SECONDS / POLL_SECONDS)):
+            if self.begun.wait(POLL_SECONDS):
+                break
+            assert program.process.poll() is None, program.process.communicate()
+        assert self.begun.is_set()
         time.sleep(0.5)
 
 
@@ -62,7 +68,7 @@ def test_a_pull_that_is_stopped_is_gone_at_once_and_the_next_goes_on(
     hanging = Hanging(SERVED, is_of_weights, fault)
     scene.breaks(hanging)
     with running(scene.proxy.server, "", "pull", REFERENCE, scene.destination) as program:
-        hanging.wait()
+        hanging.wait(program)
         program.stop(number, exit_code=exit_code)
     assert not scene.destination.exists()
     assert len(scene.beside()) == 1
@@ -85,7 +91,7 @@ def test_a_publish_that_is_stopped_is_gone_at_once_and_the_next_sends_the_other_
         scene.proxy.script = hanging
         arguments = ("publish", "acme/chat", scene.source, "--idempotency-key", "job-1")
         with running(scene.proxy.server, scene.prefix, *arguments) as program:
-            hanging.wait()
+            hanging.wait(program)
             program.stop(number, exit_code=exit_code)
         sent = [asked for asked in scene.converges() if is_part(asked)]
     assert PART_BYTES < 16 * 1024 * 1024

@@ -71,11 +71,15 @@ def test_an_interrupted_upload_goes_on_where_it_ended(spied: Any, large: LocalFi
 
 
 def test_the_upload_with_the_most_parts_is_the_one_that_goes_on(spied: Any, large: LocalFile) -> None:
-    interrupt(spied, large, after_parts=3)
-    first = large.digest.chunks.sha256[0]
-    for _ in range(2):
-        other = spied.start_upload(large.key)
-        spied.upload_part(large.key, other, 1, 0, memoryview(BODY)[:CHUNK_BYTES], sha256=first)
+    def begin(parts: int) -> None:
+        upload_id = spied.start_upload(large.key)
+        for index, sha256 in enumerate(large.digest.chunks.sha256[:parts]):
+            start = index * CHUNK_BYTES
+            body = memoryview(BODY)[start : start + CHUNK_BYTES]
+            spied.upload_part(large.key, upload_id, index + 1, start, body, sha256=sha256)
+
+    for parts in (1, 3, 1):
+        begin(parts)
     spied.calls.clear()
     upload(spied, [large])
     assert spied.calls.count("upload_part") == PARTS - 3
@@ -86,6 +90,7 @@ def test_the_upload_of_a_key_that_only_begins_alike_is_left_alone(spied: Any, la
     other = spied.start_upload(large.key + "-longer")
     spied.upload_part(large.key + "-longer", other, 1, 0, memoryview(BODY)[:CHUNK_BYTES])
     upload(spied, [large])
+    assert "list_parts" not in spied.calls
     assert [upload_id for _, upload_id, _ in spied.list_uploads("")] == [other]
 
 

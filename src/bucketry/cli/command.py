@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bucketry.cli.call import Call
+from bucketry.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +34,7 @@ class Command(click.Command):
         call = ctx.find_root().obj
         if isinstance(call, Call):
             call.settle()
+        check_texts(self, ctx)
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -70,6 +73,21 @@ def global_options() -> list[click.Parameter]:
     ]
 
 
+def check_texts(command: click.Command, ctx: click.Context) -> None:
+    """Raise `UsageError` for a text that is not valid in the locale's encoding: it could be stored nowhere.
+
+    A path may be any bytes, and is no text here.
+    """
+    for parameter in command.get_params(ctx):
+        value = ctx.params.get(parameter.name or "")
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and not _is_text(text):
+                raise UsageError(
+                    f"{parameter.get_error_hint(ctx)} is not valid {sys.getfilesystemencoding().upper()} text",
+                    advice="write it in UTF-8, in a UTF-8 locale such as LC_ALL=C.UTF-8",
+                )
+
+
 def write_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
     """Write two lists of options: the command's own, and the global ones."""
     own: list[tuple[str, str]] = []
@@ -89,6 +107,14 @@ def write_example(example: str, formatter: click.HelpFormatter) -> None:
     with formatter.section("Example"):
         for line in example.splitlines():
             formatter.write(f"  {line}\n")
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes that cannot be decoded arrive as lone surrogates
+        return False
+    return True
 
 
 def _flag(name: str, attribute: str, text: str) -> GlobalOption:

@@ -1,266 +1,50 @@
-"""How does a command line become an exit code? The entry point: parse, call the command, translate what went wrong."""
+"""Where does the program begin? With next to nothing: what a signal or a closed stream could break is settled first.
+
+Everything else is imported by `run` alone, because importing takes a tenth of a second, in which Ctrl-C must not end
+in a traceback.
+"""
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
-import click
-
-from bucketry.cli import messages, output
-from bucketry.cli.call import AnsweredError, Call
-from bucketry.cli.command import CONTEXT_SETTINGS, global_options, write_example, write_options
-from bucketry.errors import BucketryError, DeniedError, NotFoundError, UnavailableError, UsageError
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import FrameType
 
-PROGRAM = "bucketry"
-COMPLETION_VARIABLE = "_BUCKETRY_COMPLETE"
-CLOSED_PIPE_EXIT_CODE = 141
-"""What a shell shows for a program that a closed pipe ended: not a failure of ours, but not a whole output either."""
-
-COMMANDS = {
-    "init": "Create a registry and probe whether its store keeps the promises that writing needs.",
-    "publish": "Upload files and register them as a new version of a model.",
-    "models": "List models.",
-    "versions": "List the versions of a model, newest first.",
-    "show": "Show everything about one version, or the recipe to train it again.",
-    "resolve": "Say which version a reference names, now or at a moment in the past.",
-    "pull": "Download a version, verified; the target appears complete or not at all.",
-    "cat": "Write one file of a version, or a range of its bytes, to stdout.",
-    "tensors": "List the tensors of a version's safetensors files, from their headers alone.",
-    "edit": "Change a model's description and labels, or a version's notes and labels.",
-    "aliases": "List a model's aliases, or every move of one.",
-    "promote": "Make an alias name a version.",
-    "rollback": "Make an alias name its previous version again.",
-    "unset": "Make an alias name nothing.",
-    "retire": "Forbid new use of a version and keep its bytes.",
-    "unretire": "Allow use of a retired version again.",
-    "audit": "Show who did what to a model, and verify that the trail is whole.",
-    "doctor": "Probe whether the store keeps the promises that writing needs, and record the result.",
-    "fsck": "Check that everything the registry names is there and is what it should be.",
-    "cache": "List, verify or empty the local cache of pulled versions.",
-    "completion": "Print the script that teaches a shell to complete commands, models and aliases.",
-}
-"""Each command and its first sentence, so that the list of commands needs none of them imported."""
-
-EXAMPLE = """\
-bucketry init ./registry
-bucketry -r ./registry publish acme/chat out/ --metrics metrics.json
-bucketry -r ./registry promote acme/chat:1 production
-bucketry -r ./registry pull acme/chat@production /models/chat"""
-
-
-class CommandList(click.Group):
-    """The commands, each imported when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names in the order of the help."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import a command; `None` for a name that is none."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = import_module(f"bucketry.cli.commands.{cmd_name}")
-        found: click.Command = module.run
-        return found
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands from the table above, then the options."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-        write_options(self, ctx, formatter)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the example."""
-        write_example(EXAMPLE, formatter)
-
-
-class TerminatedError(BaseException):
-    """SIGTERM arrived. Like Ctrl-C it is no `Exception`, so that everything is cleaned up on the way out."""
-
-
-class InterruptedRunError(BucketryError):
-    """What Ctrl-C looks like to the user."""
-
-    exit_code = 130
-    kind = "interrupted"
-
-
-class TerminatedRunError(BucketryError):
-    """What SIGTERM looks like to the user."""
-
-    exit_code = 143
-    kind = "terminated"
+INTERRUPTED_EXIT_CODE = 130
+STANDARD_DESCRIPTORS = 3
 
 
 def run() -> NoReturn:
     """Run the program; the console script `bucketry`."""
-    signal.signal(signal.SIGTERM, _terminate)
-    instruction = os.environ.get(COMPLETION_VARIABLE)
-    sys.exit(_complete(instruction) if instruction else run_command(sys.argv[1:]))
+    is_interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # ignored under `nohup`, say
+    if is_interruptible:
+        signal.signal(signal.SIGINT, _leave)
+    _open_missing_descriptors()
+    from bucketry.cli.program import run_arguments  # noqa: PLC0415 - see above
 
-
-def run_command(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code. Nothing is raised."""
-    output.prepare()
-    messages.prepare()
-    call = Call()
     try:
-        code = _translate(call, arguments)
-        call.output.flush()
-    except BrokenPipeError:
-        call.output.abandon()
-        return CLOSED_PIPE_EXIT_CODE
-    except OSError as error:  # the disk behind stdout is full: what is buffered will never get there
-        call.output.abandon()
-        failure = _system_error(error)
-        call.messages.failure(failure)
-        return failure.exit_code
-    finally:
-        call.close()
-    return code
+        if is_interruptible:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        code = run_arguments(sys.argv[1:])
+        if is_interruptible:  # nothing is left to clean up, and the interpreter takes a moment to end
+            signal.signal(signal.SIGINT, _leave)
+    except KeyboardInterrupt:  # between two steps, or a second one while the first was answered
+        code = INTERRUPTED_EXIT_CODE
+    sys.exit(code)
 
 
-def build() -> click.Group:
-    """Return the program as click sees it."""
-    program = CommandList(
-        PROGRAM,
-        callback=_without_command,
-        invoke_without_command=True,
-        context_settings=CONTEXT_SETTINGS,
-        help="A model registry in a bucket, without a server.",
-    )
-    program.params.append(click.Option(["--version"], is_flag=True, show_default=False, help="Print the version."))
-    program.params.extend(global_options())
-    return program
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    os._exit(INTERRUPTED_EXIT_CODE)
 
 
-def _translate(call: Call, arguments: Sequence[str]) -> int:
-    try:
-        _invoke(call, arguments)
-    except BrokenPipeError:
-        raise
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
-    except AnsweredError as answered:
-        return _answer(call, answered)
-    except (Exception, KeyboardInterrupt, TerminatedError) as error:  # noqa: BLE001 - no traceback reaches the user
-        call.as_json = call.as_json or _asks_for("--json", arguments)
-        call.verbose = call.verbose or _asks_for("--verbose", arguments)
-        call.settle()
-        return _fail(call, _explained(error), cause=error)
-    return 0
-
-
-def _explained(error: BaseException) -> BucketryError:
-    """Return any failure as one of ours, which has a kind, an exit code and advice."""
-    advice = "run it again; what was done already is kept"
-    match error:
-        case BucketryError():
-            return error
-        case click.ClickException():
-            return _usage_error(error)
-        case KeyboardInterrupt():
-            return InterruptedRunError("interrupted before the work was done", advice=advice)
-        case TerminatedError():
-            return TerminatedRunError("terminated before the work was done", advice=advice)
-        case OSError():
-            return _system_error(error)
-    # Only the type: the message of an error that nobody foresaw may hold anything, a credential included.
-    return BucketryError(
-        f"something unforeseen happened ({type(error).__name__})",
-        advice="run it again with --verbose and report what it prints",
-    )
-
-
-def _invoke(call: Call, arguments: Sequence[str]) -> None:
-    # Not `Group.main`: it has its own opinions on interrupts, closed pipes and exits.
-    program = build()
-    with program.make_context(PROGRAM, list(arguments), obj=call) as context:
-        program.invoke(context)
-
-
-@click.pass_context
-def _without_command(context: click.Context, *, version: bool) -> None:
-    """Answer `--version`, and a call without any command."""
-    call: Call = context.obj
-    call.settle()
-    if version:
-        from bucketry import __version__  # noqa: PLC0415 - beside its one use
-
-        call.answer({"version": __version__}, [f"{PROGRAM} {__version__}"])
-        context.exit()
-    if context.invoked_subcommand is None:
-        if call.as_json or not output.is_terminal():
-            raise UsageError("no command was given", advice=f"see `{PROGRAM} --help`")
-        call.output.write_lines(context.get_help().splitlines())
-
-
-def _fail(call: Call, error: BucketryError, *, cause: BaseException) -> int:
-    call.messages.trace(cause)
-    if call.as_json and not call.output.has_bytes:
-        call.output.write_document(_error_document(error))
-    else:
-        call.output.flush()
-        call.messages.failure(error)
-    return error.exit_code
-
-
-def _answer(call: Call, answered: AnsweredError) -> int:
-    error = answered.error
-    call.messages.trace(error)
-    if call.as_json:
-        added = _error_document(error) if answered.carries_error else {}
-        call.output.write_document(answered.document | added)
-    else:
-        call.output.write_lines(answered.lines)
-        call.output.flush()
-        call.messages.failure(error)
-    return error.exit_code
-
-
-def _error_document(error: BucketryError) -> dict[str, object]:
-    content = {"code": error.exit_code, "kind": error.kind, "message": error.message, "advice": error.advice}
-    return {"error": content}
-
-
-def _usage_error(wrong: click.ClickException) -> BucketryError:
-    path = wrong.ctx.command_path if isinstance(wrong, click.UsageError) and wrong.ctx else PROGRAM
-    message = wrong.format_message().rstrip(".")
-    return UsageError(message[:1].lower() + message[1:], advice=f"see `{path} --help`")
-
-
-def _system_error(error: OSError) -> BucketryError:
-    place = f": {error.filename}" if error.filename else ""
-    message = f"{(error.strerror or type(error).__name__).lower()}{place}"
-    if isinstance(error, PermissionError):
-        return DeniedError(message, advice="check the permissions of the file or folder")
-    if isinstance(error, FileNotFoundError):
-        return NotFoundError(message, advice="check the path")
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return UnavailableError(message, advice="free some space, then run it again")
-    return UnavailableError(message, advice="run it again; if it stays, `--verbose` shows where it comes from")
-
-
-def _asks_for(option: str, arguments: Sequence[str]) -> bool:
-    """Return whether an option was given, for a command line that could not be parsed to its end."""
-    head = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    return option in head
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise TerminatedError
-
-
-def _complete(instruction: str) -> int:
-    from bucketry.cli.completion import answer  # noqa: PLC0415 - only a shell needs it
-
-    return answer(build(), PROGRAM, COMPLETION_VARIABLE, instruction)
+def _open_missing_descriptors() -> None:
+    """Open nothing where stdin, stdout or stderr is closed, or the next file that is opened would take its place."""
+    for descriptor in range(STANDARD_DESCRIPTORS):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one

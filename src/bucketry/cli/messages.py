@@ -8,12 +8,14 @@ The only module that writes there. Nothing said here is a result: a script may i
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import sys
 import threading
 import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bucketry.cli.figures import clock_time, human_size
@@ -79,25 +81,25 @@ class Messages:
     def note(self, text: str) -> None:
         """Say something worth knowing that is neither result nor failure."""
         if not self.quiet:
-            sys.stderr.write(f"note: {_one_line(text)}\n")
+            _say(f"note: {_one_line(text)}\n")
 
     def detail(self, text: str) -> None:
         """Say something that only `--verbose` asks for."""
         if self.verbose:
-            sys.stderr.write(f"{_one_line(text)}\n")
+            _say(f"{_one_line(text)}\n")
 
     def failure(self, error: BucketryError) -> None:
         """Say in one line what failed and what to do now."""
         label = f"error[{error.kind}]:"
         label = f"{_RED}{label}{_PLAIN}" if self.colour else label
         advice = f"; do this: {_one_line(error.advice)}" if error.advice else ""
-        sys.stderr.write(f"{label} {_one_line(error.message)}{advice}\n")
+        _say(f"{label} {_one_line(error.message)}{advice}\n")
 
     def trace(self, error: BaseException) -> None:
         """Print where an error came from, under `--verbose` only."""
         if self.verbose:
             for block in traceback.format_exception(error):
-                sys.stderr.write(displayable(block, newlines=True))
+                _say(displayable(block, newlines=True))
 
     @contextmanager
     def progress(self) -> Iterator[ProgressLine]:
@@ -160,9 +162,22 @@ def is_terminal() -> bool:
 
 
 def prepare() -> None:
-    """Make sure that no character can stop a message, whatever the locale says."""
+    """Make sure that no character can stop a message, whatever the locale says, nor a stderr that is closed."""
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the program runs
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(errors="backslashreplace")
+
+
+def _say(text: str) -> None:
+    """Write to stderr; where that fails nobody can be told, and the exit code must still say what happened."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stderr.fileno())  # what is buffered would fail again at the end
+        os.close(nowhere)
 
 
 def progress_text(doing: str, state: TransferState, *, width: int) -> str:

@@ -13,12 +13,13 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 WIDTH_WITHOUT_TERMINAL = 80
 NARROWEST_TERMINAL = 40
@@ -60,13 +61,12 @@ class Output:
 
     def write_bytes(self, pieces: Iterable[bytes]) -> None:
         """Write a file: exactly to a pipe or a file, in visible form to a terminal."""
-        self.has_bytes = True
         if sys.stdout.isatty():
-            for text in _visible_pieces(pieces):
+            for text in _visible_pieces(self._noticed(pieces)):
                 sys.stdout.write(text)
             return
         sys.stdout.flush()
-        for piece in pieces:
+        for piece in self._noticed(pieces):
             sys.stdout.buffer.write(piece)
 
     def flush(self) -> None:
@@ -78,6 +78,12 @@ class Output:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+
+    def _noticed(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the pieces; from the first one on, an error can no longer be the whole output."""
+        for piece in pieces:
+            self.has_bytes = self.has_bytes or bool(piece)
+            yield piece
 
 
 def is_terminal() -> bool:
@@ -93,7 +99,9 @@ def width_columns() -> int | None:
 
 
 def prepare() -> None:
-    """Make sure that no character can stop the output, whatever the locale says."""
+    """Make sure that no character can stop the output, whatever the locale says, nor a stdout that is closed."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the program runs
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kMGT]?i?)B?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?([kMGT]?i?)B?", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_FACTORS = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _RANGE = re.compile(r"([0-9]{0,16})-([0-9]{0,16})")
+MOST_LISTED = 1_000_000_000
 _NEXT_KEY = re.compile(r",(?=[a-z_]+=)")
 
 
@@ -41,6 +43,17 @@ class _Parsed(_AnyType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401, ARG002
         """Return the parsed value; a value that is none (a default) stays."""
         return self._parse(value) if isinstance(value, str) else value
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds, which `nan` and `inf` are not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """Return the number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 class _Named(_Parsed):
@@ -118,7 +131,7 @@ VERSION = _Parsed("VERSION", parse_version)
 RANGE = _Parsed("A-B", parse_range)
 TIME = _Parsed("TIME", parse_time_option)
 SIZE = _Parsed("SIZE", parse_size)
-COUNT = click.IntRange(min=1)
+COUNT = click.IntRange(1, MOST_LISTED)
 FILE = click.Path(path_type=Path)
 """A path that is looked at where it is used: its absence is a missing file (3), not a wrong option (2)."""
 REASON = click.option("--reason", default="", show_default=False, metavar="TEXT", help="Why, for the audit trail.")

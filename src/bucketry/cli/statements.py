@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from bucketry.cli.files import read_input
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 DATASET_FIELDS = ("name", "version", "digest", "uri", "rows")
 PIPELINE_FIELDS = ("name", "run", "uri")
 MOST_EVIDENCES_IN_A_FILE = 1_000
+_ROWS = re.compile(r"[0-9]{1,15}")
 
 
 def parse_hyperparameters(texts: Sequence[str]) -> dict[str, object]:
@@ -34,7 +36,7 @@ def parse_dataset(text: str) -> dict[str, object]:
         raise UsageError("--dataset gives no name", advice="write --dataset name=...,version=...")
     rows = fields.get("rows")
     if rows is not None:
-        if not str(rows).isascii() or not str(rows).isdigit():
+        if not _ROWS.fullmatch(str(rows)):
             raise UsageError("--dataset: rows is not a number", advice="write rows=120000")
         fields["rows"] = int(str(rows))
     return fields

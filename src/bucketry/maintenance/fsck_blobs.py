@@ -42,9 +42,7 @@ class BlobCheck:
     def __init__(self, store: Store, model: ModelName, findings: Findings) -> None:
         self._store = store
         self._findings = findings
-        self._sizes_bytes = {
-            entry.key: entry.size_bytes for entry in list_entries(store, keys.blobs(model), findings)
-        }
+        self._sizes_bytes = {entry.key: entry.size_bytes for entry in list_entries(store, keys.blobs(model), findings)}
         self._named: dict[str, Artifact] = {}
 
     def check(self, who: str, named: Mapping[str, Artifact]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from bucketry.errors import DeniedError, NotFoundError, UsageError
-from bucketry.schema.paths import OWN_FOLDER, check_paths_together, parse_artifact_path
+from bucketry.schema.paths import MOST_SEGMENTS, OWN_FOLDER, check_paths_together, parse_artifact_path
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
@@ -88,6 +88,11 @@ def _walk_folder(folder: Path, prefix: str) -> Iterator[SourceFile]:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except PermissionError as error:
         raise DeniedError(f"{displayable(str(folder))} may not be read") from error
+    if entries and prefix.count("/") >= MOST_SEGMENTS:  # said here, or a deep nest would end Python's own stack
+        raise UsageError(
+            f"{displayable(str(folder))} is nested too deep: a path has at most {MOST_SEGMENTS} parts",
+            advice="move it up, or leave it out",
+        )
     for entry in entries:
         path = prefix + entry.name
         if path == OWN_FOLDER:
@@ -105,10 +110,26 @@ def _file(local: Path, path: str, status: os.stat_result) -> SourceFile:
         )
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(f"{displayable(str(local))} is not a regular file", advice="move it out of the folder")
+    if status.st_size == 0:
+        _check_empty(local)
     try:
         return SourceFile(parse_artifact_path(path), local, status.st_size)
     except UnicodeEncodeError as error:
         raise UsageError(f"the name {path!a} is not UTF-8", advice="rename the file") from error
+
+
+def _check_empty(local: Path) -> None:
+    """Refuse a file that is made up as it is read, as those in `/proc` are: its system says that it has no bytes."""
+    try:
+        with local.open("rb") as file:
+            is_made_up = bool(file.read(1)) and os.fstat(file.fileno()).st_size == 0
+    except PermissionError as error:
+        raise DeniedError(f"{displayable(str(local))} may not be read") from error
+    if is_made_up:
+        raise UsageError(
+            f"{displayable(str(local))} is not a plain file on a disk: it says that it is empty, and is not",
+            advice="publish a copy of it",
+        )
 
 
 def _missing(path: Path) -> SourceFile:

@@ -152,7 +152,7 @@ class _Queue:
     def expect(self, files: int) -> None:
         """Keep senders waiting until so many files more are known."""
         with self._changed:
-            self._expected_files += 0
+            self._expected_files += files
 
     def file_is_known(self) -> None:
         """Tell that the pieces of one of the expected files are in the queue, if they must be sent."""

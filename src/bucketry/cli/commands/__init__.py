@@ -1,1 +1,1 @@
-"""Which commands are there? One file for each; `bucketry.cli.main` imports the one that is called."""
+"""Which commands are there? One file for each; `bucketry.cli.program` imports the one that is called."""

@@ -25,7 +25,8 @@ def run(call: Call, shell: str) -> None:
     Models and aliases are read from the registry while you type, for at most a second.
     """
     from bucketry.cli.completion import script  # noqa: PLC0415 - not for `--help`
-    from bucketry.cli.main import COMPLETION_VARIABLE, PROGRAM, build  # noqa: PLC0415 - it imports us
+    from bucketry.cli.failures import PROGRAM  # noqa: PLC0415 - beside its one use
+    from bucketry.cli.program import COMPLETION_VARIABLE, build  # noqa: PLC0415 - it imports us
 
     text = script(build(), PROGRAM, COMPLETION_VARIABLE, shell)
     if call.as_json:

@@ -12,8 +12,9 @@ from bucketry.cli.command import command
 from bucketry.cli.figures import count_of, human_size
 from bucketry.cli.output import width_columns
 from bucketry.cli.tables import Column, table
-from bucketry.errors import CorruptError, DeniedError, UnsupportedError
+from bucketry.errors import CorruptError
 from bucketry.maintenance.fsck import check_registry
+from bucketry.maintenance.fsck_reading import UNREADABLE
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
@@ -30,7 +31,7 @@ def run(call: Call, *, deep: bool) -> None:
     It only reads. Damage ends with exit code 8; garbage, which crashes leave behind and which only takes room, with 0.
     """
     session = call.open()
-    with suppress(CorruptError, DeniedError, UnsupportedError):  # findings, which the check makes of them
+    with suppress(*UNREADABLE):  # findings, which the check makes of them
         _ = session.registry  # a missing registry is not a damaged one
     with call.messages.progress() as line:
         show = line.count_listener("checking")
@@ -51,7 +52,9 @@ def run(call: Call, *, deep: bool) -> None:
         f"checked {count_of(report.models, 'model')}, {count_of(report.versions, 'version')}, "
         f"{human_size(report.size_bytes)}: "
     )
-    found = f"{len(report.damage):,} damaged, {count_of(len(report.garbage), 'leftover')}" if rows else "nothing is wrong"
+    found = (
+        f"{len(report.damage):,} damaged, {count_of(len(report.garbage), 'leftover')}" if rows else "nothing is wrong"
+    )
     lines: list[Line] = [*(table(COLUMNS, rows, width=width_columns()) if rows else []), looked_at + found]
     if report.damage:
         raise AnsweredError(

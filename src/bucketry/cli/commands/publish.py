@@ -12,7 +12,7 @@ import click
 from bucketry.cli.command import command
 from bucketry.cli.documents import registered_document
 from bucketry.cli.figures import count_of, human_size
-from bucketry.cli.parameters import FILE, MODEL, REFERENCE, parse_pairs
+from bucketry.cli.parameters import FILE, MODEL, REFERENCE, FiniteRange, parse_pairs
 from bucketry.cli.statements import parse_dataset, parse_hyperparameters, parse_pipeline, read_evidence_file
 from bucketry.registry.publish import PublishRequest, TransferOptions, publish
 from bucketry.registry.resolve import load_manifest
@@ -86,7 +86,7 @@ class Given:
 @click.option("--seed", type=int, metavar="N", help="The random seed.")
 @click.option("--framework", metavar="TEXT", help="The framework, such as torch 2.9.")
 @click.option("--hardware", metavar="TEXT", help="The hardware, such as 8x H100.")
-@click.option("--duration", type=click.FloatRange(min=0), metavar="SECONDS", help="How long training took.")
+@click.option("--duration", type=FiniteRange(min=0), metavar="SECONDS", help="How long training took.")
 @click.option("--cost", metavar="TEXT", help="What training cost, such as 412 EUR.")
 def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them, `Given` names them
     """Upload files and register them as a new version of a model.

@@ -10,7 +10,7 @@ import click
 from bucketry.cli.command import command
 from bucketry.cli.documents import pulled_document
 from bucketry.cli.figures import human_size, human_span
-from bucketry.cli.parameters import REFERENCE
+from bucketry.cli.parameters import REFERENCE, FiniteRange
 from bucketry.registry.pull import PullOptions, pull
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ MOST_PROCESSES = 64
 )
 @click.option(
     "--limit",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     metavar="MB/S",
     help="At most so many megabytes a second.  [default: unlimited]",
 )

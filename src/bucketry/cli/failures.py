@@ -1,0 +1,134 @@
+"""What does a failure of any kind look like to the user: which kind, which exit code, and what to do now?"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.errors import (
+    BucketryError,
+    DeniedError,
+    NotFoundError,
+    UnavailableError,
+    UnsupportedError,
+    UsageError,
+)
+from bucketry.schema.text import displayable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PROGRAM = "bucketry"
+LONGEST_ECHO_CHARACTERS = 200
+"""So much of an argument is repeated in a message: enough to know it again."""
+
+_SEPARATORS = re.compile(r"[@:=,/\s]")
+LOCALE_ADVICE = "set a UTF-8 locale, such as `export LC_ALL=C.UTF-8`, then run it again"
+
+
+class TerminatedError(BaseException):
+    """SIGTERM arrived. Like Ctrl-C it is no `Exception`, so that everything is cleaned up on the way out."""
+
+
+class InterruptedRunError(BucketryError):
+    """What Ctrl-C looks like to the user."""
+
+    exit_code = 130
+    kind = "interrupted"
+
+
+class TerminatedRunError(BucketryError):
+    """What SIGTERM looks like to the user."""
+
+    exit_code = 143
+    kind = "terminated"
+
+
+def explained(error: BaseException, arguments: Sequence[str]) -> BucketryError:
+    """Return any failure as one of ours, with a kind, an exit code and advice, and long arguments in it cut short."""
+    failure = _translated(error)
+    failure.message, failure.advice = _cut(failure.message, arguments), _cut(failure.advice, arguments)
+    return failure
+
+
+def _translated(error: BaseException) -> BucketryError:  # noqa: PLR0911 - one case, one return
+    advice = "run it again; what was done already is kept"
+    match error:
+        case BucketryError():
+            return error
+        case click.ClickException():
+            return _usage_error(error)
+        case KeyboardInterrupt():
+            return InterruptedRunError("interrupted before the work was done", advice=advice)
+        case TerminatedError():
+            return TerminatedRunError("terminated before the work was done", advice=advice)
+        case OSError():
+            return _system_error(error)
+        case UnicodeEncodeError() if error.encoding == sys.getfilesystemencoding() != "utf-8":
+            # Which name is left out: it might not be a name at all.
+            return UnsupportedError(
+                f"the name of a file cannot be written in the encoding of this locale, {error.encoding}",
+                advice=LOCALE_ADVICE,
+            )
+    # Only the type: the message of an error that nobody foresaw may hold anything, a credential included.
+    return BucketryError(
+        f"something unforeseen happened ({type(error).__name__})",
+        advice="run it again with --verbose and report what it prints",
+    )
+
+
+def _usage_error(wrong: click.ClickException) -> BucketryError:
+    path = wrong.ctx.command_path if isinstance(wrong, click.UsageError) and wrong.ctx else PROGRAM
+    message = wrong.format_message().rstrip(".")
+    return UsageError(message[:1].lower() + message[1:], advice=f"see `{path} --help`")
+
+
+def _system_error(error: OSError) -> BucketryError:
+    place = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
+    message = f"{(error.strerror or type(error).__name__).lower()}{place}"
+    if isinstance(error, PermissionError):
+        return DeniedError(message, advice="check the permissions of the file or folder")
+    if isinstance(error, FileNotFoundError):
+        return _missing_folder() if not place and _is_nowhere() else NotFoundError(message, advice="check the path")
+    if isinstance(error, IsADirectoryError | NotADirectoryError) or error.errno == errno.ENAMETOOLONG:
+        return UsageError(message, advice="check the path")
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return UnavailableError(message, advice="free some space, then run it again")
+    return UnavailableError(message, advice="run it again; if it stays, `--verbose` shows where it comes from")
+
+
+def _is_nowhere() -> bool:
+    """Return whether the current folder was deleted: then the system's error names no file."""
+    try:
+        os.getcwd()  # noqa: PTH109 - only whether there is one
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _missing_folder() -> NotFoundError:
+    return NotFoundError(
+        f"the current folder {os.environ.get('PWD', '')} was deleted".replace("  ", " "),
+        advice="change to a folder that exists, then run it again",
+    )
+
+
+def _cut(text: str, arguments: Sequence[str]) -> str:
+    """Return the text with every long argument in it, or long part of one, cut short."""
+    for piece in sorted(set(_long_pieces(arguments)), key=len, reverse=True):
+        text = text.replace(piece, piece[:LONGEST_ECHO_CHARACTERS] + "...")
+    return text
+
+
+def _long_pieces(arguments: Sequence[str]) -> Iterator[str]:
+    for argument in arguments:
+        if len(argument) > LONGEST_ECHO_CHARACTERS:
+            for piece in (argument, argument.partition("=")[2], *_SEPARATORS.split(argument)):
+                for shown in (piece, displayable(piece)):
+                    if len(shown) > LONGEST_ECHO_CHARACTERS:
+                        yield shown
