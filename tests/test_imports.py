@@ -26,9 +26,7 @@ IMPURE = frozenset({
 })
 # fmt: on
 PURE_NAMES = frozenset({"pathlib.PurePath", "pathlib.PurePosixPath"})
-IMPURE_CALLS = frozenset(
-    {"open", "input", "print", "now", "utcnow", "today", "time", "monotonic", "perf_counter"}
-)
+IMPURE_CALLS = frozenset({"open", "input", "print", "now", "utcnow", "today", "time", "monotonic", "perf_counter"})
 KEY = re.compile(
     r"/?(heads|aliases|manifests|blobs|pages|history|evidence|reviews|policies|deployments|serve|probe)/"
     r"|registry\.json$"
@@ -299,9 +297,7 @@ def test_one_stream_has_one_user_among_many_modules() -> None:
 
 
 def test_the_command_line_may_launch_the_screens_from_inside_a_function() -> None:
-    source = (
-        "def launch():\n    from bucketry.tui.app import run\n    from bucketry import __version__, errors"
-    )
+    source = "def launch():\n    from bucketry.tui.app import run\n    from bucketry import __version__, errors"
     assert table_faults([Module("cli/tui.py", ast.parse(source))]) == []
 
 

@@ -76,17 +76,23 @@ def main(arguments: Sequence[str]) -> int:
                 "seconds": round(time.monotonic() - began_at, 1),
             }
             document["rows"][name] = row
+            keep(given.json, document)
             sys.stdout.write("\n".join([*iter_lines(row), ""]))
             sys.stdout.flush()
-    given.json.parent.mkdir(parents=True, exist_ok=True)
-    document = merge(given.json, document)
-    given.json.write_text(json.dumps(document, indent=1) + "\n")
     say(f"\nall runs are in {given.json}")
     if given.write_docs:
-        write_docs(PAGE, document, list(ROWS))
+        write_docs(PAGE, keep(given.json, document), list(ROWS))
     if failed:
         say(f"not measured: {', '.join(failed)}")
     return 1 if failed else 0
+
+
+def keep(path: Path, document: dict[str, Any]) -> dict[str, Any]:
+    """Write what is known by now, with the rows of earlier runs, and return it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    merged = merge(path, document)
+    path.write_text(json.dumps(merged, indent=1) + "\n")
+    return merged
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

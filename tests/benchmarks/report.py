@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+QUIET_LOAD = 0.7
+BUSY = "**The machine was busy with other work during this run: its times say little, its counts and sizes hold.**"
 VERDICTS = {True: "met", False: "**missed**", None: "-"}
 
 
@@ -82,6 +84,7 @@ def figures(document: Mapping[str, Any], order: Sequence[str]) -> str:
         f"load {machine['load_before'][0]} before the run; "
         + "; ".join(f"{name}: {version}" for name, version in versions.items())
         + ".",
+        *([] if machine["load_before"][0] <= QUIET_LOAD else ["", BUSY]),
         "",
     ]
     found = [one for row in rows for one in row["findings"]]

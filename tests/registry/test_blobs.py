@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bucketry.errors import BucketryError, UnavailableError
+from bucketry.errors import BucketryError, CorruptError, UnavailableError
 from bucketry.maintenance.fsck import check_registry
 from bucketry.registry import blobs
 from bucketry.registry.client import Registry
@@ -197,3 +197,23 @@ def test_a_publish_does_not_fail_because_nobody_can_list_uploads(registry: Regis
     (weights.parent / "small.txt").write_text("small")
     store.hooks["list_uploads"] = fail
     assert registry.publish(str(MODEL), [weights.parent / "small.txt"]).created
+
+
+def test_bytes_that_were_deleted_behind_the_registry_are_stored_again(
+    registry: Registry, weights: Path, store: Any
+) -> None:
+    registry.publish("acme/chat", [weights])
+    [blob] = [entry.key for entry in store.list(keys.blobs(MODEL))]
+    store.delete(blob)
+    second = registry.publish("acme/chat", [weights])
+    assert second.uploaded_bytes == CHUNKS * CHUNK_BYTES
+    assert check_registry(registry.session, deep=True).findings == ()
+
+
+def test_a_blob_of_another_size_is_not_reused(registry: Registry, weights: Path, store: Any) -> None:
+    registry.publish("acme/chat", [weights])
+    [blob] = [entry.key for entry in store.list(keys.blobs(MODEL))]
+    store.delete(blob)
+    store.put_blob(blob, memoryview(b"short"))
+    with pytest.raises(CorruptError, match="has 5 bytes"):
+        registry.publish("acme/chat", [weights])

@@ -56,10 +56,7 @@ def test_bytes_do_not_depend_on_the_order_of_the_keys(document: dict[str, Any]) 
 
 
 def test_bytes_are_compact_utf8_with_sorted_keys() -> None:
-    assert (
-        encode({"é": "ü", "b": [1, 2.5, None, True], "a": {}})
-        == '{"a":{},"b":[1,2.5,null,true],"é":"ü"}'.encode()
-    )
+    assert encode({"é": "ü", "b": [1, 2.5, None, True], "a": {}}) == '{"a":{},"b":[1,2.5,null,true],"é":"ü"}'.encode()
 
 
 @given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
@@ -74,9 +71,7 @@ def test_any_bytes_are_decoded_or_corrupt_and_nothing_else(body: bytes) -> None:
 
 
 @given(documents, st.data())
-def test_damaged_bytes_are_decoded_or_corrupt_and_nothing_else(
-    document: dict[str, Any], data: st.DataObject
-) -> None:
+def test_damaged_bytes_are_decoded_or_corrupt_and_nothing_else(document: dict[str, Any], data: st.DataObject) -> None:
     body = bytearray(encode(document))
     body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     try:
@@ -138,9 +133,7 @@ def test_32_levels_are_the_most_in_both_directions() -> None:
         encode({"a": nested(100_000)})
 
 
-@pytest.mark.parametrize(
-    "body", [b"[" * 200_000, b'{"a":' * 200_000, b'["' + b'\\"' * 9 + b'",' + b"[" * 200_000]
-)
+@pytest.mark.parametrize("body", [b"[" * 200_000, b'{"a":' * 200_000, b'["' + b'\\"' * 9 + b'",' + b"[" * 200_000])
 def test_a_bomb_of_brackets_is_refused_before_it_is_parsed(body: bytes) -> None:
     with pytest.raises(CorruptError, match="32"):
         decode_json(body, what="it")

@@ -126,9 +126,7 @@ def test_a_model_name_round_trips_through_its_text(model: ModelName) -> None:
     assert parse_model_name(str(model)) == model
 
 
-@given(
-    st.text(st.sampled_from("alvtes019-A_.\n"), max_size=8) | st.sampled_from(["a" * 63, "a" * 64, "latest"])
-)
+@given(st.text(st.sampled_from("alvtes019-A_.\n"), max_size=8) | st.sampled_from(["a" * 63, "a" * 64, "latest"]))
 @example("v7")
 @example("v")
 @example("v7a")
@@ -156,9 +154,7 @@ def test_a_version_is_accepted_exactly_if_it_is_a_plain_number_below_2_to_53(tex
             parse_version(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "a" * 63, "a" * 65, "A" * 64, "g" * 64, "a" * 64 + "\n", "sha256:" + "a" * 64]
-)
+@pytest.mark.parametrize("text", ["", "a" * 63, "a" * 65, "A" * 64, "g" * 64, "a" * 64 + "\n", "sha256:" + "a" * 64])
 def test_only_64_lower_case_hexadecimal_digits_are_a_digest(text: str) -> None:
     assert parse_digest("0123456789abcdef" * 4) == "0123456789abcdef" * 4
     with pytest.raises(UsageError):

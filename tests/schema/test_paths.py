@@ -30,9 +30,7 @@ near_segments = st.text(st.sampled_from("aAé.\u0301 ~:\\\x00\u202e\u00a0ß中")
         "é" * 128,
     ]
 )
-near_paths = st.lists(near_segments, max_size=5).map("/".join) | st.text(
-    st.characters(codec=None), max_size=6
-)
+near_paths = st.lists(near_segments, max_size=5).map("/".join) | st.text(st.characters(codec=None), max_size=6)
 good_segments = st.text(st.sampled_from("abcABCé.~ ß中"), min_size=1, max_size=4)
 
 
@@ -148,9 +146,7 @@ def test_paths_clash_exactly_if_two_are_the_same_or_one_is_a_folder_of_another(p
     assert outcome(paths) is not clash
 
 
-@given(
-    st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=6), st.sampled_from(["NFKC", "NFC"])
-)
+@given(st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=6), st.sampled_from(["NFKC", "NFC"]))
 @example("ß", "NFKC")
 @example("ﬁ", "NFKC")
 @example("\u1e9e", "NFKC")

@@ -12,13 +12,16 @@ import random
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bucketry.registry.ports import Ports
 from bucketry.store.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 BEGINNING = datetime(2026, 3, 3, 12, 0, 0, tzinfo=UTC)
 MOST_STEPS = 30_000
@@ -131,6 +134,7 @@ class Actor:
             sleep=world.sleep,
             chance=world.script.chance,
             new_transaction=self._new_transaction,
+            map_in_parallel=one_after_another,
         )
 
     def _new_transaction(self) -> str:
@@ -251,3 +255,8 @@ class World:
 
     def _errors_from(self, error: BaseException) -> None:
         self.error = error
+
+
+def one_after_another(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Map without threads: an actor is one thread, and each of its calls a switching point."""
+    return [function(item) for item in items]

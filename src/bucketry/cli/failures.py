@@ -52,6 +52,9 @@ class TerminatedRunError(BucketryError):
 def explained(error: BaseException, arguments: Sequence[str]) -> BucketryError:
     """Return any failure as one of ours, with a kind, an exit code and advice, and long arguments in it cut short."""
     failure = _translated(error)
+    if isinstance(failure, NotFoundError) and _is_nowhere():
+        failure.message += f"; the current folder {os.environ.get('PWD', '')} was deleted".replace("  ", " ")
+        failure.advice = "change to a folder that exists, then run it again"
     failure.message, failure.advice = _cut(failure.message, arguments), _cut(failure.advice, arguments)
     return failure
 
@@ -94,7 +97,7 @@ def _system_error(error: OSError) -> BucketryError:
     if isinstance(error, PermissionError):
         return DeniedError(message, advice="check the permissions of the file or folder")
     if isinstance(error, FileNotFoundError):
-        return _missing_folder() if not place and _is_nowhere() else NotFoundError(message, advice="check the path")
+        return NotFoundError(message, advice="check the path")
     if isinstance(error, IsADirectoryError | NotADirectoryError) or error.errno == errno.ENAMETOOLONG:
         return UsageError(message, advice="check the path")
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -103,19 +106,12 @@ def _system_error(error: OSError) -> BucketryError:
 
 
 def _is_nowhere() -> bool:
-    """Return whether the current folder was deleted: then the system's error names no file."""
+    """Return whether the current folder was deleted: then nothing relative is found, and errors name no file."""
     try:
         os.getcwd()  # noqa: PTH109 - only whether there is one
     except FileNotFoundError:
         return True
     return False
-
-
-def _missing_folder() -> NotFoundError:
-    return NotFoundError(
-        f"the current folder {os.environ.get('PWD', '')} was deleted".replace("  ", " "),
-        advice="change to a folder that exists, then run it again",
-    )
 
 
 def _cut(text: str, arguments: Sequence[str]) -> str:

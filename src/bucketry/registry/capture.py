@@ -49,7 +49,7 @@ def capture_command(arguments: list[str] | None = None) -> str:
         else:
             hidden.append(without_credentials(argument))
         hide_next = secret and not equals and argument.startswith("-")
-    return shlex.join(hidden)[:LONGEST_COMMAND]
+    return shlex.join(hidden)[:LONGEST_COMMAND].encode(errors="backslashreplace").decode()
 
 
 def capture_environment() -> dict[str, object]:

@@ -7,10 +7,15 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from bucketry.registry.parallel import map_in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 MOST_BACKOFF_SECONDS = 5.0
 FIRST_BACKOFF_SECONDS = 0.05
@@ -24,6 +29,14 @@ def _new_transaction() -> str:
     return uuid.uuid4().hex
 
 
+class MapInParallel(Protocol):
+    """Does something for each item, several at once, and returns the results in order."""
+
+    def __call__(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Return the function's result for each item."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The outside world as far as decisions need it. `chance` returns a float in [0, 1)."""
@@ -33,6 +46,7 @@ class Ports:
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = random.random
     new_transaction: Callable[[], str] = _new_transaction
+    map_in_parallel: MapInParallel = map_in_parallel
 
     def timestamp(self) -> str:
         """Return the time as documents spell it: RFC 3339, UTC, milliseconds."""

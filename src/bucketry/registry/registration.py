@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from bucketry.errors import ContendedError, NotFoundError, RejectedError
+from bucketry.errors import ContendedError, CorruptError, NotFoundError, RejectedError
 from bucketry.registry.commit import COMMIT_DEADLINE_SECONDS, Change
 from bucketry.registry.immutable import Immutable, put_immutable
 from bucketry.registry.registers import commit_head, load_head
@@ -24,6 +24,7 @@ from bucketry.schema.head import Head, Row, fit_metrics
 from bucketry.schema.manifest import Artifact, Manifest, Parent, encode_manifest
 from bucketry.schema.placement import MOST_RUNS, decode_placement, encode_placement
 from bucketry.schema.states import BLOBS_KEPT, State
+from bucketry.store.interface import ObjectNotFoundError
 
 if TYPE_CHECKING:
     from bucketry.registry.session import Session
@@ -201,8 +202,12 @@ def _plan_places(session: Session, head: Head | None, manifest: Manifest) -> dic
 
 
 def _find_reusable(session: Session, head: Head, manifest: Manifest) -> dict[Digest, _Place]:
-    """Return where bytes of the manifest lie that one of the newest live versions already names."""
-    wanted = {artifact.sha256 for artifact in manifest.artifacts}
+    """Return where bytes of the manifest lie that one of the newest live versions already names.
+
+    They are looked at: what somebody has deleted behind the registry's back is uploaded again, which heals the older
+    version too. Raises `CorruptError` for a blob of another size.
+    """
+    wanted = {artifact.sha256: artifact.size_bytes for artifact in manifest.artifacts}
     found: dict[Digest, _Place] = {}
     for row, epochs in iter_reusable(session, head):
         for sha256, epoch in epochs.items():
@@ -210,7 +215,22 @@ def _find_reusable(session: Session, head: Head, manifest: Manifest) -> dict[Dig
                 found.setdefault(sha256, _Place(epoch, row.version))
         if len(found) == len(wanted):
             break
-    return found
+
+    def is_there(sha256: Digest) -> bool:
+        key = keys.blob(head.model, found[sha256].epoch, sha256)
+        try:
+            size_bytes = session.store.stat(key).size_bytes
+        except ObjectNotFoundError:
+            return False
+        if size_bytes != wanted[sha256]:
+            raise CorruptError(
+                f"{key} has {size_bytes:,} bytes, not {wanted[sha256]:,}",
+                advice="run `bucketry fsck`; delete the damaged object, then publish again",
+            )
+        return True
+
+    there = session.ports.map_in_parallel(is_there, found)
+    return {sha256: place for (sha256, place), kept in zip(found.items(), there, strict=True) if kept}
 
 
 def _check_places(session: Session, head: Head, places: Mapping[Digest, _Place]) -> None:

@@ -20,11 +20,11 @@ FIRST_LEVEL = 4
 WINDOW_SECONDS = 0.1
 LONGEST_WINDOW_SECONDS = 2.0
 COUNTS_PER_CONNECTION = 3  # a window ends only when this many reads came for each: fewer say little about a rate
-GROWTH_THAT_COUNTS = 1.15  # of a doubling, which would bring 2.0 on an idle link
-SHARE_OF_A_TRY_THAT_COUNTS = 0.5  # a try of +25 % must bring 12.5 %
+GROWTH_THAT_COUNTS = 1.1  # of a doubling, which would bring 2.0 on an idle link
+SHARE_OF_A_TRY_THAT_COUNTS = 0.3  # a try of +50 % must bring 15 %: too high a level costs little, too low a lot
 WINDOWS_TO_JUDGE = 3
 WINDOWS_BEFORE_A_TRY = 5
-MOST_WINDOWS_BEFORE_A_TRY = 80
+MOST_WINDOWS_BEFORE_A_TRY = 20
 WINDOWS_BEFORE_A_TRY_AFTER_SLOW_DOWN = 50  # five seconds at least: whoever asked for less should notice it
 SLOW_DOWNS_ARE_ONE_WITHIN_SECONDS = 1.0  # replies of one overload arrive on many connections at once
 SMOOTHING = 0.3
@@ -102,7 +102,7 @@ class Concurrency:
             known = self._steady_rate
             self._steady_rate = rate if known is None else known + SMOOTHING * (rate - known)
             if len(self._rates_at_level) >= self._windows_before_a_try and self.level < self._most:
-                step = 1 if self._is_careful else max(1, self.level // 4)
+                step = 1 if self._is_careful else max(1, self.level // 2)
                 self._move_to(min(self._most, self.level + step))
         elif len(self._rates_at_level) >= WINDOWS_TO_JUDGE:
             self._judge_try(sum(self._rates_at_level) / len(self._rates_at_level))

@@ -17,6 +17,7 @@ from bucketry.cli.statements import parse_dataset, parse_hyperparameters, parse_
 from bucketry.registry.publish import PublishRequest, TransferOptions, publish
 from bucketry.registry.resolve import load_manifest
 from bucketry.schema.manifest import RELATIONS, Lineage, Training
+from bucketry.schema.names import LARGEST_INTEGER
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
@@ -83,7 +84,7 @@ class Given:
 @click.option("--run", "run_name", metavar="TEXT", help="The training run.")
 @click.option("--pipeline", metavar="name=..,run=..,uri=..", help="The pipeline that made it.")
 @click.option("--command", "command_line", metavar="TEXT", help="The training command.  [default: this command]")
-@click.option("--seed", type=int, metavar="N", help="The random seed.")
+@click.option("--seed", type=click.IntRange(-LARGEST_INTEGER, LARGEST_INTEGER), metavar="N", help="The random seed.")
 @click.option("--framework", metavar="TEXT", help="The framework, such as torch 2.9.")
 @click.option("--hardware", metavar="TEXT", help="The hardware, such as 8x H100.")
 @click.option("--duration", type=FiniteRange(min=0), metavar="SECONDS", help="How long training took.")
