@@ -92,7 +92,11 @@ def test_a_fault_that_stays_is_one_clear_line(scene: Scene, fault: Fault, exit_c
     scene.converges()
 
 
-@pytest.mark.parametrize("fault", [INTERNAL, Reset(3), Ended(3), Changed(flipped), Changed(gzipped)], ids=str)
+@pytest.mark.parametrize(
+    "fault",
+    [INTERNAL, Reset(3), Ended(3), Changed(flipped), Changed(gzipped)],
+    ids=["500", "reset", "ended", "flipped", "gzipped"],
+)
 def test_a_fault_in_a_small_file_is_survived_too(scene: Scene, fault: Fault) -> None:
     scene.breaks(times(1, is_of_config, fault))
     scene.succeeds()
