@@ -16,7 +16,6 @@ from bucketry.errors import NotFoundError, RejectedError
 from bucketry.registry.commit import Change, load_current
 from bucketry.registry.history import iter_records_back
 from bucketry.registry.notes import load_reason, reason_detail
-from bucketry.registry.parallel import map_in_parallel
 from bucketry.registry.registers import alias_register, commit_alias, commit_head, load_alias, load_head
 from bucketry.registry.rows import find_row, load_row
 from bucketry.schema.alias import AliasRegister, AliasTarget
@@ -89,7 +88,7 @@ def unset(session: Session, model: ModelName, alias: AliasName, *, reason: str =
 
 def load_aliases(session: Session, head: Head) -> tuple[AliasRegister, ...]:
     """Return the registers of all aliases that name a version: one GET each, in parallel."""
-    found = map_in_parallel(lambda alias: load_alias(session, head.model, alias).state, head.aliases)
+    found = session.ports.map_in_parallel(lambda alias: load_alias(session, head.model, alias).state, head.aliases)
     return tuple(register for register in found if register is not None and register.target is not None)
 
 

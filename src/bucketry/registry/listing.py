@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from bucketry.errors import BucketryError, CorruptError
 from bucketry.registry.aliases import load_aliases, load_existing_head
 from bucketry.registry.immutable import find_object
-from bucketry.registry.parallel import map_in_parallel
 from bucketry.registry.registers import load_head
 from bucketry.registry.resolve import ResolvedVersion, resolved_row, select_row
 from bucketry.registry.rows import iter_rows, load_dossier
@@ -77,7 +76,7 @@ def list_models(session: Session, *, query: str = "", with_aliases: bool = True)
     names = [name for name in iter_model_names(session) if all(word in str(name) for word in words)]
     if not names:
         _ = session.registry  # an empty list must not hide a registry that does not exist
-    heads = map_in_parallel(lambda name: load_head(session, name).state, names)
+    heads = session.ports.map_in_parallel(lambda name: load_head(session, name).state, names)
     return [_summary(session, head, with_aliases=with_aliases) for head in heads if head is not None]
 
 
