@@ -141,7 +141,7 @@ def _models(session: Session, beginning: str) -> Iterator[str]:
 
 
 def _aliases(session: Session, model: str, beginning: str) -> list[str]:
-    from bucketry.registry.aliases import load_existing_head  # noqa: PLC0415
+    from bucketry.registry.registers import load_existing_head  # noqa: PLC0415
     from bucketry.schema.names import parse_model_name  # noqa: PLC0415
 
     head = load_existing_head(session, parse_model_name(model))

@@ -14,9 +14,17 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import NotFoundError, RejectedError
 from bucketry.registry.commit import Change, load_current
+from bucketry.registry.gating import check_version_gates
 from bucketry.registry.history import iter_records_back
 from bucketry.registry.notes import load_reason, reason_detail
-from bucketry.registry.registers import alias_register, commit_alias, commit_head, load_alias, load_head
+from bucketry.registry.registers import (
+    alias_register,
+    commit_alias,
+    commit_head,
+    load_alias,
+    load_existing_head,
+)
+from bucketry.registry.reviewing import carried_reviews, check_approved, load_standing, refuse_failed_gates
 from bucketry.registry.rows import find_row, load_row
 from bucketry.schema.alias import AliasRegister, AliasTarget
 from bucketry.schema.audit import target_version
@@ -112,15 +120,6 @@ def find_target_at(session: Session, model: ModelName, alias: AliasName, at: str
     return None
 
 
-def load_existing_head(session: Session, model: ModelName) -> Head:
-    """Return a model's head; raise `NotFoundError` for a model that does not exist."""
-    head = load_head(session, model).state
-    if head is None:
-        _ = session.registry  # a missing registry is the better explanation
-        raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
-    return head
-
-
 def not_set(model: ModelName, alias: AliasName) -> NotFoundError:
     """Return the error for an alias that names nothing."""
     return NotFoundError(
@@ -164,17 +163,16 @@ def _move(
         if old is None and action != "promote":
             raise not_set(model, alias)
         register = old or AliasRegister(session.registry.registry, model, alias)
-        row = choose(load_existing_head(session, model), register)
+        head = load_existing_head(session, model)
+        row = choose(head, register)
         before[0] = register.target.version if register.target else None
-        if row is not None:
-            check_servable(row.version, row.state)
-        target = AliasTarget(row.version, row.manifest, row.placement, row.state) if row else None
-        if register.trail.records and target == register.target:
+        new = _aimed(session, head, register, row, gated=action == "promote")
+        if register.trail.records and new == register:
             raise _AlreadyThereError(register)
         return Change(
-            replace(register, target=target),
+            new,
             action,
-            target=str(target.version) if target else "",
+            target=str(row.version) if row else "",
             detail={"from": before[0], **why},
             objects=documents,
         )
@@ -184,6 +182,25 @@ def _move(
     except _AlreadyThereError as unchanged:
         state = unchanged.register
     return AliasMove(model, alias, before[0], state.target.version if state.target else None, state.generation)
+
+
+def _aimed(session: Session, head: Head, register: AliasRegister, row: Row | None, *, gated: bool) -> AliasRegister:
+    """Return the register as it names a row of this head, with the decisions that a server needs.
+
+    Raises `RejectedError` for a row that may not be served under this alias. This is decided on the head that
+    was read after the alias's state: whoever refuses or deletes the version since then changes the alias.
+    """
+    if row is None:
+        return replace(register, target=None, reviews=(), protected=False)
+    check_servable(row.version, row.state)
+    standing = load_standing(session, head, row, alias=register.alias)
+    protected = register.alias in standing.policy.protected_aliases
+    if protected:
+        check_approved(head, standing, register.alias)
+        if gated:
+            refuse_failed_gates(row, check_version_gates(session, head, row, alias=register.alias), "promoted")
+    target = AliasTarget(row.version, row.manifest, row.placement, row.state)
+    return replace(register, target=target, reviews=carried_reviews(standing.decisions), protected=protected)
 
 
 class _AlreadyThereError(Exception):

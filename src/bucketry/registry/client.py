@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from bucketry.registry import aliases, artifacts, lifecycle, listing, opening, resolve
+from bucketry.registry import aliases, artifacts, lifecycle, listing, opening, registers, resolve
 from bucketry.schema.names import parse_alias, parse_model_name, parse_reference
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Reader:
 
     def versions(self, model: str, query: str = "") -> Iterator[VersionSummary]:
         """Yield the versions of a model, newest first."""
-        head = aliases.load_existing_head(self.session, parse_model_name(model))
+        head = registers.load_existing_head(self.session, parse_model_name(model))
         return listing.iter_versions(self.session, head, query=query)
 
     def show(self, reference: str) -> VersionDetail:

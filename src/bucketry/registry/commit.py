@@ -9,6 +9,10 @@ conditional write is sent once for each attempt, and its outcome is decided by r
     any other, moved, and no record since is ours   lost: the edit runs again on the new state
     the deadline passes while undecided             CommitUnknownError; nothing is cleaned up
 
+After a plain refusal another writer has just committed, and how long a commit takes is what this attempt took: the
+pause before the look at the register follows that, between 1 and 50 ms for the first. So writers of a folder wait for
+milliseconds and those of a distant bucket as long as ever, and what the look finds is the base of the next attempt.
+
 One transaction id belongs to one commit. An attempt that is undecided is never abandoned for a new one: its bytes
 could still land. An attempt that lost never can, since its condition names an ETag that does not recur.
 """
@@ -43,6 +47,7 @@ from bucketry.store.interface import (
     PreconditionFailedError,
     SlowDownError,
 )
+from bucketry.store.retry import FIRST_PAUSE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,6 +57,7 @@ if TYPE_CHECKING:
 
 COMMIT_DEADLINE_SECONDS = 60.0
 MOST_ATTEMPTS = 10_000
+SHORTEST_FIRST_PAUSE_SECONDS = 0.001
 
 
 class HasTrail(Protocol):
@@ -144,7 +150,9 @@ def commit(
     actually replaced; what it raises ends the commit with nothing changed. Raises `ContendedError` when others won
     until the deadline, `CommitUnknownError` when the outcome could not be found out.
     """
-    attempt = _Attempt(store, register, ports, ports.new_transaction(), ports.monotonic_seconds() + deadline_seconds)
+    began_at_seconds = ports.monotonic_seconds()
+    pace = _Pace(ports, began_at_seconds)
+    attempt = _Attempt(store, register, ports, ports.new_transaction(), began_at_seconds + deadline_seconds, pace)
     base = load_current(store, register)
     for number in range(1, MOST_ATTEMPTS + 1):
         state, record, body = attempt.prepare(base, edit(base.state), actor)
@@ -153,11 +161,27 @@ def commit(
             return Committed(state, record, number)
         if attempt.is_late():
             break
-        ports.back_off(number)
-        base = load_current(store, register)
+        base = winner
     raise ContendedError(
         f"others kept changing {register.key} for {deadline_seconds:.0f} s", advice="try again in a moment"
     )
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How long the attempts of one commit take, and so how long to wait after each that was refused."""
+
+    ports: Ports
+    began_at_seconds: float
+    refusals: int = 0
+
+    def wait(self) -> None:
+        """Let the others finish; the next attempt begins with the look that follows."""
+        self.refusals += 1
+        took_seconds = self.ports.monotonic_seconds() - self.began_at_seconds
+        first_seconds = min(FIRST_PAUSE_SECONDS, max(SHORTEST_FIRST_PAUSE_SECONDS, took_seconds))
+        self.ports.back_off(self.refusals, first_seconds=first_seconds)
+        self.began_at_seconds = self.ports.monotonic_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +193,7 @@ class _Attempt(Generic[S]):
     ports: Ports
     transaction: str
     deadline_seconds: float
+    pace: _Pace
 
     def is_late(self) -> bool:
         return self.ports.monotonic_seconds() >= self.deadline_seconds
@@ -221,9 +246,11 @@ class _Attempt(Generic[S]):
     def _read_back(self, number: int, doubt: BucketryError) -> Current[S]:
         """Read the register, however long it takes before the deadline; slow down as the store asks."""
         asked = doubt.retry_after_seconds if isinstance(doubt, SlowDownError) else None
-        slow = not isinstance(doubt, PreconditionFailedError)
+        refused = number == 0 and isinstance(doubt, PreconditionFailedError)
         for tries in range(MOST_ATTEMPTS):
-            if tries or slow or number:
+            if refused and tries == 0:
+                self.pace.wait()
+            else:
                 self.ports.back_off(number + tries, at_least_seconds=asked or 0.0)
             try:
                 return load_current(self.store, self.register)

@@ -9,10 +9,12 @@ from bucketry.errors import NotFoundError, UsageError
 from bucketry.registry.commit import Change
 from bucketry.registry.notes import reason_detail
 from bucketry.registry.registers import commit_head
+from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import load_dossier, load_row, replace_dossier, replace_row
 from bucketry.schema.codec import parse_labels
+from bucketry.schema.decisions import derive_state
 from bucketry.schema.head import LARGEST_DESCRIPTION_BYTES, LARGEST_LABELS_BYTES, LARGEST_ROW_LABELS_BYTES
-from bucketry.schema.states import state_after_retire, state_after_unretire
+from bucketry.schema.states import check_retired, state_after_retire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,12 +43,20 @@ class LabelEdit:
 
 def retire(session: Session, model: ModelName, version: int, *, reason: str = "") -> Row:
     """Forbid new use of a version and keep its bytes; aliases that name it go on serving."""
-    return _change_state(session, model, version, "retire", state_after_retire, reason)
+    return _change_state(
+        session, model, version, "retire", lambda _, row: state_after_retire(version, row.state), reason
+    )
 
 
 def unretire(session: Session, model: ModelName, version: int, *, reason: str = "") -> Row:
-    """Allow use of a retired version again."""
-    return _change_state(session, model, version, "unretire", state_after_unretire, reason)
+    """Allow use of a retired version again; its state is then what its reviews say."""
+
+    def decided(head: Head, row: Row) -> State:
+        check_retired(version, row.state)
+        standing = load_standing(session, head, row)
+        return derive_state(standing.decisions, standing.approvals)
+
+    return _change_state(session, model, version, "unretire", decided, reason)
 
 
 def edit_model(
@@ -99,12 +109,12 @@ def _change_state(
     model: ModelName,
     version: int,
     action: str,
-    rule: Callable[[int, State], State],
+    rule: Callable[[Head, Row], State],
     reason: str,
 ) -> Row:
     def change(head: Head) -> tuple[Head, tuple[Immutable, ...]]:
         row = load_row(session, head, version)
-        return replace_row(session, head, replace(row, state=rule(version, row.state)))
+        return replace_row(session, head, replace(row, state=rule(head, row)))
 
     return load_row(session, _commit_change(session, model, action, str(version), reason, change), version)
 

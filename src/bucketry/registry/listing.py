@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError, CorruptError
-from bucketry.registry.aliases import load_aliases, load_existing_head
-from bucketry.registry.immutable import find_object
-from bucketry.registry.registers import load_head
+from bucketry.errors import BucketryError
+from bucketry.registry.aliases import load_aliases
+from bucketry.registry.registers import load_existing_head, load_head
 from bucketry.registry.resolve import ResolvedVersion, resolved_row, select_row
 from bucketry.registry.rows import iter_rows, load_dossier
 from bucketry.schema import keys
-from bucketry.schema.codec import Document, decode_foreign, digest_of
+from bucketry.schema.codec import Document, decode_foreign
 from bucketry.schema.states import State
 from bucketry.store.interface import Entry
 
@@ -138,11 +137,4 @@ def _matches(row: Row, named: tuple[AliasRegister, ...], word: str) -> bool:
 
 
 def _load_cited(session: Session, cited: Cited) -> Document:
-    body = session.documents.find(cited.sha256)
-    if body is None:
-        found = find_object(session.store, cited.key)
-        if found is None or digest_of(found.body) != cited.sha256:
-            raise CorruptError(f"{cited.key} is missing or is not what the version's dossier names")
-        body = found.body
-        session.documents.remember(cited.sha256, body)
-    return decode_foreign(body, what=cited.key)
+    return decode_foreign(session.load_cited(cited), what=cited.key)

@@ -10,15 +10,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bucketry.registry.parallel import map_in_parallel
+from bucketry.store.retry import FIRST_PAUSE_SECONDS, draw_pause_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-MOST_BACKOFF_SECONDS = 5.0
-FIRST_BACKOFF_SECONDS = 0.05
 
 
 def _now() -> datetime:
@@ -52,10 +50,11 @@ class Ports:
         """Return the time as documents spell it: RFC 3339, UTC, milliseconds."""
         return format_time(self.now())
 
-    def back_off(self, attempt: int, *, at_least_seconds: float = 0.0) -> None:
-        """Sleep with full jitter: a random part of min(5 s, 50 ms * 2^attempt), or longer if the store asked for it."""
-        bound = min(MOST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(attempt, 16))
-        self.sleep(max(at_least_seconds, self.chance() * bound))
+    def back_off(
+        self, attempt: int, *, at_least_seconds: float = 0.0, first_seconds: float = FIRST_PAUSE_SECONDS
+    ) -> None:
+        """Sleep with full jitter, a random part of `first_seconds` * min(100, 2^attempt), or longer if it must be."""
+        self.sleep(max(at_least_seconds, draw_pause_seconds(attempt, self.chance, first_seconds=first_seconds)))
 
 
 def format_time(moment: datetime) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from bucketry.errors import CorruptError
+from bucketry.errors import CorruptError, NotFoundError
 from bucketry.registry.commit import Change, Committed, Current, Register, commit, load_current
 from bucketry.schema import keys
 from bucketry.schema.alias import AliasRegister, decode_alias, encode_alias
@@ -83,6 +83,15 @@ def commit_alias(
 def load_head(session: Session, model: ModelName) -> Current[Head]:
     """Return the model's head as it is now: one GET."""
     return load_current(session.store, head_register(session, model))
+
+
+def load_existing_head(session: Session, model: ModelName) -> Head:
+    """Return a model's head; raise `NotFoundError` for a model that does not exist."""
+    head = load_head(session, model).state
+    if head is None:
+        _ = session.registry  # a missing registry is the better explanation
+        raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
+    return head
 
 
 def load_alias(session: Session, model: ModelName, alias: AliasName) -> Current[AliasRegister]:

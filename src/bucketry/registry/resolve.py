@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, NotFoundError
-from bucketry.registry.aliases import find_target_at, load_existing_head, not_set
-from bucketry.registry.registers import load_alias
+from bucketry.registry.aliases import find_target_at, not_set
+from bucketry.registry.registers import load_alias, load_existing_head
 from bucketry.registry.rows import find_row_by_manifest, iter_rows, load_row
 from bucketry.schema import keys
 from bucketry.schema.manifest import Manifest, decode_manifest

@@ -17,6 +17,7 @@ from bucketry.schema.settings import RegistryDocument, decode_registry
 
 if TYPE_CHECKING:
     from bucketry.registry.config import RegistryProfile
+    from bucketry.schema.dossier import Cited
     from bucketry.schema.names import Digest, ModelName
     from bucketry.store.interface import Store
 
@@ -112,6 +113,14 @@ class Session:
     def load_manifest_bytes(self, model: ModelName, digest: Digest) -> bytes:
         """Return a manifest's raw bytes by its digest, verified before anybody parses them."""
         return self._load(digest, keys.manifest(model, digest))
+
+    def load_cited(self, cited: Cited) -> bytes:
+        """Return the bytes of an evaluation or a decision that a dossier names, verified."""
+        return self._load(cited.sha256, cited.key)
+
+    def load_policy_bytes(self, digest: Digest) -> bytes:
+        """Return a policy's document by its digest, verified."""
+        return self._load(digest, keys.policy(digest))
 
     def new_document(self, model: ModelName, body: bytes) -> Immutable:
         """Return the object that a document in `pages/` becomes; it can be loaded from here on."""

@@ -29,6 +29,18 @@ MOST_HEADLINE_METRICS = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Deletion:
+    """A deletion that was begun: at which generation of the head, and the state to go back to."""
+
+    generation: int
+    before: State
+
+    def to_document(self) -> Document:
+        """Return the JSON form."""
+        return {"generation": self.generation, "before": self.before}
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """What the head says about one version; at most 768 bytes as JSON."""
 
@@ -44,6 +56,7 @@ class Row:
     base: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     idempotency: str | None = None
+    deletion: Deletion | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
 
     def to_document(self) -> Document:
@@ -54,6 +67,7 @@ class Row:
             "base": self.base,
             "labels": dict(self.labels),
             "idempotency": self.idempotency,
+            "deletion": self.deletion.to_document() if self.deletion else None,
         }
         return (
             dict(self.extra)
@@ -177,8 +191,16 @@ def read_row(fields: Fields) -> Row:
         base=fields.optional_text("base"),
         labels=fields.texts("labels"),
         idempotency=fields.optional_text("idempotency"),
+        deletion=_read_deletion(fields),
         extra=fields.rest(),
     )
+
+
+def _read_deletion(fields: Fields) -> Deletion | None:
+    if not fields.table("deletion"):
+        return None
+    inner = fields.inner("deletion")
+    return Deletion(inner.integer("generation", least=1), inner.parsed("before", parse_state))
 
 
 def check_row(row: Row) -> None:
@@ -204,8 +226,12 @@ def fit_metrics(row: Row, metrics: Mapping[str, float]) -> Mapping[str, float]:
 
 
 def _row_bytes(row: Row) -> int:
-    """Return the size of the row with a dossier and the longest state: a pin or a note must not be refused for room."""
-    return len(encode(replace(row, dossier=row.dossier or Digest("0" * 64), state=State.REGISTERED).to_document()))
+    """Return the size of the row with a dossier and the longest state: a pin or a note must not be refused for room.
+
+    Nor must a deletion: while it is under way, its mark takes up to 64 bytes more.
+    """
+    longest = replace(row, dossier=row.dossier or Digest("0" * 64), state=State.REGISTERED, deletion=None)
+    return len(encode(longest.to_document()))
 
 
 def _read_aliases(fields: Fields) -> tuple[AliasName, ...]:

@@ -13,6 +13,10 @@ MANIFESTS = "manifests/"
 PAGES = "pages/"
 HISTORY = "history/"
 ALIASES = "aliases/"
+EVIDENCE = "evidence/"
+REVIEWS = "reviews/"
+POLICIES = "policies/"
+DEPLOYMENTS = "deployments/"
 PROBE = "probe/"
 
 
@@ -81,6 +85,31 @@ def alias_history(model: ModelName, name: AliasName, first_generation: int) -> s
 def registry_history(first_generation: int) -> str:
     """Return the key of the sealed block of the registry document's own audit records."""
     return f"{HISTORY}{first_generation}.json"
+
+
+def evidence(model: ModelName, manifest: Digest, digest: Digest) -> str:
+    """Return the key of one evaluation of a version, named by the SHA-256 of its bytes."""
+    return f"{EVIDENCE}{_folder(model)}/{manifest}/{digest}.json"
+
+
+def review(model: ModelName, manifest: Digest, digest: Digest) -> str:
+    """Return the key of one decision about a version, or of its publish signature, named by its SHA-256."""
+    return f"{REVIEWS}{_folder(model)}/{manifest}/{digest}.json"
+
+
+def policy(digest: Digest) -> str:
+    """Return the key of a policy document."""
+    return f"{POLICIES}{digest}.json"
+
+
+def deployments(model: ModelName) -> str:
+    """Return the prefix of what servers report about a model."""
+    return f"{DEPLOYMENTS}{_folder(model)}/"
+
+
+def deployment(model: ModelName, environment: str, instance: str) -> str:
+    """Return the key of what one instance in an environment reports; both are names in the registry's grammar."""
+    return f"{deployments(model)}{environment}/{instance}.json"
 
 
 def _folder(model: ModelName) -> str:

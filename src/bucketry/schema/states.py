@@ -50,8 +50,7 @@ def state_after_retire(version: int, state: State) -> State:
     return State.RETIRED
 
 
-def state_after_unretire(version: int, state: State) -> State:
-    """Return the state after `unretire`: that of a version about which nothing has been decided."""
+def check_retired(version: int, state: State) -> None:
+    """Raise `RejectedError` for a version that cannot be taken out of retirement."""
     if state is not State.RETIRED:
         raise RejectedError(f"version {version} is {state}, not retired")
-    return State.REGISTERED

@@ -35,17 +35,20 @@ class Pool:
         self._busy: set[Connection] = set()
         self._is_closed = False
 
-    def ask(self, head: bytes, body: memoryview | None = None, *, may_repeat: bool) -> Reply:
+    def ask(
+        self, head: bytes, body: memoryview | None = None, *, may_repeat: bool, head_only: bool = False
+    ) -> Reply:
         """Send a request and return its reply, of which the head has arrived.
 
+        `head_only` says that it is a HEAD, whose reply has no body whatever length it tells.
         With `may_repeat` it is sent once more over a new connection if one that was kept proves closed.
         Raises `OSError`, among them `TimeoutError` for silence, and `MalformedReplyError`.
         """
         if may_repeat:
             with suppress(StaleConnectionError):
-                return self._ask(self._take(), head, body)
-            return self._ask(self._connect(), head, body)
-        return self._ask(self._take(), head, body)
+                return self._ask(self._take(), head, body, head_only=head_only)
+            return self._ask(self._connect(), head, body, head_only=head_only)
+        return self._ask(self._take(), head, body, head_only=head_only)
 
     def close(self) -> None:
         """Close every connection; whoever waits for bytes on one of them gets an error now."""
@@ -105,28 +108,28 @@ class Pool:
         connection.close()
         raise ConnectionAbortedError("the store was closed")
 
-    def _ask(self, connection: Connection, head: bytes, body: memoryview | None) -> Reply:
+    def _ask(self, connection: Connection, head: bytes, body: memoryview | None, *, head_only: bool) -> Reply:
         try:
             reply_head = connection.exchange(head, body)
         except BaseException:
             self.discard(connection)
             raise
-        return Reply(reply_head, connection, self)
+        return Reply(reply_head, connection, self, head_only=head_only)
 
 
 class Reply:
     """A reply whose body is still on the wire; `close` it in any case."""
 
-    def __init__(self, head: Head, connection: Connection, pool: Pool) -> None:
+    def __init__(self, head: Head, connection: Connection, pool: Pool, *, head_only: bool = False) -> None:
         self.status = head.status
         self.headers: Mapping[str, str] = head.headers
         self.length_bytes = head.length_bytes
         self._is_chunked = head.is_chunked
         self._keeps_connection = head.keeps_connection
-        self._left_bytes = head.length_bytes or 0
+        self._left_bytes = 0 if head_only else head.length_bytes or 0
         self._connection: Connection | None = connection
         self._pool = pool
-        if head.length_bytes == 0:
+        if head_only or head.length_bytes == 0:
             self._finish()
 
     def readinto(self, buffer: memoryview) -> int:

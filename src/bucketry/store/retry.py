@@ -1,7 +1,7 @@
 """Which calls may simply be made again, and when?
 
 A call that has the same effect whether it arrives once or twice is repeated until a deadline, after a pause
-drawn from `random(0, min(5 s, 50 ms * 2^n))`, or longer if the store names a time. The three writes that
+that `draw_pause_seconds` names, or longer if the store names a time. The three writes that
 create or replace an object under a condition pass through once: after a lost reply only a look at the object
 tells whether the write happened, and that is for the caller to decide. Repeating the start of an upload may
 leave one behind that nobody knows; it holds no parts, and gc removes it.
@@ -28,9 +28,20 @@ T = TypeVar("T")
 
 MOST_ATTEMPTS = 100
 FIRST_PAUSE_SECONDS = 0.05
-LONGEST_PAUSE_SECONDS = 5.0
-DOUBLINGS = 7  # 50 ms * 2^7 is above the longest pause, so more of them change nothing
+MOST_FIRST_PAUSES = 100
+DOUBLINGS = 7  # 2^7 is above 100, so more of them change nothing
 DEADLINE_SECONDS = 60.0
+
+
+def draw_pause_seconds(
+    failures: int, chance: Callable[[], float], *, first_seconds: float = FIRST_PAUSE_SECONDS
+) -> float:
+    """Return how long to wait after so many failures: `random(0, min(100 * first, first * 2^failures))`.
+
+    Full jitter: `chance` returns a number from 0 to below 1, and any part of the bound is equally likely, so that
+    those who failed together do not come back together. With 50 ms the bound is 5 s.
+    """
+    return chance() * first_seconds * min(MOST_FIRST_PAUSES, 2 ** min(failures, DOUBLINGS))
 
 
 class RetryingStore:
@@ -181,8 +192,7 @@ class _Retry:
 
     def pause_or_raise(self, error: UnavailableError) -> None:
         """Sleep before the next attempt, or raise the error if that would be after the deadline."""
-        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._failures, DOUBLINGS))
-        pause_seconds = self._patience.random() * longest
+        pause_seconds = draw_pause_seconds(self._failures, self._patience.random)
         if isinstance(error, SlowDownError) and error.retry_after_seconds is not None:
             # The store's own figure is a floor; the random part on top keeps clients apart.
             pause_seconds += error.retry_after_seconds

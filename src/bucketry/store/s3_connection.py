@@ -1,42 +1,31 @@
-"""How is one request sent to S3, exactly once, and which error is it when it fails?
+"""How does the SDK send one request to S3, exactly once, and which error is it when it fails?
 
-boto3 is used here and nowhere else, for what it knows better than anyone: where credentials come from and
-when they expire, how requests are signed, proxies, regions. Its retries are off: what may be sent again is
-for `retry` or the committer to say. (A bucket in another region answers without doing anything; boto3 then
+Most requests go over connections of our own (`s3_wire`); these are the others, for what the SDK knows better than
+anyone: proxies, redirects to another region, special kinds of buckets. Its retries are off: what may be sent again is
+for `retry` or the committer to say. (A bucket in another region answers without doing anything; the SDK then
 signs again for the region that S3 names, at the same endpoint's pattern. It follows no other redirect.)
 """
 
 from __future__ import annotations
 
-import logging
+import socket
 import ssl
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import boto3
 from botocore import exceptions as sdk
-from botocore.awsrequest import AWSResponse
-from botocore.compat import HTTPHeaders
-from botocore.config import Config
-from botocore.session import Session as BotocoreSession
 
 from bucketry.errors import BucketryError, DeniedError, UnavailableError, UsageError
 from bucketry.store.http1_head import MalformedReplyError
+from bucketry.store.s3_account import Account
 from bucketry.store.s3_errors import Reply, Request, error_of_reply, parse_retry_after, unreadable
-from bucketry.store.s3_settings import check_endpoint, is_amazon
-from bucketry.store.s3_signing import SigningClock, find_scope, sign
-from bucketry.store.s3_target import catch_sample, find_target
+from bucketry.store.s3_signing import SigningClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import ReadOnlyCredentials
-    from mypy_boto3_s3 import S3Client
-
-    from bucketry.store.s3_settings import Addressing, S3Settings
+    from bucketry.store.s3_settings import S3Settings
     from bucketry.store.s3_target import Target
 
 Operation = Literal[
@@ -85,23 +74,8 @@ NOT_LOGGED_IN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A client, and the session that its credentials come from."""
-
-    client: S3Client
-    session: BotocoreSession
-
-    def credentials(self) -> ReadOnlyCredentials:
-        """Return the credentials of this moment; the session gets new ones when they are about to expire."""
-        found = self.session.get_credentials()
-        if found is None:
-            raise sdk.NoCredentialsError
-        return found.get_frozen_credentials()
-
-
 class S3Connection:
-    """A client for one bucket; safe for many threads at once."""
+    """Who asks for one bucket, and the SDK's way to ask; safe for many threads at once."""
 
     def __init__(self, bucket: str, settings: S3Settings) -> None:
         self.bucket = bucket
@@ -110,8 +84,7 @@ class S3Connection:
         self._settings = settings
         self._lock = threading.Lock()
         with translated(f"s3://{bucket}"):
-            self._account = _connect(settings, self.clock)
-        _drop_debug_records_of_the_sdk()
+            self._account = _connect(bucket, settings, self.clock)
         self._common: dict[str, str] = {"Bucket": bucket}
         if settings.requester_pays:
             self._common["RequestPayer"] = "requester"
@@ -119,7 +92,7 @@ class S3Connection:
     @property
     def endpoint(self) -> str:
         """The URL that requests go to, without the bucket."""
-        return self._account.client.meta.endpoint_url.rstrip("/")
+        return self._account.endpoint
 
     @property
     def account(self) -> Account:
@@ -162,14 +135,17 @@ class S3Connection:
             return self._renew(account)
         return False
 
-    def find_target(self) -> Target | None:
-        """Return where and how this client sends its requests; None if only the SDK can."""
-        account = self._account
-        return find_target(account.client, account.session, self._common)
+    def find_target(self, *, ask_client: bool) -> Target | None:
+        """Return where and how the SDK sends requests; None if only it can. See `Account.find_target`."""
+        return self._account.find_target(self._common, ask_client=ask_client)
+
+    def note_server(self, headers: Mapping[str, str]) -> None:
+        """Remember what the server calls itself, if a reply says it."""
+        self.server_product = str(headers.get("server", self.server_product))
 
     def close(self) -> None:
         """Release the connections."""
-        self._account.client.close()
+        self._account.close()
 
     def _renew(self, refused: Account) -> bool:
         """Look for credentials from the start; return whether there are others than those that were refused."""
@@ -178,7 +154,7 @@ class S3Connection:
                 return True
             try:
                 with translated(f"s3://{self.bucket}"):
-                    fresh = _connect(self._settings, self.clock)
+                    fresh = _connect(self.bucket, self._settings, self.clock)
                     is_new = fresh.credentials() != refused.credentials()
             except BucketryError:
                 # There are none any more: that those of before are too old says more.
@@ -187,12 +163,11 @@ class S3Connection:
             if is_new:
                 self._account = fresh
             # Requests under way through it go on; this only gives up connections that nobody uses.
-            unused.client.close()
+            unused.close()
             return is_new
 
     def _note_product(self, reply: Any) -> None:  # noqa: ANN401 - a success and a failure differ in type
-        headers = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        self.server_product = str(headers.get("server", self.server_product))
+        self.note_server(reply.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
 
 
 @contextmanager
@@ -206,7 +181,7 @@ def translated(where: str) -> Iterator[None]:
         raise unreadable(where, str(error)) from error
     except ssl.SSLCertVerificationError as error:
         raise _insecure(where, error) from error
-    except TimeoutError as error:
+    except (TimeoutError, ConnectionRefusedError, socket.gaierror) as error:
         raise _unanswered(where, error) from error
     except OSError as error:
         raise UnavailableError(
@@ -214,88 +189,8 @@ def translated(where: str) -> Iterator[None]:
         ) from error
 
 
-def _connect(settings: S3Settings, clock: SigningClock) -> Account:
-    """Make the client; if its endpoint turns out not to be Amazon's, make it again to speak path style."""
-    if settings.endpoint_url is not None:
-        check_endpoint(settings.endpoint_url, allow_http=settings.allow_http)
-    core = BotocoreSession()
-    session = boto3.Session(profile_name=settings.profile, region_name=settings.region, botocore_session=core)
-    client = _make_client(session, settings, settings.addressing)
-    check_endpoint(client.meta.endpoint_url, allow_http=settings.allow_http)
-    if settings.addressing == "auto" and not is_amazon(client.meta.endpoint_url):
-        client.close()
-        client = _make_client(session, settings, "path")
-    account = Account(client, core)
-    _listen(account, clock)
-    return account
-
-
-def _listen(account: Account, clock: SigningClock) -> None:
-    """Join in where the SDK asks whether somebody wants to. The stubs do not know that a handler may answer."""
-    events: Any = account.client.meta.events
-    events.register("before-call.s3.HeadBucket", _answer_head_bucket)
-    events.register("before-send.s3.GetObject", catch_sample)
-
-    def sign_again(request: AWSRequest, **_: object) -> None:
-        scope = find_scope(str(request.headers.get("Authorization", "")))
-        if clock.is_corrected and scope is not None and scope.service == "s3":
-            sha256 = str(request.headers["X-Amz-Content-SHA256"])
-            sign(request, account.credentials(), scope, clock, sha256)
-
-    # After the SDK's own signature, which bears the wrong time.
-    events.register_last("request-created.s3", sign_again)
-
-
-def _make_client(session: boto3.Session, settings: S3Settings, addressing: Addressing) -> S3Client:
-    config = Config(
-        connect_timeout=settings.connect_timeout_seconds,
-        read_timeout=settings.read_timeout_seconds,
-        max_pool_connections=settings.max_connections,
-        tcp_keepalive=True,
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        # Checksums in trailers, the SDK's default over https, are refused by many other servers. The SHA-256
-        # of the body in the signature is understood by all of them.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={"addressing_style": addressing, "payload_signing_enabled": True},
-    )
-    try:
-        client = session.client("s3", endpoint_url=settings.endpoint_url, config=config)
-    except ValueError:
-        # The cause would repeat the URL, and with it whatever is in it.
-        raise UsageError(
-            "the S3 endpoint in the AWS environment is not a URL", advice="write it as https://host:port"
-        ) from None
-    return client
-
-
-def _answer_head_bucket(**_: object) -> tuple[AWSResponse, dict[str, Any]]:
-    """Answer "unknown" to the one request that we never make.
-
-    The SDK makes it when a redirect does not name the bucket's region. S3 always names it, and a server that
-    answers everything by a redirect would be asked for ever: the question itself is answered by a redirect.
-    """
-    return AWSResponse("", 404, HTTPHeaders(), None), {"ResponseMetadata": {"HTTPHeaders": {}}, "Error": {}}
-
-
-class _WithoutDebug(logging.Filter):
-    """Lets everything pass from INFO on."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.INFO
-
-
-_WITHOUT_DEBUG = _WithoutDebug()
-
-
-def _drop_debug_records_of_the_sdk() -> None:
-    """Keep secrets out of every log: at DEBUG the SDK writes signatures, tokens and replies with keys.
-
-    A filter holds whatever level a program sets later; it is set on each logger, since none inherits it.
-    """
-    for name in tuple(logging.root.manager.loggerDict):
-        if name == "botocore" or name.startswith("botocore."):
-            logging.getLogger(name).addFilter(_WITHOUT_DEBUG)
+def _connect(bucket: str, settings: S3Settings, clock: SigningClock) -> Account:
+    return Account(bucket, settings, clock)
 
 
 def _error_of_failure(where: str, error: sdk.BotoCoreError) -> BucketryError:

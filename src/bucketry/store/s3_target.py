@@ -26,6 +26,7 @@ from bucketry.store.s3_signing import SigningScope, find_scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from urllib.parse import SplitResult
 
     from botocore.session import Session
     from mypy_boto3_s3 import S3Client
@@ -74,15 +75,22 @@ def find_target(client: S3Client, session: Session, common: Mapping[str, str]) -
         or parts.scheme in get_environ_proxies(url)
     ):
         return None
-    port = parts.port or _PORTS[parts.scheme]
-    tls = _make_tls(session) if parts.scheme == "https" else None
+    origin, host = find_origin(parts, session)
     return Target(
         base_url=url.removesuffix(_SAMPLE_KEY),
-        host=parts.netloc if port != _PORTS[parts.scheme] else parts.netloc.removesuffix(f":{port}"),
-        origin=Origin(parts.hostname, port, tls),
+        host=host,
+        origin=origin,
         scope=scope,
         headers={name: headers[name] for name in _KEPT_HEADERS if name in headers},
     )
+
+
+def find_origin(parts: SplitResult, session: Session) -> tuple[Origin, str]:
+    """Return where a URL's requests go, and what their Host header says."""
+    port = parts.port or _PORTS[parts.scheme]
+    tls = _make_tls(session) if parts.scheme == "https" else None
+    host = parts.netloc if port != _PORTS[parts.scheme] else parts.netloc.removesuffix(f":{port}")
+    return Origin(parts.hostname or "", port, tls), host
 
 
 def catch_sample(request: AWSPreparedRequest, **_: object) -> AWSResponse | None:

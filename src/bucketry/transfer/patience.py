@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import UnavailableError
 from bucketry.store.interface import SlowDownError
+from bucketry.store.retry import draw_pause_seconds
 from bucketry.transfer.localfiles import is_disk_full
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from bucketry.transfer.workers import Halt
 
-FIRST_BACKOFF_SECONDS = 0.05
-LONGEST_BACKOFF_SECONDS = 5.0
 LONGEST_RETRY_AFTER_SECONDS = 60.0
 MAX_ATTEMPTS = 1000
 
@@ -70,8 +69,7 @@ class Attempts:
         # A folder store on a full disk says so at once: waiting would not free any space.
         if left_seconds <= 0 or self._failures >= MAX_ATTEMPTS or is_disk_full(error.__cause__):
             raise error
-        ceiling = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(self._failures, 16))
-        seconds = self._patience.chance() * ceiling
+        seconds = draw_pause_seconds(self._failures, self._patience.chance)
         if isinstance(error, SlowDownError) and error.retry_after_seconds is not None:
             seconds += min(error.retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS)
         self._on_retry()

@@ -13,7 +13,8 @@ from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import ALIAS, COUNT, MODEL
 from bucketry.cli.tables import Column, table
 from bucketry.errors import UsageError
-from bucketry.registry.aliases import load_alias_history, load_aliases, load_existing_head
+from bucketry.registry.aliases import load_alias_history, load_aliases
+from bucketry.registry.registers import load_existing_head
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call

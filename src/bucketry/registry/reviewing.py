@@ -1,0 +1,356 @@
+"""How is a version reviewed: what is a decision about, when does it count, and whom must it reach?
+
+A decision is written create-only, then cited by the version's dossier, which the commit of the head replaces: so every
+precondition (state, gates, who may) is decided on the state that is actually replaced. A refusal then walks the
+aliases: it is put into each that names the version, and every other is touched, so that a promoter who has not seen it
+loses the compare-and-swap. Only then is it acknowledged.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from bucketry.errors import NotFoundError, RejectedError, UsageError
+from bucketry.registry.commit import Change
+from bucketry.registry.gating import check_version_gates
+from bucketry.registry.immutable import Immutable
+from bucketry.registry.notes import reason_detail
+from bucketry.registry.policies import load_policy
+from bucketry.registry.registers import commit_alias, commit_head, load_existing_head
+from bucketry.registry.rows import load_dossier, load_row, replace_dossier
+from bucketry.schema import keys
+from bucketry.schema.alias import AliasRegister
+from bucketry.schema.decisions import (
+    Approvals,
+    Authorship,
+    check_decision,
+    count_approvals,
+    derive_state,
+)
+from bucketry.schema.dossier import Cited, Dossier
+from bucketry.schema.reviews import (
+    REFUSALS,
+    Action,
+    Decision,
+    Review,
+    Statement,
+    decode_review,
+    encode_review,
+    encode_statement,
+)
+from bucketry.schema.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bucketry.registry.session import Session
+    from bucketry.schema.gates import GateResult
+    from bucketry.schema.head import Head, Row
+    from bucketry.schema.names import AliasName, Digest, ModelName
+    from bucketry.schema.policy import Policy
+
+MOST_REVIEWS = 512
+"""How many decisions one version may have; each is an object that a reviewer reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What has been decided about a version, and what follows from it under the policy that holds now."""
+
+    row: Row
+    policy: Policy
+    decisions: tuple[Decision, ...]
+    authorship: Authorship
+    approvals: Approvals
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a decision did. `reached` are the aliases that now carry it."""
+
+    model: ModelName
+    version: int
+    manifest: Digest
+    action: Action
+    principal: str
+    state: State
+    approvals: Approvals
+    reached: tuple[AliasName, ...] = ()
+
+
+def prepare_decision(
+    session: Session,
+    model: ModelName,
+    version: int,
+    action: Action,
+    *,
+    comment: str = "",
+    alias: AliasName | None = None,
+    diff: Digest | None = None,
+) -> Statement:
+    """Return the statement to sign, about the version as it is now.
+
+    It names the evidence that is there and each gate's result, so that what the reviewer was shown is on record. Raises
+    as `record_decision` would.
+    """
+    session.check_writable()
+    head = load_existing_head(session, model)
+    standing = load_standing(session, head, load_row(session, head, version))
+    gates: tuple[GateResult, ...] = ()
+    if action in {Action.APPROVE, Action.REJECT}:
+        gates = check_version_gates(session, head, standing.row, alias=alias)
+    dossier = load_dossier(session, head, standing.row)
+    created = session.ports.timestamp()
+    statement = Statement(
+        registry=session.registry.registry,
+        model=model,
+        manifest=standing.row.manifest,
+        action=action,
+        principal=session.actor,
+        sequence=len(standing.decisions) + 1,
+        created=created,
+        version=version,
+        alias=alias,
+        expires=_end_of_approval(standing.policy, created) if action is Action.APPROVE else None,
+        evidence=tuple(cited.sha256 for cited in dossier.evidence),
+        gates=tuple(gate.to_document() for gate in gates),
+        diff=diff,
+        comment=comment,
+    )
+    _check(session, head, standing, _as_decision(statement), need_signature=False)
+    return statement
+
+
+def record_decision(session: Session, review: Review) -> Decided:
+    """Commit a decision, signed or not, and, if it refuses the version, tell every alias before returning.
+
+    Raises `RejectedError` for one that the state, the policy or a gate forbids, `UsageError` for one about another
+    registry. A refusal that was interrupted on its way to the aliases is finished by making it again.
+    """
+    session.check_writable()
+    decision = decode_review(encode_review(review), what="the decision")
+    statement = decision.statement
+    if statement.registry != session.registry.registry:
+        raise UsageError("the decision is about another registry", advice="prepare it again here")
+    if statement.version is None or statement.action is Action.PUBLISH:
+        raise UsageError("this is a publish signature, not a decision about a version")
+    version = statement.version
+    item = Immutable(keys.review(statement.model, statement.manifest, decision.sha256), encode_review(review))
+    why, documents = reason_detail(session, statement.model, statement.comment)
+
+    def edit(head: Head | None) -> Change[Head]:
+        if head is None:
+            raise _no_model(statement.model)
+        standing = load_standing(session, head, load_row(session, head, version))
+        if any(known.sha256 == decision.sha256 for known in standing.decisions):
+            raise _AlreadyRecordedError
+        _check(session, head, standing, decision)
+        changed, objects = _cite(session, head, standing, item, decision)
+        return Change(changed, statement.action, target=str(version), detail=why, objects=(item, *documents, *objects))
+
+    try:
+        head = commit_head(session, statement.model, edit).state
+    except _AlreadyRecordedError:
+        head = load_existing_head(session, statement.model)
+    reached = _tell_aliases(session, statement.model, version, statement.action)
+    standing = load_standing(session, head, load_row(session, head, version))
+    return Decided(
+        statement.model,
+        version,
+        statement.manifest,
+        statement.action,
+        statement.principal,
+        standing.row.state,
+        standing.approvals,
+        reached,
+    )
+
+
+def load_standing(session: Session, head: Head, row: Row, *, alias: AliasName | None = None) -> Standing:
+    """Return what has been decided about a row of this head, and whether that is enough, for an alias or for any."""
+    policy = load_policy(session, head)
+    dossier = load_dossier(session, head, row)
+    decisions = load_decisions(session, dossier)
+    authorship = authorship_of(row, decisions)
+    approvals = count_approvals(
+        decisions,
+        policy,
+        authorship=authorship,
+        cited={cited.sha256 for cited in dossier.evidence},
+        now=session.ports.timestamp(),
+        alias=alias,
+    )
+    return Standing(row, policy, decisions, authorship, approvals)
+
+
+def load_decisions(session: Session, dossier: Dossier) -> tuple[Decision, ...]:
+    """Return every decision that a dossier cites, publish signatures included, in the order in which they came.
+
+    Raises `CorruptError` for one that is missing, or about another manifest.
+    """
+    decisions = session.ports.map_in_parallel(
+        lambda cited: decode_review(session.load_cited(cited), what=cited.key), dossier.reviews
+    )
+    return tuple(decision for decision in decisions if decision.statement.manifest == dossier.manifest)
+
+
+def authorship_of(row: Row, decisions: Sequence[Decision]) -> Authorship:
+    """Return who published the row's version."""
+    signed = [d for d in decisions if d.statement.action is Action.PUBLISH and d.is_signed]
+    return Authorship(row.created_by, signed[0].statement.principal if signed else None)
+
+
+def carried_reviews(decisions: Sequence[Decision]) -> tuple[dict[str, object], ...]:
+    """Return what an alias carries of a version's decisions: all that decides whether it may be served.
+
+    The publish signature, the newest approval of each principal, and every refusal; no comments and no requests, so
+    that a poll stays small.
+    """
+    approvals = {d.statement.principal: d for d in decisions if d.statement.action is Action.APPROVE}
+    kept = [
+        decision
+        for decision in decisions
+        if decision.statement.action in {Action.PUBLISH, *REFUSALS} or decision in approvals.values()
+    ]
+    return tuple(decision.review.to_document() for decision in kept)
+
+
+class _AlreadyRecordedError(Exception):
+    """These very bytes are cited already: the decision was made, and perhaps not acknowledged."""
+
+
+def _check(
+    session: Session, head: Head, standing: Standing, decision: Decision, *, need_signature: bool = True
+) -> None:
+    statement, row = decision.statement, standing.row
+    if statement.manifest != row.manifest:
+        raise RejectedError(f"version {row.version} is not the manifest that this decision is about")
+    if len(standing.decisions) >= MOST_REVIEWS:
+        raise RejectedError(f"version {row.version} has {MOST_REVIEWS} decisions, the most that one can have")
+    policy = standing.policy if need_signature else replace(standing.policy, signatures="optional")
+    check_decision(decision, policy, version=row.version, state=row.state, authorship=standing.authorship)
+    if statement.action is Action.APPROVE:
+        shown, there = set(statement.evidence), {cited.sha256 for cited in load_dossier(session, head, row).evidence}
+        if shown != there:
+            raise RejectedError(
+                f"the evidence of version {row.version} changed since this approval was prepared",
+                advice="look at it again with `bucketry show`, then approve",
+            )
+        refuse_failed_gates(row, check_version_gates(session, head, row, alias=statement.alias), "approved")
+
+
+def check_approved(head: Head, standing: Standing, alias: AliasName) -> None:
+    """Raise `RejectedError` unless a version has the approvals that a protected alias needs."""
+    approvals, row = standing.approvals, standing.row
+    if standing.policy.approvals_required == 0 and not approvals.refusals:
+        return
+    if approvals.are_enough:
+        return
+    have, need = len(approvals.principals), standing.policy.approvals_required
+    dropped = "".join(f"; {principal} does not count: {reason}" for principal, reason in approvals.dropped)
+    raise RejectedError(
+        f"{head.model}@{alias} is protected and version {row.version} has {have} of {need} approvals{dropped}",
+        advice=f"ask for a review with `bucketry review request {head.model}:{row.version}`",
+    )
+
+
+def refuse_failed_gates(row: Row, gates: Sequence[GateResult], verb: str) -> None:
+    """Raise `RejectedError` naming every gate that failed, and by how much."""
+    failed = [gate for gate in gates if not gate.passed]
+    if failed:
+        reasons = "; ".join(f"{gate.gate}: {gate.reason}" for gate in failed)
+        raise RejectedError(
+            f"version {row.version} cannot be {verb}, {len(failed)} of {len(gates)} gates failed: {reasons}",
+            advice="see `bucketry gates`; add evidence with `bucketry evaluate`, or publish a better version",
+        )
+
+
+def _cite(
+    session: Session, head: Head, standing: Standing, item: Immutable, decision: Decision
+) -> tuple[Head, tuple[Immutable, ...]]:
+    """Return the head whose dossier cites one more decision, and whose row has the state that follows."""
+    session.documents.remember(decision.sha256, item.body)
+    dossier = load_dossier(session, head, standing.row)
+    cited = Cited(item.key, decision.sha256)
+    dossier = replace(dossier, reviews=(*dossier.reviews, cited))
+    decisions = (*standing.decisions, decision)
+    approvals = count_approvals(
+        decisions,
+        standing.policy,
+        authorship=standing.authorship,
+        cited={known.sha256 for known in dossier.evidence},
+        now=session.ports.timestamp(),
+    )
+    row = standing.row
+    if row.state is not State.RETIRED or approvals.refusals:
+        row = replace(row, state=derive_state(decisions, approvals))
+    return replace_dossier(session, head, row, dossier)
+
+
+def _tell_aliases(session: Session, model: ModelName, version: int, action: Action) -> tuple[AliasName, ...]:
+    """Bring the decision to every alias that names the version; a refusal touches all others too.
+
+    The head is read again first: it names every alias whose promoter read the head before the decision was in it.
+    """
+    if action not in {Action.APPROVE, *REFUSALS}:
+        return ()
+    names = load_existing_head(session, model).aliases
+    told = session.ports.map_in_parallel(
+        lambda alias: _tell_alias(session, model, version, alias, refused=action in REFUSALS), names
+    )
+    return tuple(alias for alias, reached in zip(names, told, strict=True) if reached)
+
+
+def _tell_alias(session: Session, model: ModelName, version: int, alias: AliasName, *, refused: bool) -> bool:
+    """Put the version's decisions into an alias that names it; return whether it does.
+
+    They are read after the alias's state that is replaced: otherwise an approval on its way could overwrite a refusal
+    that was told meanwhile.
+    """
+    reached = [False]
+
+    def edit(old: AliasRegister | None) -> Change[AliasRegister]:
+        register = old or AliasRegister(session.registry.registry, model, alias)
+        target = register.target
+        reached[0] = target is not None and target.version == version
+        if target is None or target.version != version:
+            if not refused:
+                raise _NothingToTellError
+            return Change(register, "touch", target=str(version))
+        head = load_existing_head(session, model)
+        row = load_row(session, head, version)
+        decisions = load_decisions(session, load_dossier(session, head, row))
+        reviews = carried_reviews(decisions)
+        if not refused and register.reviews == reviews:
+            raise _NothingToTellError
+        # Not always the row's state: a rejected version may be on its way out, or retired.
+        state = State.REJECTED if any(d.statement.action in REFUSALS for d in decisions) else row.state
+        told = replace(register, reviews=reviews, target=replace(target, state=state))
+        return Change(told, "tell", target=str(version), detail={"state": state})
+
+    with suppress(_NothingToTellError):
+        commit_alias(session, model, alias, edit)
+    return reached[0]
+
+
+class _NothingToTellError(Exception):
+    """The alias names another version, or carries all this already."""
+
+
+def _end_of_approval(policy: Policy, created: str) -> str | None:
+    if policy.approval_expires_days is None:
+        return None
+    end = datetime.fromisoformat(created) + timedelta(days=policy.approval_expires_days)
+    return end.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _as_decision(statement: Statement) -> Decision:
+    review = Review(encode_statement(statement))
+    return decode_review(encode_review(review), what="the decision")
+
+
+def _no_model(model: ModelName) -> NotFoundError:
+    return NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
