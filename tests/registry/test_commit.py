@@ -179,6 +179,38 @@ def test_reading_back_that_is_refused_is_unknown(
     assert len(chain(session)) == commits_before + 1
 
 
+@pytest.mark.parametrize(
+    ("attempt_seconds", "pace_seconds"), [(0.0, 0.001), (0.004, 0.004), (0.05, 0.05), (3.0, 0.05)]
+)
+def test_the_pause_after_a_lost_race_follows_what_an_attempt_takes(
+    session: Session, bucket: Planned, clock: Clock, attempt_seconds: float, pace_seconds: float
+) -> None:
+    def lose(*_: object) -> ETag:
+        clock.seconds += attempt_seconds
+        touch(founder(bucket), "other")
+        raise PreconditionFailedError("412")
+
+    touch(session, "first")
+    bucket.plans = [_once(bucket, lose) for _ in range(6)]
+    touch(session, "ours")
+    assert clock.slept == pytest.approx([0.5 * pace_seconds * bound for bound in (2, 4, 8, 16, 16, 16)])
+
+
+def test_a_lost_race_costs_one_read_and_one_write(session: Session, bucket: Planned) -> None:
+    reads: list[str] = []
+
+    def lose(*_: object) -> ETag:
+        bucket.get_plans = []
+        touch(founder(bucket), "other")
+        bucket.get_plans = [reads.append] * 10
+        raise PreconditionFailedError("412")
+
+    bucket.plans = [_once(bucket, lose)]
+    bucket.get_plans = [reads.append] * 10
+    assert touch(session, "ours").attempts == 2
+    assert len(reads) == 2
+
+
 def test_a_refusal_of_the_first_request_is_just_that(session: Session, bucket: Planned) -> None:
     plan(bucket, applied=False, others=0, reply=DeniedError("403"))
     with pytest.raises(DeniedError):
@@ -248,6 +280,19 @@ def test_an_immutable_object_that_cannot_be_written_is_unavailable(session: Sess
     with pytest.raises(UnavailableError, match="could not be written"):
         put_immutable(bucket, Immutable(KEY, b"{}"), ports=session.ports, deadline_seconds=5.0)
     assert all(condition == IfAbsent() for _, _, condition in bucket.puts)
+
+
+def _once(bucket: Planned, fate: Callable[..., ETag]) -> Callable[..., ETag]:
+    """Let nothing be planned for what others write meanwhile."""
+
+    def act(*request: object) -> ETag:
+        rest, bucket.plans = bucket.plans, []
+        try:
+            return fate(*request)
+        finally:
+            bucket.plans = rest
+
+    return act
 
 
 def _answer(_: str) -> None:

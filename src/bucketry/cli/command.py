@@ -46,6 +46,30 @@ class Command(click.Command):
         write_example(self.example, formatter)
 
 
+class CommandGroup(click.Group):
+    """A command with commands of its own, such as `cache list`."""
+
+    def __init__(self, name: str, *, example: str, commands: list[click.Command], help: str) -> None:  # noqa: A002 - click's name
+        super().__init__(
+            name,
+            commands=commands,
+            no_args_is_help=False,  # a call without a command is a failure like any other
+            params=global_options(),
+            context_settings=CONTEXT_SETTINGS,
+            help=help,
+        )
+        self.example = example
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, then the options of every command."""
+        self.format_commands(ctx, formatter)
+        write_options(self, ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the example."""
+        write_example(self.example, formatter)
+
+
 def command(name: str, *, example: str) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command of a function, which takes the `Call` first and then its options by name."""
 

@@ -25,6 +25,13 @@ METRIC_COLUMNS = (
     Column("DATASET", flexible=True),
     Column("SLICE", flexible=True),
 )
+REVIEW_COLUMNS = (
+    Column("DECISION"),
+    Column("BY", flexible=True),
+    Column("WHEN", number=True),
+    Column("SIGNED"),
+    Column("COMMENT", flexible=True),
+)
 FILE_COLUMNS = (Column("FILE", flexible=True), Column("SIZE", number=True), Column("SHA-256"))
 DIGEST_DIGITS = 12
 """Enough to tell files apart by eye; `--json` has all."""
@@ -34,6 +41,8 @@ def detail_lines(detail: VersionDetail, now: datetime, *, width: int | None) -> 
     """Return the version's lines: what it is, where it comes from, how good it is, its files."""
     lines: list[Line] = [Heading(f"{detail.resolved.model}:{detail.row.version}")]
     lines += facts([*_identity(detail, now), *_origin(detail), *_training(detail)])
+    if detail.reviews:
+        lines += ["", *table(REVIEW_COLUMNS, list(_review_rows(detail, now)), width=width)]
     metrics = list(_metric_rows(detail))
     if metrics:
         lines += ["", *table(METRIC_COLUMNS, metrics, width=width)]
@@ -54,7 +63,7 @@ def _identity(detail: VersionDetail, now: datetime) -> Iterator[tuple[str, str]]
     yield "card", manifest.card or ""
     yield "labels", _pairs(row.labels)
     yield "notes", present_notes(detail)
-    yield "reviews", str(len(detail.reviews) or "")
+    yield "approvals", _approvals(detail)
 
 
 def _origin(detail: VersionDetail) -> Iterator[tuple[str, str]]:
@@ -83,6 +92,29 @@ def _training(detail: VersionDetail) -> Iterator[tuple[str, str]]:
     for dataset in training.datasets:
         yield "dataset", _pairs(dataset)
     yield "parameters", _pairs(training.hyperparameters)
+
+
+def _approvals(detail: VersionDetail) -> str:
+    approvals = detail.approvals
+    if not approvals.required and not approvals.principals and not approvals.refusals:
+        return ""
+    parts = [f"{len(approvals.principals)} of {max(1, approvals.required)}", *approvals.principals]
+    parts += [f"not {principal}: {reason}" for principal, reason in approvals.dropped]
+    parts += [f"refused by {principal}" for principal in approvals.refusals]
+    parts += [f"until {approvals.expires}"] if approvals.expires else []
+    return ", ".join(parts)
+
+
+def _review_rows(detail: VersionDetail, now: datetime) -> Iterator[tuple[str, ...]]:
+    for decision in detail.reviews:
+        said = decision.statement
+        yield (
+            said.action.value,
+            said.principal,
+            human_age(said.created, now),
+            "yes" if decision.is_signed else "no",
+            said.comment,
+        )
 
 
 def _metric_rows(detail: VersionDetail) -> Iterator[tuple[str, ...]]:

@@ -14,9 +14,13 @@ if TYPE_CHECKING:
     from bucketry.registry.pull import PulledVersion
     from bucketry.registry.registration import RegisteredVersion
     from bucketry.registry.resolve import ResolvedVersion
+    from bucketry.registry.review_queue import Waiting
+    from bucketry.registry.reviewing import Decided
     from bucketry.schema.alias import AliasRegister
+    from bucketry.schema.decisions import Approvals
     from bucketry.schema.head import Row
     from bucketry.schema.names import ModelName
+    from bucketry.schema.reviews import Decision
 
 Document = dict[str, object]
 
@@ -132,7 +136,8 @@ def detail_document(detail: VersionDetail) -> Document:
         "labels": dict(row.labels),
         "notes": present_notes(detail),
         "evidence": list(detail.evidence),
-        "reviews": list(detail.reviews),
+        "reviews": [decision_document(decision) for decision in detail.reviews],
+        "approval": approvals_document(detail.approvals),
         "aliases": aliases_document(detail.aliases),
     }
 
@@ -140,6 +145,64 @@ def detail_document(detail: VersionDetail) -> Document:
 def present_notes(detail: VersionDetail) -> str:
     """Return the notes that were written last: in the dossier, else with the publish."""
     return detail.dossier.notes or detail.resolved.manifest.notes
+
+
+def decision_document(decision: Decision) -> Document:
+    """Return one decision. `signed` says that a signature lies beside it, not whose it is."""
+    statement = decision.statement
+    return {
+        "action": statement.action.value,
+        "principal": statement.principal,
+        "created": statement.created,
+        "expires": statement.expires,
+        "alias": statement.alias,
+        "comment": statement.comment,
+        "signed": decision.is_signed,
+        "manifest": statement.manifest,
+        "id": decision.sha256,
+    }
+
+
+def approvals_document(approvals: Approvals) -> Document:
+    """Return how far a version is from being approved."""
+    return {
+        "approvals": len(approvals.principals),
+        "required": approvals.required,
+        "approved_by": list(approvals.principals),
+        "dropped": [{"principal": principal, "reason": reason} for principal, reason in approvals.dropped],
+        "refused_by": list(approvals.refusals),
+        "expires": approvals.expires,
+    }
+
+
+def decided_document(decided: Decided) -> Document:
+    """Return what a decision did."""
+    return approvals_document(decided.approvals) | {
+        "model": str(decided.model),
+        "version": decided.version,
+        "manifest": decided.manifest,
+        "action": decided.action.value,
+        "principal": decided.principal,
+        "state": decided.state.value,
+        "reached": list(decided.reached),
+    }
+
+
+def waiting_document(item: Waiting) -> Document:
+    """Return one version of the queue."""
+    row = item.standing.row
+    return approvals_document(item.standing.approvals) | {
+        "model": str(item.model),
+        "version": row.version,
+        "manifest": row.manifest,
+        "state": row.state.value,
+        "since": item.since,
+        "asked_by": item.asked_by,
+        "created_by": row.created_by,
+        "mine": item.mine,
+        "renewal": item.renewal,
+        "gates": [gate.to_document() for gate in item.gates],
+    }
 
 
 def row_document(model: ModelName, row: Row, registers: Sequence[AliasRegister] = ()) -> Document:

@@ -7,6 +7,7 @@ The only module that writes there. Nothing said here is a result: a script may i
 
 from __future__ import annotations
 
+import getpass
 import io
 import os
 import shutil
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bucketry.cli.figures import clock_time, human_size
+from bucketry.errors import UsageError
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
@@ -100,6 +102,19 @@ class Messages:
         if self.verbose:
             for block in traceback.format_exception(error):
                 _say(displayable(block, newlines=True))
+
+    def confirm(self, question: str) -> bool:
+        """Ask a person; without a terminal nobody can answer, and the answer is no."""
+        if not sys.stdin.isatty() or not is_terminal():
+            return False
+        _say(f"{_one_line(question)} [y/N] ")
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def ask_secret(self, what: str) -> str:
+        """Ask a person for a secret, which is not shown; raise `UsageError` where there is no terminal."""
+        if not sys.stdin.isatty():
+            raise UsageError(f"nobody can be asked for the {what}", advice="use an agent, or a terminal")
+        return getpass.getpass(f"{_one_line(what)}: ")
 
     @contextmanager
     def progress(self) -> Iterator[ProgressLine]:

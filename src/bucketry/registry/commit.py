@@ -10,8 +10,8 @@ conditional write is sent once for each attempt, and its outcome is decided by r
     the deadline passes while undecided             CommitUnknownError; nothing is cleaned up
 
 After a plain refusal another writer has just committed, and how long a commit takes is what this attempt took: the
-pause before the look at the register follows that, between 1 and 50 ms for the first. So writers of a folder wait for
-milliseconds and those of a distant bucket as long as ever, and what the look finds is the base of the next attempt.
+pause before the look at the register follows that, and grows less far than where a store is in trouble. So writers of
+a folder wait for milliseconds, and what the look finds is the base of the next attempt.
 
 One transaction id belongs to one commit. An attempt that is undecided is never abandoned for a new one: its bytes
 could still land. An attempt that lost never can, since its condition names an ETag that does not recur.
@@ -56,8 +56,9 @@ if TYPE_CHECKING:
     from bucketry.store.interface import Store
 
 COMMIT_DEADLINE_SECONDS = 60.0
-MOST_ATTEMPTS = 10_000
-SHORTEST_FIRST_PAUSE_SECONDS = 0.001
+MOST_ATTEMPTS = 100_000
+SHORTEST_PACE_SECONDS = 0.001
+MOST_PACE_DOUBLINGS = 4
 
 
 class HasTrail(Protocol):
@@ -176,11 +177,15 @@ class _Pace:
     refusals: int = 0
 
     def wait(self) -> None:
-        """Let the others finish; the next attempt begins with the look that follows."""
-        self.refusals += 1
+        """Sleep for `random(0, pace * min(16, 2^refusals))`; the next attempt begins with the look that follows.
+
+        Twice an attempt is long enough that others rarely meet again, and 16 times gives each of dozens its turn: the
+        store is well, so waiting for longer would only leave it idle.
+        """
+        self.refusals = min(self.refusals + 1, MOST_PACE_DOUBLINGS)
         took_seconds = self.ports.monotonic_seconds() - self.began_at_seconds
-        first_seconds = min(FIRST_PAUSE_SECONDS, max(SHORTEST_FIRST_PAUSE_SECONDS, took_seconds))
-        self.ports.back_off(self.refusals, first_seconds=first_seconds)
+        pace_seconds = min(FIRST_PAUSE_SECONDS, max(SHORTEST_PACE_SECONDS, took_seconds))
+        self.ports.back_off(self.refusals, first_seconds=pace_seconds)
         self.began_at_seconds = self.ports.monotonic_seconds()
 
 

@@ -9,6 +9,7 @@ from bucketry.errors import BucketryError
 from bucketry.registry.aliases import load_aliases
 from bucketry.registry.registers import load_existing_head, load_head
 from bucketry.registry.resolve import ResolvedVersion, resolved_row, select_row
+from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import iter_rows, load_dossier
 from bucketry.schema import keys
 from bucketry.schema.codec import Document, decode_foreign
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 
     from bucketry.registry.session import Session
     from bucketry.schema.alias import AliasRegister
+    from bucketry.schema.decisions import Approvals
     from bucketry.schema.dossier import Cited, Dossier
     from bucketry.schema.head import Head, Row
     from bucketry.schema.names import ModelName, Reference
+    from bucketry.schema.reviews import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class VersionDetail:
     row: Row
     dossier: Dossier
     evidence: tuple[Document, ...]
-    reviews: tuple[Document, ...]
+    reviews: tuple[Decision, ...]
+    approvals: Approvals
     aliases: tuple[AliasRegister, ...]
 
 
@@ -101,6 +105,7 @@ def load_detail(session: Session, reference: Reference) -> VersionDetail:
     resolved = resolved_row(session, head, row)
     dossier = load_dossier(session, head, row)
     registers = load_aliases(session, head)
+    standing = load_standing(session, head, row)
     return VersionDetail(
         resolved=resolved,
         row=row,
@@ -109,7 +114,8 @@ def load_detail(session: Session, reference: Reference) -> VersionDetail:
             *(item.to_document() for item in resolved.manifest.evidence_at_publish),
             *(_load_cited(session, cited) for cited in dossier.evidence),
         ),
-        reviews=tuple(_load_cited(session, cited) for cited in dossier.reviews),
+        reviews=standing.decisions,
+        approvals=standing.approvals,
         aliases=tuple(r for r in registers if r.target and r.target.version == row.version),
     )
 

@@ -142,7 +142,7 @@ def _draft(session: Session, request: PublishRequest, collection: Collection, pa
             command=training.command or capture_command(),
             environment=training.environment or capture_environment(),
         ),
-        lineage=replace(lineage, code=lineage.code or capture_code(Path.cwd()), parents=parents),
+        lineage=replace(lineage, code=lineage.code or capture_code(Path()), parents=parents),
         evidence_at_publish=tuple(request.evidence),
         card=collection.card,
         labels=request.labels,

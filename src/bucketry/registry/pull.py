@@ -1,8 +1,9 @@
 """How does a version come to this machine, complete and verified, or not at all?
 
-To a target: absent, it appears; the same version there, nothing is done; another version that a pull made, it is
-replaced at once; anything else is refused and untouched. Without a target the version's directory in the node's
-cache is filled and returned. Only bytes that somebody here has verified are reused, and they are hashed again.
+To a target: absent, it appears; the same version there, unchanged by the sizes and times of its files, nothing is
+done; another version that a pull made, or a changed one, it is replaced at once; anything else, be it one file that no
+pull put there, is refused and untouched. Without a target the version's directory in the node's cache is filled and
+returned. Only bytes that somebody here has verified are reused, and they are hashed again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UnsupportedError
 from bucketry.registry.opening import open_store
@@ -22,20 +23,11 @@ from bucketry.schema.names import ByAlias, parse_digest
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
 from bucketry.transfer.cache import Cache, default_cache_root
 from bucketry.transfer.download import DEFAULT_CONNECTIONS, Nearby, fetch
+from bucketry.transfer.receipt import Foreign, Ours, inspect_target, write_receipt
 from bucketry.transfer.remote import RemoteFile, Verify, plan_of
+from bucketry.transfer.repair import find_wrong, keep_right
 from bucketry.transfer.reuse import OlderFile, Source, blobs_of, version_in
-from bucketry.transfer.target import (
-    Absent,
-    Foreign,
-    Ours,
-    Staging,
-    inspect_target,
-    prepare_target,
-    publish_target,
-    recorded_files,
-    sweep_beside,
-    write_receipt,
-)
+from bucketry.transfer.target import Staging, check_replaceable, prepare_target, publish_target, sweep_beside
 
 if TYPE_CHECKING:
     import threading
@@ -45,7 +37,9 @@ if TYPE_CHECKING:
     from bucketry.schema.names import Reference
     from bucketry.transfer.processes import Slices
     from bucketry.transfer.progress import ProgressListener
-    from bucketry.transfer.target import TargetState
+    from bucketry.transfer.receipt import TargetState
+
+Verified = Literal["sha256", "fast", "sizes_and_times"]
 
 MAX_CACHED_VERSIONS_READ = 2
 """How many cached versions of the model are asked for equal chunks: each costs one read of a manifest."""
@@ -55,12 +49,14 @@ MAX_CACHED_VERSIONS_READ = 2
 class PullOptions:
     """How a version is pulled. Patterns are shell globs over whole paths; `*` also matches `/`.
 
-    `verify` is `sha256`, or `fast` (XXH3-128) where nobody hostile can write. `connections` is the most that run at
+    `verify` is `sha256`, or `fast` (XXH3-128) where nobody hostile can write. `rehash` reads a version that is there
+    already, too, where else the sizes and times of its files are enough. `connections` is the most that run at
     once, `processes` how many processes share them. `hard_link` lets a target share its files, which become
     read-only, with the cache, which then holds them too. `stop` ends the pull soon after it is set.
     """
 
     verify: Verify = "sha256"
+    rehash: bool = False
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     connections: int = DEFAULT_CONNECTIONS
@@ -73,7 +69,10 @@ class PullOptions:
 
 @dataclass(frozen=True, slots=True)
 class PulledVersion:
-    """Where a version is now, and how much had to be moved for it."""
+    """Where a version is now, how much had to be moved for it, and how it was verified.
+
+    Where it was there already, `verify` is `sha256` only if it was hashed again, else `sizes_and_times`.
+    """
 
     path: Path
     resolved: ResolvedVersion
@@ -81,7 +80,7 @@ class PulledVersion:
     fetched_bytes: int
     reused_bytes: int
     seconds: float
-    verify: Verify
+    verify: Verified
 
 
 def open_cache() -> Cache:
@@ -120,17 +119,24 @@ def _pull_resolved(
 ) -> PulledVersion:
     work = _Pull(session, resolved, options, open_cache())
     files = _select(resolved, options)
-    path, fetched_bytes = work.into_cache(files) if dest is None else work.into_target(files, dest)
+    brought = work.into_cache(files) if dest is None else work.into_target(files, dest)
     size_bytes = sum(file.size_bytes for file in files)
     return PulledVersion(
-        path=path,
+        path=brought.path,
         resolved=resolved,
         size_bytes=size_bytes,
-        fetched_bytes=fetched_bytes,
-        reused_bytes=max(0, size_bytes - fetched_bytes),
+        fetched_bytes=brought.fetched_bytes,
+        reused_bytes=max(0, size_bytes - brought.fetched_bytes),
         seconds=time.monotonic() - started_seconds,
-        verify=options.verify,
+        verify=brought.verify,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Brought:
+    path: Path
+    fetched_bytes: int
+    verify: Verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,53 +146,77 @@ class _Pull:
     options: PullOptions
     cache: Cache
 
-    def into_target(self, files: Sequence[RemoteFile], dest: Path) -> tuple[Path, int]:
-        """Make `dest` hold exactly these files; return it and the bytes that were fetched."""
+    def into_target(self, files: Sequence[RemoteFile], dest: Path) -> _Brought:
+        """Make `dest` hold exactly these files."""
         there = inspect_target(dest)
         if isinstance(there, Foreign):
-            raise RejectedError(
-                f"{there.reason}, so it is left untouched", advice="choose another target, or move it away"
-            )
-        if self._is_there(there, files):
+            raise there.rejection()
+        if isinstance(there, Ours):
             # A pull killed just after the version appeared leaves the one before it, whole, beside the target.
-            sweep_beside(dest)
-            return dest, 0
+            if len(there.receipt.files) == len(files) and self._is_right(there, files, dest):
+                sweep_beside(dest)
+                return self._already_at(dest)
+            check_replaceable(dest)
         plan = plan_of(dest.name, self.resolved.digest, files)
         with prepare_target(dest, plan) as staging:
             missing = self._link(files, staging) if self.options.hard_link else files
-            fetched_bytes = self._fetch(missing, Nearby(staging, plan, self._sources(missing, there, dest)))
+            not_kept = self._keep(missing, there, dest, staging)
+            fetched_bytes = self._fetch(not_kept, Nearby(staging, plan, self._sources(not_kept, there, dest)))
             if self.options.hard_link:
                 self._adopt(missing, staging)
-            self._publish(staging, files)
+            self._publish(staging, files, there)
         sweep_beside(dest)
-        return dest, fetched_bytes
+        return _Brought(dest, fetched_bytes, self.options.verify)
 
-    def into_cache(self, files: Sequence[RemoteFile]) -> tuple[Path, int]:
-        """Make the cache hold these files of the version at least; return its directory and the bytes fetched."""
+    def into_cache(self, files: Sequence[RemoteFile]) -> _Brought:
+        """Make the cache hold these files of the version at least, in a folder of it."""
         registry = self.session.registry.registry
         model = f"{self.resolved.model.namespace}/{self.resolved.model.name}"
         path = self.cache.version_path(registry, model, self.resolved.digest)
         there = inspect_target(path)
-        held = set(recorded_files(there.receipt)) if isinstance(there, Ours) else set()
-        if held >= {file.path for file in files} and isinstance(there, Ours):
+        if isinstance(there, Foreign):
+            raise RejectedError(
+                f"{there.reason}, so it is left untouched",
+                advice="move away what is yours, then run `bucketry cache verify`, which removes the rest",
+            )
+        if isinstance(there, Ours) and self._is_right(there, files, path):
             self.cache.find_version(registry, model, self.resolved.digest)
-            return path, 0
-        wanted = {file.path for file in files} | held
+            return self._already_at(path)
+        wanted = {file.path for file in files} | (there.receipt.files.keys() if isinstance(there, Ours) else set())
         union = [file for file in _remote_files(self.resolved) if file.path in wanted]
         plan = plan_of(path.name, self.resolved.digest, union)
         with prepare_target(path, plan) as staging:
             missing = self._link(union, staging)
             fetched_bytes = self._fetch(missing, Nearby(staging, plan, self._sources(missing, there, path)))
             self._adopt(missing, staging)
-            self._publish(staging, union)
+            self._publish(staging, union, there)
         sweep_beside(path)
-        return path, fetched_bytes
+        return _Brought(path, fetched_bytes, self.options.verify)
 
-    def _is_there(self, there: TargetState, files: Sequence[RemoteFile]) -> bool:
-        if isinstance(there, Absent) or not isinstance(there, Ours):
-            return False
-        recorded = recorded_files(there.receipt)
-        return there.receipt["manifest"] == self.resolved.digest and recorded == {f.path: f.sha256 for f in files}
+    def _is_right(self, there: Ours, files: Sequence[RemoteFile], directory: Path) -> bool:
+        """Tell whether a folder holds these files of this version, unchanged; if asked to, by hashing them."""
+        recorded = there.receipt.files
+        return (
+            there.receipt.manifest == self.resolved.digest
+            and not there.changed
+            and all(
+                file.path in recorded
+                and (recorded[file.path].sha256, recorded[file.path].size_bytes) == (file.sha256, file.size_bytes)
+                for file in files
+            )
+            and not (self.options.rehash and find_wrong(directory, files, stop=self.options.stop))
+        )
+
+    def _already_at(self, path: Path) -> _Brought:
+        return _Brought(path, 0, "sha256" if self.options.rehash else "sizes_and_times")
+
+    def _keep(
+        self, files: Sequence[RemoteFile], there: TargetState, dest: Path, staging: Staging
+    ) -> Sequence[RemoteFile]:
+        """Keep what is right of the same version, which somebody changed; return the files that are to be brought."""
+        if not isinstance(there, Ours) or there.receipt.manifest != self.resolved.digest:
+            return files
+        return keep_right(dest, files, staging.directory, stop=self.options.stop)
 
     def _link(self, files: Sequence[RemoteFile], staging: Staging) -> Sequence[RemoteFile]:
         return self.cache.fill(files, staging.directory, stop=self.options.stop)
@@ -211,16 +241,16 @@ class _Pull:
 
     def _older_files(self, files: Sequence[RemoteFile], older: Ours) -> dict[str, OlderFile]:
         """Return what a receipt records, with the chunks that the manifest names, if that can still be read."""
-        recorded = recorded_files(older.receipt)
+        recorded = older.receipt.digests
         known = {path: OlderFile(sha256) for path, sha256 in recorded.items()}
         digests = set(recorded.values())
         ours = (self.session.registry.registry, str(self.resolved.model))
-        if (older.receipt.get("registry"), older.receipt.get("model")) != ours:
+        if (older.receipt.registry, older.receipt.model) != ours:
             return known
         if not _has_new_chunks(files, digests.__contains__):
             return known
         try:
-            manifest = load_manifest(self.session, self.resolved.model, parse_digest(str(older.receipt["manifest"])))
+            manifest = load_manifest(self.session, self.resolved.model, parse_digest(older.receipt.manifest))
         except BucketryError:
             return known  # deleted since, or not to be read now: then those chunks are fetched
         for artifact in manifest.artifacts:
@@ -255,12 +285,12 @@ class _Pull:
             raise CorruptError(error.message, advice="blobs are never replaced: run `bucketry fsck --deep`") from error
         return fetched.fetched_bytes
 
-    def _publish(self, staging: Staging, files: Sequence[RemoteFile]) -> None:
+    def _publish(self, staging: Staging, files: Sequence[RemoteFile], there: TargetState) -> None:
         resolved = self.resolved
         write_receipt(
-            staging,
+            staging.directory,
+            {file.path: file.sha256 for file in files},
             {
-                "format": 1,
                 "registry": self.session.registry.registry,
                 "source": self.session.store.name,
                 "model": str(resolved.model),
@@ -268,14 +298,14 @@ class _Pull:
                 "manifest": resolved.digest,
                 "alias": resolved.alias,
                 "generation": resolved.generation,
-                "files": {file.path: file.sha256 for file in files},
                 "size_bytes": sum(file.size_bytes for file in files),
                 "complete": len(files) == len(resolved.manifest.artifacts),
                 "verify": self.options.verify,
                 "pulled_at": self.session.ports.timestamp(),
             },
         )
-        publish_target(staging)
+        # What we looked at was not right, though it may look so: only another folder than that can have become right.
+        publish_target(staging, distrusted=there if isinstance(there, Ours) else None)
 
 
 def _has_new_chunks(files: Sequence[RemoteFile], is_known: Callable[[str], bool]) -> bool:

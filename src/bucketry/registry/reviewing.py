@@ -21,6 +21,7 @@ from bucketry.registry.notes import reason_detail
 from bucketry.registry.policies import load_policy
 from bucketry.registry.registers import commit_alias, commit_head, load_existing_head
 from bucketry.registry.rows import load_dossier, load_row, replace_dossier
+from bucketry.registry.signing import checked
 from bucketry.schema import keys
 from bucketry.schema.alias import AliasRegister
 from bucketry.schema.decisions import (
@@ -131,7 +132,7 @@ def record_decision(session: Session, review: Review) -> Decided:
     registry. A refusal that was interrupted on its way to the aliases is finished by making it again.
     """
     session.check_writable()
-    decision = decode_review(encode_review(review), what="the decision")
+    decision = decode_review(encode_review(checked(review)), what="the decision")
     statement = decision.statement
     if statement.registry != session.registry.registry:
         raise UsageError("the decision is about another registry", advice="prepare it again here")

@@ -5,18 +5,29 @@ Slices (`{"age": "18-25"}`) make fairness across groups and latency by percentil
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from bucketry.errors import CorruptError, UsageError
-from bucketry.schema.codec import Document, Fields, decode_foreign
+from bucketry.schema.codec import FORMAT, Document, Fields, decode, decode_foreign, encode
+from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bucketry.schema.names import Digest
 
 KINDS = ("automated", "human", "safety")
 DIRECTIONS = ("higher", "lower")
 LONGEST_METRIC_NAME = 128
+LONGEST_SLICE_TEXT = 256
+MOST_METRICS = 10_000
+"""Of one evaluation."""
+MOST_SLICE_ATTRIBUTES = 8
+
+Slice = tuple[tuple[str, str], ...]
+"""A slice as a value that can be compared: attribute and value, in the order of the attributes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,11 @@ class Metric:
     confidence: Confidence | None = None
     samples: int | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def slice_key(self) -> Slice:
+        """The slice as a value that can be compared; empty for the whole data set."""
+        return tuple(sorted(self.slice.items()))
 
     def to_document(self) -> Document:
         """Return the JSON form, without the fields that are empty."""
@@ -106,34 +122,60 @@ def parse_evidence(body: bytes, *, what: str) -> Evidence:
 def evidence_from_values(values: Mapping[str, object], *, what: str) -> Evidence:
     """Return plain automated evidence of `{name: number}`; raise `CorruptError`."""
     fields = Fields(dict(values), what=what)
-    return Evidence("automated", tuple(_checked(Metric(name, fields.number(name)), what) for name in values))
+    return check_evidence(Evidence("automated", tuple(Metric(name, fields.number(name)) for name in values)), what=what)
+
+
+def encode_evidence(evidence: Evidence, manifest: Digest) -> bytes:
+    """Return the bytes of an evaluation that is added to a published version; their SHA-256 is its id."""
+    document = {name: value for name, value in evidence.to_document().items() if name != "manifest"}
+    return encode(document | {"format": FORMAT, "manifest": manifest})
+
+
+def decode_evidence(body: bytes, *, manifest: Digest, what: str) -> Evidence:
+    """Return an added evaluation; raise `CorruptError`, also for one of another version."""
+    fields = Fields(decode(body, what=what), what=what)
+    if fields.digest("manifest") != manifest:
+        raise CorruptError(f"{what} is about another version", advice="run `bucketry fsck`")
+    return read_evidence(fields)
+
+
+def is_repeated(candidate: Evidence, known: Evidence) -> bool:
+    """Return whether an evaluation says what a known one says already.
+
+    Who added it and when counts only where the candidate itself says so.
+    """
+    theirs = known.to_document()
+    ours = candidate.to_document()
+    for name in ("at", "by"):
+        if name not in ours:
+            theirs.pop(name, None)
+    return ours == theirs
 
 
 def headline_values(evidence: Sequence[Evidence], names: Sequence[str] = ()) -> dict[str, float]:
-    """Return name and value of the metrics over whole datasets: those named, in that order, else all in theirs."""
+    """Return name and value of the metrics over whole datasets: those named, in that order, else all in theirs.
+
+    Of several values of one name counts the newest that was measured as the first was: same kind, same data.
+    """
     values: dict[str, float] = {}
+    measured_as: dict[str, tuple[object, ...]] = {}
     for item in evidence:
+        identity = (item.kind, *(item.dataset.get(name) for name in ("name", "version", "split", "digest")))
         for metric in item.metrics:
-            if not metric.slice:
-                values.setdefault(metric.name, metric.value)
+            if not metric.slice and measured_as.setdefault(metric.name, identity) == identity:
+                values[metric.name] = metric.value
     return {name: values[name] for name in names if name in values} if names else values
 
 
 def read_evidence(fields: Fields) -> Evidence:
     """Return the evidence in a document; raise `CorruptError`."""
-    kind = fields.text("kind", default="automated")
-    if kind not in KINDS:
-        raise CorruptError(f"{fields.what}: kind is not one of {', '.join(KINDS)}")
-    metrics = tuple(_read_metric(inner) for inner in fields.inners("metrics"))
-    seen = set()
-    for metric in metrics:
-        identity = (metric.name, tuple(sorted(metric.slice.items())))
-        if identity in seen:
-            raise CorruptError(f"{fields.what}: metric {metric.name!a} stands twice with the same slice")
-        seen.add(identity)
-    return Evidence(
-        kind=kind,
-        metrics=metrics,
+    metrics = []
+    for index, inner in enumerate(fields.inners("metrics", most=MOST_METRICS)):
+        inner.what = f"{inner.what}[{index}]"
+        metrics.append(_read_metric(inner))
+    evidence = Evidence(
+        kind=fields.text("kind", default="automated"),
+        metrics=tuple(metrics),
         at=fields.optional_text("at"),
         by=fields.optional_text("by"),
         harness=fields.table("harness"),
@@ -141,11 +183,68 @@ def read_evidence(fields: Fields) -> Evidence:
         notes=fields.text("notes", default=""),
         extra=fields.rest(),
     )
+    return check_evidence(evidence, what=fields.what)
+
+
+def check_evidence(evidence: Evidence, *, what: str) -> Evidence:
+    """Return the evidence if its values can be compared; raise `CorruptError` naming the first that cannot."""
+    if evidence.kind not in KINDS:
+        raise CorruptError(f"{what}: kind is not one of {', '.join(KINDS)}")
+    if len(evidence.metrics) > MOST_METRICS:
+        raise CorruptError(f"{what}: {len(evidence.metrics):,} metrics are over the limit of {MOST_METRICS:,}")
+    seen = set()
+    for metric in evidence.metrics:
+        check_metric(metric, what=what)
+        if (metric.name, metric.slice_key) in seen:
+            raise CorruptError(f"{what}: metric {metric.name!a} stands twice with the same slice")
+        seen.add((metric.name, metric.slice_key))
+    return evidence
+
+
+def check_metric(metric: Metric, *, what: str) -> Metric:
+    """Return the metric; raise `CorruptError` for a name, value, direction, slice or interval that makes no sense."""
+    if not metric.name or len(metric.name) > LONGEST_METRIC_NAME:
+        raise CorruptError(f"{what}: a metric's name has 1 to {LONGEST_METRIC_NAME} characters")
+    place = f"{what}: metric {metric.name!a}"
+    check_number(metric.value, what=place)
+    if metric.direction is not None and metric.direction not in DIRECTIONS:
+        raise CorruptError(f"{what}: direction of {metric.name!a} is not 'higher' or 'lower'")
+    texts = [text for pair in metric.slice.items() for text in pair]
+    if len(metric.slice) > MOST_SLICE_ATTRIBUTES or any(not 0 < len(text) <= LONGEST_SLICE_TEXT for text in texts):
+        raise CorruptError(
+            f"{place}: a slice has at most {MOST_SLICE_ATTRIBUTES} attributes, each with a value, "
+            f"of at most {LONGEST_SLICE_TEXT} characters"
+        )
+    if metric.confidence is not None:
+        low, high, level = metric.confidence.low, metric.confidence.high, metric.confidence.level
+        _check_all_numbers((low, high, level), what=f"{place}: confidence")
+        if low > high or not 0 < level < 1:
+            raise CorruptError(f"{place}: low is above high, or level is not between 0 and 1")
+    return metric
+
+
+def check_number(value: object, *, what: str) -> float:
+    """Return the value if it is a finite number, and neither a text nor true or false; raise `CorruptError`."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        _not_a_number(value, what)
+    if not math.isfinite(value):
+        raise CorruptError(f"{what} is {value}, which cannot be compared", advice="leave the value out, or measure it")
+    return value
+
+
+def _check_all_numbers(values: Iterable[object], *, what: str) -> None:
+    for value in values:
+        check_number(value, what=what)
+
+
+def _not_a_number(value: object, what: str) -> NoReturn:
+    shown = displayable(repr(value)[:40])
+    raise CorruptError(f"{what} is {shown}, not a number", advice="write the number itself, such as 0.91")
 
 
 def _read_metric(fields: Fields) -> Metric:
     confidence = fields.inner("confidence") if fields.table("confidence") else None
-    metric = Metric(
+    return Metric(
         name=fields.text("name"),
         value=fields.number("value"),
         unit=fields.optional_text("unit"),
@@ -155,19 +254,7 @@ def _read_metric(fields: Fields) -> Metric:
         samples=fields.optional_integer("samples"),
         extra=fields.rest(),
     )
-    return _checked(metric, fields.what)
 
 
 def _read_confidence(fields: Fields) -> Confidence:
-    confidence = Confidence(fields.number("low"), fields.number("high"), fields.number("level", default=0.95))
-    if confidence.low > confidence.high or not 0 < confidence.level < 1:
-        raise CorruptError(f"{fields.what}: low is above high, or level is not between 0 and 1")
-    return confidence
-
-
-def _checked(metric: Metric, what: str) -> Metric:
-    if not metric.name or len(metric.name) > LONGEST_METRIC_NAME:
-        raise CorruptError(f"{what}: a metric's name has 1 to {LONGEST_METRIC_NAME} characters")
-    if metric.direction is not None and metric.direction not in DIRECTIONS:
-        raise CorruptError(f"{what}: direction of {metric.name!a} is not 'higher' or 'lower'")
-    return metric
+    return Confidence(fields.number("low"), fields.number("high"), fields.number("level", default=0.95))

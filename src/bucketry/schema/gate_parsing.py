@@ -45,7 +45,7 @@ _GATE_KEYS: dict[str, tuple[str, ...]] = {
 }
 """What each kind of gate may say, by the key that makes it one; the first that is there decides."""
 
-_ALL_KEYS = tuple(dict.fromkeys(key for keys in _GATE_KEYS.values() for key in keys)) + ("aliases",)
+_ALL_KEYS = (*dict.fromkeys(key for keys in _GATE_KEYS.values() for key in keys), "aliases")
 
 
 def parse_gate(value: object, what: str) -> Gate:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import CorruptError, RejectedError, UsageError
-from bucketry.schema.codec import FORMAT, Document, Fields, decode, encode
+from bucketry.schema.codec import FORMAT, Document, decode, encode
 from bucketry.schema.gate_parsing import (
     check_keys,
     parse_gate,

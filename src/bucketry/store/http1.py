@@ -35,9 +35,7 @@ class Pool:
         self._busy: set[Connection] = set()
         self._is_closed = False
 
-    def ask(
-        self, head: bytes, body: memoryview | None = None, *, may_repeat: bool, head_only: bool = False
-    ) -> Reply:
+    def ask(self, head: bytes, body: memoryview | None = None, *, may_repeat: bool, head_only: bool = False) -> Reply:
         """Send a request and return its reply, of which the head has arrived.
 
         `head_only` says that it is a HEAD, whose reply has no body whatever length it tells.
@@ -124,13 +122,18 @@ class Reply:
         self.status = head.status
         self.headers: Mapping[str, str] = head.headers
         self.length_bytes = head.length_bytes
-        self._is_chunked = head.is_chunked
+        self.is_chunked = head.is_chunked
         self._keeps_connection = head.keeps_connection
         self._left_bytes = 0 if head_only else head.length_bytes or 0
         self._connection: Connection | None = connection
         self._pool = pool
         if head_only or head.length_bytes == 0:
             self._finish()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the body was read to its end, or given up."""
+        return self._connection is None
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill the front of the buffer with what the announced length still holds; 0 at its end, or if it breaks.
@@ -152,7 +155,7 @@ class Reply:
         connection = self._connection
         if connection is None:
             return b""
-        if self._is_chunked:
+        if self.is_chunked:
             body = connection.read_chunks(limit_bytes)
             if body is None:
                 return b""

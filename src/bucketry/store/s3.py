@@ -30,16 +30,16 @@ from bucketry.store.interface import (
 from bucketry.store.s3_bytes import At, RangeStream, SdkTransport, crc32_base64, served_at
 from bucketry.store.s3_connection import S3Connection, translated
 from bucketry.store.s3_errors import oversized, unreadable
+from bucketry.store.s3_requests import WireRequests
 from bucketry.store.s3_settings import S3Settings
 from bucketry.store.s3_wire import WireTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from botocore.response import StreamingBody
-
     from bucketry.store.interface import ByteStream, Condition
     from bucketry.store.s3_bytes import ByteTransport, Opened
+    from bucketry.store.s3_requests import ReplyBody, Requests
 
 __all__ = ["S3Settings", "S3Store"]
 
@@ -65,7 +65,9 @@ class S3Store:
             {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.kms_key_id} if settings.kms_key_id else {}
         )
         sdk = SdkTransport(self._connection, self._encryption)
-        self._bytes: ByteTransport = WireTransport(self._connection, settings, self._encryption, sdk)
+        wire = WireTransport(self._connection, settings, self._encryption, sdk)
+        self._bytes: ByteTransport = wire
+        self._requests: Requests = WireRequests(wire, self._connection)
         # Whether conditions are spelled with a quoted ETag; None until one held.
         self._quoted: bool | None = None
 
@@ -89,7 +91,7 @@ class S3Store:
         asked = self._at(key)
         if unless is not None:
             asked["IfNoneMatch"] = _spelled(unless, quoted=self._quoted is not False)
-        reply = self._connection.send("get_object", self._where(key), **asked)
+        reply = self._requests.send("get_object", self._where(key), **asked)
         with closing(reply["Body"]) as body:
             etag = self._etag(reply.get("ETag", ""), key)
             if etag == unless:
@@ -102,7 +104,7 @@ class S3Store:
 
     def stat(self, key: str) -> Entry:
         """Return what a HEAD says; its reply has no body, so a missing bucket looks like a missing object."""
-        reply = self._connection.send("head_object", self._where(key), **self._at(key))
+        reply = self._requests.send("head_object", self._where(key), **self._at(key))
         modified_at = reply["LastModified"].astimezone(UTC)
         return Entry(key, reply["ContentLength"], self._etag(reply.get("ETag", ""), key), modified_at)
 
@@ -139,7 +141,7 @@ class S3Store:
 
     def delete(self, key: str) -> None:
         """Delete the object, if there is one."""
-        self._connection.send("delete_object", self._where(key), **self._at(key))
+        self._requests.send("delete_object", self._where(key), **self._at(key))
 
     @contextmanager
     def open_range(self, key: str, start: int, stop: int, *, etag: ETag | None) -> Iterator[ByteStream]:
@@ -172,7 +174,7 @@ class S3Store:
     def start_upload(self, key: str) -> str:
         """Begin a multipart upload."""
         parameters = {**self._at(key), **self._encryption, "ContentType": "application/octet-stream"}
-        return str(self._connection.send("create_multipart_upload", self._where(key), **parameters)["UploadId"])
+        return str(self._requests.send("create_multipart_upload", self._where(key), **parameters)["UploadId"])
 
     def upload_part(
         self, key: str, upload: str, number: int, offset: int, body: memoryview, *, sha256: str | None = None
@@ -189,7 +191,7 @@ class S3Store:
         del offset
         if not 0 <= start < stop:
             raise UsageError(f"{self._where(source_key)}: there is no range {start}:{stop} to copy")
-        reply = self._connection.send(
+        reply = self._requests.send(
             "upload_part_copy",
             # Of the two it is the source that may well be missing.
             self._where(source_key),
@@ -208,7 +210,7 @@ class S3Store:
         asked = {**self._at(key), "UploadId": upload}
         marker = 0
         for _ in range(MOST_PAGES):
-            reply = self._connection.send("list_parts", self._where(key), PartNumberMarker=marker, **asked)
+            reply = self._requests.send("list_parts", self._where(key), PartNumberMarker=marker, **asked)
             page = reply.get("Parts", [])
             found += [Part(part["PartNumber"], _unquoted(part["ETag"]), part["Size"]) for part in page]
             following = int(reply.get("NextPartNumberMarker") or 0)
@@ -231,19 +233,19 @@ class S3Store:
             "MultipartUpload": {"Parts": named},
             "IfNoneMatch": "*",
         }
-        self._connection.send("complete_multipart_upload", self._where(key), conditional_write=True, **parameters)
+        self._requests.send("complete_multipart_upload", self._where(key), conditional_write=True, **parameters)
 
     def abort_upload(self, key: str, upload: str) -> None:
         """Give up the upload, if the store knows it."""
         with suppress(ObjectNotFoundError):
-            self._connection.send("abort_multipart_upload", self._where(key), **self._at(key), UploadId=upload)
+            self._requests.send("abort_multipart_upload", self._where(key), **self._at(key), UploadId=upload)
 
     def list_uploads(self, prefix: str) -> Iterator[tuple[str, str, datetime]]:
         """Yield the unfinished uploads, page by page."""
         whole = self._prefix + prefix
         markers: dict[str, Any] = {}
         for _ in range(MOST_PAGES):
-            reply = self._connection.send("list_multipart_uploads", self.name, Prefix=whole, **markers)
+            reply = self._requests.send("list_multipart_uploads", self.name, Prefix=whole, **markers)
             for upload in reply.get("Uploads", []):
                 # Some servers take the prefix for a hint.
                 if upload["Key"].startswith(whole):
@@ -261,7 +263,7 @@ class S3Store:
 
     def _put(self, key: str, body: bytes, *, conditional_write: bool, **parameters: str) -> ETag:
         fixed = {**self._at(key), **self._encryption, "Body": body, "ChecksumCRC32": crc32_base64(body)}
-        reply = self._connection.send(
+        reply = self._requests.send(
             "put_object", self._where(key), conditional_write=conditional_write, **fixed, **parameters
         )
         return self._etag(reply.get("ETag", ""), key)
@@ -295,7 +297,7 @@ class S3Store:
         if delimiter is not None:
             parameters["Delimiter"] = delimiter
         for _ in range(MOST_PAGES):
-            reply = self._connection.send("list_objects_v2", self.name, **parameters)
+            reply = self._requests.send("list_objects_v2", self.name, **parameters)
             found: list[Entry | Folder] = [self._entry(entry) for entry in reply.get("Contents", [])]
             found += [Folder(self._relative(folder["Prefix"])) for folder in reply.get("CommonPrefixes", [])]
             yield sorted(found, key=_place)
@@ -330,7 +332,7 @@ class S3Store:
             )
         return etag
 
-    def _read_small(self, key: str, body: StreamingBody, length: int | None) -> bytes:
+    def _read_small(self, key: str, body: ReplyBody, length: int | None) -> bytes:
         if length is not None and length > SMALL_OBJECT_BYTES:
             raise oversized(self._where(key), SMALL_OBJECT_BYTES)
         with translated(self._where(key)):

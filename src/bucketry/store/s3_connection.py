@@ -84,7 +84,7 @@ class S3Connection:
         self._settings = settings
         self._lock = threading.Lock()
         with translated(f"s3://{bucket}"):
-            self._account = _connect(bucket, settings, self.clock)
+            self._account = Account(bucket, settings, self.clock)
         self._common: dict[str, str] = {"Bucket": bucket}
         if settings.requester_pays:
             self._common["RequestPayer"] = "requester"
@@ -154,7 +154,7 @@ class S3Connection:
                 return True
             try:
                 with translated(f"s3://{self.bucket}"):
-                    fresh = _connect(self.bucket, self._settings, self.clock)
+                    fresh = Account(self.bucket, self._settings, self.clock)
                     is_new = fresh.credentials() != refused.credentials()
             except BucketryError:
                 # There are none any more: that those of before are too old says more.
@@ -187,10 +187,6 @@ def translated(where: str) -> Iterator[None]:
         raise UnavailableError(
             f"{where}: the connection broke ({_root_of(error)})", advice="try again later"
         ) from error
-
-
-def _connect(bucket: str, settings: S3Settings, clock: SigningClock) -> Account:
-    return Account(bucket, settings, clock)
 
 
 def _error_of_failure(where: str, error: sdk.BotoCoreError) -> BucketryError:

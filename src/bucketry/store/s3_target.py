@@ -48,6 +48,12 @@ class Target:
     scope: SigningScope
     headers: Mapping[str, str]
 
+    @property
+    def bucket_url(self) -> str:
+        """Where requests about the bucket itself go; there is no empty path."""
+        url = self.base_url.rstrip("/")
+        return url if urlsplit(url).path else self.base_url
+
 
 def find_target(client: S3Client, session: Session, common: Mapping[str, str]) -> Target | None:
     """Return where and how to send; None if the bytes have to go through the SDK.

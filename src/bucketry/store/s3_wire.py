@@ -1,4 +1,4 @@
-"""How do the bytes of large objects travel to and from S3 without the SDK in between?
+"""How does a request travel to S3 and back without the SDK in between, and which carry the bytes of large objects?
 
 Requests are built as `s3_target` has seen the SDK build them, signed by its signer, and go over our own
 connections, so that bytes pass from the socket into the caller's buffer and back without a copy. Replies are
@@ -48,8 +48,12 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """One request before it is signed. `body` is None for a request without one, which an empty one is not."""
+class Asked:
+    """One request before it is signed, about an object, or about the bucket if the key is empty.
+
+    `body` is None for a request without one, which an empty one is not. With `may_repeat` it is sent again if a
+    connection that was kept proves closed.
+    """
 
     method: str
     at: At
@@ -58,6 +62,7 @@ class _Asked:
     body: memoryview | None = None
     sha256: str = SHA256_OF_NOTHING
     conditional_write: bool = False
+    may_repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class _Line:
 
 
 class WireTransport:
-    """The three requests over our own connections; `sdk` makes those that need the SDK."""
+    """Requests over our own connections, among them the three for bytes; `sdk` makes those that need the SDK."""
 
     def __init__(
         self, connection: S3Connection, settings: S3Settings, encryption: Mapping[str, str], sdk: ByteTransport
@@ -84,12 +89,38 @@ class WireTransport:
         self._is_for_sdk = False
         self._retired: list[Pool] = []
 
+    def ask(self, asked: Asked) -> Reply | None:
+        """Return the reply to a request that was carried out; None if the SDK has to make it."""
+        request = Request(asked.at.where, self._connection.bucket, conditional_write=asked.conditional_write)
+        for attempt in range(MOST_CURES + 1):
+            account = self._connection.account
+            with translated(asked.at.where):
+                line = self._find_line()
+                if line is None:
+                    return None
+                head = self._sign(asked, line.target, account.credentials())
+                reply = line.pool.ask(head, asked.body, may_repeat=asked.may_repeat, head_only=asked.method == "HEAD")
+                self._connection.note_server(reply.headers)
+                if 200 <= reply.status < 300:
+                    return reply
+                try:
+                    refusal = parse_refusal(reply.status, reply.headers, reply.read_small(LARGEST_REFUSAL_BYTES))
+                finally:
+                    reply.close()
+            if is_elsewhere(refusal):
+                self._forget(line)
+                return None
+            date = reply.headers.get("date", "")
+            if attempt == MOST_CURES or not self._connection.cure(account, refusal, date):
+                raise error_of_reply(request, refusal)
+        raise AssertionError(MOST_CURES)  # the last attempt returns or raises
+
     def open(self, at: At, start: int, stop: int, if_match: str | None) -> Opened:
         """Ask for a range."""
         headers = {"Range": f"bytes={start}-{stop - 1}"}
         if if_match is not None:
             headers["If-Match"] = if_match
-        reply = self._ask(_Asked("GET", at, headers=headers))
+        reply = self.ask(Asked("GET", at, headers=headers, may_repeat=True))
         if reply is None:
             return self._sdk.open(at, start, stop, if_match)
         return Opened(
@@ -107,7 +138,7 @@ class WireTransport:
         if self._encryption:
             headers["x-amz-server-side-encryption"] = self._encryption["ServerSideEncryption"]
             headers["x-amz-server-side-encryption-aws-kms-key-id"] = self._encryption["SSEKMSKeyId"]
-        asked = _Asked("PUT", at, headers=headers, body=body, sha256=digest, conditional_write=True)
+        asked = Asked("PUT", at, headers=headers, body=body, sha256=digest, conditional_write=True)
         return self._send(asked) or self._sdk.put(at, body, digest)
 
     def put_part(self, at: At, upload: str, number: int, body: memoryview, sha256: str | None) -> Sent:
@@ -117,7 +148,7 @@ class WireTransport:
         if needs_digest_of_part(self._connection.server_product):
             headers[CHECKSUM_HEADER] = sha256_base64(digest)
         query = f"partNumber={number}&uploadId={quote(upload, safe=SAFE_IN_QUERIES)}"
-        asked = _Asked("PUT", at, query=query, headers=headers, body=body, sha256=digest)
+        asked = Asked("PUT", at, query=query, headers=headers, body=body, sha256=digest, may_repeat=True)
         return self._send(asked) or self._sdk.put_part(at, upload, number, body, digest)
 
     def close(self) -> None:
@@ -130,9 +161,9 @@ class WireTransport:
         for pool in self._retired:
             pool.close()
 
-    def _send(self, asked: _Asked) -> Sent | None:
+    def _send(self, asked: Asked) -> Sent | None:
         """Send bytes and return what the store says; None if the SDK has to."""
-        reply = self._ask(asked)
+        reply = self.ask(asked)
         if reply is None:
             return None
         try:
@@ -142,35 +173,10 @@ class WireTransport:
             reply.close()
         return Sent(reply.headers.get("etag", ""), served_at(reply.headers))
 
-    def _ask(self, asked: _Asked) -> Reply | None:
-        """Return the reply to a request that was carried out; None if the SDK has to make it."""
-        request = Request(asked.at.where, self._connection.bucket, conditional_write=asked.conditional_write)
-        for attempt in range(MOST_CURES + 1):
-            account = self._connection.account
-            with translated(asked.at.where):
-                line = self._find_line()
-                if line is None:
-                    return None
-                head = self._sign(asked, line.target, account.credentials())
-                reply = line.pool.ask(head, asked.body, may_repeat=not asked.conditional_write)
-                if 200 <= reply.status < 300:
-                    return reply
-                try:
-                    refusal = parse_refusal(reply.status, reply.headers, reply.read_small(LARGEST_REFUSAL_BYTES))
-                finally:
-                    reply.close()
-            if is_elsewhere(refusal):
-                self._forget(line)
-                return None
-            date = reply.headers.get("date", "")
-            if attempt == MOST_CURES or not self._connection.cure(account, refusal, date):
-                raise error_of_reply(request, refusal)
-        raise AssertionError(MOST_CURES)  # the last attempt returns or raises
-
     def _find_line(self) -> _Line | None:
         with self._lock:
             if self._line is None and not self._is_for_sdk:
-                target = self._connection.find_target()
+                target = self._connection.find_target(ask_client=bool(self._retired))
                 if target is None:
                     self._is_for_sdk = True
                 else:
@@ -186,9 +192,9 @@ class WireTransport:
                 self._retired.append(line.pool)
                 self._is_for_sdk = len(self._retired) >= MOST_TARGETS
 
-    def _sign(self, asked: _Asked, target: Target, credentials: ReadOnlyCredentials) -> bytes:
+    def _sign(self, asked: Asked, target: Target, credentials: ReadOnlyCredentials) -> bytes:
         """Return the head of the request, as it goes over the wire."""
-        url = target.base_url + quote(asked.at.key, safe=SAFE_IN_KEYS)
+        url = target.base_url + quote(asked.at.key, safe=SAFE_IN_KEYS) if asked.at.key else target.bucket_url
         if asked.query:
             url += f"?{asked.query}"
         request = AWSRequest(asked.method, url, headers={**target.headers, "Host": target.host, **asked.headers})

@@ -34,7 +34,7 @@ from bucketry.transfer.localfiles import (
     remove_below,
     split_relative_path,
 )
-from bucketry.transfer.target import Ours, inspect_target
+from bucketry.transfer.receipt import Ours, inspect_target
 from bucketry.transfer.workers import Halt, run_parallel
 
 if TYPE_CHECKING:
@@ -175,10 +175,10 @@ class Cache:
         return self.root / "versions" / registry / model / manifest
 
     def find_version(self, registry: str, model: str, manifest: str) -> Path | None:
-        """Return the folder of a complete version, marked as used, or None; its bytes are unverified."""
+        """Return the folder of an unchanged version, marked as used, or None; its bytes are not hashed."""
         path = self.version_path(registry, model, manifest)
         there = inspect_target(path)
-        if not isinstance(there, Ours) or there.receipt["manifest"] != manifest:
+        if not isinstance(there, Ours) or there.changed or there.receipt.manifest != manifest:
             return None
         try:
             # The time of change: reading a folder may set its time of access, and looking is not using.
@@ -259,9 +259,10 @@ class Cache:
 
     def _versions(self) -> Iterator[CacheEntry]:
         for path in sorted((self.root / "versions").glob("*/*/*/*")):
-            if _SHA256.fullmatch(path.name) and isinstance(inspect_target(path), Ours):
+            if _SHA256.fullmatch(path.name):
                 status = _find_status(path)
-                if status is not None:
+                # A folder that lost its receipt, or holds more, is listed too: verifying removes it.
+                if status is not None and stat.S_ISDIR(status.st_mode):
                     size_bytes = sum(found.st_size for _, found in files_of(path))
                     yield CacheEntry("version", path, size_bytes, status.st_mtime)
 

@@ -14,7 +14,7 @@ import struct
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError, DeniedError, NotFoundError, RejectedError, UnavailableError
+from bucketry.errors import BucketryError, DeniedError, NotFoundError, RejectedError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +61,8 @@ def translate_os_error(error: OSError, what: str) -> BucketryError:
         )
     if error.errno == errno.ENOENT:
         return NotFoundError(f"{what} does not exist", advice="check the path")
+    if error.errno == errno.ENAMETOOLONG:
+        return UsageError(f"the name {what} is longer than this file system allows", advice="choose a shorter one")
     if error.errno == errno.EEXIST:
         return RejectedError(f"{what} exists already", advice="move it away, or choose another path")
     if error.errno in {errno.ELOOP, errno.ENOTDIR}:
@@ -143,6 +145,13 @@ def link_below(source: Path, directory_fd: int, relative_path: str) -> None:
     *folders, name = split_relative_path(relative_path)
     with _walked(directory_fd, folders, create=True) as parent_fd:
         os.link(source, name, dst_dir_fd=parent_fd, follow_symlinks=False)
+
+
+def link_open_file_below(descriptor: int, directory_fd: int, relative_path: str) -> None:
+    """Give the file of a descriptor, whatever its name is now, a name at a relative POSIX path. Raises `OSError`."""
+    *folders, name = split_relative_path(relative_path)
+    with _walked(directory_fd, folders, create=True) as parent_fd:
+        os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=parent_fd, follow_symlinks=True)
 
 
 def split_relative_path(relative_path: str) -> list[str]:

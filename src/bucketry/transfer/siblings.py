@@ -17,8 +17,8 @@ from bucketry.errors import BucketryError, RejectedError
 from bucketry.transfer.journal import JournalReader
 from bucketry.transfer.leftovers import find_workplaces, is_nobodys
 from bucketry.transfer.localfiles import open_below, open_directory
+from bucketry.transfer.receipt import Ours, inspect_target
 from bucketry.transfer.reuse import LocalChunk
-from bucketry.transfer.target import Ours, inspect_target, recorded_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ class Siblings:
         except BucketryError:
             return False
         recorded = {file.path: file.sha256 for file in self._plan.files}
-        return isinstance(there, Ours) and recorded_files(there.receipt) == recorded
+        return isinstance(there, Ours) and not there.changed and there.receipt.digests == recorded
 
 
 def _open(folder: Path, path: str) -> int:

@@ -1,4 +1,4 @@
-"""How does a folder appear complete or not at all, and whose is the one that is there already?
+"""How does a folder appear complete or not at all, in the place of what a pull put there before and of nothing else?
 
 A version is put together in a staging folder beside its target, on the same file system, and takes the
 target's name in one step. If the process is killed at any moment, the target is absent, or is the old
@@ -9,10 +9,8 @@ moved aside first: a reader may then find nothing for a moment, but never a mixt
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
-import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +29,8 @@ from bucketry.transfer.leftovers import (
     take_over,
     this_owner,
 )
-from bucketry.transfer.localfiles import create_below, disk_errors, open_below, open_directory, write_all
+from bucketry.transfer.localfiles import disk_errors, open_directory
+from bucketry.transfer.receipt import Absent, Foreign, Ours, inspect_target
 from bucketry.transfer.rename import (
     CannotRenameInOneStepError,
     exchange,
@@ -40,37 +39,16 @@ from bucketry.transfer.rename import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
     from types import TracebackType
 
     from bucketry.transfer.remote import Plan
 
-RECEIPT_PATH = ".bucketry/receipt.json"
-MAX_RECEIPT_BYTES = 32 * 1024 * 1024
 MAX_RACES = 32
 FILES_SYNCED_ONE_BY_ONE = 256
+_MOUNTED = frozenset({errno.EBUSY, errno.EXDEV})
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """Nothing is at the target."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ours:
-    """A version that a pull made is at the target; `receipt` is what that pull recorded."""
-
-    receipt: dict[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Foreign:
-    """Something else is at the target, and stays as it is."""
-
-    reason: str
-
-
-TargetState = Absent | Ours | Foreign
 Publication = Literal["appeared", "replaced", "already_there"]
 
 
@@ -129,19 +107,6 @@ class Staging:
         return self.plan is not None and any(path.stat().st_size > 0 for path in self.outer.glob(f"{JOURNAL_PREFIX}.*"))
 
 
-def inspect_target(destination: Path) -> TargetState:
-    """Return what is at a target now. Raises `DeniedError` where it may not be read."""
-    with disk_errors(str(destination)):
-        try:
-            status = destination.lstat()
-            if not stat.S_ISDIR(status.st_mode):
-                kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a folder"
-                return Foreign(f"{destination} is {kind}")
-            return _inspect_directory(destination)
-        except FileNotFoundError:
-            return Absent()
-
-
 def prepare_target(destination: Path, plan: Plan | None = None) -> Staging:
     """Return a staging folder beside a target (folders above it are made): a dead pull's with the same plan, or new.
 
@@ -172,44 +137,29 @@ def sweep_beside(destination: Path) -> None:
         sweep_workplaces(destination.parent.resolve(strict=True), destination.name)
 
 
-def write_receipt(staging: Staging, receipt: Mapping[str, object]) -> None:
-    """Record in the staging folder what it holds: at least `manifest` (hex) and `files` ({path: SHA-256})."""
-    if not isinstance(receipt.get("manifest"), str) or not isinstance(receipt.get("files"), dict):
-        raise UsageError("a receipt needs its manifest and its files")
-    body = json.dumps(receipt, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
-    with disk_errors(str(staging.destination)):
-        directory_fd = open_directory(staging.directory)
-        try:
-            descriptor = create_below(directory_fd, RECEIPT_PATH)
-        finally:
-            os.close(directory_fd)
-        try:
-            write_all(descriptor, memoryview(body), 0)
-        finally:
-            os.close(descriptor)
+def check_replaceable(destination: Path) -> None:
+    """Raise if what is at a target could not be replaced, before anything is fetched for it."""
+    with disk_errors(str(destination)):
+        if destination.is_mount():
+            raise _mounted(destination)
 
 
-def recorded_files(receipt: Mapping[str, object]) -> dict[str, str]:
-    """Return the SHA-256 of each file by path, as a receipt records them: a claim to be verified."""
-    files = receipt.get("files")
-    if not isinstance(files, dict):
-        return {}
-    return {path: digest for path, digest in files.items() if isinstance(path, str) and isinstance(digest, str)}
-
-
-def publish_target(staging: Staging) -> Publication:
+def publish_target(staging: Staging, *, distrusted: Ours | None = None) -> Publication:
     """Let the staged version appear at its target, and return how.
 
-    Absent: it appears. A pull's other version: it is replaced at once, and removed. The same version, which
-    another pull brought meanwhile: nothing to do. Anything else: `RejectedError`, and it stays untouched.
+    Absent: it appears. A version that a pull made, another or a changed one: it is replaced at once, and removed. The
+    same version, which another pull brought meanwhile: nothing to do, but where it is still the folder `distrusted`.
+    Anything else: `RejectedError`, and it stays untouched.
     """
     staged = inspect_target(staging.directory)
     if not isinstance(staged, Ours):
         raise UsageError("a staged version needs its receipt before it may appear")
+    if staged.changed:
+        raise ContendedError(f"somebody changed {staging.directory / min(staged.changed)}", advice="pull again")
     with disk_errors(str(staging.destination)):
         _sync_tree(staging.directory)
         for _ in range(MAX_RACES):
-            outcome = _try_to_publish(staging, staged)
+            outcome = _try_to_publish(staging, staged, distrusted)
             if outcome is not None:
                 _sync_directory(staging.destination.parent)
                 staging.discard()
@@ -217,16 +167,22 @@ def publish_target(staging: Staging) -> Publication:
     raise ContendedError(f"others kept changing {staging.destination}", advice="pull again")
 
 
-def _try_to_publish(staging: Staging, staged: Ours) -> Publication | None:
+def _try_to_publish(staging: Staging, staged: Ours, distrusted: Ours | None) -> Publication | None:
     """Do what the target's state asks for; return None if that state changed meanwhile."""
     there = inspect_target(staging.destination)
     if isinstance(there, Absent):
         return "appeared" if _appear(staging) else None
     if isinstance(there, Foreign):
-        raise RejectedError(f"{there.reason}, so it is left untouched", advice="choose another target, or move it away")
-    if _is_same_version(there, staged):
+        raise there.rejection()
+    is_trusted = distrusted is None or there.identity != distrusted.identity
+    if is_trusted and not there.changed and _is_same_version(there, staged):
         return "already_there"
-    return "replaced" if _replace(staging) else None
+    try:
+        return "replaced" if _replace(staging) else None
+    except OSError as error:
+        if error.errno in _MOUNTED:
+            raise _mounted(staging.destination) from error
+        raise
 
 
 def _appear(staging: Staging) -> bool:
@@ -252,9 +208,10 @@ def _replace(staging: Staging) -> bool:
         return False
     except CannotRenameInOneStepError:
         return _replace_in_two_steps(staging)
+    # Only now can nobody put a file into it by its name any more.
     if isinstance(inspect_target(staging.directory), Ours):
         return True
-    # Somebody put something else there since we looked: give it back, and look again.
+    # Somebody put something there since we looked: give it back, and look again.
     exchange(staging.directory, staging.destination)
     return False
 
@@ -276,30 +233,14 @@ def _replace_in_two_steps(staging: Staging) -> bool:
     return False
 
 
-def _inspect_directory(destination: Path) -> TargetState:
-    directory_fd = open_directory(destination)
-    try:
-        descriptor = open_below(directory_fd, RECEIPT_PATH)
-    except FileNotFoundError:
-        return Foreign(f"{destination} is a folder that no pull made (it has no {RECEIPT_PATH})")
-    except (RejectedError, NotADirectoryError) as error:
-        return Foreign(f"{destination} has a {RECEIPT_PATH} that no pull made ({error})")
-    finally:
-        os.close(directory_fd)
-    with os.fdopen(descriptor, "rb") as file:
-        body = file.read(MAX_RECEIPT_BYTES + 1)
-    try:
-        receipt = json.loads(body) if len(body) <= MAX_RECEIPT_BYTES else None
-    except (ValueError, RecursionError):
-        receipt = None
-    if not isinstance(receipt, dict) or not isinstance(receipt.get("manifest"), str):
-        return Foreign(f"{destination} has a {RECEIPT_PATH} that cannot be read")
-    return Ours(receipt)
-
-
 def _is_same_version(one: Ours, other: Ours) -> bool:
-    return one.receipt["manifest"] == other.receipt["manifest"] and recorded_files(one.receipt) == recorded_files(
-        other.receipt
+    return one.receipt.manifest == other.receipt.manifest and one.receipt.digests == other.receipt.digests
+
+
+def _mounted(destination: Path) -> RejectedError:
+    return RejectedError(
+        f"{destination} is where a file system is mounted, so another version cannot take its place at once",
+        advice="choose a folder below it as the target",
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import RejectedError
 from bucketry.transfer.cache import CacheEntry, files_of, is_right, mark_used
 from bucketry.transfer.leftovers import OLD_AFTER_SECONDS, sweep_workplaces
-from bucketry.transfer.target import Ours, inspect_target, recorded_files
+from bucketry.transfer.receipt import Ours, inspect_target
 from bucketry.transfer.workers import Halt
 
 if TYPE_CHECKING:
@@ -126,9 +126,9 @@ def _is_right_version(entry: CacheEntry, right_inodes: dict[_Inode, str], halt: 
     there = inspect_target(entry.path)
     if not isinstance(there, Ours):
         return False
-    recorded = recorded_files(there.receipt)
+    recorded = there.receipt.digests
     found = {path.relative_to(entry.path).as_posix(): (path, status) for path, status in files_of(entry.path)}
-    if found.keys() != recorded.keys():
+    if found.keys() != recorded.keys() or there.receipt.manifest != entry.path.name:
         return False
     for relative_path, (path, status) in found.items():
         expected = recorded[relative_path]

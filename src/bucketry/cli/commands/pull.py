@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+from click.core import ParameterSource
 
 from bucketry.cli.command import command
 from bucketry.cli.documents import pulled_document
@@ -20,16 +21,22 @@ if TYPE_CHECKING:
 BYTES_PER_MB = 1_000_000
 MOST_CONNECTIONS = 256
 MOST_PROCESSES = 64
+CHECKED = {
+    "sha256": "verified by SHA-256",
+    "fast": "verified by XXH3",
+    "sizes_and_times": "already there, sizes and times checked",
+}
 
 
 @command("pull", example="bucketry pull acme/chat@production /models/chat --exclude '*.bin'")
 @click.argument("reference", metavar="REF", type=REFERENCE)
-@click.argument("dest", required=False, type=click.Path(path_type=Path))
+@click.argument("dest", required=False, type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--verify",
     type=click.Choice(["sha256", "fast"]),
     default="sha256",
-    help="How bytes are checked; fast (XXH3) only where nobody hostile can write.",
+    help="How bytes are checked; fast (XXH3) only where nobody hostile can write. With sha256 given, a version that is "
+    "there already is hashed again, where else the sizes and times of its files are enough.",
 )
 @click.option("--include", multiple=True, metavar="GLOB", help="Only files that match; may be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No files that match; may be repeated.")
@@ -74,13 +81,17 @@ def run(  # noqa: PLR0913 - each is one option
 ) -> None:
     """Download a version, verified; the target appears complete or not at all.
 
-    Where DEST holds another version that a pull made, it is replaced at once; anything else there is left untouched
-    and refused. Without DEST the version goes to the local cache. An interrupted pull goes on where it stopped.
+    Where DEST holds another version that a pull made, or the same with files changed, it is replaced at once; with
+    anything else in it, it is left untouched and refused. Without DEST the version goes to the local cache. An
+    interrupted pull goes on where it stopped.
     """
+    # The default says how to check what arrives; only who writes it out asks to read again what is here.
+    given = click.get_current_context().get_parameter_source("verify") is ParameterSource.COMMANDLINE
     session = call.open()
     with call.messages.progress() as line:
         options = PullOptions(
             verify=verify,
+            rehash=given and verify == "sha256",
             include=include,
             exclude=exclude,
             connections=connections,
@@ -92,7 +103,7 @@ def run(  # noqa: PLR0913 - each is one option
         pulled = pull(session, reference, dest, options)
     amounts = (
         f"{human_size(pulled.size_bytes)}; fetched {human_size(pulled.fetched_bytes)}, "
-        f"reused {human_size(pulled.reused_bytes)}, verified {pulled.verify}, {human_span(pulled.seconds)}"
+        f"reused {human_size(pulled.reused_bytes)}, {CHECKED[pulled.verify]}, {human_span(pulled.seconds)}"
     )
     version = f"{pulled.resolved.model}:{pulled.resolved.version}"
     call.answer(pulled_document(pulled), [f"pulled {version} to {pulled.path} ({amounts})"])

@@ -10,8 +10,8 @@ from bucketry.cli.command import command
 from bucketry.cli.documents import row_document
 from bucketry.cli.parameters import REASON, REFERENCE
 from bucketry.registry.aliases import load_aliases
-from bucketry.registry.registers import load_existing_head
 from bucketry.registry.lifecycle import unretire
+from bucketry.registry.registers import load_existing_head
 from bucketry.registry.resolve import resolve
 
 if TYPE_CHECKING:

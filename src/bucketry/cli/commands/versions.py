@@ -13,8 +13,8 @@ from bucketry.cli.figures import human_age, human_number, human_size
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import COUNT, MODEL, VERSION
 from bucketry.cli.tables import Column, table
-from bucketry.registry.registers import load_existing_head
 from bucketry.registry.listing import iter_versions
+from bucketry.registry.registers import load_existing_head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,194 @@
+"""`review`: how does a person decide about a version?"""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.cli.command import CommandGroup, command
+from bucketry.cli.documents import decided_document
+from bucketry.cli.figures import count_of
+from bucketry.cli.parameters import FILE, REFERENCE
+from bucketry.errors import UsageError
+from bucketry.registry.resolve import resolve
+from bucketry.registry.reviewing import prepare_decision, record_decision
+from bucketry.registry.signing import read_signed, sign_statement
+from bucketry.schema.reviews import Action, Review, encode_statement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bucketry.cli.call import Call
+    from bucketry.registry.reviewing import Decided
+    from bucketry.registry.session import Session
+    from bucketry.schema.names import Reference
+
+COMMENT = click.option("--comment", default="", show_default=False, metavar="TEXT", help="What to put on record.")
+SIGN = click.option(
+    "--sign",
+    "key",
+    is_flag=False,
+    flag_value="",
+    default=None,
+    metavar="[KEY]",
+    help="Sign with an SSH key: a file, or a fingerprint or comment of the agent's. Write REF before it.",
+)
+DETACHED = click.option("--detached", is_flag=True, help="Decide nothing; print what to sign on another machine.")
+SIGNATURE = click.option(
+    "--signature", type=FILE, metavar="FILE", help="Submit what was signed elsewhere: a .sig beside its payload."
+)
+
+
+@command("request", example='bucketry review request acme/chat:3 --comment "ready for production"')
+@click.argument("reference", metavar="REF", type=REFERENCE)
+@COMMENT
+def request(call: Call, reference: Reference, comment: str) -> None:
+    """Ask the reviewers to look at a version."""
+    _decide(call, reference, Action.REQUEST, comment)
+
+
+@command("comment", example='bucketry review comment acme/chat:3 --comment "slow on long prompts"')
+@click.argument("reference", metavar="REF", type=REFERENCE)
+@COMMENT
+def remark(call: Call, reference: Reference, comment: str) -> None:
+    """Put a comment on record, without a decision."""
+    if not comment.strip():
+        raise UsageError("a comment needs a text", advice="write it after --comment")
+    _decide(call, reference, Action.COMMENT, comment)
+
+
+def _signable(name: str, action: Action, example: str, text: str) -> click.Command:
+    """Return the command for a decision that can be signed here, or elsewhere."""
+
+    @command(name, example=example)
+    @click.argument("reference", metavar="REF", type=REFERENCE)
+    @COMMENT
+    @SIGN
+    @DETACHED
+    @SIGNATURE
+    def run_one(
+        call: Call, reference: Reference, comment: str, key: str | None, signature: Path | None, *, detached: bool
+    ) -> None:
+        if sum((key is not None, detached, signature is not None)) > 1:
+            raise UsageError("--sign, --detached and --signature exclude each other", advice="give one of them")
+        if signature is not None:
+            _submit(call, reference, action, signature)
+        elif detached:
+            _print_payload(call, reference, action, comment)
+        else:
+            _decide(call, reference, action, comment, key=key)
+
+    run_one.help = text
+    return run_one
+
+
+def _decide(call: Call, reference: Reference, action: Action, comment: str, *, key: str | None = None) -> None:
+    session = call.open()
+    version = resolve(session, reference).version
+    statement = prepare_decision(session, reference.model, version, action, comment=comment)
+    if key is None:
+        review = Review(encode_statement(statement))
+    else:
+        review = sign_statement(statement, key=key or None, ask_passphrase=_ask(call))
+    _tell(call, record_decision(session, review))
+
+
+def _print_payload(call: Call, reference: Reference, action: Action, comment: str) -> None:
+    """Print the bytes to sign: exactly, so that they can be sent into a file."""
+    session = call.open()
+    version = resolve(session, reference).version
+    statement = prepare_decision(session, reference.model, version, action, comment=comment)
+    payload = encode_statement(statement)
+    sign = f"ssh-keygen -Y sign -n {statement.namespace} -f KEY decision.json"
+    submit = f"bucketry review {action} {shlex.quote(str(reference))} --signature decision.json.sig"
+    if call.as_json:
+        document = {
+            "payload": base64.b64encode(payload).decode("ascii"),
+            "namespace": statement.namespace,
+            "sign": sign,
+            "submit": submit,
+        }
+        call.answer(document, [])
+        return
+    call.output.write_bytes([payload])
+    call.messages.note(f"save this as decision.json, sign it where your key is: {sign}")
+    call.messages.note(f"then: {submit}")
+
+
+def _submit(call: Call, reference: Reference, action: Action, path: Path) -> None:
+    session = call.open()
+    review = read_signed(path)
+    _check_same(session, reference, action, review)
+    _tell(call, record_decision(session, review))
+
+
+def _check_same(session: Session, reference: Reference, action: Action, review: Review) -> None:
+    """Raise unless what was signed is what the command line says: nobody submits a decision unread."""
+    from bucketry.schema.reviews import decode_statement  # noqa: PLC0415 - beside its one use
+
+    statement = decode_statement(review.payload, what="the signed decision")
+    version = resolve(session, reference).version
+    signed = (statement.model, statement.version, statement.action)
+    if signed != (reference.model, version, action):
+        raise UsageError(
+            f"what was signed is to {statement.action} {statement.model}:{statement.version}, "
+            f"not to {action} {reference.model}:{version}",
+            advice="sign what --detached printed for this version",
+        )
+
+
+def _tell(call: Call, decided: Decided) -> None:
+    approvals = decided.approvals
+    need = max(1, approvals.required)
+    told = f"{decided.model}:{decided.version} is {decided.state} now"
+    if decided.action is Action.APPROVE:
+        told += f" ({len(approvals.principals)} of {count_of(need, 'approval')})"
+    lines = [told]
+    if decided.reached:
+        lines.append(f"told {', '.join(decided.reached)}")
+    call.answer(decided_document(decided), lines)
+    for principal, reason in approvals.dropped:
+        call.messages.note(f"the approval of {principal} does not count: {reason}")
+
+
+def _ask(call: Call) -> Callable[[str], str]:
+    def ask(what: str) -> str:
+        return call.messages.ask_secret(f"passphrase of {what}")
+
+    return ask
+
+
+run = CommandGroup(
+    "review",
+    example='bucketry review approve acme/chat:3 --comment "better on every slice" --sign',
+    commands=[
+        request,
+        _signable(
+            "approve",
+            Action.APPROVE,
+            "bucketry review approve acme/chat:3 --sign",
+            "Approve a version. Refused while a gate of its policy fails.\n\n"
+            "To approve again renews an approval before it ends.",
+        ),
+        _signable(
+            "reject",
+            Action.REJECT,
+            'bucketry review reject acme/chat:3 --comment "worse for 18-25"',
+            "Reject a version, for ever, with the reason in --comment.\n\n"
+            "Every alias that names it learns of it before this returns.",
+        ),
+        _signable(
+            "revoke",
+            Action.REVOKE,
+            'bucketry review revoke acme/chat:3 --comment "leaks training data"',
+            "Take back the approval of a version, for ever, with the reason in --comment.\n\n"
+            "Every alias that names it learns of it before this returns.",
+        ),
+        remark,
+    ],
+    help="Ask for a review, comment, approve, reject or revoke.",
+)

@@ -1,0 +1,87 @@
+"""What waits for a decision, since when, for whom, and which gates hold?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bucketry.registry.gating import check_version_gates
+from bucketry.registry.listing import iter_model_names
+from bucketry.registry.registers import load_head
+from bucketry.registry.reviewing import Standing, load_standing
+from bucketry.registry.rows import iter_rows
+from bucketry.schema.decisions import is_reviewer, moment
+from bucketry.schema.reviews import Action
+from bucketry.schema.states import State
+
+if TYPE_CHECKING:
+    from bucketry.registry.session import Session
+    from bucketry.schema.gates import GateResult
+    from bucketry.schema.head import Head
+    from bucketry.schema.names import ModelName
+
+WARNING_DAYS = 14
+"""How long before it ends an approval is to be renewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A version that waits: for a review, or, approved already, for an approval to be renewed before it ends.
+
+    `since` and `asked_by` are of the first request (the publish, where nobody asked). `mine`: the person who
+    looks may decide, and has not yet.
+    """
+
+    model: ModelName
+    standing: Standing
+    renewal: bool
+    since: str
+    asked_by: str
+    mine: bool
+    gates: tuple[GateResult, ...]
+
+
+def list_waiting(session: Session, *, mine: bool = False) -> list[Waiting]:
+    """Return everything that waits, longest first; with `mine`, only what the session's actor may decide."""
+    names = list(iter_model_names(session))
+    if not names:
+        _ = session.registry  # an empty list must not hide a registry that does not exist
+    found = session.ports.map_in_parallel(lambda name: _of_model(session, name), names)
+    waiting = [item for items in found for item in items if item.mine or not mine]
+    return sorted(waiting, key=lambda item: (moment(item.since), str(item.model)))
+
+
+def _of_model(session: Session, name: ModelName) -> list[Waiting]:
+    head = load_head(session, name).state
+    if head is None:
+        return []
+    rows = [row for row in iter_rows(session, head) if row.state in {State.IN_REVIEW, State.APPROVED}]
+    items = (_waiting(session, head, load_standing(session, head, row)) for row in rows)
+    return [item for item in items if item is not None]
+
+
+def _waiting(session: Session, head: Head, standing: Standing) -> Waiting | None:
+    approved = standing.row.state is State.APPROVED and standing.approvals.are_enough
+    if approved and not _ends_soon(session, standing):
+        return None
+    asked = [d.statement for d in standing.decisions if d.statement.action is Action.REQUEST]
+    row, me = standing.row, session.actor
+    own = [d.statement for d in standing.decisions if d.statement.principal == me]
+    done = me in standing.approvals.principals and not approved
+    barred = standing.policy.separate_duties and standing.authorship.includes(me)
+    renews = not approved or any(statement.action is Action.APPROVE for statement in own)
+    return Waiting(
+        model=head.model,
+        standing=standing,
+        renewal=approved,
+        since=asked[0].created if asked else row.created_at,
+        asked_by=asked[0].principal if asked else row.created_by,
+        mine=is_reviewer(standing.policy, me) and not done and not barred and renews,
+        gates=check_version_gates(session, head, row, alias=None),
+    )
+
+
+def _ends_soon(session: Session, standing: Standing) -> bool:
+    ends = standing.approvals.expires
+    return ends is not None and moment(ends) - session.ports.now() <= timedelta(days=WARNING_DAYS)

@@ -1,0 +1,71 @@
+"""How does a statement get its signature, here or elsewhere?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.errors import UsageError
+from bucketry.schema.codec import Fields, decode_foreign
+from bucketry.schema.reviews import Review, Statement, decode_statement, encode_statement, read_review
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LARGEST_SIGNATURE_FILE_BYTES = 256 * 1024
+
+
+def sign_statement(
+    statement: Statement, *, key: str | None = None, ask_passphrase: Callable[[str], str] | None = None
+) -> Review:
+    """Return the statement signed with an SSH key: a file, or one of the agent's by name; None for the usual one.
+
+    Raises `UsageError` or `DeniedError` where there is no such key, or it cannot sign.
+    """
+    from bucketry.trust.signing import find_signer  # noqa: PLC0415 - loads cryptography
+
+    payload = encode_statement(statement)
+    signer = find_signer(key, ask_passphrase=ask_passphrase)
+    return checked(Review(payload, signer.sign(payload, statement.namespace)))
+
+
+def checked(review: Review) -> Review:
+    """Return the review if its signature, where it has one, is over these bytes; raise `RejectedError`.
+
+    Which person the key belongs to is not known here: whoever must know has a trust file.
+    """
+    if review.sshsig is not None:
+        from bucketry.trust.sshsig import verify_signature  # noqa: PLC0415 - loads cryptography
+
+        statement = decode_statement(review.payload, what="the decision")
+        verify_signature(review.sshsig, review.payload, namespace=statement.namespace)
+    return review
+
+
+def read_signed(path: Path) -> Review:
+    """Return a decision that was signed elsewhere; raise `UsageError`.
+
+    The file is either `{"payload", "sshsig"}` as JSON, or what `ssh-keygen -Y sign` wrote beside the payload: for
+    `decision.json.sig`, the payload is `decision.json`.
+    """
+    body = _read(path)
+    if body.lstrip().startswith(b"{"):
+        return checked(read_review(Fields(decode_foreign(body, what=str(path)), what=str(path))))
+    if path.suffix != ".sig":
+        raise UsageError(f"{path} is not a signature", advice="name the .sig file that `ssh-keygen -Y sign` wrote")
+    try:
+        armored = body.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not a signature", advice="name the .sig file itself") from error
+    return checked(Review(_read(path.with_suffix("")), armored))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            body = file.read(LARGEST_SIGNATURE_FILE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    if len(body) > LARGEST_SIGNATURE_FILE_BYTES:
+        raise UsageError(f"{path} is too large for a decision")
+    return body

@@ -1,0 +1,103 @@
+"""Which sections does a model card have, and is anything written in them?
+
+Markdown, read as text: nothing is rendered.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+LARGEST_CARD_BYTES = 1024 * 1024
+
+_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*")
+_UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_PLACEHOLDERS = frozenset({"[more information needed]", "more information needed", "todo", "tbd", "n/a", "-", "..."})
+"""What templates of cards leave where nobody has written anything."""
+_MARKS = "*_`~"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and whether any text follows before the next heading of its level or above."""
+
+    title: str
+    level: int
+    is_written: bool
+
+
+def card_sections(text: str) -> tuple[Section, ...]:
+    """Return the sections of a card in order; front matter, comments and fenced code hold no headings."""
+    headings: list[tuple[int, str]] = []
+    written: list[set[int]] = []
+    open_sections: list[int] = []
+    for level, line in _iter_lines(_without_comments(_without_front_matter(text))):
+        if level:
+            open_sections = [index for index in open_sections if headings[index][0] < level]
+            open_sections.append(len(headings))
+            headings.append((level, line))
+            written.append(set())
+        elif _says_something(line):
+            for index in open_sections:
+                written[index].add(1)
+    return tuple(Section(title, level, bool(seen)) for (level, title), seen in zip(headings, written, strict=True))
+
+
+def section_name(title: str) -> str:
+    """Return a heading as it is compared: without marks, ends and case, blanks as one."""
+    return " ".join(title.strip(_MARKS + " :").casefold().split())
+
+
+def _iter_lines(text: str) -> list[tuple[int, str]]:
+    """Return each line with its heading's level, or 0 for any other line."""
+    lines: list[tuple[int, str]] = []
+    fence = ""
+    for line in text.splitlines():
+        mark = _FENCE.match(line)
+        if fence:
+            fence = "" if mark and mark[1].startswith(fence) and not line.strip(" `~") else fence
+            lines.append((0, line))
+            continue
+        if mark:
+            fence = mark[1]
+            continue
+        heading = _HEADING.fullmatch(line)
+        underline = _UNDERLINE.fullmatch(line)
+        if heading:
+            lines.append((len(heading[1]), heading[2] or ""))
+        elif underline and lines and lines[-1][0] == 0 and lines[-1][1].strip():
+            lines[-1] = (1 if underline[1][0] == "=" else 2, lines[-1][1])
+        else:
+            lines.append((0, line))
+    return lines
+
+
+def _says_something(line: str) -> bool:
+    stripped = line.strip().strip(_MARKS + ">").strip()
+    return stripped.casefold() not in _PLACEHOLDERS and any(character.isalnum() for character in stripped)
+
+
+def _without_front_matter(text: str) -> str:
+    text = text.removeprefix("\ufeff")
+    first, _, rest = text.partition("\n")
+    if first.rstrip() != "---":
+        return text
+    end = re.search(r"^(?:---|\.\.\.)[ \t\r]*$", rest, re.MULTILINE)
+    return rest[end.end() :] if end else text
+
+
+def _without_comments(text: str) -> str:
+    """Return the text without `<!-- -->`; one that is never closed hides the rest, as a browser would."""
+    parts: list[str] = []
+    position = 0
+    for _ in range(text.count("<!--")):
+        start = text.find("<!--", position)
+        if start < 0:
+            break
+        parts.append(text[position:start])
+        end = text.find("-->", start + 4)
+        if end < 0:
+            return "".join(parts)
+        position = end + 3
+    return "".join((*parts, text[position:]))

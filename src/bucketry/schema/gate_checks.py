@@ -1,0 +1,308 @@
+"""Does a version pass its gates, by how much, and if not, why? Pure: everything that is looked at is in the subject.
+
+Where several evaluations measured the same thing, those that the registry recorded last count; all that were published
+with the version count as one moment. Their order is the commits', so it needs no clock. Of values that count alike, and
+of slices, the worst decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from bucketry.schema.cards import card_sections, section_name
+from bucketry.schema.gates import (
+    LONGEST_REASON_CHARACTERS,
+    CardSections,
+    EvidenceCount,
+    Formats,
+    Gate,
+    GateResult,
+    MetricThreshold,
+    NoWorse,
+    PickleScan,
+    Selection,
+    UnknownGate,
+    applies_to,
+    number_text,
+    slice_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from bucketry.schema.evidence import Evidence
+    from bucketry.schema.names import AliasName
+    from bucketry.schema.policy import Policy
+    from bucketry.schema.scans import ScanReport
+
+DATASET_IDENTITY = ("name", "version", "split", "digest")
+MOST_NAMED = 3
+"""How many slices, files or sections a reason names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluations:
+    """All evidence about one version: what was published with it, and what was added, in the order of the commits."""
+
+    version: int
+    published: tuple[Evidence, ...] = ()
+    added: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GateSubject:
+    """What gates look at. `paths` are the artifacts'; `card` is the model card's text, or None where there is none.
+
+    `baselines` has the evaluations of what each alias names, None for an alias that names nothing. `scan` is None where
+    no gate asks for one.
+    """
+
+    evaluations: Evaluations
+    paths: tuple[str, ...] = ()
+    card: str | None = None
+    baselines: Mapping[AliasName, Evaluations | None] = field(default_factory=dict)
+    scan: ScanReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    passed: bool
+    reason: str
+    value: float | None = None
+    limit: float | None = None
+
+
+_Identity = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """One measured value. `rank` grows with each commit that added evidence; 0 was published with the version."""
+
+    value: float
+    direction: str | None
+    dataset: _Identity
+    slice: _Identity
+    rank: int
+
+    @property
+    def place(self) -> str:
+        """Where it was measured, in words."""
+        parts = [" ".join(text for _, text in self.dataset if text), slice_text(dict(self.slice))]
+        return "".join(f" {word} {part}" for word, part in zip(("on", "for"), parts, strict=True) if part)
+
+
+def check_gates(policy: Policy, subject: GateSubject, *, alias: AliasName | None = None) -> tuple[GateResult, ...]:
+    """Return the result of each gate that counts before an alias (None: of every gate), in the policy's order."""
+    return tuple(_result(gate, subject) for gate in policy.gates if applies_to(gate, alias))
+
+
+def _result(gate: Gate, subject: GateSubject) -> GateResult:
+    verdict = _verdict(gate, subject)
+    return GateResult(_shortened(gate.text), verdict.passed, verdict.value, verdict.limit, _shortened(verdict.reason))
+
+
+def _verdict(gate: Gate, subject: GateSubject) -> _Verdict:  # noqa: PLR0911 - one for each kind of gate
+    match gate:
+        case MetricThreshold():
+            return _check_threshold(gate, subject.evaluations)
+        case NoWorse():
+            return _check_no_worse(gate, subject)
+        case EvidenceCount(kind, at_least):
+            return _check_count(kind, at_least, subject.evaluations)
+        case CardSections(sections):
+            return _check_card(sections, subject.card)
+        case Formats(formats):
+            return _check_formats(formats, subject.paths)
+        case PickleScan(strict):
+            return _check_scan(subject.scan, strict=strict)
+        case UnknownGate(_, fault):
+            return _Verdict(passed=False, reason=f"this version of bucketry does not understand it: {fault}")
+
+
+def _check_threshold(gate: MetricThreshold, evaluations: Evaluations) -> _Verdict:
+    limit = gate.at_least if gate.at_least is not None else gate.at_most
+    points = _newest(_iter_points(gate.selection, evaluations), lambda point: point.slice)
+    fault = _fault_in_points(points, gate.selection)
+    if fault:
+        return _Verdict(passed=False, reason=fault, limit=limit)
+    worst, margin, limit = min(
+        ((point, *_margin(gate, point.value)) for point in points), key=lambda judged: (judged[1], judged[0].place)
+    )
+    side = "below" if gate.at_least is not None and worst.value < gate.at_least else "above"
+    what = _measured(worst, gate.selection)
+    if margin < 0:
+        return _Verdict(False, f"{what} is {side} {number_text(limit)} by {_difference(margin)}", worst.value, limit)
+    return _Verdict(True, what, worst.value, limit)
+
+
+def _margin(gate: MetricThreshold, value: float) -> tuple[Decimal, float]:
+    """Return how far inside of the nearest bound a value is (negative: outside), and which bound that is."""
+    margins = []
+    if gate.at_least is not None:
+        margins.append((_exact(value) - _exact(gate.at_least), gate.at_least))
+    if gate.at_most is not None:
+        margins.append((_exact(gate.at_most) - _exact(value), gate.at_most))
+    return min(margins)
+
+
+def _check_no_worse(gate: NoWorse, subject: GateSubject) -> _Verdict:
+    baseline = subject.baselines.get(gate.no_worse_than)
+    if baseline is None:
+        return _Verdict(passed=True, reason=f"{gate.no_worse_than} is not set yet")
+    selection = gate.selection
+    ours = _newest(_iter_points(selection, subject.evaluations), lambda point: (point.dataset, point.slice))
+    theirs = _newest(_iter_points(selection, baseline), lambda point: (point.dataset, point.slice))
+    named = f"version {baseline.version} ({gate.no_worse_than})"
+    fault = _fault_in_points(ours, selection)
+    if not fault and not theirs:
+        fault = f"{named} was not measured{_where(selection)}: add evidence to it"
+    if fault:
+        return _Verdict(passed=False, reason=fault)
+    directions = {point.direction for point in (*ours, *theirs)} | {gate.direction}
+    directions.discard(None)
+    if len(directions) != 1:
+        return _Verdict(passed=False, reason=_fault_in_direction(directions, selection.metric))
+    common = {point.dataset for point in ours} & {point.dataset for point in theirs}
+    if not common:
+        return _Verdict(passed=False, reason=f"{named} was measured on other data: {_datasets(theirs)}")
+    comparable = [point for point in theirs if point.dataset in common]
+    return _compare(gate, ours, comparable, named, sign=1 if directions == {"higher"} else -1)
+
+
+def _compare(gate: NoWorse, ours: Sequence[_Point], theirs: Sequence[_Point], named: str, *, sign: int) -> _Verdict:
+    """Compare each value of the baseline with ours at the same place; `sign` is 1 where higher is better, else -1."""
+    here: dict[tuple[_Identity, _Identity], list[_Point]] = {}
+    for our in ours:
+        here.setdefault((our.dataset, our.slice), []).append(our)
+    missing = [point.place for point in theirs if (point.dataset, point.slice) not in here]
+    if missing:
+        reason = f"not measured{_named(missing, separator=' nor')}, as {named} was"
+        return _Verdict(passed=False, reason=reason)
+    slack = sign * _exact(gate.tolerance)
+    judged = [
+        (sign * (_exact(our.value) - _exact(their.value) + slack), our, their)
+        for their in theirs
+        for our in here[their.dataset, their.slice]
+    ]
+    margin, our, their = min(judged, key=lambda each: (each[0], each[1].place))
+    limit = float(_exact(their.value) - slack)
+    what = f"{_measured(our, gate.selection)}, {named} has {number_text(their.value)}"
+    if margin < 0:
+        return _Verdict(False, f"{what}: worse than allowed by {_difference(margin)}", our.value, limit)
+    return _Verdict(True, what, our.value, limit)
+
+
+def _check_count(kind: str, at_least: int, evaluations: Evaluations) -> _Verdict:
+    count = sum(evidence.kind == kind for evidence in (*evaluations.published, *evaluations.added))
+    return _Verdict(count >= at_least, f"{count} of {at_least} {kind} evaluations are there", count, at_least)
+
+
+def _check_card(sections: Sequence[str], card: str | None) -> _Verdict:
+    if card is None:
+        return _Verdict(False, "there is no model card that can be read as text", 0, len(sections))
+    found = card_sections(card)
+    written = {section_name(section.title) for section in found if section.is_written}
+    missing = [section for section in sections if section_name(section) not in written]
+    present = len(sections) - len(missing)
+    if not missing:
+        return _Verdict(True, f"all {present} are there", present, len(sections))
+    headed = {section_name(section.title) for section in found}
+    faults = [f"{name} is empty" if section_name(name) in headed else f"{name} is missing" for name in missing]
+    return _Verdict(False, _named(faults, separator=",").strip(), present, len(sections))
+
+
+def _check_formats(formats: Sequence[str], paths: Sequence[str]) -> _Verdict:
+    others = [path for path in paths if not _has_format(path, formats)]
+    reason = f"not allowed: {_named(others, separator=',').strip()}" if others else f"all {len(paths)} files are"
+    return _Verdict(not others, reason, len(others), 0)
+
+
+def _has_format(path: str, formats: Sequence[str]) -> bool:
+    name = path.rpartition("/")[2].lower()
+    return any(name == suffix or name.endswith(f".{suffix}") for suffix in formats)
+
+
+def _check_scan(scan: ScanReport | None, *, strict: bool) -> _Verdict:
+    if scan is None:
+        return _Verdict(passed=False, reason="the files were not scanned")
+    if scan.fault:
+        return _Verdict(passed=False, reason=scan.fault)
+    bad = [(file.path, file.fault_if(strict=strict)) for file in scan.files]
+    faults = [f"{path}: {fault}" for path, fault in bad if fault]
+    scanned = f"{len(scan.files)} files scanned with {scan.scanner}"
+    if faults:
+        return _Verdict(False, _named(faults, separator=";").strip(), len(faults), 0)
+    doubtful = sum(bool(file.suspicious) for file in scan.files)
+    return _Verdict(True, f"{scanned}, {doubtful} import unknown names" if doubtful else scanned, 0, 0)
+
+
+def _iter_points(selection: Selection, evaluations: Evaluations) -> Iterator[_Point]:
+    ranked = [(0, evidence) for evidence in evaluations.published]
+    ranked += list(enumerate(evaluations.added, start=1))
+    for rank, evidence in ranked:
+        dataset = tuple((key, str(evidence.dataset.get(key) or "")) for key in DATASET_IDENTITY)
+        if selection.evidence not in {None, evidence.kind} or not selection.dataset.items() <= dict(dataset).items():
+            continue
+        for metric in evidence.metrics:
+            of_slice = selection.every_slice or dict(metric.slice) == dict(selection.slice)
+            if metric.name == selection.metric and of_slice:
+                place = tuple(sorted(metric.slice.items()))
+                yield _Point(metric.value, metric.direction, dataset, place, rank)
+
+
+def _newest(points: Iterator[_Point], group: Callable[[_Point], object]) -> list[_Point]:
+    """Return the points that were recorded last in each group, all of them where several are."""
+    groups: dict[object, list[_Point]] = {}
+    for point in points:
+        groups.setdefault(group(point), []).append(point)
+    newest = {name: max(point.rank for point in members) for name, members in groups.items()}
+    return [point for name, members in groups.items() for point in members if point.rank == newest[name]]
+
+
+def _fault_in_points(points: Sequence[_Point], selection: Selection) -> str:
+    if not points:
+        return f"{selection.metric} was not measured{_where(selection)}"
+    if selection.every_slice and not any(point.slice for point in points):
+        return f"no slice of {selection.metric} was measured"
+    return ""
+
+
+def _fault_in_direction(directions: set[str | None], metric: str) -> str:
+    if directions:
+        return f"the evidence says both that higher and that lower {metric} is better"
+    return f'nothing says whether higher or lower {metric} is better: add direction = "higher" or "lower" to the gate'
+
+
+def _where(selection: Selection) -> str:
+    return selection.text.replace(" in every slice", "")
+
+
+def _measured(point: _Point, selection: Selection) -> str:
+    worst = "the worst, " if selection.every_slice else ""
+    return f"{worst}{number_text(point.value)}{point.place}"
+
+
+def _datasets(points: Sequence[_Point]) -> str:
+    names = sorted({" ".join(text for _, text in point.dataset if text) or "data without a name" for point in points})
+    return _named(names, separator=",").strip()
+
+
+def _named(texts: Sequence[str], *, separator: str) -> str:
+    more = f" and {len(texts) - MOST_NAMED:,} more" if len(texts) > MOST_NAMED else ""
+    return separator.join(f" {text.strip()}" for text in texts[:MOST_NAMED]) + more
+
+
+def _difference(margin: Decimal) -> str:
+    return number_text(float(abs(margin)))
+
+
+def _exact(value: float) -> Decimal:
+    """Return the number that is written, so that 0.9 - 0.005 is 0.895 and nothing else."""
+    return Decimal(repr(value))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_REASON_CHARACTERS else text[: LONGEST_REASON_CHARACTERS - 1] + "…"

@@ -1,0 +1,272 @@
+"""Does a folder still hold what a pull left in it, and nothing else?
+
+The receipt in the folder names each file with its digest, its size and its time of change. Looking costs one `lstat`
+for each file and reads none of them: whatever was removed, cut, edited or put there shows. Bytes that were changed
+while size and time stayed do not: only hashing finds those. A receipt is a claim by whoever can write here.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.errors import ContendedError, RejectedError, UsageError
+from bucketry.transfer.localfiles import (
+    create_below,
+    disk_errors,
+    open_below,
+    open_directory,
+    split_relative_path,
+    write_all,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OWN_FOLDER = ".bucketry"
+RECEIPT_PATH = f"{OWN_FOLDER}/receipt.json"
+RECEIPT_FORMAT = 1
+MAX_RECEIPT_BYTES = 32 * 1024 * 1024
+MAX_LOOKS = 32
+_SHA256 = re.compile("[0-9a-f]{64}")
+_MOVED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENOENT})
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFile:
+    """What a pull noted of a file that it had just verified; `changed_at_ns` is its `st_mtime_ns`."""
+
+    sha256: str
+    size_bytes: int
+    changed_at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Which version a pull left in a folder, by the registry's id, the model's name and the manifest's SHA-256."""
+
+    registry: str
+    model: str
+    manifest: str
+    files: Mapping[str, RecordedFile]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of each file by path: a claim to be verified."""
+        return {path: file.sha256 for path, file in self.files.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Nothing is at the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """A version that a pull made is at the target, with no file beside those of its receipt.
+
+    `changed` are the files that are missing, or whose size or time is no longer what the receipt says. `identity` is
+    the device and inode of the folder, which a version that replaces it does not share.
+    """
+
+    receipt: Receipt
+    changed: frozenset[str]
+    identity: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Something else is at the target, and stays as it is."""
+
+    reason: str
+    advice: str = "choose another target, or move it away"
+
+    def rejection(self) -> RejectedError:
+        """Return the error that says so."""
+        return RejectedError(f"{self.reason}, so it is left untouched", advice=self.advice)
+
+
+TargetState = Absent | Ours | Foreign
+
+
+def inspect_target(destination: Path) -> TargetState:
+    """Return what is at a target now. Raises `DeniedError` where it may not be read, `UsageError` for no such name."""
+    if "\0" in str(destination):
+        raise UsageError("a target's name cannot have a NUL character", advice="choose another target")
+    with disk_errors(str(destination)):
+        for _ in range(MAX_LOOKS):
+            try:
+                status = destination.lstat()
+                if not stat.S_ISDIR(status.st_mode):
+                    kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a folder"
+                    return Foreign(f"{destination} is {kind}")
+                directory_fd = open_directory(destination)
+            except FileNotFoundError:
+                return Absent()
+            try:
+                state = _inspect_directory(destination, directory_fd)
+                # What was replaced while we looked, and is being removed, says nothing about what is here now.
+                if _is_still_at(destination, directory_fd):
+                    return state
+            finally:
+                os.close(directory_fd)
+    raise ContendedError(f"others kept changing {destination}", advice="run it again")
+
+
+def write_receipt(directory: Path, digests: Mapping[str, str], about: Mapping[str, object]) -> None:
+    """Record in a staged version its files, given by path with their SHA-256, as they lie there now.
+
+    `about` has at least `registry`, `model` and `manifest`; the rest of it is for people.
+    """
+    with disk_errors(str(directory)):
+        directory_fd = open_directory(directory)
+        try:
+            files = {}
+            for path, sha256 in digests.items():
+                status = _stat_below(directory_fd, path)
+                files[path] = {"sha256": sha256, "size_bytes": status.st_size, "changed_at_ns": status.st_mtime_ns}
+            document = {**about, "format": RECEIPT_FORMAT, "files": files}
+            if parse_receipt(document) is None:
+                raise UsageError("a receipt needs its registry, model, manifest and files")
+            body = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
+            descriptor = create_below(directory_fd, RECEIPT_PATH)
+            try:
+                write_all(descriptor, memoryview(body), 0)
+            finally:
+                os.close(descriptor)
+        finally:
+            os.close(directory_fd)
+
+
+def parse_receipt(document: object) -> Receipt | None:
+    """Return the receipt that a JSON document is, or None for anything that no pull writes."""
+    if not isinstance(document, dict) or document.get("format") != RECEIPT_FORMAT:
+        return None
+    registry, model, manifest = (document.get(name) for name in ("registry", "model", "manifest"))
+    if not (isinstance(registry, str) and isinstance(model, str) and _is_digest(manifest)):
+        return None
+    listed = document.get("files")
+    if not isinstance(listed, dict) or not listed:
+        return None
+    files = {path: _parse_file(file) for path, file in listed.items() if _is_file_path(path)}
+    known = {path: file for path, file in files.items() if file is not None}
+    if len(known) < len(listed):
+        return None
+    return Receipt(registry, model, str(manifest), known)
+
+
+def _parse_file(document: object) -> RecordedFile | None:
+    if not isinstance(document, dict) or not _is_digest(document.get("sha256")):
+        return None
+    size_bytes, changed_at_ns = document.get("size_bytes"), document.get("changed_at_ns")
+    # Not isinstance: to it, true is an integer.
+    if type(size_bytes) is not int or type(changed_at_ns) is not int or size_bytes < 0:
+        return None
+    return RecordedFile(str(document["sha256"]), size_bytes, changed_at_ns)
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def _is_file_path(path: str) -> bool:
+    try:
+        return split_relative_path(path)[0] != OWN_FOLDER
+    except RejectedError:
+        return False
+
+
+def _inspect_directory(destination: Path, directory_fd: int) -> TargetState:
+    try:
+        descriptor = open_below(directory_fd, RECEIPT_PATH)
+    except FileNotFoundError:
+        return Foreign(f"{destination} is a folder that no pull made (it has no {RECEIPT_PATH})")
+    except RejectedError as error:
+        return Foreign(f"{destination} has a {RECEIPT_PATH} that no pull made ({error})")
+    except OSError as error:
+        if error.errno not in _MOVED:
+            raise
+        return Foreign(f"{destination} has a {RECEIPT_PATH} that no pull made (it is behind a link or a file)")
+    with os.fdopen(descriptor, "rb") as file:
+        body = file.read(MAX_RECEIPT_BYTES + 1)
+    try:
+        receipt = parse_receipt(json.loads(body)) if len(body) <= MAX_RECEIPT_BYTES else None
+    except (ValueError, RecursionError):
+        receipt = None
+    if receipt is None:
+        return Foreign(f"{destination} has a {RECEIPT_PATH} that is not one of a pull")
+    return _compare(destination, directory_fd, receipt)
+
+
+def _compare(destination: Path, directory_fd: int, receipt: Receipt) -> Ours | Foreign:
+    """Look at everything in the folder; what the receipt does not list is somebody's, and makes all of it foreign."""
+    folders = {OWN_FOLDER}
+    for path in receipt.files:
+        segments = path.split("/")
+        folders.update("/".join(segments[:depth]) for depth in range(1, len(segments)))
+    unchanged = set()
+    for path, status in _iter_entries(directory_fd, "", folders):
+        recorded = receipt.files.get(path)
+        if (path not in folders and recorded is None and path != RECEIPT_PATH) or not (
+            stat.S_ISDIR(status.st_mode) if path in folders else stat.S_ISREG(status.st_mode)
+        ):
+            return _foreign_inside(destination, path, status, is_listed=recorded is not None or path in folders)
+        if recorded and (recorded.size_bytes, recorded.changed_at_ns) == (status.st_size, status.st_mtime_ns):
+            unchanged.add(path)
+    status = os.fstat(directory_fd)
+    return Ours(receipt, frozenset(receipt.files.keys() - unchanged), (status.st_dev, status.st_ino))
+
+
+def _foreign_inside(destination: Path, path: str, status: os.stat_result, *, is_listed: bool) -> Foreign:
+    kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder", stat.S_IFREG: "a file"}
+    kind = kinds.get(stat.S_IFMT(status.st_mode), "a special file")
+    fault = "stands where a pull put something else" if is_listed else "is not of the version that a pull put there"
+    return Foreign(
+        f"{destination / path} is {kind} that {fault}",
+        advice=f"move it out of {destination}, then run it again, or choose another target",
+    )
+
+
+def _iter_entries(directory_fd: int, prefix: str, folders: set[str]) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield everything below a folder, entering those folders alone that may be there: so depth is bounded."""
+    with os.scandir(directory_fd) as entries:
+        for entry in entries:
+            path = f"{prefix}{entry.name}"
+            try:
+                status = entry.stat(follow_symlinks=False)
+                yield path, status
+                if path in folders and stat.S_ISDIR(status.st_mode):
+                    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+                    below_fd = os.open(entry.name, flags, dir_fd=directory_fd)
+                    try:
+                        yield from _iter_entries(below_fd, f"{path}/", folders)
+                    finally:
+                        os.close(below_fd)
+            except OSError as error:
+                # Removed or replaced since it was listed: its files count as missing, and the next look finds what is
+                # there instead.
+                if error.errno not in _MOVED:
+                    raise
+
+
+def _stat_below(directory_fd: int, path: str) -> os.stat_result:
+    descriptor = open_below(directory_fd, path)
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_still_at(destination: Path, directory_fd: int) -> bool:
+    try:
+        here, looked_at = destination.lstat(), os.fstat(directory_fd)
+    except FileNotFoundError:
+        return False
+    return (here.st_dev, here.st_ino) == (looked_at.st_dev, looked_at.st_ino)
