@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,19 +20,21 @@ from bucketry.registry.commit import Change, commit
 from bucketry.registry.history import load_records
 from bucketry.registry.immutable import Immutable, put_immutable
 from bucketry.registry.registers import alias_register, load_alias
+from bucketry.registry.session import Session
 from bucketry.schema import keys
 from bucketry.schema.alias import AliasRegister
 from bucketry.schema.audit import decode_block, find_chain_fault
 from bucketry.schema.names import AliasName, ModelName
+from bucketry.store.folder import FolderStore
 from bucketry.store.interface import IfAbsent, PreconditionFailedError, SlowDownError
 from simulation.planned import Clock, Planned
 from simulation.scenes import founder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from bucketry.registry.commit import Committed
-    from bucketry.registry.session import Session
     from bucketry.store.interface import Condition, ETag
 
 MODEL = ModelName("default", "m")
@@ -179,9 +182,7 @@ def test_reading_back_that_is_refused_is_unknown(
     assert len(chain(session)) == commits_before + 1
 
 
-@pytest.mark.parametrize(
-    ("attempt_seconds", "pace_seconds"), [(0.0, 0.001), (0.004, 0.004), (0.05, 0.05), (3.0, 0.05)]
-)
+@pytest.mark.parametrize(("attempt_seconds", "pace_seconds"), [(0.0, 0.001), (0.004, 0.004), (0.05, 0.05), (3.0, 0.05)])
 def test_the_pause_after_a_lost_race_follows_what_an_attempt_takes(
     session: Session, bucket: Planned, clock: Clock, attempt_seconds: float, pace_seconds: float
 ) -> None:
@@ -209,6 +210,25 @@ def test_a_lost_race_costs_one_read_and_one_write(session: Session, bucket: Plan
     bucket.get_plans = [reads.append] * 10
     assert touch(session, "ours").attempts == 2
     assert len(reads) == 2
+
+
+def test_a_folder_that_refuses_what_happened_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, others = (Session(FolderStore(tmp_path, durable=False), actor="a@example.com") for _ in range(2))
+    touch(ours, "first")
+    touch(ours, "second")
+    real, pending = os.link, ["others"]
+
+    def link(source: str, target: str, **options: Any) -> None:
+        real(source, target, **options)
+        if target.endswith("/2") and pending:
+            pending.clear()
+            for number in range(40):
+                touch(others, f"other {number}")
+
+    monkeypatch.setattr(os, "link", link)
+    done = touch(ours, "ours")
+    assert (done.attempts, done.record.generation) == (1, 3)
+    assert chain(ours) == ["first", "second", "ours", *(f"other {number}" for number in range(40))]
 
 
 def test_a_refusal_of_the_first_request_is_just_that(session: Session, bucket: Planned) -> None:

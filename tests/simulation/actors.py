@@ -22,11 +22,13 @@ from bucketry.registry.aliases import AliasMove, promote, roll_back, unset
 from bucketry.registry.lifecycle import edit_model, edit_version, retire, unretire
 from bucketry.registry.registration import PreparedVersion, RegisteredVersion, register_version
 from bucketry.registry.resolve import resolve
+from bucketry.registry.reviewing import Decided, prepare_decision, record_decision
 from bucketry.registry.session import Session
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
 from bucketry.schema.manifest import Artifact, Chunks, Lineage, Manifest, Parent, encode_manifest
 from bucketry.schema.names import AliasName, ByAlias, Digest, ModelName, Reference
+from bucketry.schema.reviews import REFUSALS, Action, Review, encode_statement
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
 from simulation.faults import Faults, SimulatedStore
 from simulation.world import Crash
@@ -61,6 +63,8 @@ class Attempt:
     manifest: Digest | None = None
     idempotency_key: str | None = None
     error: BucketryError | None = None
+    decided: Decided | None = None
+    refused_before: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -81,9 +85,11 @@ class History:
     attempts: list[Attempt] = field(default_factory=list)
     sights: list[Sight] = field(default_factory=list)
     moved_to_generation: dict[AliasName, int] = field(default_factory=dict)
+    refused: set[int] = field(default_factory=set)
+    """Versions whose rejection or revocation was acknowledged."""
 
 
-Result = RegisteredVersion | AliasMove | None
+Result = RegisteredVersion | AliasMove | Decided | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +121,13 @@ def _try(actor: Actor, history: History, faults: Faults, operation: Operation, l
     actor.world.note("begin", operation.kind)
     before = len(actor.transactions)
     attempt = Attempt(operation.kind, operation.register, "acknowledged", ())
+    attempt.refused_before = frozenset(history.refused)
     session = new_session(actor.world, actor.name, actor.ports(), faults, lies=lies)
     try:
         result = operation.act(session, attempt)
         attempt.published = result if isinstance(result, RegisteredVersion) else None
         attempt.moved = result if isinstance(result, AliasMove) else None
+        attempt.decided = result if isinstance(result, Decided) else None
     except Crash:
         attempt.status = "crashed"
     except CommitUnknownError as error:
@@ -133,6 +141,8 @@ def _try(actor: Actor, history: History, faults: Faults, operation: Operation, l
     if attempt.moved is not None:
         known = history.moved_to_generation
         known[attempt.moved.alias] = max(known.get(attempt.moved.alias, 0), attempt.moved.generation)
+    if attempt.decided is not None and attempt.decided.action in REFUSALS:
+        history.refused.add(attempt.decided.version)
     actor.world.note("end", operation.kind, attempt.status, attempt.error and attempt.error.message)
     if attempt.status == "failed":
         return operation.again and isinstance(attempt.error, ContendedError | UnavailableError)
@@ -185,6 +195,16 @@ def rolling_back(*, alias: AliasName = PRODUCTION) -> Operation:
 
 def unsetting(*, alias: AliasName = PRODUCTION) -> Operation:
     return Operation("unset", keys.alias(CHAT, alias), lambda session, _: unset(session, CHAT, alias))
+
+
+def deciding(action: Action, version: int) -> Operation:
+    """Return a decision. A refusal is made again until it is acknowledged: an interrupted one binds nobody."""
+
+    def act(session: Session, _: Attempt) -> Result:
+        statement = prepare_decision(session, CHAT, version, action, comment="because")
+        return record_decision(session, Review(encode_statement(statement)))
+
+    return Operation(action, keys.head(CHAT), act, again=action in REFUSALS)
 
 
 def retiring(version: int) -> Operation:

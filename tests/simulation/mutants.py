@@ -5,10 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import UnavailableError
-from bucketry.registry import aliases, commit, registration
+from bucketry.registry import aliases, commit, deletion, pins, registers, registration, reviewing
+from bucketry.registry.commit import Change
+from bucketry.registry.registers import commit_head
+from bucketry.registry.rows import load_row, replace_row
 from bucketry.schema.audit import Trail
 from bucketry.store.interface import IfAbsent, PreconditionFailedError, Unconditional
 
@@ -89,7 +93,7 @@ def without_placement_check(patch: pytest.MonkeyPatch) -> None:
 
 def with_head_read_before_the_alias(patch: pytest.MonkeyPatch) -> None:
     """A promoter decides on the head that it read first of all."""
-    load = aliases.load_existing_head
+    load = registers.load_existing_head
     seen: dict[int, Any] = {}
 
     def first(session: Any, model: Any) -> Any:
@@ -129,6 +133,82 @@ def without_immutable_writes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(registration, "put_immutable", careless)
 
 
+def without_checking_the_pin_again(patch: pytest.MonkeyPatch) -> None:
+    """A child's publisher pins its base once, and not on each attempt."""
+    pin = registration._pin_in_other_model
+    done: set[int] = set()
+
+    def once(session: Any, parent: Any, child: Any, epoch: int) -> None:
+        if id(session) not in done:
+            done.add(id(session))
+            pin(session, parent, child, epoch)
+
+    patch.setattr(registration, "_pin_in_other_model", once)
+
+
+def with_pins_dropped_unfenced(patch: pytest.MonkeyPatch) -> None:
+    """A pin is dropped as soon as no child is seen."""
+    patch.setattr(pins, "_fence", lambda session, pin: registers.load_existing_head(session, pin.model))
+
+
+def with_pins_that_block_nothing(patch: pytest.MonkeyPatch) -> None:
+    """A base is deleted whatever is made from it."""
+    patch.setattr(deletion, "release_pins", lambda *_: None)
+    patch.setattr(deletion, "check_deletable", load_row)
+
+
+def with_a_deletion_that_walks_no_alias(patch: pytest.MonkeyPatch) -> None:
+    """A deletion goes from `deleting` to `deleted` at once."""
+    patch.setattr(deletion, "_walk", lambda *_: None)
+
+
+def with_a_deletion_that_touches_nothing(patch: pytest.MonkeyPatch) -> None:
+    """A deletion looks at the aliases, and does not write to those that name something else."""
+
+    def look(session: Any, model: Any, version: int) -> Any:
+        for alias in registers.load_existing_head(session, model).aliases:
+            state = registers.load_alias(session, model, alias).state
+            if state is not None and state.target is not None and state.target.version == version:
+                return alias
+        return None
+
+    patch.setattr(deletion, "_walk", look)
+
+
+def with_a_deletion_of_any_generation(patch: pytest.MonkeyPatch) -> None:
+    """Whoever finishes a deletion, or takes it back, does not ask whether it is still the same one."""
+
+    def settle(session: Any, model: Any, version: int, mark: Any, settled: Any) -> None:
+        def edit(head: Any) -> Any:
+            row = replace(settled(load_row(session, head, version), mark), deletion=None)
+            changed, objects = replace_row(session, head, row)
+            return Change(changed, "delete", target=str(version), objects=objects)
+
+        commit_head(session, model, edit)
+
+    patch.setattr(deletion, "_settle", settle)
+
+
+def with_a_refusal_that_tells_nobody(patch: pytest.MonkeyPatch) -> None:
+    """A refusal is acknowledged once it is in the head."""
+    patch.setattr(reviewing, "_tell_aliases", lambda *_: ())
+
+
+def with_a_refusal_that_touches_nothing(patch: pytest.MonkeyPatch) -> None:
+    """A refusal is told to the aliases that name the version, and the others are left alone."""
+    tell = reviewing._tell_alias
+
+    def tell_less(session: Any, model: Any, version: int, alias: Any, **_: bool) -> bool:
+        return tell(session, model, version, alias, refused=False)
+
+    patch.setattr(reviewing, "_tell_alias", tell_less)
+
+
+def without_asking_for_approvals(patch: pytest.MonkeyPatch) -> None:
+    """A protected alias names whatever it is told to."""
+    patch.setattr(aliases, "check_approved", lambda *_: None)
+
+
 MUTANTS: dict[str, tuple[Mutate, str]] = {
     "without transaction id": (without_transaction_id, ""),
     "new transaction for each attempt": (with_new_transaction_for_each_attempt, ""),
@@ -140,6 +220,13 @@ MUTANTS: dict[str, tuple[Mutate, str]] = {
     "head read before the alias": (with_head_read_before_the_alias, "delete"),
     "without naming the alias first": (without_naming_the_alias_first, ""),
     "without pins": (without_pins, "children"),
+    "the pin is not checked again": (without_checking_the_pin_again, "children"),
+    "pins that block nothing": (with_pins_that_block_nothing, "children"),
+    "a deletion walks no alias": (with_a_deletion_that_walks_no_alias, "delete"),
+    "a deletion touches nothing": (with_a_deletion_that_touches_nothing, "delete"),
+    "a refusal tells nobody": (with_a_refusal_that_tells_nobody, "review"),
+    "a refusal touches nothing": (with_a_refusal_that_touches_nothing, "review"),
+    "nobody asks for approvals": (without_asking_for_approvals, "review"),
     "without idempotency": (without_idempotency, ""),
     "careless immutable writes": (without_immutable_writes, ""),
 }

@@ -10,11 +10,14 @@ from bucketry.maintenance.fsck import check_registry
 from bucketry.registry.aliases import MOVES
 from bucketry.registry.history import load_records
 from bucketry.registry.registers import alias_register, head_register, load_alias, load_head
+from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import iter_rows
 from bucketry.registry.session import Session
 from bucketry.schema import keys
-from bucketry.schema.codec import digest_of
+from bucketry.schema.codec import Fields, digest_of
+from bucketry.schema.reviews import REFUSALS, Action, decision_of, read_review
 from bucketry.store.interface import Entry
+from simulation.actors import CHAT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 
-IN_MANY_COMMITS = frozenset({"collect", "delete"})
+IN_MANY_COMMITS = frozenset({"collect", "delete", *(Action.APPROVE, *REFUSALS)})
 """Operations of which a part may be committed when they fail."""
 
 
@@ -52,6 +55,7 @@ def find_broken_promises(world: World, history: History) -> list[str]:
         *_broken_publishes(history, evidence),
         *_broken_moves(history, evidence),
         *_broken_sights(history, evidence),
+        *_broken_decisions(session, history, evidence),
     ]
 
 
@@ -148,6 +152,32 @@ def _broken_sights(history: History, evidence: Evidence) -> Iterator[str]:
         chains = [records for key, records in evidence.records.items() if key.endswith(f"/{sight.alias}.json")]
         if not any(target_at(records, sight.generation) == sight.version for records in chains):
             yield f"{sight.reader} saw {sight.alias} name {sight.version} at generation {sight.generation}"
+
+
+def _broken_decisions(session: Session, history: History, evidence: Evidence) -> Iterator[str]:
+    """No alias names what was refused without saying so, and none was moved to what was not approved."""
+    head = load_head(session, CHAT).state
+    if head is None:
+        return
+    for name in head.aliases:
+        register = load_alias(session, CHAT, name).state
+        target = register.target if register is not None else None
+        if register is not None and target is not None and target.version in history.refused:
+            reviews = [read_review(Fields(dict(review), what=name)) for review in register.reviews]
+            if not any(decision_of(review, what=name).statement.action in REFUSALS for review in reviews):
+                yield f"{name} names version {target.version}, whose refusal was acknowledged, and does not carry it"
+    rows = {row.version: row for row in evidence.rows[keys.head(CHAT)]}
+    for attempt in history.attempts:
+        move = attempt.moved
+        if move is None or move.target is None or move.target == move.previous:
+            continue
+        if move.target in attempt.refused_before:
+            yield f"{attempt.kind} moved {move.alias} to version {move.target}, whose refusal was acknowledged before"
+        standing = load_standing(session, head, rows[move.target])
+        if standing.policy.protects(move.alias):
+            approvers = {d.statement.principal for d in standing.decisions if d.statement.action is Action.APPROVE}
+            if len(approvers) < standing.policy.approvals_required:
+                yield f"{attempt.kind} moved {move.alias} to version {move.target}, approved by {sorted(approvers)}"
 
 
 def target_at(records: list[Record], generation: int) -> int | None:

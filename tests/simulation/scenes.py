@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import functools
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bucketry.registry.aliases import promote
 from bucketry.registry.commit import Change, commit
+from bucketry.registry.immutable import Immutable
 from bucketry.registry.lifecycle import edit_model
 from bucketry.registry.ports import Ports
-from bucketry.registry.registers import registry_register
+from bucketry.registry.registers import commit_head, registry_register
 from bucketry.registry.registration import PreparedVersion, register_version
+from bucketry.registry.reviewing import prepare_decision, record_decision
 from bucketry.registry.session import Session
 from bucketry.schema import keys
+from bucketry.schema.codec import digest_of
 from bucketry.schema.manifest import Parent
 from bucketry.schema.names import AliasName
+from bucketry.schema.policy import DEFAULT_POLICY, encode_policy
+from bucketry.schema.reviews import Action, Review, encode_statement
 from bucketry.schema.settings import Conformance, RegistryDocument
 from simulation.actors import (
     BASE,
@@ -26,6 +31,7 @@ from simulation.actors import (
     History,
     Operation,
     Uploader,
+    deciding,
     describing,
     make_manifest,
     manifest_digest,
@@ -47,6 +53,7 @@ from simulation.world import BEGINNING, Bucket, SeededScript, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bucketry.schema.head import Head
     from bucketry.schema.names import ModelName
     from simulation.world import Script
 
@@ -65,6 +72,8 @@ class Beginning:
     moves: int = 0
     bases: int = 2
     after: Beginning | None = None
+    reviewed: bool = False
+    """Whether a policy asks for two approvals before production names a version. Version 1 has them."""
 
 
 STAGING = AliasName("staging")
@@ -72,6 +81,7 @@ STAGING = AliasName("staging")
 
 NOTHING = Beginning()
 FEW = Beginning(versions=3, moves=2)
+REVIEWED = Beginning(versions=3, moves=1, reviewed=True)
 BEFORE_SEALING = Beginning(versions=126, edits=2, moves=63)
 """Two versions before the first page is sealed, at the end of a block of head records and of alias records."""
 SEALED = Beginning(versions=64, moves=32, bases=0, after=BEFORE_SEALING)
@@ -122,11 +132,24 @@ def base_parent(version: int) -> Parent:
     return Parent(BASE, version, manifest_digest(manifest), "finetune")
 
 
-_SCENES = ["publish", "mixed", "mixed", "aliases", "aliases", "collect", "delete", "children"] * 5 + ["storm"]
+_SCENES = [
+    "publish",
+    "mixed",
+    "mixed",
+    "aliases",
+    "aliases",
+    "collect",
+    "delete",
+    "children",
+    "review",
+    "review",
+] * 5 + ["storm"]
 _LARGE_ONE_IN = 24
 
 
 def _beginning(script: Script, scene: str) -> Beginning:
+    if scene == "review":
+        return REVIEWED
     large = script.index(_LARGE_ONE_IN) == 0
     if scene == "storm":
         return FEW
@@ -146,6 +169,7 @@ def _casts() -> dict[str, Callable[[Script], Cast]]:
         "collect": _collectors,
         "delete": _deleters,
         "children": _children,
+        "review": _reviewers,
         "storm": _storm,
     }
 
@@ -214,6 +238,20 @@ def _children(script: Script) -> Cast:
     ]
 
 
+def _reviewers(script: Script) -> Cast:
+    """Two who approve and think again, one who promotes, and somebody who gives up or retires."""
+    version = 1 + script.index(3)
+    alias = (PRODUCTION, STAGING)[script.index(2)]
+    refusal = (Action.REJECT, Action.REVOKE)[script.index(2)]
+    others = [deleting(version), retiring(version), unretiring(version), rolling_back(), deciding(Action.REQUEST, 3)]
+    return [
+        [deciding(Action.APPROVE, version), deciding(refusal, version)],
+        [deciding(Action.APPROVE, version), deciding(Action.APPROVE, 1 + script.index(3))],
+        [promoting(version, alias=alias), promoting(version), promoting(1 + script.index(3))],
+        [others[script.index(len(others))], promoting(1 + script.index(3), alias=STAGING)],
+    ]
+
+
 def _storm(script: Script) -> Cast:
     """One promoter that may sleep for long, and others that move its alias a hundred times meanwhile."""
     busy = [[promoting(1 + n % 2) for n in range(40)] for _ in range(2)]
@@ -243,7 +281,24 @@ def _content(beginning: Beginning) -> dict[str, object]:
         edit_model(session, CHAT, description=f"description {number}")
     for number in range(beginning.moves):
         promote(session, CHAT, 1 + number % 2, PRODUCTION)
+    if beginning.reviewed:
+        _ask_for_reviews(bucket)
     return bucket.snapshot()
+
+
+def _ask_for_reviews(bucket: Bucket) -> None:
+    policy = encode_policy(replace(DEFAULT_POLICY, approvals_required=2, protected_aliases=(PRODUCTION,)))
+    item = Immutable(keys.policy(digest_of(policy)), policy)
+
+    def edit(head: Head | None) -> Change[Head]:
+        assert head is not None
+        return Change(replace(head, policy=digest_of(policy)), "policy", objects=(item,))
+
+    commit_head(founder(bucket), CHAT, edit)
+    for name in ("first", "second"):
+        session = replace(founder(bucket), actor=f"{name}@example.org")
+        statement = prepare_decision(session, CHAT, 1, Action.APPROVE)
+        record_decision(session, Review(encode_statement(statement)))
 
 
 def new_registry(bucket: Bucket) -> Session:

@@ -259,7 +259,7 @@ def test_an_edit_that_raises_on_the_new_state_ends_the_commit_with_nothing_chang
     assert chain(session) == ["other 0"]
 
 
-# The format: "Backoff: full jitter, random(0, min(5 s, 50 ms * 2^n)), bounded by a deadline."
+# The format: "Where the store is in trouble, random(0, min(5 s, 50 ms * 2^n)) ... bounded by a deadline."
 
 
 def test_backoff_doubles_up_to_five_seconds(session: Session, bucket: Planned, clock: Clock) -> None:
@@ -269,9 +269,10 @@ def test_backoff_doubles_up_to_five_seconds(session: Session, bucket: Planned, c
     assert clock.slept == pytest.approx(bounds)
 
 
-def test_losing_until_the_deadline_is_contention(session: Session, bucket: Planned) -> None:
+def test_losing_until_the_deadline_is_contention(session: Session, bucket: Planned, clock: Clock) -> None:
     def plan(*request: object) -> ETag:
         other_commits(bucket)
+        clock.seconds += 0.05
         return bucket.really(*request)  # type: ignore[arg-type]
 
     bucket.plans = [plan] * 10_000

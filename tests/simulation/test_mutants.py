@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simulation.mutants import MUTANTS
-from simulation.scenes import BEFORE_SEALING, FEW, NOTHING, SEALED, begin, run_seed
+from simulation.scenes import BEFORE_SEALING, FEW, NOTHING, REVIEWED, SEALED, begin, run_seed
 from simulation.world import SeededScript, World
 
 MOST_SEEDS = 400
@@ -14,7 +14,7 @@ MOST_SEEDS = 400
 @pytest.fixture(autouse=True, scope="module")
 def _beginnings_made_by_the_whole_protocol() -> None:
     """What runs begin with is made once and kept: it must not be made by a mutant."""
-    for beginning in (NOTHING, FEW, BEFORE_SEALING, SEALED):
+    for beginning in (NOTHING, FEW, REVIEWED, BEFORE_SEALING, SEALED):
         begin(World(SeededScript(0)), beginning)
 
 

@@ -5,6 +5,7 @@ Collection and deletion are acted by the smallest programs that follow the forma
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from bucketry.schema.states import State
 from bucketry.store.interface import Entry
 from simulation.actors import BASE, CHAT, CONTENTS, PRODUCTION, Attempt, Uploader, make_manifest
 from simulation.keepers import collecting, deleting
+from simulation.mutants import with_a_deletion_of_any_generation, with_pins_dropped_unfenced
 from simulation.scenes import FEW, base_parent, begin, founder
 from simulation.world import Bucket, SeededScript, World
 
@@ -167,9 +169,45 @@ def test_a_promoter_that_comes_after_the_deletion_sees_it(session: Session, buck
 
 def test_a_deletion_that_meets_its_version_in_an_alias_is_taken_back(session: Session, bucket: Watched) -> None:
     promote(session, CHAT, 3, PRODUCTION)
-    other(bucket, deleting(3))
+    with pytest.raises(RejectedError, match="production names version 3"):
+        other(bucket, deleting(3))
     assert row_of(session, CHAT, 3).state == "registered"
     assert_whole(session)
+
+
+def _race_two_deletions(session: Session, bucket: Watched) -> None:
+    """Let a slow deletion of version 3 end while a later one of the same version is under way and an alias names it."""
+    promote(session, CHAT, 1, STAGING)
+    promote(session, CHAT, 3, STAGING)
+
+    def meanwhile() -> None:
+        # The first deleter has touched production and is about to look at staging.
+        with pytest.raises(RejectedError, match="staging names version 3"):
+            other(bucket, deleting(3))  # resumes the deletion, and takes it back
+        promote(founder(bucket), CHAT, 3, PRODUCTION)
+        promote(founder(bucket), CHAT, 1, STAGING)
+        bucket.before["put", keys.alias(CHAT, PRODUCTION)] = _die
+        bucket.before["get", keys.alias(CHAT, PRODUCTION)] = _die
+        with pytest.raises(KeyboardInterrupt):
+            other(bucket, deleting(3))  # begins another, and dies before it looks at any alias
+
+    bucket.before["get", keys.alias(CHAT, STAGING)] = meanwhile
+    with suppress(RejectedError):
+        other(bucket, deleting(3))
+
+
+def test_a_deletion_is_finished_only_by_those_who_walked_since_it_began(session: Session, bucket: Watched) -> None:
+    _race_two_deletions(session, bucket)
+    assert row_of(session, CHAT, 3).state == "deleting"
+    assert_whole(session)
+
+
+def test_without_the_generation_a_version_that_an_alias_names_would_be_deleted(
+    session: Session, bucket: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_deletion_of_any_generation(monkeypatch)
+    _race_two_deletions(session, bucket)
+    assert check_registry(session).damage
 
 
 # A base and its children
@@ -216,12 +254,39 @@ def test_a_pin_is_refused_for_a_base_that_is_going(session: Session, bucket: Wat
     assert head.next_version == 4
 
 
-def test_a_pin_of_a_child_that_never_came_blocks_the_deletion(session: Session, bucket: Watched) -> None:
+def test_a_pin_of_a_child_that_never_came_is_dropped_once_its_head_is_fenced(session: Session, bucket: Watched) -> None:
     bucket.before["put", keys.head(CHAT)] = _die
     with pytest.raises(KeyboardInterrupt):
         publish(session, parent=base_parent(1))
-    with pytest.raises(RejectedError, match="dependents"):
+    other(bucket, deleting(1, model=BASE))
+    head = load_head(session, CHAT).state
+    assert head is not None
+    assert head.epoch == 2
+    assert_whole(session)
+
+
+def test_a_child_on_its_way_loses_to_the_deletion_of_its_base(session: Session, bucket: Watched) -> None:
+    bucket.before["put", keys.head(CHAT)] = lambda: other(bucket, deleting(1, model=BASE))
+    with pytest.raises((RejectedError, NotFoundError)):
+        publish(session, parent=base_parent(1))
+    assert_whole(session)
+
+
+def test_without_the_fence_that_child_would_have_lost_its_base(
+    session: Session, bucket: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_pins_dropped_unfenced(monkeypatch)
+    bucket.before["put", keys.head(CHAT)] = lambda: other(bucket, deleting(1, model=BASE))
+    publish(session, parent=base_parent(1))
+    assert check_registry(session).damage
+
+
+def test_a_live_child_keeps_its_base(session: Session, bucket: Watched) -> None:
+    child = publish(session, parent=base_parent(1))
+    with pytest.raises(RejectedError, match="is the base of versions of acme/chat"):
         other(bucket, deleting(1, model=BASE))
+    other(bucket, deleting(child))
+    other(bucket, deleting(1, model=BASE))
     assert_whole(session)
 
 

@@ -21,10 +21,19 @@ from bucketry.errors import (
     UsageError,
 )
 from bucketry.store.folder import FolderStore
-from bucketry.store.interface import IfAbsent, IfMatch, ObjectNotFoundError, Unconditional
+from bucketry.store.interface import (
+    SMALL_OBJECT_BYTES,
+    Folder,
+    IfAbsent,
+    IfMatch,
+    ObjectNotFoundError,
+    Unconditional,
+)
 from store.contract import FreshETagContract, StoreContract
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bucketry.store.interface import Store
 
 
@@ -189,10 +198,14 @@ def test_a_linked_folder_is_never_followed(tmp_path: Path) -> None:
         lambda: inside.delete("heads/secret"),
         lambda: inside.local_path("heads/secret"),
         lambda: list(inside.list("heads/")),
+        lambda: list(inside.list("")),
+        lambda: list(inside.list("heads/", delimiter="/")),
     ):
         with pytest.raises(CorruptError):
             use()
-    assert list(inside.list("")) == []
+    # Whoever lists by folders goes on past it, and is told when it looks inside.
+    inside.put("other/key", b"1", IfAbsent())
+    assert list(inside.list("", delimiter="/")) == [Folder("heads/"), Folder("other/")]
     assert files_below(outside) == ["secret"]
     assert (outside / "secret").read_bytes() == b"secret"
 
@@ -203,12 +216,76 @@ def test_a_linked_file_is_never_followed(store: FolderStore, tmp_path: Path) -> 
     (tmp_path / "key").symlink_to(secret)
     with pytest.raises(CorruptError):
         store.get("key")
-    assert list(store.list("")) == []
+    # What cannot be read is seen all the same, so that nobody takes it for absent.
+    assert [getattr(entry, "key", "") for entry in store.list("")] == ["key"]
     with pytest.raises(BucketryError):
         store.put("key", b"1", IfAbsent())
     store.put("key", b"2", Unconditional())
     assert secret.read_bytes() == b"secret"
     assert store.get("key").body == b"2"
+
+
+@pytest.mark.parametrize("name", [".staging", ".staging/uploads", ".cas", ".cas/heads"])
+@pytest.mark.parametrize("numbered", [False, True])
+def test_the_stores_own_folders_are_never_followed_either(
+    tmp_path: Path,
+    name: str,
+    numbered: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    root, outside = tmp_path / "registry", tmp_path / "outside"
+    store = FolderStore(root, durable=False)
+    store.create_root()
+    etag = store.put("heads/key", b"1", IfAbsent())
+    if numbered:
+        etag = store.put("heads/key", b"2", IfMatch(etag))
+    (root / name).parent.mkdir(exist_ok=True)
+    if (root / name).exists():
+        (root / name).rename(outside)
+    else:
+        outside.mkdir()
+    (root / name).symlink_to(outside)
+    before = files_below(outside)
+    upload = "0" * 32
+    staging: list[Callable[[], object]] = [
+        lambda: store.start_upload("blob"),
+        lambda: store.list_parts("blob", upload),
+        lambda: list(store.list_uploads("")),
+        lambda: store.sweep_staging(-60),
+    ]
+    if name == ".staging":
+        staging += [lambda: store.put("heads/new", b"1", IfAbsent()), lambda: store.put_blob("b", memoryview(b"1"))]
+    numbers: list[Callable[[], object]] = [lambda: store.put("heads/key", b"3", IfMatch(etag))]
+    if before:
+        numbers += [lambda: store.get("heads/key"), lambda: list(store.list("")), lambda: store.delete("heads/key")]
+    for use in staging if name.startswith(".staging") else numbers:
+        with pytest.raises(CorruptError, match="symbolic link"):
+            use()
+    assert files_below(outside) == before
+
+
+def test_an_object_that_is_no_document_does_not_fill_the_memory(store: FolderStore, tmp_path: Path) -> None:
+    (tmp_path / "key").touch()
+    os.truncate(tmp_path / "key", SMALL_OBJECT_BYTES)
+    assert len(store.get("key").body) == SMALL_OBJECT_BYTES
+    os.truncate(tmp_path / "key", SMALL_OBJECT_BYTES + 1)
+    with pytest.raises(CorruptError, match="larger than"):
+        store.get("key")
+
+
+def test_a_document_that_grows_while_it_is_read_is_read_as_it_was(
+    store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put("key", b"123", IfAbsent())
+    real = os.fstat
+
+    def grow_after(descriptor: int) -> os.stat_result:
+        found = real(descriptor)
+        with (tmp_path / "key").open("ab") as file:
+            file.write(b"456")
+        return found
+
+    monkeypatch.setattr(os, "fstat", grow_after)
+    assert store.get("key").body == b"123"
 
 
 def test_a_pipe_is_refused_and_nobody_waits_for_it(store: FolderStore, tmp_path: Path) -> None:

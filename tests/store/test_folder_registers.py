@@ -10,7 +10,7 @@ import pytest
 
 from bucketry.errors import UnavailableError
 from bucketry.store.folder import FolderStore
-from bucketry.store.interface import IfAbsent, IfMatch, ObjectNotFoundError, PreconditionFailedError
+from bucketry.store.interface import Folder, IfAbsent, IfMatch, ObjectNotFoundError, PreconditionFailedError
 from store.folder_register import KEY, check_register, commit_many
 
 if TYPE_CHECKING:
@@ -107,9 +107,43 @@ def test_a_writer_whose_register_was_deleted_is_refused(store: FolderStore, monk
         store.get(KEY)
 
 
-def test_a_register_whose_readable_copy_was_removed_by_hand_still_exists(store: FolderStore) -> None:
+def test_a_writer_stalled_after_its_link_is_refused_although_it_happened(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = commit_many(store, 3, store.put(KEY, b"first", IfAbsent()))
+    seen: list[bytes] = []
+
+    def overtake() -> None:
+        seen.append(store.get(KEY).body)
+        commit_many(store, 40, store.get(KEY).etag)
+
+    real = os.link
+
+    def link(source: str, target: str, **options: Any) -> None:
+        real(source, target, **options)
+        if target.endswith(f".cas/{KEY}/4") and not seen:
+            overtake()
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(PreconditionFailedError):
+        store.put(KEY, b"stalled", IfMatch(base))
+    assert seen == [b"stalled"]
+    check_register(store, {b"other 39"})
+
+
+@pytest.mark.parametrize("remove_folder", [False, True])
+def test_a_register_whose_readable_copy_was_removed_by_hand_still_exists(
+    store: FolderStore,
+    remove_folder: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
     base = commit_many(store, 3, store.put(KEY, b"first", IfAbsent()))
     store.local_path(KEY).unlink()
+    if remove_folder:
+        store.local_path(KEY).parent.rmdir()
+    assert [*store.list(""), *store.list("heads/team/m"), *store.list("heads/team/", delimiter="/")] == [
+        store.stat(KEY)
+    ] * 3
+    assert list(store.list("heads/", delimiter="/")) == [Folder("heads/team/")]
     with pytest.raises(PreconditionFailedError):
         store.put(KEY, b"new", IfAbsent())
     assert store.get(KEY).body == b"other 2"

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.errors import UsageError
+from bucketry.errors import DeniedError, UsageError
 from bucketry.store.folder import FolderStore
 from bucketry.store.interface import IfAbsent, ObjectNotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -87,3 +88,35 @@ def test_a_sweep_takes_the_old_and_leaves_the_young(store: FolderStore, tmp_path
 
 def test_a_sweep_of_a_fresh_registry_finds_nothing(store: FolderStore) -> None:
     assert store.sweep_staging(0) == 0
+
+
+@pytest.mark.parametrize("first", ["put_blob", "start_upload"])
+def test_the_first_large_object_sweeps_what_a_killed_process_left_a_week_ago(
+    store: FolderStore, tmp_path: Path, first: str
+) -> None:
+    left, living = tmp_path / ".staging" / ("a" * 32), tmp_path / ".staging" / ("b" * 32)
+    FolderStore(tmp_path).abort_upload("none", FolderStore(tmp_path).start_upload("none"))
+    for path, days in ((left, 8), (living, 6)):
+        path.write_bytes(b"half")
+        moment = time.time() - days * 24 * 3600
+        os.utime(path, (moment, moment))
+    store.put("heads/key", b"1", IfAbsent())
+    assert left.exists()
+    begin: dict[str, Callable[[], object]] = {
+        "put_blob": lambda: store.put_blob("big", memoryview(b"1")),
+        "start_upload": lambda: store.start_upload("big"),
+    }
+    begin[first]()
+    assert (left.exists(), living.exists()) == (False, True)
+    os.utime(living, (0, 0))
+    store.put_blob("bigger", memoryview(b"2"))
+    assert living.exists(), "once for each store is enough"
+
+
+def test_a_sweep_that_fails_does_not_fail_the_write(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(_: float) -> int:
+        raise DeniedError("no")
+
+    monkeypatch.setattr(store, "sweep_staging", deny)
+    store.put_blob("big", memoryview(b"1"))
+    assert store.get("big").body == b"1"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +27,7 @@ from bucketry.store.interface import (
     IfMatch,
     NotModifiedError,
     ObjectNotFoundError,
+    Part,
     PreconditionFailedError,
     SlowDownError,
     Unconditional,
@@ -34,15 +36,20 @@ from bucketry.store.s3 import S3Settings, S3Store
 from bucketry.store.s3_settings import check_endpoint
 from servers.misbehaving import Answer, Asked, refusal, run_misbehaving
 from servers.process import S3Server, find_free_ports
-from store.s3_stores import credentials, open_s3
+from store.s3_stores import credentials, leave_to_the_sdk, open_s3
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bucketry.store.interface import Condition
 
+Way = Callable[[S3Store], None]
 BODY = b"0123456789"
 STAMPED = {"ETag": '"e1"', "Last-Modified": "Sun, 22 Nov 2026 10:00:00 GMT"}
+
+
+@pytest.fixture(params=["wire", "sdk"])
+def way(request: pytest.FixtureRequest) -> Way:
+    """Return what decides who makes the requests of a store: we, or the SDK."""
+    return leave_to_the_sdk if request.param == "sdk" else lambda _: None
 
 
 @pytest.mark.parametrize(
@@ -67,7 +74,6 @@ STAMPED = {"ETag": '"e1"', "Last-Modified": "Sun, 22 Nov 2026 10:00:00 GMT"}
         (refusal(412, "PreconditionFailed"), PreconditionFailedError),
         (refusal(409, "ConditionalRequestConflict"), PreconditionFailedError),
         (refusal(404, "NoSuchKey"), PreconditionFailedError),
-        (refusal(301, "PermanentRedirect"), UsageError),
         (refusal(400, "InvalidBucketName"), UsageError),
         (refusal(400, "SomethingNew"), UnsupportedError),
         (Answer(500, {}, b"<html>not xml at all"), UnavailableError),
@@ -76,13 +82,14 @@ STAMPED = {"ETag": '"e1"', "Last-Modified": "Sun, 22 Nov 2026 10:00:00 GMT"}
     ids=lambda value: value.body.decode()[13:50] if isinstance(value, Answer) else "",
 )
 def test_a_conditional_write_is_sent_once_and_its_refusal_is_understood(
-    answer: Answer, error: type[BucketryError]
+    answer: Answer, error: type[BucketryError], way: Way
 ) -> None:
     def reply(asked: Asked) -> Answer:
         return answer if asked.method == "PUT" else refusal(404, "NoSuchKey")
 
     for condition in (IfAbsent(), IfMatch(ETag("e1"))):
         with run_misbehaving(reply) as bad, open_s3(bad.server) as store:
+            way(store)
             with pytest.raises(error) as caught:
                 store.put("heads/a.json", b"{}", condition)
             assert type(caught.value) is error
@@ -100,9 +107,51 @@ def test_a_conditional_write_is_sent_once_and_its_refusal_is_understood(
         (Answer(200, STAMPED, b"", announced_bytes=2**40, hang_up=True), UnavailableError),
     ],
 )
-def test_a_read_that_brings_no_whole_object_is_an_error(answer: Answer, error: type[Exception]) -> None:
-    with run_misbehaving(lambda _: answer) as bad, open_s3(bad.server) as store, pytest.raises(error):
-        store.get("key")
+def test_a_read_that_brings_no_whole_object_is_an_error(answer: Answer, error: type[Exception], way: Way) -> None:
+    with run_misbehaving(lambda _: answer) as bad, open_s3(bad.server) as store:
+        way(store)
+        with pytest.raises(error):
+            store.get("key")
+        assert len(bad.asked) == 1
+
+
+def test_a_refusal_reads_the_same_whoever_asked() -> None:
+    answer = refusal(500, "InternalError", "a &amp; b")
+    said = []
+    for leave_to in (lambda _: None, leave_to_the_sdk):
+        with run_misbehaving(lambda _: answer) as bad, open_s3(bad.server) as store:
+            leave_to(store)
+            for call in (
+                lambda: store.get("key"),
+                lambda: store.put("key", b"1", IfAbsent()),
+                lambda: store.delete("key"),
+                lambda: list(store.list("")),
+                lambda: store.start_upload("key"),
+                lambda: store.list_parts("key", "u"),
+                lambda: store.complete_upload("key", "u", []),
+                lambda: store.abort_upload("key", "u"),
+                lambda: list(store.list_uploads("")),
+            ):
+                with pytest.raises(UnavailableError) as caught:
+                    call()
+                said.append(f"{caught.value} {caught.value.advice}".replace(str(bad.server.endpoint_url), ""))
+    assert said[:9] == said[9:]
+
+
+def test_a_write_that_is_redirected_is_sent_again_by_the_sdk_alone_and_refused() -> None:
+    with run_misbehaving(lambda _: refusal(301, "PermanentRedirect")) as bad, open_s3(bad.server) as store:
+        with pytest.raises(UsageError, match="another region"):
+            store.put("key", b"1", IfAbsent())
+        assert [asked.method for asked in bad.asked] == ["PUT", "PUT"]
+
+
+def test_an_upload_that_fails_after_a_promising_start_is_no_success(way: Way) -> None:
+    body = b"<?xml version='1.0'?>\n  <Error><Code>InternalError</Code><Message>sorry</Message></Error>"
+    with run_misbehaving(lambda _: Answer(200, {}, body)) as bad, open_s3(bad.server) as store:
+        way(store)
+        with pytest.raises(UnavailableError, match="InternalError"):
+            store.complete_upload("key", "u", [Part(1, "e1", 1)])
+        assert len(bad.asked) == 1
 
 
 def test_the_store_s_own_time_to_wait_is_told() -> None:
@@ -208,8 +257,11 @@ def test_no_redirect_to_another_host_is_followed(status: int) -> None:
     ("condition", "expected"),
     [(IfAbsent(), ("*", None)), (IfMatch(ETag("e1")), (None, '"e1"')), (Unconditional(), (None, None))],
 )
-def test_what_a_write_says_in_its_headers(condition: Condition, expected: tuple[str | None, str | None]) -> None:
+def test_what_a_write_says_in_its_headers(
+    condition: Condition, expected: tuple[str | None, str | None], way: Way
+) -> None:
     with run_misbehaving(lambda _: Answer(200, STAMPED)) as bad, open_s3(bad.server, "team/reg") as store:
+        way(store)
         store.put("heads/a.json", b"{}", condition)
         (asked,) = bad.asked
     assert asked.path == "/registry/team/reg/heads/a.json"
@@ -257,7 +309,7 @@ def test_a_server_that_does_not_answer_in_time_is_unavailable() -> None:
 
     with run_misbehaving(reply) as bad:
         settings = S3Settings(endpoint_url=bad.server.endpoint_url, read_timeout_seconds=0.2)
-        with open_s3(bad.server, settings=settings) as store, pytest.raises(UnavailableError, match="ReadTimeout"):
+        with open_s3(bad.server, settings=settings) as store, pytest.raises(UnavailableError, match="no byte came"):
             store.put("key", b"1", IfAbsent())
         release.set()
         assert len(bad.asked) == 1
@@ -368,13 +420,14 @@ def _provoke(*calls: Callable[[], object]) -> list[str]:
     return said
 
 
-def test_only_opening_an_s3_store_loads_boto3() -> None:
+def test_only_opening_an_s3_store_loads_the_sdk() -> None:
     program = (
         "import sys, bucketry.store.interface, bucketry.store.folder, bucketry.store.memory, bucketry.store.retry, "
         "bucketry.store.probe, bucketry.store.s3_settings\n"
         "assert not {'boto3', 'botocore', 'urllib3'} & set(sys.modules)\n"
         "import bucketry.store.s3\n"
-        "assert 'boto3' in sys.modules\n"
+        "assert 'botocore' in sys.modules\n"
+        "assert 'boto3' not in sys.modules\n"
     )
     paths = os.pathsep.join(sys.path)
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env={**os.environ, "PYTHONPATH": paths})

@@ -12,8 +12,7 @@ import pytest
 from bucketry.errors import NotFoundError
 from bucketry.store.interface import IfAbsent, ObjectNotFoundError, Store
 from store.contract import StoreContract
-from store.contract_large import LargeObjectContract, RangeContract
-from store.s3_stores import open_s3
+from store.s3_stores import leave_to_the_sdk, open_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,16 +52,17 @@ class TestMoto(MotoDiffers, StoreContract):
             yield store
 
 
-class TestTheSdkMovesTheBytes(MotoDiffers, RangeContract, LargeObjectContract):
+class TestTheSdkMakesAllRequests(MotoDiffers, StoreContract):
     """As it does where a proxy is in the way, or a special kind of bucket."""
+
+    race_threads = 1
+    increment_workers = 1
 
     @pytest.fixture
     def store(self, moto: S3Server, request: pytest.FixtureRequest) -> Iterator[Store]:
         with open_s3(moto, f"sdk/{abs(hash(request.node.nodeid))}") as store:
-            monkey = pytest.MonkeyPatch()
-            monkey.setattr(store, "_bytes", store._bytes._sdk)  # type: ignore[attr-defined] # noqa: SLF001
+            leave_to_the_sdk(store)
             yield store
-            monkey.undo()
 
 
 def test_a_missing_bucket_is_named(moto: S3Server) -> None:

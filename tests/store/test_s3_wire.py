@@ -28,6 +28,7 @@ from bucketry.errors import BucketryError, DeniedError, UnavailableError, UsageE
 from bucketry.store import s3_connection
 from bucketry.store.interface import ETag, ObjectNotFoundError, SlowDownError
 from bucketry.store.s3 import S3Settings, S3Store
+from bucketry.store.s3_account import Account
 from bucketry.store.s3_signing import SigningClock
 from servers.misbehaving import refusal
 from servers.scripted import Scripted, Step, reply, run_scripted
@@ -249,8 +250,8 @@ def test_many_threads_renew_an_expired_session_once(monkeypatch: pytest.MonkeyPa
 
     with run_scripted(script) as server, _outliving_its_session(server) as store:
         # How often a session is made is what counts.
-        connect = mock.Mock(wraps=s3_connection._connect)  # noqa: SLF001
-        monkeypatch.setattr(s3_connection, "_connect", connect)
+        connect = mock.Mock(wraps=Account)
+        monkeypatch.setattr(s3_connection, "Account", connect)
         with ThreadPoolExecutor(threads_count) as pool:
             found = list(pool.map(lambda _: _read(store), range(threads_count)))
     assert found == [BODY[2:6]] * threads_count

@@ -6,8 +6,9 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from bucketry.transfer.download import Fetched, Nearby, fetch
+from bucketry.transfer.receipt import write_receipt
 from bucketry.transfer.remote import plan_of
-from bucketry.transfer.target import Publication, Staging, prepare_target, publish_target, write_receipt
+from bucketry.transfer.target import Publication, Staging, prepare_target, publish_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +19,17 @@ if TYPE_CHECKING:
     from bucketry.transfer.reuse import Source
 
 
-def receipt_of(files: Sequence[RemoteFile], manifest: str = "m1") -> dict[str, object]:
-    return {"manifest": manifest, "files": {file.path: file.sha256 for file in files}}
+def record(directory: Path, files: Sequence[RemoteFile], manifest: str = "m1") -> None:
+    write_receipt(directory, {file.path: file.sha256 for file in files}, about(manifest))
+
+
+def about(manifest: str) -> dict[str, object]:
+    return {"registry": "registry", "model": "acme/chat", "manifest": digest_of(manifest)}
+
+
+def digest_of(manifest: str) -> str:
+    """Return a digest as it is, and one that stands for any shorter name."""
+    return manifest if len(manifest) == 64 else hashlib.sha256(manifest.encode()).hexdigest()
 
 
 def pull(
@@ -41,7 +51,7 @@ def pull_and_count(
     with prepare_target(destination, plan) as staging:
         nearby = Nearby(staging, plan, sources)
         fetched = fetch(store, files, staging.directory, nearby=nearby, **options)
-        write_receipt(staging, receipt_of(files, manifest))
+        record(staging.directory, files, manifest)
         return publish_target(staging), fetched
 
 
@@ -53,5 +63,5 @@ def staged(destination: Path, contents: dict[str, bytes], manifest: str) -> Stag
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(body)
     digests = {path: hashlib.sha256(body).hexdigest() for path, body in contents.items()}
-    write_receipt(staging, {"manifest": manifest, "files": digests})
+    write_receipt(staging.directory, digests, about(manifest))
     return staging

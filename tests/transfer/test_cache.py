@@ -16,10 +16,10 @@ from bucketry.transfer.cache import Cache, default_cache_root
 from bucketry.transfer.download import Nearby, fetch
 from bucketry.transfer.remote import plan_of
 from bucketry.transfer.reuse import blobs_of
-from bucketry.transfer.target import prepare_target, publish_target, write_receipt
+from bucketry.transfer.target import prepare_target, publish_target
 from bucketry.transfer.upkeep import prune_cache, verify_cache
 from transfer.helpers import CONTENTS, hooked, read_tree, stock
-from transfer.pulls import receipt_of
+from transfer.pulls import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ def pull_to_cache(store: Store, cache: Cache, files: Sequence[RemoteFile], manif
         plan = plan_of(path.name, manifest, files)
         fetch(store, missing, staging.directory, nearby=Nearby(staging, plan, [blobs_of(cache)]))
         cache.adopt(missing, staging.directory)
-        write_receipt(staging, receipt_of(files, manifest))
+        record(staging.directory, files, manifest)
         publish_target(staging)
     found = cache.find_version("registry", MODEL, manifest)
     assert found is not None

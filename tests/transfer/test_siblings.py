@@ -16,9 +16,9 @@ from bucketry.transfer.download import Fetched, Nearby, fetch
 from bucketry.transfer.journal import Journal
 from bucketry.transfer.remote import plan_of
 from bucketry.transfer.siblings import Siblings
-from bucketry.transfer.target import prepare_target, publish_target, write_receipt
+from bucketry.transfer.target import prepare_target, publish_target
 from transfer.helpers import CHUNK_BYTES, hooked, read_tree, stock
-from transfer.pulls import pull_and_count, receipt_of
+from transfer.pulls import pull_and_count, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,7 +106,7 @@ def test_when_the_sibling_has_finished_the_rest_comes_from_the_target(tmp_path: 
         pulling = pool.submit(pull_and_count, store, files, destination, connections=1)
         assert opened.wait(10)
         fetch(store.inner, files, other.directory, nearby=Nearby(other, plan))
-        write_receipt(other, receipt_of(files))
+        record(other.directory, files)
         assert publish_target(other) == "appeared"
         published.set()
         publication, fetched = pulling.result(10)

@@ -10,23 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bucketry.errors import BucketryError, CorruptError, RejectedError, UnavailableError, UsageError
+from bucketry.errors import BucketryError, ContendedError, CorruptError, RejectedError, UnavailableError, UsageError
 from bucketry.store.interface import Store, Unconditional
 from bucketry.store.memory import MemoryStore
 from bucketry.transfer import rename, target
-from bucketry.transfer.target import (
-    Absent,
-    Foreign,
-    Ours,
-    inspect_target,
-    prepare_target,
-    publish_target,
-    recorded_files,
-    write_receipt,
-)
+from bucketry.transfer.receipt import Absent, Foreign, Ours, inspect_target, write_receipt
+from bucketry.transfer.target import check_replaceable, prepare_target, publish_target
 from bucketry.transfer.workers import Interrupted
 from transfer.helpers import CONTENTS, hooked, read_tree, stock
-from transfer.pulls import pull, staged
+from transfer.pulls import about, digest_of, pull, staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,10 +47,10 @@ def any_file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     return str(request.param)
 
 
-def manifest_at(destination: Path) -> object:
+def manifest_at(destination: Path) -> str:
     there = inspect_target(destination)
     assert isinstance(there, Ours)
-    return there.receipt["manifest"]
+    return there.receipt.manifest
 
 
 @pytest.mark.usefixtures("any_file_system")
@@ -68,7 +60,7 @@ def test_a_pull_appears_whole_with_its_receipt_and_nothing_beside_it(store: Stor
     assert read_tree(home / "chat") == CONTENTS
     there = inspect_target(home / "chat")
     assert isinstance(there, Ours)
-    assert recorded_files(there.receipt) == {file.path: file.sha256 for file in files}
+    assert there.receipt.digests == {file.path: file.sha256 for file in files}
     assert [entry.name for entry in home.iterdir()] == ["chat"]
 
 
@@ -139,7 +131,7 @@ def test_what_somebody_creates_at_the_last_moment_is_not_merged_with(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     staging = staged(home / "chat", {"a": b"1"}, "m1")
-    honest_inspect = target.inspect_target
+    honest_inspect = inspect_target
 
     def inspect_then_another_creates(destination: Path) -> Any:
         state = honest_inspect(destination)
@@ -159,7 +151,7 @@ def test_a_foreign_folder_swapped_in_at_the_last_moment_is_given_back(
 ) -> None:
     publish_target(staged(home / "chat", {"a": b"1"}, "m1"))
     staging = staged(home / "chat", {"a": b"2"}, "m2")
-    honest_inspect = target.inspect_target
+    honest_inspect = inspect_target
 
     def inspect_then_another_swaps(destination: Path) -> Any:
         state = honest_inspect(destination)
@@ -174,6 +166,71 @@ def test_a_foreign_folder_swapped_in_at_the_last_moment_is_given_back(
     staging.discard()
     assert read_tree(home / "chat") == {"thesis.txt": b"mine"}
     assert read_tree(home / "moved away") == {"a": b"1"}
+
+
+@pytest.mark.usefixtures("any_file_system")
+def test_a_file_put_into_the_target_at_the_last_moment_is_given_back(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_target(staged(home / "chat", {"a": b"1"}, "m1"))
+    staging = staged(home / "chat", {"a": b"2"}, "m2")
+
+    def inspect_then_another_writes(destination: Path) -> Any:
+        state = inspect_target(destination)
+        if destination == staging.destination and isinstance(state, Ours):
+            (destination / "thesis.txt").write_bytes(b"mine")
+        return state
+
+    monkeypatch.setattr(target, "inspect_target", inspect_then_another_writes)
+    with pytest.raises(RejectedError, match=r"thesis\.txt is a file"), staging:
+        publish_target(staging)
+    assert read_tree(home / "chat") == {"a": b"1", "thesis.txt": b"mine"}
+    assert [entry.name for entry in home.iterdir()] == ["chat"]
+
+
+@pytest.mark.usefixtures("any_file_system")
+def test_the_same_version_with_a_changed_file_is_replaced(home: Path) -> None:
+    publish_target(staged(home / "chat", {"a": b"1", "b": b"1"}, "m1"))
+    (home / "chat/a").write_bytes(b"damage")
+    assert publish_target(staged(home / "chat", {"a": b"1", "b": b"1"}, "m1")) == "replaced"
+    assert read_tree(home / "chat") == {"a": b"1", "b": b"1"}
+
+
+def test_a_folder_that_is_distrusted_is_replaced_and_one_that_came_since_is_not(home: Path) -> None:
+    publish_target(staged(home / "chat", {"a": b"1"}, "m1"))
+    distrusted = inspect_target(home / "chat")
+    assert isinstance(distrusted, Ours)
+    first, second = (staged(home / "chat", {"a": b"1"}, "m1") for _ in range(2))
+    assert publish_target(first, distrusted=distrusted) == "replaced"
+    assert publish_target(second, distrusted=distrusted) == "already_there"
+
+
+def test_a_staged_version_that_was_changed_does_not_appear(home: Path) -> None:
+    staging = staged(home / "chat", {"a": b"1"}, "m1")
+    (staging.directory / "a").write_bytes(b"evil")
+    with pytest.raises(ContendedError, match="changed"):
+        publish_target(staging)
+    assert not (home / "chat").exists()
+
+
+def test_a_mounted_target_is_refused_before_and_when_it_is_replaced(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_target(staged(home / "chat", {"a": b"1"}, "m1"))
+    check_replaceable(home / "chat")
+    with pytest.raises(RejectedError, match="mounted"):
+        check_replaceable(type(home)("/proc"))
+
+    def is_busy(*_: object) -> int:
+        ctypes.set_errno(errno.EBUSY)
+        return -1
+
+    # A folder mounted from the same file system looks like any other until it is to be renamed.
+    staging = staged(home / "chat", {"a": b"2"}, "m2")
+    monkeypatch.setattr(rename._LIBRARY, "renameat2", is_busy)  # noqa: SLF001 - the system's edge
+    with pytest.raises(RejectedError, match="mounted"), staging:
+        publish_target(staging)
+    assert read_tree(home / "chat") == {"a": b"1"}
 
 
 def look(destination: Path) -> bytes | None:
@@ -285,7 +342,7 @@ def test_a_failed_pull_leaves_the_old_version_and_nothing_else(
     expected: dict[str, type[BucketryError]] = {"corrupt": CorruptError, "full": UnavailableError}
     with pytest.raises(expected[fault]):
         pull(store, files, home / "chat", "m2")
-    assert manifest_at(home / "chat") == "m1"
+    assert manifest_at(home / "chat") == digest_of("m1")
     assert [entry.name for entry in home.iterdir()] == ["chat"]
 
 
@@ -293,7 +350,7 @@ def test_a_version_without_receipt_does_not_appear(home: Path) -> None:
     with prepare_target(home / "chat") as staging, pytest.raises(UsageError, match="needs its receipt"):
         publish_target(staging)
     with prepare_target(home / "chat") as staging, pytest.raises(UsageError, match="manifest"):
-        write_receipt(staging, {"files": {}})
+        write_receipt(staging.directory, {}, about("m1"))
     assert list(home.iterdir()) == []
 
 

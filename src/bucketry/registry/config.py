@@ -113,7 +113,7 @@ def find_identity(config: Config, given: str | None) -> str:
 
     It is a claim, checked when something is written.
     """
-    claim = given or config.identity or os.environ.get("BUCKETRY_IDENTITY") or capture_git_email(Path.cwd())
+    claim = given or config.identity or os.environ.get("BUCKETRY_IDENTITY") or capture_git_email(Path())
     if claim:
         return claim
     try:

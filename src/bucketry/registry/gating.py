@@ -1,19 +1,132 @@
-"""Which gates hold for a version?"""
+"""Which gates hold for a version, given the head and the row that a commit is about to replace?
+
+Everything but the alias that a gate compares with is immutable and named by its digest, so that a check costs little
+when an edit runs again. A scan of pickles is done once for each manifest in a session.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bucketry.errors import CorruptError
+from bucketry.registry.artifacts import open_artifact
+from bucketry.registry.policies import load_policy
+from bucketry.registry.registers import load_alias, load_existing_head
+from bucketry.registry.rows import find_row, load_dossier
+from bucketry.schema.cards import LARGEST_CARD_BYTES
+from bucketry.schema.codec import digest_of
+from bucketry.schema.evidence import decode_evidence
+from bucketry.schema.gate_checks import Evaluations, GateSubject, check_gates
+from bucketry.schema.gates import CardSections, EvidenceCount, MetricThreshold, NoWorse, PickleScan, applies_to
+from bucketry.schema.scans import ScanReport
+
 if TYPE_CHECKING:
+    from bucketry.registry.resolve import ResolvedVersion
     from bucketry.registry.session import Session
-    from bucketry.schema.gates import GateResult
+    from bucketry.schema.gates import Gate, GateResult
     from bucketry.schema.head import Head, Row
     from bucketry.schema.names import AliasName
+    from bucketry.schema.policy import Policy
 
 
 def check_version_gates(
-    session: Session, head: Head, row: Row, *, alias: AliasName | None
+    session: Session, head: Head, row: Row, *, alias: AliasName | None, scan: bool = True
 ) -> tuple[GateResult, ...]:
-    """Return each gate's verdict."""
-    del session, head, row, alias
-    return ()
+    """Return each gate's result for a row of this head, under the policy that the head names.
+
+    `alias` leaves out the gates that count before other aliases only; None asks for all. Without `scan` a pickle scan
+    that this session has not done yet counts as failed: for lists, which must not read whole files.
+    """
+    policy = load_policy(session, head)
+    gates = [gate for gate in policy.gates if applies_to(gate, alias)]
+    if not gates:
+        return ()
+    subject = load_gate_subject(session, head, row, policy, alias=alias, scan=scan)
+    return check_gates(policy, subject, alias=alias)
+
+
+def load_gate_subject(
+    session: Session, head: Head, row: Row, policy: Policy, *, alias: AliasName | None = None, scan: bool = True
+) -> GateSubject:
+    """Return what the policy's gates look at, and no more: what no gate asks for is not read."""
+    from bucketry.registry.resolve import resolved_row  # noqa: PLC0415 - it imports `aliases`, which imports this
+
+    gates = [gate for gate in policy.gates if applies_to(gate, alias)]
+    resolved = resolved_row(session, head, row)
+    return GateSubject(
+        evaluations=_load_evaluations(session, head, resolved, row) if _ask_for_evidence(gates) else Evaluations(0),
+        paths=tuple(artifact.path for artifact in resolved.manifest.artifacts),
+        card=load_card(session, resolved) if any(isinstance(gate, CardSections) for gate in gates) else None,
+        baselines={
+            name: _load_baseline(session, head, name)
+            for name in {gate.no_worse_than for gate in gates if isinstance(gate, NoWorse)}
+        },
+        scan=_scan(session, resolved, scan=scan) if any(isinstance(gate, PickleScan) for gate in gates) else None,
+    )
+
+
+def _ask_for_evidence(gates: list[Gate]) -> bool:
+    return any(isinstance(gate, MetricThreshold | NoWorse | EvidenceCount) for gate in gates)
+
+
+def _load_baseline(session: Session, head: Head, alias: AliasName) -> Evaluations | None:
+    """Return the evaluations of what an alias names now, or None if it names nothing."""
+    from bucketry.registry.resolve import resolved_row  # noqa: PLC0415 - as above
+
+    register = load_alias(session, head.model, alias).state
+    if register is None or register.target is None:
+        return None
+    version = register.target.version
+    row = find_row(session, head, version)
+    if row is None:  # published and promoted since the head was read
+        head = load_existing_head(session, head.model)
+        row = find_row(session, head, version)
+    if row is None or row.manifest != register.target.manifest:
+        raise CorruptError(
+            f"{head.model}@{alias} names version {version}, which the head does not have so",
+            advice="run `bucketry fsck`",
+        )
+    return _load_evaluations(session, head, resolved_row(session, head, row), row)
+
+
+def _load_evaluations(session: Session, head: Head, resolved: ResolvedVersion, row: Row) -> Evaluations:
+    cited = load_dossier(session, head, row).evidence
+    bodies = session.ports.map_in_parallel(session.load_cited, cited)
+    added = tuple(
+        decode_evidence(body, manifest=row.manifest, what=one.key) for one, body in zip(cited, bodies, strict=True)
+    )
+    return Evaluations(row.version, resolved.manifest.evidence_at_publish, added)
+
+
+def load_card(session: Session, resolved: ResolvedVersion) -> str | None:
+    """Return the model card's text, verified; None where there is none, or none that is a text of up to 1 MiB."""
+    path = resolved.manifest.card
+    card = next((one for one in resolved.manifest.artifacts if one.path == path), None)
+    if card is None or card.size_bytes > LARGEST_CARD_BYTES:
+        return None
+    body = session.documents.find(card.sha256)
+    if body is None:
+        with open_artifact(session, resolved, card.path) as file:
+            body = file.read_range(0, card.size_bytes)
+        if digest_of(body) != card.sha256:  # or a manifest could put its text in another document's place
+            raise CorruptError(f"{card.path!a} is not the file that its manifest names", advice="run `bucketry fsck`")
+        session.documents.remember(card.sha256, body)
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _scan(session: Session, resolved: ResolvedVersion, *, scan: bool) -> ScanReport:
+    known = session.scans.get(resolved.digest)
+    if known is not None:
+        return known
+    if not scan:
+        name = f"{resolved.model}:{resolved.version}"
+        return ScanReport("", fault=f"not scanned for this list: run `bucketry gates {name}`")
+    from bucketry.registry.pickle_scan import scan_pickles  # noqa: PLC0415 - few policies ask for it
+
+    report = scan_pickles(session, resolved)
+    if not report.fault:
+        session.scans[resolved.digest] = report
+    return report

@@ -1,17 +1,179 @@
-"""Which policy holds for a model?"""
+"""Which policy holds for a model, who set it, and how is it changed?
+
+A model's head names its policy, `registry.json` names the default, and both are changed by a commit of that register:
+whoever checks a policy checks one that was committed, and its history is the register's own.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bucketry.schema.policy import DEFAULT_POLICY, Policy
+from bucketry.errors import NotFoundError
+from bucketry.registry.commit import Change, commit
+from bucketry.registry.history import iter_records_back
+from bucketry.registry.immutable import Immutable
+from bucketry.registry.registers import commit_head, head_register, load_existing_head, registry_register
+from bucketry.schema import keys
+from bucketry.schema.codec import Fields, digest_of
+from bucketry.schema.names import parse_digest
+from bucketry.schema.policy import DEFAULT_POLICY, Policy, decode_policy, encode_policy
+from bucketry.schema.policy_changes import PolicyChange, policy_changes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from bucketry.registry.session import Session
+    from bucketry.schema.audit import Record
     from bucketry.schema.head import Head
+    from bucketry.schema.names import Digest, ModelName
+    from bucketry.schema.settings import RegistryDocument
+
+ACTION = "policy"
+DEFAULT_SETTING = "default_policy"
+"""Where the settings in `registry.json` name the default policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyInForce:
+    """What holds, and where it comes from. The digests are None where nobody has set a policy there."""
+
+    effective: Policy
+    own: Policy | None
+    own_digest: Digest | None
+    default: Policy
+    default_digest: Digest | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyEvent:
+    """One entry of a policy's history: who set which policy, and what that changed."""
+
+    generation: int
+    at: str
+    actor: str
+    policy: Digest
+    changes: tuple[PolicyChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySet:
+    """What setting a policy did; nothing was committed where `changed` is False. `model` is None for the default."""
+
+    model: ModelName | None
+    policy: Digest
+    generation: int
+    changed: bool
+    changes: tuple[PolicyChange, ...]
 
 
 def load_policy(session: Session, head: Head) -> Policy:
-    """Return the policy."""
-    del session, head
-    return DEFAULT_POLICY
+    """Return the policy that holds for the model of a head: what its own leaves open is the default's."""
+    default = _load_named(session, _default_digest(session.registry)) or DEFAULT_POLICY
+    own = _load_named(session, head.policy)
+    return own.over(default) if own else default
+
+
+def load_policy_in_force(session: Session, model: ModelName | None) -> PolicyInForce:
+    """Return the policy of a model, or the default (None), with where it comes from."""
+    own_digest = load_existing_head(session, model).policy if model else None
+    default_digest = _default_digest(session.registry)
+    default, own = _load_named(session, default_digest) or DEFAULT_POLICY, _load_named(session, own_digest)
+    return PolicyInForce(own.over(default) if own else default, own, own_digest, default, default_digest)
+
+
+def load_policy_history(session: Session, model: ModelName | None) -> list[PolicyEvent]:
+    """Return every change of a model's policy, or of the default (None), newest first."""
+    if model:
+        register = head_register(session, model)
+        records: Iterable[Record] = iter_records_back(session, register, load_existing_head(session, model).trail)
+    else:
+        document = registry_register()
+        records = iter_records_back(session, document, session.registry.trail)
+    found = [(record, _policy_of(record)) for record in records if record.action == ACTION]
+    before = [*(_load_named(session, digest) for _, digest in found[1:]), None]
+    return [
+        PolicyEvent(
+            record.generation, record.at, record.actor, digest, policy_changes(old, _load_named(session, digest))
+        )
+        for (record, digest), old in zip(found, before, strict=True)
+    ]
+
+
+def set_policy(session: Session, model: ModelName | None, policy: Policy) -> PolicySet:
+    """Make a policy hold for a model, or as the default (None); raise `NotFoundError` for a model that is not there.
+
+    What it leaves open, the default decides (and for the default: nothing is required). Setting the policy that is set
+    already changes nothing.
+    """
+    session.check_writable()
+    body = encode_policy(policy)
+    digest = digest_of(body)
+    item = Immutable(keys.policy(digest), body)
+    try:
+        if model:
+            before, committed = _set_for_model(session, model, item, digest)
+        else:
+            before, committed = _set_default(session, item, digest)
+    except _UnchangedError as unchanged:
+        return PolicySet(model, digest, unchanged.generation, changed=False, changes=())
+    changes = policy_changes(_load_named(session, before), policy)
+    return PolicySet(model, digest, committed, changed=True, changes=changes)
+
+
+class _UnchangedError(Exception):
+    """The policy is set already: nothing is committed, and the history stays free of non-events."""
+
+    def __init__(self, generation: int) -> None:
+        super().__init__()
+        self.generation = generation
+
+
+def _set_for_model(session: Session, model: ModelName, item: Immutable, digest: Digest) -> tuple[Digest | None, int]:
+    before: list[Digest | None] = [None]
+
+    def edit(head: Head | None) -> Change[Head]:
+        if head is None:
+            raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
+        if head.policy == digest:
+            raise _UnchangedError(head.generation)
+        before[0] = head.policy
+        return Change(replace(head, policy=digest), ACTION, detail={"policy": digest}, objects=(item,))
+
+    committed = commit_head(session, model, edit)
+    return before[0], committed.record.generation
+
+
+def _set_default(session: Session, item: Immutable, digest: Digest) -> tuple[Digest | None, int]:
+    before: list[Digest | None] = [None]
+
+    def edit(document: RegistryDocument | None) -> Change[RegistryDocument]:
+        if document is None:
+            raise NotFoundError(
+                f"there is no registry at {session.store.name}",
+                advice=f"create one with `bucketry init {session.store.name}`",
+            )
+        before[0] = _default_digest(document)
+        if before[0] == digest:
+            raise _UnchangedError(document.trail.generation)
+        settings: Mapping[str, object] = {**document.settings, DEFAULT_SETTING: digest}
+        return Change(replace(document, settings=settings), ACTION, detail={"policy": digest}, objects=(item,))
+
+    committed = commit(session.store, registry_register(), edit, actor=session.actor, ports=session.ports)
+    session.forget_registry()
+    return before[0], committed.record.generation
+
+
+def _default_digest(document: RegistryDocument) -> Digest | None:
+    return Fields(dict(document.settings), what=f"{keys.REGISTRY}: settings").optional_digest(DEFAULT_SETTING)
+
+
+def _policy_of(record: Record) -> Digest:
+    what = f"audit record {record.generation} of a policy"
+    return Fields(dict(record.detail), what=what).parsed("policy", parse_digest)
+
+
+def _load_named(session: Session, digest: Digest | None) -> Policy | None:
+    if digest is None:
+        return None
+    return decode_policy(session.load_policy_bytes(digest), what=keys.policy(digest))

@@ -13,7 +13,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from bucketry.errors import NotFoundError, RejectedError, UsageError
+from bucketry.errors import (
+    BucketryError,
+    CommitUnknownError,
+    ContendedError,
+    NotFoundError,
+    RejectedError,
+    UnavailableError,
+    UsageError,
+)
 from bucketry.registry.commit import Change
 from bucketry.registry.gating import check_version_gates
 from bucketry.registry.immutable import Immutable
@@ -156,8 +164,11 @@ def record_decision(session: Session, review: Review) -> Decided:
         head = commit_head(session, statement.model, edit).state
     except _AlreadyRecordedError:
         head = load_existing_head(session, statement.model)
-    reached = _tell_aliases(session, statement.model, version, statement.action)
-    standing = load_standing(session, head, load_row(session, head, version))
+    try:
+        reached = _tell_aliases(session, statement.model, version, statement.action)
+        standing = load_standing(session, head, load_row(session, head, version))
+    except (UnavailableError, ContendedError, CommitUnknownError) as error:
+        raise _not_told(statement, error) from error
     return Decided(
         statement.model,
         version,
@@ -351,6 +362,15 @@ def _end_of_approval(policy: Policy, created: str) -> str | None:
 def _as_decision(statement: Statement) -> Decision:
     review = Review(encode_statement(statement))
     return decode_review(encode_review(review), what="the decision")
+
+
+def _not_told(statement: Statement, error: BucketryError) -> BucketryError:
+    """Return the error for a decision that is committed, while perhaps not every alias carries it."""
+    return UnavailableError(
+        f"to {statement.action} {statement.model}:{statement.version} is on record, but not every alias could be told: "
+        f"{error.message}",
+        advice="do it again, which tells the aliases",
+    )
 
 
 def _no_model(model: ModelName) -> NotFoundError:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bucketry.registry.config import RegistryProfile
     from bucketry.schema.dossier import Cited
     from bucketry.schema.names import Digest, ModelName
+    from bucketry.schema.scans import ScanReport
     from bucketry.store.interface import Store
 
 CACHED_DOCUMENT_BYTES = 64 * 1024 * 1024
@@ -55,7 +56,8 @@ class DocumentCache:
 class Session:
     """An opened registry. `actor` is a claim, until something is signed.
 
-    `profile` is what it was opened by, if another process can open it by that too.
+    `profile` is what it was opened by, if another process can open it by that too. `scans` are the pickle scans that
+    were done, by the manifest of the version.
     """
 
     store: Store
@@ -64,6 +66,7 @@ class Session:
     documents: DocumentCache = field(default_factory=DocumentCache)
     read_only: bool = False
     profile: RegistryProfile | None = None
+    scans: dict[Digest, ScanReport] = field(default_factory=dict)
     _registry: list[RegistryDocument] = field(default_factory=list)
 
     @property

@@ -6,6 +6,7 @@ Markdown, read as text: nothing is rendered.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 LARGEST_CARD_BYTES = 1024 * 1024
@@ -42,6 +43,21 @@ def card_sections(text: str) -> tuple[Section, ...]:
             for index in open_sections:
                 written[index].add(1)
     return tuple(Section(title, level, bool(seen)) for (level, title), seen in zip(headings, written, strict=True))
+
+
+def section_texts(text: str) -> dict[str, str]:
+    """Return what stands under each heading, up to the next one of any level; a heading that recurs is numbered."""
+    texts: dict[str, list[str]] = {}
+    seen: Counter[str] = Counter()
+    lines: list[str] = []
+    for level, line in _iter_lines(_without_comments(_without_front_matter(text))):
+        if level:
+            title = " ".join(line.split())
+            seen[title] += 1
+            lines = texts.setdefault(title if seen[title] == 1 else f"{title} ({seen[title]})", [])
+        else:
+            lines.append(line.rstrip())
+    return {title: "\n".join(found).strip() for title, found in texts.items()}
 
 
 def section_name(title: str) -> str:

@@ -25,6 +25,7 @@ from bucketry.schema.gates import (
     Selection,
     UnknownGate,
     applies_to,
+    gate_text,
     number_text,
     slice_text,
 )
@@ -32,7 +33,7 @@ from bucketry.schema.gates import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bucketry.schema.evidence import Evidence
+    from bucketry.schema.evidence import Evidence, Slice
     from bucketry.schema.names import AliasName
     from bucketry.schema.policy import Policy
     from bucketry.schema.scans import ScanReport
@@ -84,7 +85,7 @@ class _Point:
     value: float
     direction: str | None
     dataset: _Identity
-    slice: _Identity
+    slice: Slice
     rank: int
 
     @property
@@ -101,7 +102,9 @@ def check_gates(policy: Policy, subject: GateSubject, *, alias: AliasName | None
 
 def _result(gate: Gate, subject: GateSubject) -> GateResult:
     verdict = _verdict(gate, subject)
-    return GateResult(_shortened(gate.text), verdict.passed, verdict.value, verdict.limit, _shortened(verdict.reason))
+    return GateResult(
+        _shortened(gate_text(gate)), verdict.passed, verdict.value, verdict.limit, _shortened(verdict.reason)
+    )
 
 
 def _verdict(gate: Gate, subject: GateSubject) -> _Verdict:  # noqa: PLR0911 - one for each kind of gate
@@ -174,18 +177,16 @@ def _check_no_worse(gate: NoWorse, subject: GateSubject) -> _Verdict:
 
 def _compare(gate: NoWorse, ours: Sequence[_Point], theirs: Sequence[_Point], named: str, *, sign: int) -> _Verdict:
     """Compare each value of the baseline with ours at the same place; `sign` is 1 where higher is better, else -1."""
-    here: dict[tuple[_Identity, _Identity], list[_Point]] = {}
-    for our in ours:
-        here.setdefault((our.dataset, our.slice), []).append(our)
-    missing = [point.place for point in theirs if (point.dataset, point.slice) not in here]
+    here = _worst(ours, sign)
+    there = _worst(theirs, -sign)
+    missing = [point.place for place, point in there.items() if place not in here]
     if missing:
         reason = f"not measured{_named(missing, separator=' nor')}, as {named} was"
         return _Verdict(passed=False, reason=reason)
     slack = sign * _exact(gate.tolerance)
     judged = [
-        (sign * (_exact(our.value) - _exact(their.value) + slack), our, their)
-        for their in theirs
-        for our in here[their.dataset, their.slice]
+        (sign * (_exact(here[place].value) - _exact(their.value) + slack), here[place], their)
+        for place, their in there.items()
     ]
     margin, our, their = min(judged, key=lambda each: (each[0], each[1].place))
     limit = float(_exact(their.value) - slack)
@@ -193,6 +194,16 @@ def _compare(gate: NoWorse, ours: Sequence[_Point], theirs: Sequence[_Point], na
     if margin < 0:
         return _Verdict(False, f"{what}: worse than allowed by {_difference(margin)}", our.value, limit)
     return _Verdict(True, what, our.value, limit)
+
+
+def _worst(points: Sequence[_Point], sign: int) -> dict[tuple[_Identity, Slice], _Point]:
+    """Return one point of each place: the worst for us, where higher is better if `sign` is 1."""
+    worst: dict[tuple[_Identity, Slice], _Point] = {}
+    for point in points:
+        known = worst.setdefault((point.dataset, point.slice), point)
+        if sign * point.value < sign * known.value:
+            worst[point.dataset, point.slice] = point
+    return worst
 
 
 def _check_count(kind: str, at_least: int, evaluations: Evaluations) -> _Verdict:
@@ -249,8 +260,7 @@ def _iter_points(selection: Selection, evaluations: Evaluations) -> Iterator[_Po
         for metric in evidence.metrics:
             of_slice = selection.every_slice or dict(metric.slice) == dict(selection.slice)
             if metric.name == selection.metric and of_slice:
-                place = tuple(sorted(metric.slice.items()))
-                yield _Point(metric.value, metric.direction, dataset, place, rank)
+                yield _Point(metric.value, metric.direction, dataset, metric.slice_key, rank)
 
 
 def _newest(points: Iterator[_Point], group: Callable[[_Point], object]) -> list[_Point]:

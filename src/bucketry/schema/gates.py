@@ -229,6 +229,11 @@ def gate_document(gate: Gate) -> Document:
     return document | {"aliases": list(gate.aliases)} if gate.aliases else document
 
 
+def gate_text(gate: Gate) -> str:
+    """Return any gate in words, with the aliases that it is limited to."""
+    return f"{gate.text} (before {', '.join(gate.aliases)})" if gate.aliases else gate.text
+
+
 def applies_to(gate: Gate, alias: AliasName | None) -> bool:
     """Return whether a gate counts before an alias; None asks for every gate."""
     return alias is None or not gate.aliases or alias in gate.aliases

@@ -4,7 +4,7 @@ An object is the file with its key's name, so people can read a registry with `l
 change: each is written aside in `.staging/`, brought to the disk, and then given its name by `link`, which
 fails if the name is taken and cannot be seen half done. A register's states are numbered links under `.cas/`,
 see `folder_registers`; large objects in parts grow under `.staging/uploads/`, see `folder_uploads`. A process
-that is killed anywhere leaves at most staged files, which `sweep_staging` removes.
+that is killed anywhere leaves at most staged files; whoever writes large objects sweeps those of a week ago.
 
 What a folder cannot hold, unlike a bucket: an object `a` together with an object `a/b`, and keys with a
 leading dot.
@@ -16,17 +16,20 @@ leading dot.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bucketry.errors import UnavailableError, UsageError
+from bucketry.errors import BucketryError, CorruptError, UnavailableError, UsageError
 from bucketry.store.folder_files import STAGING, Files, check_key, check_prefix, identify, is_listed_name
 from bucketry.store.folder_registers import Registers, State
 from bucketry.store.folder_uploads import Uploads
 from bucketry.store.interface import (
+    SMALL_OBJECT_BYTES,
     Entry,
     ETag,
     Folder,
@@ -44,7 +47,8 @@ if TYPE_CHECKING:
 
     from bucketry.store.interface import Condition
 
-_READ_BYTES = 1024 * 1024
+ABANDONED_AFTER_SECONDS = 7 * 24 * 3600.0
+MOST_STAGED_LOOKED_AT = 10_000
 
 
 class FolderStore:
@@ -56,6 +60,7 @@ class FolderStore:
         self._files = Files(self._root, durable=durable)
         self._registers = Registers(self._files)
         self._uploads = Uploads(self._files, self._registers)
+        self._swept = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -78,7 +83,12 @@ class FolderStore:
         with self._files.translated(f"read {key}"), self._registers.opened(key) as (descriptor, state):
             if state.etag == unless:
                 raise NotModifiedError
-            body = _read_all(descriptor)
+            if state.identity.size_bytes > SMALL_OBJECT_BYTES:
+                raise CorruptError(
+                    f"{key} in {self._root} is larger than {SMALL_OBJECT_BYTES} bytes, so it is no document",
+                    advice="run `bucketry fsck`, and find out who wrote it",
+                )
+            body = _read_all(descriptor, state.identity.size_bytes)
         return Object(body, state.etag, _modified_at(state), served_at=datetime.now(UTC))
 
     def stat(self, key: str) -> Entry:
@@ -145,12 +155,14 @@ class FolderStore:
         """Create a large object in one request. There is no way on which a digest would find damage."""
         del sha256
         check_key(key)
+        self._sweep_once()
         with self._files.translated(f"write {key}"), self._files.staged(body) as written:
             return _entry(key, self._registers.create(key, written))
 
     def start_upload(self, key: str) -> str:
         """Begin a large object in parts."""
         check_key(key)
+        self._sweep_once()
         with self._files.translated(f"start an upload of {key}"):
             return self._uploads.start(key)
 
@@ -202,8 +214,9 @@ class FolderStore:
         before_seconds = time.time() - older_than_seconds
         with self._files.translated("sweep the staging folder"):
             count = self._uploads.sweep(before_seconds)
+            self._files.check_folders_of(self._files.path(f"{STAGING}/any"))
             with suppress(FileNotFoundError), os.scandir(self._files.path(STAGING)) as found:
-                for entry in found:
+                for entry in islice(found, MOST_STAGED_LOOKED_AT):
                     with suppress(FileNotFoundError):
                         if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < before_seconds:
                             os.unlink(entry.path)
@@ -213,13 +226,23 @@ class FolderStore:
     def close(self) -> None:
         """Release nothing: no file stays open between two requests."""
 
+    def _sweep_once(self) -> None:
+        """Sweep what nobody has touched for a week, before the first large object: it costs a look at one folder.
+
+        The lock is never given back. No failure of this may be one of the write that comes after it.
+        """
+        if self._swept.acquire(blocking=False):
+            with suppress(BucketryError):
+                self.sweep_staging(ABANDONED_AFTER_SECONDS)
+
     def _list(self, prefix: str, *, fold: bool) -> Iterator[Entry | Folder]:
         folder = prefix[: prefix.rfind("/") + 1]
         with self._files.translated(f"list {prefix or 'everything'}"):
             self._files.check_folders_of(self._files.path(f"{folder}any"))
+            # First the names: a key that gets its first number in between has its file among them.
             names = self._names(folder)
             numbered = self._registers.names_in(folder)
-            for name in names:
+            for name in sorted(names | self._registers.hidden_names(folder, numbered - names)):
                 key = folder + name
                 if not key.startswith(prefix):
                     continue
@@ -227,30 +250,41 @@ class FolderStore:
                     yield from self._listed(key, numbered=name in numbered)
                 elif not fold:
                     yield from self._list(key, fold=False)
-                elif next(self._list(key, fold=False), None) is not None:
-                    # A folder that a deletion has just emptied is none.
+                elif self._has_keys(key):
                     yield Folder(key)
 
-    def _names(self, folder: str) -> Sequence[str]:
-        """Return the names in a folder; a slash ends those of folders and makes their order that of keys."""
+    def _names(self, folder: str) -> set[str]:
+        """Return the names in a folder; a slash ends those of folders and makes their order that of keys.
+
+        A symbolic link is a name as well: nobody follows it, but whoever reads its key is told what is there.
+        """
         try:
             with os.scandir(self._files.path(folder)) as found:
                 entries = [entry for entry in found if is_listed_name(entry.name, folder)]
         except (FileNotFoundError, NotADirectoryError):
             self._files.check_root()
-            return []
-        folders = [f"{entry.name}/" for entry in entries if entry.is_dir(follow_symlinks=False)]
-        return sorted(folders + [entry.name for entry in entries if entry.is_file(follow_symlinks=False)])
+            return set()
+        folders = {f"{entry.name}/" for entry in entries if entry.is_dir()}
+        files = {entry.name for entry in entries if entry.is_file(follow_symlinks=False) or entry.is_symlink()}
+        return folders | {name for name in files if f"{name}/" not in folders}
+
+    def _has_keys(self, folder: str) -> bool:
+        """Say whether a key begins with this; a folder that a deletion has just emptied is none."""
+        try:
+            return next(self._list(folder, fold=False), None) is not None
+        except CorruptError:
+            return True  # nobody looks behind a link, but whoever lists this folder is told
 
     def _listed(self, key: str, *, numbered: bool) -> Iterator[Entry]:
-        """Yield the entry of a file that was there when its folder was read, unless it is gone."""
+        """Yield the entry of a key that was there when its folder was read, unless it is gone."""
         with suppress(FileNotFoundError, ObjectNotFoundError):
-            found = os.stat(self._files.path(key), follow_symlinks=False)
-            # A second link may be a number that was made since; it costs little to look.
-            if numbered or found.st_nlink > 1:
-                yield _entry(key, self._registers.current(key))
-            else:
-                yield _entry(key, State(0, identify(found)))
+            if not numbered:
+                found = os.stat(self._files.path(key), follow_symlinks=False)
+                # A second link may be a number that was made since; it costs little to look.
+                if found.st_nlink == 1:
+                    yield _entry(key, State(0, identify(found)))
+                    return
+            yield _entry(key, self._registers.current(key))
 
 
 class _RangeStream:
@@ -276,9 +310,10 @@ class _RangeStream:
         return count
 
 
-def _read_all(descriptor: int) -> bytes:
+def _read_all(descriptor: int, size_bytes: int) -> bytes:
+    """Read what the file had when it was opened; whoever writes into it afterwards cannot make us read on."""
     with open(descriptor, "rb", closefd=False) as file:
-        return file.read()
+        return file.read(size_bytes)
 
 
 def _entry(key: str, state: State) -> Entry:

@@ -270,6 +270,7 @@ class Files:
     def _create(self, path: str) -> int:
         for _ in range(MOST_TRIES):
             try:
+                self._check_folders(path)
                 # The umask decides who else may read it.
                 return os.open(path, _OPEN_TO_CREATE, 0o666)
             except FileNotFoundError:

@@ -7,7 +7,9 @@ nothing is left locked by a process that dies.
 
 Old numbers are trimmed in ascending order. Whoever held a base so long that it was trimmed may find the
 number above it free again; that is why a writer looks, after its link, whether its base is still there. If
-not, the link lies below the truth, where no reader looks, and the write is refused.
+not, the link lies below the truth, where no reader looks, and the write is refused. A writer that stalls between its
+link and that look, for so long that its base is trimmed, cannot tell this from a commit of its own which others built
+on: it is refused although it happened. So a refusal decides nothing: the registry reads back and looks for its record.
 
 The plain file is replaced after each commit, for people and their tools. A process that stops between the
 two, or a slow one that replaces it late, leaves an older state there: harmless, since the numbers decide, and
@@ -26,11 +28,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bucketry.store.folder_files import MOST_TRIES, Identity, identify
+from bucketry.store.folder_files import MOST_TRIES, Identity, identify, is_listed_name
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from bucketry.store.folder_files import Files, Written
     from bucketry.store.interface import ETag
@@ -163,9 +165,28 @@ class Registers:
 
     def names_in(self, folder: str) -> frozenset[str]:
         """Return the names below a prefix whose keys may have numbered states."""
+        path = self._files.path(f"{NUMBERED}/{folder}")
         with suppress(FileNotFoundError, NotADirectoryError):
-            return frozenset(os.listdir(self._files.path(f"{NUMBERED}/{folder}")))
+            names = frozenset(os.listdir(path))
+            self._files.check_folders_of(f"{path}any")
+            return names
         return frozenset()
+
+    def hidden_names(self, folder: str, names: Iterable[str]) -> set[str]:
+        """Return which of these names below a prefix have numbered states, here or (with a slash) further down.
+
+        They are listed as well, though somebody removed the plain file: what is read must be seen.
+        """
+        found = set()
+        for name in names:
+            if not is_listed_name(name, folder):
+                continue
+            if self._numbers(f"{folder}{name}"):
+                found.add(name)
+            with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._folder(folder + name)) as inner:
+                if any(entry.is_dir(follow_symlinks=False) for entry in inner):
+                    found.add(f"{name}/")
+        return found
 
     def _folder(self, key: str) -> str:
         return self._files.path(f"{NUMBERED}/{key}")
@@ -181,6 +202,7 @@ class Registers:
                 names = [entry.name for entry in found if entry.is_file(follow_symlinks=False)]
         except (FileNotFoundError, NotADirectoryError):
             return []
+        self._files.check_folders_of(self._path(key, 0))
         return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
     def _number_the_first(self, key: str, base: State) -> None:

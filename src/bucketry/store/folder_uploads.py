@@ -154,6 +154,7 @@ class Uploads:
         return self._files.path(f"{UPLOADS}/{upload}/{name}")
 
     def _ids(self) -> list[str]:
+        self._files.check_folders_of(self._files.path(f"{UPLOADS}/any"))
         try:
             names = os.listdir(self._files.path(UPLOADS))
         except FileNotFoundError:
@@ -163,6 +164,7 @@ class Uploads:
     def _check(self, key: str, upload: str) -> None:
         if not _UPLOAD.fullmatch(upload):
             raise _unknown(key, upload)
+        self._files.check_folders_of(self._path(upload, "key"))
         try:
             found = _read_small(self._path(upload, "key"))
         except (FileNotFoundError, NotADirectoryError) as error:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 ETag = NewType("ETag", str)
 
+SMALL_OBJECT_BYTES = 64 * 1024 * 1024
+"""The most that `get` reads at once. Documents have 8 MiB at most: whatever is larger is none, and fills no memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class IfAbsent:
@@ -126,7 +129,10 @@ class Store(Protocol):
         ...
 
     def get(self, key: str, *, unless: ETag | None = None) -> Object:
-        """Return the object; raise `ObjectNotFoundError`, or `NotModifiedError` if it still has `unless`."""
+        """Return the object; raise `ObjectNotFoundError`, or `NotModifiedError` if it still has `unless`.
+
+        Raises `CorruptError` for an object over `SMALL_OBJECT_BYTES`, which `open_range` reads.
+        """
         ...
 
     def stat(self, key: str) -> Entry:
@@ -137,7 +143,8 @@ class Store(Protocol):
         """Write a small object, sent exactly once, and return its new ETag.
 
         Raises `PreconditionFailedError`, or `UnavailableError` when the outcome is unknown (a reply of 5xx, a
-        time-out, a reset): the write may have happened, or may still happen.
+        time-out, a reset): the write may have happened, or may still happen. A refusal, too, may follow a write that
+        happened (its reply was lost and it was repeated, or others wrote on at once): who must know reads it back.
         """
         ...
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bucketry.errors import UnavailableError, UsageError
+from bucketry.errors import CorruptError, UnavailableError, UsageError
 from bucketry.store.interface import (
+    SMALL_OBJECT_BYTES,
     Entry,
     ETag,
     Folder,
@@ -60,6 +61,8 @@ class MemoryStore:
             stored = self._find(key)
             if stored.etag == unless:
                 raise NotModifiedError
+            if len(stored.body) > SMALL_OBJECT_BYTES:
+                raise CorruptError(f"memory: {key} is larger than {SMALL_OBJECT_BYTES} bytes, so it is no document")
             return Object(stored.body, stored.etag, stored.modified_at, served_at=self._clock())
 
     def stat(self, key: str) -> Entry:

@@ -41,7 +41,7 @@ def draw_pause_seconds(
     Full jitter: `chance` returns a number from 0 to below 1, and any part of the bound is equally likely, so that
     those who failed together do not come back together. With 50 ms the bound is 5 s.
     """
-    return chance() * first_seconds * min(MOST_FIRST_PAUSES, 2 ** min(failures, DOUBLINGS))
+    return chance() * first_seconds * min(MOST_FIRST_PAUSES, 1 << min(failures, DOUBLINGS))
 
 
 class RetryingStore:

@@ -64,6 +64,11 @@ class Account:
                 _drop_debug_records_of_the_sdk()
             return self._client
 
+    @property
+    def has_client(self) -> bool:
+        """Whether something needed the client."""
+        return self._client is not None
+
     def credentials(self) -> ReadOnlyCredentials:
         """Return the credentials of this moment; the session gets new ones when they are about to expire."""
         if self._credentials is None:

@@ -47,7 +47,7 @@ def disk_errors(what: str) -> Iterator[None]:
         raise translate_os_error(error, what) from error
 
 
-def translate_os_error(error: OSError, what: str) -> BucketryError:
+def translate_os_error(error: OSError, what: str) -> BucketryError:  # noqa: PLR0911 - one for each kind
     """Return the `BucketryError` for a failure of the local file system."""
     reason = os.strerror(error.errno) if error.errno else str(error)
     if error.errno in _DISK_FULL:

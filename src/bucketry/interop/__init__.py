@@ -1,0 +1,1 @@
+"""How do the neighbours' formats become ours, and ours theirs? One file for each neighbour."""

@@ -1,0 +1,142 @@
+"""How does evidence come to a version after it was published?
+
+Each evaluation is written create-only, named by the SHA-256 of its bytes, and cited by the version's dossier, which the
+commit of the head replaces: which evidence a gate sees is thus decided by that commit. What is there already, whoever
+added it, is not added again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bucketry.errors import NotFoundError, RejectedError, UsageError
+from bucketry.registry.commit import Change
+from bucketry.registry.evaluations import load_added_evidence
+from bucketry.registry.immutable import Immutable
+from bucketry.registry.policies import load_policy
+from bucketry.registry.registers import commit_head, load_existing_head
+from bucketry.registry.resolve import load_manifest
+from bucketry.registry.rows import load_dossier, load_row, replace_dossier
+from bucketry.schema import keys
+from bucketry.schema.codec import digest_of
+from bucketry.schema.dossier import Cited
+from bucketry.schema.evidence import check_evidence, encode_evidence, headline_values, is_repeated
+from bucketry.schema.head import fit_metrics
+from bucketry.schema.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bucketry.registry.session import Session
+    from bucketry.schema.dossier import Dossier
+    from bucketry.schema.evidence import Evidence
+    from bucketry.schema.head import Head, Row
+    from bucketry.schema.names import Digest, ModelName
+
+MOST_EVALUATIONS = 1_000
+"""Of one version, after it was published; each is an object that whoever checks a gate reads."""
+RECORDED_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class AddedEvaluation:
+    """One evaluation that a version has now. `created` is False where it had it before; `id` names the object."""
+
+    id: Digest
+    evidence: Evidence
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedVersion:
+    """What adding evidence did."""
+
+    model: ModelName
+    version: int
+    manifest: Digest
+    evaluations: tuple[AddedEvaluation, ...]
+
+
+class _NothingNewError(Exception):
+    """All of the evidence is there already."""
+
+
+def evaluate(session: Session, model: ModelName, version: int, evidence: Sequence[Evidence]) -> EvaluatedVersion:
+    """Add evaluations to a version in one commit; who and when is filled in where they do not say it.
+
+    Raises `RejectedError` for a version that is being deleted, or has too many evaluations.
+    """
+    if not evidence:
+        raise UsageError("there is no evidence to add", advice="give a file with metrics")
+    session.check_writable()
+    for item in evidence:
+        check_evidence(item, what="the evidence")
+    at = session.ports.timestamp()
+    planned: list[AddedEvaluation] = []
+
+    def edit(head: Head | None) -> Change[Head]:
+        if head is None:
+            raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
+        row = load_row(session, head, version)
+        if row.state is State.DELETING:
+            raise RejectedError(f"version {version} of {model} is being deleted", advice="publish a new version")
+        dossier = load_dossier(session, head, row)
+        known = load_added_evidence(session, dossier)
+        # An edit runs again on every conflict: what an older attempt planned is forgotten.
+        planned[:] = _plan(session, row, dossier, known, evidence, at)
+        new = [item for item in planned if item.created]
+        if not new:
+            raise _NothingNewError
+        if len(known) + len(new) > MOST_EVALUATIONS:
+            raise RejectedError(f"{model}:{version} would have more than {MOST_EVALUATIONS:,} evaluations")
+        return _change(session, head, row, dossier, [*known, *(item.evidence for item in new)], new)
+
+    try:
+        head = commit_head(session, model, edit).state
+    except _NothingNewError:
+        head = load_existing_head(session, model)
+    return EvaluatedVersion(model, version, load_row(session, head, version).manifest, tuple(planned))
+
+
+def _plan(
+    session: Session, row: Row, dossier: Dossier, known: Sequence[Evidence], evidence: Sequence[Evidence], at: str
+) -> list[AddedEvaluation]:
+    """Return what becomes of each evaluation; of two that say the same, the first is added."""
+    there = [(cited.sha256, item) for cited, item in zip(dossier.evidence, known, strict=True)]
+    planned = []
+    for candidate in evidence:
+        found = next((digest for digest, item in there if is_repeated(candidate, item)), None)
+        if found is None:
+            complete = replace(candidate, at=candidate.at or at, by=candidate.by or session.actor)
+            digest = digest_of(encode_evidence(complete, row.manifest))
+            there.append((digest, complete))
+            planned.append(AddedEvaluation(digest, complete, created=True))
+        else:
+            planned.append(AddedEvaluation(found, candidate, created=False))
+    return planned
+
+
+def _change(
+    session: Session,
+    head: Head,
+    row: Row,
+    dossier: Dossier,
+    added: Sequence[Evidence],
+    new: Sequence[AddedEvaluation],
+) -> Change[Head]:
+    model = head.model
+    items = tuple(
+        Immutable(keys.evidence(model, row.manifest, item.id), encode_evidence(item.evidence, row.manifest))
+        for item in new
+    )
+    cited = tuple(Cited(item.key, one.id) for item, one in zip(items, new, strict=True))
+    published = load_manifest(session, model, row.manifest).evidence_at_publish
+    headline = headline_values([*published, *added], load_policy(session, head).headline_metrics)
+    bare = replace(row, metrics={})
+    measured = replace(bare, metrics=fit_metrics(bare, headline))
+    changed, objects = replace_dossier(session, head, measured, replace(dossier, evidence=(*dossier.evidence, *cited)))
+    detail: dict[str, object] = {"evidence": new[0].id[:RECORDED_DIGITS]}
+    if len(new) > 1:
+        detail["added"] = len(new)
+    return Change(changed, "evaluate", target=str(row.version), detail=detail, objects=(*items, *objects))

@@ -1,0 +1,33 @@
+"""Which value of a metric does each version have, also of one that is not among its headline metrics?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.registry.evaluations import load_evidence
+from bucketry.schema.evidence import headline_values
+from bucketry.schema.trend import Trend, make_trend
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bucketry.registry.session import Session
+    from bucketry.schema.head import Head, Row
+
+MOST_LOOKED_INTO = 512
+"""Of the versions whose row does not show the metric, so many of the newest have their evidence read."""
+
+
+def load_trend(session: Session, head: Head, rows: Sequence[Row], metric: str) -> Trend:
+    """Return the metric's value over the whole data in each row: from the row, else from the version's evidence.
+
+    Costs nothing for versions that have it among their headline metrics; others take three reads each, many at once.
+    """
+    hidden = sorted((row for row in rows if metric not in row.metrics), key=lambda row: -row.version)[:MOST_LOOKED_INTO]
+    looked_up = session.ports.map_in_parallel(lambda row: _find_value(session, head, row, metric), hidden)
+    found = {row.version: value for row, value in zip(hidden, looked_up, strict=True)}
+    return make_trend(metric, [(row.version, row.metrics.get(metric, found.get(row.version))) for row in rows])
+
+
+def _find_value(session: Session, head: Head, row: Row, metric: str) -> float | None:
+    return headline_values(load_evidence(session, head, row)).get(metric)

@@ -1,0 +1,339 @@
+"""How do versions differ: in their metrics, parameters, data, files, card and tensors? One pure function.
+
+Values are aligned by metric, data set (name, version and split), slice and kind of evidence, and judged against the
+first version, the baseline. Where two versions were measured on different data there is no verdict.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bucketry.schema.diff_items import ItemDiff, diff_items, flatten
+from bucketry.schema.verdicts import Measurement, Verdict, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bucketry.schema.evidence import Evidence, Metric, Slice
+    from bucketry.schema.manifest import Manifest
+    from bucketry.schema.names import Digest, ModelName
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One version to compare. `evidence` in the order in which it came; `sections` of the card by heading.
+
+    `tensors` (name to type and shape) is None where nobody looked.
+    """
+
+    model: ModelName
+    version: int
+    digest: Digest
+    manifest: Manifest
+    evidence: tuple[Evidence, ...] = ()
+    sections: Mapping[str, str] = field(default_factory=dict)
+    tensors: Mapping[str, str] | None = None
+
+    @property
+    def name(self) -> str:
+        """How the version is called."""
+        return f"{self.model}:{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What a metric was measured on; a version that differs among the compared versions is None."""
+
+    name: str | None = None
+    version: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One version's value against the baseline's. `delta` and `relative` are None where they make no sense."""
+
+    delta: float | None
+    relative: float | None
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricDiff:
+    """One metric: a measurement for each version (None: not measured), and a comparison for each but the baseline."""
+
+    name: str
+    dataset: Dataset
+    slice: Slice
+    kind: str
+    unit: str | None
+    direction: str | None
+    measured: tuple[Measurement | None, ...]
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def values(self) -> tuple[float | None, ...]:
+        """The value of each version."""
+        return tuple(one.value if one else None for one in self.measured)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether a version says anything else than the baseline."""
+        return any(one.verdict is not Verdict.SAME for one in self.comparisons)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceGap:
+    """A metric over the values of some attributes: for each version its worst slice, and how far the best is from it.
+
+    `worst` is None where the direction is not known; `same_slices` says whether all versions have the same slices.
+    """
+
+    name: str
+    dataset: Dataset
+    kind: str
+    attributes: tuple[str, ...]
+    direction: str | None
+    worst: tuple[tuple[Slice, float] | None, ...]
+    gaps: tuple[float | None, ...]
+    same_slices: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VersionDiff:
+    """How versions differ, the baseline first. The same for every face."""
+
+    versions: tuple[Subject, ...]
+    metrics: tuple[MetricDiff, ...]
+    gaps: tuple[SliceGap, ...]
+    parameters: tuple[ItemDiff, ...]
+    training: tuple[ItemDiff, ...]
+    datasets: tuple[ItemDiff, ...]
+    files: tuple[ItemDiff, ...]
+    sections: tuple[ItemDiff, ...]
+    tensors: tuple[ItemDiff, ...]
+
+    @property
+    def baseline(self) -> Subject:
+        """The version that the others are compared with."""
+        return self.versions[0]
+
+    @property
+    def others(self) -> tuple[Subject, ...]:
+        """The versions that are compared with the baseline."""
+        return self.versions[1:]
+
+
+def diff_versions(baseline: Subject, others: Sequence[Subject]) -> VersionDiff:
+    """Return how the others differ from the baseline."""
+    subjects = (baseline, *others)
+    metrics = diff_metrics([subject.evidence for subject in subjects])
+    has_tensors = all(subject.tensors is not None for subject in subjects)
+    return VersionDiff(
+        versions=subjects,
+        metrics=metrics,
+        gaps=slice_gaps(metrics),
+        parameters=diff_items([flatten(subject.manifest.training.hyperparameters) for subject in subjects]),
+        training=diff_items([_training_facts(subject.manifest) for subject in subjects]),
+        datasets=diff_items([_datasets(subject.manifest) for subject in subjects]),
+        files=diff_items([_files(subject.manifest) for subject in subjects]),
+        sections=diff_items([subject.sections for subject in subjects]),
+        tensors=diff_items([subject.tensors or {} for subject in subjects]) if has_tensors else (),
+    )
+
+
+def diff_metrics(evidence: Sequence[Sequence[Evidence]]) -> tuple[MetricDiff, ...]:
+    """Return the metrics of versions side by side, given each version's evidence, the baseline's first.
+
+    Where a version measured the same thing twice, the later evidence counts.
+    """
+    rows: dict[_Key, list[Measurement | None]] = {}
+    for index, items in enumerate(evidence):
+        for key, measurement in _measurements(items):
+            rows.setdefault(key, [None] * len(evidence))[index] = measurement
+    directions = _directions(rows)
+    merged = [_metric_diff(key, versions, measured, directions[key.name]) for key, versions, measured in _joined(rows)]
+    return tuple(sorted(merged, key=_order))
+
+
+def slice_gaps(metrics: Sequence[MetricDiff]) -> tuple[SliceGap, ...]:
+    """Return the worst slice and the gap of each metric that has two slices or more by the same attributes."""
+    groups: dict[tuple[str, Dataset, str, tuple[str, ...]], list[MetricDiff]] = defaultdict(list)
+    for metric in metrics:
+        if metric.slice:
+            attributes = tuple(name for name, _ in metric.slice)
+            groups[metric.name, metric.dataset, metric.kind, attributes].append(metric)
+    return tuple(_gap(*key, group) for key, group in groups.items() if len(group) > 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What two values must share to be the same measurement."""
+
+    name: str
+    dataset: str | None
+    version: str | None
+    split: str | None
+    slice: Slice
+    kind: str
+
+    def without_version(self) -> _Key:
+        return _Key(self.name, self.dataset, None, self.split, self.slice, self.kind)
+
+
+def _measurements(items: Iterable[Evidence]) -> Iterable[tuple[_Key, Measurement]]:
+    for evidence in items:
+        data = {name: _text(evidence.dataset.get(name)) for name in ("name", "version", "split", "digest")}
+        for metric in evidence.metrics:
+            key = _Key(metric.name, data["name"], data["version"], data["split"], metric.slice_key, evidence.kind)
+            yield key, _measurement(metric, data["version"], data["digest"])
+
+
+def _measurement(metric: Metric, version: str | None, digest: str | None) -> Measurement:
+    return Measurement(
+        value=metric.value,
+        unit=metric.unit,
+        direction=metric.direction,
+        confidence=metric.confidence,
+        samples=metric.samples,
+        data_version=version,
+        data_digest=digest,
+    )
+
+
+def _joined(
+    rows: Mapping[_Key, list[Measurement | None]],
+) -> Iterable[tuple[_Key, frozenset[str | None], list[Measurement | None]]]:
+    """Yield the rows; those on several versions of the data become one where no compared version has two of them.
+
+    So a metric that was measured anew each month, on that month's data, is seen side by side, but without a verdict.
+    """
+    groups: dict[_Key, list[_Key]] = defaultdict(list)
+    for key in rows:
+        groups[key.without_version()].append(key)
+    for loose, found in groups.items():
+        columns = list(zip(*(rows[key] for key in found), strict=True))
+        if len(found) > 1 and all(sum(one is not None for one in column) <= 1 for column in columns):
+            joined = [next((one for one in column if one is not None), None) for column in columns]
+            yield loose, frozenset(key.version for key in found), joined
+        else:
+            for key in found:
+                yield key, frozenset({key.version}), rows[key]
+
+
+def _directions(rows: Mapping[_Key, list[Measurement | None]]) -> Mapping[str, frozenset[str]]:
+    """Return which directions are stated for each metric: one who states it does so for all."""
+    stated: dict[str, set[str]] = defaultdict(set)
+    for key, measured in rows.items():
+        stated[key.name] |= {one.direction for one in measured if one is not None and one.direction is not None}
+    return defaultdict(frozenset, {name: frozenset(directions) for name, directions in stated.items()})
+
+
+def _metric_diff(
+    key: _Key, versions: frozenset[str | None], measured: Sequence[Measurement | None], directions: frozenset[str]
+) -> MetricDiff:
+    direction = next(iter(directions)) if len(directions) == 1 else None
+    units = {one.unit for one in measured if one is not None}
+    return MetricDiff(
+        name=key.name,
+        dataset=Dataset(key.dataset, next(iter(versions)) if len(versions) == 1 else None, key.split),
+        slice=key.slice,
+        kind=key.kind,
+        unit=next(iter(units)) if len(units) == 1 else None,
+        direction=direction,
+        measured=tuple(measured),
+        comparisons=tuple(
+            _comparison(measured[0], other, direction, contradictory=len(directions) > 1) for other in measured[1:]
+        ),
+    )
+
+
+def _comparison(
+    before: Measurement | None, after: Measurement | None, direction: str | None, *, contradictory: bool
+) -> Comparison:
+    if before is None or after is None:
+        where = "either" if before is after else "the baseline" if before is None else "this version"
+        return Comparison(None, None, Verdict.UNJUDGED, f"not measured in {where}")
+    verdict, reason = compare(before, after, direction)
+    if contradictory and verdict is Verdict.UNJUDGED and before.is_same_data(after):
+        reason = "the evidence contradicts itself about which way is better"
+    delta = _finite(after.value - before.value)
+    relative = _finite(delta / abs(before.value)) if delta is not None and before.value else None
+    return Comparison(delta, relative, verdict, reason)
+
+
+def _gap(
+    name: str, dataset: Dataset, kind: str, attributes: tuple[str, ...], metrics: Sequence[MetricDiff]
+) -> SliceGap:
+    direction = metrics[0].direction
+    choose = {"higher": min, "lower": max}.get(direction or "")
+    worst: list[tuple[Slice, float] | None] = []
+    gaps: list[float | None] = []
+    measured_slices = set()
+    for index in range(len(metrics[0].measured)):
+        values = [(metric.slice, one.value) for metric in metrics if (one := metric.measured[index]) is not None]
+        measured_slices.add(frozenset(slice_ for slice_, _ in values))
+        numbers = [value for _, value in values]
+        worst.append(choose(values, key=_value_then_slice) if choose and values else None)
+        gaps.append(_finite(max(numbers) - min(numbers)) if len(numbers) > 1 else None)
+    return SliceGap(
+        name, dataset, kind, attributes, direction, tuple(worst), tuple(gaps), same_slices=len(measured_slices) == 1
+    )
+
+
+def _value_then_slice(pair: tuple[Slice, float]) -> tuple[float, Slice]:
+    return pair[1], pair[0]
+
+
+def _order(metric: MetricDiff) -> tuple[object, ...]:
+    data = metric.dataset
+    return (metric.name, data.name or "", data.version or "", data.split or "", metric.kind, metric.slice)
+
+
+def _finite(value: float) -> float | None:
+    """Return the number, or None where two enormous ones have no difference that JSON could hold."""
+    return value if math.isfinite(value) else None
+
+
+def _text(value: object) -> str | None:
+    return None if value is None or value == "" else str(value)
+
+
+def _training_facts(manifest: Manifest) -> dict[str, object]:
+    training, lineage = manifest.training, manifest.lineage
+    facts = {
+        "framework": training.framework,
+        "hardware": training.hardware,
+        "seed": training.seed,
+        "command": training.command,
+        "cost": training.cost,
+        "duration_seconds": training.duration_seconds,
+        "experiment": lineage.experiment,
+        "run": lineage.run,
+        "parents": [f"{parent.model}:{parent.version} ({parent.relation})" for parent in lineage.parents] or None,
+        "code": dict(lineage.code) or None,
+        "environment": dict(training.environment) or None,
+    }
+    return flatten({name: value for name, value in facts.items() if value is not None})
+
+
+def _datasets(manifest: Manifest) -> dict[str, object]:
+    """Return the training data by name; one that is named twice is numbered."""
+    named: dict[str, object] = {}
+    seen: Counter[str] = Counter()
+    for dataset in manifest.training.datasets:
+        name = str(dataset.get("name", ""))
+        seen[name] += 1
+        key = f"{name} ({seen[name]})" if seen[name] > 1 else name
+        named[key] = {field_: value for field_, value in dataset.items() if field_ != "name"}
+    return named
+
+
+def _files(manifest: Manifest) -> dict[str, object]:
+    return {
+        artifact.path: {"sha256": artifact.sha256, "size_bytes": artifact.size_bytes} for artifact in manifest.artifacts
+    }

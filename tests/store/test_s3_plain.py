@@ -1,0 +1,142 @@
+"""Are requests sent where and how the SDK would send them, also where its client was never made to ask it?"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import TYPE_CHECKING
+from unittest import mock
+
+import pytest
+
+from bucketry.errors import UnavailableError
+from bucketry.store.interface import IfAbsent, Part
+from bucketry.store.s3 import S3Settings, S3Store
+from bucketry.store.s3_account import Account
+from bucketry.store.s3_signing import SigningClock
+from servers.misbehaving import Answer, Asked, run_misbehaving
+from store.s3_stores import credentials, open_s3
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bucketry.store.s3_target import Target
+
+URL = "https://storage.example.com"
+KEYS = "aws_access_key_id = a\naws_secret_access_key = b"
+SERVICES = f"[profile o]\nservices = s\n[services s]\ns3 =\n  endpoint_url = {URL}"
+OTHER = f"region = a\n[profile other]\nendpoint_url = {URL}\nregion = b\n{KEYS}"
+NOT_THIS_URL = {"AWS_ENDPOINT_URL": URL, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
+# Each is what a configuration may say, and whether it is plain: then the client is not made.
+CONFIGURATIONS: list[tuple[str, S3Settings, dict[str, str], str, bool]] = [
+    ("reg", S3Settings(endpoint_url=URL), {}, "", True),
+    ("reg", S3Settings(endpoint_url=f"{URL}/"), {}, "", True),
+    ("reg", S3Settings(endpoint_url=f"{URL}:443"), {}, "", True),
+    ("reg", S3Settings(endpoint_url=f"{URL}:8443", region="eu-west-1"), {}, "", True),
+    ("reg", S3Settings(endpoint_url="http://127.0.0.1:9000", region="garage"), {}, "", True),
+    ("reg", S3Settings(endpoint_url="http://localhost:80", region="auto"), {}, "", True),
+    ("reg", S3Settings(endpoint_url=URL, requester_pays=True), {}, "", True),
+    ("reg", S3Settings(endpoint_url=URL, addressing="path"), {}, "", True),
+    ("a.b-c.d", S3Settings(endpoint_url=URL), {}, "", True),
+    ("reg", S3Settings(), {"AWS_ENDPOINT_URL": URL}, "", True),
+    ("reg", S3Settings(), {"AWS_ENDPOINT_URL": "https://other", "AWS_ENDPOINT_URL_S3": URL}, "", True),
+    ("reg", S3Settings(), {"AWS_ENDPOINT_URL_S3": URL, "AWS_DEFAULT_REGION": "eu-west-1"}, "", True),
+    ("reg", S3Settings(), {}, f"endpoint_url = {URL}\nregion = eu-north-1", True),
+    ("reg", S3Settings(profile="other"), {}, OTHER, True),
+    ("reg", S3Settings(), {"AWS_PROFILE": "o"}, SERVICES, True),
+    ("reg", S3Settings(endpoint_url=URL, addressing="virtual"), {}, "", False),
+    ("reg", S3Settings(endpoint_url=f"{URL}/below"), {}, "", False),
+    ("reg", S3Settings(endpoint_url="https://[::1]:9000"), {}, "", False),
+    ("reg", S3Settings(endpoint_url="https://Storage.Example.com"), {}, "", False),
+    ("Reg_ister", S3Settings(endpoint_url=URL), {}, "", False),
+    ("reg", S3Settings(region="eu-west-1"), {}, "", False),
+    ("reg", S3Settings(region="us-east-1"), {}, "", False),
+    ("reg", S3Settings(endpoint_url="https://s3.eu-west-1.amazonaws.com", region="eu-west-1"), {}, "", False),
+    ("reg", S3Settings(region="eu-west-1"), NOT_THIS_URL, "", False),
+    ("reg", S3Settings(endpoint_url=URL), {}, "s3 =\n  addressing_style = virtual", False),
+    ("reg", S3Settings(endpoint_url=URL), {}, "s3 =\n  signature_version = s3", False),
+    ("reg", S3Settings(endpoint_url=URL), {"AWS_S3_USE_ARN_REGION": "true"}, "", False),
+    ("reg", S3Settings(endpoint_url=URL), {"AWS_SIGV4A_SIGNING_REGION_SET": "*"}, "", False),
+    ("reg", S3Settings(endpoint_url=URL), {"AWS_DEFAULTS_MODE": "standard"}, "", False),
+    ("reg", S3Settings(endpoint_url=URL), {"AWS_SDK_UA_APP_ID": "mine"}, "", False),
+    ("reg", S3Settings(endpoint_url=URL, region="aws-global"), {}, "", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("bucket", "settings", "variables", "profile", "is_plain"), CONFIGURATIONS)
+def test_the_target_is_the_one_that_the_client_of_the_sdk_would_choose(
+    tmp_path: Path, bucket: str, settings: S3Settings, variables: dict[str, str], profile: str, *, is_plain: bool
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(f"[default]\n{profile}\n")
+    common = {"Bucket": bucket, **({"RequestPayer": "requester"} if settings.requester_pays else {})}
+    named = {"AWS_CONFIG_FILE": str(config), **variables}
+    with (
+        credentials("a", "b"),
+        mock.patch.dict(os.environ, named),
+        closing(Account(bucket, settings, SigningClock())) as account,
+    ):
+        assert account.has_client is not is_plain
+        ours, theirs = (account.find_target(common, ask_client=ask_client) for ask_client in (False, True))
+        assert _comparable(ours) == _comparable(theirs)
+        assert account.endpoint == account.client.meta.endpoint_url.rstrip("/")
+
+
+def _comparable(target: Target | None) -> object:
+    if target is None:
+        return None
+    headers = {name: value for name, value in target.headers.items() if name != "User-Agent"}
+    origin = target.origin
+    return target.base_url, target.host, target.scope, origin.host, origin.port, origin.tls is None, headers
+
+
+@pytest.mark.parametrize("bucket", ["models--use1-az4--x-s3", "models--ol-s3", "alias-s3alias", "a..b", "arn:aws:s3:x"])
+def test_a_bucket_of_a_special_kind_is_left_to_the_client(bucket: str) -> None:
+    with credentials("a", "b"), closing(Account(bucket, S3Settings(endpoint_url=URL), SigningClock())) as account:
+        assert account.has_client
+
+
+def test_through_a_proxy_the_sdk_makes_every_request() -> None:
+    answer = Answer(200, {"ETag": '"e1"', "Last-Modified": "Sun, 22 Nov 2026 10:00:00 GMT"}, b"body")
+    with run_misbehaving(lambda _: answer) as proxy, credentials("a", "b"):
+        quiet = dict.fromkeys(("no_proxy", "NO_PROXY"), "")
+        with mock.patch.dict(os.environ, {"http_proxy": proxy.server.endpoint_url, **quiet}):
+            settings = S3Settings(endpoint_url="http://storage.example:9000", allow_http=True)
+            with closing(S3Store("registry", "", settings)) as store:
+                assert store.get("key").body == b"body"
+        assert [asked.path for asked in proxy.asked] == ["http://storage.example:9000/registry/key"]
+
+
+def test_no_client_is_made_for_what_a_registry_does_every_day() -> None:
+    stamped = {"ETag": '"e1"', "Last-Modified": "Sun, 22 Nov 2026 10:00:00 GMT"}
+
+    def answer(asked: Asked) -> Answer:
+        if asked.method == "POST" or asked.path.startswith("/registry?"):
+            return Answer(200, stamped, b"<Result><UploadId>u</UploadId></Result>")
+        return Answer(200, stamped, b"body")
+
+    with run_misbehaving(answer) as bad, open_s3(bad.server) as store:
+        store.get("key")
+        store.stat("key")
+        store.put("key", b"1", IfAbsent())
+        store.delete("key")
+        list(store.list(""))
+        upload = store.start_upload("key")
+        store.complete_upload("key", upload, [Part(1, "e1", 1)])
+        store.abort_upload("key", upload)
+        list(store.list_uploads(""))
+        assert not store._connection.account.has_client  # noqa: SLF001 - nothing else shows what it cost
+    assert len(bad.asked) == 9
+
+
+@pytest.mark.parametrize(
+    "listing",
+    ["<a>", "", "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "<a><Contents><Key>k</Key></Contents></a>",
+     "<a><Contents><Key>k</Key><Size>-1</Size><LastModified>2026-11-22T10:00:00Z</LastModified></Contents></a>",
+     "<a><Contents><Key>k</Key><Size>1</Size><LastModified>now</LastModified></Contents></a>"],
+)  # fmt: skip
+def test_a_listing_that_cannot_be_read_is_an_error(listing: str) -> None:
+    with run_misbehaving(lambda _: Answer(200, {}, listing.encode())) as bad, open_s3(bad.server) as store:
+        with pytest.raises(UnavailableError, match="reply is not what was asked for"):
+            list(store.list(""))
+        assert len(bad.asked) == 1
