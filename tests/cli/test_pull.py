@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cli.harness import Program
 
 
@@ -47,6 +48,73 @@ def test_pulling_what_is_there_fetches_nothing(program: Program, published: Path
     program.ok("pull", "acme/chat:1", tmp_path / "dest")
     again = program.json("pull", "acme/chat:1", tmp_path / "dest")
     assert (again["fetched_bytes"], again["reused_bytes"]) == (0, again["size_bytes"])
+    assert again["verify"] == "sizes_and_times"
+    assert "already there, sizes and times checked" in program.ok("pull", "acme/chat:1", tmp_path / "dest").text
+
+
+def test_asking_for_sha256_reads_again_what_is_there(program: Program, published: Path, tmp_path: Path) -> None:
+    assert published.is_dir()
+    dest = tmp_path / "dest"
+    assert "verified by SHA-256" in program.ok("pull", "acme/chat:1", dest).text
+    file = dest / "weights.bin"
+    before = file.stat()
+    file.write_bytes(b"?" * before.st_size)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert program.json("pull", "acme/chat:1", dest)["fetched_bytes"] == 0
+    mended = program.json("pull", "acme/chat:1", dest, "--verify", "sha256")
+    assert (mended["fetched_bytes"], mended["verify"]) == (before.st_size, "sha256")
+    assert program.json("pull", "acme/chat:1", dest, "--verify", "sha256")["fetched_bytes"] == 0
+
+
+def test_a_file_of_the_users_in_a_target_is_named_and_stays(program: Program, published: Path, tmp_path: Path) -> None:
+    assert published.is_dir()
+    dest = tmp_path / "dest"
+    program.ok("pull", "acme/chat:1", dest)
+    (dest / "sub/mine.txt").write_text("mine")
+    for version in (1, 2):
+        line = program.fails(4, "pull", f"acme/chat:{version}", dest)
+        assert f"{dest}/sub/mine.txt is a file" in line
+        assert f"move it out of {dest}" in line
+    assert contents(dest)["sub/mine.txt"] == b"mine"
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "x/" * 3000 + "x"])
+def test_a_target_with_an_impossible_name_is_a_usage_error(
+    program: Program, published: Path, tmp_path: Path, name: str
+) -> None:
+    assert published.is_dir()
+    assert "longer than" in program.fails(2, "pull", "acme/chat:1", tmp_path / name)
+
+
+def test_a_target_that_may_not_be_read_is_denied(
+    program: Program, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert published.is_dir()
+    dest = tmp_path / "dest"
+    program.ok("pull", "acme/chat:1", dest)
+    honest = os.open
+
+    def refuse(path: Any, *rest: Any, **named: Any) -> int:
+        if path == dest:
+            raise PermissionError(errno.EACCES, "no")
+        return honest(path, *rest, **named)
+
+    monkeypatch.setattr(os, "open", refuse)
+    # What the argument's own check would look at: the superuser, who runs tests too, may read everything.
+    monkeypatch.setattr(os, "access", lambda path, *_, **__: Path(path) != dest)
+    assert str(dest) in program.fails(7, "pull", "acme/chat:1", dest)
+
+
+def test_absolute_paths_need_no_current_folder(
+    program: Program, published: Path, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert published.is_dir()
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert program.json("publish", "acme/chat", files)["version"] == 3
+    assert program.json("pull", "acme/chat:3", tmp_path / "dest")["path"] == str(tmp_path / "dest")
+    assert contents(tmp_path / "dest") == contents(files)
 
 
 def test_another_version_of_ours_is_replaced_and_its_bytes_reused(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bucketry.registry.client import Registry
 
-WRITES = ("put", "put_blob", "start_upload", "upload_part", "complete_upload")
+WRITES = ("put", "put_blob", "start_upload", "upload_part", "copy_part", "complete_upload")
 """The calls by which a publish changes its store."""
 
 WATCHED = frozenset(module.__file__ for module in (leftovers, pull, rename, target))

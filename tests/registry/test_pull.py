@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import stat
 import subprocess
 import time
+from hashlib import sha256
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bucketry.errors import UnsupportedError
+from bucketry.errors import RejectedError, UnsupportedError
 from bucketry.registry.client import open_registry
 from bucketry.registry.local_cache import verify_cached
 from bucketry.registry.opening import create_registry
@@ -129,6 +132,147 @@ def test_without_being_asked_nothing_is_shared(
     pulled = pull_version(registry, 1, tmp_path / "dest")
     assert pulled.fetched_bytes == 0
     assert all((tmp_path / "dest" / name).stat().st_nlink == 1 for name in published[1])
+
+
+def edit_in_place(path: Path, offset: int = 0, *, keep_time: bool = False) -> None:
+    """Change a byte of a file that keeps its size, with a time that differs from the one before, if not kept."""
+    before = path.stat()
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)
+        file.seek(offset)
+        file.write(bytes([byte[0] ^ 1]))
+    changed_at_ns = before.st_mtime_ns + (0 if keep_time else 1_000_000)
+    os.utime(path, ns=(before.st_atime_ns, changed_at_ns))
+
+
+@pytest.mark.parametrize("harm", ["edited", "cut", "removed"])
+@pytest.mark.parametrize("where", ["a target", "the cache"])
+def test_a_changed_version_is_mended_by_fetching_what_is_wrong(
+    registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path, where: str, harm: str
+) -> None:
+    dest = tmp_path / "dest" if where == "a target" else None
+    there = pull_version(registry, 1, dest).path
+    weights = there / "weights.bin"
+    if harm == "edited":
+        edit_in_place(weights, 7 * CHUNK_BYTES)
+    elif harm == "cut":
+        weights.chmod(0o644)
+        os.truncate(weights, (CHUNKS - 3) * CHUNK_BYTES)
+    else:
+        weights.unlink()
+    mended = pull_version(registry, 1, dest)
+    assert contents(there) == published[1]
+    # A file that is only missing in the cache's version is still there as a blob; a cut one was the blob's own bytes.
+    chunks = {"edited": 1, "cut": 3, "removed": CHUNKS if where == "a target" else 0}[harm]
+    assert (mended.fetched_bytes, mended.verify) == (chunks * CHUNK_BYTES, "sha256")
+    again = pull_version(registry, 1, dest)
+    assert (again.fetched_bytes, again.verify) == (0, "sizes_and_times")
+    assert verify_cached() == ()
+
+
+def test_mending_one_file_leaves_the_others_where_they_are(
+    registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path
+) -> None:
+    dest = tmp_path / "dest"
+    pull_version(registry, 1, dest)
+    inodes = {name: (dest / name).stat().st_ino for name in published[1]}
+    (dest / "config.json").unlink()
+    (dest / "shared.bin").touch()
+    mended = pull_version(registry, 1, dest)
+    assert mended.fetched_bytes == len(published[1]["config.json"])
+    assert contents(dest) == published[1]
+    assert all((dest / name).stat().st_ino == inodes[name] for name in ("weights.bin", "shared.bin"))
+    assert all((dest / name).stat().st_nlink == 1 for name in published[1])
+
+
+@pytest.mark.parametrize("where", ["a target", "the cache"])
+def test_a_change_that_keeps_size_and_time_is_found_by_hashing_alone(
+    registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path, where: str
+) -> None:
+    dest = tmp_path / "dest" if where == "a target" else None
+    there = pull_version(registry, 1, dest).path
+    edit_in_place(there / "weights.bin", 7 * CHUNK_BYTES, keep_time=True)
+    believed = pull_version(registry, 1, dest)
+    assert (believed.verify, contents(there) == published[1]) == ("sizes_and_times", False)
+    hashed = pull_version(registry, 1, dest, rehash=True)
+    assert (hashed.verify, hashed.fetched_bytes) == ("sha256", CHUNK_BYTES)
+    assert contents(there) == published[1]
+    inode = there.stat().st_ino
+    assert pull_version(registry, 1, dest, rehash=True).verify == "sha256"
+    assert there.stat().st_ino == inode
+
+
+def test_an_unchanged_version_is_not_read(
+    registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bucketry.registry import pull as module  # noqa: PLC0415 - the module, whose function is replaced
+
+    assert published
+    pull_version(registry, 1, tmp_path / "dest")
+    monkeypatch.setattr(module, "find_wrong", lambda *_, **__: pytest.fail("hashed"))
+    monkeypatch.setattr(module, "prepare_target", lambda *_, **__: pytest.fail("written"))
+    assert pull_version(registry, 1, tmp_path / "dest").fetched_bytes == 0
+
+
+def test_a_receipt_that_claims_other_files_of_the_version_is_not_believed(
+    registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path
+) -> None:
+    dest = tmp_path / "dest"
+    pull_version(registry, 1, dest)
+    receipt = dest / ".bucketry/receipt.json"
+    document = json.loads(receipt.read_bytes())
+    (dest / "config.json").write_bytes(b"evil")
+    status = (dest / "config.json").stat()
+    evil = {"sha256": sha256(b"evil").hexdigest(), "size_bytes": 4, "changed_at_ns": status.st_mtime_ns}
+    document["files"]["config.json"] = evil
+    receipt.write_text(json.dumps(document))
+    pull_version(registry, 1, dest)
+    assert contents(dest) == published[1]
+
+
+def test_what_a_user_put_into_a_target_stays_whatever_is_pulled_there(
+    registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path
+) -> None:
+    dest = tmp_path / "dest"
+    pull_version(registry, 1, dest)
+    (dest / "thesis.txt").write_bytes(b"mine")
+    for version in (1, 2):
+        with pytest.raises(RejectedError, match=r"thesis\.txt"):
+            pull_version(registry, version, dest)
+        assert contents(dest) == published[1] | {"thesis.txt": b"mine"}
+    (dest / "thesis.txt").rename(tmp_path / "thesis.txt")
+    pull_version(registry, 2, dest)
+    assert contents(dest) == published[2]
+
+
+@pytest.mark.parametrize("spoiled", ["more", "no receipt"])
+def test_a_spoiled_version_in_the_cache_is_refused_until_the_cache_is_verified(
+    registry: Registry, published: dict[int, dict[str, bytes]], spoiled: str
+) -> None:
+    there = pull_version(registry, 1).path
+    if spoiled == "more":
+        (there / "thesis.txt").write_bytes(b"mine")
+    else:
+        (there / ".bucketry/receipt.json").unlink()
+    with pytest.raises(RejectedError) as refused:
+        pull_version(registry, 1)
+    assert "bucketry cache verify" in refused.value.advice
+    assert [item.path for item in verify_cached()] == [there]
+    assert contents(pull_version(registry, 1).path) == published[1]
+
+
+def test_a_mounted_target_is_refused_before_anything_is_fetched(
+    registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dest = tmp_path / "dest"
+    pull_version(registry, 1, dest)
+    monkeypatch.setattr(type(dest), "is_mount", lambda path: path == dest)
+    with pytest.raises(RejectedError, match="mounted"):
+        pull_version(registry, 2, dest)
+    assert pull_version(registry, 1, dest).fetched_bytes == 0
+    assert contents(dest) == published[1]
 
 
 @pytest.mark.parametrize("verify", ["sha256", "fast"])

@@ -12,8 +12,10 @@ import pytest
 
 from bucketry.errors import DeniedError, RejectedError, UsageError
 from bucketry.transfer import receipt
+from bucketry.transfer.localfiles import open_below
 from bucketry.transfer.receipt import RECEIPT_PATH, Foreign, Ours, inspect_target
 from bucketry.transfer.target import publish_target
+from transfer.helpers import read_tree
 from transfer.pulls import staged
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def set_time_back(path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "changed"),
     [
-        (lambda chat: None, set()),
+        (read_tree, set()),
         (lambda chat: (chat / "a").chmod(0o444), set()),
         (lambda chat: (chat / "a").unlink(), {"a"}),
         (lambda chat: os.truncate(chat / "folder/b", 0), {"folder/b"}),
@@ -53,7 +55,7 @@ def set_time_back(path: Path) -> None:
         (lambda chat: set_time_back(chat / "a"), {"a"}),
         (lambda chat: shutil.rmtree(chat / "folder"), {"folder/b", "folder/deep/c"}),
     ],
-    ids=["nothing", "made read-only", "removed", "cut", "edited in place", "touched", "folder removed"],
+    ids=["read", "made read-only", "removed", "cut", "edited in place", "touched", "folder removed"],
 )
 def test_what_became_of_each_file_is_seen(chat: Path, harm: Callable[[Path], Any], changed: set[str]) -> None:
     harm(chat)
@@ -168,7 +170,7 @@ def test_a_folder_that_was_replaced_while_it_was_looked_at_is_looked_at_again(
     chat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish_target(staged(tmp_path / "next", {"new": b"new"}, "m2"))
-    honest = receipt.open_below
+    honest = open_below
     opened: list[str] = []
 
     def replace_then_open(directory_fd: int, path: str) -> int:

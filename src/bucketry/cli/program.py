@@ -44,6 +44,7 @@ COMMANDS = {
     "unset": "Make an alias name nothing.",
     "retire": "Forbid new use of a version and keep its bytes.",
     "unretire": "Allow use of a retired version again.",
+    "lineage": "Show what a version was made from, or what was made from it.",
     "delete": "Give up a version that no alias names and no other version is made from.",
     "audit": "Show who did what to a model, and verify that the trail is whole.",
     "doctor": "Probe whether the store keeps the promises that writing needs, and record the result.",

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
 from bucketry.maintenance.fsck_reading import UNREADABLE, Unreadable, list_entries, reason_of
-from bucketry.registry.parallel import map_in_parallel
 from bucketry.schema import keys
 from bucketry.schema.placement import decode_placement
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from bucketry.schema.manifest import Artifact, Manifest
     from bucketry.schema.names import ModelName
     from bucketry.schema.placement import Placement
-    from bucketry.store.interface import ByteStream, Store
+    from bucketry.store.interface import ByteStream
 
 READ_BYTES = 1024 * 1024
 
@@ -39,8 +38,10 @@ def named_blobs(model: ModelName, placement: Placement, manifest: Manifest) -> d
 class BlobCheck:
     """All blobs of a model, from one listing taken before the head is read."""
 
-    def __init__(self, store: Store, model: ModelName, findings: Findings) -> None:
+    def __init__(self, session: Session, model: ModelName, findings: Findings) -> None:
+        store = session.store
         self._store = store
+        self._map_in_parallel = session.ports.map_in_parallel
         self._findings = findings
         self._sizes_bytes = {entry.key: entry.size_bytes for entry in list_entries(store, keys.blobs(model), findings)}
         self._named: dict[str, Artifact] = {}
@@ -71,7 +72,7 @@ class BlobCheck:
     def compare_bytes(self) -> None:
         """Read every named blob that has the right size, and report each one whose digests differ."""
         chosen = [(k, a) for k, a in self._named.items() if self._sizes_bytes.get(k) == a.size_bytes]
-        problems = map_in_parallel(lambda item: self._find_difference(*item), chosen)
+        problems = self._map_in_parallel(lambda item: self._find_difference(*item), chosen)
         for (key, _), problem in zip(chosen, problems, strict=True):
             if problem:
                 self._findings.damage(key, problem)

@@ -10,7 +10,6 @@ from bucketry.maintenance.findings import Findings
 from bucketry.maintenance.fsck_blobs import BlobCheck, named_blobs
 from bucketry.maintenance.fsck_reading import UNREADABLE, Unreadable, list_entries, look_for, reason_of
 from bucketry.registry.history import load_records
-from bucketry.registry.parallel import map_in_parallel
 from bucketry.registry.registers import alias_register, head_register
 from bucketry.registry.rows import find_row
 from bucketry.schema import keys
@@ -62,7 +61,7 @@ class ModelCheck:
         # Whatever a register names was written before it: so listings first, then aliases, then the head.
         store, model = self._session.store, self._model
         manifest_keys = [entry.key for entry in list_entries(store, keys.manifests(model), self.findings)]
-        blobs = BlobCheck(store, model, self.findings)
+        blobs = BlobCheck(self._session, model, self.findings)
         aliases = list(self._load_aliases())
         head = self._load_head(model)
         if head is None:
@@ -179,7 +178,7 @@ class ModelCheck:
     def _check_rows(self, rows: tuple[Row, ...], blobs: BlobCheck) -> None:
         self.versions += len(rows)
         self._rows.update((row.version, row) for row in rows)
-        bodies = map_in_parallel(
+        bodies = self._session.ports.map_in_parallel(
             lambda row: look_for(self._session.store, keys.manifest(self._model, row.manifest)), rows
         )
         for row, found in zip(rows, bodies, strict=True):

@@ -23,6 +23,7 @@ from bucketry.registry.registers import (
     commit_head,
     load_alias,
     load_existing_head,
+    not_set,
 )
 from bucketry.registry.reviewing import carried_reviews, check_approved, load_standing, refuse_failed_gates
 from bucketry.registry.rows import find_row, load_row
@@ -118,13 +119,6 @@ def find_target_at(session: Session, model: ModelName, alias: AliasName, at: str
         if record.action in MOVES and record.at <= at:
             return _event(session, model, record)
     return None
-
-
-def not_set(model: ModelName, alias: AliasName) -> NotFoundError:
-    """Return the error for an alias that names nothing."""
-    return NotFoundError(
-        f"{model}@{alias} is not set", advice=f"set it with `bucketry promote {model}:VERSION {alias}`"
-    )
 
 
 def _name_alias(session: Session, model: ModelName, alias: AliasName) -> None:

@@ -19,17 +19,17 @@ from bucketry.registry.registration import iter_reusable
 from bucketry.registry.resolve import load_manifest
 from bucketry.schema import keys
 from bucketry.schema.names import Digest
-from bucketry.transfer.upload import ChunkPlace, LocalFile, SourceFile, UploadOptions, hash_and_upload, upload
+from bucketry.transfer.upload import ChunkPlace, LocalFile, UploadOptions, hash_and_upload, upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bucketry.registry.collect import SourceFile as CollectedFile
     from bucketry.registry.session import Session
     from bucketry.schema.head import Head
     from bucketry.schema.manifest import Artifact
     from bucketry.schema.names import ModelName
     from bucketry.transfer.hashing import FileDigest
+    from bucketry.transfer.upload import SourceFile
 
 SMALLEST_COPY_SOURCE_BYTES = 5 * 1024 * 1024 + 1
 """Amazon copies ranges only of objects of more than 5 MiB."""
@@ -49,7 +49,7 @@ class BlobUpload:
     _stored: set[str] = field(default_factory=set)
     _unreported_bytes: int = 0
 
-    def hash_and_send(self, files: Sequence[CollectedFile], chunk_size_bytes: int) -> list[FileDigest]:
+    def hash_and_send(self, files: Sequence[SourceFile], chunk_size_bytes: int) -> list[FileDigest]:
         """Return the digests of files, in their order, having sent early what the model does not have."""
         head = load_head(self.session, self.model).state
         epoch = head.epoch if head else 1
@@ -62,11 +62,10 @@ class BlobUpload:
         def place(digest: FileDigest) -> str | None:
             return None if digest.sha256 in known else keys.blob(self.model, epoch, Digest(digest.sha256))
 
-        sources = [SourceFile(file.local, file.path, file.size_bytes) for file in files]
-        done = hash_and_upload(self.session.store, sources, chunk_size_bytes, place, self.options)
+        done = hash_and_upload(self.session.store, files, chunk_size_bytes, place, self.options)
         for file, hashed in zip(files, done, strict=True):
             key = keys.blob(self.model, epoch, Digest(hashed.digest.sha256))
-            self._local.setdefault(hashed.digest.sha256, LocalFile(file.local, key, hashed.digest, file.path))
+            self._local.setdefault(hashed.digest.sha256, LocalFile(file.path, key, hashed.digest, file.label))
             if hashed.uploaded is not None:
                 self._stored.add(key)
                 self._unreported_bytes += hashed.uploaded.uploaded_bytes

@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-from importlib import metadata
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -54,6 +53,8 @@ def capture_command(arguments: list[str] | None = None) -> str:
 
 def capture_environment() -> dict[str, object]:
     """Return Python, platform and the installed packages with their versions."""
+    from importlib import metadata  # noqa: PLC0415 - takes longer to import than git takes to answer
+
     packages = {item.metadata["Name"]: item.version for item in metadata.distributions() if item.metadata["Name"]}
     return {
         "python": platform.python_version(),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import DeniedError, NotFoundError, UsageError
 from bucketry.schema.paths import MOST_SEGMENTS, OWN_FOLDER, check_paths_together, parse_artifact_path
 from bucketry.schema.text import displayable
+from bucketry.transfer.outgoing import SourceFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,17 +32,11 @@ _OWN_TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class SourceFile:
-    """A local file that shall become the artifact at `path`."""
-
-    path: str
-    local: Path
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class Collection:
-    """The files of a version in the order of their paths, and the path of the model card among them, if any."""
+    """The files of a version in the order of their paths, and the path of the model card among them, if any.
+
+    The label of a file is the path that it gets as an artifact; its path is where it lies here.
+    """
 
     files: tuple[SourceFile, ...]
     card: str | None
@@ -50,18 +45,18 @@ class Collection:
 def collect_files(sources: Sequence[Path], *, card: Path | None = None) -> Collection:
     """Return what the sources (files and folders) hold; raise `UsageError` for anything that cannot be published."""
     files = [file for source in sources for file in _walk(source)]
-    card_path = CARD_NAME if any(file.path == CARD_NAME for file in files) else None
+    card_path = CARD_NAME if any(file.label == CARD_NAME for file in files) else None
     if card is not None:
         given = _file(card, CARD_NAME, card.stat()) if card.exists() else _missing(card)
-        same = next((file for file in files if _is_same_file(file.local, card)), None)
-        card_path = same.path if same else CARD_NAME
+        same = next((file for file in files if _is_same_file(file.path, card)), None)
+        card_path = same.label if same else CARD_NAME
         files += [] if same else [given]
     _check_unique(files)
-    check_paths_together(file.path for file in files)
+    check_paths_together(file.label for file in files)
     if not files:
         named = ", ".join(displayable(str(source)) for source in sources)
         raise UsageError(f"there is no file to publish in {named}", advice="name a file, or a folder with files")
-    return Collection(tuple(sorted(files, key=lambda file: file.path)), card_path)
+    return Collection(tuple(sorted(files, key=lambda file: file.label)), card_path)
 
 
 def media_type(path: str) -> str:
@@ -113,7 +108,7 @@ def _file(local: Path, path: str, status: os.stat_result) -> SourceFile:
     if status.st_size == 0:
         _check_empty(local)
     try:
-        return SourceFile(parse_artifact_path(path), local, status.st_size)
+        return SourceFile(local, parse_artifact_path(path), status.st_size)
     except UnicodeEncodeError as error:
         raise UsageError(f"the name {path!a} is not UTF-8", advice="rename the file") from error
 
@@ -139,11 +134,11 @@ def _missing(path: Path) -> SourceFile:
 def _check_unique(files: Sequence[SourceFile]) -> None:
     seen: dict[str, SourceFile] = {}
     for file in files:
-        other = seen.setdefault(file.path, file)
+        other = seen.setdefault(file.label, file)
         if other is not file:
             raise UsageError(
-                f"{displayable(str(other.local))} and {displayable(str(file.local))} would both be "
-                f"{displayable(file.path)}",
+                f"{displayable(str(other.path))} and {displayable(str(file.path))} would both be "
+                f"{displayable(file.label)}",
                 advice="publish one folder that holds both under different names",
             )
 

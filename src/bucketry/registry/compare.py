@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bucketry.registry.resolve import ResolvedVersion
     from bucketry.registry.session import Session
     from bucketry.schema.head import Head, Row
-    from bucketry.schema.names import Digest, ModelName, Reference
+    from bucketry.schema.names import Digest, Reference
 
 MOST_VERSIONS = 16
 

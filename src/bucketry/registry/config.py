@@ -13,16 +13,12 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import DeniedError, UsageError
-from bucketry.registry.capture import capture_git_email
 from bucketry.registry.location import parse_location
 from bucketry.schema.audit import LONGEST_ACTOR_BYTES
 
@@ -89,15 +85,50 @@ def load_config() -> Config:
     """Return the configuration, empty where there is no file; raise `UsageError` naming the file for a wrong one."""
     path = config_path()
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         if os.environ.get("BUCKETRY_CONFIG"):
             raise UsageError(f"BUCKETRY_CONFIG names {path}, which does not exist") from None
         return Config()
     except PermissionError as error:
         raise DeniedError(f"{path} may not be read", advice="make it readable, or set BUCKETRY_CONFIG") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", advice="mend the file or move it away") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+    return _parse_config(path, text)
+
+
+def find_identity(config: Config, given: str | None) -> str:
+    """Return who acts: given, configured, `BUCKETRY_IDENTITY`, git's user.email, or user@host.
+
+    It is a claim, checked when something is written.
+    """
+    return given or config.identity or os.environ.get("BUCKETRY_IDENTITY") or _guess_identity()
+
+
+def _guess_identity() -> str:
+    # Only who has said nothing about it waits for these.
+    import getpass  # noqa: PLC0415
+    import socket  # noqa: PLC0415
+
+    from bucketry.registry.capture import capture_git_email  # noqa: PLC0415
+
+    claim = capture_git_email(Path())
+    if claim:
+        return claim
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"[:LONGEST_ACTOR_BYTES]
+
+
+def _parse_config(path: Path, text: str) -> Config:
+    import tomllib  # noqa: PLC0415 - many have no such file
+
+    try:
+        document = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise _unreadable(path, error) from error
     profiles = document.get("registries", {})
     if not isinstance(profiles, dict):
         raise UsageError(f"{path}: registries is not a table", advice="write [registries.NAME]")
@@ -108,19 +139,8 @@ def load_config() -> Config:
     )
 
 
-def find_identity(config: Config, given: str | None) -> str:
-    """Return who acts: given, configured, `BUCKETRY_IDENTITY`, git's user.email, or user@host.
-
-    It is a claim, checked when something is written.
-    """
-    claim = given or config.identity or os.environ.get("BUCKETRY_IDENTITY") or capture_git_email(Path())
-    if claim:
-        return claim
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"[:LONGEST_ACTOR_BYTES]
+def _unreadable(path: Path, error: Exception) -> UsageError:
+    return UsageError(f"{path} cannot be read: {error}", advice="mend the file or move it away")
 
 
 def _read_profile(path: Path, name: str, table: object) -> RegistryProfile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -19,5 +18,7 @@ def map_in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -
     waiting = list(items)
     if len(waiting) < 2:
         return [function(item) for item in waiting]
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most commands read one thing after another
+
     with ThreadPoolExecutor(min(READERS, len(waiting))) as pool:
         return list(pool.map(function, waiting))

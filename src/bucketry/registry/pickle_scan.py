@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import BucketryError
 from bucketry.registry.artifacts import open_artifact
-from bucketry.registry.pickle_contents import Budget, Findings, ScanStoppedError, scan_file
+from bucketry.registry.pickle_contents import Budget, FileScan, Findings, ScanStoppedError
 from bucketry.registry.verified_file import VerifiedFile
 from bucketry.schema.scans import ScannedFile, ScanReport
 
@@ -30,10 +30,7 @@ MOST_IMPORTS_KEPT = 100
 SCANNER = "picklescan"
 
 HOLD_NO_PICKLES = frozenset(
-    (
-        "safetensors gguf onnx tflite h5 hdf5 json jsonl txt md rst yaml yml toml ini cfg csv tsv xml html css js py ipynb"
-        " jinja png jpg jpeg gif svg webp pdf wav mp3 mp4 parquet arrow vocab merges proto lock license"
-    ).split()
+    ["safetensors", "gguf", "onnx", "tflite", "h5", "hdf5", "json", "jsonl", "txt", "md", "rst", "yaml", "yml", "toml", "ini", "cfg", "csv", "tsv", "xml", "html", "css", "js", "py", "ipynb", "jinja", "png", "jpg", "jpeg", "gif", "svg", "webp", "pdf", "wav", "mp3", "mp4", "parquet", "arrow", "vocab", "merges", "proto", "lock", "license"]
 )
 """Suffixes of files that no loader of these formats gives to a pickle module."""
 
@@ -58,12 +55,17 @@ def scan_pickles(session: Session, resolved: ResolvedVersion) -> ScanReport:
 
 
 def _scan_one(
-    session: Session, resolved: ResolvedVersion, artifact: Artifact, scanner: Any, budget: Budget  # noqa: ANN401 - no types
+    session: Session,
+    resolved: ResolvedVersion,
+    artifact: Artifact,
+    scanner: Any,
+    budget: Budget,
 ) -> ScannedFile:
     findings = Findings()
     try:
         with open_artifact(session, resolved, artifact.path) as reader:
-            scan_file(VerifiedFile(reader, budget.spend_read).buffered(), artifact.path, scanner, budget, findings)
+            file = VerifiedFile(reader, budget.spend_read).buffered()
+            FileScan(scanner, budget, findings).scan(file, artifact.path)
     except ScanStoppedError as stopped:
         findings.faults.append(str(stopped))
     except BucketryError:

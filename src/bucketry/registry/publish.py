@@ -155,10 +155,10 @@ def _draft(session: Session, request: PublishRequest, collection: Collection, pa
 def _artifacts(collection: Collection, digests: Sequence[FileDigest]) -> tuple[Artifact, ...]:
     return tuple(
         Artifact(
-            path=file.path,
+            path=file.label,
             size_bytes=digest.size_bytes,
             sha256=Digest(digest.sha256),
-            media_type=media_type(file.path),
+            media_type=media_type(file.label),
             chunks=Chunks(digest.chunks.size_bytes, digest.chunks.sha256, digest.chunks.xxh3_128),
         )
         for file, digest in zip(collection.files, digests, strict=True)

@@ -99,6 +99,13 @@ def load_alias(session: Session, model: ModelName, alias: AliasName) -> Current[
     return load_current(session.store, alias_register(model, alias))
 
 
+def not_set(model: ModelName, alias: AliasName) -> NotFoundError:
+    """Return the error for an alias that names nothing."""
+    return NotFoundError(
+        f"{model}@{alias} is not set", advice=f"set it with `bucketry promote {model}:VERSION {alias}`"
+    )
+
+
 def load_directory(session: Session, head: Head) -> Directory:
     """Return the directory of the head's sealed pages; empty where nothing is sealed."""
     digest = head.sealed.directory

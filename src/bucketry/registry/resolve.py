@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, NotFoundError
-from bucketry.registry.aliases import find_target_at, not_set
-from bucketry.registry.registers import load_alias, load_existing_head
+from bucketry.registry.registers import load_alias, load_existing_head, not_set
 from bucketry.registry.rows import find_row_by_manifest, iter_rows, load_row
 from bucketry.schema import keys
 from bucketry.schema.manifest import Manifest, decode_manifest
@@ -84,6 +83,8 @@ def resolve_at(session: Session, reference: Reference, at: str) -> ResolvedVersi
     if not isinstance(reference.selector, ByAlias):
         return resolve(session, reference)
     model, alias = reference.model, reference.selector.alias
+    from bucketry.registry.aliases import find_target_at  # noqa: PLC0415 - only questions about the past need it
+
     event = find_target_at(session, model, alias, at)
     if event is None or event.target is None:
         raise NotFoundError(f"{model}@{alias} named nothing at {at}", advice="see `bucketry aliases --history`")

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import CorruptError, NotFoundError, UnsupportedError, UsageError
 from bucketry.registry.artifacts import open_artifact
-from bucketry.registry.parallel import map_in_parallel
 from bucketry.registry.safetensors_header import BITS, LENGTH_BYTES, parse_header, parse_length
 
 if TYPE_CHECKING:
@@ -87,7 +86,10 @@ def list_tensors(session: Session, resolved: ResolvedVersion, *, verified: bool 
         )
     found: list[TensorEntry] = []
     for batch in _batches(files):
-        for entries in map_in_parallel(lambda file: _read_entries(session, resolved, file, verified=verified), batch):
+        read = session.ports.map_in_parallel(
+            lambda file: _read_entries(session, resolved, file, verified=verified), batch
+        )
+        for entries in read:
             found += entries
             if len(found) > MOST_TENSORS:
                 raise UnsupportedError(

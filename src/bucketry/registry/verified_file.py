@@ -21,7 +21,7 @@ BUFFER_BYTES = 64 * 1024
 
 
 class VerifiedFile(io.RawIOBase):
-    """An artifact as a seekable binary file: whole chunks are read, and verified by their SHA-256 before any byte is used.
+    """An artifact as a seekable binary file. Whole chunks are read, each verified by its SHA-256 before it is used.
 
     `on_read` is told the size of each chunk before it is fetched, and may raise.
     """

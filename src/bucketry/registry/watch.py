@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnavailableError, UsageError
-from bucketry.registry.aliases import not_set
-from bucketry.registry.registers import alias_register
+from bucketry.registry.registers import alias_register, not_set
 from bucketry.schema import keys
 from bucketry.schema.names import ByAlias
 from bucketry.store.interface import NotModifiedError, ObjectNotFoundError

@@ -33,6 +33,15 @@ SMALL_BYTES = 256 * 1024  # a buffer of this size is not worth keeping, nor coun
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file to hash, and to upload unless its bytes are somewhere already; `label` is how messages call it."""
+
+    path: Path
+    label: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class LocalFile:
     """A file to upload: `key` names its content, `label` is how messages and progress call it."""
 

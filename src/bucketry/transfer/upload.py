@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from bucketry.errors import DeniedError, RejectedError, UnavailableError, UsageError
 from bucketry.transfer.concurrency import Concurrency
 from bucketry.transfer.hashing import Digester, FileDigest
-from bucketry.transfer.outgoing import Buffers, ChunkPlace, LocalFile, Uploaded
+from bucketry.transfer.outgoing import Buffers, ChunkPlace, LocalFile, SourceFile, Uploaded
 from bucketry.transfer.patience import Patience
 from bucketry.transfer.progress import ProgressListener, ProgressMeter
 from bucketry.transfer.sending import Piece, Sender, Sending
@@ -24,7 +24,6 @@ from bucketry.transfer.workers import MAX_CONNECTIONS, POLL_SECONDS, Gate, Halt,
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from bucketry.store.interface import Store
 
@@ -59,15 +58,6 @@ class UploadOptions:
     on_hash: ProgressListener | None = None
     stop: threading.Event | None = None
     patience: Patience = field(default_factory=Patience)
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """A file to hash, and to upload unless its bytes are somewhere already; `label` is how messages call it."""
-
-    path: Path
-    label: str
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

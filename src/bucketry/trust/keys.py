@@ -102,8 +102,7 @@ def parse_public_key(line: str) -> tuple[PublicKey, str]:
     """Return the key in a line of a `.pub` file, and its comment; raise `UsageError` or `RejectedError`."""
     if len(line) > LONGEST_KEY_LINE:
         raise UsageError("this is not a public key: it is too long")
-    algorithm, _, rest = line.strip().partition(" ")
-    text, _, comment = rest.strip().partition(" ")
+    algorithm, text, comment = (*line.split(maxsplit=2), "", "", "")[:3]
     try:
         key = decode_public_key(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError, CorruptError) as error:
@@ -122,7 +121,9 @@ def encode_public_key(key: ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey 
     if isinstance(key, rsa.RSAPublicKey):
         numbers = key.public_numbers()
         return wire_string(RSA.encode()) + wire_mpint(numbers.e) + wire_mpint(numbers.n)
-    curve = next(name for name, (known, _) in _CURVES.items() if known.name == key.curve.name)
+    curve = next((name for name, (known, _) in _CURVES.items() if known.name == key.curve.name), None)
+    if curve is None:
+        raise RejectedError(f"keys over the curve {key.curve.name} are not accepted", advice="use ed25519")
     length = (key.curve.key_size + 7) // 8
     point = key.public_numbers()
     uncompressed = b"\x04" + point.x.to_bytes(length, "big") + point.y.to_bytes(length, "big")
@@ -130,7 +131,7 @@ def encode_public_key(key: ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey 
 
 
 def check_key_signature(key: PublicKey, signature: bytes, signed: bytes) -> None:
-    """Raise `SignatureRejectedError` unless the SSH signature is the key's over these bytes, `CorruptError` if broken."""
+    """Raise `SignatureRejectedError` unless the key signed these bytes, `CorruptError` for a malformed signature."""
     reader = WireReader(signature, what="a signature")
     algorithm, raw = reader.text(), reader.string()
     message = signed

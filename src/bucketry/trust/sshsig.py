@@ -1,6 +1,7 @@
-"""Which key signed a text? (SSHSIG, as `ssh-keygen -Y sign` writes it.)
+"""Which key signed a text?
 
-Nothing is trusted by this: it says which key signed, not whose that key is.
+A signature is an SSHSIG, as `ssh-keygen -Y sign` writes it. Nothing is trusted by this: it says which key signed, not
+whose that key is.
 """
 
 from __future__ import annotations

@@ -1,0 +1,71 @@
+"""`lineage`: where does a version come from?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.cli.command import command
+from bucketry.cli.parameters import REFERENCE
+from bucketry.registry.lineage import load_lineage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bucketry.cli.call import Call
+    from bucketry.registry.lineage import Graph
+    from bucketry.schema.names import Reference
+
+DEEPEST_SHOWN = 32
+
+
+@command("lineage", example="bucketry lineage acme/chat@production --down")
+@click.argument("reference", metavar="REF", type=REFERENCE)
+@click.option("--down", is_flag=True, help="What was made from it, rather than what it was made from.")
+def run(call: Call, reference: Reference, *, down: bool) -> None:
+    """Show what a version was made from: parents, datasets, run and code; or its children."""
+    graph = load_lineage(call.open(), reference, down=down)
+    call.answer(lineage_document(graph), list(tree_lines(graph, down=down)))
+    if graph.cut:
+        call.messages.note(f"there are more than {len(graph.nodes):,}; the rest is left out")
+
+
+def lineage_document(graph: Graph) -> dict[str, object]:
+    """Return the graph: each node once, each edge from parent to child."""
+    return {
+        "root": graph.root,
+        "nodes": [
+            {"id": node.id, "kind": node.kind, "label": node.label, "state": node.state, "manifest": node.manifest}
+            for node in graph.nodes.values()
+        ],
+        "edges": [{"from": edge.parent, "to": edge.child, "relation": edge.relation} for edge in graph.edges],
+        "cut": graph.cut,
+    }
+
+
+def tree_lines(graph: Graph, *, down: bool) -> Iterator[str]:
+    """Yield the graph as a tree from the version that was asked for; a node that comes again is named only."""
+    following: dict[str, list[tuple[str, str]]] = {}
+    for edge in graph.edges:
+        here, there = (edge.parent, edge.child) if down else (edge.child, edge.parent)
+        following.setdefault(here, []).append((edge.relation, there))
+    shown: set[str] = set()
+
+    def walk(name: str, relation: str, stem: str, branch: str, below: str, depth: int) -> Iterator[str]:
+        node = graph.nodes.get(name)
+        kind = f"{relation}: " if relation else ""
+        state = f"  {node.state}" if node is not None and node.state else ""
+        again = name in shown and bool(following.get(name))
+        yield f"{stem}{branch}{kind}{node.label if node is not None else name}{state}{'  (see above)' if again else ''}"
+        if again or depth >= DEEPEST_SHOWN:
+            return
+        shown.add(name)
+        nexts = following.get(name, [])
+        for index, (next_relation, there) in enumerate(nexts):
+            last = index == len(nexts) - 1
+            yield from walk(
+                there, next_relation, stem + below, "`- " if last else "|- ", "   " if last else "|  ", depth + 1
+            )
+
+    yield from walk(graph.root, "", "", "", "", 0)

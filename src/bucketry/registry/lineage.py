@@ -1,0 +1,164 @@
+"""Where does a version come from, and what was made from it?"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bucketry.errors import NotFoundError
+from bucketry.registry.pins import find_children
+from bucketry.registry.registers import load_head
+from bucketry.registry.resolve import load_manifest, resolve
+from bucketry.registry.rows import find_row, load_dossier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bucketry.registry.session import Session
+    from bucketry.schema.head import Head, Row
+    from bucketry.schema.manifest import Manifest
+    from bucketry.schema.names import Digest, ModelName, Reference
+
+MOST_NODES = 1_000
+"""How many versions a graph shows at most; `Graph.cut` says whether there are more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One thing in the graph: a version, a dataset, a run, or the code that it was made from.
+
+    `state` is a version's state, `missing` for one that this registry does not have, and empty for anything else.
+    """
+
+    id: str
+    kind: str
+    label: str
+    state: str = ""
+    manifest: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """`child` was made from `parent`: by which relation, or `dataset`, `run`, `experiment`, `code`."""
+
+    parent: str
+    child: str
+    relation: str
+
+
+@dataclass(slots=True)
+class Graph:
+    """The versions around one, each node once. `root` is the node that was asked for."""
+
+    root: str
+    nodes: dict[str, Node] = field(default_factory=dict)
+    edges: dict[Edge, None] = field(default_factory=dict)
+    cut: bool = False
+
+
+def load_lineage(session: Session, reference: Reference, *, down: bool = False) -> Graph:
+    """Return what a version was made from, all the way up; with `down`, what was made from it, all the way down.
+
+    Each version costs its model's head and its manifest; downward also the manifests of those versions of a dependent
+    model that have a base.
+    """
+    resolved = resolve(session, reference)
+    walk = _Walk(session, Graph(f"{resolved.model}:{resolved.version}"))
+    walk.run(resolved.model, resolved.version, resolved.digest, down=down)
+    return walk.graph
+
+
+class _Walk:
+    """A walk over versions, breadth first, with each model's head read once."""
+
+    def __init__(self, session: Session, graph: Graph) -> None:
+        self.graph = graph
+        self._session = session
+        self._heads: dict[ModelName, Head | None] = {}
+
+    def run(self, model: ModelName, version: int, manifest: Digest, *, down: bool) -> None:
+        waiting = deque([(model, version, manifest)])
+        while waiting:
+            found = waiting.popleft()
+            if f"{found[0]}:{found[1]}" in self.graph.nodes:
+                continue
+            if len(self.graph.nodes) >= MOST_NODES:
+                self.graph.cut = True
+                return
+            waiting.extend(self._visit(*found, down=down))
+
+    def _visit(
+        self, model: ModelName, version: int, manifest: Digest, *, down: bool
+    ) -> Iterator[tuple[ModelName, int, Digest]]:
+        """Add a version, and yield those to visit next."""
+        name = f"{model}:{version}"
+        row = self._find_row(model, version)
+        there = row is not None and row.manifest == manifest
+        state = row.state.value if row is not None and there else "missing"
+        self.graph.nodes[name] = Node(name, "version", name, state, manifest)
+        if row is None or not there:
+            return
+        try:
+            made = load_manifest(self._session, model, manifest)
+        except NotFoundError:
+            return
+        if not down:
+            self._add_sources(name, made)
+            for parent in made.lineage.parents:
+                self.graph.edges[Edge(f"{parent.model}:{parent.version}", name, parent.relation)] = None
+                yield parent.model, parent.version, parent.manifest
+            return
+        yield from self._children(name, model, row)
+
+    def _children(self, name: str, model: ModelName, row: Row) -> Iterator[tuple[ModelName, int, Digest]]:
+        head = self._head(model)
+        assert head is not None, "its row was found"  # noqa: S101 - states what `_find_row` has shown
+        for pin in load_dossier(self._session, head, row).dependents:
+            child_head = self._head(pin.model)
+            for child in find_children(self._session, child_head, row.manifest) if child_head else ():
+                relation = next(
+                    parent.relation
+                    for parent in load_manifest(self._session, pin.model, child.manifest).lineage.parents
+                    if parent.manifest == row.manifest
+                )
+                self.graph.edges[Edge(name, f"{pin.model}:{child.version}", relation)] = None
+                yield pin.model, child.version, child.manifest
+
+    def _add_sources(self, name: str, made: Manifest) -> None:
+        for dataset in made.training.datasets:
+            self._add_source(name, "dataset", _dataset_name(dataset))
+        lineage = made.lineage
+        self._add_source(name, "experiment", lineage.experiment or "")
+        self._add_source(name, "run", lineage.run or "")
+        self._add_source(name, "pipeline", str(lineage.pipeline.get("name", "")))
+        self._add_source(name, "code", _code_name(lineage.code))
+
+    def _add_source(self, name: str, kind: str, label: str) -> None:
+        if label:
+            node = Node(f"{kind} {label}", kind, label)
+            self.graph.nodes.setdefault(node.id, node)
+            self.graph.edges[Edge(node.id, name, kind)] = None
+
+    def _find_row(self, model: ModelName, version: int) -> Row | None:
+        head = self._head(model)
+        return find_row(self._session, head, version) if head is not None else None
+
+    def _head(self, model: ModelName) -> Head | None:
+        if model not in self._heads:
+            self._heads[model] = load_head(self._session, model).state
+        return self._heads[model]
+
+
+def _dataset_name(dataset: Mapping[str, object]) -> str:
+    return " ".join(str(dataset[part]) for part in ("name", "version") if dataset.get(part)) or str(
+        dataset.get("uri") or dataset.get("digest") or ""
+    )
+
+
+def _code_name(code: Mapping[str, object]) -> str:
+    commit = str(code.get("commit") or "")[:12]
+    if not commit:
+        return ""
+    dirty = " (with changes)" if code.get("dirty") else ""
+    return f"{code.get('repository') or ''} {commit}{dirty}".strip()
