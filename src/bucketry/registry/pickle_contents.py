@@ -120,7 +120,7 @@ class FileScan:
 
     def _scan_zip(self, stream: IO[bytes], name: str, depth: int) -> None:
         # PyTorch reads members that Python's own class refuses for their checksums or flags.
-        with self.scanner.RelaxedZipFile(_LimitedReads(stream), "r") as archive:
+        with self.scanner.RelaxedZipFile(_LimitedReads(stream, of_all=False), "r") as archive:
             members = archive.infolist()
             if len(members) > MOST_MEMBERS:
                 raise ScanStoppedError(f"it has more than {MOST_MEMBERS:,} members")
@@ -143,7 +143,7 @@ class FileScan:
 
     def _scan_pickles(self, stream: IO[bytes], name: str) -> None:
         start = stream.tell()
-        examined = examine(cast("IO[bytes]", _LimitedReads(stream)))
+        examined = examine(cast("IO[bytes]", _LimitedReads(stream, of_all=True)))
         if examined.kind is Kind.NO_PICKLE:
             return
         if examined.fault:
@@ -180,28 +180,33 @@ def array_holds_objects(stream: IO[bytes]) -> bool:
 
 
 class _LimitedReads:
-    """A stream that never gives more than a scanner can keep: all sizes and lengths in a file are its author's."""
+    """A stream that gives no more than a scanner can keep, in each read or in all.
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    Every length in a file is its author's, and may be a lie.
+    """
+
+    def __init__(self, stream: IO[bytes], *, of_all: bool) -> None:
         self._stream = stream
+        self._of_all = of_all
         self._left_bytes = LARGEST_PICKLE_BYTES
         self.seek, self.tell, self.seekable = stream.seek, stream.tell, stream.seekable
 
     def read(self, size: int = -1, /) -> bytes:
         """Return bytes as any stream does; raise `ScanStoppedError` beyond the limit."""
-        if size < 0 or size > self._left_bytes:
-            size = self._left_bytes + 1
-        return self._counted(self._stream.read(size))
+        return self._checked(self._stream.read(self._limited(size)))
 
     def readline(self, limit: int = -1, /) -> bytes:
         """Return a line as any stream does; raise `ScanStoppedError` beyond the limit."""
-        longest = self._left_bytes + 1
-        return self._counted(self._stream.readline(longest if limit < 0 else min(limit, longest)))
+        return self._checked(self._stream.readline(self._limited(limit)))
 
-    def _counted(self, read: bytes) -> bytes:
-        self._left_bytes -= len(read)
-        if self._left_bytes < 0:
+    def _limited(self, size: int) -> int:
+        return min(size, self._left_bytes + 1) if size >= 0 else self._left_bytes + 1
+
+    def _checked(self, read: bytes) -> bytes:
+        if len(read) > self._left_bytes:
             raise ScanStoppedError("it has more pickled bytes than can be scanned")
+        if self._of_all:
+            self._left_bytes -= len(read)
         return read
 
 

@@ -7,6 +7,7 @@ cleared, and what would take a scanner for ever, or all memory, is not given to 
 from __future__ import annotations
 
 import pickletools
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import IO
@@ -20,6 +21,8 @@ TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 TORCH_PICKLES = 5
 """PyTorch's old format: magic number, protocol, system, object, keys; then raw storages, which no pickle follows."""
 
+# The words of the standard library. With others, what is no pickle counts as one that cannot be read: the safe side.
+_UNKNOWN_OPCODE = re.compile(r"at position \S+, opcode b(?:'.{1,4}'|\".{1,4}\") unknown")
 _IMPORTS = frozenset({"GLOBAL", "INST", "STACK_GLOBAL"})
 _EXTENSIONS = frozenset({"EXT1", "EXT2", "EXT4"})
 _MEMO = frozenset({"MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"})
@@ -66,7 +69,10 @@ class _Fault:
 
 @dataclass(slots=True)
 class _Walk:
-    """What was seen so far in one stream. `before` and `last` are where the two newest opcodes are that are no memo's."""
+    """What was seen so far in one stream.
+
+    `before` and `last` are where the two newest opcodes are that are no memo's: of an import, those that name it.
+    """
 
     opcodes: int = 0
     before: int = 0
@@ -87,8 +93,8 @@ class _Walk:
                 if isinstance(argument, int) and self.opcodes - first < 4:
                     numbers.append(argument)
         except ValueError as error:
-            # The words of the standard library; with others this is a fault, which is the safe side.
-            return _Fault(f"it cannot be read as a pickle: {error}"[:200], "unknown" in str(error))
+            text = f"it cannot be read as a pickle: {error}"
+            return _Fault(text[:120], is_unknown_opcode=bool(_UNKNOWN_OPCODE.fullmatch(str(error))))
         self.is_torch_magic = TORCH_MAGIC in numbers
         return None
 

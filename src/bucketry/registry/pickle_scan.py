@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
 from bucketry.registry.artifacts import open_artifact
@@ -17,6 +17,8 @@ from bucketry.registry.verified_file import VerifiedFile
 from bucketry.schema.scans import ScannedFile, ScanReport
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from bucketry.registry.resolve import ResolvedVersion
     from bucketry.registry.session import Session
     from bucketry.schema.manifest import Artifact
@@ -29,9 +31,15 @@ LONGEST_IMPORT = 120
 MOST_IMPORTS_KEPT = 100
 SCANNER = "picklescan"
 
-HOLD_NO_PICKLES = frozenset(
-    ["safetensors", "gguf", "onnx", "tflite", "h5", "hdf5", "json", "jsonl", "txt", "md", "rst", "yaml", "yml", "toml", "ini", "cfg", "csv", "tsv", "xml", "html", "css", "js", "py", "ipynb", "jinja", "png", "jpg", "jpeg", "gif", "svg", "webp", "pdf", "wav", "mp3", "mp4", "parquet", "arrow", "vocab", "merges", "proto", "lock", "license"]
-)
+# fmt: off
+HOLD_NO_PICKLES = frozenset({
+    "safetensors", "gguf", "onnx", "tflite", "h5", "hdf5", "parquet", "arrow", "proto", "vocab", "merges",
+    "json", "jsonl", "yaml", "yml", "toml", "ini", "cfg", "csv", "tsv", "xml", "jinja", "lock",
+    "txt", "md", "rst", "html", "css", "js", "py", "ipynb", "pdf", "sh", "log",
+    "license", "notice", "readme", "dockerfile", "makefile", "gitattributes", "gitignore",
+    "png", "jpg", "jpeg", "gif", "svg", "webp", "wav", "mp3", "mp4",
+})
+# fmt: on
 """Suffixes of files that no loader of these formats gives to a pickle module."""
 
 
@@ -41,7 +49,7 @@ def scan_pickles(session: Session, resolved: ResolvedVersion) -> ScanReport:
     if not artifacts:
         return ScanReport(SCANNER)
     try:
-        scanner: Any = import_module("picklescan.scanner")
+        scanner = import_module("picklescan.scanner")
     except ImportError:
         return ScanReport(SCANNER, fault="picklescan is not installed: pip install bucketry[scan]")
     logging.getLogger("picklescan").addHandler(logging.NullHandler())  # or it would write to stderr by itself

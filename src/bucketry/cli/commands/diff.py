@@ -1,0 +1,80 @@
+"""`diff`: how do versions differ?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.cli.command import command
+from bucketry.cli.diff_document import diff_document
+from bucketry.cli.diff_views import csv_lines, markdown_lines, table_lines
+from bucketry.cli.output import width_columns
+from bucketry.cli.parameters import REFERENCE
+from bucketry.registry.compare import compare_versions
+from bucketry.schema.names import ByAlias, Reference, parse_alias, parse_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bucketry.cli.call import Call
+    from bucketry.cli.output import Line
+    from bucketry.schema.diff import VersionDiff
+    from bucketry.schema.names import ModelName
+
+DEFAULT_BASELINE = "production"
+
+
+@command(
+    "diff",
+    example="bucketry diff acme/chat:3                     # against acme/chat@production\n"
+    "bucketry diff acme/chat:2 acme/chat:3 --format markdown\n"
+    "bucketry diff acme/chat:3 --against staging --all",
+)
+@click.argument("references", metavar="REF...", nargs=-1, required=True, type=REFERENCE)
+@click.option(
+    "--against",
+    metavar="ALIAS|REF",
+    help="The baseline: an alias of the model, or any version.  [default: the first REF; with one REF, production]",
+)
+@click.option("--all", "with_unchanged", is_flag=True, help="Show what is the same, too.")
+@click.option("--tensors", "with_tensors", is_flag=True, help="Compare tensors, by the headers of safetensors files.")
+@click.option(
+    "--format", "form", type=click.Choice(("table", "markdown", "csv")), default="table", help="How to print it."
+)
+def run(
+    call: Call,
+    references: tuple[Reference, ...],
+    against: str | None,
+    form: str,
+    *,
+    with_unchanged: bool,
+    with_tensors: bool,
+) -> None:
+    """Compare versions with a baseline: metrics, parameters, training data, files, card sections, tensors.
+
+    A metric is judged where both versions were measured on the same data and the evidence says which way is better;
+    where there are confidence intervals, a difference within them is noise.
+    """
+    if against is not None or len(references) == 1:
+        references = (_parse_baseline(references[0].model, against or DEFAULT_BASELINE), *references)
+    diff = compare_versions(call.open(), references, with_tensors=with_tensors)
+    call.answer(
+        diff_document(diff, with_unchanged=with_unchanged) if call.as_json else None,
+        _lines(diff, form, with_unchanged=with_unchanged),
+    )
+
+
+def _lines(diff: VersionDiff, form: str, *, with_unchanged: bool) -> Iterable[Line]:
+    if form == "markdown":
+        return markdown_lines(diff, with_unchanged=with_unchanged)
+    if form == "csv":
+        return csv_lines(diff, with_unchanged=with_unchanged)
+    return table_lines(diff, with_unchanged=with_unchanged, width=width_columns())
+
+
+def _parse_baseline(model: ModelName, text: str) -> Reference:
+    """Return the version that `--against` names: an alias of the model, or any reference."""
+    if any(mark in text for mark in ":@/"):
+        return parse_reference(text)
+    return Reference(model, ByAlias(parse_alias(text)))

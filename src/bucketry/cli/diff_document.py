@@ -1,0 +1,107 @@
+"""Which keys does `diff --json` have? Pure; the keys are a contract.
+
+All metrics are there, also those that are the same everywhere; of the rest what differs, or all on request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bucketry.schema.diff import Dataset, MetricDiff, SliceGap, VersionDiff
+    from bucketry.schema.diff_items import ItemDiff
+
+Document = dict[str, object]
+
+
+def diff_document(diff: VersionDiff, *, with_unchanged: bool) -> Document:
+    """Return the comparison. `delta`, `relative` and `verdict` of a metric are those of the last version.
+
+    `comparisons` has them for each version after the baseline, in the order of `versions`.
+    """
+    shown = {
+        name: [item for item in items if with_unchanged or item.is_changed]
+        for name, items in (
+            ("parameters", diff.parameters),
+            ("training", diff.training),
+            ("datasets", diff.datasets),
+            ("tensors", diff.tensors),
+        )
+    }
+    return {
+        "baseline": diff.baseline.version,
+        "versions": [subject.version for subject in diff.versions],
+        "references": [
+            {"model": str(subject.model), "version": subject.version, "manifest": subject.digest}
+            for subject in diff.versions
+        ],
+        "metrics": [_metric_document(metric) for metric in diff.metrics],
+        "slices": [_gap_document(gap) for gap in diff.gaps],
+        "files": [_file_document(item) for item in diff.files if with_unchanged or item.is_changed],
+        "card": [
+            {"section": item.name, **_changes(item)} for item in diff.sections if with_unchanged or item.is_changed
+        ],
+        **{name: _item_documents(items) for name, items in shown.items()},
+    }
+
+
+def _metric_document(metric: MetricDiff) -> Document:
+    last = metric.comparisons[-1]
+    return {
+        "name": metric.name,
+        "dataset": _dataset_document(metric.dataset),
+        "slice": dict(metric.slice),
+        "kind": metric.kind,
+        "unit": metric.unit,
+        "direction": metric.direction,
+        "values": list(metric.values),
+        "confidence": [one.confidence.to_document() if one and one.confidence else None for one in metric.measured],
+        "samples": [one.samples if one else None for one in metric.measured],
+        "delta": last.delta,
+        "relative": last.relative,
+        "verdict": last.verdict.value,
+        "reason": last.reason,
+        "comparisons": [
+            {"delta": one.delta, "relative": one.relative, "verdict": one.verdict.value, "reason": one.reason}
+            for one in metric.comparisons
+        ],
+    }
+
+
+def _gap_document(gap: SliceGap) -> Document:
+    return {
+        "name": gap.name,
+        "dataset": _dataset_document(gap.dataset),
+        "kind": gap.kind,
+        "attributes": list(gap.attributes),
+        "direction": gap.direction,
+        "worst": [{"slice": dict(one[0]), "value": one[1]} if one else None for one in gap.worst],
+        "gap": list(gap.gaps),
+        "same_slices": gap.same_slices,
+    }
+
+
+def _dataset_document(dataset: Dataset) -> Document:
+    fields = {"name": dataset.name, "version": dataset.version, "split": dataset.split}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _file_document(item: ItemDiff) -> Document:
+    found = [value if isinstance(value, dict) else {} for value in item.values]
+    return {
+        "path": item.name,
+        "size_bytes": [value.get("size_bytes") for value in found],
+        "sha256": [value.get("sha256") for value in found],
+        **_changes(item),
+    }
+
+
+def _item_documents(items: Iterable[ItemDiff]) -> list[Document]:
+    return [{"name": item.name, "values": list(item.values), **_changes(item)} for item in items]
+
+
+def _changes(item: ItemDiff) -> Document:
+    """Return what became of a thing: in the last version, and in each after the baseline."""
+    return {"change": item.changes[-1].value, "changes": [change.value for change in item.changes]}

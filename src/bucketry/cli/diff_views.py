@@ -1,0 +1,286 @@
+"""How does a comparison look: as tables on a terminal, as Markdown in a review, as CSV in a spreadsheet? Pure.
+
+Text that others wrote is made harmless for each: escaped for the terminal, for Markdown, and for spreadsheets, which
+take `=...` for a formula.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.cli.figures import human_number, human_size
+from bucketry.cli.output import Heading
+from bucketry.cli.tables import Column, table
+from bucketry.schema.text import csv_cell, displayable
+from bucketry.schema.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bucketry.cli.output import Line
+    from bucketry.schema.diff import Dataset, MetricDiff, SliceGap, VersionDiff
+    from bucketry.schema.diff_items import ItemDiff
+    from bucketry.schema.evidence import Slice
+
+WORDS = {
+    Verdict.BETTER: "^ better",
+    Verdict.WORSE: "v WORSE",
+    Verdict.NOISE: "~ noise",
+    Verdict.UNJUDGED: "? unjudged",
+    Verdict.SAME: "= same",
+}
+DIGEST_DIGITS = 12
+LONGEST_VALUE = 60
+NOTHING = "-"
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!&$]|:(?=//)|(?<=www)\.)")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A titled table of a comparison; `notes` stand below it."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def table_lines(diff: VersionDiff, *, with_unchanged: bool, width: int | None) -> Iterator[Line]:
+    """Yield the comparison for a terminal of so many columns, or uncut."""
+    yield Heading(_title(diff))
+    for block in blocks(diff, with_unchanged=with_unchanged):
+        yield ""
+        if block.title:
+            yield Heading(block.title)
+        if block.rows:
+            yield from table(block.columns, block.rows, width=width)
+        yield from block.notes
+
+
+def markdown_lines(diff: VersionDiff, *, with_unchanged: bool) -> Iterator[str]:
+    """Yield the comparison as Markdown tables, in which foreign text is nothing but text."""
+    yield f"### {_markdown(_title(diff))}"
+    for block in blocks(diff, with_unchanged=with_unchanged):
+        yield ""
+        if block.title:
+            yield f"#### {_markdown(block.title)}"
+            yield ""
+        if block.rows:
+            yield _markdown_row([column.title for column in block.columns])
+            yield "|" + "|".join(" ---: " if column.number else " --- " for column in block.columns) + "|"
+            yield from (_markdown_row(row) for row in block.rows)
+            yield ""
+        yield from (_markdown(note) for note in block.notes)
+
+
+def csv_lines(diff: VersionDiff, *, with_unchanged: bool) -> Iterator[str]:
+    """Yield the comparison as CSV: a line for each thing and each version that is compared with the baseline."""
+    yield _csv_row(
+        ["section", "name", "dataset", "data_version", "split", "slice", "kind", "unit", "direction"]
+        + ["baseline", "version", "baseline_value", "value", "delta", "relative", "verdict", "reason"]
+    )
+    for metric in diff.metrics:
+        if with_unchanged or metric.is_changed:
+            yield from _csv_metric(diff, metric)
+    for section, items in _sections(diff):
+        for item in items:
+            for index, (other, change) in enumerate(zip(diff.others, item.changes, strict=True), start=1):
+                if with_unchanged or item.is_changed:
+                    values = [_plain(item.values[0]), _plain(item.values[index])]
+                    texts = ["", ""] if section == "card" else values
+                    names = [diff.baseline.name, other.name]
+                    yield _csv_row([section, item.name, *[""] * 7, *names, *texts, "", "", change.value, ""])
+
+
+def blocks(diff: VersionDiff, *, with_unchanged: bool) -> Iterator[Block]:
+    """Yield the comparison's tables; what has nothing to show is left out, but for the metrics."""
+    yield _metrics_block(diff, with_unchanged=with_unchanged)
+    if diff.gaps:
+        yield _gaps_block(diff)
+    for section, items in _sections(diff):
+        shown = [item for item in items if with_unchanged or item.is_changed]
+        if shown:
+            yield _items_block(diff, section, shown)
+    if not with_unchanged:
+        hidden = sum(not item.is_changed for _, items in _sections(diff) for item in items)
+        changed = any(item.is_changed for _, items in _sections(diff) for item in items)
+        said = f"{hidden:,} other things are the same (--all shows them)"
+        yield Block("", (), (), (said if changed else "parameters, data, files and card are the same",))
+
+
+def _metrics_block(diff: VersionDiff, *, with_unchanged: bool) -> Block:
+    names = [subject.name if _many_models(diff) else f"v{subject.version}" for subject in diff.versions]
+    columns = [Column("METRIC", flexible=True), Column("DATA", flexible=True), Column("SLICE", flexible=True)]
+    pair = len(diff.versions) == 2
+    if pair:
+        columns += [*(Column(name, number=True) for name in names), Column("DELTA", number=True)]
+        columns += [Column("DELTA%", number=True), Column("VERDICT", flexible=True)]
+    else:
+        columns += [Column(names[0], number=True)]
+        columns += [column for name in names[1:] for column in (Column(name, number=True), Column("", flexible=True))]
+    shown = [metric for metric in diff.metrics if with_unchanged or metric.is_changed]
+    rows = tuple((*_what(metric), *(_pair_cells(metric) if pair else _many_cells(metric))) for metric in shown)
+    counts = Counter(metric.comparisons[-1].verdict for metric in diff.metrics)
+    words = [f"{counts[verdict]:,} {verdict.value}" for verdict in Verdict if counts[verdict]]
+    hidden = len(diff.metrics) - len(shown)
+    said = ", ".join(words) + (f" ({hidden:,} hidden, --all shows them)" if hidden else "")
+    notes = [said or "no version has evidence"]
+    if any("different data" in one.reason for metric in diff.metrics for one in metric.comparisons):
+        notes.append("? some were measured on different data, which allows no verdict")
+    return Block("", tuple(columns), rows, tuple(notes))
+
+
+def _what(metric: MetricDiff) -> tuple[str, str, str]:
+    unit = f" ({metric.unit})" if metric.unit else ""
+    kind = "" if metric.kind == "automated" else f" [{metric.kind}]"
+    return f"{metric.name}{unit}{kind}", _data_text(metric.dataset), _slice_text(metric.slice)
+
+
+def _pair_cells(metric: MetricDiff) -> tuple[str, ...]:
+    only = metric.comparisons[0]
+    verdict = f"? {only.reason}" if only.verdict is Verdict.UNJUDGED else WORDS[only.verdict]
+    delta = NOTHING if only.delta is None else _signed(only.delta)
+    relative = NOTHING if only.relative is None else f"{only.relative:+.1%}"
+    return (*(_value_text(value) for value in metric.values), delta, relative, verdict)
+
+
+def _many_cells(metric: MetricDiff) -> tuple[str, ...]:
+    cells = [_value_text(metric.values[0])]
+    for value, one in zip(metric.values[1:], metric.comparisons, strict=True):
+        cells += [_value_text(value), WORDS[one.verdict]]
+    return tuple(cells)
+
+
+def _gaps_block(diff: VersionDiff) -> Block:
+    names = [subject.name if _many_models(diff) else f"v{subject.version}" for subject in diff.versions]
+    columns = [Column("METRIC", flexible=True), Column("DATA", flexible=True), Column("BY", flexible=True)]
+    for name in names:
+        columns += [Column(f"{name} WORST", flexible=True), Column("GAP", number=True)]
+    differing = any(not gap.same_slices for gap in diff.gaps)
+    notes = (
+        ("the versions were not measured on the same slices: their gaps may not be comparable",) if differing else ()
+    )
+    return Block(
+        "Slices, and the gap from the best to the worst", tuple(columns), tuple(map(_gap_row, diff.gaps)), notes
+    )
+
+
+def _gap_row(gap: SliceGap) -> tuple[str, ...]:
+    cells = [gap.name, _data_text(gap.dataset), ", ".join(gap.attributes)]
+    for worst, width in zip(gap.worst, gap.gaps, strict=True):
+        cells.append(f"{_slice_text(worst[0])} {human_number(worst[1])}" if worst else NOTHING)
+        cells.append(_value_text(width))
+    return tuple(cells)
+
+
+def _items_block(diff: VersionDiff, section: str, items: Sequence[ItemDiff]) -> Block:
+    names = [subject.name if _many_models(diff) else f"v{subject.version}" for subject in diff.versions]
+    show = _SHOWN.get(section, _plain)
+    values = () if section == "card" else tuple(Column(name, flexible=True) for name in names)
+    columns = (Column(_TITLES[section], flexible=True), *values, *(Column("CHANGE") for _ in diff.others))
+    rows = tuple(
+        (
+            item.name,
+            *(
+                show(value) if there else NOTHING
+                for value, there in zip(item.values if values else (), item.is_present, strict=False)
+            ),
+            *(change.value for change in item.changes),
+        )
+        for item in items
+    )
+    return Block("", columns, rows)
+
+
+def _sections(diff: VersionDiff) -> tuple[tuple[str, tuple[ItemDiff, ...]], ...]:
+    return (
+        ("parameter", diff.parameters),
+        ("training", diff.training),
+        ("dataset", diff.datasets),
+        ("file", diff.files),
+        ("card", diff.sections),
+        ("tensor", diff.tensors),
+    )
+
+
+def _file_text(value: object) -> str:
+    if not isinstance(value, dict):
+        return NOTHING
+    return f"{human_size(value['size_bytes'])} {value['sha256'][:DIGEST_DIGITS]}"
+
+
+def _pairs_text(value: object) -> str:
+    return ", ".join(f"{name}={_plain(one)}" for name, one in value.items()) if isinstance(value, dict) else ""
+
+
+_SHOWN: dict[str, Callable[[object], str]] = {"file": _file_text, "dataset": _pairs_text}
+_TITLES = {
+    "parameter": "PARAMETER",
+    "training": "TRAINING",
+    "dataset": "DATASET",
+    "file": "FILE",
+    "card": "CARD SECTION",
+    "tensor": "TENSOR",
+}
+
+
+def _csv_metric(diff: VersionDiff, metric: MetricDiff) -> Iterator[str]:
+    data = metric.dataset
+    head = ["metric", metric.name, data.name or "", data.version or "", data.split or "", _slice_text(metric.slice)]
+    head += [metric.kind, metric.unit or "", metric.direction or ""]
+    for index, (other, one) in enumerate(zip(diff.others, metric.comparisons, strict=True), start=1):
+        numbers = [metric.values[0], metric.values[index], one.delta, one.relative]
+        cells = ["" if number is None else repr(number) for number in numbers]
+        yield _csv_row([*head, diff.baseline.name, other.name, *cells, one.verdict.value, one.reason])
+
+
+def _csv_row(cells: Sequence[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([csv_cell(displayable(cell)) for cell in cells])
+    return line.getvalue()
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(_markdown(cell) or " " for cell in cells) + " |"
+
+
+def _markdown(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", displayable(text).strip())
+
+
+def _title(diff: VersionDiff) -> str:
+    return f"{diff.baseline.name} -> {', '.join(subject.name for subject in diff.others)}"
+
+
+def _many_models(diff: VersionDiff) -> bool:
+    return len({subject.model for subject in diff.versions}) > 1
+
+
+def _data_text(dataset: Dataset) -> str:
+    return " ".join(text for text in (dataset.name, dataset.version, dataset.split) if text) or NOTHING
+
+
+def _slice_text(part: Slice) -> str:
+    return ", ".join(f"{name}={value}" for name, value in part) or NOTHING
+
+
+def _value_text(value: float | None) -> str:
+    return NOTHING if value is None else human_number(value)
+
+
+def _signed(value: float) -> str:
+    return f"+{human_number(value)}" if value > 0 else human_number(value)
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
