@@ -9,19 +9,24 @@ from unittest import mock
 
 import pytest
 
-from bucketry.errors import UnavailableError
-from bucketry.store.interface import IfAbsent, Part
+from bucketry.errors import CorruptError, UnavailableError
+from bucketry.store import s3
+from bucketry.store.interface import IfAbsent, Part, Unconditional
 from bucketry.store.s3 import S3Settings, S3Store
 from bucketry.store.s3_account import Account
 from bucketry.store.s3_signing import SigningClock
 from servers.misbehaving import Answer, Asked, run_misbehaving
+from servers.scripted import reply, run_scripted
 from store.s3_stores import credentials, open_s3
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from bucketry.store.s3_target import Target
+    from servers.scripted import Step
 
+WHEN = "Sun, 22 Nov 2026 10:00:00 GMT"
 URL = "https://storage.example.com"
 KEYS = "aws_access_key_id = a\naws_secret_access_key = b"
 SERVICES = f"[profile o]\nservices = s\n[services s]\ns3 =\n  endpoint_url = {URL}"
@@ -97,7 +102,7 @@ def test_a_bucket_of_a_special_kind_is_left_to_the_client(bucket: str) -> None:
 
 
 def test_through_a_proxy_the_sdk_makes_every_request() -> None:
-    answer = Answer(200, {"ETag": '"e1"', "Last-Modified": "Sun, 22 Nov 2026 10:00:00 GMT"}, b"body")
+    answer = Answer(200, {"ETag": '"e1"', "Last-Modified": WHEN}, b"body")
     with run_misbehaving(lambda _: answer) as proxy, credentials("a", "b"):
         quiet = dict.fromkeys(("no_proxy", "NO_PROXY"), "")
         with mock.patch.dict(os.environ, {"http_proxy": proxy.server.endpoint_url, **quiet}):
@@ -108,7 +113,7 @@ def test_through_a_proxy_the_sdk_makes_every_request() -> None:
 
 
 def test_no_client_is_made_for_what_a_registry_does_every_day() -> None:
-    stamped = {"ETag": '"e1"', "Last-Modified": "Sun, 22 Nov 2026 10:00:00 GMT"}
+    stamped = {"ETag": '"e1"', "Last-Modified": WHEN}
 
     def answer(asked: Asked) -> Answer:
         if asked.method == "POST" or asked.path.startswith("/registry?"):
@@ -140,3 +145,74 @@ def test_a_listing_that_cannot_be_read_is_an_error(listing: str) -> None:
         with pytest.raises(UnavailableError, match="reply is not what was asked for"):
             list(store.list(""))
         assert len(bad.asked) == 1
+
+
+def test_what_follows_a_question_about_an_object_is_not_its_body() -> None:
+    head = reply(200, b"12345", ETag='"e1"', Last_Modified=WHEN)
+    with (
+        run_scripted(lambda asked: [head[:-5] if asked.method == "HEAD" else head]) as server,
+        open_s3(server.server) as store,
+    ):
+        assert store.stat("key").size_bytes == 5
+        assert store.get("key").body == b"12345"
+        assert store.stat("key").etag == "e1"
+        assert server.accepted == 1
+
+
+def _unmarked(body: bytes, *headers: bytes) -> bytes:
+    lines = [b"HTTP/1.1 200 OK", b'ETag: "e1"', f"Last-Modified: {WHEN}".encode(), *headers, b"", b""]
+    return b"\r\n".join(lines) + body
+
+
+def test_a_document_may_come_in_chunks() -> None:
+    chunked = _unmarked(b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", b"Transfer-Encoding: chunked")
+    with run_scripted(lambda _: [chunked]) as server, open_s3(server.server) as store:
+        assert store.get("key").body == store.get("key").body == b"abcde"
+        assert server.accepted == 1
+
+
+@pytest.mark.parametrize(
+    ("came", "words"),
+    [
+        (_unmarked(b"abc"), "does not say where it ends"),
+        (_unmarked(b"3\r\nabc\r\n", b"Transfer-Encoding: chunked"), "chunks that do not end"),
+        (_unmarked(b"ab", b"Content-Length: 3"), "2 of 3 bytes"),
+        (_unmarked(b"abc", b"Content-Length: 3").replace(b"Last-Modified", b"X-Modified"), "time of its last change"),
+    ],
+    ids=["no end", "half of the chunks", "short", "no time"],
+)
+def test_a_document_that_does_not_come_whole_is_an_error(came: bytes, words: str) -> None:
+    with run_scripted(lambda _: [came, "hang up"]) as server, open_s3(server.server) as store:
+        with pytest.raises(UnavailableError, match=words):
+            store.get("key")
+        assert len(server.asked) == 1
+
+
+def test_a_document_in_chunks_without_end_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "SMALL_OBJECT_BYTES", 4)
+    chunked = _unmarked(b"3\r\nabc\r\n3\r\nabc\r\n", b"Transfer-Encoding: chunked")
+    with (
+        run_scripted(lambda _: [chunked, 5.0]) as server,
+        open_s3(server.server) as store,
+        pytest.raises(CorruptError, match="larger than"),
+    ):
+        store.get("key")
+
+
+def test_a_store_that_was_closed_asks_nobody() -> None:
+    with run_misbehaving(lambda _: Answer(200, {"ETag": '"e1"'})) as bad, open_s3(bad.server) as store:
+        store.close()
+        with pytest.raises(UnavailableError, match="closed"):
+            store.put("key", b"1", IfAbsent())
+        assert bad.asked == []
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_write_is_not_repeated_over_a_connection_that_was_kept(status: int) -> None:
+    answers: Iterator[list[Step]] = iter([[reply(200, ETag='"e1"')], ["hang up"], [reply(status)]])
+    with run_scripted(lambda _: next(answers)) as server, open_s3(server.server) as store:
+        store.put("key", b"1", IfAbsent())
+        for call in (lambda: store.put("key", b"2", Unconditional()), lambda: store.start_upload("key")):
+            with pytest.raises(UnavailableError):
+                call()
+        assert [asked.body for asked in server.asked] == [b"1", b"2", b""]

@@ -38,6 +38,10 @@ WORDS = {
 DIGEST_DIGITS = 12
 LONGEST_VALUE = 60
 NOTHING = "-"
+CSV_COLUMNS = (
+    *("section", "name", "dataset", "data_version", "split", "slice", "kind", "unit", "direction"),
+    *("baseline", "version", "baseline_value", "value", "delta", "relative", "verdict", "reason"),
+)
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!&$]|:(?=//)|(?<=www)\.)")
 
@@ -82,10 +86,7 @@ def markdown_lines(diff: VersionDiff, *, with_unchanged: bool) -> Iterator[str]:
 
 def csv_lines(diff: VersionDiff, *, with_unchanged: bool) -> Iterator[str]:
     """Yield the comparison as CSV: a line for each thing and each version that is compared with the baseline."""
-    yield _csv_row(
-        ["section", "name", "dataset", "data_version", "split", "slice", "kind", "unit", "direction"]
-        + ["baseline", "version", "baseline_value", "value", "delta", "relative", "verdict", "reason"]
-    )
+    yield _csv_row(CSV_COLUMNS)
     for metric in diff.metrics:
         if with_unchanged or metric.is_changed:
             yield from _csv_metric(diff, metric)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from bucketry.cli.files import read_input
 from bucketry.cli.parameters import parse_fields, parse_pairs
 from bucketry.errors import CorruptError, UsageError
-from bucketry.schema.codec import decode_json, encode
-from bucketry.schema.evidence import parse_evidence
+from bucketry.interop.evidence_files import parse_evidence_file
+from bucketry.schema.codec import decode_json
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 DATASET_FIELDS = ("name", "version", "digest", "uri", "rows")
 PIPELINE_FIELDS = ("name", "run", "uri")
-MOST_EVIDENCES_IN_A_FILE = 1_000
+EVIDENCE_DATASET_FIELDS = ("name", "version", "split", "digest")
+HARNESS_FIELDS = ("name", "version", "uri")
 _ROWS = re.compile(r"[0-9]{1,15}")
 
 
@@ -50,27 +51,25 @@ def parse_pipeline(text: str) -> dict[str, object]:
 
 
 def read_evidence_file(path: Path) -> list[Evidence]:
-    """Return the evidence in a file: one document, a list of documents, or plain `{name: value}`.
+    """Return the evidence in a file, in any format that is recognised by its content.
 
     Raises `UsageError` for anything else, `OSError` for a file that cannot be read.
     """
-    what = displayable(str(path))
-    body = read_input(path)
-    if not body.lstrip().startswith(b"["):
-        return [parse_evidence(body, what=what)]
-    try:
-        items = decode_json(body, what=what)
-    except CorruptError as error:
-        raise UsageError(error.message, advice="write a list of evidence documents") from error
-    if not isinstance(items, list) or len(items) > MOST_EVIDENCES_IN_A_FILE:
-        raise UsageError(f"{what} is not a list of at most {MOST_EVIDENCES_IN_A_FILE:,} evidence documents")
-    return [_evidence_in_list(item, what=f"{what}: item {index}") for index, item in enumerate(items, start=1)]
+    return parse_evidence_file(read_input(path), what=displayable(str(path)))
 
 
-def _evidence_in_list(item: object, *, what: str) -> Evidence:
-    if not isinstance(item, dict):
-        raise UsageError(f"{what} is not a JSON object", advice='write [{"metrics": [...]}, ...]')
-    return parse_evidence(encode(item), what=what)
+def parse_evaluated_dataset(text: str) -> dict[str, object]:
+    """Return the data of an evaluation, `name=..,version=..,split=..,digest=..`, or its name alone."""
+    if "=" not in text:
+        return {"name": text}
+    return dict(parse_fields(text, option="--dataset", allowed=EVIDENCE_DATASET_FIELDS))
+
+
+def parse_harness(text: str) -> dict[str, object]:
+    """Return what measured, `name=..,version=..,uri=..`, or its name alone; raise `UsageError`."""
+    if "=" not in text:
+        return {"name": text}
+    return dict(parse_fields(text, option="--harness", allowed=HARNESS_FIELDS))
 
 
 def _scalar(text: str) -> object:

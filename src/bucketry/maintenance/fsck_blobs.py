@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bucketry.maintenance.findings import Findings
+    from bucketry.registry.session import Session
     from bucketry.schema.manifest import Artifact, Manifest
     from bucketry.schema.names import ModelName
     from bucketry.schema.placement import Placement

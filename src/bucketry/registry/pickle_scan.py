@@ -66,7 +66,7 @@ def _scan_one(
     session: Session,
     resolved: ResolvedVersion,
     artifact: Artifact,
-    scanner: Any,
+    scanner: ModuleType,
     budget: Budget,
 ) -> ScannedFile:
     findings = Findings()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import ContendedError, CorruptError, NotFoundError, RejectedError
 from bucketry.registry.commit import COMMIT_DEADLINE_SECONDS, Change
 from bucketry.registry.immutable import Immutable, put_immutable
+from bucketry.registry.policies import load_policy
 from bucketry.registry.registers import commit_head, load_head
 from bucketry.registry.resolve import load_manifest
 from bucketry.registry.rows import find_row, find_row_by_key, iter_live_rows, load_dossier, replace_dossier
@@ -40,7 +41,10 @@ UploadBlobs = Callable[[int, Sequence[Artifact]], int]
 
 @dataclass(frozen=True, slots=True)
 class PreparedVersion:
-    """Everything about a version but its number and where its bytes lie. `headline` is in the order of display."""
+    """Everything about a version but its number and where its bytes lie.
+
+    `headline` has the metrics over whole data in the order of display; the policy may choose among them.
+    """
 
     manifest: Manifest
     headline: Mapping[str, float] = field(default_factory=dict)
@@ -154,15 +158,15 @@ class _RegistrationEdit:
                 raise _AlreadyPublishedError(row)
         _check_places(self.session, head, self.places)
         head, objects = self._pin_parents(head)
-        row = self._row(head.next_version)
+        row = self._row(head)
         changed = replace(head, rows=(*head.rows, row), next_version=head.next_version + 1)
         return Change(changed, "publish", target=str(row.version), objects=objects)
 
-    def _row(self, version: int) -> Row:
+    def _row(self, head: Head) -> Row:
         manifest = self.prepared.manifest
         parent = manifest.lineage.parents[0] if manifest.lineage.parents else None
         row = Row(
-            version=version,
+            version=head.next_version,
             manifest=self.digest,
             placement=encode_placement(self.places[a.sha256].epoch for a in manifest.artifacts),
             size_bytes=manifest.size_bytes,
@@ -172,7 +176,9 @@ class _RegistrationEdit:
             labels=self.prepared.row_labels,
             idempotency=self.prepared.idempotency,
         )
-        return replace(row, metrics=fit_metrics(row, self.prepared.headline))
+        measured, named = self.prepared.headline, load_policy(self.session, head).headline_metrics
+        shown = {name: measured[name] for name in named if name in measured} if named else measured
+        return replace(row, metrics=fit_metrics(row, shown))
 
     def _pin_parents(self, head: Head) -> tuple[Head, tuple[Immutable, ...]]:
         """Pin each parent: one of this model in this very commit, one of another model by a commit before it."""

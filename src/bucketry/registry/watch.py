@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bucketry.registry.session import Session
     from bucketry.schema.alias import AliasRegister
     from bucketry.schema.names import AliasName, Digest, ModelName, Reference
+    from bucketry.schema.states import State
     from bucketry.store.interface import ETag
 
 JITTER = 0.1
@@ -25,13 +26,17 @@ JITTER = 0.1
 
 @dataclass(frozen=True, slots=True)
 class WatchedMove:
-    """What an alias names from now on; `version` and `manifest` are None where it was unset."""
+    """What an alias names from now on; `version`, `manifest` and `state` are None where it was unset.
+
+    A refusal of the version that it names is a move too: `state` is `rejected` then.
+    """
 
     model: ModelName
     alias: AliasName
     version: int | None
     manifest: Digest | None
     generation: int
+    state: State | None = None
 
 
 def watch(session: Session, reference: Reference, *, interval_seconds: float = 30.0) -> Iterator[WatchedMove]:
@@ -72,4 +77,5 @@ def _move(register: AliasRegister) -> WatchedMove:
         version=target.version if target else None,
         manifest=target.manifest if target else None,
         generation=register.generation,
+        state=target.state if target else None,
     )

@@ -87,6 +87,7 @@ class WireTransport:
         self._lock = threading.Lock()
         self._line: _Line | None = None
         self._is_for_sdk = False
+        self._is_closed = False
         self._retired: list[Pool] = []
 
     def ask(self, asked: Asked) -> Reply | None:
@@ -157,7 +158,7 @@ class WireTransport:
             if self._line is not None:
                 self._retired.append(self._line.pool)
             self._line = None
-            self._is_for_sdk = True
+            self._is_closed = True
         for pool in self._retired:
             pool.close()
 
@@ -175,6 +176,8 @@ class WireTransport:
 
     def _find_line(self) -> _Line | None:
         with self._lock:
+            if self._is_closed:
+                raise ConnectionAbortedError("the store was closed")
             if self._line is None and not self._is_for_sdk:
                 target = self._connection.find_target(ask_client=bool(self._retired))
                 if target is None:

@@ -12,7 +12,7 @@ from bucketry.cli.diff_views import csv_lines, markdown_lines, table_lines
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import REFERENCE
 from bucketry.registry.compare import compare_versions
-from bucketry.schema.names import ByAlias, Reference, parse_alias, parse_reference
+from bucketry.schema.names import parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bucketry.cli.call import Call
     from bucketry.cli.output import Line
     from bucketry.schema.diff import VersionDiff
-    from bucketry.schema.names import ModelName
+    from bucketry.schema.names import ModelName, Reference
 
 DEFAULT_BASELINE = "production"
 
@@ -74,7 +74,7 @@ def _lines(diff: VersionDiff, form: str, *, with_unchanged: bool) -> Iterable[Li
 
 
 def _parse_baseline(model: ModelName, text: str) -> Reference:
-    """Return the version that `--against` names: an alias of the model, or any reference."""
+    """Return the version that `--against` names: an alias or a number of the model, or any reference."""
     if any(mark in text for mark in ":@/"):
         return parse_reference(text)
-    return Reference(model, ByAlias(parse_alias(text)))
+    return parse_reference(f"{model}:{text}" if text.isdecimal() else f"{model}@{text}")

@@ -60,9 +60,9 @@ class Given:
 )
 @click.argument("model", type=MODEL)
 @click.argument("sources", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--metrics", multiple=True, type=FILE, metavar="FILE", help='Values to publish, as {"auc": 0.91}.')
+@click.option("--metrics", multiple=True, type=FILE, metavar="FILE", help='Values, such as {"auc": 0.91}; repeatable.')
 @click.option(
-    "--evidence", multiple=True, type=FILE, metavar="FILE", help="Evidence as JSON, one or a list; repeatable."
+    "--evidence", multiple=True, type=FILE, metavar="FILE", help="Evaluations, see `evaluate --help`; repeatable."
 )
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A hyperparameter; may be repeated.")
 @click.option(

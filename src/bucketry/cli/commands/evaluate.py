@@ -1,0 +1,164 @@
+"""`evaluate`: how does evidence come to a version?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.cli.command import command
+from bucketry.cli.figures import count_of
+from bucketry.cli.parameters import FILE, REFERENCE
+from bucketry.cli.statements import parse_evaluated_dataset, parse_harness, read_evidence_file
+from bucketry.errors import UsageError
+from bucketry.registry.evaluate import evaluate
+from bucketry.registry.resolve import resolve
+from bucketry.schema.evidence import DIRECTIONS, KINDS
+from bucketry.schema.text import displayable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from bucketry.cli.call import Call
+    from bucketry.registry.evaluate import AddedEvaluation, EvaluatedVersion
+    from bucketry.schema.evidence import Evidence
+    from bucketry.schema.names import Reference
+
+
+@command(
+    "evaluate",
+    example="bucketry evaluate acme/chat:3 --evidence results_2026-10-07.json\n"
+    "bucketry evaluate acme/chat:3 --evidence toxicity.csv --kind safety --dataset name=red-team,version=4\n"
+    "bucketry evaluate acme/chat:3 --evidence metrics.json --direction auc=higher --direction p95_ms=lower",
+)
+@click.argument("reference", metavar="REF", type=REFERENCE)
+@click.option(
+    "--evidence",
+    "files",
+    multiple=True,
+    required=True,
+    type=FILE,
+    metavar="FILE",
+    help="What was measured; may be repeated.",
+)
+@click.option("--kind", type=click.Choice(KINDS), help="Who or what judged.  [default: what the file says]")
+@click.option(
+    "--dataset", metavar="name=..,version=..,split=..,digest=..", help="The data, where the file does not name it."
+)
+@click.option("--harness", metavar="name=..,version=..,uri=..", help="What measured, where the file does not name it.")
+@click.option(
+    "--direction",
+    "directions",
+    multiple=True,
+    metavar="METRIC=higher|lower",
+    help="Which way is better, where the file does not say it; may be repeated.",
+)
+def run(
+    call: Call,
+    reference: Reference,
+    files: tuple[Path, ...],
+    kind: str | None,
+    dataset: str | None,
+    harness: str | None,
+    directions: tuple[str, ...],
+) -> None:
+    """Add evidence to a published version.
+
+    A file may be JSON as {"auc": 0.91} or {"kind": ..., "metrics": [...]}, a CSV with the columns name and value, a
+    model card with a model-index, or what lm-evaluation-harness or MLflow wrote; its content tells which. What the
+    version has already is not added again.
+    """
+    given_dataset = parse_evaluated_dataset(dataset) if dataset else {}
+    given_harness = parse_harness(harness) if harness else {}
+    given_directions = _parse_directions(directions)
+    evidence = [
+        _completed(item, kind, given_dataset, given_harness, given_directions)
+        for path in files
+        for item in read_evidence_file(path)
+    ]
+    measured = {metric.name for item in evidence for metric in item.metrics}
+    for name in given_directions:
+        if name not in measured:
+            raise UsageError(f'--direction: no file has the metric "{displayable(name)}"')
+    session = call.open()
+    version = resolve(session, reference).version
+    done = evaluate(session, reference.model, version, evidence)
+    call.answer(_document(done), [_told(done)])
+
+
+def _completed(
+    evidence: Evidence,
+    kind: str | None,
+    dataset: Mapping[str, object],
+    harness: Mapping[str, object],
+    directions: Mapping[str, str],
+) -> Evidence:
+    """Return the evidence with what the command line adds; raise `UsageError` where the file says otherwise."""
+    metrics = []
+    for metric in evidence.metrics:
+        given = directions.get(metric.name)
+        if given and metric.direction not in {None, given}:
+            raise UsageError(f'the file says that {metric.direction} is better for "{displayable(metric.name)}"')
+        metrics.append(replace(metric, direction=metric.direction or given))
+    return replace(
+        evidence,
+        kind=kind or evidence.kind,
+        metrics=tuple(metrics),
+        dataset=_joined(evidence.dataset, dataset, "--dataset"),
+        harness=_joined(evidence.harness, harness, "--harness"),
+    )
+
+
+def _joined(stated: Mapping[str, object], given: Mapping[str, object], option: str) -> dict[str, object]:
+    for name, value in given.items():
+        if stated.get(name, value) != value:
+            raise UsageError(
+                f"{option} says {name}={displayable(str(value))}, but the file {displayable(str(stated[name]))}",
+                advice=f"leave {name} out, or correct the file",
+            )
+    return {**stated, **given}
+
+
+def _parse_directions(texts: tuple[str, ...]) -> dict[str, str]:
+    directions: dict[str, str] = {}
+    for text in texts:
+        name, _, direction = text.rpartition("=")  # a metric's name may well hold an equals sign
+        if not name or direction not in DIRECTIONS or directions.get(name, direction) != direction:
+            raise UsageError(
+                f'--direction: "{displayable(text)}" is not METRIC=higher or METRIC=lower, or contradicts another',
+                advice="write --direction auc=higher",
+            )
+        directions[name] = direction
+    return directions
+
+
+def _document(done: EvaluatedVersion) -> dict[str, object]:
+    return {
+        "model": str(done.model),
+        "version": done.version,
+        "manifest": done.manifest,
+        "evidence": [_evaluation_document(item) for item in done.evaluations],
+    }
+
+
+def _evaluation_document(item: AddedEvaluation) -> dict[str, object]:
+    return {
+        "id": item.id,
+        "created": item.created,
+        "kind": item.evidence.kind,
+        "dataset": dict(item.evidence.dataset),
+        "metrics": len(item.evidence.metrics),
+    }
+
+
+def _told(done: EvaluatedVersion) -> str:
+    new = [item for item in done.evaluations if item.created]
+    known = len(done.evaluations) - len(new)
+    name = f"{done.model}:{done.version}"
+    if not new:
+        return f"{name} has this evidence already"
+    metrics = sum(len(item.evidence.metrics) for item in new)
+    said = f"added {count_of(len(new), 'evaluation')} with {count_of(metrics, 'metric')} to {name}"
+    return f"{said}; {known:,} were there already" if known else said

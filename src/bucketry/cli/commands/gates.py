@@ -1,0 +1,75 @@
+"""`gates`: may a version be approved and promoted, as far as its policy's gates are asked?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.cli.call import AnsweredError
+from bucketry.cli.command import command
+from bucketry.cli.figures import count_of, human_number
+from bucketry.cli.output import width_columns
+from bucketry.cli.parameters import ALIAS, REFERENCE
+from bucketry.cli.tables import Column, table
+from bucketry.errors import RejectedError
+from bucketry.registry.gating import check_version_gates
+from bucketry.registry.registers import load_existing_head
+from bucketry.registry.resolve import select_row
+from bucketry.schema.gates import results_digest
+
+if TYPE_CHECKING:
+    from bucketry.cli.call import Call
+    from bucketry.schema.gates import GateResult
+    from bucketry.schema.names import AliasName, Reference
+
+COLUMNS = (
+    Column("HOLDS"),
+    Column("GATE", flexible=True),
+    Column("VALUE", number=True),
+    Column("LIMIT", number=True),
+    Column("BECAUSE", flexible=True),
+)
+
+
+@command("gates", example="bucketry gates acme/chat:3\nbucketry gates acme/chat:3 --alias production")
+@click.argument("reference", metavar="REF", type=REFERENCE)
+@click.option("--alias", type=ALIAS, help="Leave out the gates that count before other aliases only.")
+def run(call: Call, reference: Reference, alias: AliasName | None) -> None:
+    """Check the gates of a version's policy: which hold, by how much, and why not.
+
+    A gate that fails ends with exit code 4. `bucketry policy show` says who set which gates.
+    """
+    session = call.open()
+    head = load_existing_head(session, reference.model)
+    row = select_row(session, head, reference.selector)
+    results = check_version_gates(session, head, row, alias=alias)
+    failed = [result for result in results if not result.passed]
+    name = f"{reference.model}:{row.version}"
+    document: dict[str, object] = {
+        "model": str(reference.model),
+        "version": row.version,
+        "manifest": row.manifest,
+        "alias": alias,
+        "passed": not failed,
+        "gates": [result.to_document() for result in results],
+        "digest": results_digest(results),
+    }
+    rows = [_cells(result) for result in results]
+    lines = table(COLUMNS, rows, width=width_columns()) if rows else [f"no gate stands before {name}"]
+    if failed:
+        raise AnsweredError(
+            RejectedError(
+                f"{len(failed)} of {count_of(len(results), 'gate')} of {name} failed: {failed[0].gate}",
+                advice="add evidence with `bucketry evaluate`, or publish a better version",
+            ),
+            document,
+            lines,
+            carries_error=False,
+        )
+    call.answer(document, lines)
+
+
+def _cells(result: GateResult) -> tuple[str, ...]:
+    numbers = ("" if number is None else human_number(number) for number in (result.value, result.limit))
+    return ("yes" if result.passed else "NO", result.gate, *numbers, result.reason)

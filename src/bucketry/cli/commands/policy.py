@@ -1,0 +1,154 @@
+"""`policy`: what does a model, or the registry, ask before a version is approved and promoted?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.cli.command import CommandGroup, command
+from bucketry.cli.figures import human_age
+from bucketry.cli.files import read_input
+from bucketry.cli.output import width_columns
+from bucketry.cli.parameters import MODEL
+from bucketry.cli.tables import Column, table
+from bucketry.errors import UsageError
+from bucketry.registry.policies import load_policy_history, load_policy_in_force, set_policy
+from bucketry.schema.gates import gate_text
+from bucketry.schema.names import parse_model_name
+from bucketry.schema.policy import DEFAULT_POLICY, parse_policy_toml, policy_document
+from bucketry.schema.policy_changes import GATES, settings_of
+from bucketry.schema.text import displayable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bucketry.cli.call import Call
+    from bucketry.cli.output import Line
+    from bucketry.registry.policies import PolicyEvent, PolicyInForce
+    from bucketry.schema.names import ModelName
+    from bucketry.schema.policy_changes import PolicyChange
+
+COLUMNS = (Column("RULE"), Column("VALUE", flexible=True), Column("SET BY"))
+HISTORY_COLUMNS = (
+    Column("GENERATION", number=True),
+    Column("AGE", number=True),
+    Column("BY", flexible=True),
+    Column("CHANGE", flexible=True),
+)
+STDIN = "-"
+DEFAULT = click.option("--default", "of_default", is_flag=True, help="The registry's default, instead of a model's.")
+
+
+@command("show", example="bucketry policy show acme/chat\nbucketry policy show --default --history")
+@click.argument("model", type=MODEL, required=False)
+@DEFAULT
+@click.option("--history", is_flag=True, help="Show every change, newest first.")
+def show(call: Call, model: ModelName | None, *, of_default: bool, history: bool) -> None:
+    """Show which rules hold for a model, and where each was set."""
+    if (model is None) != of_default:
+        raise UsageError("name a model, or --default, and not both", advice="see `bucketry policy show --help`")
+    session = call.open()
+    if history:
+        events = load_policy_history(session, model)
+        rows = [row for event in events for row in _event_rows(event, human_age(event.at, session.ports.now()))]
+        lines = table(HISTORY_COLUMNS, rows, width=width_columns()) if rows else ["nobody has set a policy"]
+        call.answer([_event_document(event) for event in events], lines)
+        return
+    policy = load_policy_in_force(session, model)
+    call.answer(_document(model, policy), table(COLUMNS, list(_rows(policy)), width=width_columns()))
+
+
+@command("set", example="bucketry policy set acme/chat policy.toml\nbucketry policy set --default policy.toml")
+@click.argument("words", nargs=-1, metavar="[MODEL] FILE", type=click.Path())
+@DEFAULT
+def set_one(call: Call, words: tuple[str, ...], *, of_default: bool) -> None:
+    """Set the rules of a model, or the registry's default, from a TOML file; - reads stdin.
+
+    The file replaces what was set before. What a model's file leaves out is taken from the default, key by key; a model
+    that states any gate states all of its gates (`gate = []`: none). A number of days of 0 means that approvals do not
+    end. Known keys: approvals_required, separate_duties, protected_aliases, signatures, headline_metrics, reviewers,
+    approval_expires_days and any number of [[gate]].
+    """
+    model, file = _target(words, of_default=of_default)
+    body = call.read_stdin() if file == STDIN else read_input(Path(file))
+    what = "the policy on stdin" if file == STDIN else displayable(file)
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{what} is not UTF-8 text", advice="write the policy as TOML in UTF-8") from error
+    done = set_policy(call.open(), model, parse_policy_toml(text, what=what))
+    document = {
+        "model": str(model) if model else None,
+        "policy": done.policy,
+        "generation": done.generation,
+        "changed": done.changed,
+        "changes": _change_documents(done.changes),
+    }
+    name = f"the policy of {model}" if model else "the default policy"
+    lines = [f"set {name}", *(f"  {change.text}" for change in done.changes)]
+    call.answer(document, lines if done.changed else [f"{name} says this already"])
+
+
+def _target(words: Sequence[str], *, of_default: bool) -> tuple[ModelName | None, str]:
+    if len(words) != (1 if of_default else 2):
+        raise UsageError(
+            "write the file of the default policy alone" if of_default else "write a model and then a file",
+            advice="`bucketry policy set MODEL FILE`, or `bucketry policy set --default FILE`",
+        )
+    return (None if of_default else parse_model_name(words[0])), words[-1]
+
+
+def _rows(policy: PolicyInForce) -> Iterator[tuple[str, str, str]]:
+    for key, value in settings_of(policy.effective).items():
+        yield key, value, _setter(policy, key)
+    for gate in policy.effective.gates:
+        yield "gate", gate_text(gate), _setter(policy, GATES)
+    if not policy.effective.gates:
+        yield "gate", "none", _setter(policy, GATES)
+
+
+def _setter(policy: PolicyInForce, key: str) -> str:
+    """Return where a key was set: by the model, by the default, or nowhere."""
+    if policy.own is not None and key not in policy.own.unset:
+        return "model"
+    return "default" if policy.default_digest is not None and key not in policy.default.unset else ""
+
+
+def _document(model: ModelName | None, policy: PolicyInForce) -> dict[str, object]:
+    whole = policy_document(policy.effective.over(DEFAULT_POLICY))
+    return whole | {
+        "model": str(model) if model else None,
+        "policy": policy.own_digest,
+        "default_policy": policy.default_digest,
+        "set_by": {key: _setter(policy, key) or None for key in whole},
+    }
+
+
+def _event_rows(event: PolicyEvent, age: str) -> Iterator[tuple[str, ...]]:
+    texts = [change.text for change in event.changes] or ["nothing that is shown"]
+    for number, text in enumerate(texts):
+        yield (str(event.generation), age, event.actor, text) if number == 0 else ("", "", "", text)
+
+
+def _event_document(event: PolicyEvent) -> dict[str, object]:
+    return {
+        "generation": event.generation,
+        "at": event.at,
+        "actor": event.actor,
+        "policy": event.policy,
+        "changes": _change_documents(event.changes),
+    }
+
+
+def _change_documents(changes: Sequence[PolicyChange]) -> list[dict[str, object]]:
+    return [{"key": change.key, "before": change.before, "after": change.after} for change in changes]
+
+
+run = CommandGroup(
+    "policy",
+    example="bucketry policy set acme/chat policy.toml\nbucketry policy show acme/chat",
+    commands=[show, set_one],
+    help="Show or set approvals, protected aliases and gates.",
+)

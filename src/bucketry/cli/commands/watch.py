@@ -1,0 +1,59 @@
+"""`watch`: how does a server learn that an alias moved?"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.cli.command import command
+from bucketry.cli.parameters import REFERENCE, FiniteRange
+from bucketry.errors import UnavailableError
+from bucketry.registry.hooks import SECRET_VARIABLE, move_fields, parse_command, parse_post
+from bucketry.registry.watch import watch
+
+if TYPE_CHECKING:
+    from bucketry.cli.call import Call
+    from bucketry.registry.hooks import CommandHook, PostHook
+    from bucketry.registry.watch import WatchedMove
+    from bucketry.schema.names import Reference
+
+LONGEST_INTERVAL_SECONDS = 86_400.0
+
+
+@command("watch", example='bucketry watch acme/chat@production --exec "systemctl reload serving"')
+@click.argument("reference", metavar="REF", type=REFERENCE)
+@click.option("--exec", "command_line", metavar="CMD", help="Run a command for each line; it gets the line on stdin.")
+@click.option("--post", metavar="URL", help=f"Post each line, signed with HMAC-SHA256 by ${SECRET_VARIABLE}.")
+@click.option(
+    "--interval",
+    type=FiniteRange(0.1, LONGEST_INTERVAL_SECONDS),
+    default=30.0,
+    metavar="S",
+    help="Seconds between two looks, give or take 5 %.",
+)
+def run(call: Call, reference: Reference, command_line: str | None, post: str | None, interval: float) -> None:
+    """Follow an alias: print what it names now and then each change, a line of JSON each, until interrupted.
+
+    A refusal of the version that it names is a change too: its state is then "rejected". A command gets the same as
+    BUCKETRY_VERSION, BUCKETRY_MANIFEST and so on. One that fails is told, and the watch goes on.
+    """
+    session = call.open()
+    hooks: list[CommandHook | PostHook] = []
+    if command_line is not None:
+        hooks.append(parse_command(command_line))
+    if post is not None:
+        hooks.append(parse_post(post, secret=os.environ.get(SECRET_VARIABLE), sleep=session.ports.sleep))
+    for move in watch(session, reference, interval_seconds=interval):
+        call.output.write_document(move_fields(move))
+        call.output.flush()
+        _tell(call, hooks, move)
+
+
+def _tell(call: Call, hooks: list[CommandHook | PostHook], move: WatchedMove) -> None:
+    for hook in hooks:
+        try:
+            hook.tell(move)
+        except UnavailableError as error:
+            call.messages.note(error.message)
