@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
@@ -11,6 +12,7 @@ from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
 LARGEST_INPUT_BYTES = 8 * 1024 * 1024
 
@@ -18,12 +20,12 @@ LARGEST_INPUT_BYTES = 8 * 1024 * 1024
 def read_input(path: Path) -> bytes:
     """Return a small file's bytes; raise `UsageError` for one over 8 MiB, or `OSError`."""
     with path.open("rb") as file:
-        body = file.read(LARGEST_INPUT_BYTES + 1)
-    if len(body) > LARGEST_INPUT_BYTES:
-        raise UsageError(
-            f"{displayable(str(path))} is larger than {LARGEST_INPUT_BYTES:,} bytes", advice="give a smaller file"
-        )
-    return body
+        return _read(file, displayable(str(path)))
+
+
+def read_stdin() -> bytes:
+    """Return what a small file's bytes are where they come through a pipe; raise `UsageError` for more than 8 MiB."""
+    return _read(sys.stdin.buffer, "what stdin brings")
 
 
 def write_whole(path: Path, body: bytes) -> None:
@@ -37,3 +39,10 @@ def write_whole(path: Path, body: bytes) -> None:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _read(file: BinaryIO, name: str) -> bytes:
+    body = file.read(LARGEST_INPUT_BYTES + 1)
+    if len(body) > LARGEST_INPUT_BYTES:
+        raise UsageError(f"{name} is larger than {LARGEST_INPUT_BYTES:,} bytes", advice="give a smaller file")
+    return body

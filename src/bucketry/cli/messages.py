@@ -110,11 +110,11 @@ class Messages:
         _say(f"{_one_line(question)} [y/N] ")
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
-    def ask_secret(self, what: str) -> str:
-        """Ask a person for a secret, which is not shown; raise `UsageError` where there is no terminal."""
+    def ask_passphrase(self, key: str) -> str:
+        """Ask a person for a key's passphrase, which is not shown; raise `UsageError` where there is no terminal."""
         if not sys.stdin.isatty():
-            raise UsageError(f"nobody can be asked for the {what}", advice="use an agent, or a terminal")
-        return getpass.getpass(f"{_one_line(what)}: ")
+            raise UsageError(f"nobody can be asked for the passphrase of {key}", advice="use an agent, or a terminal")
+        return getpass.getpass(f"passphrase of {_one_line(key)}: ")
 
     @contextmanager
     def progress(self) -> Iterator[ProgressLine]:

@@ -91,6 +91,11 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def is_unicode() -> bool:
+    """Return whether stdout takes every character, so that one beyond ASCII arrives as itself."""
+    return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+
+
 def width_columns() -> int | None:
     """Return how many columns a line may have: the terminal's, or None where lines are never cut."""
     if not is_terminal():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from bucketry.cli.figures import human_number
@@ -46,7 +47,9 @@ def _said(trend: Trend, aliases: Mapping[str, int]) -> Iterator[str]:
     newest = max(values)
     marks = [f"newest v{newest} {human_number(values[newest])}"]
     if trend.lowest and trend.highest:
-        marks += [f"{word} v{at} {human_number(v)}" for word, (at, v) in (("low", trend.lowest), ("high", trend.highest))]
+        marks += [
+            f"{word} v{at} {human_number(v)}" for word, (at, v) in (("low", trend.lowest), ("high", trend.highest))
+        ]
     marks += [f"{alias} v{at} {human_number(values[at])}" for alias, at in sorted(aliases.items()) if at in values]
     yield "; ".join(marks)
     missing = len(trend.points) - len(values)
@@ -71,9 +74,7 @@ def _draw(measured: Sequence[tuple[int, float]], columns: int, *, ascii_only: bo
         before = here
     if ascii_only:
         return ["".join("*" if (x, y) in dots else " " for x in range(wide)).rstrip() for y in range(tall)]
-    return [
-        "".join(_braille(dots, x, y) for x in range(columns)).rstrip(chr(_BRAILLE)) for y in range(PLOT_ROWS)
-    ]
+    return ["".join(_braille(dots, x, y) for x in range(columns)).rstrip(chr(_BRAILLE)) for y in range(PLOT_ROWS)]
 
 
 def _line(start: tuple[int, int], stop: tuple[int, int]) -> Iterator[tuple[int, int]]:
@@ -88,21 +89,17 @@ def _line(start: tuple[int, int], stop: tuple[int, int]) -> Iterator[tuple[int, 
 
 def _braille(dots: set[tuple[int, int]], x: int, y: int) -> str:
     bits = sum(
-        bit
-        for down, row in enumerate(_DOTS)
-        for right, bit in enumerate(row)
-        if (2 * x + right, 4 * y + down) in dots
+        bit for down, row in enumerate(_DOTS) for right, bit in enumerate(row) if (2 * x + right, 4 * y + down) in dots
     )
     return chr(_BRAILLE + bits)
 
 
 def _thinned(measured: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:
-    """Return at most so many points: of each equal stretch the one farthest from the middle, so that no peak is lost."""
+    """Return at most so many points: of each stretch the one farthest from the middle, so no peak is lost."""
     if len(measured) <= most:
         return list(measured)
     middle = sorted(value for _, value in measured)[len(measured) // 2]
     bounds = [index * len(measured) // most for index in range(most + 1)]
     return [
-        max(measured[start:stop], key=lambda pair: abs(pair[1] / 2 - middle / 2))
-        for start, stop in zip(bounds, bounds[1:], strict=False)
+        max(measured[start:stop], key=lambda pair: abs(pair[1] / 2 - middle / 2)) for start, stop in pairwise(bounds)
     ]

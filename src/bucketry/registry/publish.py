@@ -17,7 +17,7 @@ from bucketry.registry.registration import (
     register_version,
 )
 from bucketry.registry.resolve import resolve
-from bucketry.schema.codec import encode, parse_labels
+from bucketry.schema.codec import digest_of, encode, parse_labels
 from bucketry.schema.evidence import Evidence, headline_values
 from bucketry.schema.head import LARGEST_ROW_LABELS_BYTES
 from bucketry.schema.manifest import (
@@ -29,8 +29,10 @@ from bucketry.schema.manifest import (
     Parent,
     Training,
     check_limits,
+    encode_manifest,
 )
 from bucketry.schema.names import Digest
+from bucketry.schema.reviews import Action, Statement
 from bucketry.transfer.hashing import choose_chunk_size
 from bucketry.transfer.upload import DEFAULT_CONNECTIONS, UploadOptions
 
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bucketry.registry.session import Session
+    from bucketry.registry.signing import Sign
     from bucketry.schema.names import ModelName, Reference
+    from bucketry.schema.reviews import Review
     from bucketry.transfer.hashing import FileDigest
     from bucketry.transfer.progress import ProgressListener
 
@@ -48,7 +52,10 @@ LONGEST_IDEMPOTENCY_KEY = 1_024
 
 @dataclass(frozen=True, slots=True)
 class PublishRequest:
-    """What shall be published. `training` and `lineage` are completed with what can be captured, unless they say it."""
+    """What shall be published. `training` and `lineage` are completed with what can be captured, unless they say it.
+
+    `sign` signs that this manifest was published by the session's actor.
+    """
 
     model: ModelName
     sources: Sequence[Path]
@@ -61,6 +68,7 @@ class PublishRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
     notes: str = ""
     idempotency_key: str | None = None
+    sign: Sign | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +108,33 @@ def publish(session: Session, request: PublishRequest, options: TransferOptions 
     headline = headline_values(request.evidence)
     blobs = BlobUpload(session, request.model, options.for_upload())
     digests = blobs.hash_and_send(collection.files, chunk_bytes)
+    manifest = replace(draft, created_at=session.ports.timestamp(), artifacts=_artifacts(collection, digests))
     prepared = PreparedVersion(
-        manifest=replace(draft, created_at=session.ports.timestamp(), artifacts=_artifacts(collection, digests)),
+        manifest=manifest,
         headline=headline,
         row_labels=request.labels,
         idempotency_key=request.idempotency_key,
+        signature=_signature(session, request, manifest),
     )
     registered = register_version(session, prepared, blobs)
     end_abandoned_uploads(session, request.model)
     return registered
+
+
+def _signature(session: Session, request: PublishRequest, manifest: Manifest) -> Review | None:
+    """Return the publisher's signature over the manifest, if it is to be signed."""
+    if request.sign is None:
+        return None
+    statement = Statement(
+        registry=session.registry.registry,
+        model=request.model,
+        manifest=digest_of(encode_manifest(manifest)),
+        action=Action.PUBLISH,
+        principal=session.actor,
+        sequence=0,
+        created=session.ports.timestamp(),
+    )
+    return request.sign(statement)
 
 
 def _check_request(request: PublishRequest) -> None:

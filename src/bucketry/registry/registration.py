@@ -21,15 +21,18 @@ from bucketry.registry.resolve import load_manifest
 from bucketry.registry.rows import find_row, find_row_by_key, iter_live_rows, load_dossier, replace_dossier
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
+from bucketry.schema.dossier import Cited, Dossier, encode_dossier
 from bucketry.schema.head import Head, Row, fit_metrics
 from bucketry.schema.manifest import Artifact, Manifest, Parent, encode_manifest
 from bucketry.schema.placement import MOST_RUNS, decode_placement, encode_placement
+from bucketry.schema.reviews import encode_review
 from bucketry.schema.states import BLOBS_KEPT, State
 from bucketry.store.interface import ObjectNotFoundError
 
 if TYPE_CHECKING:
     from bucketry.registry.session import Session
     from bucketry.schema.names import Digest, ModelName
+    from bucketry.schema.reviews import Review
 
 MOST_PLACEMENTS = 16
 MOST_VERSIONS_REUSED = 4
@@ -50,6 +53,7 @@ class PreparedVersion:
     headline: Mapping[str, float] = field(default_factory=dict)
     row_labels: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str | None = None
+    signature: Review | None = None
 
     @property
     def idempotency(self) -> str | None:
@@ -159,6 +163,9 @@ class _RegistrationEdit:
         _check_places(self.session, head, self.places)
         head, objects = self._pin_parents(head)
         row = self._row(head)
+        if self.prepared.signature is not None:
+            row, more = self._signed(row, self.prepared.signature)
+            objects = (*objects, *more)
         changed = replace(head, rows=(*head.rows, row), next_version=head.next_version + 1)
         return Change(changed, "publish", target=str(row.version), objects=objects)
 
@@ -179,6 +186,14 @@ class _RegistrationEdit:
         measured, named = self.prepared.headline, load_policy(self.session, head).headline_metrics
         shown = {name: measured[name] for name in named if name in measured} if named else measured
         return replace(row, metrics=fit_metrics(row, shown))
+
+    def _signed(self, row: Row, signature: Review) -> tuple[Row, tuple[Immutable, ...]]:
+        """Return the row with a dossier that cites the publisher's signature."""
+        body = encode_review(signature)
+        item = Immutable(keys.review(self.prepared.manifest.model, self.digest, digest_of(body)), body)
+        dossier = Dossier(self.digest, reviews=(Cited(item.key, digest_of(body)),))
+        document = self.session.new_document(self.prepared.manifest.model, encode_dossier(dossier))
+        return replace(row, dossier=digest_of(document.body)), (item, document)
 
     def _pin_parents(self, head: Head) -> tuple[Head, tuple[Immutable, ...]]:
         """Pin each parent: one of this model in this very commit, one of another model by a commit before it."""

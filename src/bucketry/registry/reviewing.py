@@ -181,6 +181,14 @@ def record_decision(session: Session, review: Review) -> Decided:
     )
 
 
+def ask_for_review(session: Session, model: ModelName, version: int, *, comment: str = "") -> Decided | None:
+    """Ask the reviewers to look at a version, unless somebody asked or decided before: a repeated publish asks once."""
+    if load_row(session, load_existing_head(session, model), version).state is not State.REGISTERED:
+        return None
+    statement = prepare_decision(session, model, version, Action.REQUEST, comment=comment)
+    return record_decision(session, Review(encode_statement(statement)))
+
+
 def load_standing(session: Session, head: Head, row: Row, *, alias: AliasName | None = None) -> Standing:
     """Return what has been decided about a row of this head, and whether that is enough, for an alias or for any."""
     policy = load_policy(session, head)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
@@ -9,24 +10,29 @@ from bucketry.schema.codec import Fields, decode_foreign
 from bucketry.schema.reviews import Review, Statement, decode_statement, encode_statement, read_review
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 LARGEST_SIGNATURE_FILE_BYTES = 256 * 1024
 
 
-def sign_statement(
-    statement: Statement, *, key: str | None = None, ask_passphrase: Callable[[str], str] | None = None
-) -> Review:
-    """Return the statement signed with an SSH key: a file, or one of the agent's by name; None for the usual one.
+Sign = Callable[[Statement], Review]
+"""Makes a signed review of a statement."""
 
-    Raises `UsageError` or `DeniedError` where there is no such key, or it cannot sign.
+
+def open_signer(key: str | None = None, *, ask_passphrase: Callable[[str], str] | None = None) -> Sign:
+    """Return what signs with an SSH key: a file, or one of the agent's by name; None for the usual one.
+
+    Raises `UsageError` or `DeniedError` at once where there is no such key, or it cannot sign.
     """
     from bucketry.trust.signing import find_signer  # noqa: PLC0415 - loads cryptography
 
-    payload = encode_statement(statement)
     signer = find_signer(key, ask_passphrase=ask_passphrase)
-    return checked(Review(payload, signer.sign(payload, statement.namespace)))
+
+    def sign(statement: Statement) -> Review:
+        payload = encode_statement(statement)
+        return checked(Review(payload, signer.sign(payload, statement.namespace)))
+
+    return sign
 
 
 def checked(review: Review) -> Review:

@@ -23,10 +23,12 @@ def load_trend(session: Session, head: Head, rows: Sequence[Row], metric: str) -
 
     Costs nothing for versions that have it among their headline metrics; others take three reads each, many at once.
     """
-    hidden = sorted((row for row in rows if metric not in row.metrics), key=lambda row: -row.version)[:MOST_LOOKED_INTO]
+    without = sorted((row for row in rows if metric not in row.metrics), key=lambda row: -row.version)
+    hidden = without[:MOST_LOOKED_INTO]
     looked_up = session.ports.map_in_parallel(lambda row: _find_value(session, head, row, metric), hidden)
     found = {row.version: value for row, value in zip(hidden, looked_up, strict=True)}
-    return make_trend(metric, [(row.version, row.metrics.get(metric, found.get(row.version))) for row in rows])
+    values = [(row.version, row.metrics.get(metric, found.get(row.version))) for row in rows]
+    return make_trend(metric, values, unread=len(without) - len(hidden))
 
 
 def _find_value(session: Session, head: Head, row: Row, metric: str) -> float | None:

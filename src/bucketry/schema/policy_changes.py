@@ -28,11 +28,15 @@ class PolicyChange:
     @property
     def text(self) -> str:
         """The change in words."""
+        if self.key == GATES:
+            return f"gate added: {self.after}" if self.before is None else f"gate removed: {self.before}"
         if self.before is None:
-            return f"{self.key}: {self.after} set"
-        if self.after is None:
-            return f"{self.key}: {self.before} taken away"
-        return f"{self.key}: {self.before} -> {self.after}"
+            return f"{self.key} set to {self.after}"
+        return f"{self.key} no longer set, was {self.before}" if self.after is None else self._moved
+
+    @property
+    def _moved(self) -> str:
+        return f"{self.key} changed from {self.before} to {self.after}"
 
 
 def policy_changes(before: Policy | None, after: Policy | None) -> tuple[PolicyChange, ...]:

@@ -19,10 +19,14 @@ class TrendPoint:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A metric's values by version, the oldest first. The extremes are None where nothing was measured."""
+    """A metric's values by version, the oldest first. The extremes are None where nothing was measured.
+
+    `unread` counts the versions that may have a value that nobody looked for.
+    """
 
     metric: str
     points: tuple[TrendPoint, ...]
+    unread: int = 0
 
     @property
     def measured(self) -> tuple[tuple[int, float], ...]:
@@ -40,8 +44,7 @@ class Trend:
         return max(reversed(self.measured), key=lambda pair: pair[1], default=None)
 
 
-def make_trend(metric: str, values: Sequence[tuple[int, float | None]]) -> Trend:
+def make_trend(metric: str, values: Sequence[tuple[int, float | None]], *, unread: int = 0) -> Trend:
     """Return the trend of values that are given by version in any order."""
-    return Trend(
-        metric, tuple(TrendPoint(version, value) for version, value in sorted(values, key=lambda pair: pair[0]))
-    )
+    ordered = sorted(values, key=lambda pair: pair[0])
+    return Trend(metric, tuple(TrendPoint(version, value) for version, value in ordered), unread)

@@ -1,8 +1,9 @@
 """Which buckets does the SDK reach in so plain a way that its client need not be made to find it out?
 
-A server that is not Amazon's, named by a plain URL, and a bucket with a plain name below it: all requests go to
-`https://host:port/bucket/key`. For this one case the SDK's rules are written down here; that they are its rules is
-tested, by asking both for many configurations. Whatever else a profile or the environment asks for is left to it.
+Two kinds. A server that is not Amazon's, named by a plain URL: requests go to `https://host:port/bucket/key`. And
+Amazon's in one of its ordinary regions: `https://bucket.s3.region.amazonaws.com/key`. For these the SDK's rules are
+written down here; that they are its rules is tested, by asking both for many configurations. Whatever else a profile
+or the environment asks for is left to it.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from bucketry.store.s3_target import Target, find_origin
 if TYPE_CHECKING:
     from botocore.session import Session
 
-    from bucketry.store.s3_settings import S3Settings
+    from bucketry.store.s3_settings import Addressing, S3Settings
 
 # Names with two hyphens in them may be of a special kind, such as `--x-s3` for one zone and `--ol-s3` for functions.
 _PLAIN_BUCKET = re.compile(r"(?!.*(--|\.\.|-s3alias))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PLAIN_URL = re.compile(r"https?://[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?(:[0-9]{1,5})?/?")
 _PLAIN_REGION = re.compile(r"(?!.*(fips|global))[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# No other partition: not China, no governments.
+_AMAZON_REGION = re.compile(r"(af|ap|ca|eu|il|me|mx|sa|us)-[a-z]+-[1-9]")
 # Where no region is named, S3 means this one.
 DEFAULT_REGION = "us-east-1"
 # What would change the host, the signature or the headers. Of most, the value that changes nothing is "not set".
@@ -48,23 +51,22 @@ PLUGINS_VARIABLE = "BOTOCORE_EXPERIMENTAL__PLUGINS"
 
 @dataclass(frozen=True, slots=True)
 class PlainEndpoint:
-    """A server as the SDK would speak to it: path style, signed for S3 in one region."""
+    """Where the requests for a bucket go: `url` names the server, `base_url` ends where the key begins."""
 
     url: str
-    bucket: str
+    base_url: str
     region: str
     requester_pays: bool
 
     def target(self, session: Session) -> Target | None:
         """Return where and how to send; None if a proxy is in the way."""
-        base_url = f"{self.url}/{self.bucket}/"
-        parts = urlsplit(base_url)
-        if parts.scheme in get_environ_proxies(base_url):
+        parts = urlsplit(self.base_url)
+        if parts.scheme in get_environ_proxies(self.base_url):
             return None
         payer = {"x-amz-request-payer": "requester"} if self.requester_pays else {}
         origin, host = find_origin(parts, session)
         return Target(
-            base_url=base_url,
+            base_url=self.base_url,
             host=host,
             origin=origin,
             scope=SigningScope(self.region, "s3"),
@@ -75,20 +77,34 @@ class PlainEndpoint:
 def find_plain_endpoint(session: Session, bucket: str, settings: S3Settings) -> PlainEndpoint | None:
     """Return the endpoint if it is plain; raise what the SDK raises where its configuration cannot be read."""
     url = settings.endpoint_url or _configured_endpoint(session)
-    region = session.get_config_variable("region") or DEFAULT_REGION
+    region = session.get_config_variable("region")
     if (
-        url is None
-        or not _PLAIN_URL.fullmatch(url)
-        or is_amazon(url)
-        or settings.addressing == "virtual"
-        or not _PLAIN_BUCKET.fullmatch(bucket)
-        or not _PLAIN_REGION.fullmatch(region)
+        not _PLAIN_BUCKET.fullmatch(bucket)
         or session.get_config_variable("defaults_mode") != "legacy"
         or PLUGINS_VARIABLE in os.environ
         or any(session.get_config_variable(name) for name in SETTINGS_OF_THE_SDK)
     ):
         return None
-    return PlainEndpoint(url.rstrip("/"), bucket, region, settings.requester_pays)
+    found = _on_amazon(bucket, region, settings.addressing) if url is None else None
+    if url is not None and _PLAIN_URL.fullmatch(url) and not is_amazon(url):
+        found = _on_another(url.rstrip("/"), bucket, region, settings.addressing)
+    return None if found is None else PlainEndpoint(*found, settings.requester_pays)
+
+
+def _on_amazon(bucket: str, region: str | None, addressing: Addressing) -> tuple[str, str, str] | None:
+    # A dot in a bucket's name does not go with the certificate of a host named after it.
+    if region is None or not _AMAZON_REGION.fullmatch(region) or addressing == "path" or "." in bucket:
+        return None
+    # The first region is older than their names.
+    server = "s3.amazonaws.com" if region == DEFAULT_REGION else f"s3.{region}.amazonaws.com"
+    return f"https://{server}", f"https://{bucket}.{server}/", region
+
+
+def _on_another(url: str, bucket: str, region: str | None, addressing: Addressing) -> tuple[str, str, str] | None:
+    region = region or DEFAULT_REGION
+    if not _PLAIN_REGION.fullmatch(region) or addressing == "virtual":
+        return None
+    return url, f"{url}/{bucket}/", region
 
 
 def _configured_endpoint(session: Session) -> str | None:

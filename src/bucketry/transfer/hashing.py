@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
-from bucketry.errors import RejectedError
+from bucketry.errors import RejectedError, UnavailableError
 from bucketry.transfer.localfiles import disk_errors, open_regular, read_full
 from bucketry.transfer.progress import ProgressListener, ProgressMeter
 from bucketry.transfer.workers import Halt, run_parallel
@@ -180,11 +180,12 @@ class _WholeHash:
     """
 
     def __init__(self, buffers: Sequence[memoryview]) -> None:
-        self._free: SimpleQueue[memoryview] = SimpleQueue()
+        self._free: SimpleQueue[memoryview | None] = SimpleQueue()
         self._filled: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
         for buffer in buffers:
             self._free.put(buffer)
         self._sha256 = hashlib.sha256()
+        self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._hash_all, name="transfer-hash", daemon=True)
 
     def __enter__(self) -> Self:
@@ -196,22 +197,31 @@ class _WholeHash:
         self._thread.join()
 
     def take_buffer(self) -> memoryview:
-        """Return a buffer to read into."""
-        return self._free.get()
+        """Return a buffer to read into; raise what ended the hashing thread, if something did."""
+        buffer = self._free.get()
+        if buffer is None:
+            raise UnavailableError("hashing ended too early", advice="publish again") from self._failure
+        return buffer
 
     def update(self, buffer: memoryview, size_bytes: int) -> None:
         """Hash the front of a buffer, in order."""
         self._filled.put((buffer, size_bytes))
 
     def hexdigest(self) -> str:
-        """Return the digest, after the end of the block."""
+        """Return the digest, after the end of the block; raise what ended the hashing thread, if something did."""
+        if self._failure is not None:
+            raise UnavailableError("hashing ended too early", advice="publish again") from self._failure
         return self._sha256.hexdigest()
 
     def _hash_all(self) -> None:
-        while (item := self._filled.get()) is not None:  # bounded by the file's end
-            buffer, size_bytes = item
-            self._sha256.update(buffer[:size_bytes])
-            self._free.put(buffer)
+        try:
+            while (item := self._filled.get()) is not None:  # bounded by the file's end
+                buffer, size_bytes = item
+                self._sha256.update(buffer[:size_bytes])
+                self._free.put(buffer)
+        except BaseException as error:  # noqa: BLE001 - the reader raises it; without a word it would wait for ever
+            self._failure = error
+            self._free.put(None)
 
 
 def sha256_of_open_file(descriptor: int, halt: Halt) -> str:

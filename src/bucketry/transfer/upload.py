@@ -40,6 +40,7 @@ __all__ = [
 
 DEFAULT_CONNECTIONS = 16
 MOST_HASHING_THREADS = 4
+LINGER_SECONDS = 0.2  # a request that is cut off leaves nothing that the next publish cannot go on with
 
 _Role = Literal["hash", "send"]
 
@@ -220,13 +221,25 @@ class _Run:
         """Let one thread play each role, until everything is sent."""
 
         def play(_: None, role: _Role) -> None:
-            if role == "hash" and hash_files is not None:
-                hash_files()
-            else:
-                self._send_all()
+            try:
+                if role == "hash" and hash_files is not None:
+                    hash_files()
+                else:
+                    self._send_all()
+            except BaseException:
+                # Whatever it was, another transfer's interrupt included: nobody must wait for what this thread owed.
+                self.halt.end()
+                raise
 
         try:
-            run_parallel(roles, play, make_context=lambda: None, connections=max(1, len(roles)), halt=self.halt)
+            run_parallel(
+                roles,
+                play,
+                make_context=lambda: None,
+                connections=max(1, len(roles)),
+                halt=self.halt,
+                linger_seconds=LINGER_SECONDS,
+            )
         except RejectedError:
             self._sender.clean_up()
             raise

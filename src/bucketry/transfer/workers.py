@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from bucketry.errors import UsageError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_CONNECTIONS = 256
 POLL_SECONDS = 0.05
+LINGER_STEP_SECONDS = 0.01
 LONGEST_LINGER_SECONDS = 1.0  # an interrupted program must be gone within 2 s, with time to clean up
 
 Item = TypeVar("Item")
@@ -134,12 +136,13 @@ def run_parallel(
     connections: int,
     halt: Halt,
     gate: Gate | None = None,
+    linger_seconds: float = LONGEST_LINGER_SECONDS,
 ) -> None:
     """Do every item once, in order of starting, by at most `connections` threads; each has its own context.
 
     With a gate only as many work at once as it lets in. The first failure ends all and is raised after every thread
     has ended. Raises `Interrupted` when the caller's stop event was set before the work was complete. After an
-    interrupt, threads that hang in a read are waited for only a second: they do nothing more when it returns.
+    interrupt, threads that hang in a read are waited for only `linger_seconds`: they do nothing more when it returns.
     """
     check_connections(connections)
     halt.check()
@@ -159,7 +162,11 @@ def run_parallel(
         raise
     finally:
         crew.count_ended(sum(thread.ident is None for thread in threads))
-        crew.ended.wait(LONGEST_LINGER_SECONDS if halt.is_over else None)
+        # Not `wait`: a Ctrl-C in the middle of it can leave the event's own lock taken for ever.
+        for _ in range(math.ceil(linger_seconds / LINGER_STEP_SECONDS)):
+            if crew.ended.is_set():
+                break
+            time.sleep(LINGER_STEP_SECONDS)
         if crew.ended.is_set():
             for thread in threads:
                 if thread.ident is not None:

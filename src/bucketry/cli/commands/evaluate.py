@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 def run(
     call: Call,
     reference: Reference,
+    *,
     files: tuple[Path, ...],
     kind: str | None,
     dataset: str | None,

@@ -9,7 +9,7 @@ import click
 
 from bucketry.cli.command import CommandGroup, command
 from bucketry.cli.figures import human_age
-from bucketry.cli.files import read_input
+from bucketry.cli.files import read_input, read_stdin
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import MODEL
 from bucketry.cli.tables import Column, table
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bucketry.cli.call import Call
-    from bucketry.cli.output import Line
     from bucketry.registry.policies import PolicyEvent, PolicyInForce
     from bucketry.schema.names import ModelName
     from bucketry.schema.policy_changes import PolicyChange
@@ -72,7 +71,7 @@ def set_one(call: Call, words: tuple[str, ...], *, of_default: bool) -> None:
     approval_expires_days and any number of [[gate]].
     """
     model, file = _target(words, of_default=of_default)
-    body = call.read_stdin() if file == STDIN else read_input(Path(file))
+    body = read_stdin() if file == STDIN else read_input(Path(file))
     what = "the policy on stdin" if file == STDIN else displayable(file)
     try:
         text = body.decode("utf-8")
@@ -101,7 +100,7 @@ def _target(words: Sequence[str], *, of_default: bool) -> tuple[ModelName | None
 
 
 def _rows(policy: PolicyInForce) -> Iterator[tuple[str, str, str]]:
-    for key, value in settings_of(policy.effective).items():
+    for key, value in settings_of(policy.effective.over(DEFAULT_POLICY)).items():
         yield key, value, _setter(policy, key)
     for gate in policy.effective.gates:
         yield "gate", gate_text(gate), _setter(policy, GATES)

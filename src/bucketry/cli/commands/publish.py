@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from bucketry.cli.parameters import FILE, MODEL, REFERENCE, FiniteRange, parse_p
 from bucketry.cli.statements import parse_dataset, parse_hyperparameters, parse_pipeline, read_evidence_file
 from bucketry.registry.publish import PublishRequest, TransferOptions, publish
 from bucketry.registry.resolve import load_manifest
+from bucketry.registry.reviewing import ask_for_review
+from bucketry.registry.signing import open_signer
 from bucketry.schema.manifest import RELATIONS, Lineage, Training
 from bucketry.schema.names import LARGEST_INTEGER
 
@@ -51,6 +53,8 @@ class Given:
     hardware: str | None
     duration: float | None
     cost: str | None
+    request_review: bool
+    key: str | None
 
 
 @command(
@@ -89,17 +93,32 @@ class Given:
 @click.option("--hardware", metavar="TEXT", help="The hardware, such as 8x H100.")
 @click.option("--duration", type=FiniteRange(min=0), metavar="SECONDS", help="How long training took.")
 @click.option("--cost", metavar="TEXT", help="What training cost, such as 412 EUR.")
+@click.option("--request-review", is_flag=True, help="Ask the reviewers to look at it, once it is published.")
+@click.option(
+    "--sign",
+    "key",
+    is_flag=False,
+    flag_value="",
+    default=None,
+    metavar="[KEY]",
+    help="Sign with an SSH key: a file, or a fingerprint or comment of the agent's. Write it after the paths.",
+)
 def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them, `Given` names them
     """Upload files and register them as a new version of a model.
 
     A folder's contents keep their paths relative to it, a single file its base name. The git commit of the current
     folder, the environment and who publishes are recorded. Bytes that the model has already are not uploaded again.
     """
-    request = _request(Given(**options))
+    given = Given(**options)
+    request = _request(given)
+    if given.key is not None:
+        request = replace(request, sign=open_signer(given.key or None, ask_passphrase=call.messages.ask_passphrase))
     session = call.open()
     with call.messages.progress() as line:
         done = publish(session, request, _watched_by(line))
     files = len(load_manifest(session, done.model, done.manifest).artifacts)
+    if given.request_review:
+        ask_for_review(session, done.model, done.version)
     call.answer(registered_document(done), [_told(done, files)])
 
 

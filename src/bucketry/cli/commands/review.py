@@ -15,11 +15,10 @@ from bucketry.cli.parameters import FILE, REFERENCE
 from bucketry.errors import UsageError
 from bucketry.registry.resolve import resolve
 from bucketry.registry.reviewing import prepare_decision, record_decision
-from bucketry.registry.signing import read_signed, sign_statement
+from bucketry.registry.signing import open_signer, read_signed
 from bucketry.schema.reviews import Action, Review, encode_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from bucketry.cli.call import Call
@@ -93,7 +92,7 @@ def _decide(call: Call, reference: Reference, action: Action, comment: str, *, k
     if key is None:
         review = Review(encode_statement(statement))
     else:
-        review = sign_statement(statement, key=key or None, ask_passphrase=_ask(call))
+        review = open_signer(key or None, ask_passphrase=call.messages.ask_passphrase)(statement)
     _tell(call, record_decision(session, review))
 
 
@@ -153,13 +152,6 @@ def _tell(call: Call, decided: Decided) -> None:
     call.answer(decided_document(decided), lines)
     for principal, reason in approvals.dropped:
         call.messages.note(f"the approval of {principal} does not count: {reason}")
-
-
-def _ask(call: Call) -> Callable[[str], str]:
-    def ask(what: str) -> str:
-        return call.messages.ask_secret(f"passphrase of {what}")
-
-    return ask
 
 
 run = CommandGroup(

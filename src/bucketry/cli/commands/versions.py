@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -10,11 +12,14 @@ import click
 from bucketry.cli.command import command
 from bucketry.cli.documents import version_document
 from bucketry.cli.figures import human_age, human_number, human_size
-from bucketry.cli.output import width_columns
+from bucketry.cli.output import WIDTH_WITHOUT_TERMINAL, is_unicode, width_columns
 from bucketry.cli.parameters import COUNT, MODEL, VERSION
+from bucketry.cli.plot import plot_lines
 from bucketry.cli.tables import Column, table
+from bucketry.errors import UsageError
 from bucketry.registry.listing import iter_versions
 from bucketry.registry.registers import load_existing_head
+from bucketry.registry.trending import load_trend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
     from bucketry.cli.call import Call
     from bucketry.cli.output import Line
     from bucketry.registry.listing import VersionSummary
+    from bucketry.registry.session import Session
+    from bucketry.schema.head import Head
     from bucketry.schema.names import ModelName
 
 COLUMNS = (
@@ -37,17 +44,33 @@ MOST_METRIC_COLUMNS = 3
 """So many fit beside the rest in 80 columns; `--json` has all."""
 
 
-@command("versions", example="bucketry versions acme/chat state:registered --limit 10")
+@command(
+    "versions",
+    example="bucketry versions acme/chat state:registered --limit 10\nbucketry versions acme/chat --metric auc --plot",
+)
 @click.argument("model", type=MODEL)
 @click.argument("query", nargs=-1)
 @click.option("--limit", type=COUNT, metavar="N", help="List at most N versions.  [default: all]")
 @click.option("--after", type=VERSION, metavar="VERSION", help="Begin with the version before this one.")
-def run(call: Call, model: ModelName, query: tuple[str, ...], limit: int | None, after: int | None) -> None:
+@click.option("--metric", metavar="NAME", help="Show this metric, also where it is not among the headline metrics.")
+@click.option("--plot", is_flag=True, help="Plot the metric over the versions.")
+def run(
+    call: Call,
+    model: ModelName,
+    query: tuple[str, ...],
+    limit: int | None,
+    after: int | None,
+    metric: str | None,
+    *,
+    plot: bool,
+) -> None:
     """List the versions of a model, newest first.
 
     QUERY is words, each of which must be in the author, the state, an alias or a label's value; `state:retired` and
-    `label:name=value` ask for exactly that.
+    `label:name=value` ask for exactly that. With --metric, --json has its `value` for each version: what --plot draws.
     """
+    if plot and not metric:
+        raise UsageError("--plot draws one metric", advice="name it: --metric auc")
     session = call.open()
     head = load_existing_head(session, model)
     wanted = (
@@ -57,14 +80,43 @@ def run(call: Call, model: ModelName, query: tuple[str, ...], limit: int | None,
     )
     found = list(wanted) if limit is None else list(islice(wanted, limit + 1))
     shown = found[:limit]
-    call.answer([version_document(summary) for summary in shown], _lines(shown, session.ports.now()))
+    if metric:
+        _answer_metric(call, session, head, shown, metric, plot=plot)
+    else:
+        names = dict.fromkeys(name for summary in shown for name in summary.row.metrics)
+        lines = _lines(shown, list(names)[:MOST_METRIC_COLUMNS], session.ports.now())
+        call.answer([version_document(summary) for summary in shown], lines)
     if len(shown) < len(found):
         call.messages.note(f"there are more: continue with --after {shown[-1].row.version}")
 
 
-def _lines(summaries: Sequence[VersionSummary], now: datetime) -> list[Line]:
-    names = list(dict.fromkeys(name for summary in summaries for name in summary.row.metrics))
-    columns = [*COLUMNS, *(Column(name, number=True) for name in names[:MOST_METRIC_COLUMNS])]
+def _answer_metric(
+    call: Call, session: Session, head: Head, shown: Sequence[VersionSummary], metric: str, *, plot: bool
+) -> None:
+    trend = load_trend(session, head, [summary.row for summary in shown], metric)
+    values = {point.version: point.value for point in trend.points}
+    documents = [
+        version_document(summary) | {"metric": metric, "value": values[summary.row.version]} for summary in shown
+    ]
+    if plot:
+        aliases = {str(register.alias): summary.row.version for summary in shown for register in summary.aliases}
+        plain = call.no_color or bool(os.environ.get("NO_COLOR")) or not is_unicode()
+        width = width_columns() or WIDTH_WITHOUT_TERMINAL
+        call.answer(documents, plot_lines(trend, aliases, width=width, ascii_only=plain))
+    else:
+        known = [
+            replace(summary, row=replace(summary.row, metrics={metric: value}))
+            if (value := values[summary.row.version]) is not None
+            else replace(summary, row=replace(summary.row, metrics={}))
+            for summary in shown
+        ]
+        call.answer(documents, _lines(known, [metric], session.ports.now()))
+    if trend.unread:
+        call.messages.note(f"the evidence of {trend.unread:,} older versions was not read: narrow it with --limit")
+
+
+def _lines(summaries: Sequence[VersionSummary], names: Sequence[str], now: datetime) -> list[Line]:
+    columns = [*COLUMNS, *(Column(name, number=True) for name in names)]
     rows = [
         [
             str(summary.row.version),
@@ -73,10 +125,7 @@ def _lines(summaries: Sequence[VersionSummary], now: datetime) -> list[Line]:
             human_size(summary.row.size_bytes),
             human_age(summary.row.created_at, now),
             summary.row.created_by,
-            *(
-                human_number(summary.row.metrics[name]) if name in summary.row.metrics else "-"
-                for name in names[:MOST_METRIC_COLUMNS]
-            ),
+            *(human_number(summary.row.metrics[name]) if name in summary.row.metrics else "-" for name in names),
         ]
         for summary in summaries
     ]
