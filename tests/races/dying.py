@@ -56,7 +56,7 @@ def publish_and_die_at(where: str, model: str, folder: Path, idempotency_key: st
 
     def open_dying(where: str, *, identity: str) -> Registry:
         registry = open_registry(where, identity=identity)
-        store = registry.session.store.unretried  # type: ignore[attr-defined] # what retries calls this, and so do uploads
+        store = registry.session.store.unretried  # what retries calls this, and so do uploads
         for name in WRITES:
             setattr(store, name, steps.before_and_after(getattr(store, name)))
         return registry
@@ -70,7 +70,7 @@ def publish_and_die_after_parts(where: str, model: str, folder: Path, idempotenc
 
     def open_dying(where: str, *, identity: str) -> Registry:
         registry = open_registry(where, identity=identity)
-        store = registry.session.store.unretried  # type: ignore[attr-defined] # whom uploads call
+        store = registry.session.store.unretried  # whom uploads call
         upload_part = store.upload_part
 
         def count(*arguments: Any, **options: Any) -> Any:

@@ -46,7 +46,7 @@ def test_a_publish_killed_in_the_middle_goes_on_with_its_parts(where: str, tmp_p
 
 def noting_parts(sent: list[int], where: str, *, identity: str) -> Registry:
     registry = open_registry(where, identity=identity)
-    store: Any = registry.session.store.unretried  # type: ignore[attr-defined] # whom uploads call
+    store: Any = registry.session.store.unretried  # whom uploads call
     upload_part = store.upload_part
 
     def note(*arguments: Any, **named: Any) -> Any:

@@ -41,7 +41,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
     monkeypatch.setattr(blobs, "SMALLEST_COPY_SOURCE_BYTES", CHUNK_BYTES + 1)
     create_registry(str(tmp_path / "registry"), identity="owner@example.org")
     session = open_session(str(tmp_path / "registry"), identity="trainer@example.org")
-    with Registry(replace(session, store=HookedStore(session.store.unretried))) as opened:  # type: ignore[attr-defined]
+    with Registry(replace(session, store=HookedStore(session.store.unretried))) as opened:
         yield opened
 
 

@@ -66,6 +66,19 @@ def test_headings_are_compared_without_case_marks_and_ends() -> None:
     assert section_name("Limits") != section_name("Limitations")
 
 
+@pytest.mark.parametrize(
+    ("line", "title"), [("## A ##", "A"), ("# C#", "C#"), ("#", ""), ("# ##", ""), ("   ### x  ", "x")]
+)
+def test_a_heading_may_be_closed(line: str, title: str) -> None:
+    assert [section.title for section in card_sections(line)] == [title]
+
+
+def test_a_line_of_blanks_costs_little() -> None:
+    began = time.process_time()
+    card_sections("# " + " " * 1_000_000 + "x")
+    assert time.process_time() - began < 5
+
+
 @pytest.mark.parametrize("unit", ["<!--", "#", "# a\n", "```", "- ", "a\n=\n", "\n", "---\n"])
 def test_a_hostile_card_costs_little(unit: str) -> None:
     text = unit * (1024 * 1024 // len(unit))

@@ -100,6 +100,13 @@ class SimulatedStore:
     def endpoint(self) -> str:
         return "simulated"
 
+    @property
+    def unretried(self) -> SimulatedStore:
+        return self
+
+    def local_path(self, key: str) -> None:
+        pass
+
     def get(self, key: str, *, unless: ETag | None = None) -> Object:
         return self._read("get", key, lambda: self._bucket.get(key, unless=unless))
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bucketry.errors import UsageError
+from bucketry.errors import CorruptError, UsageError
+from bucketry.store import memory
 from bucketry.store.interface import IfAbsent, IfMatch, PreconditionFailedError, Store
 from bucketry.store.memory import MemoryStore
 from store.contract import FreshETagContract, StoreContract
@@ -64,3 +65,13 @@ def test_a_completion_with_a_missing_part_is_refused() -> None:
     with pytest.raises(UsageError):
         store.complete_upload("key", upload, [last])
     assert list(store.list("")) == []
+
+
+def test_an_object_over_the_size_of_documents_is_not_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "SMALL_OBJECT_BYTES", 3)
+    store = MemoryStore()
+    store.put("small", b"123", IfAbsent())
+    store.put("large", b"1234", IfAbsent())
+    assert store.get("small").body == b"123"
+    with pytest.raises(CorruptError, match="larger than 3 bytes"):
+        store.get("large")

@@ -156,6 +156,17 @@ def test_verifying_removes_exactly_what_is_wrong(tmp_path: Path, cache: Cache) -
     assert cache.find(files[1].sha256) is not None
 
 
+def test_a_version_that_was_changed_or_misplaced_is_not_found(tmp_path: Path, cache: Cache) -> None:
+    store = MemoryStore()
+    files = stock(store, tmp_path / "out", {"a": b"aa", "b": b"bb"})
+    path = pull_to_cache(store, cache, files, FIRST)
+    path.rename(path.with_name(SECOND))
+    assert cache.find_version("registry", MODEL, SECOND) is None
+    assert [entry.path for entry in verify_cache(cache)] == [path.with_name(SECOND)]
+    (pull_to_cache(store, cache, files, FIRST) / "b").unlink()
+    assert cache.find_version("registry", MODEL, FIRST) is None
+
+
 @pytest.mark.parametrize("fault", ["missing", "extra"])
 def test_a_version_with_other_files_than_its_receipt_is_wrong(tmp_path: Path, cache: Cache, fault: str) -> None:
     store = MemoryStore()

@@ -217,4 +217,5 @@ def test_blocks_are_shared_where_the_file_system_can(tmp_path: Path, monkeypatch
 
 
 def test_a_disturbed_store_is_not_bypassed() -> None:
-    assert getattr(hooked(MemoryStore()), "local_path", None) is None
+    store = hooked(MemoryStore())
+    assert (store.unretried, store.local_path("blobs/a")) == (store, None)

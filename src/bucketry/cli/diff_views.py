@@ -72,16 +72,14 @@ def markdown_lines(diff: VersionDiff, *, with_unchanged: bool) -> Iterator[str]:
     """Yield the comparison as Markdown tables, in which foreign text is nothing but text."""
     yield f"### {_markdown(_title(diff))}"
     for block in blocks(diff, with_unchanged=with_unchanged):
-        yield ""
         if block.title:
-            yield f"#### {_markdown(block.title)}"
-            yield ""
+            yield from ("", f"#### {_markdown(block.title)}")
         if block.rows:
-            yield _markdown_row([column.title for column in block.columns])
+            yield from ("", _markdown_row([column.title for column in block.columns]))
             yield "|" + "|".join(" ---: " if column.number else " --- " for column in block.columns) + "|"
             yield from (_markdown_row(row) for row in block.rows)
-            yield ""
-        yield from (_markdown(note) for note in block.notes)
+        for note in block.notes:
+            yield from ("", _markdown(note))
 
 
 def csv_lines(diff: VersionDiff, *, with_unchanged: bool) -> Iterator[str]:
@@ -94,7 +92,7 @@ def csv_lines(diff: VersionDiff, *, with_unchanged: bool) -> Iterator[str]:
         for item in items:
             for index, (other, change) in enumerate(zip(diff.others, item.changes, strict=True), start=1):
                 if with_unchanged or item.is_changed:
-                    values = [_plain(item.values[0]), _plain(item.values[index])]
+                    values = [_exact(item.values[0]), _exact(item.values[index])]
                     texts = ["", ""] if section == "card" else values
                     names = [diff.baseline.name, other.name]
                     yield _csv_row([section, item.name, *[""] * 7, *names, *texts, "", "", change.value, ""])
@@ -234,8 +232,8 @@ _TITLES = {
 
 def _csv_metric(diff: VersionDiff, metric: MetricDiff) -> Iterator[str]:
     data = metric.dataset
-    head = ["metric", metric.name, data.name or "", data.version or "", data.split or "", _slice_text(metric.slice)]
-    head += [metric.kind, metric.unit or "", metric.direction or ""]
+    head = ["metric", metric.name, data.name or "", data.version or "", data.split or ""]
+    head += [_slice_text(metric.slice, ""), metric.kind, metric.unit or "", metric.direction or ""]
     for index, (other, one) in enumerate(zip(diff.others, metric.comparisons, strict=True), start=1):
         numbers = [metric.values[0], metric.values[index], one.delta, one.relative]
         cells = ["" if number is None else repr(number) for number in numbers]
@@ -268,8 +266,8 @@ def _data_text(dataset: Dataset) -> str:
     return " ".join(text for text in (dataset.name, dataset.version, dataset.split) if text) or NOTHING
 
 
-def _slice_text(part: Slice) -> str:
-    return ", ".join(f"{name}={value}" for name, value in part) or NOTHING
+def _slice_text(part: Slice, nothing: str = NOTHING) -> str:
+    return ", ".join(f"{name}={value}" for name, value in part) or nothing
 
 
 def _value_text(value: float | None) -> str:
@@ -281,7 +279,11 @@ def _signed(value: float) -> str:
 
 
 def _plain(value: object) -> str:
+    text = _exact(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def _exact(value: object) -> str:
     if value is None:
         return ""
-    text = value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+    return value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)

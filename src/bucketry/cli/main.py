@@ -6,6 +6,7 @@ in a traceback.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -34,6 +35,9 @@ def run() -> NoReturn:
             signal.signal(signal.SIGINT, _leave)
     except KeyboardInterrupt:  # between two steps, or a second one while the first was answered
         code = INTERRUPTED_EXIT_CODE
+    # What is left in memory ends with the process. Without this the interpreter would look through all of it once more,
+    # which is a tenth of the time of a small command.
+    gc.freeze()
     sys.exit(code)
 
 

@@ -25,12 +25,16 @@ MOST_CONNECTIONS_BROKEN = 100
 
 @dataclass(frozen=True, slots=True)
 class ArtifactReader:
-    """One artifact, open for reading. All ranges are of the same object, or an error is raised."""
+    """One artifact, open for reading. All ranges are of the same object, or an error is raised.
+
+    Where `strict`, chunks at the edges of a range are read whole and verified too.
+    """
 
     artifact: Artifact
     _store: Store
     _key: str
     _etag: ETag
+    strict: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -54,11 +58,15 @@ class ArtifactReader:
             first, last = index * chunk_bytes, min((index + 1) * chunk_bytes, self.size_bytes)
             if start <= first and last <= stop:
                 yield self._verified_chunk(index, first, last)
+            elif self.strict:
+                yield self._verified_chunk(index, first, last)[max(first, start) - first : min(last, stop) - first]
             else:
                 yield from self._pieces(max(first, start), min(last, stop))
 
     def covers_whole_chunks(self, start: int, stop: int) -> bool:
-        """Return whether every byte of a range lies in a chunk that the range covers, so that all are verified."""
+        """Return whether every byte of a range lies in a chunk that is verified."""
+        if self.strict:
+            return True
         chunk_bytes = self.artifact.chunks.size_bytes
         return start % chunk_bytes == 0 and (stop % chunk_bytes == 0 or stop == self.size_bytes)
 
@@ -118,4 +126,4 @@ def open_artifact(session: Session, resolved: ResolvedVersion, path: str) -> Ite
         raise CorruptError(
             f"{key} has {entry.size_bytes} bytes, not {artifact.size_bytes}", advice="run `bucketry fsck`"
         )
-    yield ArtifactReader(artifact, session.store, key, entry.etag)
+    yield ArtifactReader(artifact, session.store, key, entry.etag, strict=session.strict is not None)

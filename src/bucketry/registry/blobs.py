@@ -109,7 +109,7 @@ def end_abandoned_uploads(session: Session, model: ModelName) -> None:
     """Free the parts of uploads that nobody went on with for a week. Best effort: fsck reports what stays."""
     oldest = session.ports.now() - ABANDONED_AFTER
     # Whoever has waited for a publish does not wait for this: it is asked once.
-    store = getattr(session.store, "unretried", session.store)
+    store = session.store.unretried
     try:
         for key, upload_id, started_at in islice(store.list_uploads(keys.blobs(model)), MOST_UPLOADS_LOOKED_AT):
             if started_at < oldest:

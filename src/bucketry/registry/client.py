@@ -200,9 +200,14 @@ class Registry(Reader):
         lifecycle.unretire(self.session, version.model, version.version, reason=reason)
 
 
-def open_reader(where: str | None = None) -> Reader:
-    """Open a registry for reading, by URL, path or the name of a configured profile."""
-    return Reader(opening.open_session(where, read_only=True))
+def open_reader(where: str | None = None, *, trust: str | os.PathLike[str] | None = None) -> Reader:
+    """Open a registry for reading, by URL, path or the name of a configured profile.
+
+    With a trust file, given or named by the profile, versions are resolved, pulled and opened only if it accepts them;
+    otherwise `RejectedError` says why not.
+    """
+    trusted = None if trust is None else Path(trust)
+    return Reader(opening.open_session(where, read_only=True, trust=trusted, serves=True))
 
 
 def open_registry(where: str | None = None, *, identity: str | None = None) -> Registry:

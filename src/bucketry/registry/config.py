@@ -9,6 +9,7 @@
     url = "s3://models/prod"
     read_only = true
     region = "eu-west-1"
+    trust = "trust.toml"       # for pull, resolve, cat and tensors; relative to this file
 """
 
 from __future__ import annotations
@@ -34,11 +35,15 @@ ADDRESSINGS = ("auto", "path", "virtual")
 
 @dataclass(frozen=True, slots=True)
 class RegistryProfile:
-    """One registry that the configuration names. `s3` holds settings for its store."""
+    """One registry that the configuration names.
+
+    `s3` holds settings for its store. `trust` is the trust file of whoever serves from the registry.
+    """
 
     url: str
     read_only: bool = False
     s3: Mapping[str, Any] = field(default_factory=dict)
+    trust: Path | None = None
 
     def s3_settings(self) -> S3Settings:
         """Return the settings as the S3 store takes them."""
@@ -149,7 +154,7 @@ def _read_profile(path: Path, name: str, table: object) -> RegistryProfile:
             f"{path}: registries.{name} has no url",
             advice=f'write url = "s3://..." under [registries.{name}]',
         )
-    texts = {key: table[key] for key in S3_TEXTS if key in table}
+    texts = {key: table[key] for key in (*S3_TEXTS, "trust") if key in table}
     flags = {key: table[key] for key in (*S3_FLAGS, "read_only") if key in table}
     wrong = [key for key, value in texts.items() if not isinstance(value, str)]
     wrong += [key for key, value in flags.items() if not isinstance(value, bool)]
@@ -159,4 +164,7 @@ def _read_profile(path: Path, name: str, table: object) -> RegistryProfile:
     if wrong:
         raise UsageError(f"{path}: registries.{name}: {', '.join(sorted(wrong))} is not understood")
     read_only = bool(flags.pop("read_only", False))
-    return RegistryProfile(table["url"], read_only, texts | flags)
+    trust = texts.pop("trust", None)
+    return RegistryProfile(
+        table["url"], read_only, texts | flags, None if trust is None else path.parent / Path(trust).expanduser()
+    )

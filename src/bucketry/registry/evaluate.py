@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import NotFoundError, RejectedError, UsageError
+from bucketry.errors import CorruptError, NotFoundError, RejectedError, UsageError
 from bucketry.registry.commit import Change
 from bucketry.registry.evaluations import load_added_evidence
 from bucketry.registry.immutable import Immutable
@@ -65,13 +65,17 @@ class _NothingNewError(Exception):
 def evaluate(session: Session, model: ModelName, version: int, evidence: Sequence[Evidence]) -> EvaluatedVersion:
     """Add evaluations to a version in one commit; who and when is filled in where they do not say it.
 
-    Raises `RejectedError` for a version that is being deleted, or has too many evaluations.
+    Raises `UsageError` for values that cannot be compared, `RejectedError` for a version that is being deleted or has
+    too many evaluations.
     """
     if not evidence:
         raise UsageError("there is no evidence to add", advice="give a file with metrics")
     session.check_writable()
-    for item in evidence:
-        check_evidence(item, what="the evidence")
+    try:
+        for item in evidence:
+            check_evidence(item, what="the evidence")
+    except CorruptError as error:
+        raise UsageError(error.message, advice=error.advice) from error
     at = session.ports.timestamp()
     planned: list[AddedEvaluation] = []
 

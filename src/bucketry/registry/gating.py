@@ -15,7 +15,6 @@ from bucketry.registry.registers import load_alias, load_existing_head
 from bucketry.registry.rows import find_row, load_dossier
 from bucketry.schema.cards import LARGEST_CARD_BYTES
 from bucketry.schema.codec import digest_of
-from bucketry.schema.evidence import decode_evidence
 from bucketry.schema.gate_checks import Evaluations, GateSubject, check_gates
 from bucketry.schema.gates import CardSections, EvidenceCount, MetricThreshold, NoWorse, PickleScan, applies_to
 from bucketry.schema.scans import ScanReport
@@ -59,7 +58,7 @@ def load_gate_subject(
         card=load_card(session, resolved) if any(isinstance(gate, CardSections) for gate in gates) else None,
         baselines={
             name: _load_baseline(session, head, name)
-            for name in {gate.no_worse_than for gate in gates if isinstance(gate, NoWorse)}
+            for name in dict.fromkeys(gate.no_worse_than for gate in gates if isinstance(gate, NoWorse))
         },
         scan=_scan(session, resolved, scan=scan) if any(isinstance(gate, PickleScan) for gate in gates) else None,
     )
@@ -90,11 +89,9 @@ def _load_baseline(session: Session, head: Head, alias: AliasName) -> Evaluation
 
 
 def _load_evaluations(session: Session, head: Head, resolved: ResolvedVersion, row: Row) -> Evaluations:
-    cited = load_dossier(session, head, row).evidence
-    bodies = session.ports.map_in_parallel(session.load_cited, cited)
-    added = tuple(
-        decode_evidence(body, manifest=row.manifest, what=one.key) for one, body in zip(cited, bodies, strict=True)
-    )
+    from bucketry.registry.evaluations import load_added_evidence  # noqa: PLC0415 - as above
+
+    added = load_added_evidence(session, load_dossier(session, head, row))
     return Evaluations(row.version, resolved.manifest.evidence_at_publish, added)
 
 

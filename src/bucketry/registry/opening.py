@@ -21,6 +21,7 @@ from bucketry.store.retry import RetryingStore
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bucketry.registry.strict import StrictMode
     from bucketry.store.interface import Store
     from bucketry.store.probe import Conformance as Probed
 
@@ -44,19 +45,25 @@ def open_session(
     identity: str | None = None,
     read_only: bool = False,
     ports: Ports | None = None,
+    trust: Path | None = None,
+    serves: bool = False,
 ) -> Session:
     """Open a registry by URL, path or profile; nothing is read before it is needed.
+
+    With a trust file, or one that the profile names for whoever `serves`, only what it accepts is resolved.
 
     Raises `UsageError` for a URL of no known kind, `NotFoundError` for a folder that does not exist.
     """
     config = load_config()
     profile = config.find_profile(where)
+    trusted = trust or (profile.trust if serves else None)
     return Session(
         store=RetryingStore(open_store(profile), deadline_seconds=UNREACHABLE_SECONDS),
         actor=find_identity(config, identity),
         ports=ports or Ports(),
         read_only=read_only or profile.read_only,
         profile=profile,
+        strict=_open_strict_mode(trusted) if trusted else None,
     )
 
 
@@ -126,6 +133,12 @@ def open_store(profile: RegistryProfile, *, create_folder: bool = False) -> Stor
             return S3Store(bucket, prefix, profile.s3_settings())
         case FolderLocation(path):
             return _open_folder(path, create=create_folder)
+
+
+def _open_strict_mode(path: Path) -> StrictMode:
+    from bucketry.registry.strict import open_strict_mode  # noqa: PLC0415 - loads cryptography
+
+    return open_strict_mode(path)
 
 
 def _open_folder(folder: Path, *, create: bool) -> Store:

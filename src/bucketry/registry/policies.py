@@ -7,6 +7,7 @@ whoever checks a policy checks one that was committed, and its history is the re
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from bucketry.errors import NotFoundError
@@ -91,12 +92,10 @@ def load_policy_history(session: Session, model: ModelName | None) -> list[Polic
         document = registry_register()
         records = iter_records_back(session, document, session.registry.trail)
     found = [(record, _policy_of(record)) for record in records if record.action == ACTION]
-    before = [*(_load_named(session, digest) for _, digest in found[1:]), None]
+    policies = [*(_load_named(session, digest) for _, digest in found), None]
     return [
-        PolicyEvent(
-            record.generation, record.at, record.actor, digest, policy_changes(old, _load_named(session, digest))
-        )
-        for (record, digest), old in zip(found, before, strict=True)
+        PolicyEvent(record.generation, record.at, record.actor, digest, policy_changes(before, after))
+        for (record, digest), (after, before) in zip(found, pairwise(policies), strict=True)
     ]
 
 

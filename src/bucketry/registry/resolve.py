@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, NotFoundError
+from bucketry.errors import CorruptError, NotFoundError, RejectedError
 from bucketry.registry.registers import load_alias, load_existing_head, not_set
 from bucketry.registry.rows import find_row_by_manifest, iter_rows, load_row
 from bucketry.schema import keys
@@ -68,7 +68,9 @@ class ResolvedVersion:
 
 
 def resolve(session: Session, reference: Reference) -> ResolvedVersion:
-    """Return what a reference names now; raise `NotFoundError`."""
+    """Return what a reference names now; raise `NotFoundError`, in strict mode `RejectedError` for the untrusted."""
+    if session.strict is not None:
+        return session.strict.resolve(session, reference)
     if isinstance(reference.selector, ByAlias):
         return _resolve_alias(session, reference.model, reference.selector.alias)
     head = load_existing_head(session, reference.model)
@@ -82,6 +84,8 @@ def resolve_at(session: Session, reference: Reference, at: str) -> ResolvedVersi
     """
     if not isinstance(reference.selector, ByAlias):
         return resolve(session, reference)
+    if session.strict is not None:
+        raise RejectedError("the trust file says what may be served now, not what could be served in the past")
     model, alias = reference.model, reference.selector.alias
     from bucketry.registry.aliases import find_target_at  # noqa: PLC0415 - only questions about the past need it
 

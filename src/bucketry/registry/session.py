@@ -17,6 +17,7 @@ from bucketry.schema.settings import RegistryDocument, decode_registry
 
 if TYPE_CHECKING:
     from bucketry.registry.config import RegistryProfile
+    from bucketry.registry.strict import StrictMode
     from bucketry.schema.dossier import Cited
     from bucketry.schema.names import Digest, ModelName
     from bucketry.schema.scans import ScanReport
@@ -26,7 +27,11 @@ CACHED_DOCUMENT_BYTES = 64 * 1024 * 1024
 
 
 class DocumentCache:
-    """Immutable documents by digest, the least recently used dropped beyond 64 MiB. Safe for threads."""
+    """Immutable documents by digest, the least recently used dropped beyond 64 MiB. Safe for threads.
+
+    The digest alone is the key: equal bytes are the same document under whichever model they lie, and a register has
+    named that digest before anybody asks for it. Whether each model's own object is there, fsck asks the store itself.
+    """
 
     def __init__(self) -> None:
         self._bodies: OrderedDict[str, bytes] = OrderedDict()
@@ -57,7 +62,7 @@ class Session:
     """An opened registry. `actor` is a claim, until something is signed.
 
     `profile` is what it was opened by, if another process can open it by that too. `scans` are the pickle scans that
-    were done, by the manifest of the version.
+    were done, by the manifest of the version. With `strict`, only what a trust file accepts is resolved.
     """
 
     store: Store
@@ -67,6 +72,7 @@ class Session:
     read_only: bool = False
     profile: RegistryProfile | None = None
     scans: dict[Digest, ScanReport] = field(default_factory=dict)
+    strict: StrictMode | None = None
     _registry: list[RegistryDocument] = field(default_factory=list)
 
     @property

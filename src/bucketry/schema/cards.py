@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 LARGEST_CARD_BYTES = 1024 * 1024
 
-_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*")
+_HEADING = re.compile(r" {0,3}(#{1,6})(?![^ \t])")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _PLACEHOLDERS = frozenset({"[more information needed]", "more information needed", "todo", "tbd", "n/a", "-", "..."})
@@ -78,15 +78,22 @@ def _iter_lines(text: str) -> list[tuple[int, str]]:
         if mark:
             fence = mark[1]
             continue
-        heading = _HEADING.fullmatch(line)
+        heading = _HEADING.match(line)
         underline = _UNDERLINE.fullmatch(line)
         if heading:
-            lines.append((len(heading[1]), heading[2] or ""))
+            lines.append((len(heading[1]), _title(line[heading.end() :])))
         elif underline and lines and lines[-1][0] == 0 and lines[-1][1].strip():
             lines[-1] = (1 if underline[1][0] == "=" else 2, lines[-1][1])
         else:
             lines.append((0, line))
     return lines
+
+
+def _title(text: str) -> str:
+    """Return a heading without the `#` that may close it."""
+    title = text.strip()
+    opened = title.rstrip("#")
+    return opened.rstrip() if not opened or opened[-1] in " \t" else title
 
 
 def _says_something(line: str) -> bool:

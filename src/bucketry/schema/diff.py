@@ -256,11 +256,11 @@ def _comparison(
     before: Measurement | None, after: Measurement | None, direction: str | None, *, contradictory: bool
 ) -> Comparison:
     if before is None or after is None:
-        where = "either" if before is after else "the baseline" if before is None else "this version"
-        return Comparison(None, None, Verdict.UNJUDGED, f"not measured in {where}")
+        where = "in neither" if before is after else "not in the baseline" if before is None else "in the baseline only"
+        return Comparison(None, None, Verdict.UNJUDGED, f"measured {where}")
     verdict, reason = compare(before, after, direction)
     if contradictory and verdict is Verdict.UNJUDGED and before.is_same_data(after):
-        reason = "the evidence contradicts itself about which way is better"
+        reason = "contradictory directions"
     delta = _finite(after.value - before.value)
     relative = _finite(delta / abs(before.value)) if delta is not None and before.value else None
     return Comparison(delta, relative, verdict, reason)

@@ -200,13 +200,13 @@ def _card_sections(table: Table, what: str, aliases: tuple[AliasName, ...]) -> G
 
 def _formats(table: Table, what: str, aliases: tuple[AliasName, ...]) -> Gate:
     listed = _some(table["formats"], f"{what}: formats")
-    suffixes = tuple(dict.fromkeys(text.lower().removeprefix("*").removeprefix(".") for text in listed))
-    for suffix in suffixes:
+    suffixes = tuple(text.lower().removeprefix("*").removeprefix(".") for text in listed)
+    for text, suffix in zip(listed, suffixes, strict=True):
         if not suffix or set(suffix) & set("*?/\\ "):
             raise UsageError(
-                f'{what}: "{displayable(suffix)}" is not the suffix of a file', advice='write it as "safetensors"'
+                f'{what}: "{displayable(text)}" is not the suffix of a file', advice='write it as "safetensors"'
             )
-    return Formats(suffixes, aliases)
+    return Formats(tuple(dict.fromkeys(suffixes)), aliases)
 
 
 def _pickle_scan(table: Table, what: str, aliases: tuple[AliasName, ...]) -> Gate:

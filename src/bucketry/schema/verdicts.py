@@ -51,13 +51,13 @@ class Measurement:
 def compare(before: Measurement, after: Measurement, direction: str | None) -> tuple[Verdict, str]:
     """Return what the second value is next to the first, and the reason where there is no verdict."""
     if not before.is_same_data(after):
-        return Verdict.UNJUDGED, "measured on different data"
+        return Verdict.UNJUDGED, "different data"
     if before.unit != after.unit and before.unit is not None and after.unit is not None:
-        return Verdict.UNJUDGED, "measured in different units"
+        return Verdict.UNJUDGED, "different units"
     if before.value == after.value:
         return Verdict.SAME, ""
     if direction is None:
-        return Verdict.UNJUDGED, "the evidence does not say which way is better"
+        return Verdict.UNJUDGED, "no direction stated"
     low, high = difference_interval(before, after)
     if low <= 0 <= high and (before.confidence or after.confidence):
         return Verdict.NOISE, ""

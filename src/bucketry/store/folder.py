@@ -141,6 +141,11 @@ class FolderStore:
         finally:
             os.close(descriptor)
 
+    @property
+    def unretried(self) -> FolderStore:
+        """This store, which does everything once."""
+        return self
+
     def local_path(self, key: str) -> Path:
         """Return the file of a create-only object, for copies inside the file system.
 
@@ -213,8 +218,8 @@ class FolderStore:
         """
         before_seconds = time.time() - older_than_seconds
         with self._files.translated("sweep the staging folder"):
+            # This looks at the way to the uploads first, so at the staging folder as well.
             count = self._uploads.sweep(before_seconds)
-            self._files.check_folders_of(self._files.path(f"{STAGING}/any"))
             with suppress(FileNotFoundError), os.scandir(self._files.path(STAGING)) as found:
                 for entry in islice(found, MOST_STAGED_LOOKED_AT):
                     with suppress(FileNotFoundError):

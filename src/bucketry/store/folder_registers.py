@@ -165,11 +165,8 @@ class Registers:
 
     def names_in(self, folder: str) -> frozenset[str]:
         """Return the names below a prefix whose keys may have numbered states."""
-        path = self._files.path(f"{NUMBERED}/{folder}")
         with suppress(FileNotFoundError, NotADirectoryError):
-            names = frozenset(os.listdir(path))
-            self._files.check_folders_of(f"{path}any")
-            return names
+            return frozenset(os.listdir(self._files.path(f"{NUMBERED}/{folder}")))
         return frozenset()
 
     def hidden_names(self, folder: str, names: Iterable[str]) -> set[str]:
@@ -202,7 +199,6 @@ class Registers:
                 names = [entry.name for entry in found if entry.is_file(follow_symlinks=False)]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        self._files.check_folders_of(self._path(key, 0))
         return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
     def _number_the_first(self, key: str, base: State) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
+    from pathlib import Path
 
 ETag = NewType("ETag", str)
 
@@ -126,6 +127,18 @@ class Store(Protocol):
     @property
     def endpoint(self) -> str:
         """What a conformance result is recorded for: the same text wherever the same server is reached alike."""
+        ...
+
+    @property
+    def unretried(self) -> Store:
+        """The same bucket with every request sent once, for a caller with a patience of its own; else itself."""
+        ...
+
+    def local_path(self, key: str) -> Path | None:
+        """Return the file of this machine that a create-only object is, for copies by the kernel; None elsewhere.
+
+        Nothing says that the file is there, or right.
+        """
         ...
 
     def get(self, key: str, *, unless: ETag | None = None) -> Object:

@@ -55,6 +55,14 @@ class MemoryStore:
         """Return what a conformance result is recorded for."""
         return "memory"
 
+    @property
+    def unretried(self) -> MemoryStore:
+        """This store, which sends each request once, as there is nothing to retry."""
+        return self
+
+    def local_path(self, key: str) -> None:
+        """No object is a file of this machine."""
+
     def get(self, key: str, *, unless: ETag | None = None) -> Object:
         """Return the object."""
         with self._lock:

@@ -21,6 +21,7 @@ from bucketry.store.interface import Entry, SlowDownError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from bucketry.store.interface import ByteStream, Condition, ETag, Folder, Object, Part, Store
 
@@ -81,6 +82,10 @@ class RetryingStore:
     def server_product(self) -> str:
         """What the server calls itself, if the store below knows."""
         return str(getattr(self._store, "server_product", ""))
+
+    def local_path(self, key: str) -> Path | None:
+        """Return the file that the store below keeps the object in, if it is one."""
+        return self._store.local_path(key)
 
     def get(self, key: str, *, unless: ETag | None = None) -> Object:
         """Return the object, trying again while the store is unavailable."""

@@ -2,9 +2,9 @@
 
 Each call is one request, sent once. Bodies are covered by the SHA-256 in the signature, and an object sent
 whole also by a checksum of its own (CRC-32, or SHA-256 where it is large), so that a store that checks them
-refuses what was damaged on the way. Documents and listings go through the SDK, the bytes of large objects over
-connections of our own. What differs between stores (quoted or bare ETags, the order of listings) is settled
-here, by looking, once for each store.
+refuses what was damaged on the way. Requests go over connections of our own, or through the SDK where it knows
+more. What differs between stores (quoted or bare ETags, the order of listings) is settled here, by looking, once
+for each store.
 """
 
 from __future__ import annotations
@@ -85,6 +85,14 @@ class S3Store:
     def server_product(self) -> str:
         """What the server called itself in its last reply; empty before the first."""
         return self._connection.server_product
+
+    @property
+    def unretried(self) -> S3Store:
+        """This store, which sends each request once."""
+        return self
+
+    def local_path(self, key: str) -> None:
+        """No object is a file of this machine."""
 
     def get(self, key: str, *, unless: ETag | None = None) -> Object:
         """Return the object, or raise `NotModifiedError` if it is still the one with this ETag."""

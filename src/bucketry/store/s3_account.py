@@ -49,10 +49,11 @@ class Account:
         if settings.region is not None:
             self._session.set_config_variable("region", settings.region)
         self._plain = find_plain_endpoint(self._session, bucket, settings)
-        # Whatever is unusual about the endpoint, the client says it at once. So do the credentials.
+        # Whatever is unusual about the endpoint, the client says it at once.
         self.endpoint = self._plain.url if self._plain else self.client.meta.endpoint_url.rstrip("/")
         check_endpoint(self.endpoint, allow_http=settings.allow_http)
-        self._credentials = self._session.get_credentials()
+        # Those of now, not of the first request; what is wrong with them is said at once too.
+        self._session.get_credentials()
         _drop_debug_records_of_the_sdk()
 
     @property
@@ -71,9 +72,10 @@ class Account:
 
     def credentials(self) -> ReadOnlyCredentials:
         """Return the credentials of this moment; the session gets new ones when they are about to expire."""
-        if self._credentials is None:
+        found = self._session.get_credentials()
+        if found is None:
             raise sdk.NoCredentialsError
-        return self._credentials.get_frozen_credentials()
+        return found.get_frozen_credentials()
 
     def find_target(self, common: Mapping[str, str], *, ask_client: bool) -> Target | None:
         """Return where and how the SDK would send requests; None if only it can.

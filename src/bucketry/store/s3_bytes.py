@@ -1,7 +1,7 @@
 """Which three requests move the bytes of large objects, and how does the SDK make them?
 
-Everything small goes through the SDK anyway. These three have two ways: `s3_wire`, which is faster, and this one
-for wherever the SDK knows more: proxies, redirects to another region, special kinds of buckets.
+They have two ways: `s3_wire`, which is faster, and this one for wherever the SDK knows more: proxies, redirects to
+another region, special kinds of buckets.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
         listener=progress,
         connections=lambda: gate.level,
     )
-    store = getattr(store, "unretried", store)  # retries are this layer's own: it goes on where a chunk broke
+    store = store.unretried  # retries are this layer's own: it goes on where a chunk broke
     receiver = Receiver(
         store=store,
         verify=verify,
@@ -149,12 +149,11 @@ def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
 
 
 def _make_work(receiver: Receiver, nearby: Nearby | None, siblings: Siblings | None) -> ChunkWork:
-    find_path = getattr(receiver.store, "local_path", None)
     return ChunkWork(
         receiver=receiver,
         journal=Journal(nearby.staging.outer) if nearby else None,
         siblings=siblings.find if siblings else None,
-        local_store=local_objects(find_path) if find_path else None,
+        local_store=local_objects(receiver.store.local_path),
     )
 
 

@@ -108,12 +108,15 @@ def version_in(directory: Path, files: Mapping[str, OlderFile]) -> Source:
     return find
 
 
-def local_objects(find_path: Callable[[str], Path]) -> Source:
+def local_objects(find_path: Callable[[str], Path | None]) -> Source:
     """Return a source that reads the files of a store that is a folder of this machine."""
 
     def find(file: RemoteFile, index: int) -> LocalChunk | None:
+        path = find_path(file.key)
+        if path is None:
+            return None
         try:
-            return LocalChunk(open_regular(find_path(file.key)), file.bounds(index)[0])
+            return LocalChunk(open_regular(path), file.bounds(index)[0])
         except (OSError, RejectedError):
             return None  # the store itself knows better how to say what is wrong
 

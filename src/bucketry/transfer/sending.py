@@ -261,8 +261,7 @@ class Sender:
 
     def _complete(self, sending: Sending, upload_id: str) -> None:
         key = sending.file.key
-        parts = [sending.parts[number] for number in sorted(sending.parts)]
-
+        parts = [sending.parts[number] for number in range(1, sending.piece_count + 1)]  # every one, or a KeyError
         self._create(sending, lambda: self.store.complete_upload(key, upload_id, parts))
         if sending.already_there:
             self._give_up(sending)  # another was first: the parts are of no use

@@ -193,7 +193,7 @@ class _Run:
         self.queue = _Queue(self.halt)
         self._sender = Sender(
             # Retries are this layer's own: they end when the upload does.
-            store=getattr(store, "unretried", store),
+            store=store.unretried,
             patience=options.patience,
             halt=self.halt,
             meter=self.meter,

@@ -162,11 +162,7 @@ def run_parallel(
         raise
     finally:
         crew.count_ended(sum(thread.ident is None for thread in threads))
-        # Not `wait`: a Ctrl-C in the middle of it can leave the event's own lock taken for ever.
-        for _ in range(math.ceil(linger_seconds / LINGER_STEP_SECONDS)):
-            if crew.ended.is_set():
-                break
-            time.sleep(LINGER_STEP_SECONDS)
+        _linger(crew, linger_seconds)
         if crew.ended.is_set():
             for thread in threads:
                 if thread.ident is not None:
@@ -183,6 +179,15 @@ def check_connections(connections: int) -> None:
         raise UsageError(
             f"{connections} connections are not possible", advice=f"choose between 1 and {MAX_CONNECTIONS}"
         )
+
+
+def _linger(crew: _Crew[Context, Item], longest_seconds: float) -> None:
+    """Wait until every thread has ended, but not for long."""
+    # Not `wait`: a Ctrl-C in the middle of one before can have left the event's own lock taken for ever.
+    for _ in range(math.ceil(longest_seconds / LINGER_STEP_SECONDS)):
+        if crew.ended.is_set():
+            return
+        time.sleep(LINGER_STEP_SECONDS)
 
 
 class _Crew(Generic[Context, Item]):

@@ -1,0 +1,166 @@
+"""What may be served here, if the bucket is not believed?
+
+A session with a trust file resolves through here. The alias is read, its registry's id and its generation are checked,
+the manifest is hashed before it is parsed, and the signed decisions that the alias carries are judged by the trust
+file. What is accepted has the version number that the reviewers signed. The decisions are judged once more, on a fresh
+read, just before downloaded bytes take their place.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bucketry.errors import ContendedError, RejectedError
+from bucketry.registry.history import iter_records_back
+from bucketry.registry.registers import alias_register, load_alias, load_existing_head, not_set
+from bucketry.registry.resolve import ResolvedVersion, load_manifest, resolved_row, select_row
+from bucketry.registry.reviewing import load_decisions
+from bucketry.registry.rows import load_dossier
+from bucketry.schema import keys
+from bucketry.schema.codec import Fields
+from bucketry.schema.names import ByAlias, ByManifest, Reference
+from bucketry.schema.reviews import decision_of, read_review
+from bucketry.schema.states import State
+from bucketry.trust.generations import GenerationMemory, default_state_folder
+from bucketry.trust.judge import Judgement, Subject, UntrustedError, judge
+from bucketry.trust.trust_file import TrustFile, load_trust_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bucketry.registry.session import Session
+    from bucketry.schema.alias import AliasRegister, AliasTarget
+    from bucketry.schema.names import AliasName, ModelName
+    from bucketry.schema.reviews import Decision
+
+NEVER_SERVED = frozenset({State.REJECTED, State.DELETING, State.DELETED})
+"""That the bucket says so is no proof, but reason enough not to serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class StrictMode:
+    """A trust file, and what was seen on this machine before."""
+
+    trust: TrustFile
+    memory: GenerationMemory
+
+    def resolve(self, session: Session, reference: Reference) -> ResolvedVersion:
+        """Return what a reference names, if the trust file accepts it; raise `RejectedError` if not."""
+        resolved, judgement = self.judge(session, reference)
+        judgement.check()
+        return resolved
+
+    def judge(self, session: Session, reference: Reference) -> tuple[ResolvedVersion, Judgement]:
+        """Return what a reference names, and whether and why the trust file accepts it.
+
+        Raises `RollbackError` for an alias that went back, `UntrustedError` for one of another registry.
+        """
+        if isinstance(reference.selector, ByAlias):
+            return self._judge_alias(session, reference.model, reference.selector.alias)
+        head = load_existing_head(session, reference.model)
+        self._check_registry(head.registry)
+        row = select_row(session, head, reference.selector)
+        resolved = resolved_row(session, head, row)
+        decisions = load_decisions(session, load_dossier(session, head, row))
+        judgement = self._judge(session, resolved, decisions)
+        return resolved, _with_state(judgement, row.state)
+
+    def check_verification(self, verify: str) -> None:
+        """Raise `RejectedError` for a way to verify bytes that somebody hostile could get past."""
+        if verify != "sha256":
+            raise RejectedError("with a trust file, bytes are verified by SHA-256", advice="leave out --verify fast")
+
+    def check_again(self, session: Session, resolved: ResolvedVersion) -> None:
+        """Raise unless the version is still accepted, by decisions that are read now.
+
+        Raises `ContendedError` where the alias names another version meanwhile: what it carries then says nothing
+        about this one any more.
+        """
+        self._check_registry(session.registry.registry)
+        selector = ByAlias(resolved.alias) if resolved.alias is not None else ByManifest(resolved.digest)
+        again = self.resolve(session, Reference(resolved.model, selector))
+        if (again.digest, again.version) != (resolved.digest, resolved.version):
+            raise ContendedError(
+                f"{resolved.model}@{resolved.alias} moved from version {resolved.version} to {again.version} meanwhile",
+                advice="pull again",
+            )
+
+    def _judge_alias(self, session: Session, model: ModelName, alias: AliasName) -> tuple[ResolvedVersion, Judgement]:
+        register = load_alias(session, model, alias).state
+        if register is None:
+            load_existing_head(session, model)  # a missing model is the better explanation
+            raise not_set(model, alias)
+        self._check_registry(register.registry)
+        history = iter_records_back(session, alias_register(model, alias), register.trail)
+        seen = self.memory.advance(register.registry, model, alias, register.trail, history)
+        target = register.target
+        if target is None:
+            raise not_set(model, alias)
+        resolved = ResolvedVersion(
+            model=model,
+            version=target.version,
+            digest=target.manifest,
+            state=target.state,
+            placement=target.placement,
+            manifest=load_manifest(session, model, target.manifest),
+            alias=alias,
+            generation=register.generation,
+        )
+        judgement = self._judge(session, resolved, carried_decisions(register))
+        if judgement.refused_by:
+            self.memory.remember_refusal(register.registry, model, alias, target.manifest)
+        elif target.manifest in seen.refused:
+            judgement = _refused(judgement, "it was refused here before, and the bucket hides by whom")
+        return resolved, _with_state(_with_history(judgement, register, target), target.state)
+
+    def _judge(self, session: Session, resolved: ResolvedVersion, decisions: Sequence[Decision]) -> Judgement:
+        subject = Subject(
+            registry=self.trust.registry,  # checked before
+            model=resolved.model,
+            version=resolved.version,
+            manifest=resolved.digest,
+            created_by=resolved.manifest.created_by,
+            alias=resolved.alias,
+            generation=resolved.generation,
+        )
+        return judge(self.trust, subject, decisions, now=session.ports.now())
+
+    def _check_registry(self, registry: str) -> None:
+        if registry != self.trust.registry:
+            raise UntrustedError(
+                f"this is registry {registry[:64]!a}, and the trust file is about {self.trust.registry}",
+                advice="open the registry that the trust file was written for",
+            )
+
+
+def open_strict_mode(path: Path) -> StrictMode:
+    """Return strict mode by a trust file; raise `RejectedError` for one that cannot be relied on."""
+    return StrictMode(load_trust_file(path), GenerationMemory(default_state_folder(os.environ, Path.home())))
+
+
+def carried_decisions(register: AliasRegister) -> tuple[Decision, ...]:
+    """Return the decisions that an alias carries; raise `CorruptError` for what is none: it may hide a refusal."""
+    what = keys.alias(register.model, register.alias)
+    return tuple(decision_of(read_review(Fields(item, what=what)), what=what) for item in register.reviews)
+
+
+def _with_history(judgement: Judgement, register: AliasRegister, target: AliasTarget) -> Judgement:
+    """Refuse a version that the alias's own records call rejected, whatever decisions it still carries."""
+    for record in register.trail.records:
+        told = record.action == "tell" and record.detail.get("state") == State.REJECTED
+        if told and record.target == str(target.version):
+            reason = f"the alias was told at generation {record.generation} that it was rejected, and hides by whom"
+            return _refused(judgement, reason)
+    return judgement
+
+
+def _with_state(judgement: Judgement, state: State) -> Judgement:
+    return _refused(judgement, f"it is {state}") if state in NEVER_SERVED else judgement
+
+
+def _refused(judgement: Judgement, reason: str) -> Judgement:
+    """Return the judgement as a refusal; a reason that it has already says more."""
+    return judgement if judgement.refusal else replace(judgement, refusal=reason)

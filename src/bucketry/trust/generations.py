@@ -1,0 +1,182 @@
+"""Did this alias go back to something older than what was seen here before?
+
+An old register is as well signed as a new one. So the highest generation that was seen is kept on disk, with the
+digest of its audit record; what comes later must continue that very chain, record by record. That also refuses a leap
+to a generation so high that no honest register could follow. A version that was once refused here stays refused,
+whatever the bucket forgets. What remains open: the first contact believes what it is shown, and a bucket that shows
+nothing new cannot be told from one where nothing happened; an approval that expires, and `lowest_generation`, bound
+that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bucketry.errors import BucketryError, CorruptError, RejectedError
+from bucketry.schema.codec import FORMAT, Fields, decode, encode
+from bucketry.schema.names import Digest, parse_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from bucketry.schema.audit import Record, Trail
+    from bucketry.schema.names import AliasName, ModelName
+
+MOST_RECORDS_WALKED = 4_096
+"""How many commits of an alias may lie between two looks; more means that the file must be removed by hand."""
+FURTHEST_FIRST_GENERATION = 1_000_000
+"""At the first contact nothing can be compared, but no alias moves a million times."""
+MOST_REFUSALS_KEPT = 1_024
+
+
+class RollbackError(RejectedError):
+    """The alias's register is older than one that was seen here, or does not continue it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of an alias: its highest generation, that record's digest, and which manifests were refused."""
+
+    generation: int
+    tip: Digest
+    refused: tuple[Digest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationMemory:
+    """A folder with one small file for each alias that was ever resolved strictly on this machine."""
+
+    folder: Path
+
+    def advance(
+        self, registry: str, model: ModelName, alias: AliasName, trail: Trail, records_back: Iterable[Record]
+    ) -> Seen:
+        """Remember the register as seen, if it continues what was; return what is known of the alias now.
+
+        `records_back` yields its audit records, newest first, and is read only as far as needed. Raises
+        `RollbackError`, or `RejectedError` where nothing can be remembered.
+        """
+        with self._locked(registry, model, alias) as path:
+            before = _load(path)
+            check_continues(before, trail, records_back, what=f"{model}@{alias}", path=path)
+            now = Seen(trail.generation, trail.tip, before.refused if before else ())
+            if now != before:
+                _save(path, now)
+            return now
+
+    def remember_refusal(self, registry: str, model: ModelName, alias: AliasName, manifest: Digest) -> None:
+        """Remember that a reviewer who is trusted here refused the manifest: that never ends."""
+        with self._locked(registry, model, alias) as path:
+            seen = _load(path)
+            if seen is not None and manifest not in seen.refused:
+                _save(path, replace(seen, refused=(*seen.refused, manifest)[-MOST_REFUSALS_KEPT:]))
+
+    @contextmanager
+    def _locked(self, registry: str, model: ModelName, alias: AliasName) -> Iterator[Path]:
+        """Yield the alias's file while no other process reads or writes it."""
+        name = hashlib.sha256(f"{registry}\n{model.namespace}\n{model.name}\n{alias}".encode()).hexdigest()
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with (self.folder / f"{name}.lock").open("ab") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield self.folder / f"{name}.json"
+        except OSError as error:
+            raise RejectedError(
+                f"the generations seen before cannot be kept in {self.folder}: {error.strerror or error}",
+                advice="set BUCKETRY_STATE to a folder that may be written and is kept",
+            ) from error
+
+
+def default_state_folder(environment: Mapping[str, str], home: Path) -> Path:
+    """Return where generations are kept: `BUCKETRY_STATE`, else below `XDG_STATE_HOME` or `~/.local/state`."""
+    given = environment.get("BUCKETRY_STATE")
+    if given:
+        return Path(given) / "generations"
+    base = environment.get("XDG_STATE_HOME")
+    return (Path(base) if base else home / ".local" / "state") / "bucketry" / "generations"
+
+
+def check_continues(
+    before: Seen | None, trail: Trail, records_back: Iterable[Record], *, what: str, path: Path
+) -> None:
+    """Raise `RollbackError` unless a register's audit trail continues what was seen, and is a chain in itself."""
+    advice = f"run `bucketry audit --verify`; if the bucket was restored on purpose, remove {path}"
+    generation = trail.generation
+    if before is None:
+        if generation > FURTHEST_FIRST_GENERATION:
+            raise RollbackError(f"{what} claims generation {generation:,}, which no alias reaches", advice=advice)
+        _walk(records_back, down_to=trail.records[0].generation, what=what, advice=advice)
+        return
+    if generation < before.generation:
+        raise RollbackError(
+            f"rollback of the bucket: {what} is at generation {generation}, and generation {before.generation} "
+            "was seen here before",
+            advice=advice,
+        )
+    if generation - before.generation > MOST_RECORDS_WALKED:
+        raise RollbackError(f"{what} leaps from generation {before.generation:,} to {generation:,}", advice=advice)
+    down_to = min(before.generation, trail.records[0].generation)
+    reached = _walk(records_back, down_to=down_to, until=before.generation, what=what, advice=advice)
+    if reached != before.tip:
+        raise RollbackError(
+            f"the history of {what} was rewritten: generation {before.generation} is not what was seen here before",
+            advice=advice,
+        )
+
+
+def _walk(
+    records_back: Iterable[Record], *, down_to: int, what: str, advice: str, until: int | None = None
+) -> Digest | None:
+    """Check the chain from the newest record down to a generation; return the digest of the record `until`."""
+    newer: Record | None = None
+    reached: Digest | None = None
+    for record in records_back:  # bounded: ends at `down_to`, at most MOST_RECORDS_WALKED below the newest
+        digest = record.digest
+        if newer is not None and newer.previous != digest:
+            raise RollbackError(
+                f"the history of {what} is broken: generation {newer.generation} does not follow from the one before",
+                advice=advice,
+            )
+        if record.generation == until:
+            reached = digest
+        if record.generation <= down_to:
+            break
+        newer = record
+    return reached
+
+
+def _load(path: Path) -> Seen | None:
+    try:
+        body = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        fields = Fields(decode(body, what=str(path)), what=str(path))
+        refused = tuple(parse_digest(text) for text in fields.items("refused", most=MOST_REFUSALS_KEPT))
+        return Seen(fields.integer("generation", least=1), fields.digest("tip"), refused)
+    except (BucketryError, TypeError) as error:
+        raise CorruptError(
+            f"{path} does not say which generation was seen", advice=f"look why, then remove {path}"
+        ) from error
+
+
+def _save(path: Path, seen: Seen) -> None:
+    """Replace the file at once, so that a crash leaves the old one or the new one."""
+    body = encode({"format": FORMAT, "generation": seen.generation, "tip": seen.tip, "refused": list(seen.refused)})
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, delete=False) as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
