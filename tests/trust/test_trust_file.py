@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import RejectedError
-from bucketry.schema.names import AliasName, ModelName
+from bucketry.schema.names import AliasName, Digest, ModelName
 from bucketry.trust.allowed_signers import matches_patterns, parse_allowed_signer
 from bucketry.trust.trust_file import TrustFileError, load_trust_file, parse_trust_file
 from trust.people import ANNA, BERT, EVERYBODY, PRODUCTION, Person, rule, signer, trust_text
@@ -25,7 +25,7 @@ def test_a_whole_trust_file_is_read(tmp_path: Path) -> None:
     path.write_bytes(trust_text(*EVERYBODY, rule(extra="separate_duties = true"), top=top))
     path.chmod(0o644)
     trust = load_trust_file(path)
-    assert (trust.lowest_generation, trust.denied_manifests) == (3, {"cd" * 32})
+    assert (trust.lowest_generation, trust.denied_manifests) == (3, frozenset([Digest("cd" * 32)]))
     assert [each.principal for each in trust.signers if each.revoked] == [BERT.principal]
     assert trust.rules[0].separate_duties
     assert trust.rules[0].approvals == 2

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 LARGEST_DOCUMENT_BYTES = 8 * 1024 * 1024
 DEEPEST_NESTING = 32
+_LEAVES = frozenset({str, int, bool, type(None)})
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -276,6 +277,7 @@ def _refuse_constant(text: str) -> NoReturn:
 
 
 def _check_writable(value: object, *, levels_left: int) -> None:
+    """Raise for what no reader would accept. Texts and small integers, which most values are, cost one look."""
     if isinstance(value, float) and not math.isfinite(value):
         raise RejectedError("a number is not finite (NaN or infinity)", advice="leave the value out")
     inners = value.values() if isinstance(value, Mapping) else value
@@ -286,4 +288,5 @@ def _check_writable(value: object, *, levels_left: int) -> None:
                 advice="publish flatter metadata",
             )
         for inner in inners:
-            _check_writable(inner, levels_left=levels_left - 1)
+            if type(inner) not in _LEAVES:
+                _check_writable(inner, levels_left=levels_left - 1)

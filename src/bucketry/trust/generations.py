@@ -171,10 +171,14 @@ def _save(path: Path, seen: Seen) -> None:
     """Replace the file at once, so that a crash leaves the old one or the new one."""
     body = encode({"format": FORMAT, "generation": seen.generation, "tip": seen.tip, "refused": list(seen.refused)})
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, delete=False) as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)
+        try:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except OSError:
+            Path(file.name).unlink(missing_ok=True)
+            raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
