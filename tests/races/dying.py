@@ -70,7 +70,7 @@ def publish_and_die_after_parts(where: str, model: str, folder: Path, idempotenc
 
     def open_dying(where: str, *, identity: str) -> Registry:
         registry = open_registry(where, identity=identity)
-        store = registry.session.store.unretried  # whom uploads call
+        store: Any = registry.session.store.unretried  # whom uploads call
         upload_part = store.upload_part
 
         def count(*arguments: Any, **options: Any) -> Any:

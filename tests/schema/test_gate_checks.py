@@ -297,7 +297,7 @@ def test_results_have_a_digest_and_short_texts() -> None:
     results = check_gates(policy, looked_at)
     assert results_digest(results) == results_digest(check_gates(policy, looked_at))
     assert results_digest(results) != results_digest(results[:1])
-    assert max(len(one.reason) for one in results) == 400
+    assert max(len(one.reason) for one in results) == 240
     assert set(results[0].to_document()) == {"gate", "passed", "value", "limit", "reason"}
     json.dumps([one.to_document() for one in results], allow_nan=False)
 

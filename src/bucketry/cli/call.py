@@ -12,6 +12,7 @@ from bucketry.cli.output import Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from bucketry.cli.output import Line
     from bucketry.errors import BucketryError
@@ -39,11 +40,14 @@ class Call:
         self.messages.quiet = self.quiet
         self.messages.verbose = self.verbose
 
-    def open(self) -> Session:
-        """Open the registry that the options, the environment or the configuration name."""
+    def open(self, *, serves: bool = False, trust: Path | None = None) -> Session:
+        """Open the registry that the options, the environment or the configuration name.
+
+        Whoever `serves` what it holds is bound by a trust file: the one given, else the profile's, if it names one.
+        """
         from bucketry.registry.opening import open_session  # noqa: PLC0415 - `--help` needs no registry
 
-        session = open_session(self.registry)
+        session = open_session(self.registry, serves=serves, trust=trust)
         self._opened.append(session)
         self.messages.detail(f"registry {session.store.name}, acting as {session.actor}")
         return session

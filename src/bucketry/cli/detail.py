@@ -120,18 +120,20 @@ def _review_rows(detail: VersionDetail, now: datetime) -> Iterator[tuple[str, ..
 def _metric_rows(detail: VersionDetail) -> Iterator[tuple[str, ...]]:
     """Yield the metrics of all evidence. What others added is taken as it comes."""
     for evidence in detail.evidence:
-        dataset = evidence.get("dataset")
-        dataset_name = str(dataset.get("name", "")) if isinstance(dataset, dict) else ""
+        found = evidence.get("dataset")
+        dataset = found if isinstance(found, dict) else {}
+        where = " ".join(str(dataset[name]) for name in ("name", "version", "split") if dataset.get(name))
+        kind = evidence.get("kind", "automated")
         metrics = evidence.get("metrics")
         for metric in metrics if isinstance(metrics, list) else []:
             if isinstance(metric, dict):
                 value, part = metric.get("value"), metric.get("slice")
                 yield (
-                    str(metric.get("name", "")),
+                    str(metric.get("name", "")) + ("" if kind == "automated" else f" [{_plain(kind)}]"),
                     human_number(value) if isinstance(value, int | float) else _plain(value),
                     str(metric.get("unit") or ""),
                     str(metric.get("direction") or ""),
-                    dataset_name,
+                    where,
                     _pairs(part) if isinstance(part, dict) else "",
                 )
 

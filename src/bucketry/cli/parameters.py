@@ -134,4 +134,10 @@ SIZE = _Parsed("SIZE", parse_size)
 COUNT = click.IntRange(1, MOST_LISTED)
 FILE = click.Path(path_type=Path)
 """A path that is looked at where it is used: its absence is a missing file (3), not a wrong option (2)."""
+TRUST = click.option(
+    "--trust",
+    type=FILE,
+    metavar="FILE",
+    help="A trust file: only what the reviewers in it approved.  [default: the profile's]",
+)
 REASON = click.option("--reason", default="", show_default=False, metavar="TEXT", help="Why, for the audit trail.")

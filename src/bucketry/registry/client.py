@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bucketry.registry.aliases import AliasEvent, AliasMove
     from bucketry.registry.artifacts import ArtifactReader
+    from bucketry.registry.evaluate import EvaluatedVersion
     from bucketry.registry.listing import ModelSummary, VersionDetail, VersionSummary
     from bucketry.registry.pull import PullOptions
     from bucketry.registry.registration import RegisteredVersion
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from bucketry.registry.session import Session
     from bucketry.registry.tensors import TensorEntry
     from bucketry.registry.watch import WatchedMove
+    from bucketry.schema.diff import VersionDiff
     from bucketry.schema.evidence import Evidence
     from bucketry.schema.manifest import Lineage, Training
 
@@ -110,6 +112,16 @@ class Reader:
         """Return everything about one version."""
         return listing.load_detail(self.session, parse_reference(reference))
 
+    def diff(self, baseline: str, *others: str, with_tensors: bool = False) -> VersionDiff:
+        """Return how versions differ from the baseline: metrics with verdicts, parameters, data, files, card.
+
+        Tensors are compared on request, by the headers of the `.safetensors` files.
+        """
+        from bucketry.registry.compare import compare_versions  # noqa: PLC0415 - few readers compare
+
+        references = [parse_reference(reference) for reference in (baseline, *others)]
+        return compare_versions(self.session, references, with_tensors=with_tensors)
+
     def history(self, model: str, alias: str) -> list[AliasEvent]:
         """Return every move of an alias, newest first."""
         return aliases.load_alias_history(self.session, parse_model_name(model), parse_alias(alias))
@@ -174,6 +186,20 @@ class Registry(Reader):
             idempotency_key=idempotency_key,
         )
         return publish(self.session, request)
+
+    def evaluate(
+        self, reference: str, *, metrics: Mapping[str, float] | None = None, evidence: Sequence[Evidence] = ()
+    ) -> EvaluatedVersion:
+        """Add evidence to a version; `metrics` is plain automated evidence. What is there already is not added again.
+
+        Raises `UsageError` for values that cannot be compared.
+        """
+        from bucketry.registry.evaluate import evaluate  # noqa: PLC0415 - a reader needs none
+        from bucketry.schema.evidence import evidence_from_values  # noqa: PLC0415
+
+        version = self.resolve(reference)
+        plain = (evidence_from_values(metrics, what="metrics"),) if metrics else ()
+        return evaluate(self.session, version.model, version.version, (*plain, *evidence))
 
     def promote(self, reference: str, alias: str, *, reason: str = "") -> AliasMove:
         """Make an alias name a version."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -93,9 +93,14 @@ def pull(
 ) -> PulledVersion:
     """Bring a version to `dest`, or into the cache; raise `RejectedError` for a `dest` that holds anything else.
 
-    Where a file turns out to be gone (collected after the alias had moved on), an alias is resolved once more.
+    Where a file turns out to be gone (collected after the alias had moved on), an alias is resolved once more. In strict
+    mode `RejectedError` says why a version is not trusted, and what is there already is hashed again: whoever verified
+    it may have trusted more.
     """
     options = options or PullOptions()
+    if session.strict is not None:
+        session.strict.check_verification(options.verify)
+        options = replace(options, rehash=True)
     started_seconds = time.monotonic()
     resolved = resolve(session, reference)
     try:
@@ -208,7 +213,13 @@ class _Pull:
         )
 
     def _already_at(self, path: Path) -> _Brought:
+        self._judge_again()
         return _Brought(path, 0, "sha256" if self.options.rehash else "sizes_and_times")
+
+    def _judge_again(self) -> None:
+        """Raise if the version was refused, or the alias moved, while bytes were verified."""
+        if self.session.strict is not None:
+            self.session.strict.check_again(self.session, self.resolved)
 
     def _keep(
         self, files: Sequence[RemoteFile], there: TargetState, dest: Path, staging: Staging
@@ -304,6 +315,7 @@ class _Pull:
                 "pulled_at": self.session.ports.timestamp(),
             },
         )
+        self._judge_again()
         # What we looked at was not right, though it may look so: only another folder than that can have become right.
         publish_target(staging, distrusted=there if isinstance(there, Ours) else None)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bucketry.schema.names import AliasName, Digest
 
 MOST_GATES = 64
-LONGEST_REASON_CHARACTERS = 400
+LONGEST_REASON_CHARACTERS = 240
 """Of a result's texts: 64 results fit into one signed decision."""
 
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.parameters import RANGE, REFERENCE
+from bucketry.cli.parameters import RANGE, REFERENCE, TRUST
 from bucketry.errors import UsageError
 from bucketry.registry.artifacts import open_artifact
 from bucketry.registry.resolve import resolve
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bucketry.cli.call import Call
     from bucketry.schema.names import Reference
 
@@ -27,13 +29,20 @@ if TYPE_CHECKING:
     metavar="A-B",
     help="Only these bytes, counted from 0 and both included; A- to the end, -N the last N.",
 )
-def run(call: Call, reference: Reference, path: str, byte_range: tuple[int | None, int | None] | None) -> None:
+@TRUST
+def run(
+    call: Call,
+    reference: Reference,
+    path: str,
+    byte_range: tuple[int | None, int | None] | None,
+    trust: Path | None,
+) -> None:
     """Write one file of a version, or a range of its bytes, to stdout.
 
     A pipe or a file gets the exact bytes; a terminal gets them in a visible form. --json concerns errors only.
     Digests are of whole chunks: a range that covers some only in part is not verified, which is said afterwards.
     """
-    session = call.open()
+    session = call.open(serves=True, trust=trust)
     with open_artifact(session, resolve(session, reference), path) as file:
         start, stop = _bounds(byte_range, file.size_bytes)
         call.output.write_bytes(file.iter_bytes(start, stop))

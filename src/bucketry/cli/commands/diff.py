@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.diff_document import diff_document
 from bucketry.cli.diff_views import csv_lines, markdown_lines, table_lines
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import REFERENCE
 from bucketry.registry.compare import compare_versions
+from bucketry.schema.diff_document import diff_document
 from bucketry.schema.names import parse_reference
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from bucketry.cli.command import command
 from bucketry.cli.documents import pulled_document
 from bucketry.cli.figures import human_size, human_span
-from bucketry.cli.parameters import REFERENCE, FiniteRange
+from bucketry.cli.parameters import REFERENCE, TRUST, FiniteRange
 from bucketry.registry.pull import PullOptions, pull
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ CHECKED = {
     help="How bytes are checked; fast (XXH3) only where nobody hostile can write. With sha256 given, a version that is "
     "there already is hashed again, where else the sizes and times of its files are enough.",
 )
+@TRUST
 @click.option("--include", multiple=True, metavar="GLOB", help="Only files that match; may be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No files that match; may be repeated.")
 @click.option(
@@ -72,6 +73,7 @@ def run(  # noqa: PLR0913 - each is one option
     reference: Reference,
     dest: Path | None,
     verify: Literal["sha256", "fast"],
+    trust: Path | None,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     connections: int,
@@ -87,7 +89,7 @@ def run(  # noqa: PLR0913 - each is one option
     """
     # The default says how to check what arrives; only who writes it out asks to read again what is here.
     given = click.get_current_context().get_parameter_source("verify") is ParameterSource.COMMANDLINE
-    session = call.open()
+    session = call.open(serves=True, trust=trust)
     with call.messages.progress() as line:
         options = PullOptions(
             verify=verify,

@@ -9,12 +9,14 @@ import click
 from bucketry.cli.command import command
 from bucketry.cli.figures import human_size
 from bucketry.cli.output import width_columns
-from bucketry.cli.parameters import REFERENCE
+from bucketry.cli.parameters import REFERENCE, TRUST
 from bucketry.cli.tables import Column, table
 from bucketry.registry.resolve import resolve
 from bucketry.registry.tensors import list_tensors
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bucketry.cli.call import Call
     from bucketry.registry.tensors import TensorEntry
     from bucketry.schema.names import Reference
@@ -31,13 +33,14 @@ COLUMNS = (
 @command("tensors", example="bucketry tensors acme/chat@production")
 @click.argument("reference", metavar="REF", type=REFERENCE)
 @click.option("--verified", is_flag=True, help="Read the whole chunk that each header lies in, and verify it.")
-def run(call: Call, reference: Reference, *, verified: bool) -> None:
+@TRUST
+def run(call: Call, reference: Reference, *, verified: bool, trust: Path | None) -> None:
     """List the tensors of a version's safetensors files, from their headers alone.
 
     Two small reads of each file tell names, types, shapes and places. Digests are of whole chunks, so without
     --verified what a header says is checked against the file's size but not verified.
     """
-    session = call.open()
+    session = call.open(serves=True, trust=trust)
     tensors = list_tensors(session, resolve(session, reference), verified=verified)
     rows = [
         [one.name, one.dtype, "x".join(map(str, one.shape)) or "-", human_size(one.size_bytes), one.path]

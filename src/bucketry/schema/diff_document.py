@@ -1,4 +1,6 @@
-"""Which keys does `diff --json` have? Pure; the keys are a contract.
+"""How is a comparison written as JSON, and by which digest does a review name the one that was shown?
+
+The keys are a contract: `diff --json` prints this.
 
 All metrics are there, also those that are the same everywhere; of the rest what differs, or all on request.
 """
@@ -7,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bucketry.schema.codec import Document, digest_of, encode
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bucketry.schema.diff import Dataset, MetricDiff, SliceGap, VersionDiff
     from bucketry.schema.diff_items import ItemDiff
-
-Document = dict[str, object]
+    from bucketry.schema.names import Digest
 
 
 def diff_document(diff: VersionDiff, *, with_unchanged: bool) -> Document:
@@ -45,6 +48,11 @@ def diff_document(diff: VersionDiff, *, with_unchanged: bool) -> Document:
         ],
         **{name: _item_documents(items) for name, items in shown.items()},
     }
+
+
+def diff_digest(diff: VersionDiff) -> Digest:
+    """Return the SHA-256 of the comparison as `diff --json` gives it, without what is the same."""
+    return digest_of(encode(diff_document(diff, with_unchanged=False)))
 
 
 def _metric_document(metric: MetricDiff) -> Document:
