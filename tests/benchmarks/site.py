@@ -138,7 +138,7 @@ class Site:
             self.large(1)
         path = self.work / f"large-{version}" / "model.bin"
         if not path.exists():
-            path.parent.mkdir()
+            path.parent.mkdir(exist_ok=True)  # an earlier try may have ended in between
             if version == 1:
                 write_random(path, self.size_bytes)
             else:

@@ -157,13 +157,18 @@ def test_only_what_gates_ask_for_is_read(registry: Registry, tmp_path: Path) -> 
     fresh = open_registry(str(tmp_path / "registry"))
     head = load_existing_head(fresh.session, CHAT)
     asked: list[str] = []
-    get = fresh.session.store.get
+    get, stat = fresh.session.store.get, fresh.session.store.stat
 
-    def recording(key: str, **options: object) -> object:
+    def recorded(key: str, **options: object) -> object:
         asked.append(key.partition("/")[0])
         return get(key, **options)  # type: ignore[arg-type]
 
-    fresh.session.store.get = recording  # type: ignore[method-assign,assignment]
+    def looked_at(key: str) -> object:
+        asked.append(key.partition("/")[0])
+        return stat(key)
+
+    fresh.session.store.get = recorded  # type: ignore[method-assign,assignment]
+    fresh.session.store.stat = looked_at  # type: ignore[method-assign,assignment]
     check_version_gates(fresh.session, head, load_row(fresh.session, head, 1), alias=None)
     assert sorted(asked) == ["manifests", "policies", "registry.json"]
     fresh.close()

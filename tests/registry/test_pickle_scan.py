@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import logging
 import lzma
 import os
 import pickle
@@ -50,11 +49,6 @@ class Evil:
 EVIL = pickle.dumps(Evil())
 HARMLESS = pickle.dumps({"layers": [1, 2, 3]})
 UNKNOWN = b"\x80\x04\x8c\x07sklearn\x8c\x03Fit\x93."
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    logging.getLogger("picklescan").addHandler(logging.NullHandler())
 
 
 def zipped(**members: bytes) -> bytes:

@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 from bucketry.errors import BucketryError, CorruptError, DeniedError, UnavailableError
 from bucketry.maintenance.fsck import check_registry
@@ -38,9 +39,10 @@ FAILURES: dict[str, Callable[[], BaseException]] = {
 
 
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     """Return a registry in a folder, with small chunks, which must not hang."""
-    faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True)
+    stderr = request.config.stash[fault_handler_stderr_fd_key]  # pytest has captured the other one
+    faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True, file=stderr)
     (tmp_path / "config.toml").touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setattr(hashing, "SMALLEST_CHUNK_BYTES", CHUNK_BYTES)
@@ -71,7 +73,7 @@ def test_a_version_is_committed_only_with_all_its_bytes(
     folder = tmp_path / "out"
     write_version(folder, 0)
     registry.publish(MODEL, [folder])
-    left = [0]
+    left, failures = [0], [*FAILURES.values()]
 
     def fail(method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         left[0] -= 1
@@ -79,12 +81,12 @@ def test_a_version_is_committed_only_with_all_its_bytes(
             return method(*arguments, **named)
         if is_done:
             method(*arguments, **named)
-        error = make()
+        error = failures[seed]()
         raise error
 
-    for seed, make in enumerate(FAILURES.values(), start=1):
+    for seed in range(len(failures)):
         left[0] = 1 + seed % 2
-        write_version(folder, seed)
+        write_version(folder, seed + 1)
         before = count_versions(registry)
         store.hooks = {step: fail}
         try:

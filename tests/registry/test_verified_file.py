@@ -47,6 +47,8 @@ def test_it_reads_like_any_file(reader: ArtifactReader) -> None:
         (0, 0, 10),
         (CHUNK - 5, 0, 10),
         (-7, 2, 20),
+        (CHUNK + 5, 0, 3),
+        (-7, 2, 9),
         (-3, 1, 2),
         (50_000_000, 0, 5),
         (1, 0, 100),

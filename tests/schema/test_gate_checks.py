@@ -200,6 +200,11 @@ def test_every_dataset_that_both_have_is_compared() -> None:
     assert not result(NO_WORSE, against(ours, *both)).passed
 
 
+def test_of_what_a_baseline_measured_at_once_the_best_counts() -> None:
+    found = result(NO_WORSE, against(subject(evidence(auc=0.85)), evidence(auc=0.8), evidence(auc=0.9)))
+    assert (found.passed, found.limit) == (False, 0.895)
+
+
 def test_a_baseline_that_was_not_measured_fails_with_what_to_do() -> None:
     found = result(NO_WORSE, against(subject(evidence(auc=0.99)), evidence(f1=0.5)))
     assert (found.passed, found.reason) == (False, "version 2 (production) was not measured: add evidence to it")

@@ -132,3 +132,16 @@ def test_after_slowing_down_it_recovers_slowly_but_does() -> None:
     assert 9 <= concurrency.level <= 10
     link.run(concurrency, 120.0)
     assert concurrency.level == 16
+
+
+def test_what_is_lent_to_others_is_missing_until_it_comes_back() -> None:
+    link = Link(80 * MB, 10_000 * MB)
+    concurrency = Concurrency(16, clock=link.clock)
+    concurrency.lend(7)
+    link.run(concurrency, 3.0)
+    assert concurrency.level == 9
+    concurrency.lend(0)
+    link.run(concurrency, 3.0)
+    assert concurrency.level == 16
+    concurrency.lend(15)
+    assert concurrency.level == 1

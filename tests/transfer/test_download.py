@@ -430,3 +430,31 @@ def test_impossible_numbers_of_connections_are_a_usage_error(tmp_path: Path, dir
     for connections in (0, 1000):
         with pytest.raises(UsageError, match="connections are not possible"):
             fetch(store, files, directory, connections=connections)
+
+
+def test_a_connection_as_good_as_silent_is_given_up_and_another_goes_on(tmp_path: Path) -> None:
+    virtual = VirtualTime()
+    store = hooked(MemoryStore())
+    files = stock(store, tmp_path / "source", {"three.bin": bytes(range(250)) * 12})
+    starts: list[int] = []
+
+    class Trickle:
+        def __init__(self, stream: ByteStream) -> None:
+            self.stream = stream
+
+        def readinto(self, buffer: memoryview) -> int:
+            virtual.now += 1.0
+            return self.stream.readinto(buffer[:1])
+
+    @contextmanager
+    def open_range(method: Any, key: str, start: int, stop: int, *, etag: Any) -> Iterator[Any]:
+        starts.append(start)
+        with method(key, start, stop, etag=etag) as stream:
+            yield Trickle(stream) if len(starts) == 1 else stream
+
+    store.hooks["open_range"] = open_range
+    (tmp_path / "target").mkdir()
+    fetched = fetch(store, files, tmp_path / "target", connections=1, patience=virtual.patience())
+    assert read_tree(tmp_path / "target") == {"three.bin": bytes(range(250)) * 12}
+    assert starts == [0, 30, CHUNK_BYTES, 2 * CHUNK_BYTES]
+    assert fetched.retries == 1

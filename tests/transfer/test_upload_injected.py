@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 from bucketry.errors import BucketryError, CorruptError, RejectedError, UnavailableError
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
@@ -42,9 +43,10 @@ SEEDS = 20
 
 
 @pytest.fixture(autouse=True)
-def it_ends() -> Iterator[None]:
+def it_ends(request: pytest.FixtureRequest) -> Iterator[None]:
     """Print every thread and end the run where a test hangs: nothing else could."""
-    faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True)
+    stderr = request.config.stash[fault_handler_stderr_fd_key]  # pytest has captured the other one
+    faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True, file=stderr)
     yield
     faulthandler.cancel_dump_traceback_later()
     assert transfer_threads() == []

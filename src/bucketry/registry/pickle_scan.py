@@ -6,7 +6,6 @@ and compressed files are looked into. What cannot be scanned to its end, for wha
 
 from __future__ import annotations
 
-import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -52,7 +51,6 @@ def scan_pickles(session: Session, resolved: ResolvedVersion) -> ScanReport:
         scanner = import_module("picklescan.scanner")
     except ImportError:
         return ScanReport(SCANNER, fault="picklescan is not installed: pip install bucketry[scan]")
-    logging.getLogger("picklescan").addHandler(logging.NullHandler())  # or it would write to stderr by itself
     budget = Budget(
         session.ports.monotonic_seconds,
         session.ports.monotonic_seconds() + MOST_SECONDS,

@@ -93,9 +93,9 @@ def pull(
 ) -> PulledVersion:
     """Bring a version to `dest`, or into the cache; raise `RejectedError` for a `dest` that holds anything else.
 
-    Where a file turns out to be gone (collected after the alias had moved on), an alias is resolved once more. In strict
-    mode `RejectedError` says why a version is not trusted, and what is there already is hashed again: whoever verified
-    it may have trusted more.
+    Where a file turns out to be gone (collected after the alias had moved on), an alias is resolved once more. In
+    strict mode `RejectedError` says why a version is not trusted, and what is there already is hashed again: whoever
+    verified it may have trusted more.
     """
     options = options or PullOptions()
     if session.strict is not None:

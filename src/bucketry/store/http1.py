@@ -48,6 +48,16 @@ class Pool:
             return self._ask(self._connect(), head, body, head_only=head_only)
         return self._ask(self._take(), head, body, head_only=head_only)
 
+    def begin(self, head: bytes) -> Begun:
+        """Send a request that has no body and may be repeated; its reply is asked for later. Raises `OSError`."""
+        connection = self._take()
+        try:
+            connection.begin(head, None)
+        except BaseException:
+            self.discard(connection)
+            raise
+        return Begun(head, connection, self)
+
     def close(self) -> None:
         """Close every connection; whoever waits for bytes on one of them gets an error now."""
         with self._lock:
@@ -108,11 +118,47 @@ class Pool:
 
     def _ask(self, connection: Connection, head: bytes, body: memoryview | None, *, head_only: bool) -> Reply:
         try:
-            reply_head = connection.exchange(head, body)
+            connection.begin(head, body)
+        except BaseException:
+            self.discard(connection)
+            raise
+        return self.finish(connection, head_only=head_only)
+
+    def finish(self, connection: Connection, *, head_only: bool = False) -> Reply:
+        """Return the reply to the request that was sent over a connection, of which the head has arrived."""
+        try:
+            reply_head = connection.finish()
         except BaseException:
             self.discard(connection)
             raise
         return Reply(reply_head, connection, self, head_only=head_only)
+
+
+class Begun:
+    """A request under way, of which nothing was read yet; ask for its `reply`, or `close` it."""
+
+    def __init__(self, head: bytes, connection: Connection, pool: Pool) -> None:
+        self._head = head
+        self._connection: Connection | None = connection
+        self._pool = pool
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when the reply comes, or -1."""
+        return -1 if self._connection is None else self._connection.fileno()
+
+    def reply(self) -> Reply:
+        """Return the reply as `Pool.ask` does, for a request that may be repeated."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(StaleConnectionError):
+                return self._pool.finish(connection)
+        return self._pool.ask(self._head, may_repeat=True)
+
+    def close(self) -> None:
+        """Give the request up."""
+        if self._connection is not None:
+            self._pool.discard(self._connection)
+            self._connection = None
 
 
 class Reply:

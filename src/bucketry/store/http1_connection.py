@@ -59,8 +59,11 @@ class Connection:
         self._most_ticks = math.ceil(patience.stall_seconds / self._tick_seconds)
         self._is_tls = origin.tls is not None
         self._is_used = False
+        self._was_used = False
+        self._broken: OSError | None = None
         # What came with the head of a reply, beyond it: the first bytes of its body.
-        self._buffer = memoryview(bytearray(LARGEST_HEAD_BYTES))
+        self._bytes = bytearray(LARGEST_HEAD_BYTES)
+        self._buffer = memoryview(self._bytes)
         self._held = self._buffer[:0]
         self._socket = _open_socket(origin, patience.connect_seconds)
         if not self._is_tls:
@@ -83,10 +86,17 @@ class Connection:
         poll.register(self._socket, select.POLLIN)
         return not poll.poll(0)
 
-    def exchange(self, head: bytes, body: memoryview | None) -> Head:
-        """Send a request and return the head of its reply, after any interim ones."""
-        was_used, self._is_used = self._is_used, True
-        broken = self._send(head, body)
+    def fileno(self) -> int:
+        """Return the socket's descriptor, for whoever waits for several connections at once."""
+        return self._socket.fileno()
+
+    def begin(self, head: bytes, body: memoryview | None) -> None:
+        """Send a request. What breaks meanwhile is told by `finish`: a server that refuses may have said why."""
+        self._was_used, self._is_used = self._is_used, True
+        self._broken = self._send(head, body)
+
+    def finish(self) -> Head:
+        """Return the head of the reply to the request that was sent, after any interim ones."""
         try:
             for _ in range(MOST_INTERIM_REPLIES):
                 found = parse_head(self._read_head())
@@ -95,12 +105,12 @@ class Connection:
             else:
                 raise MalformedReplyError("interim replies without end")
         except _GONE as error:
-            if was_used:
+            if self._was_used:
                 raise StaleConnectionError("the connection was closed") from error
             raise
-        if broken is not None and found.status < 400:
+        if self._broken is not None and found.status < 400:
             # It cannot have all that it was sent, so this is no answer to it.
-            raise broken
+            raise self._broken
         return found
 
     def fill(self, buffer: memoryview) -> int:
@@ -186,9 +196,8 @@ class Connection:
         self._held = self._buffer[:0]
         searched = 0
         for _ in range(LARGEST_HEAD_BYTES + 1):  # each round receives at least one byte, or ends
-            end = bytes(self._buffer[searched:filled]).find(END_OF_HEAD)
+            end = self._bytes.find(END_OF_HEAD, searched, filled)
             if end >= 0:
-                end += searched
                 self._held = self._buffer[end + len(END_OF_HEAD) : filled]
                 return bytes(self._buffer[:end])
             if filled == LARGEST_HEAD_BYTES:

@@ -17,8 +17,8 @@ END_OF_HEAD = b"\r\n\r\n"
 # Two of one of these, and it is not said where the reply ends, or which object it brings.
 SAID_ONCE = frozenset({"content-length", "content-range", "content-encoding", "etag", "transfer-encoding"})
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n\0]*)?")
-_HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*")
+_STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n\0]*)?")
+_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
@@ -42,7 +42,7 @@ class Head:
 
 def parse_head(text: bytes) -> Head:
     """Return what the bytes before the empty line say; raise `MalformedReplyError`."""
-    first, *lines = text.split(b"\r\n")
+    first, *lines = text.decode("latin-1").split("\r\n")
     status_line = _STATUS_LINE.fullmatch(first)
     if status_line is None:
         raise MalformedReplyError("a first line that is not HTTP/1.1")
@@ -60,18 +60,18 @@ def parse_head(text: bytes) -> Head:
         length_bytes=length_bytes,
         is_chunked=is_chunked,
         # HTTP/1.0 closes unless it says otherwise; we need not rely on its word.
-        keeps_connection=ends_by_itself and status_line[1] == b"1" and "close" not in connection,
+        keeps_connection=ends_by_itself and status_line[1] == "1" and "close" not in connection,
     )
 
 
-def _parse_headers(lines: list[bytes]) -> dict[str, str]:
+def _parse_headers(lines: list[str]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for line in lines:
         # A line that begins with a space would continue the one before it, which HTTP/1.1 no longer allows.
         header = _HEADER.fullmatch(line)
         if header is None:
             raise MalformedReplyError("a header that is not one")
-        name, value = header[1].decode("ascii").lower(), header[2].decode("latin-1")
+        name, value = header[1].lower(), header[2]
         if name in headers:
             if name in SAID_ONCE:
                 raise MalformedReplyError(f"two headers {name}")

@@ -116,6 +116,31 @@ class ByteStream(Protocol):
         ...
 
 
+class AskedRange(Protocol):
+    """A range that was asked for and not waited for; it is opened once, or closed."""
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when the reply comes."""
+        ...
+
+    def opened(self) -> AbstractContextManager[ByteStream]:
+        """Give the bytes, as `open_range` would; raises as it does."""
+        ...
+
+    def close(self) -> None:
+        """Give it up."""
+        ...
+
+
+@runtime_checkable
+class AsksAhead(Protocol):
+    """A store of which one thread can ask for many ranges at once, as many small files need it."""
+
+    def begin_range(self, key: str, start: int, stop: int) -> AskedRange | None:
+        """Ask for a range of whatever object is there now, without waiting; None if that is not possible."""
+        ...
+
+
 class Store(Protocol):
     """A bucket below one prefix. Safe for use by many threads at once."""
 

@@ -27,7 +27,7 @@ from bucketry.store.interface import (
     Part,
     PreconditionFailedError,
 )
-from bucketry.store.s3_bytes import At, RangeStream, SdkTransport, crc32_base64, served_at
+from bucketry.store.s3_bytes import At, BegunRange, RangeStream, SdkTransport, crc32_base64, served_at
 from bucketry.store.s3_connection import S3Connection, translated
 from bucketry.store.s3_errors import oversized, unreadable
 from bucketry.store.s3_requests import WireRequests
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bucketry.store.interface import ByteStream, Condition
-    from bucketry.store.s3_bytes import ByteTransport, Opened
+    from bucketry.store.s3_bytes import ByteTransport, ClosableStream, Opened
     from bucketry.store.s3_requests import ReplyBody, Requests
 
 __all__ = ["S3Settings", "S3Store"]
@@ -67,6 +67,7 @@ class S3Store:
         sdk = SdkTransport(self._connection, self._encryption)
         wire = WireTransport(self._connection, settings, self._encryption, sdk)
         self._bytes: ByteTransport = wire
+        self._wire = wire
         self._requests: Requests = WireRequests(wire, self._connection)
         # Whether conditions are spelled with a quoted ETag; None until one held.
         self._quoted: bool | None = None
@@ -173,6 +174,24 @@ class S3Store:
         with closing(opened.stream):
             self._check_range(key, opened, (start, stop), etag)
             yield RangeStream(opened.stream, stop - start, where)
+
+    def begin_range(self, key: str, start: int, stop: int) -> BegunRange | None:
+        """Ask for a range of any object and do not wait for the reply; None if that is not possible."""
+        at = At(self._prefix + key, self._where(key))
+        begun = self._wire.begin(at, start, stop) if 0 <= start < stop else None
+        if begun is None:
+            return None
+
+        def finish() -> tuple[ClosableStream, ByteStream]:
+            opened = self._wire.finish(begun, at, start, stop)
+            try:
+                self._check_range(key, opened, (start, stop), None)
+            except BaseException:
+                opened.stream.close()
+                raise
+            return opened.stream, RangeStream(opened.stream, stop - start, at.where)
+
+        return BegunRange(begun.sent, finish)
 
     def put_blob(self, key: str, body: memoryview, *, sha256: str | None = None) -> Entry:
         """Create a large object in one request, once."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,8 +19,9 @@ from bucketry.store.s3_connection import translated
 from bucketry.store.s3_errors import unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from bucketry.store.http1 import Begun
     from bucketry.store.interface import ByteStream
     from bucketry.store.s3_connection import S3Connection
 
@@ -152,6 +154,29 @@ class RangeStream:
             raise unreadable(self._where, f"{got} of {self._size_bytes} bytes, then the end")
         self._left_bytes -= count
         return count
+
+
+class BegunRange:
+    """A range that was asked for: `fileno` becomes readable when it comes, and it is `opened` once, or `closed`."""
+
+    def __init__(self, sent: Begun, finish: Callable[[], tuple[ClosableStream, ByteStream]]) -> None:
+        self._sent = sent
+        self._finish = finish
+
+    def fileno(self) -> int:
+        """Return the descriptor of the connection."""
+        return self._sent.fileno()
+
+    @contextmanager
+    def opened(self) -> Iterator[ByteStream]:
+        """Give the bytes, as `open_range` would."""
+        reply, stream = self._finish()
+        with closing(reply):
+            yield stream
+
+    def close(self) -> None:
+        """Give it up."""
+        self._sent.close()
 
 
 class _SdkStream:

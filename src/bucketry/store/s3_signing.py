@@ -2,20 +2,25 @@
 
 Only two things differ from what the SDK does by itself: the time can be corrected when the clock of this machine
 is wrong, and the SHA-256 of a body is taken from whoever has computed it instead of being computed again.
+
+`Signer` does the same steps for requests that are plain text already, at a tenth of the cost: that is what many small
+files wait for. A test compares its signatures with the SDK's.
 """
 
 from __future__ import annotations
 
+import hmac
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from hashlib import sha256 as new_sha256
 from typing import TYPE_CHECKING
 
-from botocore.auth import SIGV4_TIMESTAMP, S3SigV4Auth
+from botocore.auth import SIGNED_HEADERS_BLACKLIST, SIGV4_TIMESTAMP, S3SigV4Auth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import ReadOnlyCredentials
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
 # Servers allow 15 minutes. Less than this is not why a request was refused.
 SMALLEST_SKEW = timedelta(minutes=5)
 
+ALGORITHM = "AWS4-HMAC-SHA256"
+_NOT_SIGNED = frozenset(SIGNED_HEADERS_BLACKLIST)
 _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]*/[0-9]{8}/([^/,]+)/([^/,]+)/aws4_request, ?SignedHeaders=.*")
 
 
@@ -73,6 +80,71 @@ def sign(
 ) -> None:
     """Put the signature, the time, the token and `sha256`, that of the body, into the request's headers."""
     _Signer(credentials, scope, clock, sha256).add_auth(request)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsigned:
+    """A request: `path` and `query` as they go over the wire, headers with the host, and the SHA-256 of the body."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    sha256: str
+
+
+class Signer:
+    """Signs the requests of one scope; safe for many threads. The key that a day's signatures share is made once."""
+
+    def __init__(self, scope: SigningScope, clock: SigningClock) -> None:
+        self._scope = scope
+        self._clock = clock
+        self._kept: tuple[str, str, bytes] = ("", "", b"")
+
+    def sign(self, request: Unsigned, credentials: ReadOnlyCredentials) -> dict[str, str]:
+        """Return the headers of the request with the time, the token, the digest and the signature."""
+        stamp = self._clock.now().strftime(SIGV4_TIMESTAMP)
+        headers = {**request.headers, "X-Amz-Date": stamp, "X-Amz-Content-SHA256": request.sha256}
+        if credentials.token:
+            headers["X-Amz-Security-Token"] = credentials.token
+        lowered = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
+        names = sorted(lowered.keys() - _NOT_SIGNED)
+        signed = ";".join(names)
+        lines = [
+            request.method,
+            request.path,
+            _canonical(request.query),
+            *[f"{name}:{lowered[name]}" for name in names],
+            "",
+            signed,
+            request.sha256,
+        ]
+        scope = f"{stamp[:8]}/{self._scope.region}/{self._scope.service}/aws4_request"
+        digest = new_sha256("\n".join(lines).encode()).hexdigest()
+        key = self._key(credentials.secret_key or "", stamp[:8])
+        signature = hmac.digest(key, f"{ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode(), "sha256").hex()
+        headers["Authorization"] = (
+            f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={signed}, Signature={signature}"
+        )
+        return headers
+
+    def _key(self, secret_key: str, day: str) -> bytes:
+        kept = self._kept  # read once: another thread may put another one there
+        if kept[:2] == (secret_key, day):
+            return kept[2]
+        key = f"AWS4{secret_key}".encode()
+        for part in (day, self._scope.region, self._scope.service, "aws4_request"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        self._kept = (secret_key, day, key)
+        return key
+
+
+def _canonical(query: str) -> str:
+    """Return the query as it is signed: by name, and with a value for each name even if it is empty."""
+    if not query:
+        return ""
+    pairs = sorted(pair.partition("=")[::2] for pair in query.split("&"))
+    return "&".join(f"{name}={value}" for name, value in pairs)
 
 
 class _Signer(S3SigV4Auth):

@@ -12,6 +12,7 @@ import ssl
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -38,7 +39,7 @@ _PORTS = {"http": 80, "https": 443}
 _catching = threading.local()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, which would leave no room for what is computed once
 class Target:
     """What is common to all requests: `base_url` ends where the key begins, `host` is what the Host header says."""
 
@@ -48,11 +49,15 @@ class Target:
     scope: SigningScope
     headers: Mapping[str, str]
 
-    @property
-    def bucket_url(self) -> str:
+    @cached_property
+    def base_path(self) -> str:
+        """The path of the URL, to which a key is added."""
+        return urlsplit(self.base_url).path
+
+    @cached_property
+    def bucket_path(self) -> str:
         """Where requests about the bucket itself go; there is no empty path."""
-        url = self.base_url.rstrip("/")
-        return url if urlsplit(url).path else self.base_url
+        return self.base_path.rstrip("/") or self.base_path
 
 
 def find_target(client: S3Client, session: Session, common: Mapping[str, str]) -> Target | None:

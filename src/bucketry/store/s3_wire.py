@@ -13,9 +13,7 @@ import re
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
-
-from botocore.awsrequest import AWSRequest
+from urllib.parse import quote
 
 from bucketry.errors import UsageError
 from bucketry.store.http1 import Pool
@@ -23,14 +21,16 @@ from bucketry.store.http1_connection import Patience
 from bucketry.store.s3_bytes import CONTENT_TYPE, Opened, Sent, needs_digest_of_part, served_at, sha256_base64
 from bucketry.store.s3_connection import MOST_CURES, translated
 from bucketry.store.s3_errors import Request, error_of_reply, is_elsewhere, parse_refusal
-from bucketry.store.s3_signing import sign
+from bucketry.store.s3_signing import Signer, Unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botocore.credentials import ReadOnlyCredentials
 
+    from bucketry.store.http1 import Begun as Sending
     from bucketry.store.http1 import Reply
+    from bucketry.store.s3_account import Account
     from bucketry.store.s3_bytes import At, ByteTransport, ClosableStream
     from bucketry.store.s3_connection import S3Connection
     from bucketry.store.s3_settings import S3Settings
@@ -67,10 +67,20 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """Where requests go, and the connections to it."""
+    """Where requests go, who signs them, and the connections to it."""
 
     target: Target
+    signer: Signer
     pool: Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A request under way, and as whom and over which line it was sent."""
+
+    account: Account
+    line: _Line
+    sent: Sending
 
 
 class WireTransport:
@@ -90,17 +100,24 @@ class WireTransport:
         self._is_closed = False
         self._retired: list[Pool] = []
 
-    def ask(self, asked: Asked) -> Reply | None:
-        """Return the reply to a request that was carried out; None if the SDK has to make it."""
+    def ask(self, asked: Asked, begun: Begun | None = None) -> Reply | None:
+        """Return the reply to a request that was carried out; None if the SDK has to make it.
+
+        `begun` is the same request, already sent.
+        """
         request = Request(asked.at.where, self._connection.bucket, conditional_write=asked.conditional_write)
         for attempt in range(MOST_CURES + 1):
             account = self._connection.account
             with translated(asked.at.where):
-                line = self._find_line()
-                if line is None:
-                    return None
-                head = self._sign(asked, line.target, account.credentials())
-                reply = line.pool.ask(head, asked.body, may_repeat=asked.may_repeat, head_only=asked.method == "HEAD")
+                if begun is not None and attempt == 0:
+                    account, line, reply = begun.account, begun.line, begun.sent.reply()
+                else:
+                    found = self._find_line()
+                    if found is None:
+                        return None
+                    line, head = found, _head_of(asked, found, account.credentials())
+                    is_head = asked.method == "HEAD"
+                    reply = line.pool.ask(head, asked.body, may_repeat=asked.may_repeat, head_only=is_head)
                 self._connection.note_server(reply.headers)
                 if 200 <= reply.status < 300:
                     return reply
@@ -118,19 +135,22 @@ class WireTransport:
 
     def open(self, at: At, start: int, stop: int, if_match: str | None) -> Opened:
         """Ask for a range."""
-        headers = {"Range": f"bytes={start}-{stop - 1}"}
-        if if_match is not None:
-            headers["If-Match"] = if_match
-        reply = self.ask(Asked("GET", at, headers=headers, may_repeat=True))
-        if reply is None:
-            return self._sdk.open(at, start, stop, if_match)
-        return Opened(
-            etag=reply.headers.get("etag", ""),
-            content_range=reply.headers.get("content-range", ""),
-            content_encoding=reply.headers.get("content-encoding", ""),
-            length_bytes=reply.length_bytes,
-            stream=_WireStream(reply, at.where),
-        )
+        reply = self.ask(_range_of(at, start, stop, if_match))
+        return self._sdk.open(at, start, stop, if_match) if reply is None else _opened(reply, at.where)
+
+    def begin(self, at: At, start: int, stop: int) -> Begun | None:
+        """Send the request for a range, whose reply `finish` brings; None if the SDK has to make it."""
+        asked, account = _range_of(at, start, stop, None), self._connection.account
+        with translated(at.where):
+            line = self._find_line()
+            if line is None:
+                return None
+            return Begun(account, line, line.pool.begin(_head_of(asked, line, account.credentials())))
+
+    def finish(self, begun: Begun, at: At, start: int, stop: int) -> Opened:
+        """Return what `open` would."""
+        reply = self.ask(_range_of(at, start, stop, None), begun)
+        return self._sdk.open(at, start, stop, None) if reply is None else _opened(reply, at.where)
 
     def put(self, at: At, body: memoryview, sha256: str | None) -> Sent:
         """Create the object."""
@@ -184,7 +204,7 @@ class WireTransport:
                     self._is_for_sdk = True
                 else:
                     pool = Pool(target.origin, self._patience, most_idle=self._most_idle)
-                    self._line = _Line(target, pool)
+                    self._line = _Line(target, Signer(target.scope, self._connection.clock), pool)
             return self._line
 
     def _forget(self, line: _Line) -> None:
@@ -194,26 +214,6 @@ class WireTransport:
                 self._line = None
                 self._retired.append(line.pool)
                 self._is_for_sdk = len(self._retired) >= MOST_TARGETS
-
-    def _sign(self, asked: Asked, target: Target, credentials: ReadOnlyCredentials) -> bytes:
-        """Return the head of the request, as it goes over the wire."""
-        url = target.base_url + quote(asked.at.key, safe=SAFE_IN_KEYS) if asked.at.key else target.bucket_url
-        if asked.query:
-            url += f"?{asked.query}"
-        request = AWSRequest(asked.method, url, headers={**target.headers, "Host": target.host, **asked.headers})
-        sign(request, credentials, target.scope, self._connection.clock, asked.sha256)
-        path = urlsplit(url)
-        lines = [f"{asked.method} {path.path}{'?' if asked.query else ''}{asked.query} HTTP/1.1"]
-        # Not signed: something on the way may change it.
-        lines.append("Accept-Encoding: identity")
-        if asked.body is not None:
-            lines.append(f"Content-Length: {len(asked.body)}")
-        for name, value in request.headers.items():
-            text = value.decode("latin-1") if isinstance(value, bytes) else value
-            if not _HEADER_VALUE.fullmatch(text):
-                raise UsageError(f"{asked.at.where}: the header {name} would contain a control character")
-            lines.append(f"{name}: {text}")
-        return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 class _WireStream:
@@ -229,3 +229,42 @@ class _WireStream:
 
     def close(self) -> None:
         self._reply.close()
+
+
+def _range_of(at: At, start: int, stop: int, if_match: str | None) -> Asked:
+    headers = {"Range": f"bytes={start}-{stop - 1}"}
+    if if_match is not None:
+        headers["If-Match"] = if_match
+    return Asked("GET", at, headers=headers, may_repeat=True)
+
+
+def _opened(reply: Reply, where: str) -> Opened:
+    return Opened(
+        etag=reply.headers.get("etag", ""),
+        content_range=reply.headers.get("content-range", ""),
+        content_encoding=reply.headers.get("content-encoding", ""),
+        length_bytes=reply.length_bytes,
+        stream=_WireStream(reply, where),
+    )
+
+
+def _head_of(asked: Asked, line: _Line, credentials: ReadOnlyCredentials) -> bytes:
+    """Return the head of the request, signed, as it goes over the wire."""
+    target = line.target
+    path = target.base_path + quote(asked.at.key, safe=SAFE_IN_KEYS) if asked.at.key else target.bucket_path
+    headers = line.signer.sign(
+        Unsigned(
+            asked.method, path, asked.query, {**target.headers, "Host": target.host, **asked.headers}, asked.sha256
+        ),
+        credentials,
+    )
+    # Not signed: something on the way may change it.
+    headers["Accept-Encoding"] = "identity"
+    if asked.body is not None:
+        headers["Content-Length"] = str(len(asked.body))
+    lines = [f"{asked.method} {path}{'?' if asked.query else ''}{asked.query} HTTP/1.1"]
+    for name, value in headers.items():
+        if not _HEADER_VALUE.fullmatch(value):
+            raise UsageError(f"{asked.at.where}: the header {name} would contain a control character")
+        lines.append(f"{name}: {value}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")

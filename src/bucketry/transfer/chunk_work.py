@@ -12,6 +12,7 @@ from bucketry.transfer.reuse import is_in_place, take_chunk
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bucketry.errors import UnavailableError
     from bucketry.transfer.journal import Journal
     from bucketry.transfer.receive import Receiver
     from bucketry.transfer.reuse import Source
@@ -68,9 +69,7 @@ class ChunkWork:
             with piece.staged.opened():
                 self.finish(piece, fetched=False)
             return
-        if self.siblings is not None and self._take([self.siblings], piece, buffer):
-            meter.advance(file.path, piece.size_bytes)
-            self.finish(piece, fetched=False)
+        if self.take_from_sibling(piece, buffer):
             return
         if self.local_store is not None and self._take([self.local_store], piece, buffer):
             self.receiver.limit.take(piece.size_bytes)
@@ -81,6 +80,22 @@ class ChunkWork:
                 self.receiver.receive(piece, descriptor, buffer)
         self.finish(piece, fetched=True)
 
+    def take_from_sibling(self, piece: Piece, buffer: memoryview) -> bool:
+        """Bring a chunk to its place from a process that works beside us, and tell whether one has it by now."""
+        if self.siblings is None or not self._take([self.siblings], piece, buffer):
+            return False
+        self.receiver.meter.advance(piece.staged.file.path, piece.size_bytes)
+        self.finish(piece, fetched=False)
+        return True
+
+    def bring_after_failure(self, piece: Piece, buffer: memoryview, error: UnavailableError | None) -> None:
+        """Bring a file of one chunk to its place, of which one read failed or brought wrong bytes."""
+        if error is not None:
+            self.receiver.pause(piece, error)
+        with piece.staged.opened() as descriptor:
+            self.receiver.receive(piece, descriptor, buffer, was_read=True)
+        self.finish(piece, fetched=True)
+
     def begin(self, staged: StagedFile) -> None:
         """Show a file as active, once."""
         with staged.lock:
@@ -88,12 +103,12 @@ class ChunkWork:
         if is_first:
             self.receiver.meter.begin_file(staged.file.path, staged.file.size_bytes)
 
-    def finish(self, piece: Piece, *, fetched: bool) -> None:
-        """Record a chunk that is in its place and right."""
+    def finish(self, piece: Piece, *, fetched: bool, is_small: bool = False) -> None:
+        """Record a chunk that is in its place and right; a small one may wait for others to be recorded with."""
         file, meter = piece.staged.file, self.receiver.meter
         if piece.size_bytes > 0:
             if self.journal is not None:
-                self.journal.add((piece.staged.number, piece.index))
+                self.journal.add((piece.staged.number, piece.index), is_small=is_small)
             meter.count_verified_chunk(file.path)
             self.tally.count(piece.size_bytes, fetched=fetched)
         if piece.staged.finish_chunk():

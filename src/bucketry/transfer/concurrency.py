@@ -35,7 +35,7 @@ class Concurrency:
 
     def __init__(self, most: int, *, first: int = FIRST_LEVEL, clock: Callable[[], float] = time.monotonic) -> None:
         self.level = min(first, most)
-        self._most = most
+        self._most = self._allowed = most
         self._clock = clock
         self._window_began_at = clock()
         self._window_bytes = 0
@@ -67,6 +67,16 @@ class Concurrency:
             self._judge_doubling(rate)
         else:
             self._judge(rate)
+
+    def lend(self, count: int) -> None:
+        """Leave so many of what is allowed, and no others, to requests that are not counted here."""
+        most = max(1, self._allowed - count)
+        # Where only that kept the level from growing, it goes on growing.
+        self._is_doubling = self._is_doubling or (self.level == self._most < most and not self._is_careful)
+        self._most = most
+        if self.level > most:
+            self._steady_level = most
+            self._move_to(most)
 
     def slow_down(self) -> None:
         """Halve the level: the store asked for fewer requests."""

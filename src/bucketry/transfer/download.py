@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UnavailableError
+from bucketry.store.interface import AsksAhead
+from bucketry.transfer.ahead import SmallFiles, bundle
 from bucketry.transfer.chunk_work import ChunkWork, make_buffer
 from bucketry.transfer.concurrency import Concurrency
 from bucketry.transfer.journal import Journal, read_journals
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from bucketry.transfer.staged_files import Piece
     from bucketry.transfer.target import Staging
 
+FEWEST_CONNECTIONS_TO_ASK_AHEAD = 4
 DEFAULT_CONNECTIONS = 16
 """The most that are used, unless more are asked for; how many are, the link decides."""
 
@@ -99,53 +102,54 @@ def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
         check_consistent(file)
     halt = Halt(stop)
     gate = Gate(Concurrency(connections, clock=patience.clock))
-    meter = ProgressMeter(
-        total_bytes=sum(file.size_bytes for file in files),
-        total_files=len(files),
-        listener=progress,
-        connections=lambda: gate.level,
-    )
-    store = store.unretried  # retries are this layer's own: it goes on where a chunk broke
     receiver = Receiver(
-        store=store,
+        store=store.unretried,  # retries are this layer's own: it goes on where a chunk broke
         verify=verify,
         patience=patience,
         limit=RateLimit(limit_bytes_per_second, patience, halt),
         halt=halt,
         gate=gate,
-        meter=meter,
+        meter=_make_meter(files, progress, gate),
     )
     started_at = patience.clock()
     siblings = Siblings(nearby.staging, nearby.plan) if nearby else None
     work = _make_work(receiver, nearby, siblings)
-    numbers = {file.path: number for number, file in enumerate(nearby.plan.files if nearby else files)}
-    resumed = nearby is not None and nearby.staging.resumed
-    staged = [StagedFile(numbers[file.path], file, directory, may_exist=resumed) for file in files]
     try:
-        left = order_pieces(staged)
+        left = order_pieces(_stage(files, directory, nearby))
         if nearby is not None:
             left = _take_what_is_near(work, left, nearby, connections)
         if siblings is not None and siblings.has_any_alive():
             left.reverse()  # so that we meet in the middle
         _check_space(directory, left, nearby)
-        if slices is None or slices.processes == 1:
-            run_parallel(left, work.bring, make_context=make_buffer, connections=connections, halt=halt, gate=gate)
-        else:
-            from bucketry.transfer.processes import fetch_by_processes  # noqa: PLC0415 - one process needs no pipes
-
-            fetch_by_processes(work, left, slices, directory, connections)
+        _bring(work, left, directory, connections, slices)
     finally:
         if work.journal is not None:
             work.journal.close()
-        meter.close()
+        receiver.meter.close()
     return Fetched(
         files=len(files),
         chunks=sum(len(file.chunk_sha256) for file in files),
         fetched_bytes=work.tally.fetched_bytes,
         reused_bytes=work.tally.reused_bytes,
-        retries=meter.snapshot().retries,
+        retries=receiver.meter.snapshot().retries,
         seconds=patience.clock() - started_at,
     )
+
+
+def _make_meter(files: Sequence[RemoteFile], progress: ProgressListener | None, gate: Gate) -> ProgressMeter:
+    return ProgressMeter(
+        total_bytes=sum(file.size_bytes for file in files),
+        total_files=len(files),
+        listener=progress,
+        connections=lambda: gate.level,
+    )
+
+
+def _stage(files: Sequence[RemoteFile], directory: Path, nearby: Nearby | None) -> list[StagedFile]:
+    """Return the files as they will lie in the staging folder, numbered as the plan numbers them."""
+    numbers = {file.path: number for number, file in enumerate(nearby.plan.files if nearby else files)}
+    resumed = nearby is not None and nearby.staging.resumed
+    return [StagedFile(numbers[file.path], file, directory, may_exist=resumed) for file in files]
 
 
 def _make_work(receiver: Receiver, nearby: Nearby | None, siblings: Siblings | None) -> ChunkWork:
@@ -155,6 +159,51 @@ def _make_work(receiver: Receiver, nearby: Nearby | None, siblings: Siblings | N
         siblings=siblings.find if siblings else None,
         local_store=local_objects(receiver.store.local_path),
     )
+
+
+def _bring(work: ChunkWork, pieces: Sequence[Piece], directory: Path, connections: int, slices: Slices | None) -> None:
+    """Fetch chunks: by one process with small files apart, by one without, or by several."""
+    if slices is not None and slices.processes != 1:
+        from bucketry.transfer.processes import fetch_by_processes  # noqa: PLC0415 - one process needs no pipes
+
+        fetch_by_processes(work, pieces, slices, directory, connections)
+        return
+    receiver = work.receiver
+    items = bundle(pieces)
+    small = _small_files(work, items, directory, connections)
+
+    def bring(buffer: memoryview, item: Sequence[Piece]) -> None:
+        if small is not None and len(item) > 1:
+            small.bring(item, buffer)
+        else:
+            for piece in item:
+                work.bring(buffer, piece)
+
+    run_parallel(
+        items if small is not None else [(piece,) for piece in pieces],
+        bring,
+        make_context=make_buffer,
+        connections=connections,
+        halt=receiver.halt,
+        gate=receiver.gate,
+    )
+
+
+def _small_files(
+    work: ChunkWork, items: Sequence[Sequence[Piece]], directory: Path, connections: int
+) -> SmallFiles | None:
+    """Return who brings the bundles, and with how many of the connections; None where that is not worth it."""
+    bundles = sum(len(item) > 1 for item in items)
+    store, limit = work.receiver.store, work.receiver.limit.bytes_per_second
+    if bundles == 0 or connections < FEWEST_CONNECTIONS_TO_ASK_AHEAD or limit is not None:
+        return None
+    if not isinstance(store, AsksAhead):
+        return None
+    # Half of them if there are large files, which take the other half until the last small one has come.
+    window = connections if bundles == len(items) else connections // 2
+    gate = work.receiver.gate
+    gate.lend(window - 1)
+    return SmallFiles(work, store, directory, window, bundles, lambda: gate.lend(0))
 
 
 def _take_what_is_near(work: ChunkWork, pieces: Sequence[Piece], nearby: Nearby, connections: int) -> list[Piece]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PREFIX = "journal"
 MAX_JOURNALS = 512
+MAX_HELD_LINES = 32  # of small files, which are fetched again sooner than their lines are written one by one
 MAX_READ_BYTES = 16 * 1024 * 1024  # of one journal at once; 20,000 chunks and 20,000 files need 0.5 MB
 _LINE = re.compile(rb"([0-9]{1,6}) ([0-9]{1,6})")
 
@@ -36,24 +37,35 @@ class Journal:
         self._path = folder / f"{PREFIX}.{part}"
         self._lock = threading.Lock()
         self._descriptor: int | None = None
+        self._held: list[bytes] = []
 
-    def add(self, chunk: Chunk) -> None:
-        """Record a chunk that is in its place and was found right."""
-        line = b"%d %d\n" % chunk
-        with self._lock, disk_errors(str(self._path)):
+    def add(self, chunk: Chunk, *, is_small: bool = False) -> None:
+        """Record a chunk that is in its place and was found right; small ones may wait for others, or for `close`."""
+        with self._lock:
+            self._held.append(b"%d %d\n" % chunk)
+            if not is_small or len(self._held) >= MAX_HELD_LINES:
+                self._write()
+
+    def close(self) -> None:
+        """Write what is held and close the file; the next line opens it again."""
+        with self._lock:
+            try:
+                if self._held:
+                    self._write()
+            finally:
+                if self._descriptor is not None:
+                    os.close(self._descriptor)
+                    self._descriptor = None
+
+    def _write(self) -> None:
+        lines, self._held = b"".join(self._held), []
+        with disk_errors(str(self._path)):
             if self._descriptor is None:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
                 self._descriptor = os.open(self._path, flags, 0o600)
                 # An earlier process may have died within its last line.
-                line = b"\n" + line
-            write_all_at_end(self._descriptor, line)
-
-    def close(self) -> None:
-        """Close the file; the next line opens it again."""
-        with self._lock:
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-                self._descriptor = None
+                lines = b"\n" + lines
+            write_all_at_end(self._descriptor, lines)
 
 
 class JournalReader:

@@ -17,7 +17,9 @@ from bucketry.transfer.patience import MAX_ATTEMPTS, Attempts, Patience
 from bucketry.transfer.reuse import new_hash
 
 if TYPE_CHECKING:
-    from bucketry.store.interface import ETag, Store
+    from collections.abc import Callable
+
+    from bucketry.store.interface import ByteStream, ETag, Store
     from bucketry.transfer.progress import ProgressMeter
     from bucketry.transfer.ratelimit import RateLimit
     from bucketry.transfer.remote import RemoteFile, Verify
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from bucketry.transfer.workers import Gate, Halt
 
 MAX_READS_OF_A_CHUNK = 2  # a wrong digest is read once more: a bad network is likelier than a bad object
+SLOWEST_BYTES_PER_SECOND = 1024
+SLOW_FOR_SECONDS = 30.0  # then the same bytes are asked for over another connection, from where this one is
 SMALLEST_RESERVED_BYTES = 1024 * 1024  # below, one write comes at once with what a reservation would ask for
 
 
@@ -41,15 +45,18 @@ class Receiver:
     gate: Gate
     meter: ProgressMeter
 
-    def receive(self, piece: Piece, descriptor: int, buffer: memoryview) -> None:
-        """Bring a chunk to its place, verified; raise `CorruptError` where the store has other bytes."""
+    def receive(self, piece: Piece, descriptor: int, buffer: memoryview, *, was_read: bool = False) -> None:
+        """Bring a chunk to its place, verified; raise `CorruptError` where the store has other bytes.
+
+        `was_read` says that a first read was made already, and brought nothing of use.
+        """
         file = piece.staged.file
         expected = file.chunk_digest(piece.index, self.verify)
         # Around all of it: a full disk must not be mistaken for a store that will serve again.
         with disk_errors(file.path):
             if piece.size_bytes >= SMALLEST_RESERVED_BYTES:
                 reserve(descriptor, piece.start, piece.stop)
-            for read_number in range(1, MAX_READS_OF_A_CHUNK + 1):
+            for read_number in range(2 if was_read else 1, MAX_READS_OF_A_CHUNK + 1):
                 reading = _Reading(descriptor, piece.start, new_hash(self.verify))
                 if read_number == 1 and len(file.chunk_sha256) == 1:
                     is_whole = self._read_at_once(piece, reading, buffer)
@@ -66,12 +73,16 @@ class Receiver:
             advice="run fsck --deep on the registry, and pull from a replica if there is one",
         )
 
+    def pause(self, piece: Piece, error: UnavailableError) -> None:
+        """Wait as after the first failure of a request."""
+        self._pause(self._attempts(piece.staged), error)
+
     def _read_at_once(self, piece: Piece, reading: _Reading, buffer: memoryview) -> bool:
         """Read a whole object by one request, and tell whether it came to its end."""
         try:
             self._read_on(piece, reading, buffer, None)
         except UnavailableError as error:
-            self._pause(self._attempts(piece.staged), error)
+            self.pause(piece, error)
             return False
         except (PreconditionFailedError, UsageError, CorruptError):
             return False  # not of this size, or not without its ETag: asking for both will tell
@@ -98,13 +109,12 @@ class Receiver:
 
     def _read_on(self, piece: Piece, reading: _Reading, buffer: memoryview, etag: ETag | None) -> None:
         file = piece.staged.file
+        pace = Pace(self.patience.clock, file.path)
         with self.store.open_range(file.key, reading.position, piece.stop, etag=etag) as stream:
             while reading.position < piece.stop:  # bounded: each round reads at least one byte or raises
                 self.halt.check()
                 wanted = self.limit.read_size_bytes(min(len(buffer), piece.stop - reading.position))
-                count = stream.readinto(buffer[:wanted])
-                if count == 0:
-                    raise UnavailableError(f"the store ended early while {file.path} was read")
+                count = pace.read(stream, buffer[:wanted])
                 # Again: this thread may have hung in the read while everybody else went home.
                 self.halt.check()
                 self.limit.take(count)
@@ -113,6 +123,7 @@ class Receiver:
                 reading.position += count
                 self.gate.count(count)
                 self.meter.advance(file.path, count)
+                pace.check()
 
     def _etag_of(self, staged: StagedFile) -> ETag:
         with staged.lock:
@@ -134,6 +145,37 @@ class Receiver:
 
     def _attempts(self, staged: StagedFile) -> Attempts:
         return Attempts(self.patience, self.halt, lambda: self.meter.count_retry(staged.file.path))
+
+
+class Pace:
+    """How fast one connection brings the bytes of a file: time that is spent elsewhere does not count against it."""
+
+    def __init__(self, clock: Callable[[], float], path: str) -> None:
+        self._clock = clock
+        self._path = path
+        self._seconds = 0.0
+        self._bytes = 0
+
+    def read(self, stream: ByteStream, buffer: memoryview) -> int:
+        """Fill the front of the buffer and return how many bytes came; raise `UnavailableError` if none did."""
+        began_at = self._clock()
+        count = stream.readinto(buffer)
+        if count == 0:
+            raise UnavailableError(f"the store ended early while {self._path} was read")
+        self._seconds += self._clock() - began_at
+        self._bytes += count
+        return count
+
+    def check(self) -> None:
+        """Raise `UnavailableError` if a connection has been as good as silent for too long."""
+        if self._seconds < SLOW_FOR_SECONDS:
+            return
+        if self._bytes < SLOWEST_BYTES_PER_SECOND * self._seconds:
+            raise UnavailableError(
+                f"{self._path} came at less than {SLOWEST_BYTES_PER_SECOND:,} bytes a second",
+                advice="run it again: it goes on",
+            )
+        self._seconds, self._bytes = 0.0, 0
 
 
 @dataclass(slots=True)

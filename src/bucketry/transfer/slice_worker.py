@@ -124,6 +124,8 @@ def run_slice(job: SliceJob, mouth: Connection) -> None:
     try:
         run_parallel(pieces, bring, make_context=make_buffer, connections=job.connections, halt=halt, gate=gate)
     finally:
+        if journal is not None:
+            journal.close()
         meter.close()
         store.close()
 

@@ -19,6 +19,7 @@ from bucketry.transfer.localfiles import (
     open_directory,
     open_existing_below,
     remove_below,
+    write_all,
 )
 
 if TYPE_CHECKING:
@@ -62,6 +63,15 @@ class StagedFile:
                     with disk_errors(self.file.path):
                         os.close(self._descriptor)
 
+    def write_whole(self, body: memoryview, directory_fd: int) -> None:
+        """Write a file of one chunk, which nobody else has open, below the staging folder that the caller has open."""
+        with disk_errors(self.file.path):
+            descriptor = self._open_at(directory_fd)
+            try:
+                write_all(descriptor, body, 0)
+            finally:
+                os.close(descriptor)
+
     def finish_chunk(self) -> bool:
         """Count a chunk as done, and tell whether it was the last of the file."""
         with self.lock:
@@ -75,13 +85,16 @@ class StagedFile:
     def _open(self) -> int:
         directory_fd = open_directory(self._directory)
         try:
-            if self._may_exist:
-                found = self._open_existing(directory_fd)
-                if found is not None:
-                    return found
-            descriptor = create_below(directory_fd, self.file.path)
+            return self._open_at(directory_fd)
         finally:
             os.close(directory_fd)
+
+    def _open_at(self, directory_fd: int) -> int:
+        if self._may_exist:
+            found = self._open_existing(directory_fd)
+            if found is not None:
+                return found
+        descriptor = create_below(directory_fd, self.file.path)
         self._may_exist = True  # from now on, it is ours
         if len(self.file.chunk_sha256) > 1:
             os.ftruncate(descriptor, self.file.size_bytes)

@@ -71,6 +71,7 @@ class Gate:
     def __init__(self, concurrency: Concurrency) -> None:
         self._concurrency = concurrency
         self._changed = threading.Condition()
+        self._lent = 0
         self._elsewhere: dict[int, int] = {}
         self._inside = 0
         self._is_over = False
@@ -78,11 +79,18 @@ class Gate:
     @property
     def level(self) -> int:
         """How many threads may work at once now, those of other processes included."""
-        return sum(self._elsewhere.values()) or self._concurrency.level
+        return sum(self._elsewhere.values()) or self._concurrency.level + self._lent
 
     def count_elsewhere(self, part: int, level: int) -> None:
         """Note the level of another process, which works on the same transfer in our place."""
         self._elsewhere[part] = level
+
+    def lend(self, count: int) -> None:
+        """Let so many requests, and no others that were lent before, run beside those of the threads inside."""
+        with self._changed:
+            self._lent = count
+            self._concurrency.lend(count)
+            self._changed.notify_all()
 
     def count(self, size_bytes: int) -> None:
         """Count bytes that arrived."""

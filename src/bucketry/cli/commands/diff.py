@@ -51,7 +51,7 @@ def run(
     with_unchanged: bool,
     with_tensors: bool,
 ) -> None:
-    """Compare versions with a baseline: metrics, parameters, training data, files, card sections, tensors.
+    """Compare versions with a baseline: metrics, parameters, data, files, card sections, tensors.
 
     A metric is judged where both versions were measured on the same data and the evidence says which way is better;
     where there are confidence intervals, a difference within them is noise.
