@@ -16,6 +16,7 @@ from bucketry.registry.evaluate import evaluate
 from bucketry.registry.evaluations import load_evidence
 from bucketry.registry.lifecycle import edit_version
 from bucketry.registry.listing import load_detail
+from bucketry.registry.publish import PublishRequest, publish
 from bucketry.registry.registers import commit_head, load_existing_head
 from bucketry.registry.rows import load_dossier, load_row, replace_dossier
 from bucketry.registry.trending import load_trend
@@ -28,6 +29,8 @@ from simulation.scenes import FEW, SEALED, begin, founder
 from simulation.world import SeededScript, World
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bucketry.registry.session import Session
     from bucketry.schema.head import Head
 
@@ -191,3 +194,12 @@ def test_versions_are_compared_with_all_of_their_evidence(session: Session) -> N
 def test_two_to_sixteen_versions_are_compared(session: Session, count: int) -> None:
     with pytest.raises(UsageError, match=f"^{count} versions cannot be compared"):
         compare_versions(session, [parse_reference("acme/chat:1")] * count)
+
+
+def test_nothing_is_published_with_evidence_that_no_reader_would_accept(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    twice = replace(AUC, metrics=(Metric("auc", 0.9), Metric("auc", 0.8)))
+    request = PublishRequest(CHAT, [tmp_path / "file"], evidence=[AUC, twice])
+    with pytest.raises(UsageError, match="'auc' stands twice"):
+        publish(session, request)
+    assert head(session).next_version == 4

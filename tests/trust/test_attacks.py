@@ -15,6 +15,7 @@ import pytest
 
 from bucketry.errors import BucketryError, ContendedError, CorruptError, NotFoundError, RejectedError
 from bucketry.registry.client import open_reader, open_registry
+from bucketry.registry.evaluate import evaluate
 from bucketry.registry.opening import create_registry
 from bucketry.registry.publish import PublishRequest, publish
 from bucketry.registry.pull import PullOptions
@@ -24,6 +25,7 @@ from bucketry.registry.strict import carried_decisions
 from bucketry.schema import keys
 from bucketry.schema.alias import decode_alias, encode_alias
 from bucketry.schema.audit import NO_RECORD, Record, continue_trail, encode_block
+from bucketry.schema.evidence import Evidence, Metric
 from bucketry.schema.head import decode_head, encode_head
 from bucketry.schema.names import AliasName, parse_reference
 from bucketry.schema.reviews import Action, decode_statement, encode_statement
@@ -537,6 +539,36 @@ def test_a_move_while_the_bytes_are_on_their_way(approved: World) -> None:
     with pytest.raises(ContendedError, match=r"moved from version 1 to 2 meanwhile"):
         approved.pull(on_transfer=move)
     assert not (approved.folder / "served").exists()
+
+
+def test_evidence_changed_after_it_was_shown(world: World) -> None:
+    world.publish("weights 1")
+    statement = world.prepare(ANNA, Action.APPROVE, 1)
+    with open_registry(world.url, identity=AUTHOR.principal) as registry:
+        evaluate(registry.session, CHAT, 1, [Evidence("safety", (Metric("toxicity", 0.9, direction="lower"),))])
+    with (
+        open_registry(world.url, identity=ANNA.principal) as registry,
+        pytest.raises(RejectedError, match=r"the evidence of version 1 changed since this approval was prepared"),
+    ):
+        record_decision(registry.session, ANNA.sign(statement))
+
+
+def test_evidence_changed_after_approval(world: World) -> None:
+    """An approval names each evaluation by its SHA-256, so that the one which was shown cannot be exchanged."""
+    world.publish("weights 1")
+    with open_registry(world.url, identity=AUTHOR.principal) as registry:
+        evaluate(registry.session, CHAT, 1, [Evidence("safety", (Metric("toxicity", 0.9, direction="lower"),))])
+        manifest = registry.resolve("risk/chat:1").digest
+    approval = decode_statement(world.decide(ANNA, Action.APPROVE, 1).payload, what="a review")
+    (shown,) = approval.evidence
+    path = world.folder / "registry" / keys.evidence(CHAT, manifest, shown)
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes().replace(b"0.9", b"0.1"))
+    with (
+        open_registry(world.url, identity=BERT.principal) as registry,
+        pytest.raises(CorruptError, match=r"are not those that its name says"),
+    ):
+        registry.show("risk/chat:1")
 
 
 def test_denied_manifest_and_lowest_generation(approved: World) -> None:

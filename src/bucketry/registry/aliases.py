@@ -74,7 +74,9 @@ def promote(session: Session, model: ModelName, version: int, alias: AliasName, 
     """
     session.check_writable()
     head = load_existing_head(session, model)
-    check_servable(version, load_row(session, head, version).state)
+    # Once before anything is committed: a refusal then leaves no name behind, and what takes long, such as scanning
+    # files, is remembered by the session and does not eat into the commit's deadline.
+    _aimed(session, head, AliasRegister(head.registry, model, alias), load_row(session, head, version), gated=True)
     _name_alias(session, model, alias)
     return _move(session, model, alias, "promote", reason, lambda head, _: load_row(session, head, version))
 

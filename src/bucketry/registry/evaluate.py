@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, NotFoundError, RejectedError, UsageError
+from bucketry.errors import NotFoundError, RejectedError, UsageError
 from bucketry.registry.commit import Change
 from bucketry.registry.evaluations import load_added_evidence
 from bucketry.registry.immutable import Immutable
@@ -21,7 +21,7 @@ from bucketry.registry.rows import load_dossier, load_row, replace_dossier
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
 from bucketry.schema.dossier import Cited
-from bucketry.schema.evidence import check_evidence, encode_evidence, headline_values, is_repeated
+from bucketry.schema.evidence import check_given_evidence, encode_evidence, headline_values, is_repeated
 from bucketry.schema.head import fit_metrics
 from bucketry.schema.states import State
 
@@ -71,11 +71,7 @@ def evaluate(session: Session, model: ModelName, version: int, evidence: Sequenc
     if not evidence:
         raise UsageError("there is no evidence to add", advice="give a file with metrics")
     session.check_writable()
-    try:
-        for item in evidence:
-            check_evidence(item, what="the evidence")
-    except CorruptError as error:
-        raise UsageError(error.message, advice=error.advice) from error
+    check_given_evidence(evidence)
     at = session.ports.timestamp()
     planned: list[AddedEvaluation] = []
 

@@ -18,7 +18,7 @@ from bucketry.registry.registration import (
 )
 from bucketry.registry.resolve import resolve
 from bucketry.schema.codec import digest_of, encode, parse_labels
-from bucketry.schema.evidence import Evidence, headline_values
+from bucketry.schema.evidence import Evidence, check_given_evidence, headline_values
 from bucketry.schema.head import LARGEST_ROW_LABELS_BYTES
 from bucketry.schema.manifest import (
     RELATIONS,
@@ -145,6 +145,7 @@ def _check_request(request: PublishRequest) -> None:
     if request.idempotency_key is not None and not 0 < len(request.idempotency_key) <= LONGEST_IDEMPOTENCY_KEY:
         raise UsageError(f"an idempotency key has 1 to {LONGEST_IDEMPOTENCY_KEY} characters")
     parse_labels(request.labels, largest_bytes=LARGEST_ROW_LABELS_BYTES)
+    check_given_evidence(request.evidence)
 
 
 def _find_parents(session: Session, request: PublishRequest) -> tuple[Parent, ...]:

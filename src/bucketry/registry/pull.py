@@ -312,6 +312,7 @@ class _Pull:
                 "size_bytes": sum(file.size_bytes for file in files),
                 "complete": len(files) == len(resolved.manifest.artifacts),
                 "verify": self.options.verify,
+                "trust": self.session.strict is not None,
                 "pulled_at": self.session.ports.timestamp(),
             },
         )

@@ -78,7 +78,7 @@ def _waiting(session: Session, head: Head, standing: Standing) -> Waiting | None
         since=asked[0].created if asked else row.created_at,
         asked_by=asked[0].principal if asked else row.created_by,
         mine=is_reviewer(standing.policy, me) and not done and not barred and renews,
-        gates=check_version_gates(session, head, row, alias=None),
+        gates=check_version_gates(session, head, row, alias=None, scan=False),
     )
 
 

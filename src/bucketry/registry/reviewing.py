@@ -38,6 +38,7 @@ from bucketry.schema.decisions import (
     check_decision,
     count_approvals,
     derive_state,
+    newest_approvals,
 )
 from bucketry.schema.dossier import Cited, Dossier
 from bucketry.schema.reviews import (
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
 
 MOST_REVIEWS = 512
 """How many decisions one version may have; each is an object that a reviewer reads."""
+MOST_REFUSALS_BEYOND = 64
+"""Room that comments cannot take: it must never be hard to stop something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +105,14 @@ def prepare_decision(
 ) -> Statement:
     """Return the statement to sign, about the version as it is now.
 
-    It names the evidence that is there and each gate's result, so that what the reviewer was shown is on record. Raises
-    as `record_decision` would.
+    It names the evidence that is there and, for an approval, each gate's result, so that what the reviewer was shown is
+    on record. Raises as `record_decision` would, but for a signature that is missing yet.
     """
     session.check_writable()
     head = load_existing_head(session, model)
     standing = load_standing(session, head, load_row(session, head, version))
     gates: tuple[GateResult, ...] = ()
-    if action in {Action.APPROVE, Action.REJECT}:
+    if action is Action.APPROVE:  # to refuse must not depend on files that a gate reads, which may be what is wrong
         gates = check_version_gates(session, head, standing.row, alias=alias)
     dossier = load_dossier(session, head, standing.row)
     created = session.ports.timestamp()
@@ -229,11 +232,11 @@ def carried_reviews(decisions: Sequence[Decision]) -> tuple[dict[str, object], .
     The publish signature, the newest approval of each principal, and every refusal; no comments and no requests, so
     that a poll stays small.
     """
-    approvals = {d.statement.principal: d for d in decisions if d.statement.action is Action.APPROVE}
+    approvals = {decision.sha256 for decision in newest_approvals(decisions).values()}
     kept = [
         decision
         for decision in decisions
-        if decision.statement.action in {Action.PUBLISH, *REFUSALS} or decision in approvals.values()
+        if decision.statement.action in {Action.PUBLISH, *REFUSALS} or decision.sha256 in approvals
     ]
     return tuple(decision.review.to_document() for decision in kept)
 
@@ -248,10 +251,17 @@ def _check(
     statement, row = decision.statement, standing.row
     if statement.manifest != row.manifest:
         raise RejectedError(f"version {row.version} is not the manifest that this decision is about")
-    if len(standing.decisions) >= MOST_REVIEWS:
-        raise RejectedError(f"version {row.version} has {MOST_REVIEWS} decisions, the most that one can have")
-    policy = standing.policy if need_signature else replace(standing.policy, signatures="optional")
-    check_decision(decision, policy, version=row.version, state=row.state, authorship=standing.authorship)
+    most = MOST_REVIEWS + (MOST_REFUSALS_BEYOND if statement.action in REFUSALS else 0)
+    if len(standing.decisions) >= most:
+        raise RejectedError(f"version {row.version} has {most} decisions, the most that one can have")
+    check_decision(
+        decision,
+        standing.policy,
+        version=row.version,
+        state=row.state,
+        authorship=standing.authorship,
+        need_signature=need_signature,
+    )
     if statement.action is Action.APPROVE:
         shown, there = set(statement.evidence), {cited.sha256 for cited in load_dossier(session, head, row).evidence}
         if shown != there:

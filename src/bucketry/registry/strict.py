@@ -4,6 +4,9 @@ A session with a trust file resolves through here. The alias is read, its regist
 the manifest is hashed before it is parsed, and the signed decisions that the alias carries are judged by the trust
 file. What is accepted has the version number that the reviewers signed. The decisions are judged once more, on a fresh
 read, just before downloaded bytes take their place.
+
+A version that no alias named is judged too, by the rules about any alias. But then nothing on this machine tells an
+old state of the bucket from its newest: a refusal that is hidden there stays hidden.
 """
 
 from __future__ import annotations

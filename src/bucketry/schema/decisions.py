@@ -80,13 +80,9 @@ def count_approvals(
     `cited` is the SHA-256 of each evaluation that was added to the version: an approval that was given on sight of one
     that is gone does not count. The newest approval of each principal counts, so that one can be renewed.
     """
-    newest: dict[str, Decision] = {}
-    for decision in sorted(decisions, key=_when):
-        if decision.statement.action is Action.APPROVE:
-            newest[decision.statement.principal] = decision
     counted: list[Decision] = []
     dropped: list[tuple[str, str]] = []
-    for principal, decision in newest.items():
+    for principal, decision in newest_approvals(decisions).items():
         reason = _why_not(decision, policy, authorship, cited, now, alias)
         if reason:
             dropped.append((principal, reason))
@@ -102,6 +98,12 @@ def count_approvals(
     )
 
 
+def newest_approvals(decisions: Sequence[Decision]) -> dict[str, Decision]:
+    """Return the newest approval of each principal, whether it counts or not, in the order in which they were made."""
+    approvals = (decision for decision in decisions if decision.statement.action is Action.APPROVE)
+    return {decision.statement.principal: decision for decision in sorted(approvals, key=_when)}
+
+
 def derive_state(decisions: Sequence[Decision], approvals: Approvals) -> State:
     """Return the state that the decisions give a version which is neither retired nor being deleted."""
     if approvals.refusals:
@@ -112,10 +114,19 @@ def derive_state(decisions: Sequence[Decision], approvals: Approvals) -> State:
     return State.IN_REVIEW if asked else State.REGISTERED
 
 
-def check_decision(decision: Decision, policy: Policy, *, version: int, state: State, authorship: Authorship) -> None:
+def check_decision(
+    decision: Decision,
+    policy: Policy,
+    *,
+    version: int,
+    state: State,
+    authorship: Authorship,
+    need_signature: bool = True,
+) -> None:
     """Raise `RejectedError` for a decision that may not be made about a version in this state, or not by this person.
 
     Gates are not asked here. A refusal needs a reason, and no signature: it must never be hard to stop something.
+    Without `need_signature` the decision's own may be missing, because it is yet to be made.
     """
     statement = decision.statement
     action, principal = statement.action, statement.principal
@@ -136,7 +147,7 @@ def check_decision(decision: Decision, policy: Policy, *, version: int, state: S
             advice="ask another reviewer",
         )
     if policy.signatures == "required":
-        if not decision.is_signed:
+        if need_signature and not decision.is_signed:
             raise RejectedError(
                 "the policy asks for signed approvals", advice="approve with --sign, or with --detached elsewhere"
             )

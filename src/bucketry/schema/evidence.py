@@ -201,6 +201,15 @@ def check_evidence(evidence: Evidence, *, what: str) -> Evidence:
     return evidence
 
 
+def check_given_evidence(evidence: Iterable[Evidence]) -> None:
+    """Raise `UsageError` for evidence of a caller that no reader would accept."""
+    for item in evidence:
+        try:
+            check_evidence(item, what="the evidence")
+        except CorruptError as error:
+            raise UsageError(error.message, advice=error.advice) from error
+
+
 def check_metric(metric: Metric, *, what: str) -> Metric:
     """Return the metric; raise `CorruptError` for a name, value, direction, slice or interval that makes no sense."""
     if not metric.name or len(metric.name) > LONGEST_METRIC_NAME:

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError, RejectedError, UsageError
@@ -35,6 +35,7 @@ RECEIPT_FORMAT = 1
 MAX_RECEIPT_BYTES = 32 * 1024 * 1024
 MAX_LOOKS = 32
 _SHA256 = re.compile("[0-9a-f]{64}")
+_PARSED = frozenset({"format", "registry", "model", "manifest", "files"})
 _MOVED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENOENT})
 
 
@@ -49,12 +50,16 @@ class RecordedFile:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Which version a pull left in a folder, by the registry's id, the model's name and the manifest's SHA-256."""
+    """Which version a pull left in a folder, by the registry's id, the model's name and the manifest's SHA-256.
+
+    `about` is all else that the pull wrote of it, unchecked.
+    """
 
     registry: str
     model: str
     manifest: str
     files: Mapping[str, RecordedFile]
+    about: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def digests(self) -> dict[str, str]:
@@ -122,7 +127,7 @@ def inspect_target(destination: Path) -> TargetState:
 def write_receipt(directory: Path, digests: Mapping[str, str], about: Mapping[str, object]) -> None:
     """Record in a staged version its files, given by path with their SHA-256, as they lie there now.
 
-    `about` has at least `registry`, `model` and `manifest`; the rest of it is for people.
+    `about` has at least `registry`, `model` and `manifest`; the rest of it is kept as it is.
     """
     with disk_errors(str(directory)):
         directory_fd = open_directory(directory)
@@ -158,7 +163,8 @@ def parse_receipt(document: object) -> Receipt | None:
     known = {path: file for path, file in files.items() if file is not None}
     if len(known) < len(listed):
         return None
-    return Receipt(registry, model, str(manifest), known)
+    about = {name: value for name, value in document.items() if name not in _PARSED}
+    return Receipt(registry, model, str(manifest), known, about)
 
 
 def _parse_file(document: object) -> RecordedFile | None:

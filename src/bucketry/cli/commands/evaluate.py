@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     example="bucketry evaluate acme/chat:3 --evidence results_2026-10-07.json\n"
     "bucketry evaluate acme/chat:3 --evidence toxicity.csv --kind safety \\\n"
     "    --dataset name=red-team,version=4\n"
-    "bucketry evaluate acme/chat:3 --evidence metrics.json --direction auc=higher --direction p95_ms=lower",
+    "bucketry evaluate acme/chat:3 --evidence metrics.json --direction auc=higher",
 )
 @click.argument("reference", metavar="REF", type=REFERENCE)
 @click.option(

@@ -24,7 +24,10 @@ DEEPEST_SHOWN = 32
 @click.argument("reference", metavar="REF", type=REFERENCE)
 @click.option("--down", is_flag=True, help="What was made from it, rather than what it was made from.")
 def run(call: Call, reference: Reference, *, down: bool) -> None:
-    """Show what a version was made from: parents, datasets, run and code; or its children."""
+    """Show what a version was made from, or what was made from it.
+
+    Upward that is its parents, datasets, run and code, all the way; downward the versions made from it.
+    """
     graph = load_lineage(call.open(), reference, down=down)
     call.answer(lineage_document(graph), list(tree_lines(graph, down=down)))
     if graph.cut:

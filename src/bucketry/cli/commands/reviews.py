@@ -32,7 +32,10 @@ COLUMNS = (
 @command("reviews", example="bucketry reviews --mine")
 @click.option("--mine", is_flag=True, help="Only what you may decide, and have not yet.")
 def run(call: Call, *, mine: bool) -> None:
-    """List the versions that wait for a review, or for an approval to be renewed, longest first."""
+    """List the versions that wait for a review.
+
+    Longest first; those whose approval is to be renewed within two weeks are among them.
+    """
     session = call.open()
     waiting = list_waiting(session, mine=mine)
     now = session.ports.now()

@@ -34,7 +34,9 @@ LONGEST_INTERVAL_SECONDS = 86_400.0
     help="Seconds between two looks, give or take 5 %.",
 )
 def run(call: Call, reference: Reference, command_line: str | None, post: str | None, interval: float) -> None:
-    """Follow an alias: print what it names now and then each change, a line of JSON each, until interrupted.
+    """Follow an alias: a line of JSON for each change, a command or a post.
+
+    The first line is what it names now; it goes on until it is interrupted.
 
     A refusal of the version that it names is a change too: its state is then "rejected". A command gets the same as
     BUCKETRY_VERSION, BUCKETRY_MANIFEST and so on. One that fails is told, and the watch goes on.

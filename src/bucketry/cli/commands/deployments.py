@@ -1,0 +1,46 @@
+"""`deployments`: who serves what?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.cli.command import command
+from bucketry.cli.deployments import COLUMNS, observed_cells, observed_document
+from bucketry.cli.output import width_columns
+from bucketry.cli.parameters import MODEL, FiniteRange
+from bucketry.cli.tables import table
+from bucketry.registry.deployments import MOST_RECEIPTS, list_deployments
+from bucketry.schema.deployment import parse_place_part
+
+if TYPE_CHECKING:
+    from bucketry.cli.call import Call
+    from bucketry.schema.names import ModelName
+
+MOST_DAYS = 36_500
+
+
+@command("deployments", example="bucketry deployments acme/chat --environment prod-eu\nbucketry deployments --stale 2")
+@click.argument("model", type=MODEL, required=False)
+@click.option("--environment", metavar="E", help="Only one environment.")
+@click.option(
+    "--stale", type=FiniteRange(0, MOST_DAYS), metavar="DAYS", help="Only who has not reported for so many days."
+)
+def run(call: Call, model: ModelName | None, environment: str | None, stale: float | None) -> None:
+    """Show which version each instance reported, beside what its alias names now.
+
+    current, behind (by how many generations of the alias), ahead (of a replica that lags), refused (the version was
+    rejected or deleted since), pinned (reported by number), unknown or damaged. A report is its instance's claim.
+    """
+    if environment is not None:
+        parse_place_part(environment, what="environment")
+    session = call.open()
+    found = list_deployments(session, model, environment=environment, stale_days=stale)
+    now = session.ports.now()
+    rows = [observed_cells(item, now) for item in found.observed]
+    nobody = "nobody has reported" + (f" {model}" if model else "") + (" what was asked for" if stale else "")
+    lines = table(COLUMNS, rows, width=width_columns()) if rows else [nobody]
+    call.answer([observed_document(item) for item in found.observed], lines)
+    if found.cut:
+        call.messages.note(f"there are more than {MOST_RECEIPTS:,} reports; name a model")

@@ -1,0 +1,80 @@
+"""Does the command line serve only what a trust file accepts, and say why where it does not?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from trust.people import ANNA, BERT, Person, rule, signer, trust_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cli.harness import Program
+
+
+@pytest.fixture
+def trust(program: Program, registry: Path, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a trust file that asks for two approvals of what production names: version 1, which has none."""
+    assert registry.is_dir()
+    monkeypatch.setenv("BUCKETRY_STATE", str(tmp_path / "state"))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    program.ok("publish", "risk/chat", files)
+    program.ok("promote", "risk/chat:1", "production")
+    known = program.json("init", registry)["registry"]
+    path = tmp_path / "trust.toml"
+    path.write_bytes(trust_text(signer(ANNA), signer(BERT), rule(), registry=known))
+    path.chmod(0o644)
+    return path
+
+
+def approve(program: Program, person: Person, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = folder / person.principal
+    private = person.signer.private_key
+    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    with monkeypatch.context() as patch:
+        patch.setenv("BUCKETRY_IDENTITY", person.principal)
+        program.ok("review", "approve", "risk/chat:1", "--sign", key)
+
+
+@pytest.mark.parametrize("command", [["resolve"], ["pull"], ["tensors"], ["cat", "weights.bin"]])
+def test_what_nobody_signed_is_refused_with_4_in_one_line(program: Program, trust: Path, command: list[str]) -> None:
+    name, *rest = command
+    message = program.fails(4, name, "risk/chat@production", *rest, "--trust", trust)
+    assert "risk/chat@production (version 1) is not trusted here: it has 0 of 2 approvals" in message
+    assert message.count("\n") == 1
+
+
+def test_what_two_reviewers_signed_is_served(
+    program: Program, trust: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approve(program, ANNA, tmp_path, monkeypatch)
+    program.fails(4, "pull", "risk/chat@production", tmp_path / "served", "--trust", trust)
+    assert not (tmp_path / "served").exists()
+    approve(program, BERT, tmp_path, monkeypatch)
+    pulled = program.json("pull", "risk/chat@production", tmp_path / "served", "--trust", trust)
+    assert (pulled["version"], pulled["verify"]) == (1, "sha256")
+    assert program.json("resolve", "risk/chat@production", "--trust", trust)["version"] == 1
+
+
+def test_fast_verification_and_a_trust_file_exclude_each_other(program: Program, trust: Path, tmp_path: Path) -> None:
+    message = program.fails(4, "pull", "risk/chat@production", tmp_path / "x", "--trust", trust, "--verify", "fast")
+    assert "with a trust file, bytes are verified by SHA-256" in message
+
+
+def test_a_missing_trust_file_refuses(program: Program, trust: Path, tmp_path: Path) -> None:
+    trust.unlink()
+    message = program.fails(4, "pull", "risk/chat@production", tmp_path / "x", "--trust", trust)
+    assert "cannot be read" in message
+
+
+def test_a_profiles_trust_file_binds_whoever_serves_and_nobody_else(
+    program: Program, registry: Path, trust: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (trust.parent / "config.toml").write_text(f'[registries.prod]\nurl = "{registry}"\ntrust = "{trust.name}"\n')
+    monkeypatch.setenv("BUCKETRY_REGISTRY", "prod")
+    program.fails(4, "resolve", "risk/chat@production")
+    assert program.json("show", "risk/chat:1")["version"] == 1
+    program.ok("promote", "risk/chat:1", "staging")
