@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.maintenance.fsck import check_registry
+from bucketry.registry.auditing import load_audit
 from bucketry.registry.client import open_registry
-from bucketry.registry.history import load_audit
 from bucketry.registry.registers import load_head
 from bucketry.schema import keys
 from bucketry.schema.names import parse_model_name

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import NotFoundError
 from bucketry.maintenance.fsck import check_registry
+from bucketry.registry.auditing import load_audit
 from bucketry.registry.client import Reader, open_reader
-from bucketry.registry.history import load_audit
 from bucketry.schema.names import parse_model_name
 from races.processes import child
 from races.worker import WorkDone, publish_and_promote

@@ -4,7 +4,7 @@ import pytest
 
 from bucketry.errors import CorruptError, NotFoundError, RejectedError
 from bucketry.registry.aliases import promote
-from bucketry.registry.history import load_audit
+from bucketry.registry.auditing import load_audit
 from bucketry.registry.policies import (
     load_policy,
     load_policy_history,

@@ -182,6 +182,15 @@ def test_a_field_that_claims_to_be_huge_is_corrupt() -> None:
         decode_signature(armor(b"SSHSIG" + bytes([0, 0, 0, 1]) + bytes([255] * 8)))
 
 
+def test_a_reserved_field_that_says_something_is_refused() -> None:
+    empty, full = (
+        wire_string(NAMESPACE.encode()) + wire_string(b""),
+        wire_string(NAMESPACE.encode()) + wire_string(b"x"),
+    )
+    with pytest.raises(SignatureRejectedError, match="reserved field"):
+        verify(edited(ARMORED, empty, full), PAYLOAD)
+
+
 def test_an_empty_namespace_cannot_be_signed_for() -> None:
     with pytest.raises(UsageError, match="namespace"):
         signed_bytes(PAYLOAD, namespace="")

@@ -51,6 +51,8 @@ COMMANDS = {
     "unretire": "Allow use of a retired version again.",
     "lineage": "Show what a version was made from, or what was made from it.",
     "delete": "Give up a version that no alias names and no other version is made from.",
+    "report": "Say which version this instance serves, and how it was verified.",
+    "deployments": "Show who serves which version, beside what its alias names now.",
     "audit": "Show who did what to a model, and verify that the trail is whole.",
     "doctor": "Probe whether the store keeps the promises that writing needs, and record the result.",
     "fsck": "Check that everything the registry names is there and is what it should be.",

@@ -11,7 +11,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError, CorruptError, UsageError
+from bucketry.errors import CorruptError, UnsupportedError, UsageError
 from bucketry.registry.immutable import find_object
 from bucketry.registry.registers import load_alias, load_head
 from bucketry.registry.rows import find_row
@@ -106,12 +106,13 @@ def _read(session: Session, entry: Entry) -> Observed | None:
     try:
         place_of_key(entry.key)
         if entry.size_bytes > LARGEST_DEPLOYMENT_BYTES:
-            raise CorruptError(f"it has {entry.size_bytes:,} bytes; the limit is {LARGEST_DEPLOYMENT_BYTES:,}")
+            why = f"it has {entry.size_bytes:,} bytes; the limit is {LARGEST_DEPLOYMENT_BYTES:,}"
+            return Observed(entry.key, Standing.DAMAGED, why=why)
         found = find_object(session.store, entry.key)
         if found is None:  # removed since it was listed
             return None
         return Observed(entry.key, Standing.CURRENT, decode_deployment(found.body, key=entry.key))
-    except (CorruptError, UsageError) as error:
+    except (CorruptError, UnsupportedError, UsageError) as error:
         return Observed(entry.key, Standing.DAMAGED, why=error.message)
 
 
@@ -141,7 +142,7 @@ def _load_model(session: Session, name: ModelName, aliases: set[AliasName]) -> _
             return _Model(fault=f"there is no model {name}")
         known = sorted(aliases & set(head.aliases))
         return _Model(head, aliases={alias: load_alias(session, name, alias).state for alias in known})
-    except CorruptError as error:
+    except (CorruptError, UnsupportedError) as error:
         return _Model(fault=error.message)
 
 
@@ -156,7 +157,7 @@ def _judged(session: Session, registry: str, models: dict[ModelName, _Model], it
         return _unknown(item, model.fault)
     try:
         row = find_row(session, model.head, deployment.version)
-    except BucketryError as error:
+    except (CorruptError, UnsupportedError) as error:
         return _unknown(item, error.message)
     if row is None or row.manifest != deployment.manifest:
         return _unknown(item, f"{deployment.model} has no version {deployment.version} with this manifest")

@@ -98,13 +98,9 @@ def pull(
     verified it may have trusted more.
     """
     options = options or PullOptions()
-    if session.strict is not None:
-        session.strict.check_verification(options.verify)
-        options = replace(options, rehash=True)
-    started_seconds = time.monotonic()
     resolved = resolve(session, reference)
     try:
-        return _pull_resolved(session, resolved, dest, options, started_seconds)
+        return pull_resolved(session, resolved, dest, options)
     except ObjectNotFoundError as error:
         again = resolve(session, reference) if isinstance(reference.selector, ByAlias) else resolved
         if (again.digest, again.placement) == (resolved.digest, resolved.placement):
@@ -112,16 +108,17 @@ def pull(
                 f"a file of {resolved.model}:{resolved.version} is missing in the store",
                 advice="run `bucketry fsck`",
             ) from error
-        return _pull_resolved(session, again, dest, options, started_seconds)
+        return pull_resolved(session, again, dest, options)
 
 
-def _pull_resolved(
-    session: Session,
-    resolved: ResolvedVersion,
-    dest: Path | None,
-    options: PullOptions,
-    started_seconds: float,
+def pull_resolved(
+    session: Session, resolved: ResolvedVersion, dest: Path | None, options: PullOptions
 ) -> PulledVersion:
+    """Bring a version that was resolved, as `pull` does; raise `ObjectNotFoundError` where a file of it is gone."""
+    if session.strict is not None:
+        session.strict.check_verification(options.verify)
+        options = replace(options, rehash=True)
+    started_seconds = time.monotonic()
     work = _Pull(session, resolved, options, open_cache())
     files = _select(resolved, options)
     brought = work.into_cache(files) if dest is None else work.into_target(files, dest)

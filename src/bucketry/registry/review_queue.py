@@ -49,7 +49,7 @@ def list_waiting(session: Session, *, mine: bool = False) -> list[Waiting]:
         _ = session.registry  # an empty list must not hide a registry that does not exist
     found = session.ports.map_in_parallel(lambda name: _of_model(session, name), names)
     waiting = [item for items in found for item in items if item.mine or not mine]
-    return sorted(waiting, key=lambda item: (moment(item.since), str(item.model)))
+    return sorted(waiting, key=lambda item: (moment(item.since), str(item.model), item.standing.row.version))
 
 
 def _of_model(session: Session, name: ModelName) -> list[Waiting]:
@@ -62,7 +62,8 @@ def _of_model(session: Session, name: ModelName) -> list[Waiting]:
 
 
 def _waiting(session: Session, head: Head, standing: Standing) -> Waiting | None:
-    approved = standing.row.state is State.APPROVED and standing.approvals.are_enough
+    # Not the row's state: the policy may ask for more now, or for less, and approvals end.
+    approved = standing.approvals.are_enough
     if approved and not _ends_soon(session, standing):
         return None
     asked = [d.statement for d in standing.decisions if d.statement.action is Action.REQUEST]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bucketry.errors import UsageError
+from bucketry.errors import CorruptError, UsageError
 from bucketry.schema.codec import Fields, decode_foreign
 from bucketry.schema.reviews import Review, Statement, decode_statement, encode_statement, read_review
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LARGEST_SIGNATURE_FILE_BYTES = 256 * 1024
+LARGEST_SIGNATURE_FILE_BYTES = 1024 * 1024
 
 
 Sign = Callable[[Statement], Review]
@@ -49,21 +49,31 @@ def checked(review: Review) -> Review:
 
 
 def read_signed(path: Path) -> Review:
-    """Return a decision that was signed elsewhere; raise `UsageError`.
+    """Return a decision that was signed elsewhere; raise `UsageError`, `RejectedError` if the signature is not good.
 
     The file is either `{"payload", "sshsig"}` as JSON, or what `ssh-keygen -Y sign` wrote beside the payload: for
     `decision.json.sig`, the payload is `decision.json`.
     """
+    try:
+        review = checked(_read_review(path))
+    except CorruptError as error:  # somebody's own file, nothing of the registry's
+        raise UsageError(error.message, advice="sign exactly what --detached printed") from error
+    if review.sshsig is None:
+        raise UsageError(f"{path} is not signed", advice="sign what --detached printed, then submit it")
+    return review
+
+
+def _read_review(path: Path) -> Review:
     body = _read(path)
     if body.lstrip().startswith(b"{"):
-        return checked(read_review(Fields(decode_foreign(body, what=str(path)), what=str(path))))
+        return read_review(Fields(decode_foreign(body, what=str(path)), what=str(path)))
     if path.suffix != ".sig":
         raise UsageError(f"{path} is not a signature", advice="name the .sig file that `ssh-keygen -Y sign` wrote")
     try:
         armored = body.decode("ascii")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not a signature", advice="name the .sig file itself") from error
-    return checked(Review(_read(path.with_suffix("")), armored))
+    return Review(_read(path.with_suffix("")), armored)
 
 
 def _read(path: Path) -> bytes:

@@ -28,7 +28,7 @@ from bucketry.schema.names import ByAlias, ByManifest, Reference
 from bucketry.schema.reviews import decision_of, read_review
 from bucketry.schema.states import State
 from bucketry.trust.generations import GenerationMemory, default_state_folder
-from bucketry.trust.judge import Judgement, Subject, UntrustedError, judge
+from bucketry.trust.judge import MOST_DECISIONS, Judgement, Subject, UntrustedError, judge
 from bucketry.trust.trust_file import TrustFile, load_trust_file
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from bucketry.registry.session import Session
     from bucketry.schema.alias import AliasRegister, AliasTarget
+    from bucketry.schema.head import Head, Row
     from bucketry.schema.names import AliasName, ModelName
     from bucketry.schema.reviews import Decision
 
@@ -90,6 +91,23 @@ class StrictMode:
                 f"{resolved.model}@{resolved.alias} moved from version {resolved.version} to {again.version} meanwhile",
                 advice="pull again",
             )
+
+    def check_base(self, session: Session, head: Head, row: Row, base: ResolvedVersion) -> None:
+        """Raise unless the base of an accepted adapter may be used: it is of this registry, and nobody refused it.
+
+        The accepted manifest names it by digest, which stands for approvals of its own.
+        """
+        self._check_registry(head.registry)
+        if base.digest in self.trust.denied_manifests:
+            raise UntrustedError(f"the base {base.model}:{base.version} is denied by the trust file")
+        if row.state in NEVER_SERVED:
+            raise UntrustedError(f"the base {base.model}:{base.version} is {row.state}")
+        decisions = load_decisions(session, load_dossier(session, head, row))
+        if len(decisions) > MOST_DECISIONS:  # a refusal among them would not be looked for
+            raise UntrustedError(f"the base {base.model}:{base.version} carries {len(decisions):,} decisions")
+        judgement = self._judge(session, base, decisions)
+        if judgement.refused_by:
+            raise UntrustedError(f"the base {base.model}:{base.version} was refused by {judgement.refused_by[0]}")
 
     def _judge_alias(self, session: Session, model: ModelName, alias: AliasName) -> tuple[ResolvedVersion, Judgement]:
         register = load_alias(session, model, alias).state

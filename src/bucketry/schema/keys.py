@@ -72,6 +72,11 @@ def page(model: ModelName, digest: Digest) -> str:
     return f"{PAGES}{_folder(model)}/{digest}.json"
 
 
+def histories(model: ModelName) -> str:
+    """Return the prefix of the sealed audit records of a model's head and of its aliases."""
+    return f"{HISTORY}{_folder(model)}/"
+
+
 def head_history(model: ModelName, first_generation: int) -> str:
     """Return the key of the sealed block of the head's audit records that begins with this generation."""
     return f"{HISTORY}{_folder(model)}/{first_generation}.json"

@@ -1,10 +1,10 @@
-"""`audit`: who did what to a model, and is the story whole?"""
+"""`audit`: who did what, and is the story whole?"""
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,18 +13,21 @@ from bucketry.cli.command import command
 from bucketry.cli.figures import count_of
 from bucketry.cli.files import write_whole
 from bucketry.cli.output import width_columns
-from bucketry.cli.parameters import MODEL
+from bucketry.cli.parameters import ALIAS, MODEL, TIME
 from bucketry.cli.tables import Column, table
 from bucketry.errors import CorruptError
-from bucketry.registry.history import load_audit
+from bucketry.registry.auditing import AuditFilter, load_audit, load_registry_audit
 from bucketry.registry.notes import load_reason
+from bucketry.schema.codec import encode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bucketry.cli.call import Call
     from bucketry.cli.output import Line
-    from bucketry.registry.history import Audit
+    from bucketry.registry.auditing import Audit, AuditEntry
     from bucketry.registry.session import Session
-    from bucketry.schema.names import ModelName
+    from bucketry.schema.names import AliasName, ModelName
 
 COLUMNS = (
     Column("AT"),
@@ -35,51 +38,97 @@ COLUMNS = (
 )
 
 
-@command("audit", example="bucketry audit acme/chat --verify\nbucketry audit acme/chat --export trail.json")
-@click.argument("model", type=MODEL)
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Arguments and options as they were given."""
+
+    model: ModelName | None
+    verify: bool
+    export_to: Path | None
+    actor: str | None
+    action: str | None
+    since: str | None
+    until: str | None
+    alias: AliasName | None
+
+    @property
+    def wanted(self) -> AuditFilter:
+        """Which records are to be shown."""
+        return AuditFilter(self.actor, self.action, self.since, self.until, self.alias)
+
+
+@command(
+    "audit",
+    example="bucketry audit acme/chat --verify\n"
+    "bucketry audit acme/chat --alias production --since 2026-03-01 --export moves.jsonl\nbucketry audit",
+)
+@click.argument("model", type=MODEL, required=False)
 @click.option("--verify", is_flag=True, help="Print only whether the trail is whole.")
 @click.option(
     "--export",
     "export_to",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write the trail to a file as JSON.",
+    help="Write the records to a file as JSON Lines: one document a line.",
 )
-def run(call: Call, model: ModelName, export_to: Path | None, *, verify: bool) -> None:
+@click.option("--actor", metavar="GLOB", help="Only what somebody did, such as '*@example.org'.")
+@click.option("--action", metavar="GLOB", help="Only one kind of action, such as promote.")
+@click.option("--since", type=TIME, metavar="TIME", help="Only from this moment on.")
+@click.option("--until", type=TIME, metavar="TIME", help="Only up to this moment.")
+@click.option("--alias", type=ALIAS, help="Only what happened to one alias.")
+def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them, `Given` names them
     """Show who did what to a model, and verify that the trail is whole.
 
-    Every record carries the SHA-256 of the one before it. A chain that is broken ends with exit code 8.
+    Without MODEL: what was done to the registry itself, such as changes of the default policy. Every record carries the
+    SHA-256 of the one before it. All of them are verified, whichever are shown: a chain that was changed, cut or forked
+    ends with exit code 8 and is named.
     """
+    given = Given(**options)
     session = call.open()
-    audit = load_audit(session, model)
+    audit = load_audit(session, given.model) if given.model else load_registry_audit(session)
+    entries = [entry for entry in audit.entries if given.wanted.matches(entry)]
     document: dict[str, object] = {
-        "model": str(model),
-        "records": [entry.record.to_document() | {"alias": entry.alias} for entry in audit.entries],
+        "model": str(audit.model) if audit.model else None,
+        "records": [_record_document(entry) for entry in entries],
         "verified": audit.verified,
-        "faults": list(audit.faults),
+        "verified_records": len(audit.entries),
+        "faults": [
+            {"key": fault.key, "generation": fault.generation, "problem": fault.problem} for fault in audit.faults
+        ],
     }
-    if export_to is not None:
-        write_whole(export_to, json.dumps(document, sort_keys=True, indent=1).encode() + b"\n")
-        call.messages.note(f"wrote {count_of(len(audit.entries), 'record')} to {export_to}")
-    lines: list[Line] = [] if verify else _record_lines(session, audit)
+    if given.export_to is not None:
+        write_whole(given.export_to, b"".join(encode(_exported(audit, entry)) + b"\n" for entry in entries))
+        call.messages.note(f"wrote {count_of(len(entries), 'record')} to {given.export_to}")
+    lines: list[Line] = [] if given.verify else _record_lines(session, audit, entries)
+    name = str(audit.model) if audit.model else "the registry"
     if not audit.verified:
         raise AnsweredError(
             CorruptError(
-                f"the audit trail of {model} is broken: {'; '.join(audit.faults)}",
+                f"the audit trail of {name} is broken: {'; '.join(map(str, audit.faults))}",
                 advice="run `bucketry fsck`, and compare with a mirror or the bucket's own versions",
             ),
             document,
             lines,
         )
     count = count_of(len(audit.entries), "record")
-    call.answer(document, [*lines, f"the trail of {model} is whole: {count}, every one follows from the one before"])
+    call.answer(document, [*lines, f"the trail of {name} is whole: {count}, every one follows from the one before"])
 
 
-def _record_lines(session: Session, audit: Audit) -> list[Line]:
+def _record_document(entry: AuditEntry) -> dict[str, object]:
+    return entry.record.to_document() | {"alias": entry.alias}
+
+
+def _exported(audit: Audit, entry: AuditEntry) -> dict[str, object]:
+    """Return a record as it can be read alone: of what, where it lies, and the SHA-256 that the next one carries."""
+    about = {"model": str(audit.model) if audit.model else None, "key": entry.key, "sha256": entry.record.digest}
+    return _record_document(entry) | about
+
+
+def _record_lines(session: Session, audit: Audit, entries: Sequence[AuditEntry]) -> list[Line]:
     rows = []
-    for alias, record in ((entry.alias, entry.record) for entry in audit.entries):
+    for alias, record in ((entry.alias, entry.record) for entry in entries):
         known = {name: value for name, value in record.detail.items() if name != "note" and value is not None}
-        if "note" in record.detail:  # a reason too long for the record lies in a document of its own
+        if "note" in record.detail and audit.model:  # a reason too long for the record lies in a document of its own
             known["reason"] = load_reason(session, audit.model, record)
         detail = ", ".join(f"{name}={value}" for name, value in known.items())
         target = f"@{alias}" if alias else ""

@@ -13,9 +13,12 @@ from bucketry.cli.documents import pulled_document
 from bucketry.cli.figures import human_size, human_span
 from bucketry.cli.parameters import REFERENCE, TRUST, FiniteRange
 from bucketry.registry.pull import PullOptions, pull
+from bucketry.registry.pull_bases import PulledFamily, pull_with_bases
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
+    from bucketry.registry.pull import PulledVersion
+    from bucketry.registry.pull_bases import PulledBase
     from bucketry.schema.names import Reference
 
 BYTES_PER_MB = 1_000_000
@@ -67,6 +70,12 @@ CHECKED = {
     metavar="MB/S",
     help="At most so many megabytes a second.  [default: unlimited]",
 )
+@click.option(
+    "--with-base",
+    is_flag=True,
+    show_default=False,
+    help="Bring what an adapter adapts, too: to DEST-base (DEST-base-2 further up), or to the local cache.",
+)
 def run(  # noqa: PLR0913 - each is one option
     call: Call,
     *,
@@ -80,6 +89,7 @@ def run(  # noqa: PLR0913 - each is one option
     processes: int,
     hard_link: bool,
     limit: float | None,
+    with_base: bool,
 ) -> None:
     """Download a version, verified; the target appears complete or not at all.
 
@@ -102,10 +112,28 @@ def run(  # noqa: PLR0913 - each is one option
             limit_bytes_per_second=max(1, int(limit * BYTES_PER_MB)) if limit is not None else None,
             on_transfer=line.listener("downloading"),
         )
-        pulled = pull(session, reference, dest, options)
+        if with_base:
+            family = pull_with_bases(session, reference, dest, options)
+        else:
+            family = PulledFamily(pull(session, reference, dest, options), ())
+    document = pulled_document(family.pulled)
+    if with_base:
+        document["bases"] = [_base_document(base) for base in family.bases]
+    bases = [base.pulled for base in reversed(family.bases)]
+    call.answer(document, [_told(pulled) for pulled in (*bases, family.pulled)])
+    if with_base and not bases:
+        call.messages.note(f"{family.pulled.resolved.model}:{family.pulled.resolved.version} is no adapter: no base")
+
+
+def _base_document(base: PulledBase) -> dict[str, object]:
+    shown = ("path", "model", "version", "manifest")
+    document = pulled_document(base.pulled)
+    return {name: document[name] for name in shown} | {"relation": base.relation}
+
+
+def _told(pulled: PulledVersion) -> str:
     amounts = (
         f"{human_size(pulled.size_bytes)}; fetched {human_size(pulled.fetched_bytes)}, "
         f"reused {human_size(pulled.reused_bytes)}, {CHECKED[pulled.verify]}, {human_span(pulled.seconds)}"
     )
-    version = f"{pulled.resolved.model}:{pulled.resolved.version}"
-    call.answer(pulled_document(pulled), [f"pulled {version} to {pulled.path} ({amounts})"])
+    return f"pulled {pulled.resolved.model}:{pulled.resolved.version} to {pulled.path} ({amounts})"

@@ -1,0 +1,1 @@
+"""The screens: a face of the registry for people at a terminal."""

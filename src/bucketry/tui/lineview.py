@@ -1,0 +1,81 @@
+"""How is a text of many lines shown and scrolled: a version's tab, a card, help?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.geometry import Offset
+from textual.strip import Strip
+from textual.widget import Widget
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual import events
+
+    from bucketry.tui.paint import Line, Painter
+
+
+class LineView(Widget, can_focus=True):
+    """Lines, from the top one on. Text is cut at the right edge: whoever makes the lines knows the width."""
+
+    DEFAULT_CSS = "LineView { height: 1fr; width: 1fr; }"
+
+    def __init__(self, painter: Painter, *, id: str | None = None) -> None:  # noqa: A002 - the toolkit's name
+        super().__init__(id=id)
+        self._painter = painter
+        self._lines: tuple[Line, ...] = ()
+        self._top = 0
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """What is shown."""
+        return self._lines
+
+    @property
+    def position(self) -> str:
+        """How far down the text is scrolled; empty where all of it is on the screen."""
+        if len(self._lines) <= self.size.height:
+            return ""
+        return f"{min(len(self._lines), self._top + self.size.height)}/{len(self._lines)}"
+
+    def show(self, lines: Sequence[Line], *, keep_place: bool = False) -> None:
+        """Show other lines, from the top or from where one was."""
+        self._lines = tuple(lines)
+        if not keep_place:
+            self._top = 0
+        self.scroll_lines(0)
+        self.refresh()
+
+    def scroll_lines(self, count: int) -> None:
+        """Scroll by lines, down if positive."""
+        last = max(0, len(self._lines) - max(1, self.size.height))
+        top = max(0, min(self._top + count, last))
+        if top != self._top:
+            self._top = top
+            self.refresh()
+        if self.has_focus:
+            self.app.cursor_position = self.region.offset + Offset(0, 0)
+
+    def scroll_pages(self, pages: float) -> None:
+        """Scroll by pages or parts of one."""
+        self.scroll_lines(int(max(1, self.size.height) * pages))
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line."""
+        width = self.size.width
+        shown = self._lines[self._top + y] if self._top + y < len(self._lines) else ()
+        return Strip(self._painter.segments(shown, width), width)
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Stay inside the text."""
+        self.scroll_lines(0)
+        self.refresh()
+
+    def on_mouse_scroll_down(self, _event: events.MouseScrollDown) -> None:
+        """Scroll down."""
+        self.scroll_lines(3)
+
+    def on_mouse_scroll_up(self, _event: events.MouseScrollUp) -> None:
+        """Scroll up."""
+        self.scroll_lines(-3)

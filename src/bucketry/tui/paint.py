@@ -1,0 +1,163 @@
+"""How does text get onto the screen: made displayable, cut to its width, and coloured by what it means?
+
+Every widget draws `Line`s, and every line passes through `Painter.segments`: foreign text is made displayable there,
+so that no screen can forget it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+
+from bucketry.schema.text import displayable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Role = Literal[
+    "plain", "dim", "strong", "title", "header", "good", "bad", "warn", "accent", "production", "cursor", "marked"
+]
+"""What a piece of text means. Colour is never the only sign of it."""
+
+ThemeName = Literal["dark", "light", "terminal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece of text, as it came from wherever it came, and what it means."""
+
+    text: str
+    role: Role = "plain"
+
+
+Line = tuple[Span, ...]
+"""One line of a screen, before it is cut."""
+
+THEMES: Mapping[ThemeName, Mapping[Role, Style]] = {
+    "dark": {
+        "plain": Style.null(),
+        "dim": Style(color="#9097a0"),
+        "strong": Style(bold=True),
+        "title": Style(color="#8ab4f8", bold=True),
+        "header": Style(color="#9097a0", bold=True),
+        "good": Style(color="#7bc275"),
+        "bad": Style(color="#f47067", bold=True),
+        "warn": Style(color="#e0b050"),
+        "accent": Style(color="#8ab4f8"),
+        "production": Style(color="#ffffff", bgcolor="#b3261e", bold=True),
+        "cursor": Style(bgcolor="#2f3b52"),
+        "marked": Style(color="#e0b050", bold=True),
+    },
+    "light": {
+        "plain": Style.null(),
+        "dim": Style(color="#5f6670"),
+        "strong": Style(bold=True),
+        "title": Style(color="#0b57d0", bold=True),
+        "header": Style(color="#5f6670", bold=True),
+        "good": Style(color="#1a7f37"),
+        "bad": Style(color="#b3261e", bold=True),
+        "warn": Style(color="#8a5a00"),
+        "accent": Style(color="#0b57d0"),
+        "production": Style(color="#ffffff", bgcolor="#b3261e", bold=True),
+        "cursor": Style(bgcolor="#d7e3f8"),
+        "marked": Style(color="#8a5a00", bold=True),
+    },
+    "terminal": {
+        "plain": Style.null(),
+        "dim": Style(dim=True),
+        "strong": Style(bold=True),
+        "title": Style(bold=True),
+        "header": Style(underline=True),
+        "good": Style(color="green"),
+        "bad": Style(color="red", bold=True),
+        "warn": Style(color="yellow"),
+        "accent": Style(color="cyan"),
+        "production": Style(color="red", bold=True, reverse=True),
+        "cursor": Style(reverse=True),
+        "marked": Style(color="yellow", bold=True),
+    },
+}
+"""`terminal` uses the sixteen colours that the terminal itself gives a meaning."""
+
+
+@dataclass(slots=True)
+class Painter:
+    """Turns lines into segments, in the theme that is set now. With `ascii_only`, other characters are escaped."""
+
+    theme: ThemeName = "dark"
+    ascii_only: bool = False
+
+    def style(self, role: Role) -> Style:
+        """Return how a role looks."""
+        return THEMES[self.theme][role]
+
+    def text(self, text: str) -> str:
+        """Return the text as this terminal can show it: on one line, without anything that it would act on."""
+        shown = displayable(text)
+        return shown if shown.isascii() or not self.ascii_only else "".join(map(_ascii, shown))
+
+    def segments(self, line: Line, width: int, *, under: Role = "plain") -> list[Segment]:
+        """Return the line cut or padded to a width in columns; `under` is the role of the line as a whole."""
+        base = self.style(under)
+        pieces: list[tuple[str, Style]] = []
+        left = width
+        for span in line:
+            if left <= 0:
+                break
+            text = self.text(span.text)
+            if cell_len(text) > left:
+                text = cut(text, left, ellipsis=self.ellipsis)
+            left -= cell_len(text)
+            pieces.append((text, base + self.style(span.role)))
+        if left > 0:
+            pieces.append((" " * left, base))
+        return _merged(pieces)
+
+    @property
+    def ellipsis(self) -> str:
+        """What stands for text that was cut off."""
+        return "~" if self.ascii_only else "…"
+
+
+def line(*parts: str | Span) -> Line:
+    """Return a line of texts and spans."""
+    return tuple(Span(part) if isinstance(part, str) else part for part in parts)
+
+
+def plain_text(shown: Line) -> str:
+    """Return a line's text."""
+    return "".join(span.text for span in shown)
+
+
+def cut(text: str, width: int, *, ellipsis: str = "…") -> str:
+    """Return the text if it fits the width, else its beginning and an ellipsis: exactly `width` columns."""
+    if cell_len(text) <= width:
+        return text
+    if width <= 0:
+        return ""
+    return set_cell_size(text, width - 1) + ellipsis
+
+
+def pad(text: str, width: int, *, right: bool = False) -> str:
+    """Return the text with spaces up to a width; a longer one stays as it is."""
+    spaces = " " * (width - cell_len(text))
+    return spaces + text if right else text + spaces
+
+
+def _merged(pieces: Iterable[tuple[str, Style]]) -> list[Segment]:
+    """Join neighbours of one style: each change of style costs up to 20 bytes on the line."""
+    segments: list[Segment] = []
+    for text, style in pieces:
+        if segments and segments[-1].style == style:
+            segments[-1] = Segment(segments[-1].text + text, style)
+        elif text:
+            segments.append(Segment(text, style))
+    return segments
+
+
+def _ascii(character: str) -> str:
+    return character if character.isascii() else f"<U+{ord(character):04X}>"
