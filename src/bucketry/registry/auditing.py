@@ -133,9 +133,7 @@ class _Findings:
 
 
 def _listed(session: Session, prefix: str, *, delimiter: str | None = None) -> frozenset[str]:
-    return frozenset(
-        entry.key for entry in session.store.list(prefix, delimiter=delimiter) if isinstance(entry, Entry)
-    )
+    return frozenset(entry.key for entry in session.store.list(prefix, delimiter=delimiter) if isinstance(entry, Entry))
 
 
 def _aliases_of(model: ModelName, alias_keys: Iterable[str], sealed: Iterable[str]) -> list[AliasName]:

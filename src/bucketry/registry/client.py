@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bucketry.registry import aliases, artifacts, lifecycle, listing, opening, registers, resolve
-from bucketry.schema.names import parse_alias, parse_model_name, parse_reference
+from bucketry.schema.names import ByVersion, parse_alias, parse_model_name, parse_reference
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
@@ -21,17 +21,30 @@ if TYPE_CHECKING:
 
     from bucketry.registry.aliases import AliasEvent, AliasMove
     from bucketry.registry.artifacts import ArtifactReader
+    from bucketry.registry.auditing import Audit
+    from bucketry.registry.deletion import Deleted
+    from bucketry.registry.deployments import Deployments
     from bucketry.registry.evaluate import EvaluatedVersion
+    from bucketry.registry.lineage import Graph
     from bucketry.registry.listing import ModelSummary, VersionDetail, VersionSummary
     from bucketry.registry.pull import PullOptions
+    from bucketry.registry.pull_bases import PulledFamily
     from bucketry.registry.registration import RegisteredVersion
     from bucketry.registry.resolve import ResolvedVersion
+    from bucketry.registry.review_queue import Waiting
+    from bucketry.registry.reviewing import Decided
     from bucketry.registry.session import Session
+    from bucketry.registry.signing import Sign
     from bucketry.registry.tensors import TensorEntry
     from bucketry.registry.watch import WatchedMove
+    from bucketry.schema.deployment import Deployment
     from bucketry.schema.diff import VersionDiff
     from bucketry.schema.evidence import Evidence
+    from bucketry.schema.gates import GateResult
     from bucketry.schema.manifest import Lineage, Training
+
+    SignWith = bool | str | os.PathLike[str] | Sign
+    """What signs: True for the usual SSH key, a key's file or its name in the agent, or a function; False: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,47 @@ class Reader:
 
         target = None if dest is None else Path(dest)
         return pull(self.session, parse_reference(reference), target, options).path
+
+    def pull_with_bases(
+        self,
+        reference: str,
+        dest: str | os.PathLike[str] | None = None,
+        *,
+        options: PullOptions | None = None,
+    ) -> PulledFamily:
+        """Download an adapter and what it adapts: to `dest` and `dest-base`, or into the cache. The bases come first."""
+        from bucketry.registry.pull_bases import pull_with_bases  # noqa: PLC0415 - a resolver needs no transfer
+
+        target = None if dest is None else Path(dest)
+        return pull_with_bases(self.session, parse_reference(reference), target, options)
+
+    def report(
+        self,
+        reference: str,
+        *,
+        environment: str,
+        instance: str | None = None,
+        path: str | os.PathLike[str] | None = None,
+    ) -> Deployment:
+        """Tell the registry that this instance (its host's name, if none is given) serves what a pull brought.
+
+        The one thing that a reader writes: its own receipt below `deployments/`. Raises `RejectedError` where `path`,
+        or the cache, does not hold that version, unchanged, and where the configuration says `read_only`.
+        """
+        from bucketry.registry.reporting import report  # noqa: PLC0415 - few readers report
+
+        place = None if path is None else Path(path)
+        parsed = parse_reference(reference)
+        return report(self.session, parsed, environment=environment, instance=instance, path=place)
+
+    def deployments(
+        self, model: str | None = None, *, environment: str | None = None, stale_days: float | None = None
+    ) -> Deployments:
+        """Return which version each instance reported, beside what its alias names now."""
+        from bucketry.registry.deployments import list_deployments  # noqa: PLC0415 - few readers ask
+
+        name = None if model is None else parse_model_name(model)
+        return list_deployments(self.session, name, environment=environment, stale_days=stale_days)
 
     def watch(self, reference: str, *, interval_seconds: float = 30.0) -> Iterator[WatchedMove]:
         """Yield what an alias names now, and then each change; a poll is one conditional GET."""
@@ -122,6 +176,33 @@ class Reader:
         references = [parse_reference(reference) for reference in (baseline, *others)]
         return compare_versions(self.session, references, with_tensors=with_tensors)
 
+    def gates(self, reference: str, *, alias: str | None = None) -> tuple[GateResult, ...]:
+        """Return whether each gate of its policy holds for a version; with `alias`, of those that count before it."""
+        from bucketry.registry.gating import check_version_gates  # noqa: PLC0415 - few readers check gates
+
+        parsed = parse_reference(reference)
+        head = registers.load_existing_head(self.session, parsed.model)
+        row = resolve.select_row(self.session, head, parsed.selector)
+        return check_version_gates(self.session, head, row, alias=None if alias is None else parse_alias(alias))
+
+    def reviews(self, *, mine: bool = False) -> list[Waiting]:
+        """Return every version that waits for a review, longest first; with `mine`, those that I may decide."""
+        from bucketry.registry.review_queue import list_waiting  # noqa: PLC0415 - few readers review
+
+        return list_waiting(self.session, mine=mine)
+
+    def lineage(self, reference: str, *, down: bool = False) -> Graph:
+        """Return what a version was made from, all the way; with `down`, what was made from it."""
+        from bucketry.registry.lineage import load_lineage  # noqa: PLC0415 - few readers ask
+
+        return load_lineage(self.session, parse_reference(reference), down=down)
+
+    def audit(self, model: str | None = None) -> Audit:
+        """Return who did what to a model, or to the registry itself, and what is wrong with that trail, if anything."""
+        from bucketry.registry.auditing import load_audit, load_registry_audit  # noqa: PLC0415 - few readers ask
+
+        return load_registry_audit(self.session) if model is None else load_audit(self.session, parse_model_name(model))
+
     def history(self, model: str, alias: str) -> list[AliasEvent]:
         """Return every move of an alias, newest first."""
         return aliases.load_alias_history(self.session, parse_model_name(model), parse_alias(alias))
@@ -158,11 +239,13 @@ class Registry(Reader):
         labels: Mapping[str, str] | None = None,
         notes: str = "",
         idempotency_key: str | None = None,
+        sign: SignWith = False,
+        request_review: bool = False,
     ) -> RegisteredVersion:
         """Upload files and folders as a new version of a model.
 
         `metrics` is plain automated evidence. With an idempotency key, repeating the call returns the version that
-        is there. Raises `UsageError` and `RejectedError` before anything is uploaded.
+        is there. `sign` as for `review`. Raises `UsageError` and `RejectedError` before anything is uploaded.
         """
         from bucketry.registry.publish import PublishRequest, publish  # noqa: PLC0415 - a reader needs none
         from bucketry.schema.evidence import evidence_from_values  # noqa: PLC0415
@@ -184,8 +267,44 @@ class Registry(Reader):
             labels=labels or {},
             notes=notes,
             idempotency_key=idempotency_key,
+            sign=_signer(sign),
         )
-        return publish(self.session, request)
+        registered = publish(self.session, request)
+        if request_review:
+            from bucketry.registry.reviewing import ask_for_review  # noqa: PLC0415 - few publishes ask
+
+            ask_for_review(self.session, registered.model, registered.version)
+        return registered
+
+    def review(self, reference: str, action: str, *, comment: str = "", sign: SignWith = False) -> Decided:
+        """Record a decision about a version: `request`, `comment`, `approve`, `reject` or `revoke`.
+
+        `sign` is True for the usual SSH key, the key's file, its name in the agent, or what makes the signed review of
+        a statement. A refusal has reached every alias that names the version when this returns. Raises `RejectedError`
+        for what the version's state, the policy or a gate forbids.
+        """
+        from bucketry.registry.reviewing import prepare_decision, record_decision  # noqa: PLC0415 - a reader needs none
+        from bucketry.schema.reviews import Review, encode_statement, parse_action  # noqa: PLC0415
+
+        signer = _signer(sign)
+        version = self.resolve(reference)
+        parsed = parse_action(action)
+        statement = prepare_decision(self.session, version.model, version.version, parsed, comment=comment)
+        review = Review(encode_statement(statement)) if signer is None else signer(statement)
+        return record_decision(self.session, review)
+
+    def delete(self, reference: str, *, reason: str = "") -> Deleted:
+        """Give up a version that no alias names and no other is made from; a deletion that was begun is finished.
+
+        Raises `RejectedError` naming what keeps it.
+        """
+        from bucketry.registry.deletion import delete_version  # noqa: PLC0415 - a reader needs none
+
+        parsed = parse_reference(reference)
+        # A deletion that was interrupted is finished by number: the version can no longer be resolved for use.
+        named = parsed.selector
+        version = named.version if isinstance(named, ByVersion) else self.resolve(reference).version
+        return delete_version(self.session, parsed.model, version, reason=reason)
 
     def evaluate(
         self, reference: str, *, metrics: Mapping[str, float] | None = None, evidence: Sequence[Evidence] = ()
@@ -239,3 +358,12 @@ def open_reader(where: str | None = None, *, trust: str | os.PathLike[str] | Non
 def open_registry(where: str | None = None, *, identity: str | None = None) -> Registry:
     """Open a registry for reading and writing; `identity` is who the records will say acted."""
     return Registry(opening.open_session(where, identity=identity))
+
+
+def _signer(sign: SignWith) -> Sign | None:
+    """Return what signs, or None for nothing; raise where there is no such key."""
+    if sign is False or callable(sign):
+        return sign or None
+    from bucketry.registry.signing import open_signer  # noqa: PLC0415 - loads cryptography
+
+    return open_signer(None if sign is True else os.fspath(sign))
