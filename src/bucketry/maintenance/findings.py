@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Severity = Literal["damage", "garbage"]
+Severity = Literal["damage", "unfinished", "garbage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,8 @@ class Finding:
     """One thing that is not as it should be, in one sentence about the object at `key`.
 
     Damage is a state that no crash and no race can leave behind, and what cannot be read, so that nobody can say
-    whether it is right. Garbage is a legal leftover that only takes room.
+    whether it is right. Unfinished is a legal state that a crash left, and that a person must end: its problem says
+    what to run. Garbage is a legal leftover that only takes room.
     """
 
     severity: Severity
@@ -30,6 +31,10 @@ class Findings:
     def damage(self, key: str, problem: str) -> None:
         """Add a finding of damage."""
         self.found[Finding("damage", key, problem)] = None
+
+    def unfinished(self, key: str, problem: str) -> None:
+        """Add a finding of something that was begun and not ended."""
+        self.found[Finding("unfinished", key, problem)] = None
 
     def garbage(self, key: str, problem: str) -> None:
         """Add a finding of garbage."""

@@ -12,19 +12,24 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
 from bucketry.maintenance.findings import Finding, Findings
+from bucketry.maintenance.fsck_bases import PinLedger
+from bucketry.maintenance.fsck_deployments import check_deployments
 from bucketry.maintenance.fsck_model import ModelCheck
-from bucketry.maintenance.fsck_reading import UNREADABLE, list_as_far, list_entries, reason_of
+from bucketry.maintenance.fsck_policies import PolicyShelf, read_policy_changes
+from bucketry.maintenance.fsck_reading import UNREADABLE, folder_of, list_as_far, list_entries, reason_of
+from bucketry.maintenance.fsck_registers import load_chain
 from bucketry.registry.commit import load_current
-from bucketry.registry.history import load_records
+from bucketry.registry.policies import DEFAULT_SETTING
 from bucketry.registry.registers import registry_register
 from bucketry.registry.session import DocumentCache
 from bucketry.schema import keys
-from bucketry.schema.audit import find_chain_fault
+from bucketry.schema.codec import Fields
 from bucketry.store.interface import Entry, Folder
 
 if TYPE_CHECKING:
     from bucketry.registry.session import Session
-    from bucketry.schema.names import ModelName
+    from bucketry.schema.names import Digest, ModelName
+    from bucketry.schema.settings import RegistryDocument
     from bucketry.store.interface import Store
 
 MOST_PASSES = 5
@@ -49,6 +54,11 @@ class Report:
         return tuple(finding for finding in self.findings if finding.severity == "damage")
 
     @property
+    def unfinished(self) -> tuple[Finding, ...]:
+        """What a crash may leave, and a person must end."""
+        return tuple(finding for finding in self.findings if finding.severity == "unfinished")
+
+    @property
     def garbage(self) -> tuple[Finding, ...]:
         """What may be, and only takes room."""
         return tuple(finding for finding in self.findings if finding.severity == "garbage")
@@ -61,43 +71,58 @@ def check_registry(
     models: Sequence[ModelName] | None = None,
     progress: CheckProgress | None = None,
 ) -> Report:
-    """Check all models, or the given ones; `deep` also reads every blob and compares its digests.
+    """Check all models, or the given ones; `deep` also compares the digests of every blob, and verifies signatures.
 
     Raises only what keeps it from checking anything: `UnavailableError`, `NotFoundError` for the bucket itself, and
     `DeniedError` where not even the models may be listed. One thing that cannot be read is a finding.
     """
     session = replace(session, documents=DocumentCache())  # what was read before proves nothing about the bucket
-    findings = Findings()
-    registry = _check_registry_document(session, findings)
+    findings, shelf, pins = Findings(), PolicyShelf(session.store), PinLedger()
+    registry = _check_registry_document(session, shelf, findings)
     chosen = list(models) if models is not None else list(_find_models(session.store, findings))
     versions = size_bytes = 0
     for number, model in enumerate(chosen):
         if progress is not None:
             progress(str(model), number, len(chosen))
-        check = _check_model(session, model, registry, deep=deep)
+        check = _check_model(session, model, shelf, registry, deep=deep)
         findings.extend(check.findings)
+        pins.extend(check.pins)
         versions += check.versions
         size_bytes += check.size_bytes
+    pins.find_garbage(session, findings)
+    check_deployments(session, models, findings)
     if models is None:
         _check_strays(session.store, set(chosen), findings)
     return Report(tuple(findings.found), len(chosen), versions, size_bytes)
 
 
-def _check_registry_document(session: Session, findings: Findings) -> str | None:
-    """Return the registry's id, or None where its document cannot say it."""
+def _check_registry_document(session: Session, shelf: PolicyShelf, findings: Findings) -> str | None:
+    """Return the registry's id, or None where its document cannot say it; the shelf learns the default policies."""
     register = registry_register()
     try:
         current = load_current(session.store, register)
-        if current.state is None:
-            findings.damage(keys.REGISTRY, "The registry's own document is missing.")
-            return None
-        fault = find_chain_fault(load_records(session, register, current.trail))
     except UNREADABLE as error:
         findings.damage(keys.REGISTRY, f"The registry's own document cannot be read: {reason_of(error)}.")
         return None
+    if current.state is None:
+        findings.damage(keys.REGISTRY, "The registry's own document is missing.")
+        return None
+    records, fault = load_chain(session, register, current.trail)
     if fault:
         findings.damage(keys.REGISTRY, f"The audit chain of the registry's own document is broken: {fault}.")
+    changes = read_policy_changes(keys.REGISTRY, records, _find_default(current.state, findings), findings)
+    policies = [shelf.check(digest, findings) for digest in changes.named()]
+    if not fault and changes.are_all_named:
+        shelf.set_defaults(policies)
     return current.state.registry
+
+
+def _find_default(document: RegistryDocument, findings: Findings) -> Digest | None:
+    try:
+        return Fields(dict(document.settings), what="settings").optional_digest(DEFAULT_SETTING)
+    except UNREADABLE as error:
+        findings.damage(keys.REGISTRY, f"The default policy cannot be read: {reason_of(error)}.")
+        return None
 
 
 def _find_models(store: Store, findings: Findings) -> Iterator[ModelName]:
@@ -121,9 +146,11 @@ def _iter_heads(store: Store, findings: Findings) -> Iterator[Entry]:
             yield from list_entries(store, namespace.prefix, findings)
 
 
-def _check_model(session: Session, model: ModelName, registry: str | None, *, deep: bool) -> ModelCheck:
+def _check_model(
+    session: Session, model: ModelName, shelf: PolicyShelf, registry: str | None, *, deep: bool
+) -> ModelCheck:
     for number in range(1, MOST_PASSES + 1):
-        check = ModelCheck(session, model, registry, deep=deep)
+        check = ModelCheck(session, model, shelf, registry, deep=deep)
         check.run()
         if number == MOST_PASSES or not check.findings.has_damage or not check.has_moved():
             return check
@@ -132,13 +159,16 @@ def _check_model(session: Session, model: ModelName, registry: str | None, *, de
 
 def _check_strays(store: Store, models: set[ModelName], findings: Findings) -> None:
     """Find what lies outside the models that have a head."""
-    folders = {f"{model.namespace}/{model.name}/" for model in models}
+    folders = {folder_of(model) for model in models}
     for entry in _outside(store, keys.ALIASES, folders, findings):
         findings.damage(entry.key, "This alias's register belongs to no model.")
     for entry in _outside(store, keys.MANIFESTS, folders, findings):
         findings.garbage(entry.key, "This manifest belongs to no model.")
     for entry in _outside(store, keys.BLOBS, folders, findings):
         findings.garbage(entry.key, f"These {entry.size_bytes:,} bytes belong to no model.")
+    for prefix, kind in ((keys.EVIDENCE, "evaluation"), (keys.REVIEWS, "decision")):
+        for entry in _outside(store, prefix, folders, findings):
+            findings.garbage(entry.key, f"This {kind} belongs to no model.")
     _check_uploads(store, findings)
     for entry in list_entries(store, keys.PROBE, findings):
         findings.garbage(entry.key, "This is a leftover of a probe of the store.")

@@ -3,58 +3,68 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError, UsageError
 from bucketry.maintenance.findings import Findings
+from bucketry.maintenance.fsck_aliases import AliasCheck
+from bucketry.maintenance.fsck_bases import BaseCheck, PinLedger
 from bucketry.maintenance.fsck_blobs import BlobCheck, named_blobs
-from bucketry.maintenance.fsck_reading import UNREADABLE, Unreadable, list_entries, look_for, reason_of
-from bucketry.registry.history import load_records
+from bucketry.maintenance.fsck_cited import CitedCheck
+from bucketry.maintenance.fsck_policies import read_policy_changes
+from bucketry.maintenance.fsck_reading import (
+    UNREADABLE,
+    Unreadable,
+    list_entries,
+    look_for,
+    read_named,
+    reason_of,
+    report,
+)
+from bucketry.maintenance.fsck_registers import Registers
+from bucketry.maintenance.fsck_states import DECIDED, StateRule, newest_deciding
 from bucketry.registry.registers import alias_register, head_register
-from bucketry.registry.rows import find_row
 from bucketry.schema import keys
-from bucketry.schema.audit import find_chain_fault
 from bucketry.schema.codec import digest_of
-from bucketry.schema.dossier import decode_dossier
-from bucketry.schema.head import LARGEST_HEAD_BYTES
 from bucketry.schema.manifest import decode_manifest
-from bucketry.schema.names import parse_digest
 from bucketry.schema.pages import decode_directory, decode_page, entry_of
 from bucketry.schema.states import BLOBS_KEPT, State
-from bucketry.store.interface import ETag, Object, ObjectNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from bucketry.registry.commit import HasTrail, Register
+    from bucketry.maintenance.fsck_cited import Added
+    from bucketry.maintenance.fsck_policies import PolicyShelf
     from bucketry.registry.session import Session
     from bucketry.schema.alias import AliasRegister
-    from bucketry.schema.audit import Trail
-    from bucketry.schema.dossier import Dossier
     from bucketry.schema.head import Head, Row
-    from bucketry.schema.manifest import Manifest, Parent
-    from bucketry.schema.names import AliasName, Digest, ModelName
+    from bucketry.schema.manifest import Manifest
+    from bucketry.schema.names import AliasName, ModelName
     from bucketry.schema.pages import PageEntry
-
-S = TypeVar("S", bound="HasTrail")
-T = TypeVar("T")
+    from bucketry.schema.reviews import Decision
+    from bucketry.store.interface import Object
 
 
 class ModelCheck:
-    """One pass over one model. `run` fills `findings`, `versions` and `size_bytes`."""
+    """One pass over one model. `run` fills `findings`, `versions`, `size_bytes` and `pins`."""
 
-    def __init__(self, session: Session, model: ModelName, registry: str | None, *, deep: bool) -> None:
+    def __init__(
+        self, session: Session, model: ModelName, shelf: PolicyShelf, registry: str | None, *, deep: bool
+    ) -> None:
         self.findings = Findings()
+        self.pins = PinLedger()
         self.versions = 0
         self.size_bytes = 0
         self._session = session
         self._model = model
+        self._shelf = shelf
         self._registry = registry
         self._deep = deep
-        self._etags: dict[str, ETag | None] = {}
-        self._heads: dict[ModelName, Head | None] = {}
+        self._registers = Registers(session, model, self.findings)
+        self._bases = BaseCheck(session, model, self._registers, self.findings)
         self._named_manifests: set[str] = set()
         self._rows: dict[int, Row] = {}
+        self._decisions: dict[int, tuple[Decision, ...] | None] = {}  # of the versions that an alias names
+        self._has_seen_all = True  # every manifest, so that who has no child here has none
 
     def run(self) -> None:
         """Check everything that belongs to the model."""
@@ -62,86 +72,57 @@ class ModelCheck:
         store, model = self._session.store, self._model
         manifest_keys = [entry.key for entry in list_entries(store, keys.manifests(model), self.findings)]
         blobs = BlobCheck(self._session, model, self.findings)
-        aliases = list(self._load_aliases())
-        head = self._load_head(model)
+        cited = CitedCheck(self._session, model, self._registry, self.findings, deep=self._deep)
+        aliases = self._registers.load_aliases()
+        head = self._registers.load_head(model)
         if head is None:
             return
-        if self._registry is not None and head.registry != self._registry:
-            self._damage(f"The head belongs to the registry {head.registry}, not to this one.")
-        self._check_chain(head_register(self._session, model), head.trail)
+        rule = self._check_head(head)
+        named = {register.target.version for _, register in aliases if register.target is not None}
         for rows in self._iter_rows(head):
-            self._check_rows(rows, blobs)
-        for alias, register in aliases:
-            self._check_alias(head, alias, register, blobs)
+            self._check_rows(rows, blobs, cited, rule, named)
+        self._check_aliases(head, aliases, blobs)
         for key in manifest_keys:
             if key not in self._named_manifests:
                 self.findings.garbage(key, "No version has this manifest.")
         blobs.find_garbage()
+        cited.find_garbage()
+        if self._has_seen_all:
+            self.pins.heads[model] = head.next_version
         if self._deep:
             blobs.compare_bytes()
 
     def has_moved(self) -> bool:
         """Return whether a register that this pass read has changed since."""
-        return any(self._etag_now(key) != etag for key, etag in self._etags.items())
+        return self._registers.has_moved()
 
     def _damage(self, problem: str, key: str | None = None) -> None:
         self.findings.damage(key or keys.head(self._model), problem)
 
     # Registers
 
-    def _load_head(self, model: ModelName) -> Head | None:
-        """Return a model's head; what is wrong with it is reported only where it is the model being checked."""
-        if model not in self._heads:
-            head, problem = self._load_register(head_register(self._session, model))
-            if problem and model == self._model:
-                self._damage(problem)
-            self._heads[model] = head
-        return self._heads[model]
+    def _check_head(self, head: Head) -> StateRule:
+        """Check what the head says of the model as a whole; return how its trail decides the states of its versions."""
+        key = keys.head(self._model)
+        if self._registry is not None and head.registry != self._registry:
+            self._damage(f"The head belongs to the registry {head.registry}, not to this one.")
+        records = self._registers.check_chain(head_register(self._session, self._model), head.trail)
+        if records is None:
+            if head.policy is not None:
+                self._shelf.check(head.policy, self.findings)
+            return StateRule(self._shelf)
+        changes = read_policy_changes(key, records, head.policy, self.findings)
+        for digest in changes.named():
+            self._shelf.check(digest, self.findings)
+        return StateRule(self._shelf, changes, newest_deciding(records))
 
-    def _load_register(self, register: Register[S]) -> tuple[S | None, str]:
-        found = look_for(self._session.store, register.key)
-        if isinstance(found, Unreadable):
-            return None, f"The register cannot be read: {found.reason}."
-        self._etags[register.key] = found.etag if found else None
-        if found is None:
-            return None, "The register is missing."
-        if len(found.body) >= LARGEST_HEAD_BYTES and register.key.startswith(keys.HEADS):
-            self._damage(
-                f"The head has {len(found.body):,} bytes; it must stay under {LARGEST_HEAD_BYTES:,}.",
-                register.key,
-            )
-        try:
-            return register.decode(found.body), ""
-        except UNREADABLE as error:
-            return None, f"The register cannot be read: {reason_of(error)}."
-
-    def _check_chain(self, register: Register[S], trail: Trail) -> None:
-        try:
-            records = load_records(self._session, register, trail)
-        except UNREADABLE as error:
-            self._damage(f"The audit chain is broken: {reason_of(error)}.", register.key)
-            return
-        fault = find_chain_fault(records)
-        if fault:
-            self._damage(f"The audit chain is broken: {fault}.", register.key)
-        for record in records:
-            if "note" in record.detail:
-                self._check_note(register.key, record.generation, str(record.detail["note"]))
-
-    def _check_note(self, register_key: str, generation: int, note: str) -> None:
-        try:
-            digest = parse_digest(note)
-        except UsageError:
-            self._damage(f"The audit record of generation {generation} names no valid note.", register_key)
-            return
-        key = keys.page(self._model, digest)
-        self._load_named(key, digest, f"the reason of generation {generation} of {register_key}")
-
-    def _etag_now(self, key: str) -> ETag | None:
-        try:
-            return self._session.store.stat(key).etag
-        except (ObjectNotFoundError, *UNREADABLE):
-            return None
+    def _check_aliases(self, head: Head, aliases: Sequence[tuple[AliasName, AliasRegister]], blobs: BlobCheck) -> None:
+        check = AliasCheck(self._session, self._model, self._registry, self.findings)
+        for alias, register in aliases:
+            self._registers.check_chain(alias_register(self._model, alias), register.trail)
+            if alias not in head.aliases:
+                self._damage(f"The head does not know the alias {alias}.", keys.alias(self._model, alias))
+            check.check(register, self._rows, self._decisions, blobs)
 
     # Rows, sealed and not
 
@@ -149,8 +130,10 @@ class ModelCheck:
         for entry in self._load_directory(head):
             key = keys.page(self._model, entry.page)
             what = f"the page of versions {entry.first} to {entry.last}"
-            page = self._load_decoded(key, entry.page, what, partial(decode_page, what=key))
+            read = read_named(self._session.store, key, entry.page, partial(decode_page, what=key))
+            page = report(self.findings, key, what, read)
             if page is None:
+                self._has_seen_all = False
                 continue
             if [row.version for row in page.rows] != list(range(entry.first, entry.last + 1)):
                 self._damage(f"The page does not hold exactly versions {entry.first} to {entry.last}.", key)
@@ -166,16 +149,19 @@ class ModelCheck:
                 self._damage(f"{count:,} versions are sealed, and no directory of their pages is named.")
             return ()
         key = keys.page(self._model, digest)
-        what = "the directory of the sealed versions"
-        directory = self._load_decoded(key, digest, what, partial(decode_directory, what=key))
+        read = read_named(self._session.store, key, digest, partial(decode_directory, what=key))
+        directory = report(self.findings, key, "the directory of the sealed versions", read)
         if directory is None:
+            self._has_seen_all = False
             return ()
         last = directory.entries[-1].last if directory.entries else 0
         if last != count:
             self._damage(f"The directory ends at version {last}, but the head says that {count} are sealed.", key)
         return directory.entries
 
-    def _check_rows(self, rows: tuple[Row, ...], blobs: BlobCheck) -> None:
+    def _check_rows(
+        self, rows: tuple[Row, ...], blobs: BlobCheck, cited: CitedCheck, rule: StateRule, named: set[int]
+    ) -> None:
         self.versions += len(rows)
         self._rows.update((row.version, row) for row in rows)
         bodies = self._session.ports.map_in_parallel(
@@ -183,10 +169,14 @@ class ModelCheck:
         )
         for row, found in zip(rows, bodies, strict=True):
             manifest = self._check_manifest(row, found)
-            if manifest is not None:
+            if manifest is None:
+                self._has_seen_all = False
+            else:
                 self._check_content(row, manifest, blobs)
-            if row.dossier is not None:
-                self._check_dossier(row, row.dossier)
+        added = cited.check(rows)
+        for row in rows:
+            self._check_added(row, added, rule)
+        self._decisions.update((version, added[version].decisions) for version in named & added.keys())
 
     def _check_manifest(self, row: Row, found: Object | Unreadable | None) -> Manifest | None:
         key = keys.manifest(self._model, row.manifest)
@@ -227,122 +217,27 @@ class ModelCheck:
         else:
             blobs.check(f"version {row.version}", named)
         for parent in manifest.lineage.parents:
-            self._check_parent(row, parent)
+            self._bases.check(row, parent, self._rows)
+            self.pins.children.add((self._model, parent.manifest))
 
-    def _check_dossier(self, row: Row, digest: Digest) -> None:
-        dossier = self._load_dossier(self._model, row.version, digest)
-        if dossier is None:
-            return
-        if dossier.manifest != row.manifest:
-            self._damage(
-                f"The dossier of version {row.version} is that of another manifest.",
-                keys.page(self._model, digest),
+    def _check_added(self, row: Row, added: Mapping[int, Added], rule: StateRule) -> None:
+        """Check what was added to a version, and that its state follows from it."""
+        if row.state is State.DELETING:
+            since = f" since generation {row.deletion.generation}" if row.deletion else ""
+            self.findings.unfinished(
+                keys.head(self._model),
+                f"Version {row.version} has been in deletion{since}; `bucketry delete {self._model}:{row.version}` "
+                "finishes it, or takes it back if an alias names the version.",
             )
-        for cited in (*dossier.evidence, *dossier.reviews):
-            self._load_named(cited.key, cited.sha256, f"an object that the dossier of version {row.version} cites")
-
-    def _check_parent(self, row: Row, parent: Parent) -> None:
-        """Check that a live version's base is there and cannot go."""
-        who = f"Version {row.version} is made from {parent.model}:{parent.version}"
-        base = self._load_head(parent.model)
-        if base is None:
-            self._damage(f"{who}, a model whose head cannot be read.")
-            return
-        found = self._find_base_row(base, parent.version)
-        if found is None or found.manifest != parent.manifest:
-            self._damage(f"{who}, which is not there.")
-        elif found.state is State.DELETED:
-            self._damage(f"{who}, which is deleted.")
-        elif found.dossier is None:
-            self._damage(f"{who}, which has no pin that keeps it from being deleted.")
-        else:
-            dossier = self._load_dossier(parent.model, parent.version, found.dossier)
-            if dossier is not None and not any(pin.model == self._model for pin in dossier.dependents):
-                self._damage(f"{who}, which has no pin that keeps it from being deleted.")
-
-    def _find_base_row(self, base: Head, version: int) -> Row | None:
-        if base.model == self._model and version in self._rows:
-            return self._rows[version]
-        try:
-            return find_row(self._session, base, version)
-        except UNREADABLE:
-            return None
-
-    # Aliases
-
-    def _load_aliases(self) -> Iterator[tuple[AliasName, AliasRegister]]:
-        for entry in list_entries(self._session.store, keys.aliases(self._model), self.findings):
-            try:
-                alias = keys.alias_of_key(self._model, entry.key)
-            except BucketryError:
-                alias = None
-            if alias is None or keys.alias(self._model, alias) != entry.key:
-                self._damage("This key is not that of any alias's register.", entry.key)
-                continue
-            register, problem = self._load_register(alias_register(self._model, alias))
-            if problem:
-                self._damage(problem, entry.key)
-            if register is not None:
-                yield alias, register
-
-    def _check_alias(self, head: Head, alias: AliasName, register: AliasRegister, blobs: BlobCheck) -> None:
-        key = keys.alias(self._model, alias)
-        self._check_chain(alias_register(self._model, alias), register.trail)
-        if alias not in head.aliases:
-            self._damage(f"The head does not know the alias {alias}.", key)
-        if self._registry is not None and register.registry != self._registry:
-            self._damage(f"The alias belongs to the registry {register.registry}, not to this one.", key)
-        target = register.target
-        if target is None:
-            return
-        row = self._rows.get(target.version)
-        if row is None:
-            self._damage(f"The alias names version {target.version}, which is not there.", key)
-        elif row.state is State.DELETED:
-            self._damage(f"The alias names version {target.version}, which is deleted.", key)
-        elif row.manifest != target.manifest:
-            self._damage(f"The alias names another manifest than version {target.version} has.", key)
-        elif row.placement != target.placement:
-            self._check_alias_placement(key, register, blobs)
-
-    def _check_alias_placement(self, key: str, register: AliasRegister, blobs: BlobCheck) -> None:
-        """Check a placement that the row no longer has: after a move, both places hold the bytes for a while."""
-        target = register.target
-        found = look_for(self._session.store, keys.manifest(self._model, target.manifest)) if target else None
-        if target is None or not isinstance(found, Object) or digest_of(found.body) != target.manifest:
-            return  # reported with the row
-        named = named_blobs(self._model, target.placement, decode_manifest(found.body, what=key))
-        if named is None:
-            self._damage("The alias's placement does not count the artifacts of its version.", key)
-        else:
-            blobs.check(f"the alias {register.alias}", named)
-
-    # Documents named by their digest
-
-    def _load_dossier(self, model: ModelName, version: int, digest: Digest) -> Dossier | None:
-        key = keys.page(model, digest)
-        what = f"the dossier of {model}:{version}"
-        return self._load_decoded(key, digest, what, partial(decode_dossier, what=key))
-
-    def _load_decoded(self, key: str, digest: Digest, what: str, decode: Callable[[bytes], T]) -> T | None:
-        body = self._load_named(key, digest, what)
-        if body is None:
-            return None
-        try:
-            return decode(body)
-        except UNREADABLE as error:
-            self._damage(f"This is {what}, and cannot be read: {reason_of(error)}.", key)
-            return None
-
-    def _load_named(self, key: str, digest: Digest, what: str) -> bytes | None:
-        found = look_for(self._session.store, key)
+        found = added.get(row.version)
         if found is None:
-            self._damage(f"This is {what}, and is missing.", key)
-            return None
-        if isinstance(found, Unreadable):
-            self._damage(f"This is {what}, and cannot be read: {found.reason}.", key)
-            return None
-        if digest_of(found.body) != digest:
-            self._damage(f"This is {what}, and its bytes are not those that were named.", key)
-            return None
-        return found.body
+            return
+        self.pins.add_row(self._model, row, found.dossier)
+        if row.state not in DECIDED or found.decisions is None:
+            return
+        possible = rule.find_possible(row, found.dossier, found.decisions, self.findings)
+        if row.state not in possible:
+            self._damage(
+                f"Version {row.version} is {row.state} in the head; "
+                f"by what was decided about it, it is {' or '.join(sorted(possible))}."
+            )

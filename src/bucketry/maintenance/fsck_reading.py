@@ -7,10 +7,11 @@ there and an interrupt are none: nothing could be checked, so they are raised.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import CorruptError, DeniedError, RejectedError, UnsupportedError, UsageError
 from bucketry.registry.immutable import find_object
+from bucketry.schema.codec import digest_of
 from bucketry.store.interface import Entry
 
 if TYPE_CHECKING:
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 
     from bucketry.errors import BucketryError
     from bucketry.maintenance.findings import Findings
+    from bucketry.schema.names import Digest, ModelName
     from bucketry.store.interface import Folder, Object, Store
 
 UNREADABLE = (CorruptError, DeniedError, RejectedError, UnsupportedError, UsageError)
 """What is said of one object that cannot be read or understood: a link, a lack of rights, an archive, a value or a key
 that no parser accepts."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,42 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a document that something names: the end of the sentence "This is the page of ..., and"."""
+
+    words: str
+
+
 def look_for(store: Store, key: str) -> Object | Unreadable | None:
     """Return the object at the key, why it cannot be read, or None if there is none."""
     try:
         return find_object(store, key)
     except UNREADABLE as error:
         return Unreadable(reason_of(error))
+
+
+def read_named(store: Store, key: str, digest: Digest, decode: Callable[[bytes], T]) -> T | Fault:
+    """Return the document that is named by its digest, decoded, or what is wrong with it. It is read once."""
+    found = look_for(store, key)
+    if found is None:
+        return Fault("is missing")
+    if isinstance(found, Unreadable):
+        return Fault(f"cannot be read: {found.reason}")
+    if digest_of(found.body) != digest:
+        return Fault("its bytes are not those that were named")
+    try:
+        return decode(found.body)
+    except UNREADABLE as error:
+        return Fault(f"cannot be read: {reason_of(error)}")
+
+
+def report(findings: Findings, key: str, what: str, read: T | Fault) -> T | None:
+    """Return what was read; a fault is reported as damage, and None returned."""
+    if isinstance(read, Fault):
+        findings.damage(key, f"This is {what}, and {read.words}.")
+        return None
+    return read
 
 
 def list_entries(store: Store, prefix: str, findings: Findings) -> Iterator[Entry]:
@@ -53,6 +87,11 @@ def list_as_far(
         yield from listing()
     except UNREADABLE as error:
         findings.damage(prefix, f"What lies below this cannot be listed: {reason_of(error)}.")
+
+
+def folder_of(model: ModelName) -> str:
+    """Return the part of a key that is the model's own, below each kind of object."""
+    return f"{model.namespace}/{model.name}/"
 
 
 def reason_of(error: BucketryError) -> str:

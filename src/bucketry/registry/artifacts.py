@@ -11,16 +11,18 @@ from bucketry.errors import CorruptError, UnavailableError, UsageError
 from bucketry.store.interface import PreconditionFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bucketry.registry.resolve import ResolvedVersion
     from bucketry.registry.session import Session
     from bucketry.schema.manifest import Artifact
-    from bucketry.store.interface import ETag, Store
+    from bucketry.store.interface import ByteStream, ETag, Store
 
 PIECE_BYTES = 1024 * 1024
 MOST_CONNECTIONS_BROKEN = 100
-"""Of one range. One that breaks before it brought a byte was tried again by the store already."""
+"""Of one range."""
+MOST_CONNECTIONS_BROKEN_IN_VAIN = 8
+"""In a row, each of which brought the head of a reply, and no byte that we could read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class ArtifactReader:
     _store: Store
     _key: str
     _etag: ETag
+    _back_off: Callable[[int], None]
     strict: bool = False
 
     @property
@@ -80,40 +83,46 @@ class ArtifactReader:
         return chunk
 
     def _pieces(self, start: int, stop: int) -> Iterator[bytes]:
-        """Yield the bytes as they come; where a connection breaks that brought some, go on behind them."""
+        """Yield the bytes as they come, all of one object; where a connection breaks, go on behind them."""
+        try:
+            yield from self._pieces_of_many_connections(start, stop)
+        except PreconditionFailedError as error:
+            raise CorruptError(
+                f"{self.artifact.path!a} was replaced in the store while it was read",
+                advice="blobs are never replaced: run `bucketry fsck --deep`",
+            ) from error
+
+    def _pieces_of_many_connections(self, start: int, stop: int) -> Iterator[bytes]:
         buffer = memoryview(bytearray(min(PIECE_BYTES, stop - start)))
-        position = start
+        position, breaks_in_vain = start, 0
         for _ in range(MOST_CONNECTIONS_BROKEN):
             before = position
-            try:
-                for count in self._counts(position, stop, buffer):
-                    position += count
-                    yield bytes(buffer[:count])
-            except PreconditionFailedError as error:
-                raise CorruptError(
-                    f"{self.artifact.path!a} was replaced in the store while it was read",
-                    advice="blobs are never replaced: run `bucketry fsck --deep`",
-                ) from error
-            except UnavailableError:
-                if position == before:
-                    raise
-            else:
-                return
+            # What fails here was tried again by the store; what breaks below, nobody but us tries again.
+            with self._store.open_range(self._key, position, stop, etag=self._etag) as stream:
+                try:
+                    while position < stop:  # bounded: each round reads at least one byte or raises
+                        count = self._read(stream, buffer[: stop - position])
+                        position += count
+                        yield bytes(buffer[:count])
+                except UnavailableError:
+                    # A reset takes with it what had come and was not read yet, which may be all of it.
+                    breaks_in_vain = breaks_in_vain + 1 if position == before else 0
+                    if breaks_in_vain == MOST_CONNECTIONS_BROKEN_IN_VAIN:
+                        raise
+                else:
+                    return
+            if breaks_in_vain > 0:
+                self._back_off(breaks_in_vain)
         raise UnavailableError(
             f"the connection broke {MOST_CONNECTIONS_BROKEN} times while {self.artifact.path!a} was read",
             advice="check the network, then try again",
         )
 
-    def _counts(self, start: int, stop: int, buffer: memoryview) -> Iterator[int]:
-        """Fill the front of the buffer again and again, and yield how far."""
-        with self._store.open_range(self._key, start, stop, etag=self._etag) as stream:
-            position = start
-            while position < stop:  # bounded: each round reads at least one byte or raises
-                count = stream.readinto(buffer[: stop - position])
-                if count == 0:
-                    raise UnavailableError(f"the store ended early while {self.artifact.path!a} was read")
-                position += count
-                yield count
+    def _read(self, stream: ByteStream, buffer: memoryview) -> int:
+        count = stream.readinto(buffer)
+        if count == 0:
+            raise UnavailableError(f"the store ended early while {self.artifact.path!a} was read")
+        return count
 
 
 @contextmanager
@@ -126,4 +135,5 @@ def open_artifact(session: Session, resolved: ResolvedVersion, path: str) -> Ite
         raise CorruptError(
             f"{key} has {entry.size_bytes} bytes, not {artifact.size_bytes}", advice="run `bucketry fsck`"
         )
-    yield ArtifactReader(artifact, session.store, key, entry.etag, strict=session.strict is not None)
+    is_strict = session.strict is not None
+    yield ArtifactReader(artifact, session.store, key, entry.etag, session.ports.back_off, strict=is_strict)

@@ -80,7 +80,7 @@ class Reader:
         *,
         options: PullOptions | None = None,
     ) -> PulledFamily:
-        """Download an adapter and what it adapts: to `dest` and `dest-base`, or into the cache. The bases come first."""
+        """Download an adapter and, before it, what it adapts: to `dest` and `dest-base`, or into the cache."""
         from bucketry.registry.pull_bases import pull_with_bases  # noqa: PLC0415 - a resolver needs no transfer
 
         target = None if dest is None else Path(dest)

@@ -276,5 +276,3 @@ def _is_damage(error: sqlite3.Error) -> bool:
 def _remove(path: Path) -> None:
     for suffix in _SUFFIXES:
         Path(f"{path}{suffix}").unlink(missing_ok=True)
-
-

@@ -17,6 +17,8 @@ MOST_SPLITS = 400
 ALPHABET = "-./0123456789_abcdefghijklmnopqrstuvwxyz"
 """Every character that a name of ours, or a key made of such names, can have; other keys are nobody's."""
 
+_ENDING = ".json"
+
 
 def plan_parts(prefix: str, known_keys: Iterable[str]) -> list[str]:
     """Return prefixes that no two keys share and that cover every key below `prefix` whose characters are ours."""
@@ -24,7 +26,8 @@ def plan_parts(prefix: str, known_keys: Iterable[str]) -> list[str]:
     splits = 0
     while waiting:  # bounded: by the splits, each of which adds forty parts
         part, keys = waiting.pop()
-        if len(keys) <= KEYS_IN_ONE_PART or splits >= MOST_SPLITS or part in keys:
+        # What ends like a whole key may be one, which the parts below it would miss.
+        if len(keys) <= KEYS_IN_ONE_PART or splits >= MOST_SPLITS or part.endswith(_ENDING):
             parts.append(part)
             continue
         splits += 1

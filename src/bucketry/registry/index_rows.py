@@ -31,17 +31,48 @@ READING = ""
 """The ETag of a model some of whose pages are still to be read."""
 
 _ROW_COLUMNS = (
-    "manifest state created_at created_by size_bytes labels metrics base dossier created_us author words".split()
+    "manifest",
+    "state",
+    "created_at",
+    "created_by",
+    "size_bytes",
+    "labels",
+    "metrics",
+    "base",
+    "dossier",
+    "created_us",
+    "author",
+    "words",
 )
-_SELECT_ROWS = f"SELECT version, id, {', '.join(_ROW_COLUMNS)} FROM versions WHERE model_id = ? AND version BETWEEN ? AND ?"  # noqa: S608, E501 - names of our own
+_SELECT_ROWS = (
+    f"SELECT version, id, pending, evidence, {', '.join(_ROW_COLUMNS)} FROM versions"  # noqa: S608 - names of our own
+    " WHERE model_id = ? AND version BETWEEN ? AND ?"
+)
 _INSERT_ROW = (
     f"INSERT INTO versions (model_id, version, {', '.join(_ROW_COLUMNS)}, pending) "  # noqa: S608 - names of our own
     f"VALUES ({', '.join('?' * (len(_ROW_COLUMNS) + 3))})"
 )
 _UPDATE_ROW = (
     f"UPDATE versions SET {', '.join(f'{name} = ?' for name in _ROW_COLUMNS)}, "  # noqa: S608 - names of our own
-    "pending = max(pending, ?) WHERE id = ?"
+    "pending = ?, evidence = ? WHERE id = ?"
 )
+
+NOTHING_READ, DOSSIER_UNREAD = 2, 1
+"""What `versions.pending` says of a version whose details are not all here."""
+
+_METRICS, _DOSSIER = _ROW_COLUMNS.index("metrics"), _ROW_COLUMNS.index("dossier")
+_UNKNOWN_EVIDENCE = "?"
+"""A mark that no evidence has: it is read again, because the row shows other metrics than it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownRow:
+    """A version as the index has it."""
+
+    version_id: int
+    pending: int
+    evidence: str
+    values: tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +172,12 @@ def write_rows(connection: sqlite3.Connection, model_id: int, rows: Sequence[Row
     """Write the rows, which are in order, where they differ from what is there; return how many did."""
     if not rows:
         return 0
-    found = connection.execute(_SELECT_ROWS, (model_id, rows[0].version, rows[-1].version))
-    known = {version: (identity, values) for version, identity, *values in found}
-    return sum(_write_row(connection, model_id, row, *known.get(row.version, (0, None))) for row in rows)
+    known_rows = connection.execute(_SELECT_ROWS, (model_id, rows[0].version, rows[-1].version))
+    known = {found[0]: _KnownRow(found[1], found[2], found[3], found[4:]) for found in known_rows}
+    return sum(_write_row(connection, model_id, row, known.get(row.version)) for row in rows)
 
 
-def write_alias(
-    connection: sqlite3.Connection, register: AliasRegister, etag: str, *, planned: str | None
-) -> None:
+def write_alias(connection: sqlite3.Connection, register: AliasRegister, etag: str, *, planned: str | None) -> None:
     """Write an alias, unless another process has written a newer state of it."""
     place = (str(register.model), register.alias)
     known = connection.execute("SELECT etag, generation FROM aliases WHERE model = ? AND alias = ?", place).fetchone()
@@ -194,7 +223,7 @@ def write_details(connection: sqlite3.Connection, read: ReadDetails) -> bool:
     connection.execute(
         "UPDATE versions SET pending = 0, evidence = ?, notes = CASE WHEN ? = '' THEN published_notes ELSE ? END"
         " WHERE id = ?",
-        (read.evidence, read.notes, read.notes, read.version_id),
+        (read.evidence, read.notes, read.notes.lower(), read.version_id),
     )
     return True
 
@@ -246,29 +275,46 @@ def _is_current(connection: sqlite3.Connection, written: WrittenHead) -> bool:
     return found is not None and found[0] == written.generation and found[1] in {READING, written.etag}
 
 
-def _write_row(
-    connection: sqlite3.Connection, model_id: int, row: Row, version_id: int, known: Sequence[object] | None
-) -> bool:
+def _write_row(connection: sqlite3.Connection, model_id: int, row: Row, known: _KnownRow | None) -> bool:
     values = _row_values(row)
-    if known is not None and tuple(known) == values:
+    if known is not None and known.values == values:
         return False
-    if known is not None and known[0] != row.manifest:  # the bucket was put back to an older state, and went on
-        connection.execute("DELETE FROM versions WHERE id = ?", (version_id,))
+    if known is not None and known.values[0] != row.manifest:  # the bucket was put back to an older state, and went on
+        connection.execute("DELETE FROM versions WHERE id = ?", (known.version_id,))
         known = None
     if known is None:
-        pending = 0 if row.state is State.DELETED else 2
+        pending = 0 if row.state is State.DELETED else NOTHING_READ
         sql_values = (model_id, row.version, *values, pending)
         version_id = connection.execute(_INSERT_ROW, sql_values).lastrowid or 0
     else:
-        has_new_dossier = known[_ROW_COLUMNS.index("dossier")] != row.dossier and row.state is not State.DELETED
-        connection.execute(_UPDATE_ROW, (*values, int(has_new_dossier), version_id))
+        version_id = known.version_id
+        connection.execute(_UPDATE_ROW, (*values, *_still_to_read(row, values, known), version_id))
         connection.execute("DELETE FROM labels WHERE version_id = ?", (version_id,))
+        if row.state is State.DELETED:
+            _forget_details(connection, version_id)
     connection.executemany(
         "INSERT OR IGNORE INTO labels (version_id, name, value) VALUES (?, ?, ?)",
         ((version_id, name.lower(), value.lower()) for name, value in row.labels.items()),
     )
     _write_headline(connection, version_id, row.metrics)
     return True
+
+
+def _still_to_read(row: Row, values: Sequence[object], known: _KnownRow) -> tuple[int, str]:
+    """Return what is to be read of a version that changed, and the mark of its evidence as far as that is known."""
+    if row.state is State.DELETED:
+        return 0, ""
+    if values[_METRICS] != known.values[_METRICS]:
+        return max(known.pending, DOSSIER_UNREAD), _UNKNOWN_EVIDENCE
+    if values[_DOSSIER] != known.values[_DOSSIER]:
+        return max(known.pending, DOSSIER_UNREAD), known.evidence
+    return known.pending, known.evidence
+
+
+def _forget_details(connection: sqlite3.Connection, version_id: int) -> None:
+    for table in ("parameters", "datasets", "parents", "metrics"):
+        connection.execute(f"DELETE FROM {table} WHERE version_id = ?", (version_id,))  # noqa: S608 - names of our own
+    connection.execute("UPDATE versions SET published_notes = '', notes = '' WHERE id = ?", (version_id,))
 
 
 def _row_values(row: Row) -> tuple[object, ...]:
@@ -298,8 +344,7 @@ def _write_headline(connection: sqlite3.Connection, version_id: int, metrics: Ma
 
 
 def _write_published(connection: sqlite3.Connection, version_id: int, published: PublishedDetails) -> None:
-    for table in ("parameters", "datasets", "parents", "metrics"):
-        connection.execute(f"DELETE FROM {table} WHERE version_id = ?", (version_id,))  # noqa: S608 - names of our own
+    _forget_details(connection, version_id)
     connection.executemany(
         "INSERT INTO parameters (version_id, name, number, text) VALUES (?, ?, ?, ?)",
         (
@@ -322,7 +367,7 @@ def _write_published(connection: sqlite3.Connection, version_id: int, published:
             for (name, part), item in published.metrics.items()
         ),
     )
-    connection.execute("UPDATE versions SET published_notes = ? WHERE id = ?", (published.notes, version_id))
+    connection.execute("UPDATE versions SET published_notes = ? WHERE id = ?", (published.notes.lower(), version_id))
 
 
 def _write_metrics(

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from bucketry.registry.session import Session
     from bucketry.schema.names import Reference
+    from bucketry.transfer.controls import Controls
     from bucketry.transfer.processes import Slices
     from bucketry.transfer.progress import ProgressListener
     from bucketry.transfer.receipt import TargetState
@@ -51,7 +52,8 @@ class PullOptions:
 
     `verify` is `sha256`, or `fast` (XXH3-128) where nobody hostile can write. `rehash` reads a version that is there
     already, too, where else the sizes and times of its files are enough. `connections` is the most that run at
-    once, `processes` how many processes share them. `hard_link` lets a target share its files, which become
+    once, `processes` how many processes share them. What `controls` say of connections and limit holds instead, also
+    when it is changed meanwhile. `hard_link` lets a target share its files, which become
     read-only, with the cache, which then holds them too. `stop` ends the pull soon after it is set.
     """
 
@@ -63,6 +65,7 @@ class PullOptions:
     limit_bytes_per_second: int | None = None
     processes: int = 1
     hard_link: bool = False
+    controls: Controls | None = None
     on_transfer: ProgressListener | None = None
     stop: threading.Event | None = None
 
@@ -288,6 +291,7 @@ class _Pull:
                 stop=self.options.stop,
                 nearby=nearby,
                 slices=self._slices(),
+                controls=self.options.controls,
             )
         except PreconditionFailedError as error:
             raise CorruptError(error.message, advice="blobs are never replaced: run `bucketry fsck --deep`") from error

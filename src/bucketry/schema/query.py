@@ -3,7 +3,7 @@
 Parts are separated by spaces and must all hold; one that begins with `-` or `!` must not. Quotes keep spaces together,
 and a quoted part is always a word.
 
-    word  "two words"        in the model's name, the author, the state, an alias or a label's value, or v7 for version 7
+    word  "two words"        in the model's name, the author, the state, an alias or a label's value, or v7 for number 7
     state:approved  author:ada  alias:production  model:acme/*  label:team=risk  label:team
     base:acme/base:3  base:acme/base  data:web  notes:text
     auc>0.9  auc[age=18-25]>=0.8  param.lr<=1e-3  param.optimizer=adam
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 LONGEST_QUERY = 2_000
 MOST_TERMS = 32
-COMPARISONS: dict[str, Callable[[object, object], bool]] = {
+COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
     "!=": operator.ne,
@@ -179,7 +179,9 @@ class Query:
 
 _NEGATION = re.compile(r"[-!]")
 _FIELD = re.compile(r"([a-z]+):(.*)", re.DOTALL)
-_COMPARED = re.compile(r"(?P<name>[^<>=!\[\]\"]+)(?:\[(?P<slice>[^\[\]]*)\])?(?P<by><=|>=|!=|<|>|=)(?P<value>.*)", re.DOTALL)
+_COMPARED = re.compile(
+    r"(?P<name>[^<>=!\[\]\"]+)(?:\[(?P<slice>[^\[\]]*)\])?(?P<by><=|>=|!=|<|>|=)(?P<value>.*)", re.DOTALL
+)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][+-]?[0-9]{1,3})?")
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)([kmgtp]?)(i?)b?", re.IGNORECASE)
 _UNIT_STEPS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
@@ -240,7 +242,7 @@ def _take(text: str, at: int) -> tuple[str, int]:
         at += 1
     if inside:
         raise UsageError(
-            f'the quote at character {begin + 1} of the query has no end: {displayable(text[begin:][:40])}',
+            f"the quote at character {begin + 1} of the query has no end: {displayable(text[begin:][:40])}",
             advice='close it with "',
         )
     return piece, at
@@ -269,7 +271,7 @@ def _parse_condition(part: _Part) -> Condition:
     if field:
         raise UsageError(
             f'nothing can be asked by "{field[1]}:"',
-            advice=f'use {", ".join(f"{name}:" for name in _FIELDS)}, or quote it to look for the word',
+            advice=f"use {', '.join(f'{name}:' for name in _FIELDS)}, or quote it to look for the word",
         )
     return WordIn(part.text.lower())
 

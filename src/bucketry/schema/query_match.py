@@ -71,7 +71,7 @@ def matches_pattern(pattern: str, name: str) -> bool:
     return not pattern[at:].strip("*")
 
 
-def _holds(condition: Condition, candidate: Candidate) -> bool:
+def _holds(condition: Condition, candidate: Candidate) -> bool:  # noqa: PLR0911 - one for each kind
     row, details = candidate.row, candidate.details
     match condition:
         case MetricIs(name, part, comparison, number):

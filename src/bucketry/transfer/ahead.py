@@ -171,6 +171,7 @@ class SmallFiles:
             work.receiver.meter.count_retry(piece.staged.file.path)
             self._again(piece, buffer, None)
             return
+        work.receiver.limit.take(piece.size_bytes)  # there was none when this began, but there may be one now
         piece.staged.write_whole(body, directory_fd)
         work.receiver.meter.advance(piece.staged.file.path, piece.size_bytes)
         work.finish(piece, fetched=True, is_small=True)

@@ -36,6 +36,7 @@ class Concurrency:
     def __init__(self, most: int, *, first: int = FIRST_LEVEL, clock: Callable[[], float] = time.monotonic) -> None:
         self.level = min(first, most)
         self._most = self._allowed = most
+        self._lent = 0
         self._clock = clock
         self._window_began_at = clock()
         self._window_bytes = 0
@@ -70,13 +71,13 @@ class Concurrency:
 
     def lend(self, count: int) -> None:
         """Leave so many of what is allowed, and no others, to requests that are not counted here."""
-        most = max(1, self._allowed - count)
-        # Where only that kept the level from growing, it goes on growing.
-        self._is_doubling = self._is_doubling or (self.level == self._most < most and not self._is_careful)
-        self._most = most
-        if self.level > most:
-            self._steady_level = most
-            self._move_to(most)
+        self._lent = count
+        self._bound()
+
+    def allow(self, most: int) -> None:
+        """Let at most so many run from now on, those that are lent included."""
+        self._allowed = most
+        self._bound()
 
     def slow_down(self) -> None:
         """Halve the level: the store asked for fewer requests."""
@@ -91,6 +92,15 @@ class Concurrency:
         self._steady_rate = None
         self._move_to(self._steady_level)
         self._begin_window(now)
+
+    def _bound(self) -> None:
+        most = max(1, self._allowed - self._lent)
+        # Where only that kept the level from growing, it goes on growing.
+        self._is_doubling = self._is_doubling or (self.level == self._most < most and not self._is_careful)
+        self._most = most
+        if self.level > most:
+            self._steady_level = most
+            self._move_to(most)
 
     def _judge_doubling(self, rate: float) -> None:
         self._rates_at_level.append(rate)

@@ -17,6 +17,7 @@ from bucketry.store.interface import AsksAhead
 from bucketry.transfer.ahead import SmallFiles, bundle
 from bucketry.transfer.chunk_work import ChunkWork, make_buffer
 from bucketry.transfer.concurrency import Concurrency
+from bucketry.transfer.controls import MOST_CONNECTIONS, Controls
 from bucketry.transfer.journal import Journal, read_journals
 from bucketry.transfer.localfiles import find_free_bytes
 from bucketry.transfer.patience import Patience
@@ -27,7 +28,7 @@ from bucketry.transfer.remote import check_consistent
 from bucketry.transfer.reuse import local_objects
 from bucketry.transfer.siblings import Siblings
 from bucketry.transfer.staged_files import StagedFile, order_pieces
-from bucketry.transfer.workers import Gate, Halt, check_connections, run_parallel
+from bucketry.transfer.workers import Gate, Halt, run_parallel
 
 if TYPE_CHECKING:
     import threading
@@ -88,25 +89,30 @@ def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
     patience: Patience | None = None,
     nearby: Nearby | None = None,
     slices: Slices | None = None,
+    controls: Controls | None = None,
 ) -> Fetched:
     """Bring files into a staging directory that exists; without `nearby` it holds none of them yet.
 
     `verify="fast"` compares XXH3-128 instead of SHA-256, for networks where nobody hostile writes. `slices` has
-    several processes fetch. Raises `CorruptError` for wrong bytes, `PreconditionFailedError` for an object replaced
-    while it was read, `UnavailableError` when patience or the disk's space is over, `DeniedError`, `RejectedError`
-    for a file that is there already, `Interrupted`. What was fetched until then stays.
+    several processes fetch. What `controls` say holds instead of `connections` and the limit, also when it is changed
+    meanwhile, of which other processes are not told. Raises `CorruptError` for wrong bytes, `PreconditionFailedError`
+    for an object replaced while it was read, `UnavailableError` when patience or the disk's space is over,
+    `DeniedError`, `RejectedError` for a file that is there already, `Interrupted`. What was fetched until then stays.
     """
     patience = patience or Patience()
-    check_connections(connections)
+    threads = connections if controls is None else MOST_CONNECTIONS
+    controls = controls or Controls(connections, limit_bytes_per_second)
+    connections = controls.connections
     for file in files:
         check_consistent(file)
     halt = Halt(stop)
     gate = Gate(Concurrency(connections, clock=patience.clock))
+    limit = RateLimit(controls.limit_bytes_per_second, patience, halt)
     receiver = Receiver(
         store=store.unretried,  # retries are this layer's own: it goes on where a chunk broke
         verify=verify,
         patience=patience,
-        limit=RateLimit(limit_bytes_per_second, patience, halt),
+        limit=limit,
         halt=halt,
         gate=gate,
         meter=_make_meter(files, progress, gate),
@@ -121,7 +127,8 @@ def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
         if siblings is not None and siblings.has_any_alive():
             left.reverse()  # so that we meet in the middle
         _check_space(directory, left, nearby)
-        _bring(work, left, directory, connections, slices)
+        with controls.obeyed_by(gate, limit):
+            _bring(work, left, directory, connections, slices, threads=max(threads, connections))
     finally:
         if work.journal is not None:
             work.journal.close()
@@ -161,8 +168,13 @@ def _make_work(receiver: Receiver, nearby: Nearby | None, siblings: Siblings | N
     )
 
 
-def _bring(work: ChunkWork, pieces: Sequence[Piece], directory: Path, connections: int, slices: Slices | None) -> None:
-    """Fetch chunks: by one process with small files apart, by one without, or by several."""
+def _bring(
+    work: ChunkWork, pieces: Sequence[Piece], directory: Path, connections: int, slices: Slices | None, *, threads: int
+) -> None:
+    """Fetch chunks: by one process with small files apart, by one without, or by several.
+
+    More `threads` than connections stand ready for when more are allowed.
+    """
     if slices is not None and slices.processes != 1:
         from bucketry.transfer.processes import fetch_by_processes  # noqa: PLC0415 - one process needs no pipes
 
@@ -183,7 +195,7 @@ def _bring(work: ChunkWork, pieces: Sequence[Piece], directory: Path, connection
         items if small is not None else [(piece,) for piece in pieces],
         bring,
         make_context=make_buffer,
-        connections=connections,
+        connections=threads,
         halt=receiver.halt,
         gate=receiver.gate,
     )

@@ -92,6 +92,12 @@ class Gate:
             self._concurrency.lend(count)
             self._changed.notify_all()
 
+    def allow(self, most: int) -> None:
+        """Let at most so many work from now on."""
+        with self._changed:
+            self._concurrency.allow(most)
+            self._changed.notify_all()
+
     def count(self, size_bytes: int) -> None:
         """Count bytes that arrived."""
         with self._changed:

@@ -10,7 +10,7 @@ import click
 from bucketry.cli.call import AnsweredError
 from bucketry.cli.command import command
 from bucketry.cli.figures import count_of, human_size
-from bucketry.cli.output import width_columns
+from bucketry.cli.output import Heading, width_columns
 from bucketry.cli.tables import Column, table
 from bucketry.errors import CorruptError
 from bucketry.maintenance.fsck import check_registry
@@ -19,16 +19,29 @@ from bucketry.maintenance.fsck_reading import UNREADABLE
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
     from bucketry.cli.output import Line
+    from bucketry.maintenance.findings import Severity
+    from bucketry.maintenance.fsck import Report
 
-COLUMNS = (Column("SEVERITY"), Column("OBJECT"), Column("PROBLEM"))
+COLUMNS = (Column("OBJECT"), Column("PROBLEM"))
+GROUPS: tuple[tuple[Severity, str], ...] = (
+    ("damage", "DAMAGE: restore these objects from a mirror or from the bucket's own versions"),
+    ("unfinished", "UNFINISHED: unless somebody is at it now, run what each of these names"),
+    ("garbage", "GARBAGE: these only take room; nothing needs to be done"),
+)
+"""What each severity asks for, the worst first."""
 
 
 @command("fsck", example="bucketry fsck --deep")
-@click.option("--deep", is_flag=True, help="Read every file and compare its digests.  [default: sizes only]")
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Read every file and compare its digests; verify every signature.  [default: sizes only]",
+)
 def run(call: Call, *, deep: bool) -> None:
     """Check that everything the registry names is there and is what it should be.
 
-    It only reads. Damage ends with exit code 8; garbage, which crashes leave behind and which only takes room, with 0.
+    It only reads. Damage ends with exit code 8; what a crash leaves behind ends with 0: what was begun and not
+    finished, for which it says what to run, and garbage, which only takes room.
     """
     session = call.open()
     with suppress(*UNREADABLE):  # findings, which the check makes of them
@@ -47,15 +60,7 @@ def run(call: Call, *, deep: bool) -> None:
         "versions": report.versions,
         "size_bytes": report.size_bytes,
     }
-    rows = [(finding.severity, finding.key, finding.problem) for finding in report.findings]
-    looked_at = (
-        f"checked {count_of(report.models, 'model')}, {count_of(report.versions, 'version')}, "
-        f"{human_size(report.size_bytes)}: "
-    )
-    found = (
-        f"{len(report.damage):,} damaged, {count_of(len(report.garbage), 'leftover')}" if rows else "nothing is wrong"
-    )
-    lines: list[Line] = [*(table(COLUMNS, rows, width=width_columns()) if rows else []), looked_at + found]
+    lines = [*_groups(report), _summary(report)]
     if report.damage:
         raise AnsweredError(
             CorruptError(
@@ -67,3 +72,24 @@ def run(call: Call, *, deep: bool) -> None:
             carries_error=False,
         )
     call.answer(document, lines)
+
+
+def _groups(report: Report) -> list[Line]:
+    """Return a table for each severity that was found, below what it asks for."""
+    lines: list[Line] = []
+    for severity, asks in GROUPS:
+        rows = [(finding.key, finding.problem) for finding in report.findings if finding.severity == severity]
+        if rows:
+            lines += [Heading(asks), *table(COLUMNS, rows, width=width_columns()), ""]
+    return lines
+
+
+def _summary(report: Report) -> str:
+    looked_at = (
+        f"checked {count_of(report.models, 'model')}, {count_of(report.versions, 'version')}, "
+        f"{human_size(report.size_bytes)}: "
+    )
+    if not report.findings:
+        return f"{looked_at}nothing is wrong"
+    unfinished = f"{len(report.unfinished):,} unfinished, " if report.unfinished else ""
+    return f"{looked_at}{len(report.damage):,} damaged, {unfinished}{count_of(len(report.garbage), 'leftover')}"

@@ -1,0 +1,105 @@
+"""What is read of a version so that it can be asked about: its manifest once, its evidence when its dossier changes?"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.registry.index_rows import (
+    NOTHING_READ,
+    PublishedDetails,
+    ReadDetails,
+    evidence_mark,
+    load_published,
+)
+from bucketry.schema import keys
+from bucketry.schema.dossier import Dossier, decode_dossier
+from bucketry.schema.evidence import Evidence, decode_evidence
+from bucketry.schema.manifest import decode_manifest
+from bucketry.schema.names import Digest, ModelName, parse_model_name
+from bucketry.schema.query_details import dataset_names, flat_parameters, fold_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bucketry.registry.index import Index
+    from bucketry.registry.session import Session
+    from bucketry.schema.query_details import Measured, MetricKey
+
+_PARSING = threading.Lock()
+"""One manifest is parsed at a time: threads gain nothing there, and 16 of 8 MiB would fill the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A version of which something is still to be read.
+
+    `evidence` marks what was read of it before; `published` are the metrics of its manifest, None before that was read.
+    """
+
+    version_id: int
+    model: ModelName
+    manifest: Digest
+    dossier: Digest | None
+    evidence: str
+    published: Mapping[MetricKey, Measured] | None
+
+
+def iter_pending(index: Index, size: int) -> Iterator[list[Pending]]:
+    """Yield the versions of which something is still to be read, the newest first, each once, so many at a time."""
+    after = (2**62, 0)
+    while True:  # bounded: each batch begins behind the one before
+        with index.reading() as connection:
+            found = connection.execute(
+                "SELECT v.created_us, v.id, m.name, v.manifest, v.dossier, v.evidence, v.pending"
+                " FROM versions v JOIN models m ON m.id = v.model_id"
+                " WHERE v.pending > 0 AND (v.created_us, v.id) < (?, ?)"
+                " ORDER BY v.created_us DESC, v.id DESC LIMIT ?",
+                (*after, size),
+            ).fetchall()
+            published = {item[1]: load_published(connection, item[1]) for item in found if item[-1] != NOTHING_READ}
+        if not found:
+            return
+        after = found[-1][:2]
+        yield [
+            Pending(version_id, parse_model_name(name), manifest, dossier, evidence, published.get(version_id))
+            for _, version_id, name, manifest, dossier, evidence, _ in found
+        ]
+
+
+def read_details(session: Session, pending: Pending) -> ReadDetails:
+    """Read what is missing of one version; raise `CorruptError` or `NotFoundError`."""
+    dossier = _load_dossier(session, pending)
+    mark = evidence_mark([cited.sha256 for cited in dossier.evidence])
+    published = _load_published_details(session, pending) if pending.published is None else None
+    added = None
+    if published is not None or mark != pending.evidence:
+        known = published.metrics if published is not None else pending.published or {}
+        added = fold_metrics(known, _iter_evidence(session, dossier))
+    return ReadDetails(pending.version_id, pending.dossier, mark, added, dossier.notes, published)
+
+
+def _load_dossier(session: Session, pending: Pending) -> Dossier:
+    if pending.dossier is None:
+        return Dossier(pending.manifest)
+    body = session.load_document(pending.model, pending.dossier)
+    return decode_dossier(body, what=keys.page(pending.model, pending.dossier))
+
+
+def _load_published_details(session: Session, pending: Pending) -> PublishedDetails:
+    body = session.load_manifest_bytes(pending.model, pending.manifest)
+    with _PARSING:
+        manifest = decode_manifest(body, what=keys.manifest(pending.model, pending.manifest))
+    return PublishedDetails(
+        metrics=fold_metrics({}, manifest.evidence_at_publish),
+        parameters=flat_parameters(manifest.training.hyperparameters),
+        datasets=dataset_names(manifest),
+        parents=[(str(parent.model), parent.version, parent.relation) for parent in manifest.lineage.parents],
+        notes=manifest.notes,
+    )
+
+
+def _iter_evidence(session: Session, dossier: Dossier) -> Iterator[Evidence]:
+    for cited in dossier.evidence:
+        yield decode_evidence(session.load_cited(cited), manifest=dossier.manifest, what=cited.key)

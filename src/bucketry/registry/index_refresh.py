@@ -1,0 +1,417 @@
+"""How is the local index brought up to the bucket, with as few reads as possible?
+
+    LIST heads/ and aliases/        names and ETags
+    heads and aliases that changed  one GET each, many at once
+    sealed pages that are new       named by their digests in the directory
+    manifests of new versions       once, because they never change; evidence where the dossier is another one
+
+What was read is written in batches, one transaction each: a reader in another thread sees it at once, and whoever is
+interrupted goes on from there. What cannot be read is left out and named; it is tried again by the next refresh.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from bucketry.errors import BucketryError, CorruptError, NotFoundError, UnsupportedError
+from bucketry.registry.index_details import iter_pending, read_details
+from bucketry.registry.index_listing import plan_parts
+from bucketry.registry.index_rows import (
+    SealedRows,
+    finish_head,
+    remove_aliases,
+    remove_models,
+    write_alias,
+    write_details,
+    write_head,
+    write_page,
+)
+from bucketry.registry.registers import load_alias, load_directory, load_head
+from bucketry.registry.session import DocumentCache
+from bucketry.schema import keys
+from bucketry.schema.names import AliasName, ModelName, parse_model_name
+from bucketry.schema.pages import decode_page
+from bucketry.store.interface import Entry
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from bucketry.registry.commit import Current
+    from bucketry.registry.index import Index
+    from bucketry.registry.index_details import Pending
+    from bucketry.registry.index_rows import ReadDetails, WrittenHead
+    from bucketry.registry.session import Session
+    from bucketry.schema.alias import AliasRegister
+    from bucketry.schema.head import Head, Row
+
+HEADS_IN_ONE_BATCH = 48
+PAGES_IN_ONE_BATCH = 32
+ALIASES_IN_ONE_BATCH = 256
+DETAILS_IN_ONE_BATCH = 192
+MOST_FAULTS_KEPT = 20
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a refresh found and did.
+
+    `details_left` counts the versions whose manifest or evidence is not in the index yet. `is_complete` says that all
+    heads and aliases are as the bucket had them. `faults` are the first things that could not be read.
+    """
+
+    models: int
+    heads_read: int
+    pages_read: int
+    aliases_read: int
+    rows_changed: int
+    details_read: int
+    details_left: int
+    is_complete: bool
+    faults: tuple[str, ...]
+
+
+class _Forgetful(DocumentCache):
+    """Keeps nothing: each document is read once, and 64 MiB of them would be most of what the program takes."""
+
+    def remember(self, digest: str, body: bytes) -> None:
+        """Let go of the bytes."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What has been done so far."""
+
+    models: int = 0
+    heads_read: int = 0
+    pages_read: int = 0
+    aliases_read: int = 0
+    rows_changed: int = 0
+    details_read: int = 0
+    fault_count: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def note(self, fault: BucketryError) -> None:
+        """Remember what could not be read."""
+        self.fault_count += 1
+        if len(self.faults) < MOST_FAULTS_KEPT:
+            self.faults.append(fault.message)
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadHead:
+    """What was read of one model: `directory` is None where the index knows it, `fault` says what went wrong."""
+
+    model: ModelName
+    current: Current[Head] | None = None
+    directory: tuple[SealedRows, ...] | None = None
+    fault: BucketryError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownModel:
+    """What the index has of a model."""
+
+    etag: str
+    directory: str | None
+
+
+_UNREADABLE = (CorruptError, NotFoundError, UnsupportedError)
+"""Failures that are about one object: the rest goes on."""
+
+
+def refresh_index(
+    index: Index,
+    session: Session,
+    *,
+    details: bool,
+    progress: Callable[[str, int, int], None] | None,
+    cancelled: threading.Event | None,
+) -> Refreshed:
+    """Bring the index up to the bucket; see `Index.refresh`."""
+    work = _Refresh(index, replace(session, documents=_Forgetful()), progress, cancelled or threading.Event())
+    work.check_registry()
+    is_complete = work.refresh_heads_and_aliases()
+    if details and is_complete:
+        work.refresh_details()
+    return work.result(is_complete=is_complete)
+
+
+class _Refresh:
+    """One refresh, in the thread that called it; only reads are done in others."""
+
+    def __init__(
+        self,
+        index: Index,
+        session: Session,
+        progress: Callable[[str, int, int], None] | None,
+        cancelled: threading.Event,
+    ) -> None:
+        self._index = index
+        self._session = session
+        self._progress = progress
+        self._cancelled = cancelled
+        self._tally = _Tally()
+
+    def check_registry(self) -> None:
+        """Empty the index if another registry is at this place now."""
+        registry = self._session.registry.registry
+        with self._index.writing() as connection:
+            found = connection.execute("SELECT value FROM facts WHERE name = 'registry'").fetchone()
+            if found and found[0] == registry:
+                return
+            for table in ("models", "aliases", "facts"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
+            connection.execute("INSERT INTO facts (name, value) VALUES ('registry', ?)", (registry,))
+
+    def refresh_heads_and_aliases(self) -> bool:
+        """Read what changed; return whether everything was, so that the index is as the bucket."""
+        began = self._session.ports.timestamp()
+        known = self._known_models()
+        known_aliases = self._known_aliases()
+        listed, listed_aliases = self._list_all(known, known_aliases)
+        self._tally.models = len(listed)
+        self._remove_gone(known, known_aliases, listed, listed_aliases)
+        changed = [name for name, etag in listed.items() if name not in known or known[name].etag != etag]
+        changed_aliases = [place for place, etag in listed_aliases.items() if known_aliases.get(place) != etag]
+        done = self._read_heads(changed, known) and self._read_aliases(changed_aliases, known_aliases)
+        if done:
+            with self._index.writing() as connection:
+                connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES ('refreshed_at', ?)", (began,))
+        return done
+
+    def refresh_details(self) -> None:
+        """Read manifests and evidence of versions, the newest first, until none is left or somebody cancels."""
+        total = self._count_pending()
+        for batch in iter_pending(self._index, DETAILS_IN_ONE_BATCH):
+            if self._cancelled.is_set():
+                return
+            found = self._map(self._read_details, batch)
+            with self._index.writing() as connection:
+                for read in found:
+                    if isinstance(read, BucketryError):
+                        self._tally.note(read)
+                    elif read is not None:
+                        self._tally.details_read += write_details(connection, read)
+            self._tell("manifests", self._tally.details_read, total)
+
+    def result(self, *, is_complete: bool) -> Refreshed:
+        """Return what was done."""
+        tally = self._tally
+        return Refreshed(
+            models=tally.models,
+            heads_read=tally.heads_read,
+            pages_read=tally.pages_read,
+            aliases_read=tally.aliases_read,
+            rows_changed=tally.rows_changed,
+            details_read=tally.details_read,
+            details_left=self._count_pending(),
+            is_complete=is_complete,
+            faults=tuple(tally.faults),
+        )
+
+    def _known_models(self) -> dict[str, _KnownModel]:
+        with self._index.reading() as connection:
+            found = connection.execute("SELECT name, etag, directory FROM models")
+            return {name: _KnownModel(etag, directory) for name, etag, directory in found}
+
+    def _known_aliases(self) -> dict[tuple[str, AliasName], str]:
+        with self._index.reading() as connection:
+            found = connection.execute("SELECT model, alias, etag FROM aliases")
+            return {(model, alias): etag for model, alias, etag in found}
+
+    def _count_pending(self) -> int:
+        with self._index.reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM versions WHERE pending > 0").fetchone()[0])
+
+    def _list_all(
+        self, known: Iterable[str], known_aliases: Iterable[tuple[str, AliasName]]
+    ) -> tuple[dict[str, str], dict[tuple[str, AliasName], str]]:
+        """Return the ETags of all heads by the model's name, and of all alias registers."""
+        parts = [keys.HEADS, keys.ALIASES]
+        if self._session.store.local_path(keys.REGISTRY) is None:  # a folder is read whole for each part
+            parts = [
+                *plan_parts(keys.HEADS, (keys.head(parse_model_name(name)) for name in known)),
+                *plan_parts(keys.ALIASES, (keys.alias(parse_model_name(name), alias) for name, alias in known_aliases)),
+            ]
+        heads: dict[str, str] = {}
+        aliases: dict[tuple[str, AliasName], str] = {}
+        for entries in self._session.ports.map_in_parallel(self._list_part, parts):
+            for key, etag in entries:
+                if key.startswith(keys.HEADS):
+                    model = _model_of(key)
+                    if model is not None:
+                        heads[str(model)] = etag
+                else:
+                    place = _alias_of(key)
+                    if place is not None:
+                        aliases[place] = etag
+        return heads, aliases
+
+    def _list_part(self, prefix: str) -> list[tuple[str, str]]:
+        return [(entry.key, entry.etag) for entry in self._session.store.list(prefix) if isinstance(entry, Entry)]
+
+    def _remove_gone(
+        self,
+        known: Iterable[str],
+        known_aliases: Iterable[tuple[str, AliasName]],
+        listed: Mapping[str, str],
+        listed_aliases: Mapping[tuple[str, AliasName], str],
+    ) -> None:
+        gone = [name for name in known if name not in listed]
+        gone_aliases = [place for place in known_aliases if place not in listed_aliases]
+        if gone or gone_aliases:
+            with self._index.writing() as connection:
+                remove_models(connection, gone)
+                remove_aliases(connection, gone_aliases)
+
+    def _read_heads(self, names: Sequence[str], known: Mapping[str, _KnownModel]) -> bool:
+        for done, batch in _batches(names, HEADS_IN_ONE_BATCH):
+            self._tell("models", done, len(names))
+            if self._cancelled.is_set():
+                return False
+            found = self._map(lambda name: self._read_head(parse_model_name(name), known.get(name)), batch)
+            written: list[WrittenHead] = []
+            with self._index.writing() as connection:
+                for read in found:
+                    head = self._write_head(connection, read, known.get(str(read.model))) if read else None
+                    if head is not None:
+                        written.append(head)
+            if len([read for read in found if read is not None]) < len(batch) or not self._read_pages(written):
+                return False
+        self._tell("models", len(names), len(names))
+        return True
+
+    def _read_head(self, model: ModelName, known: _KnownModel | None) -> _ReadHead:
+        try:
+            current = load_head(self._session, model)
+            head = current.state
+            if head is None:
+                return _ReadHead(model)
+            directory = None
+            # A model whose pages were not all read names a directory of which something is missing.
+            if known is None or not known.etag or head.sealed.directory != known.directory:
+                entries = load_directory(self._session, head).entries
+                directory = tuple(SealedRows(entry.first, entry.last, entry.page) for entry in entries)
+            return _ReadHead(model, current, directory)
+        except _UNREADABLE as error:
+            return _ReadHead(model, fault=error)
+
+    def _write_head(
+        self, connection: sqlite3.Connection, read: _ReadHead, known: _KnownModel | None
+    ) -> WrittenHead | None:
+        if read.fault is not None:
+            self._tally.note(read.fault)
+            return None
+        if read.current is None or read.current.state is None or read.current.etag is None:
+            remove_models(connection, [str(read.model)])
+            return None
+        self._tally.heads_read += 1
+        written = write_head(
+            connection,
+            read.current.state,
+            read.current.etag,
+            planned=known.etag if known else None,
+            directory=read.directory,
+        )
+        if written is None:
+            return None
+        self._tally.rows_changed += written.rows_changed
+        if not written.missing:
+            finish_head(connection, written)
+            return None
+        return written
+
+    def _read_pages(self, heads: Iterable[WrittenHead]) -> bool:
+        """Read the pages that are missing of these models, and note each model as whole when all of its are there."""
+        work = [(head, place) for head in heads for place in head.missing]
+        left = {head.model_id: len(head.missing) for head, _ in work}
+        for done, batch in _batches(work, PAGES_IN_ONE_BATCH):
+            self._tell("pages", done, len(work))
+            if self._cancelled.is_set():
+                return False
+            found = self._map(lambda item: self._read_page(item[0].model, item[1]), batch)
+            with self._index.writing() as connection:
+                for (head, place), rows in zip(batch, found, strict=True):
+                    if isinstance(rows, BucketryError):
+                        self._tally.note(rows)
+                    elif rows is not None:
+                        self._tally.pages_read += 1
+                        self._tally.rows_changed += write_page(connection, head, place, rows)
+                        left[head.model_id] -= 1
+                        if not left[head.model_id]:
+                            finish_head(connection, head)
+        return not self._cancelled.is_set()
+
+    def _read_page(self, model: ModelName, place: SealedRows) -> tuple[Row, ...] | BucketryError:
+        try:
+            body = self._session.load_document(model, place.page)
+            return decode_page(body, what=keys.page(model, place.page)).rows
+        except _UNREADABLE as error:
+            return error
+
+    def _read_aliases(
+        self, places: Sequence[tuple[str, AliasName]], known: Mapping[tuple[str, AliasName], str]
+    ) -> bool:
+        for done, batch in _batches(places, ALIASES_IN_ONE_BATCH):
+            self._tell("aliases", done, len(places))
+            if self._cancelled.is_set():
+                return False
+            found = self._map(self._read_alias, batch)
+            with self._index.writing() as connection:
+                for place, read in zip(batch, found, strict=True):
+                    if isinstance(read, BucketryError):
+                        self._tally.note(read)
+                    elif read is not None and read.state is not None and read.etag is not None:
+                        self._tally.aliases_read += 1
+                        write_alias(connection, read.state, read.etag, planned=known.get(place))
+        return not self._cancelled.is_set()
+
+    def _read_alias(self, place: tuple[str, AliasName]) -> Current[AliasRegister] | BucketryError:
+        try:
+            return load_alias(self._session, parse_model_name(place[0]), place[1])
+        except _UNREADABLE as error:
+            return error
+
+    def _read_details(self, pending: Pending) -> ReadDetails | BucketryError:
+        try:
+            return read_details(self._session, pending)
+        except _UNREADABLE as error:
+            return error
+
+    def _map(self, function: Callable[[T], R], items: Sequence[T]) -> list[R | None]:
+        """Do it for each item, several at once; None for those that came after a cancellation."""
+        return self._session.ports.map_in_parallel(
+            lambda item: None if self._cancelled.is_set() else function(item), items
+        )
+
+    def _tell(self, what: str, done: int, total: int) -> None:
+        if self._progress is not None and total:
+            self._progress(what, done, total)
+
+
+def _batches(items: Sequence[T], size: int) -> Iterator[tuple[int, Sequence[T]]]:
+    for begin in range(0, len(items), size):
+        yield begin, items[begin : begin + size]
+
+
+def _model_of(key: str) -> ModelName | None:
+    try:
+        return keys.model_of_head(key)
+    except BucketryError:
+        return None  # not a name of ours: fsck reports it
+
+
+def _alias_of(key: str) -> tuple[str, AliasName] | None:
+    folder, _, _ = key.removeprefix(keys.ALIASES).rpartition("/")
+    try:
+        model = parse_model_name(folder)
+        alias = keys.alias_of_key(model, key)
+    except BucketryError:
+        return None
+    return (str(model), alias) if keys.alias(model, alias) == key else None

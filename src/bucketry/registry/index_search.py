@@ -1,0 +1,282 @@
+"""What does the local index know that fits a query? Nothing here waits for the bucket."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bucketry.errors import NotFoundError, UsageError
+from bucketry.registry.index_sql import Clause, all_of, model_clause, version_clause
+from bucketry.schema.names import AliasName, ByVersion, Digest, ModelName, parse_model_name
+from bucketry.schema.query import Query, StateIs, parse_metric_name
+from bucketry.schema.query_details import slice_text
+from bucketry.schema.states import State
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bucketry.registry.index import Index
+    from bucketry.schema.names import Reference
+
+ROWS_AT_ONCE = 500
+MOST_NAMES = 500
+_NO_LIMIT = -1
+_COLUMNS = {
+    "created": "v.created_us",
+    "size": "v.size_bytes",
+    "version": "v.version",
+    "model": "m.name",
+    "author": "v.author",
+    "state": "v.state",
+}
+"""What can be sorted by that every version has; anything else is a metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """By what versions are sorted: a column of `_COLUMNS` or a metric; those without it come last."""
+
+    by: str = "created"
+    descending: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAlias:
+    """An alias that names a version."""
+
+    alias: AliasName
+    version: int
+    manifest: Digest
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundVersion:
+    """A version that fits; `metrics` are its headline values, and those that were asked about."""
+
+    model: ModelName
+    version: int
+    manifest: Digest
+    state: State
+    aliases: tuple[FoundAlias, ...]
+    created_at: str
+    created_by: str
+    size_bytes: int
+    metrics: Mapping[str, float]
+    labels: Mapping[str, str]
+    base: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """A model that fits."""
+
+    model: ModelName
+    versions: int
+    newest: int | None
+    aliases: tuple[FoundAlias, ...]
+    updated_at: str
+    description: str
+
+
+def parse_order(text: str) -> Order:
+    """Return the order of `size`, `-created` (the largest, or latest, first) or `auc`; raise `UsageError`."""
+    by = text.removeprefix("-")
+    if by not in _COLUMNS:
+        parse_metric_name(by)
+    return Order(by, descending=text.startswith("-"))
+
+
+def order_needs_details(order: Order) -> bool:
+    """Return whether rows alone cannot sort so."""
+    return order.by not in _COLUMNS
+
+
+def iter_versions_found(
+    index: Index,
+    query: Query,
+    *,
+    order: Order | None = None,
+    limit: int | None = None,
+    after: Reference | None = None,
+    shown_metrics: Sequence[str] = (),
+) -> Iterator[FoundVersion]:
+    """Yield the versions that fit, deleted ones only if the query asks for that state; `after` is the last one seen.
+
+    Raises `NotFoundError` for an `after` that is not in the index.
+    """
+    sorting = _Sorting(order or Order())
+    clauses = [version_clause(term) for term in query.terms]
+    if not any(term.condition == StateIs(State.DELETED) for term in query.terms):
+        clauses.append(Clause("v.state <> ?", (State.DELETED.value,)))
+    if after is not None:
+        clauses.append(_behind(index, sorting, after))
+    where = all_of(clauses)
+    columns = "m.name, v.version, v.manifest, v.state, v.created_at, v.created_by, v.size_bytes"
+    source = f"versions v JOIN models m ON m.id = v.model_id {sorting.join}"
+    rest = f"WHERE {where.sql} ORDER BY {sorting.clause} LIMIT ?"
+    sql = f"SELECT v.id, {columns}, v.metrics, v.labels, v.base FROM {source} {rest}"  # noqa: S608 - values are parameters
+    values = (*sorting.join_values, *where.values, _NO_LIMIT if limit is None else limit)
+    with index.reading() as connection:
+        found = connection.execute(sql, values)
+        while rows := found.fetchmany(ROWS_AT_ONCE):
+            yield from _versions(connection, rows, shown_metrics)
+
+
+def compile_condition(query: Query) -> tuple[str, tuple[object, ...]]:
+    """Return a query as SQL about a row `v` of `versions` beside its row `m` of `models`, and its values."""
+    clause = all_of(version_clause(term) for term in query.terms)
+    return clause.sql, clause.values
+
+
+def list_models_found(
+    index: Index, query: Query, *, limit: int | None = None, after: ModelName | None = None
+) -> list[FoundModel]:
+    """Return the models that fit, by name.
+
+    Words, `model:` and `alias:` are asked of the model; everything else of its versions, one of which must fit all.
+    """
+    own = [(term, model_clause(term)) for term in query.terms]
+    clauses = [clause for _, clause in own if clause is not None]
+    of_versions = [version_clause(term) for term, clause in own if clause is None]
+    if of_versions:
+        if not any(term.condition == StateIs(State.DELETED) for term in query.terms):
+            of_versions.append(Clause("v.state <> ?", (State.DELETED.value,)))
+        inner = all_of(of_versions)
+        clauses.append(
+            Clause(f"EXISTS (SELECT 1 FROM versions v WHERE v.model_id = m.id AND {inner.sql})", inner.values)  # noqa: S608
+        )
+    if after is not None:
+        clauses.append(Clause("m.name > ?", (str(after),)))
+    where = all_of(clauses)
+    sql = (
+        f"SELECT name, versions, newest, updated_at, description FROM models m WHERE {where.sql} ORDER BY name LIMIT ?"  # noqa: S608 - values are parameters
+    )
+    with index.reading() as connection:
+        rows = connection.execute(sql, (*where.values, _NO_LIMIT if limit is None else limit)).fetchall()
+        aliases = _aliases_of_models(connection, [row[0] for row in rows])
+    return [
+        FoundModel(parse_model_name(name), versions, newest, aliases.get(name, ()), updated_at, description)
+        for name, versions, newest, updated_at, description in rows
+    ]
+
+
+def count_models_behind(index: Index, query: Query, last: ModelName) -> int:
+    """Return how many models that fit come after one."""
+    return len(list_models_found(index, query, after=last))
+
+
+def list_model_names(index: Index, beginning: str) -> list[str]:
+    """Return the names of models that begin so, some hundreds at most."""
+    with index.reading() as connection:
+        found = connection.execute(
+            "SELECT name FROM models WHERE name >= ? AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?",
+            (beginning, len(beginning), beginning, MOST_NAMES),
+        )
+        return [name for (name,) in found]
+
+
+def list_alias_names(index: Index, model: str, beginning: str) -> list[str]:
+    """Return the aliases of a model that begin so."""
+    with index.reading() as connection:
+        found = connection.execute(
+            "SELECT alias FROM aliases WHERE model = ? AND substr(alias, 1, ?) = ? ORDER BY alias LIMIT ?",
+            (model, len(beginning), beginning, MOST_NAMES),
+        )
+        return [alias for (alias,) in found]
+
+
+def list_versions_in_state(index: Index, states: Sequence[State]) -> dict[ModelName, list[int]]:
+    """Return the versions that were in one of these states, by their models."""
+    marks = ", ".join("?" * len(states))
+    sql = f"SELECT m.name, v.version FROM versions v JOIN models m ON m.id = v.model_id WHERE v.state IN ({marks})"  # noqa: S608 - values are parameters
+    found: dict[ModelName, list[int]] = {}
+    with index.reading() as connection:
+        for name, version in connection.execute(f"{sql} ORDER BY m.name, v.version", [state.value for state in states]):
+            found.setdefault(parse_model_name(name), []).append(version)
+    return found
+
+
+class _Sorting:
+    """An order as SQL: what is joined for it, its expression, and the whole ORDER BY."""
+
+    def __init__(self, order: Order) -> None:
+        self.join, self.expression = "", _COLUMNS.get(order.by, "s.value")
+        self.join_values: tuple[object, ...] = ()
+        if order.by not in _COLUMNS:
+            name, part = parse_metric_name(order.by)
+            self.join = "LEFT JOIN metrics s ON s.version_id = v.id AND s.name = ? AND s.slice = ?"
+            self.join_values = (name, slice_text(part))
+        self.is_behind = "<" if order.descending else ">"
+        direction = "DESC" if order.descending else "ASC"
+        nulls = f"{self.expression} IS NULL, " if self.join else ""  # an index cannot serve what begins so
+        self.clause = f"{nulls}{self.expression} {direction}, m.name, v.version DESC"
+
+
+def _behind(index: Index, sorting: _Sorting, after: Reference) -> Clause:
+    """Return what holds for the versions that come behind one in this order."""
+    if not isinstance(after.selector, ByVersion):
+        raise UsageError(f"{after} does not name one version", advice="write --after MODEL:VERSION")
+    name, version = str(after.model), after.selector.version
+    sql = (
+        f"SELECT {sorting.expression} FROM versions v JOIN models m ON m.id = v.model_id {sorting.join}"  # noqa: S608 - values are parameters
+        " WHERE m.name = ? AND v.version = ?"
+    )
+    with index.reading() as connection:
+        found = connection.execute(sql, (*sorting.join_values, name, version)).fetchone()
+    if found is None:
+        raise NotFoundError(f"{after} is not there to continue after", advice="begin again without --after")
+    expression, same = sorting.expression, "(m.name > ? OR (m.name = ? AND v.version < ?))"
+    if found[0] is None:
+        return Clause(f"({expression} IS NULL AND {same})", (name, name, version))
+    return Clause(
+        f"({expression} IS NULL OR {expression} {sorting.is_behind} ? OR ({expression} = ? AND {same}))",
+        (found[0], found[0], name, name, version),
+    )
+
+
+def _versions(
+    connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], shown_metrics: Sequence[str]
+) -> Iterator[FoundVersion]:
+    aliases = _aliases_of_models(connection, sorted({str(row[1]) for row in rows}))
+    for version_id, name, version, manifest, state, created_at, created_by, size_bytes, metrics, labels, base in rows:
+        yield FoundVersion(
+            model=parse_model_name(name),
+            version=version,
+            manifest=manifest,
+            state=State(state),
+            aliases=tuple(found for found in aliases.get(name, ()) if found.version == version),
+            created_at=created_at,
+            created_by=created_by,
+            size_bytes=size_bytes,
+            metrics=json.loads(metrics) | _metrics_of(connection, version_id, shown_metrics),
+            labels=json.loads(labels),
+            base=base,
+        )
+
+
+def _metrics_of(connection: sqlite3.Connection, version_id: int, names: Sequence[str]) -> dict[str, float]:
+    values = {}
+    for text in names:
+        name, part = parse_metric_name(text)
+        found = connection.execute(
+            "SELECT value FROM metrics WHERE version_id = ? AND name = ? AND slice = ?",
+            (version_id, name, slice_text(part)),
+        ).fetchone()
+        if found is not None:
+            values[text] = found[0]
+    return values
+
+
+def _aliases_of_models(connection: sqlite3.Connection, names: Sequence[str]) -> dict[str, tuple[FoundAlias, ...]]:
+    found: dict[str, list[FoundAlias]] = {}
+    for begin in range(0, len(names), ROWS_AT_ONCE):
+        some = names[begin : begin + ROWS_AT_ONCE]
+        marks = ", ".join("?" * len(some))
+        where = f"version IS NOT NULL AND model IN ({marks})"
+        sql = f"SELECT model, alias, version, manifest, generation FROM aliases WHERE {where} ORDER BY model, alias"  # noqa: S608 - only marks
+        for model, alias, version, manifest, generation in connection.execute(sql, some):
+            found.setdefault(model, []).append(FoundAlias(alias, version, manifest, generation))
+    return {model: tuple(aliases) for model, aliases in found.items()}

@@ -1,0 +1,167 @@
+"""How does a query ask the index? As SQL in which every value is a parameter, and every name is one of our own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.schema.query import (
+    COMPARISONS,
+    AliasIs,
+    AuthorHas,
+    BaseIs,
+    CreatedIs,
+    DatasetHas,
+    LabelIs,
+    MetricIs,
+    ModelLike,
+    NotesHave,
+    ParameterIs,
+    SizeIs,
+    StateIs,
+    VersionIs,
+    WordIn,
+)
+from bucketry.schema.query_details import slice_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bucketry.schema.moments import Moment
+    from bucketry.schema.query import Condition, Term
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A piece of SQL that is true or false, and the values of its question marks."""
+
+    sql: str
+    values: tuple[object, ...] = ()
+
+
+def all_of(clauses: Iterable[Clause]) -> Clause:
+    """Return what holds where all hold; nothing to hold is true."""
+    parts = list(clauses)
+    if not parts:
+        return Clause("1")
+    return Clause(" AND ".join(part.sql for part in parts), tuple(value for part in parts for value in part.values))
+
+
+def version_clause(term: Term) -> Clause:
+    """Return a term as it is asked of a row `v` of `versions`, beside its row `m` of `models`."""
+    clause = _version_clause(term.condition)
+    return Clause(f"NOT ({clause.sql})", clause.values) if term.negated else clause
+
+
+def model_clause(term: Term) -> Clause | None:
+    """Return a term that can be asked of a model itself, a row `m` of `models`; None for one about its versions."""
+    clause = _model_clause(term.condition)
+    if clause is None:
+        return None
+    return Clause(f"NOT ({clause.sql})", clause.values) if term.negated else clause
+
+
+def _model_clause(condition: Condition) -> Clause | None:
+    match condition:
+        case WordIn(word):
+            return Clause("instr(m.name, ?) > 0", (word,))
+        case ModelLike(pattern):
+            return Clause("m.name GLOB ?", (pattern,))
+        case AliasIs(alias):
+            return Clause(
+                "EXISTS (SELECT 1 FROM aliases a WHERE a.model = m.name AND a.alias = ? AND a.version IS NOT NULL)",
+                (alias,),
+            )
+    return None
+
+
+def _version_clause(condition: Condition) -> Clause:  # noqa: PLR0911 - one for each kind
+    match condition:
+        case WordIn(word):
+            return Clause(
+                "(instr(v.words, ?) > 0 OR instr(m.name, ?) > 0 OR EXISTS (SELECT 1 FROM aliases a"
+                " WHERE a.model = m.name AND a.version = v.version AND instr(a.alias, ?) > 0))",
+                (word, word, word),
+            )
+        case StateIs(state):
+            return Clause("v.state = ?", (state.value,))
+        case AuthorHas(text):
+            return Clause("instr(v.author, ?) > 0", (text,))
+        case AliasIs(alias):
+            return Clause(
+                "EXISTS (SELECT 1 FROM aliases a WHERE a.model = m.name AND a.alias = ? AND a.version = v.version)",
+                (alias,),
+            )
+        case ModelLike(pattern):
+            return Clause("m.name GLOB ?", (pattern,))
+        case SizeIs(comparison, size_bytes):
+            return Clause(f"v.size_bytes {_spelled(comparison)} ?", (size_bytes,))
+        case VersionIs(comparison, version):
+            return Clause(f"v.version {_spelled(comparison)} ?", (version,))
+        case CreatedIs(comparison, moment):
+            return _moment_clause(comparison, moment)
+        case NotesHave(text):
+            return Clause("instr(v.notes, ?) > 0", (text,))
+        case _:
+            return _in_table(condition)
+
+
+def _in_table(condition: Condition) -> Clause:  # noqa: PLR0911 - one for each kind
+    """Return a condition on a table with some rows for each version, which has an index for exactly this."""
+    match condition:
+        case LabelIs(name, None):
+            return _among("SELECT version_id FROM labels WHERE name = ?", name)
+        case LabelIs(name, value):
+            return _among("SELECT version_id FROM labels WHERE name = ? AND value = ?", name, value)
+        case BaseIs(model, None):
+            return _among("SELECT version_id FROM parents WHERE model = ?", str(model))
+        case BaseIs(model, version):
+            return _among("SELECT version_id FROM parents WHERE model = ? AND version = ?", str(model), version)
+        case DatasetHas(text):
+            return _among("SELECT version_id FROM datasets WHERE instr(name, ?) > 0", text)
+        case MetricIs(name, part, comparison, number):
+            return _among(
+                f"SELECT version_id FROM metrics WHERE name = ? AND slice = ? AND value {_spelled(comparison)} ?",  # noqa: S608 - one of six
+                name,
+                slice_text(part),
+                number,
+            )
+        case ParameterIs():
+            return _parameter_clause(condition)
+    raise AssertionError(f"{condition} is asked of no table")
+
+
+def _parameter_clause(condition: ParameterIs) -> Clause:
+    begin = "SELECT version_id FROM parameters WHERE name = ?"
+    name, text, number = condition.name, condition.text, condition.number
+    if condition.comparison == "=":
+        return _among(f"{begin} AND (text = ? OR number = ?)", name, text, number)
+    if condition.comparison == "!=":
+        return _among(f"{begin} AND text <> ? AND (number IS NULL OR number IS NOT ?)", name, text, number)
+    return _among(f"{begin} AND number {_spelled(condition.comparison)} ?", name, number)
+
+
+def _moment_clause(comparison: str, moment: Moment) -> Clause:
+    match comparison:
+        case "<":
+            return Clause("v.created_us < ?", (moment.first_us,))
+        case "<=":
+            return Clause("v.created_us < ?", (moment.after_us,))
+        case ">":
+            return Clause("v.created_us >= ?", (moment.after_us,))
+        case ">=":
+            return Clause("v.created_us >= ?", (moment.first_us,))
+        case "=":
+            return Clause("(v.created_us >= ? AND v.created_us < ?)", (moment.first_us, moment.after_us))
+    return Clause("(v.created_us < ? OR v.created_us >= ?)", (moment.first_us, moment.after_us))
+
+
+def _among(select: str, *values: object) -> Clause:
+    return Clause(f"v.id IN ({select})", values)
+
+
+def _spelled(comparison: str) -> str:
+    """Return the comparison as SQL spells it, which is as we do; anything but ours is a bug."""
+    if comparison not in COMPARISONS:
+        raise AssertionError(comparison)
+    return comparison

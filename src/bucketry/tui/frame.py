@@ -1,0 +1,207 @@
+"""What stands around every screen: the top line, a rule, the line that answers, the line of hints, and the prompt?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+from textual.widgets import Input
+
+from bucketry.tui.paint import Line, Role, Span, line, plain_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual import events
+    from textual.app import ComposeResult
+
+    from bucketry.tui.paint import Painter
+    from bucketry.tui.prompts import Question
+
+LEAST_CRUMBS_COLUMNS = 20
+PANEL_MARGIN = 2
+
+
+class OneLine(Widget):
+    """One line, which is sent only when it changes."""
+
+    DEFAULT_CSS = "OneLine { height: 1; width: 1fr; }"
+
+    def __init__(self, painter: Painter, *, id: str | None = None, under: Role = "plain") -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._painter = painter
+        self._under: Role = under
+        self._line: Line = ()
+
+    @property
+    def text(self) -> str:
+        """What the line says."""
+        return plain_text(self._line)
+
+    def show(self, shown: Line) -> None:
+        """Show another line."""
+        if shown != self._line:
+            self._line = shown
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return the line."""
+        width = self.size.width
+        return Strip(self._painter.segments(self._line if y == 0 else (), width, under=self._under), width)
+
+
+class Rule(OneLine):
+    """A line from side to side."""
+
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - it has one line
+        """Return the rule."""
+        width = self.size.width
+        bar = "-" if self._painter.ascii_only else "─"
+        return Strip(self._painter.segments((Span(bar * width, "dim"),), width), width)
+
+
+class Panel(Widget):
+    """Lines in a box above the prompt: what is about to happen."""
+
+    DEFAULT_CSS = "Panel { height: 0; width: 1fr; }"
+
+    def __init__(self, painter: Painter, *, id: str | None = None) -> None:  # noqa: A002 - the toolkit's name
+        super().__init__(id=id)
+        self._painter = painter
+        self._lines: tuple[Line, ...] = ()
+        self._title = ""
+        self._role: Role = "dim"
+
+    @property
+    def text(self) -> str:
+        """What the box says."""
+        return "\n".join([self._title, *map(plain_text, self._lines)])
+
+    def show(self, title: str, lines: Sequence[Line], *, is_production: bool) -> None:
+        """Show lines in a box, or nothing."""
+        self._lines, self._title = tuple(lines), title
+        self._role = "production" if is_production else "dim"
+        self.styles.height = len(lines) + 2 if lines else 0
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line of the box."""
+        width = self.size.width
+        inner = max(0, width - 2 * PANEL_MARGIN)
+        if y in {0, len(self._lines) + 1}:
+            title = f"- {self._title} " if y == 0 and self._title else ""
+            edge = f"+{title}{'-' * max(0, width - 2 - cell_len(title))}+"
+            return Strip(self._painter.segments((Span(edge, self._role),), width), width)
+        shown = self._lines[y - 1] if 0 < y <= len(self._lines) else ()
+        inside = self._painter.segments(shown, inner)
+        left, right = (self._painter.segments((Span(bar, self._role),), 1) for bar in "||")
+        space = self._painter.segments((), PANEL_MARGIN - 1)
+        return Strip([*left, *space, *inside, *space, *right], width)
+
+
+class PromptInput(Input):
+    """The text of a prompt. Escape leaves, the tab key completes."""
+
+    class Left(Message):
+        """The user wants to give no answer."""
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key in {"escape", "ctrl+c", "ctrl+g"}:
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Left())
+        elif event.key == "tab":
+            event.stop()
+            event.prevent_default()
+            self.post_message(Prompt.TabPressed())
+        else:
+            await super()._on_key(event)
+
+
+class Prompt(Horizontal):
+    """The line on which a user answers."""
+
+    DEFAULT_CSS = """
+    Prompt { height: 1; display: none; }
+    Prompt > OneLine { width: auto; }
+    Prompt > PromptInput, Prompt > PromptInput:focus {
+        height: 1; border: none; padding: 0; width: 1fr; background: ansi_default; color: ansi_default;
+    }
+    """
+
+    class TabPressed(Message):
+        """The user wants the text to be completed."""
+
+    def __init__(self, painter: Painter, *, id: str | None = None) -> None:  # noqa: A002 - the toolkit's name
+        super().__init__(id=id)
+        self._label = OneLine(painter)
+        self._after = OneLine(painter)
+        self.input = PromptInput(compact=True, select_on_focus=False)
+        self.input.cursor_blink = False
+
+    def compose(self) -> ComposeResult:
+        """Lay out the label, the text and what is said of it."""
+        yield self._label
+        yield self.input
+        yield self._after
+
+    def open(self, question: Question) -> None:
+        """Show a question and put the cursor behind its initial text."""
+        self._label.styles.width = cell_len(question.label) + 2
+        self._label.show(line(" ", Span(question.label, "strong"), " "))
+        self._after.styles.width = 0
+        self.display = True
+        with self.input.prevent(Input.Changed):
+            self.input.value = question.initial
+        self.input.cursor_position = len(question.initial)
+        self.input.focus()
+
+    def say(self, text: str) -> None:
+        """Say something about the text beside it, such as why it will not do."""
+        self._after.styles.width = cell_len(text) + 1 if text else 0
+        self._after.show(line(Span(text, "warn")) if text else ())
+
+    def close(self) -> None:
+        """Hide the line."""
+        self.display = False
+
+
+def top_line(crumbs: Sequence[str], right: Sequence[Span], width: int) -> Line:
+    """Return the top line: where one is on the left, and on the right as much of the state as there is room for."""
+    kept = list(right)
+    while kept and width - _width(kept) < min(LEAST_CRUMBS_COLUMNS, width):
+        kept.pop(0)
+    room = max(0, width - _width(kept) - 1)
+    shown = list(crumbs)
+    while len(shown) > 2 and cell_len(" > ".join(shown)) > room:  # the registry and the last one stay the longest
+        shown = [shown[0], "..", *shown[3:]] if len(shown) > 3 else shown[1:]
+    text = f" {' > '.join(shown)}"
+    if cell_len(text) > room:
+        text = text[: max(0, room - 1)] + "~"
+    spans: list[Span] = [Span(text + " " * (room - cell_len(text)), "title")]
+    for span in kept:
+        spans += [Span("  "), span]
+    return tuple(spans)
+
+
+def hints_line(hints: Sequence[tuple[str, str]], width: int) -> Line:
+    """Return the keys and their words, as many as fit, and always how to see all."""
+    last = ("?", "all keys")
+    spans: list[Span] = [Span(" ")]
+    used = 1
+    for key, word in [*(hint for hint in hints if hint[0] != "?"), last]:
+        size = cell_len(f"{key} {word}  ")
+        reserve = 0 if (key, word) == last else cell_len(f"{last[0]} {last[1]}")
+        if used + size + reserve > width and reserve:
+            continue
+        spans += [Span(key, "accent"), Span(f" {word}  ", "dim")]
+        used += size
+    return tuple(spans)
+
+
+def _width(spans: Sequence[Span]) -> int:
+    return sum(cell_len(span.text) + 2 for span in spans)

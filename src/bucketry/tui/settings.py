@@ -1,0 +1,73 @@
+"""What did the user configure of the screens? The `[tui]` table of the configuration file.
+
+    [tui]
+    theme = "light"            # dark, light or terminal
+    time = "utc"               # or local
+    mouse = true
+    refresh_seconds = 30
+
+    [tui.keys]
+    open = ["enter", "l"]
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, get_args
+
+from bucketry.errors import UsageError
+from bucketry.registry.config import config_path
+from bucketry.tui.commands import Keymap, parse_keymap
+from bucketry.tui.figures import Zone
+from bucketry.tui.paint import ThemeName
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_REFRESH_SECONDS = 30.0
+LEAST_REFRESH_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The user's wishes; None where the terminal decides."""
+
+    theme: ThemeName | None = None
+    time: Zone = "local"
+    mouse: bool | None = None
+    refresh_seconds: float = DEFAULT_REFRESH_SECONDS
+    keymap: Keymap = field(default_factory=Keymap)
+
+
+def load_settings(known_commands: Sequence[str] = ()) -> Settings:
+    """Return the settings; raise `UsageError` naming what is not understood."""
+    path = config_path()
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", advice="mend the file or move it away") from error
+    return parse_settings(document.get("tui", {}), known_commands, where=f"{path}: tui")
+
+
+def parse_settings(table: object, known_commands: Sequence[str], *, where: str) -> Settings:
+    """Return the settings in a table; raise `UsageError`."""
+    if not isinstance(table, dict):
+        raise UsageError(f"{where} is not a table", advice="write [tui]")
+    unknown = sorted(set(table) - {"theme", "time", "mouse", "refresh_seconds", "keys"})
+    if unknown:
+        raise UsageError(f"{where}: {', '.join(unknown)} is not understood")
+    theme, zone, mouse = table.get("theme"), table.get("time", "local"), table.get("mouse")
+    if theme is not None and theme not in get_args(ThemeName):
+        raise UsageError(f"{where}: theme is not one of {', '.join(get_args(ThemeName))}")
+    if zone not in get_args(Zone):
+        raise UsageError(f"{where}: time is not one of {', '.join(get_args(Zone))}")
+    if mouse is not None and not isinstance(mouse, bool):
+        raise UsageError(f"{where}: mouse is neither true nor false")
+    seconds = table.get("refresh_seconds", DEFAULT_REFRESH_SECONDS)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < LEAST_REFRESH_SECONDS:
+        raise UsageError(f"{where}: refresh_seconds is not a number of {LEAST_REFRESH_SECONDS:.0f} or more")
+    keymap = parse_keymap(table.get("keys", {}), known_commands, where=f"{where}.keys")
+    return Settings(theme, zone, mouse, float(seconds), keymap)

@@ -1,0 +1,81 @@
+"""What can this terminal do, and is it one that the screens can be shown on at all?"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bucketry.tui.paint import ThemeName
+
+LEAST_COLUMNS = 60
+LEAST_ROWS = 15
+SSH_FRAMES_PER_SECOND = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """The abilities of a terminal. `name` is its TERM."""
+
+    name: str
+    is_unicode: bool
+    is_ssh: bool
+    is_tmux: bool
+    colours: int
+    is_light: bool
+
+    @property
+    def theme(self) -> ThemeName:
+        """The theme for who chose none."""
+        if self.colours < 256:
+            return "terminal"
+        return "light" if self.is_light else "dark"
+
+
+def look_at_terminal(environment: Mapping[str, str]) -> Terminal:
+    """Return what the environment says of the terminal."""
+    name = environment.get("TERM", "")
+    return Terminal(
+        name=name,
+        is_unicode=_is_unicode(environment),
+        is_ssh=any(environment.get(variable) for variable in ("SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT")),
+        is_tmux=bool(environment.get("TMUX")),
+        colours=_colours(name, environment),
+        is_light=environment.get("COLORFGBG", "").rpartition(";")[2] in {"7", "15"},
+    )
+
+
+def check_terminal(environment: Mapping[str, str]) -> None:
+    """Raise `UsageError` where the screens cannot be shown, naming the commands that do the same."""
+    advice = "use the commands instead: bucketry models, bucketry versions MODEL, bucketry show REF"
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("the screens need a terminal, and there is none here", advice=advice)
+    if environment.get("TERM", "") in {"", "dumb", "unknown"}:
+        raise UsageError(f'the screens need more than the terminal "{environment.get("TERM", "")}" can do', advice=advice)
+
+
+def prepare_environment(terminal: Terminal) -> None:
+    """Set what the toolkit reads from the environment when it is imported."""
+    os.environ["TEXTUAL_ANIMATIONS"] = "none"  # every frame of one is sent over the line
+    os.environ["TEXTUAL_SMOOTH_SCROLL"] = "0"
+    if terminal.is_ssh:
+        os.environ.setdefault("TEXTUAL_FPS", str(SSH_FRAMES_PER_SECOND))
+
+
+def _is_unicode(environment: Mapping[str, str]) -> bool:
+    locale = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or ""
+    return "utf8" in locale.lower().replace("-", "")
+
+
+def _colours(name: str, environment: Mapping[str, str]) -> int:
+    if environment.get("COLORTERM", "") in {"truecolor", "24bit"}:
+        return 1 << 24
+    if "256" in name or "direct" in name or name in {"xterm-kitty", "alacritty", "foot"}:
+        return 256
+    return 16

@@ -1,0 +1,56 @@
+"""A registry in a folder, opened as a program opens it, with a cache and a configuration of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.registry.client import open_registry
+from bucketry.registry.opening import create_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pytest
+
+    from bucketry.registry.client import Registry
+    from bucketry.registry.registration import RegisteredVersion
+
+ADA = "ada@example.org"
+CHAT = "acme/chat"
+
+
+def open_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """Create a registry in `folder/registry` and open it as Ada."""
+    monkeypatch.setenv("BUCKETRY_CACHE", str(folder / "cache"))
+    (folder / "config.toml").touch()
+    monkeypatch.setenv("BUCKETRY_CONFIG", str(folder / "config.toml"))
+    monkeypatch.delenv("BUCKETRY_REGISTRY", raising=False)
+    create_registry(str(folder / "registry"), identity=ADA)
+    return open_registry(str(folder / "registry"), identity=ADA)
+
+
+def publish(
+    registry: Registry,
+    folder: Path,
+    model: str,
+    files: Mapping[str, bytes],
+    *,
+    base: str | None = None,
+    relation: str | None = None,
+) -> RegisteredVersion:
+    """Publish files, written to a folder of their own first."""
+    source = folder / f"source-{len(list(folder.glob('source-*')))}"
+    source.mkdir()
+    for name, body in files.items():
+        (source / name).write_bytes(body)
+    return registry.publish(model, [source], base=base, relation=relation)
+
+
+def plant(registry_folder: Path, key: str, body: bytes) -> None:
+    """Put bytes at a key behind the registry's back, in place, so that every link of the object shows them."""
+    path = registry_folder / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("r+b" if path.exists() else "xb") as file:
+        file.write(body)
+        file.truncate()
