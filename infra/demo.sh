@@ -1,5 +1,6 @@
 #!/bin/sh
-# The main job on a real model: publish twice, promote, roll back, pull with the thin client, verify.
+# The main job on a real model: publish twice, promote, roll back, pull with the thin client, verify; then a hand-off with
+# gates, two signed approvals and a trust file.
 # sh infra/demo.sh         in a folder registry
 # sh infra/demo.sh --s3    on a SeaweedFS that it starts on loopback, and stops
 set -eu
@@ -20,6 +21,7 @@ esac
 rm -rf "$demo"
 mkdir -p "$demo"
 export BUCKETRY_CACHE="$demo/cache" BUCKETRY_CONFIG=/dev/null BUCKETRY_IDENTITY="${BUCKETRY_IDENTITY:-demo@example.org}"
+export BUCKETRY_STATE="$demo/state"
 
 say() { printf '\n# %s\n' "$*"; }
 run() {
@@ -33,6 +35,14 @@ else
     BUCKETRY_REGISTRY=$demo/registry
 fi
 export BUCKETRY_REGISTRY
+
+refused() {
+    printf '$ %s\n' "$*"
+    if "$@"; then
+        echo "this should have been refused" >&2
+        exit 1
+    fi
+}
 
 say "a registry is a prefix in a bucket, or a folder; init proves that the store keeps its promises"
 run bucketry init "$BUCKETRY_REGISTRY"
@@ -65,6 +75,10 @@ run bucketry audit demo/minilm --verify
 run bucketry fsck --deep
 run bucketry show demo/minilm@production
 
+if command -v ssh-keygen >/dev/null; then
+    . infra/demo_handoff.sh
+fi
+
 cat <<END
 
 # What to try next (the registry stays in .demo/ until the next demo):
@@ -72,6 +86,7 @@ cat <<END
     bucketry show demo/minilm:2 --reproduce     # the recipe to make it again
     bucketry resolve demo/minilm@production --json
     bucketry cat demo/minilm:1 config.json
+    bucketry lineage demo/minilm:2
     bucketry edit demo/minilm --description "Sentence embeddings, 384 dimensions"
     bucketry --help
 END

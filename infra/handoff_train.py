@@ -1,8 +1,10 @@
 """A small real model for the hand-off guide: which team should answer a customer's message?
 
-python infra/handoff_train.py OUT [--messages N] [--without LANGUAGE] writes the model into OUT, and what was measured on
-messages that it has not seen into OUT.csv: accuracy by language, latency, and how many threats do not reach a person.
+python infra/handoff_train.py OUT [--messages N] [--without LANGUAGE] writes the model into OUT, and what was measured
+on messages that it has not seen into OUT.csv: accuracy by language, latency, how many threats do not reach a person.
 """
+
+# ruff: noqa: S311 - the same chance in every run, and nothing to hide
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ WORDS = {
     },
     "tr": {
         "billing": "fatura iade çekildi ödeme makbuz tutar",
-        "delivery": "kargo kurye gecikti takip adres ulaştı",
+        "delivery": "kargo kurye gecikti takip adres geldi",
         "account": "şifre giriş eposta kilitli profilim doğrula",
         "person": "avukat polis tehdit zarar intikam dava",
         "": "merhaba lütfen benim bu değil bugün dün teşekkürler hâlâ ile yine",
@@ -42,6 +44,10 @@ WORDS = {
 SHARES = {"en": 900, "de": 600, "tr": 200}
 """How many test messages of each language: about as they come in."""
 FEATURES = 1024
+COLUMNS = (
+    *("name", "value", "unit", "direction", "slice.language", "low", "high", "samples"),
+    *("kind", "dataset", "version", "split"),
+)
 CARD = """# Which team answers
 
 ## Intended use
@@ -75,22 +81,7 @@ def main() -> None:
     (given.out / "README.md").write_text(CARD)
     with given.out.with_suffix(".csv").open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(
-            [
-                "name",
-                "value",
-                "unit",
-                "direction",
-                "slice.language",
-                "low",
-                "high",
-                "samples",
-                "kind",
-                "dataset",
-                "version",
-                "split",
-            ]
-        )
+        table.writerow(COLUMNS)
         table.writerows(measure(model, random.Random(7)))
 
 

@@ -55,12 +55,13 @@ def main(arguments: Sequence[str]) -> int:
     options = Options(
         rounds=given.rounds,
         size_bytes=int(given.size_gb * GIBIBYTE),
+        huge_bytes=int(given.huge_gb * GIBIBYTE),
         shaped_bytes=int(given.shaped_gb * GIBIBYTE),
         memory_bytes=int(given.memory_gb * GIBIBYTE),
     )
     document: dict[str, Any] = {"machine": describe_machine(), "versions": versions(), "rows": {}}
     failed = []
-    with open_site(given.work, options.size_bytes) as site:
+    with open_site(given.work, options.size_bytes, options.huge_bytes) as site:
         for name in given.rows or ROWS:
             began_at = time.monotonic()
             say(f"\nmeasuring {name} ...")
@@ -101,6 +102,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"what to measure: {', '.join(ROWS)} (default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each program runs (default: 3)")
     parser.add_argument("--size-gb", type=float, default=1.0, help="the large file, in GiB (default: 1)")
+    parser.add_argument("--huge-gb", type=float, default=4.0, help="the larger one of pull and tls (default: 4)")
     parser.add_argument("--shaped-gb", type=float, default=4.0, help="the file for the slow link, sparse (default: 4)")
     parser.add_argument("--memory-gb", type=float, default=20.0, help="the largest file, sparse (default: 20)")
     parser.add_argument("--work", type=Path, default=Path("/dev/shm"), help="where to work (default: in memory)")
@@ -108,7 +110,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--write-docs", action="store_true", help="put the figures into docs/performance.md")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.rows if name not in ROWS]
-    if unknown or given.rounds < 1 or min(given.size_gb, given.shaped_gb, given.memory_gb) <= 0:
+    if unknown or given.rounds < 1 or min(given.size_gb, given.huge_gb, given.shaped_gb, given.memory_gb) <= 0:
         parser.error(f"there is no row {unknown[0]}" if unknown else "sizes and rounds are above 0")
     return given
 

@@ -22,13 +22,26 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """The same race once more under other circumstances, which the caption names; it decides nothing."""
+
+    caption: str
+    contenders: Sequence[Measured]
+
+
+@dataclass(frozen=True, slots=True)
 class RowResult:
-    """One row: its findings, every contender's runs, and single figures that belong to neither."""
+    """One row: its findings, every contender's runs, and single figures that belong to neither.
+
+    `caption` says under which circumstances the contenders ran, where there is a race `beside` it.
+    """
 
     title: str
     findings: Sequence[Finding]
     contenders: Sequence[Measured] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    caption: str = ""
+    beside: Sequence[Beside] = ()
 
 
 def document_of(result: RowResult, *, size_bytes: int | None = None) -> dict[str, Any]:
@@ -38,6 +51,11 @@ def document_of(result: RowResult, *, size_bytes: int | None = None) -> dict[str
         "findings": [asdict(finding) for finding in result.findings],
         "contenders": [_contender(one) for one in result.contenders],
         "facts": dict(result.facts),
+        "caption": result.caption,
+        "beside": [
+            {"caption": one.caption, "contenders": [_contender(each) for each in one.contenders]}
+            for one in result.beside
+        ],
         "size_bytes": size_bytes,
     }
 

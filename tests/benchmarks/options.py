@@ -13,5 +13,6 @@ class Options:
 
     rounds: int
     size_bytes: int
+    huge_bytes: int
     shaped_bytes: int
     memory_bytes: int

@@ -8,14 +8,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.findings import Finding, RowResult
+from benchmarks.findings import Beside, Finding, RowResult
 from benchmarks.measure import MEBIBYTE, Client, Measured, fastest, is_peer, named, race
+from benchmarks.options import GIBIBYTE
 from benchmarks.peers import bucketry_pull, folder_getters, getters
 from benchmarks.site import REGISTRY_URL, Blob, Site, shaped
 from benchmarks.sparse import make_sparse, punching
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
     from benchmarks.measure import Sample
     from benchmarks.options import Options
@@ -30,28 +31,24 @@ SHAPED_STREAMS = 16
 SHAPED_PEERS = ("s5cmd, 16", "rclone", "obstore")
 CARRIER = "(the shaped server itself)"
 HASHER = "(sha256sum of the file that is there)"
+FAST, SURE = "bucketry, fast", "bucketry, sha256"
+FAR_BEHIND = 2.0
+"""Peers that took so many times the fastest one's time for the smaller file are spared the larger one."""
 
 
 def measure_pull(site: Site, options: Options) -> RowResult:
-    """Plain HTTP: ours with both kinds of verification, the peers, and `sha256sum` alone."""
-    blob = site.large()
-    url = site.url()
-    ours = [bucketry_pull(REGISTRY_URL, "bench/large:1", verify) for verify in ("fast", "sha256")]
-    hasher = Client(HASHER, lambda _: ["sha256sum", str(blob.path)], "SHA-256")
-    peers = getters(site.at(blob.path, url))
-    measured = race(
-        [*ours, *peers, hasher], site.environment(url), site.work, rounds=options.rounds, check=compare_with(blob)
-    )
-    fast, sure, hashing = (named(measured, name) for name in (ours[0].name, ours[1].name, HASHER))
+    """Plain HTTP: ours with both kinds of verification, the peers, and `sha256sum` alone, at two sizes."""
+    small, huge = race_at_both_sizes(site, options, verifies=("fast", "sha256"), with_hasher=True)
     findings = []
-    peer = fastest(measured, among=is_peer)
+    peer = fastest(huge, among=is_peer)
     if peer is not None:
+        fast, sure, hashing = (named(huge, name) for name in (FAST, SURE, HASHER))
         share = peer.wall_seconds / fast.wall_seconds
         findings.append(
             Finding(
-                "pull, plain HTTP, verified fast",
+                f"pull, plain HTTP, verified fast, {gibibytes(options.huge_bytes)}",
                 "at least 1.10 x the throughput of the fastest peer, which verifies nothing",
-                f"{share:.2f} x {peer.name}",
+                f"{share:.2f} x {peer.name}{beside_small(small, options)}",
                 share >= 1.10,
             )
         )
@@ -60,34 +57,87 @@ def measure_pull(site: Site, options: Options) -> RowResult:
         share = both_seconds / sure.wall_seconds
         findings.append(
             Finding(
-                "pull, SHA-256 of every chunk (the default)",
+                f"pull, SHA-256 of every chunk (the default), {gibibytes(options.huge_bytes)}",
                 "at least 1.4 x (the fastest peer, then sha256sum), and no more processor time than that",
                 f"{share:.2f} x ({peer.name}, then sha256sum); CPU {sure.cpu_seconds / both_cpu:.2f} of theirs",
                 share >= 1.4 and sure.cpu_seconds <= both_cpu,
             )
         )
-    return RowResult("Pull of one large file, plain HTTP", findings, measured)
+    return row_of_both("Pull of one large file, plain HTTP", findings, small, huge, options)
 
 
 def measure_tls(site: Site, options: Options) -> RowResult:
     """The same over TLS, every client told to trust the server's certificate."""
-    blob, url, work = site.large(), site.url(tls=True), site.work
-    ours = bucketry_pull(REGISTRY_URL, "bench/large:1", "fast")
-    peers = getters(site.at(blob.path, url), authority=work / "ca.crt")
-    measured = race([ours, *peers], site.environment(url), work, rounds=options.rounds, check=compare_with(blob))
-    peer = fastest(measured, among=is_peer)
+    small, huge = race_at_both_sizes(site, options, verifies=("fast",), tls=True)
+    peer = fastest(huge, among=is_peer)
     findings = []
     if peer is not None:
-        share = peer.wall_seconds / named(measured, ours.name).wall_seconds
+        share = peer.wall_seconds / named(huge, FAST).wall_seconds
         findings.append(
             Finding(
-                "pull over TLS, verified fast",
+                f"pull over TLS, verified fast, {gibibytes(options.huge_bytes)}",
                 "at least the fastest peer",
-                f"{share:.2f} x {peer.name}",
+                f"{share:.2f} x {peer.name}{beside_small(small, options)}",
                 share >= 1.0,
             )
         )
-    return RowResult("Pull of one large file, TLS", findings, measured)
+    return row_of_both("Pull of one large file, TLS", findings, small, huge, options)
+
+
+def race_at_both_sizes(
+    site: Site, options: Options, *, verifies: Sequence[str], tls: bool = False, with_hasher: bool = False
+) -> tuple[list[Measured], list[Measured]]:
+    """Let all contenders fetch the smaller file, then the larger one, without peers that were far behind at that."""
+    url, authority = site.url(tls=tls), site.work / "ca.crt" if tls else None
+
+    def race_for(model: str, blob: Blob, left_out: Collection[str]) -> list[Measured]:
+        ours = [bucketry_pull(REGISTRY_URL, f"bench/{model}:1", verify) for verify in verifies]
+        peers = [one for one in getters(site.at(blob.path, url), authority=authority) if one.name not in left_out]
+        hasher = Client(HASHER, lambda _: ["sha256sum", str(blob.path)], "SHA-256")
+        return race(
+            [*ours, *peers, *([hasher] if with_hasher else [])],
+            site.environment(url),
+            site.work,
+            rounds=options.rounds,
+            check=compare_with(blob),
+        )
+
+    small = race_for("large", site.large(), ())
+    best = fastest(small, among=is_peer)
+    limit_seconds = 0.0 if best is None else FAR_BEHIND * best.wall_seconds
+    slow = [one.name for one in small if is_peer(one) and one.wall_seconds > limit_seconds]
+    return small, race_for("huge", site.huge(), slow)
+
+
+def row_of_both(
+    title: str, findings: Sequence[Finding], small: Sequence[Measured], huge: Sequence[Measured], options: Options
+) -> RowResult:
+    """Put both sizes into one row, and what a contender's time grows by with each GiB."""
+    slopes, starts = {}, {}
+    for one in huge:
+        cpu_seconds = named(small, one.name).cpu_seconds
+        slope = (one.cpu_seconds - cpu_seconds) / (options.huge_bytes - options.size_bytes)
+        slopes[one.name] = round(slope * GIBIBYTE, 2)
+        starts[one.name] = round(cpu_seconds - slope * options.size_bytes, 2)
+    facts = {"cpu_seconds_of_each_further_gib": slopes, "cpu_seconds_besides": starts}
+    return RowResult(
+        title,
+        findings,
+        huge,
+        facts if options.huge_bytes > options.size_bytes else {},
+        caption=f"{gibibytes(options.huge_bytes)}, without whom the other table shows at over"
+        f" {FAR_BEHIND:g} x the fastest peer's time",
+        beside=[Beside(gibibytes(options.size_bytes), small)],
+    )
+
+
+def beside_small(small: Sequence[Measured], options: Options) -> str:
+    """Say how the smaller file came out, of which starting the process is a larger part."""
+    peer = fastest(small, among=is_peer)
+    if peer is None:
+        return ""
+    share = peer.wall_seconds / named(small, FAST).wall_seconds
+    return f" ({gibibytes(options.size_bytes)}: {share:.2f} x {peer.name})"
 
 
 def measure_shaped(site: Site, options: Options) -> RowResult:
@@ -198,6 +248,11 @@ def count_fetched(size_bytes: int) -> Callable[[Client, Path, Sample], None]:
 def seconds_told(sample: Sample) -> float:
     """Return the time that our own client says its pull took, without the start of the process."""
     return float(json.loads(sample.output)["seconds"])
+
+
+def gibibytes(size_bytes: float) -> str:
+    """Return a size as a person reads it."""
+    return f"{size_bytes / GIBIBYTE:g} GiB"
 
 
 def mebibytes(size_bytes: float) -> str:

@@ -79,6 +79,7 @@ class Site:
     http_port: int
     https_port: int
     size_bytes: int
+    huge_bytes: int
 
     @property
     def registry(self) -> Path:
@@ -151,6 +152,17 @@ class Site:
             path.hardlink_to(blob)
         return Blob(self.blob_folder("large") / digest_of(path), digest_of(path), path.stat().st_size)
 
+    def huge(self) -> Blob:
+        """Return a larger file, of which a pull takes so long that starting a process does not decide."""
+        folder = self.blob_folder("huge")
+        if not folder.exists():
+            path = self.work / "model.bin"
+            write_random(path, self.huge_bytes)
+            self.publish("huge", path)
+            path.unlink()
+        (blob,) = folder.iterdir()
+        return Blob(blob, blob.name, self.huge_bytes)
+
     def small(self, count: int, size_bytes: int) -> Path:
         """Return the folder of many small blobs, made when it is first asked for, and let nginx list it."""
         folder = self.blob_folder("small")
@@ -173,13 +185,13 @@ class Site:
 
 
 @contextmanager
-def open_site(parent: Path, size_bytes: int) -> Iterator[Site]:
+def open_site(parent: Path, size_bytes: int, huge_bytes: int) -> Iterator[Site]:
     """Make the folder and start nginx; stop it and remove everything at the end."""
     work = parent / f"bucketry-benchmark-{os.getpid()}"
     (work / BUCKET).mkdir(parents=True)
     (work / "home").mkdir()
     http_port, https_port = find_free_ports(2)
-    site = Site(work, http_port, https_port, size_bytes)
+    site = Site(work, http_port, https_port, size_bytes, huge_bytes)
     try:
         make_certificate(work)
         kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

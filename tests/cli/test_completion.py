@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,6 +88,47 @@ def test_a_slow_registry_is_not_waited_for(published: Path) -> None:
     )
     assert (done.stdout.strip(), done.stderr) == (b"", b"")
     assert time.monotonic() - started < 10
+
+
+def test_a_young_index_is_asked_without_a_request(program: Program, published: Path) -> None:
+    program.ok("models")
+    for name in list(published.iterdir()):
+        shutil.move(name, published.parent)
+    assert bash("bucketry show acme/") == ["acme/base", "acme/chat"]
+    assert bash("bucketry pull acme/chat@") == ["preview", "production", "latest"]
+    assert bash("bucketry rollback acme/chat prod") == ["production"]
+    shutil.rmtree(published)
+    assert bash("bucketry show acme/c") == ["acme/chat"]
+
+
+def test_an_old_index_is_brought_up_to_date(program: Program, published: Path, files: Path) -> None:
+    program.ok("models")
+    program.ok("publish", "acme/newer", files)
+    assert published.is_dir()
+    assert bash("bucketry show acme/") == ["acme/base", "acme/chat"]  # younger than a day
+    age_index(published, days=2)
+    assert bash("bucketry show acme/") == ["acme/base", "acme/chat", "acme/newer"]
+    for name in list(published.iterdir()):
+        shutil.move(name, published.parent)
+    assert bash("bucketry show acme/n") == ["acme/newer"]  # it was filled while the first answer was given
+
+
+def test_a_name_that_the_index_lacks_is_looked_for_once_it_is_a_minute_old(
+    program: Program, published: Path, files: Path
+) -> None:
+    program.ok("models")
+    program.ok("publish", "acme/newer", files)
+    assert bash("bucketry show acme/n") == []
+    age_index(published, days=0.01)
+    assert bash("bucketry show acme/n") == ["acme/newer"]
+
+
+def age_index(registry: Path, *, days: float) -> None:
+    """Make the index believe that it was refreshed so long ago."""
+    (path,) = registry.parent.glob("cache/index/*/*.sqlite")
+    at = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE facts SET value = ? WHERE name = 'refreshed_at'", (at,))
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

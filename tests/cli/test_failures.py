@@ -238,7 +238,7 @@ def test_every_kind_of_failure_has_its_code(
     def fail(*_arguments: object, **_options: object) -> None:
         raise error
 
-    monkeypatch.setattr(models_command, "list_models", fail)
+    monkeypatch.setattr(models_command, "list_models_found", fail)
     line = program.fails(code, "models")
     assert line.startswith(f"error[{kind}]: ")
     assert "secret" not in line

@@ -16,7 +16,7 @@ from races.processes import child
 from races.worker import WorkDone, publish_and_promote
 
 if TYPE_CHECKING:
-    from bucketry.registry.history import Audit
+    from bucketry.registry.auditing import Audit
     from races.processes import Child
 
 WORKERS = 8

@@ -233,7 +233,7 @@ def test_a_model_that_is_not_there_has_no_trail(session: Session) -> None:
 def test_records_are_chosen_by_who_what_when_and_where(session: Session) -> None:
     entries = [
         replace(entry, record=replace(entry.record, at=f"2026-03-03T12:00:{index:02d}.000Z"))
-        for index, entry in enumerate(load_audit(session, CHAT).entries[:60])
+        for index, entry in enumerate(load_audit(session, CHAT).entries[::8][:60])
     ]
 
     def chosen(**wanted: Any) -> list[Any]:
@@ -244,7 +244,7 @@ def test_records_are_chosen_by_who_what_when_and_where(session: Session) -> None
     assert {entry.alias for entry in chosen(alias=PRODUCTION)} == {PRODUCTION}
     assert chosen(actor="nobody*") == []
     assert entries[0] in chosen(actor=f"{entries[0].record.actor[:2]}*")
-    assert chosen(since="2026-03-03T12:00:50Z", until="2026-03-03T12:00:52.000Z") == entries[50:53]
+    assert chosen(since="2026-03-03T12:00:20Z", until="2026-03-03T12:00:22.000Z") == entries[20:23]
 
 
 def keys_of(session: Session) -> set[str]:

@@ -61,6 +61,21 @@ def test_parents_are_followed_all_the_way_up_each_once(office: Office) -> None:
     assert found.nodes["acme/base:1"].state == "registered"
 
 
+def test_a_version_that_is_reached_twice_is_visited_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a chain of merges would take as long as there are ways through it."""
+    family(office)
+    visited: list[object] = []
+    visit = lineage._Walk._visit  # noqa: SLF001 - nothing else shows how often
+
+    def note(walk: lineage._Walk, model: ModelName, *rest: object, **more: bool) -> object:
+        visited.append((model, rest[0]))
+        return visit(walk, model, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(lineage._Walk, "_visit", note)  # noqa: SLF001
+    graph(office, "acme/grandchild:1")
+    assert len(visited) == len(set(visited)) == 4
+
+
 def test_children_are_followed_all_the_way_down(office: Office) -> None:
     family(office)
     up, down = graph(office, "acme/grandchild:1"), graph(office, "acme/base:1", down=True)

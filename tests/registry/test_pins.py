@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from bucketry.registry.auditing import load_audit
 from bucketry.registry.deletion import delete_version
 from bucketry.registry.pins import find_children, release_pins
 from bucketry.registry.registers import load_existing_head, load_head
@@ -81,3 +82,5 @@ def test_an_epoch_that_is_past_the_pin_is_not_raised_again(office: Office) -> No
     release_pins(office.session(), BASE, 2)
     assert (pins(office, 1), pins(office, 2)) == ((), ())
     assert epoch(office, CHILD) == 2
+    fences = [entry for entry in load_audit(office.session(), CHILD).entries if entry.record.action == "fence"]
+    assert len(fences) == 1

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bucketry.errors import NotFoundError, RejectedError, UnavailableError, UsageError
+from bucketry.errors import NotFoundError, RejectedError, UnavailableError, UnsupportedError, UsageError
 from bucketry.registry.client import open_reader
 from bucketry.registry.deployments import list_deployments
 from bucketry.registry.pull import PullOptions
 from bucketry.registry.reporting import report
 from bucketry.schema.deployment import LARGEST_DEPLOYMENT_BYTES, Deployment, encode_deployment
-from bucketry.schema.names import parse_model_name, parse_reference
+from bucketry.schema.names import parse_alias, parse_model_name, parse_reference
 from bucketry.store.interface import Unconditional
 from registry.opened import CHAT, open_in, plant, publish
 
@@ -54,22 +54,25 @@ def test_a_report_says_what_was_pulled_and_how_it_was_verified(registry: Registr
     written = json.loads((tmp_path / "registry" / key).read_bytes())
     assert done.key == key
     resolved = registry.resolve(PRODUCTION)
-    assert written.items() >= {
-        "registry": registry.session.registry.registry,
-        "model": CHAT,
-        "version": 1,
-        "manifest": resolved.digest,
-        "alias": "production",
-        "generation": resolved.generation,
-        "environment": "prod",
-        "instance": "node-1",
-        "actor": "ada@example.org",
-        "verified": "sha256",
-        "files": 2,
-        "size_bytes": resolved.size_bytes,
-        "complete": True,
-        "client": "bucketry/0.1.0",
-    }.items()
+    assert (
+        written.items()
+        >= {
+            "registry": registry.session.registry.registry,
+            "model": CHAT,
+            "version": 1,
+            "manifest": resolved.digest,
+            "alias": "production",
+            "generation": resolved.generation,
+            "environment": "prod",
+            "instance": "node-1",
+            "actor": "ada@example.org",
+            "verified": "sha256",
+            "files": 2,
+            "size_bytes": resolved.size_bytes,
+            "complete": True,
+            "client": "bucketry/0.1.0",
+        }.items()
+    )
     assert written["pulled_at"] <= written["at"]
 
 
@@ -105,6 +108,17 @@ def test_a_reader_may_report_but_not_where_the_configuration_says_read_only(regi
     with open_reader(str(tmp_path / "registry")) as reader:
         assert reader.report(PRODUCTION, environment="prod", instance="node-1").version == 1
     assert standings(registry) == {"node-1": "current"}
+
+
+def test_a_report_needs_no_probe_of_the_store(registry: Registry, tmp_path: Path) -> None:
+    registry.pull(PRODUCTION)
+    key = tmp_path / "registry" / "registry.json"
+    document = json.loads(key.read_bytes())
+    plant(tmp_path / "registry", "registry.json", json.dumps(document | {"conformance": []}).encode())
+    registry.session.forget_registry()
+    with pytest.raises(UnsupportedError, match="nobody has probed"):
+        registry.promote(f"{CHAT}:2", "production")
+    assert report_here(registry).version == 1
 
 
 def test_the_instance_is_this_host_unless_it_is_named(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,6 +265,29 @@ def test_what_is_no_receipt_is_one_line_and_no_crash(registry: Registry, tmp_pat
         **dict.fromkeys(["stolen", "torn", "deep", "newer", "large", "stray"], "damaged"),
     }
     assert all(item.why for item in registry.deployments().observed if item.standing == "damaged")
+
+
+def test_a_claim_makes_nobody_read_what_is_not_there_or_too_large(registry: Registry, tmp_path: Path) -> None:
+    registry.pull(PRODUCTION)
+    done = report_here(registry)
+    planted = replace(done, place=replace(done.place, instance="planted"), alias=parse_alias("no-such-alias"))
+    plant(tmp_path / "registry", planted.key, encode_deployment(planted))
+    large = done.key.replace("node-1", "large")
+    plant(tmp_path / "registry", large, b" " * (LARGEST_DEPLOYMENT_BYTES + 1))
+    store, asked = registry.session.store, []
+
+    class Noting:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+        def get(self, key: str, **options: Any) -> object:
+            asked.append(key)
+            return store.get(key, **options)
+
+    list_deployments(replace(registry.session, store=Noting()))  # type: ignore[arg-type]
+    aliases = [key for key in asked if key.startswith("aliases/")]
+    assert aliases == ["aliases/acme/chat/production.json"]
+    assert sorted(key for key in asked if key.startswith("deployments/")) == [done.key, planted.key]
 
 
 def test_deployments_are_chosen_by_model_environment_and_age(registry: Registry, tmp_path: Path) -> None:

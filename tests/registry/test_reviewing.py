@@ -301,6 +301,16 @@ def test_a_retired_version_can_be_refused_and_stays_refused(office: Office) -> N
     assert office.state() == "rejected"
 
 
+def test_a_version_that_is_retired_before_the_alias_is_told_is_told_as_rejected(office: Office) -> None:
+    promote(office.session(), CHAT, 1, PRODUCTION)
+    office.bucket.before["get", keys.alias(CHAT, PRODUCTION)] = lambda: retire(office.session(), CHAT, 1)
+    office.decide(ANNA, Action.REJECT)
+    assert office.state() == "retired"
+    target = office.alias().target
+    assert target is not None
+    assert target.state is State.REJECTED
+
+
 def test_a_retired_version_comes_back_as_its_reviews_say(office: Office) -> None:
     office.approve(ANNA)
     retire(office.session(), CHAT, 1)

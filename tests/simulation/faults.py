@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import UnavailableError
 from bucketry.store.interface import (
+    Body,
     ByteStream,
     Condition,
     Entry,
@@ -122,7 +123,7 @@ class SimulatedStore:
     def delete(self, key: str) -> None:
         self._write("delete", key, lambda: self._bucket.delete(key))
 
-    def put_blob(self, key: str, body: memoryview, *, sha256: str | None = None) -> Entry:
+    def put_blob(self, key: str, body: Body, *, sha256: str | None = None) -> Entry:
         return self._write("put blob", key, lambda: self._bucket.put_blob(key, body, sha256=sha256))
 
     def open_range(self, key: str, start: int, stop: int, *, etag: ETag | None) -> AbstractContextManager[ByteStream]:
@@ -134,7 +135,7 @@ class SimulatedStore:
         raise NotImplementedError(key)
 
     def upload_part(
-        self, key: str, upload: str, number: int, offset: int, body: memoryview, *, sha256: str | None = None
+        self, key: str, upload: str, number: int, offset: int, body: Body, *, sha256: str | None = None
     ) -> Part:
         raise NotImplementedError(key)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from bucketry.errors import BucketryError
+from bucketry.errors import BucketryError, RejectedError
 from bucketry.store.interface import Entry, IfAbsent, IfMatch, ObjectNotFoundError, PreconditionFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from bucketry.store.interface import ByteStream, Part, Store
 
@@ -108,6 +109,30 @@ class LargeObjectContract:
         part = store.upload_part("blobs/b", upload, 1, 0, memoryview(body), sha256=digest)
         store.complete_upload("blobs/b", upload, [part])
         assert store.get("blobs/a").body == store.get("blobs/b").body == body
+
+    def test_a_body_that_comes_in_slices_arrives_and_may_be_sent_again(self, store: Store) -> None:
+        whole = _pattern(300_001, 7)
+        body = Sliced(whole, 100_000)
+        assert store.put_blob("blobs/a", body).size_bytes == len(whole)
+        with pytest.raises(PreconditionFailedError):
+            store.put_blob("blobs/a", body)
+        upload = store.start_upload("blobs/b")
+        for digest in (None, hashlib.sha256(whole).hexdigest()):
+            part = store.upload_part("blobs/b", upload, 1, 0, body, sha256=digest)
+            assert part.size_bytes == len(whole)
+        store.complete_upload("blobs/b", upload, [part])
+        assert store.get("blobs/a").body == store.get("blobs/b").body == whole
+
+    def test_a_body_whose_last_slice_fails_becomes_nothing(self, store: Store) -> None:
+        body, digest = Sliced(b"x" * 300_000, 100_000, fails=True), "ab" * 32
+        with pytest.raises(RejectedError, match="other bytes than meant"):
+            store.put_blob("blobs/a", body, sha256=digest)
+        upload = store.start_upload("blobs/b")
+        with pytest.raises(RejectedError, match="other bytes than meant"):
+            store.upload_part("blobs/b", upload, 1, 0, body, sha256=digest)
+        assert list(store.list_parts("blobs/b", upload)) == []
+        assert list(store.list("blobs/")) == []
+        store.put_blob("blobs/a", memoryview(b"works still"))
 
     def test_a_blob_never_replaces_one(self, store: Store) -> None:
         entry = store.put_blob("blobs/a", memoryview(b"first"))
@@ -272,6 +297,28 @@ class LargeObjectContract:
         part = store.upload_part(key, upload, number, offset, chunk)
         assert (part.number, part.size_bytes) == (number, len(chunk))
         return part
+
+
+@dataclass(frozen=True, slots=True)
+class Sliced:
+    """A body of which only a slice lies in memory, always the same memory."""
+
+    whole: bytes
+    slice_bytes: int
+    fails: bool = False
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def slices(self) -> Iterator[memoryview]:
+        buffer = bytearray(self.slice_bytes)
+        for start in range(0, len(self.whole), self.slice_bytes):
+            if self.fails and start + self.slice_bytes >= len(self.whole):
+                raise RejectedError("other bytes than meant")
+            one = self.whole[start : start + self.slice_bytes]
+            buffer[: len(one)] = one
+            yield memoryview(buffer)[: len(one)]
+            buffer[: len(one)] = bytes(len(one))
 
 
 def read_range(stream: ByteStream, size_bytes: int) -> bytes:

@@ -24,7 +24,7 @@ from store.contract import StoreContract
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bucketry.store.interface import Condition, Folder, Object, Part, Store
+    from bucketry.store.interface import Body, Condition, Folder, Object, Part, Store
 
 
 class FailingStore(MemoryStore):
@@ -70,7 +70,7 @@ class FailingStore(MemoryStore):
         with super().open_range(key, start, stop, etag=etag) as stream:
             yield stream
 
-    def put_blob(self, key: str, body: memoryview, *, sha256: str | None = None) -> Entry:
+    def put_blob(self, key: str, body: Body, *, sha256: str | None = None) -> Entry:
         self._fail("put_blob")
         return super().put_blob(key, body, sha256=sha256)
 
@@ -79,7 +79,7 @@ class FailingStore(MemoryStore):
         return super().start_upload(key)
 
     def upload_part(
-        self, key: str, upload: str, number: int, offset: int, body: memoryview, *, sha256: str | None = None
+        self, key: str, upload: str, number: int, offset: int, body: Body, *, sha256: str | None = None
     ) -> Part:
         self._fail("upload_part")
         return super().upload_part(key, upload, number, offset, body, sha256=sha256)

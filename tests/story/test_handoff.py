@@ -1,4 +1,4 @@
-"""The guide of the hand-off is the test of the whole story: training, gates, reviews, promotion, serving, revocation."""
+"""The guide of the hand-off is the test of the whole story: training, gates, reviews, serving, revocation."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 from bucketry.errors import RejectedError
 from bucketry.registry import pull_bases
 from bucketry.registry.client import open_reader, open_registry
-from bucketry.registry.pull import PullOptions
+from bucketry.registry.pull import PullOptions, pull_resolved
 from bucketry.registry.reviewing import record_decision
 from bucketry.schema import keys
 from bucketry.schema.head import decode_head, encode_head
@@ -94,6 +94,19 @@ def test_a_base_that_the_trust_file_denies_is_not_served(adapted: World) -> None
     assert there(adapted) == set()
 
 
+def test_what_is_loaded_is_reported_though_it_would_not_be_loaded_now(adapted: World) -> None:
+    pull(adapted)
+    adapted.decide(BERT, Action.REVOKE, 1)
+    with open_reader(adapted.url, trust=adapted.trust()) as reader:
+        with pytest.raises(UntrustedError):
+            reader.resolve(ADAPTER)
+        served = adapted.folder / "serve" / "chat"
+        done = reader.report(ADAPTER, environment="prod", instance="node-1", path=served)
+        assert (done.version, done.verified) == (1, "trust")
+        [shown] = reader.deployments().observed
+    assert shown.standing == "refused"
+
+
 def test_a_base_is_verified_by_sha256_and_hashed_again(adapted: World) -> None:
     with pytest.raises(RejectedError, match="SHA-256"):
         pull(adapted, options=PullOptions(verify="fast"))
@@ -110,7 +123,7 @@ def test_a_base_is_verified_by_sha256_and_hashed_again(adapted: World) -> None:
 def test_a_base_refused_while_its_bytes_came_keeps_the_adapter_away(
     adapted: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bring = pull_bases.pull_resolved
+    bring = pull_resolved
 
     def bring_and_refuse(*arguments: object) -> object:
         brought = bring(*arguments)  # type: ignore[arg-type]

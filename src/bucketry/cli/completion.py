@@ -1,28 +1,37 @@
-"""What could the word be that is being typed? Commands and options by click, models and aliases from the registry.
+"""What could the word be that is being typed? Commands and options by click, models and aliases from the local index.
 
-A shell waits while we look, so we look for one second at most, and an error completes nothing rather than
-disturb the line that is being edited.
+An index that is younger than a day is asked alone. Otherwise the registry is looked at while the shell waits, so for
+one second at most, and an error completes nothing rather than disturb the line that is being edited.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import threading
+from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from click.shell_completion import BashComplete, CompletionItem, get_completion_class, split_arg_string
 
 from bucketry.cli.call import Call
+from bucketry.errors import BucketryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from types import ModuleType
 
     import click
     from click.shell_completion import ShellComplete
 
+    from bucketry.registry.index import Index
     from bucketry.registry.session import Session
+    from bucketry.schema.names import ModelName
 
 LONGEST_WAIT_SECONDS = 1.0
+YOUNG_SECONDS = 86_400.0
+YOUNG_WITHOUT_SECONDS = 60.0
 MOST_ITEMS = 500
 SHELLS = ("bash", "zsh", "fish")
 
@@ -103,49 +112,107 @@ def complete_name(ctx: click.Context, kind: str, incomplete: str, *, model_param
         # An option that still waits for its value keeps click from parsing the arguments before it.
         before = ctx.params.get("model") or ctx.params.get("reference") or next(iter(ctx.args), "")
         model = str(getattr(before, "model", before))
-        return _within_bound(lambda: _aliases(call.open(), model, incomplete))
+        return [CompletionItem(name) for name in _aliases(call, model, incomplete)]
     prefix, at, _ = incomplete.partition("@")
     if kind == "REF" and at:
-        return _within_bound(
-            lambda: [f"{prefix}@{name}" for name in _aliases(call.open(), prefix, incomplete[len(prefix) + 1 :])]
-        )
-    return _within_bound(lambda: list(_models(call.open(), incomplete)))
+        return [CompletionItem(f"{prefix}@{name}") for name in _aliases(call, prefix, incomplete[len(prefix) + 1 :])]
+    return [CompletionItem(name) for name in _models(call, incomplete)]
 
 
-def _within_bound(find: Callable[[], list[str]]) -> list[CompletionItem]:
-    """Look in a thread, which is left behind when it takes too long or fails."""
-    found: list[str] = []
+def _models(call: Call, beginning: str) -> list[str]:
+    return _known_or_looked_up(
+        call,
+        lambda index: _index_search().list_model_names(index, beginning),
+        lambda session: _listed(session, beginning),
+    )
 
-    def look() -> None:
+
+def _aliases(call: Call, model: str, beginning: str) -> list[str]:
+    def known(index: Index) -> list[str]:
+        name = str(_parse_model(model))
+        if not _index_search().has_model(index, name):
+            return []
+        return _with_latest(_index_search().list_alias_names(index, name, beginning), beginning)
+
+    def look(session: Session) -> list[str]:
+        from bucketry.registry.registers import load_existing_head  # noqa: PLC0415 - only where the index is old
+
+        head = load_existing_head(session, _parse_model(model))
+        return _with_latest([alias for alias in head.aliases if alias.startswith(beginning)], beginning)
+
+    return _known_or_looked_up(call, known, look)
+
+
+def _known_or_looked_up(
+    call: Call, known: Callable[[Index], list[str]], look: Callable[[Session], list[str]]
+) -> list[str]:
+    """Return what a young index knows, without a request; else look, for a second at most, and bring it up to date.
+
+    Where it knows nothing that fits, it is asked again once it is a minute old: who types a name that is newer than the
+    index should not have to wait for tomorrow.
+    """
+    found, age_seconds = _ask_index(call, known)
+    if age_seconds < YOUNG_SECONDS and (found or age_seconds < YOUNG_WITHOUT_SECONDS):
+        return found
+    looked_up: list[str] = []
+    cancelled = threading.Event()
+
+    def work() -> None:
         try:
-            found.extend(find())
+            session = call.open()
+            looked_up.extend(look(session))
+            from bucketry.registry.index import open_index  # noqa: PLC0415 - after the answer
+
+            with open_index(session) as index:
+                index.refresh(session, details=False, cancelled=cancelled)
         except Exception:  # noqa: BLE001 - see `answer`
-            found.clear()
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    thread.join(LONGEST_WAIT_SECONDS)
-    return [] if thread.is_alive() else [CompletionItem(value) for value in found]
-
-
-def _models(session: Session, beginning: str) -> Iterator[str]:
-    from bucketry.registry.listing import iter_model_names  # noqa: PLC0415 - only a shell needs it
-
-    count = 0
-    for model in iter_model_names(session):
-        if str(model).startswith(beginning):
-            yield str(model)
-            count += 1
-        if count == MOST_ITEMS:
             return
 
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(LONGEST_WAIT_SECONDS)
+    cancelled.set()
+    return list(looked_up) or found
 
-def _aliases(session: Session, model: str, beginning: str) -> list[str]:
-    from bucketry.registry.registers import load_existing_head  # noqa: PLC0415
+
+def _ask_index(call: Call, known: Callable[[Index], list[str]]) -> tuple[list[str], float]:
+    """Return what the index of this machine knows, and its age in seconds, which is infinite where there is none."""
+    from bucketry.registry.config import load_config  # noqa: PLC0415 - only a shell needs it
+    from bucketry.registry.index import find_index  # noqa: PLC0415
+
+    try:
+        index = find_index(load_config().find_profile(call.registry))
+        if index is None:
+            return [], math.inf
+        with index:
+            at = index.refreshed_at()
+            age_seconds = math.inf if at is None else abs((datetime.now(UTC) - at).total_seconds())
+            return known(index), age_seconds
+    except BucketryError:
+        return [], math.inf
+
+
+def _listed(session: Session, beginning: str) -> list[str]:
+    from bucketry.registry.listing import iter_model_names  # noqa: PLC0415 - only where the index is old
+
+    names = (str(model) for model in iter_model_names(session))
+    return list(islice((name for name in names if name.startswith(beginning)), MOST_ITEMS))
+
+
+def _with_latest(aliases: list[str], beginning: str) -> list[str]:
+    return [*aliases, *(["latest"] if "latest".startswith(beginning) else [])]
+
+
+def _parse_model(text: str) -> ModelName:
     from bucketry.schema.names import parse_model_name  # noqa: PLC0415
 
-    head = load_existing_head(session, parse_model_name(model))
-    return [alias for alias in (*head.aliases, "latest") if alias.startswith(beginning)]
+    return parse_model_name(text)
+
+
+def _index_search() -> ModuleType:
+    from bucketry.registry import index_search  # noqa: PLC0415 - only a shell needs it
+
+    return index_search
 
 
 def _completer(shell: str) -> type[ShellComplete]:

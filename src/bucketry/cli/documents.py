@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bucketry.registry.aliases import AliasEvent, AliasMove
-    from bucketry.registry.listing import ModelSummary, VersionDetail, VersionSummary
+    from bucketry.registry.listing import VersionDetail, VersionSummary
     from bucketry.registry.pull import PulledVersion
     from bucketry.registry.registration import RegisteredVersion
     from bucketry.registry.resolve import ResolvedVersion
@@ -88,18 +88,6 @@ def event_document(event: AliasEvent) -> Document:
         "from": event.previous,
         "to": event.target,
         "reason": event.reason,
-    }
-
-
-def model_document(summary: ModelSummary) -> Document:
-    """Return one model of a list."""
-    return {
-        "model": str(summary.model),
-        "versions": summary.versions,
-        "newest": summary.newest,
-        "aliases": aliases_document(summary.aliases),
-        "updated_at": summary.updated_at,
-        "description": summary.description,
     }
 
 

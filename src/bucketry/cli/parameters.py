@@ -90,6 +90,21 @@ def parse_size(text: str) -> int:
     return int(float(found[1]) * factor)
 
 
+def parse_rate(text: str) -> float | None:
+    """Return the megabytes a second of `200` or `12.5`, or None for `none`; raise `UsageError`."""
+    if text == "none":
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not math.isfinite(rate) or rate <= 0:
+        raise UsageError(
+            f'"{displayable(text)}" is not a rate', advice="write megabytes a second as a number above 0, or none"
+        )
+    return rate
+
+
 def parse_time_option(text: str) -> str:
     """Return a moment as registers spell it; raise `UsageError`."""
     from bucketry.registry.ports import format_time  # noqa: PLC0415 - beside its one use

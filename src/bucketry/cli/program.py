@@ -29,12 +29,14 @@ COMMANDS = {
     "init": "Create a registry and probe whether its store keeps the promises that writing needs.",
     "publish": "Upload files and register them as a new version of a model.",
     "models": "List models.",
+    "search": "Find versions of all models: by metric, parameter, label, state, author, time or origin.",
     "versions": "List the versions of a model, newest first.",
     "show": "Show everything about one version, or the recipe to train it again.",
     "diff": "Compare versions with a baseline: metrics, parameters, data, files, card sections, tensors.",
     "evaluate": "Add evidence to a published version.",
     "resolve": "Say which version a reference names, now or at a moment in the past.",
     "pull": "Download a version, verified; the target appears complete or not at all.",
+    "transfers": "Show and steer the pulls that run apart from any terminal.",
     "cat": "Write one file of a version, or a range of its bytes, to stdout.",
     "tensors": "List the tensors of a version's safetensors files, from their headers alone.",
     "review": "Ask for a review, comment, approve, reject or revoke.",
@@ -51,12 +53,13 @@ COMMANDS = {
     "unretire": "Allow use of a retired version again.",
     "lineage": "Show what a version was made from, or what was made from it.",
     "delete": "Give up a version that no alias names and no other version is made from.",
-    "report": "Say which version this instance serves, and how it was verified.",
-    "deployments": "Show who serves which version, beside what its alias names now.",
+    "report": "Tell the registry which version this instance serves, and how it was verified here.",
+    "deployments": "Show which version each instance reported, beside what its alias names now.",
     "audit": "Show who did what to a model, and verify that the trail is whole.",
     "doctor": "Probe whether the store keeps the promises that writing needs, and record the result.",
     "fsck": "Check that everything the registry names is there and is what it should be.",
     "cache": "List, verify or empty the local cache of pulled versions.",
+    "tui": "Open the screens: browse, compare, review and promote, by keys alone.",
     "completion": "Print the script that teaches a shell to complete commands, models and aliases.",
 }
 """Each command and its first sentence, so that the list of commands needs none of them imported."""
@@ -176,6 +179,16 @@ def _without_command(context: click.Context, *, version: bool) -> None:
     if context.invoked_subcommand is None:
         if call.as_json or not output.is_terminal():
             raise UsageError("no command was given", advice=f"see `{PROGRAM} --help`")
+        _without_any(call, context)
+
+
+def _without_any(call: Call, context: click.Context) -> None:
+    """Open the screens, where there is a registry to show and a terminal to show it on; else print the help."""
+    from bucketry.cli.commands.tui import can_open, open_screens  # noqa: PLC0415 - for a call without a command
+
+    if can_open(call):
+        open_screens(call, read_only=False)
+    else:
         call.output.write_lines(context.get_help().splitlines())
 
 

@@ -90,10 +90,11 @@ class AliasCheck:
         missing = [d for d in known if d.statement.action in REFUSALS and d.review not in reviews]
         if missing:
             statement = missing[-1].statement
+            again = f"bucketry review {statement.action} {self._model}:{target.version} --comment REASON"
             self._findings.unfinished(
                 key,
                 f"The alias names version {target.version} and does not carry that {statement.principal} refused it; "
-                f"`bucketry review {statement.action} {self._model}:{target.version}`, once more, tells every alias.",
+                f"`{again}` tells every alias.",
             )
 
     def _check_placement(self, key: str, register: AliasRegister, target: AliasTarget, blobs: BlobCheck) -> None:

@@ -64,7 +64,7 @@ class ModelCheck:
         self._named_manifests: set[str] = set()
         self._rows: dict[int, Row] = {}
         self._decisions: dict[int, tuple[Decision, ...] | None] = {}  # of the versions that an alias names
-        self._has_seen_all = True  # every manifest, so that who has no child here has none
+        self._has_seen_all = True  # every row, manifest and dossier: otherwise nobody knows what is garbage
 
     def run(self) -> None:
         """Check everything that belongs to the model."""
@@ -82,13 +82,13 @@ class ModelCheck:
         for rows in self._iter_rows(head):
             self._check_rows(rows, blobs, cited, rule, named)
         self._check_aliases(head, aliases, blobs)
-        for key in manifest_keys:
-            if key not in self._named_manifests:
-                self.findings.garbage(key, "No version has this manifest.")
-        blobs.find_garbage()
-        cited.find_garbage()
         if self._has_seen_all:
             self.pins.heads[model] = head.next_version
+            for key in manifest_keys:
+                if key not in self._named_manifests:
+                    self.findings.garbage(key, "No version has this manifest.")
+            blobs.find_garbage()
+            cited.find_garbage()
         if self._deep:
             blobs.compare_bytes()
 
@@ -211,6 +211,7 @@ class ModelCheck:
             return
         named = named_blobs(self._model, row.placement, manifest)
         if named is None:
+            self._has_seen_all = False
             self._damage(
                 f"The placement of version {row.version} does not count its {len(manifest.artifacts)} artifacts."
             )
@@ -231,6 +232,7 @@ class ModelCheck:
             )
         found = added.get(row.version)
         if found is None:
+            self._has_seen_all = False
             return
         self.pins.add_row(self._model, row, found.dossier)
         if row.state not in DECIDED or found.decisions is None:

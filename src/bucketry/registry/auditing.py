@@ -163,19 +163,26 @@ def _collect(
     except (CorruptError, UnsupportedError) as error:
         found.add(register.key, None, error.message)
         return Current()
-    pieces: list[tuple[str, Sequence[Record]]] = []
-    for first in block_starts(current.trail):
-        key = register.history_key(first)
-        try:
-            pieces.append((key, load_block(session, register, first)))
-        except (CorruptError, UnsupportedError) as error:
-            found.add(key, first, f"{error.message} (generations {first} to {first + BLOCK_RECORDS - 1})")
-            pieces.append((key, ()))
+    firsts = block_starts(current.trail)
+    blocks = session.ports.map_in_parallel(lambda first: _read_block(session, register, first), firsts)
+    found.faults.extend(block for block in blocks if isinstance(block, Fault))
+    pieces: list[tuple[str, Sequence[Record]]] = [
+        (register.history_key(first), () if isinstance(block, Fault) else block)
+        for first, block in zip(firsts, blocks, strict=True)
+    ]
     pieces.append((register.key, current.trail.records))
     _check_chain(pieces, found)
     _check_not_cut(session, register, current.trail, sealed, found)
     found.entries.extend(AuditEntry(alias, record, key) for key, records in pieces for record in records)
     return current
+
+
+def _read_block(session: Session, register: Register[S], first: int) -> tuple[Record, ...] | Fault:
+    try:
+        return load_block(session, register, first)
+    except (CorruptError, UnsupportedError) as error:
+        problem = f"{error.message} (generations {first} to {first + BLOCK_RECORDS - 1})"
+        return Fault(register.history_key(first), first, problem)
 
 
 def _check_chain(pieces: Iterable[tuple[str, Sequence[Record]]], found: _Findings) -> None:
@@ -216,10 +223,9 @@ def _check_not_cut(
             last = first + BLOCK_RECORDS - 1
             found.add(key, first, f"generations {first} to {last} were sealed, but {register.key} {there}: it was cut")
             continue
-        try:
-            block = load_block(session, register, first)
-        except (CorruptError, UnsupportedError) as error:
-            found.add(key, first, error.message)
+        block = _read_block(session, register, first)
+        if isinstance(block, Fault):
+            found.faults.append(block)
             continue
         for ours, theirs in zip(trail.records, block, strict=False):
             if ours != theirs:

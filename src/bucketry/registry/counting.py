@@ -50,7 +50,7 @@ class _CountingStore:
         if not callable(found) or name == "close":
             return found
 
-        def call(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - the same
+        def call(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever the store has
             self._count.add()
             return found(*arguments, **named)
 

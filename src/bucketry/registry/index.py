@@ -23,17 +23,20 @@ from typing import TYPE_CHECKING
 from bucketry.errors import DeniedError, UnavailableError
 from bucketry.registry.index_schema import APPLICATION, TABLES, VERSION
 from bucketry.registry.local_cache import cache_root
+from bucketry.registry.location import FolderLocation, parse_location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
+    from bucketry.registry.config import RegistryProfile
     from bucketry.registry.index_refresh import Refreshed
     from bucketry.registry.session import Session
 
 LOCK_TIMEOUT_SECONDS = 30.0
 """Transactions are short: who waits longer waits for a process that hangs."""
 
+_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_PROFILE")
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _SUFFIXES = ("", "-wal", "-shm")
 
@@ -50,8 +53,18 @@ def open_index(session: Session) -> Index:
     """
     if session.profile is not None:
         with suppress(OSError, UnavailableError, DeniedError):
-            return Index(_file_of(session))
+            path = _file_of(session.profile)
+            _make_folder(path.parent)
+            return Index(path)
     return Index(None)
+
+
+def find_index(profile: RegistryProfile) -> Index | None:
+    """Open the index that this machine has of a registry, without opening the registry; None if there is none."""
+    with suppress(OSError, UnavailableError):
+        path = _file_of(profile)
+        return Index(path) if path.exists() else None
+    return None
 
 
 class Index:
@@ -207,14 +220,22 @@ class Index:
             os.close(descriptor)
 
 
-def _file_of(session: Session) -> Path:
-    """Return where the index of a registry lies, in a folder that is ours alone.
+def _file_of(profile: RegistryProfile) -> Path:
+    """Return where the index of a registry lies: one for each place, endpoint and machine.
 
     Each machine has its own, because what processes share of a write-ahead log is memory: a home folder on a network
-    file system may be used by many.
+    file system may be used by many. Which registry is at the place is noted inside.
     """
-    identity = f"{session.store.name}\n{session.store.endpoint}\n{socket.gethostname()}"
-    folder = cache_root() / "index" / str(os.getuid())
+    location = parse_location(profile.url)
+    settings = [f"{name}={os.environ.get(name, '')}" for name in _ENDPOINT_VARIABLES]
+    settings += [f"{name}={profile.s3.get(name, '')}" for name in ("endpoint_url", "profile")]
+    place = [str(location)] if isinstance(location, FolderLocation) else [str(location), *settings]
+    identity = "\n".join([*place, socket.gethostname()])
+    return cache_root() / "index" / str(os.getuid()) / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.sqlite"
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder, for its owner alone; raise `DeniedError` if it is somebody else's."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
@@ -223,7 +244,6 @@ def _file_of(session: Session) -> Path:
         raise DeniedError(f"{folder} is not a folder of this user", advice="move it away")
     if stat.S_IMODE(state.st_mode) != 0o700:
         folder.chmod(0o700)
-    return folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.sqlite"
 
 
 def _connect(path: Path) -> sqlite3.Connection:

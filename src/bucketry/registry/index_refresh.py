@@ -73,6 +73,7 @@ class Refreshed:
     details_read: int
     details_left: int
     is_complete: bool
+    fault_count: int
     faults: tuple[str, ...]
 
 
@@ -212,6 +213,7 @@ class _Refresh:
             details_read=tally.details_read,
             details_left=self._count_pending(),
             is_complete=is_complete,
+            fault_count=tally.fault_count,
             faults=tuple(tally.faults),
         )
 

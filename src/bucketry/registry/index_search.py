@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bucketry.errors import NotFoundError, UsageError
 from bucketry.registry.index_sql import Clause, all_of, model_clause, version_clause
 from bucketry.schema.names import AliasName, ByVersion, Digest, ModelName, parse_model_name
-from bucketry.schema.query import Query, StateIs, parse_metric_name
+from bucketry.schema.query import Query, parse_metric_name
 from bucketry.schema.query_details import slice_text
 from bucketry.schema.states import State
 
@@ -109,7 +109,7 @@ def iter_versions_found(
     """
     sorting = _Sorting(order or Order())
     clauses = [version_clause(term) for term in query.terms]
-    if not any(term.condition == StateIs(State.DELETED) for term in query.terms):
+    if not query.asks_for_deleted:
         clauses.append(Clause("v.state <> ?", (State.DELETED.value,)))
     if after is not None:
         clauses.append(_behind(index, sorting, after))
@@ -126,8 +126,8 @@ def iter_versions_found(
 
 
 def compile_condition(query: Query) -> tuple[str, tuple[object, ...]]:
-    """Return a query as SQL about a row `v` of `versions` beside its row `m` of `models`, and its values."""
-    clause = all_of(version_clause(term) for term in query.terms)
+    """Return a query about versions of one model (`m`) as SQL about a row `v` of `versions`, and its values."""
+    clause = all_of(version_clause(term, with_name=False) for term in query.terms)
     return clause.sql, clause.values
 
 
@@ -138,19 +138,7 @@ def list_models_found(
 
     Words, `model:` and `alias:` are asked of the model; everything else of its versions, one of which must fit all.
     """
-    own = [(term, model_clause(term)) for term in query.terms]
-    clauses = [clause for _, clause in own if clause is not None]
-    of_versions = [version_clause(term) for term, clause in own if clause is None]
-    if of_versions:
-        if not any(term.condition == StateIs(State.DELETED) for term in query.terms):
-            of_versions.append(Clause("v.state <> ?", (State.DELETED.value,)))
-        inner = all_of(of_versions)
-        clauses.append(
-            Clause(f"EXISTS (SELECT 1 FROM versions v WHERE v.model_id = m.id AND {inner.sql})", inner.values)  # noqa: S608
-        )
-    if after is not None:
-        clauses.append(Clause("m.name > ?", (str(after),)))
-    where = all_of(clauses)
+    where = _models_where(query, after)
     sql = (
         f"SELECT name, versions, newest, updated_at, description FROM models m WHERE {where.sql} ORDER BY name LIMIT ?"  # noqa: S608 - values are parameters
     )
@@ -163,9 +151,12 @@ def list_models_found(
     ]
 
 
-def count_models_behind(index: Index, query: Query, last: ModelName) -> int:
-    """Return how many models that fit come after one."""
-    return len(list_models_found(index, query, after=last))
+def count_models_found(index: Index, query: Query, *, after: ModelName | None = None) -> int:
+    """Return how many models fit."""
+    where = _models_where(query, after)
+    with index.reading() as connection:
+        sql = f"SELECT count(*) FROM models m WHERE {where.sql}"  # noqa: S608 - values are parameters
+        return int(connection.execute(sql, where.values).fetchone()[0])
 
 
 def list_model_names(index: Index, beginning: str) -> list[str]:
@@ -176,6 +167,12 @@ def list_model_names(index: Index, beginning: str) -> list[str]:
             (beginning, len(beginning), beginning, MOST_NAMES),
         )
         return [name for (name,) in found]
+
+
+def has_model(index: Index, name: str) -> bool:
+    """Return whether the index knows a model."""
+    with index.reading() as connection:
+        return connection.execute("SELECT 1 FROM models WHERE name = ?", (name,)).fetchone() is not None
 
 
 def list_alias_names(index: Index, model: str, beginning: str) -> list[str]:
@@ -197,6 +194,21 @@ def list_versions_in_state(index: Index, states: Sequence[State]) -> dict[ModelN
         for name, version in connection.execute(f"{sql} ORDER BY m.name, v.version", [state.value for state in states]):
             found.setdefault(parse_model_name(name), []).append(version)
     return found
+
+
+def _models_where(query: Query, after: ModelName | None) -> Clause:
+    own = [(term, model_clause(term)) for term in query.terms]
+    clauses = [clause for _, clause in own if clause is not None]
+    of_versions = [version_clause(term) for term, clause in own if clause is None]
+    if of_versions:
+        if not query.asks_for_deleted:
+            of_versions.append(Clause("v.state <> ?", (State.DELETED.value,)))
+        inner = all_of(of_versions)
+        sql = f"EXISTS (SELECT 1 FROM versions v WHERE v.model_id = m.id AND {inner.sql})"  # noqa: S608 - values are parameters
+        clauses.append(Clause(sql, inner.values))
+    if after is not None:
+        clauses.append(Clause("m.name > ?", (str(after),)))
+    return all_of(clauses)
 
 
 class _Sorting:

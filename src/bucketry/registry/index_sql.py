@@ -47,9 +47,15 @@ def all_of(clauses: Iterable[Clause]) -> Clause:
     return Clause(" AND ".join(part.sql for part in parts), tuple(value for part in parts for value in part.values))
 
 
-def version_clause(term: Term) -> Clause:
-    """Return a term as it is asked of a row `v` of `versions`, beside its row `m` of `models`."""
-    clause = _version_clause(term.condition)
+def version_clause(term: Term, *, with_name: bool = True) -> Clause:
+    """Return a term as it is asked of a row `v` of `versions`, beside its row `m` of `models`.
+
+    Words are looked for in the model's name too, unless all versions are of one model.
+    """
+    condition = term.condition
+    clause = (
+        _word_clause(condition, with_name=with_name) if isinstance(condition, WordIn) else _version_clause(condition)
+    )
     return Clause(f"NOT ({clause.sql})", clause.values) if term.negated else clause
 
 
@@ -69,27 +75,33 @@ def _model_clause(condition: Condition) -> Clause | None:
             return Clause("m.name GLOB ?", (pattern,))
         case AliasIs(alias):
             return Clause(
-                "EXISTS (SELECT 1 FROM aliases a WHERE a.model = m.name AND a.alias = ? AND a.version IS NOT NULL)",
+                "m.name IN (SELECT a.model FROM aliases a WHERE a.alias = ? AND a.version IS NOT NULL)",
                 (alias,),
             )
     return None
 
 
+def _word_clause(condition: WordIn, *, with_name: bool) -> Clause:
+    word = condition.word
+    sql = (
+        "instr(v.words, ?) > 0 OR (m.name, v.version) IN"
+        " (SELECT a.model, a.version FROM aliases a WHERE a.version IS NOT NULL AND instr(a.alias, ?) > 0)"
+    )
+    if with_name:
+        return Clause(f"({sql} OR instr(m.name, ?) > 0)", (word, word, word))
+    return Clause(f"({sql})", (word, word))
+
+
 def _version_clause(condition: Condition) -> Clause:  # noqa: PLR0911 - one for each kind
     match condition:
-        case WordIn(word):
-            return Clause(
-                "(instr(v.words, ?) > 0 OR instr(m.name, ?) > 0 OR EXISTS (SELECT 1 FROM aliases a"
-                " WHERE a.model = m.name AND a.version = v.version AND instr(a.alias, ?) > 0))",
-                (word, word, word),
-            )
         case StateIs(state):
             return Clause("v.state = ?", (state.value,))
         case AuthorHas(text):
             return Clause("instr(v.author, ?) > 0", (text,))
         case AliasIs(alias):
             return Clause(
-                "EXISTS (SELECT 1 FROM aliases a WHERE a.model = m.name AND a.alias = ? AND a.version = v.version)",
+                "(m.name, v.version) IN"
+                " (SELECT a.model, a.version FROM aliases a WHERE a.version IS NOT NULL AND a.alias = ?)",
                 (alias,),
             )
         case ModelLike(pattern):

@@ -141,8 +141,7 @@ def load_model_lines(index: Index, ids: Sequence[int]) -> list[ModelLine]:
         found = {
             row[0]: row
             for row in connection.execute(
-                "SELECT id, name, versions, newest, updated_at, description FROM models "  # noqa: S608 - only marks
-                f"WHERE id IN ({_marks(ids)})",
+                f"SELECT id, name, versions, newest, updated_at, description FROM models WHERE id IN ({_marks(ids)})",  # noqa: S608 - values are parameters
                 list(ids),
             )
         }
@@ -156,7 +155,7 @@ def load_version_lines(index: Index, model: ModelName, ids: Sequence[int]) -> li
         found = {
             row[0]: _version_line(model, row, aliases)
             for row in connection.execute(
-                "SELECT id, version, manifest, state, created_at, created_by, size_bytes, metrics, labels, base, "  # noqa: S608
+                "SELECT id, version, manifest, state, created_at, created_by, size_bytes, metrics, labels, base, "  # noqa: S608 - values are parameters
                 f"dossier IS NOT NULL FROM versions WHERE id IN ({_marks(ids)})",
                 list(ids),
             )

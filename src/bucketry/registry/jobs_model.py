@@ -19,7 +19,6 @@ from bucketry.errors import (
     UsageError,
 )
 from bucketry.registry.pull import PullOptions
-from bucketry.schema.codec import Fields
 from bucketry.schema.names import parse_model_name
 from bucketry.transfer.progress import ActiveFile, Progress
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bucketry.registry.pull import Verified
-    from bucketry.schema.codec import Document
+    from bucketry.schema.codec import Document, Fields
     from bucketry.schema.names import ModelName
 
 JobId = NewType("JobId", int)
@@ -260,16 +259,20 @@ def _read_result(fields: Fields) -> JobResult:
 def _progress_document(progress: Progress) -> Document:
     return {
         "total_bytes": progress.total_bytes,
-        "done_bytes": progress.done_bytes,
+        "done_bytes": max(0, progress.done_bytes),
         "total_files": progress.total_files,
         "done_files": progress.done_files,
-        "active": [asdict(file) for file in progress.active[:MOST_ACTIVE_FILES_TOLD]],
+        "active": [_active_document(file) for file in progress.active[:MOST_ACTIVE_FILES_TOLD]],
         "verified_chunks": progress.verified_chunks,
         "retries": progress.retries,
         "bytes_per_second": progress.bytes_per_second,
         "eta_seconds": progress.eta_seconds,
         "connections": progress.connections,
     }
+
+
+def _active_document(file: ActiveFile) -> Document:
+    return asdict(file) | {"done_bytes": max(0, file.done_bytes)}  # below zero for a moment, when a chunk was wrong
 
 
 def _read_progress(fields: Fields) -> Progress:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
 from bucketry.registry.aliases import load_aliases
+from bucketry.registry.evaluations import load_added_evidence
 from bucketry.registry.registers import load_existing_head, load_head
-from bucketry.registry.resolve import ResolvedVersion, resolved_row, select_row
+from bucketry.registry.resolve import ResolvedVersion, load_manifest, resolved_row, select_row
 from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import iter_rows, load_dossier
 from bucketry.schema import keys
 from bucketry.schema.codec import Document, decode_foreign
+from bucketry.schema.query import parse_query
+from bucketry.schema.query_details import details_of
+from bucketry.schema.query_match import Candidate, fits
 from bucketry.schema.states import State
 from bucketry.store.interface import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bucketry.registry.session import Session
     from bucketry.schema.alias import AliasRegister
@@ -25,7 +30,11 @@ if TYPE_CHECKING:
     from bucketry.schema.dossier import Cited, Dossier
     from bucketry.schema.head import Head, Row
     from bucketry.schema.names import ModelName, Reference
+    from bucketry.schema.query import Query
     from bucketry.schema.reviews import Decision
+
+DETAILS_AT_ONCE = 64
+"""Of so many versions manifest and evidence are read before the first of them is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +82,49 @@ def iter_model_names(session: Session) -> Iterator[ModelName]:
                 yield model
 
 
-def list_models(session: Session, *, query: str = "", with_aliases: bool = True) -> list[ModelSummary]:
-    """Return the models whose name contains every word of the query, in the order of their names."""
+def list_models(
+    session: Session,
+    *,
+    query: str = "",
+    with_aliases: bool = True,
+    limit: int | None = None,
+    after: ModelName | None = None,
+) -> list[ModelSummary]:
+    """Return the models whose name contains every word of the query, in the order of their names.
+
+    Only the heads of those that are returned are read: at most `limit`, from the first behind `after` on.
+    """
     words = query.lower().split()
     names = [name for name in iter_model_names(session) if all(word in str(name) for word in words)]
     if not names:
         _ = session.registry  # an empty list must not hide a registry that does not exist
+    names.sort(key=str)
+    names = [name for name in names if after is None or str(name) > str(after)][:limit]
     heads = session.ports.map_in_parallel(lambda name: load_head(session, name).state, names)
     return [_summary(session, head, with_aliases=with_aliases) for head in heads if head is not None]
 
 
 def iter_versions(session: Session, head: Head, *, query: str = "") -> Iterator[VersionSummary]:
-    """Yield the versions of a model, newest first, deleted ones left out; words of the query filter them."""
-    words = query.lower().split()
-    registers = load_aliases(session, head)
-    for row in iter_rows(session, head):
-        named = tuple(r for r in registers if r.target and r.target.version == row.version)
-        if row.state is not State.DELETED and all(_matches(row, named, word) for word in words):
-            yield VersionSummary(row, named)
+    """Yield the versions of a model that fit a query (`schema/query.py`), newest first.
+
+    Deleted ones are left out unless they are asked for. A query about more than rows costs the manifest and the
+    evidence of each version that fits as far as its row says.
+    """
+    asked = parse_query(query)
+    named: dict[int, list[AliasRegister]] = {}
+    for register in load_aliases(session, head):
+        if register.target is not None:
+            named.setdefault(register.target.version, []).append(register)
+    rows: Iterator[Row] = (
+        row
+        for row in iter_rows(session, head)
+        if (row.state is not State.DELETED or asked.asks_for_deleted)
+        and fits(asked.of_rows, _candidate(head, row, named))
+    )
+    if asked.needs_details:
+        rows = _iter_fitting_details(session, head, rows, asked, named)
+    for row in rows:
+        yield VersionSummary(row, tuple(named.get(row.version, ())))
 
 
 def load_newest_rows(session: Session, model: ModelName) -> tuple[Row, ...]:
@@ -132,14 +166,26 @@ def _summary(session: Session, head: Head, *, with_aliases: bool) -> ModelSummar
     )
 
 
-def _matches(row: Row, named: tuple[AliasRegister, ...], word: str) -> bool:
-    kind, colon, value = word.partition(":")
-    if colon and kind == "state":
-        return row.state == value
-    if colon and kind == "label":
-        return value in {f"{name}={text}".lower() for name, text in row.labels.items()}
-    texts = [row.created_by, row.state, *(r.alias for r in named), *row.labels.values(), f"v{row.version}"]
-    return any(word in text.lower() for text in texts)
+def _candidate(head: Head, row: Row, named: Mapping[int, Sequence[AliasRegister]]) -> Candidate:
+    aliases = [register.alias for register in named.get(row.version, ())]
+    return Candidate(head.model, row, aliases, with_name=False)
+
+
+def _iter_fitting_details(
+    session: Session, head: Head, rows: Iterator[Row], asked: Query, named: Mapping[int, Sequence[AliasRegister]]
+) -> Iterator[Row]:
+    """Yield the rows whose manifest and evidence fit too, which are read for many at once."""
+
+    def fits_by_details(row: Row) -> bool:
+        dossier = load_dossier(session, head, row)
+        manifest = load_manifest(session, head.model, row.manifest)
+        evidence = (*manifest.evidence_at_publish, *load_added_evidence(session, dossier))
+        details = details_of(row, manifest, dossier, evidence)
+        return fits(asked, replace(_candidate(head, row, named), details=details))
+
+    while batch := list(islice(rows, DETAILS_AT_ONCE)):  # bounded by the rows
+        fitting = session.ports.map_in_parallel(fits_by_details, batch)
+        yield from (row for row, fit in zip(batch, fitting, strict=True) if fit)
 
 
 def _load_cited(session: Session, cited: Cited) -> Document:

@@ -7,20 +7,25 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bucketry.registry.gating import check_version_gates
-from bucketry.registry.listing import iter_model_names
+from bucketry.registry.index import open_index
+from bucketry.registry.index_search import list_versions_in_state
 from bucketry.registry.registers import load_head
 from bucketry.registry.reviewing import Standing, load_standing
-from bucketry.registry.rows import iter_rows
+from bucketry.registry.rows import find_row
 from bucketry.schema.decisions import is_reviewer, moment
 from bucketry.schema.reviews import Action
 from bucketry.schema.states import State
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bucketry.registry.session import Session
     from bucketry.schema.gates import GateResult
     from bucketry.schema.head import Head
     from bucketry.schema.names import ModelName
 
+WAITING_STATES = (State.IN_REVIEW, State.APPROVED)
+"""Approved versions wait too: for the renewal of an approval that ends soon."""
 WARNING_DAYS = 14
 """How long before it ends an approval is to be renewed."""
 
@@ -44,19 +49,21 @@ class Waiting:
 
 def list_waiting(session: Session, *, mine: bool = False) -> list[Waiting]:
     """Return everything that waits, longest first; with `mine`, only what the session's actor may decide."""
-    names = list(iter_model_names(session))
-    if not names:
-        _ = session.registry  # an empty list must not hide a registry that does not exist
-    found = session.ports.map_in_parallel(lambda name: _of_model(session, name), names)
+    with open_index(session) as index:
+        index.refresh(session, details=False)
+        candidates = list_versions_in_state(index, WAITING_STATES)
+    found = session.ports.map_in_parallel(lambda item: _of_model(session, *item), list(candidates.items()))
     waiting = [item for items in found for item in items if item.mine or not mine]
     return sorted(waiting, key=lambda item: (moment(item.since), str(item.model), item.standing.row.version))
 
 
-def _of_model(session: Session, name: ModelName) -> list[Waiting]:
+def _of_model(session: Session, name: ModelName, versions: Iterable[int]) -> list[Waiting]:
+    """Return which of these versions wait, as the model's head has them now: the index only said where to look."""
     head = load_head(session, name).state
     if head is None:
         return []
-    rows = [row for row in iter_rows(session, head) if row.state in {State.IN_REVIEW, State.APPROVED}]
+    found = (find_row(session, head, version) for version in versions)
+    rows = [row for row in found if row is not None and row.state in WAITING_STATES]
     items = (_waiting(session, head, load_standing(session, head, row)) for row in rows)
     return [item for item in items if item is not None]
 

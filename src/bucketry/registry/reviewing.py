@@ -17,6 +17,7 @@ from bucketry.errors import (
     BucketryError,
     CommitUnknownError,
     ContendedError,
+    CorruptError,
     NotFoundError,
     RejectedError,
     UnavailableError,
@@ -217,7 +218,10 @@ def load_decisions(session: Session, dossier: Dossier) -> tuple[Decision, ...]:
     decisions = session.ports.map_in_parallel(
         lambda cited: decode_review(session.load_cited(cited), what=cited.key), dossier.reviews
     )
-    return tuple(decision for decision in decisions if decision.statement.manifest == dossier.manifest)
+    for cited, decision in zip(dossier.reviews, decisions, strict=True):
+        if decision.statement.manifest != dossier.manifest:
+            raise CorruptError(f"{cited.key} is about another version", advice="run `bucketry fsck`")
+    return tuple(decisions)
 
 
 def authorship_of(row: Row, decisions: Sequence[Decision]) -> Authorship:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import NotFoundError
+from bucketry.errors import CorruptError, NotFoundError
 from bucketry.registry.registers import load_directory
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
@@ -92,10 +92,17 @@ def replace_row(session: Session, head: Head, row: Row) -> tuple[Head, tuple[Imm
 
 
 def load_dossier(session: Session, head: Head, row: Row) -> Dossier:
-    """Return what was added to a version since it was published; empty where nothing was."""
+    """Return what was added to a version since it was published; empty where nothing was.
+
+    Raises `CorruptError` for the dossier of another version: approvals must not be passed on.
+    """
     if row.dossier is None:
         return Dossier(row.manifest)
-    return decode_dossier(session.load_document(head.model, row.dossier), what=keys.page(head.model, row.dossier))
+    what = keys.page(head.model, row.dossier)
+    dossier = decode_dossier(session.load_document(head.model, row.dossier), what=what)
+    if dossier.manifest != row.manifest:
+        raise CorruptError(f"{what} is about another version than {row.version}", advice="run `bucketry fsck`")
+    return dossier
 
 
 def replace_dossier(session: Session, head: Head, row: Row, dossier: Dossier) -> tuple[Head, tuple[Immutable, ...]]:

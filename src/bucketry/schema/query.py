@@ -172,6 +172,22 @@ class Query:
     terms: tuple[Term, ...] = ()
 
     @property
+    def of_rows(self) -> Query:
+        """The part that rows alone can answer."""
+        return Query(tuple(term for term in self.terms if not isinstance(term.condition, DetailCondition)))
+
+    @property
+    def asks_for_deleted(self) -> bool:
+        """Whether deleted versions are meant, which nobody else wants to see."""
+        return Term(StateIs(State.DELETED)) in self.terms
+
+    @property
+    def metric_names(self) -> list[str]:
+        """The metrics that are asked about, as they are written: `auc`, `auc[age=18-25]`."""
+        asked = (term.condition for term in self.terms if isinstance(term.condition, MetricIs))
+        return [spell_metric(condition.name, condition.slice) for condition in asked]
+
+    @property
     def needs_details(self) -> bool:
         """Whether rows alone cannot answer: manifest and evidence are asked about."""
         return any(isinstance(term.condition, DetailCondition) for term in self.terms)
@@ -197,6 +213,11 @@ def parse_query(text: str) -> Query:
     if len(terms) > MOST_TERMS:
         raise UsageError(f"the query has {len(terms)} parts; the limit is {MOST_TERMS}")
     return Query(terms)
+
+
+def spell_metric(name: str, part: Slice) -> str:
+    """Return a metric as a query spells it."""
+    return f"{name}[{','.join(f'{attribute}={value}' for attribute, value in part)}]" if part else name
 
 
 def parse_metric_name(text: str) -> tuple[str, Slice]:

@@ -35,12 +35,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A version that may fit. Details may be left empty for a query that `needs_details` says can do without."""
+    """A version that may fit. Details may be left empty for a query that `needs_details` says can do without.
+
+    Words are looked for in the model's name too, unless all versions are of one model (`with_name`).
+    """
 
     model: ModelName
     row: Row
     aliases: Sequence[str]
     details: Details = field(default_factory=Details)
+    with_name: bool = True
 
 
 def fits(query: Query, candidate: Candidate) -> bool:
@@ -98,7 +102,8 @@ def _row_holds(condition: Condition, candidate: Candidate) -> bool:
     row = candidate.row
     match condition:
         case WordIn(word):
-            return word in words_of(row) or any(word in text for text in (str(candidate.model), *candidate.aliases))
+            texts = (*candidate.aliases, *([str(candidate.model)] if candidate.with_name else []))
+            return word in words_of(row) or any(word in text for text in texts)
         case StateIs(state):
             return row.state is state
         case AuthorHas(text):

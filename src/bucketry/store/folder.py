@@ -45,7 +45,7 @@ from bucketry.store.interface import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bucketry.store.interface import Condition
+    from bucketry.store.interface import Body, Condition
 
 ABANDONED_AFTER_SECONDS = 7 * 24 * 3600.0
 MOST_STAGED_LOOKED_AT = 10_000
@@ -156,7 +156,7 @@ class FolderStore:
         self._files.check_folders_of(path)
         return Path(path)
 
-    def put_blob(self, key: str, body: memoryview, *, sha256: str | None = None) -> Entry:
+    def put_blob(self, key: str, body: Body, *, sha256: str | None = None) -> Entry:
         """Create a large object in one request. There is no way on which a digest would find damage."""
         del sha256
         check_key(key)
@@ -172,7 +172,7 @@ class FolderStore:
             return self._uploads.start(key)
 
     def upload_part(
-        self, key: str, upload: str, number: int, offset: int, body: memoryview, *, sha256: str | None = None
+        self, key: str, upload: str, number: int, offset: int, body: Body, *, sha256: str | None = None
     ) -> Part:
         """Write one part where it belongs."""
         with self._files.translated(f"write part {number} of {key}"):

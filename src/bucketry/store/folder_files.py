@@ -28,10 +28,12 @@ from bucketry.errors import (
     UnsupportedError,
     UsageError,
 )
-from bucketry.store.interface import ETag
+from bucketry.store.interface import ETag, iter_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from bucketry.store.interface import Body
 
 STAGING = ".staging"
 LARGEST_KEY_BYTES = 1024
@@ -152,7 +154,7 @@ class Files:
             self._check_folders(path)
 
     @contextmanager
-    def staged(self, body: bytes | memoryview) -> Iterator[Written]:
+    def staged(self, body: bytes | Body) -> Iterator[Written]:
         """Write `body` to a file without a name that a reader knows, and remove that file afterwards.
 
         The file stays open meanwhile, so that its inode number cannot be given to another.
@@ -160,7 +162,7 @@ class Files:
         path = self.path(f"{STAGING}/{uuid.uuid4().hex}")
         descriptor = self._create(path)
         try:
-            write_all(descriptor, body, 0)
+            write_body(descriptor, body, 0)
             yield Written(path, self.seal(descriptor))
         finally:
             os.close(descriptor)
@@ -325,6 +327,13 @@ def write_all(descriptor: int, body: bytes | memoryview, offset: int) -> None:
             raise OSError(errno.EIO, "the file system took no bytes")
         offset += count
         rest = rest[count:]
+
+
+def write_body(descriptor: int, body: bytes | Body, offset: int) -> None:
+    """Write a body at `offset`, slice by slice; what was written before one that fails stays."""
+    for one in iter_slices(body):
+        write_all(descriptor, one, offset)
+        offset += len(one)
 
 
 def copy_range(source: tuple[int, int, int], target: int, offset: int) -> None:

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UsageError
-from bucketry.store.folder_files import STAGING, Written, copy_range, identify, write_all
+from bucketry.store.folder_files import STAGING, Written, copy_range, identify, write_all, write_body
 from bucketry.store.interface import ObjectNotFoundError, Part
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from bucketry.store.folder_files import Files
     from bucketry.store.folder_registers import Registers
+    from bucketry.store.interface import Body
 
 UPLOADS = f"{STAGING}/uploads"
 MOST_PARTS = 10_000
@@ -58,10 +59,10 @@ class Uploads:
         self._write_small(upload, "key", key)
         return upload
 
-    def write_part(self, key: str, upload: str, number: int, offset: int, body: memoryview, sha256: str | None) -> Part:
+    def write_part(self, key: str, upload: str, number: int, offset: int, body: Body, sha256: str | None) -> Part:
         """Write one part where it belongs, then its marker. Its ETag is its SHA-256, where the caller says it."""
         part = Part(number, sha256 or uuid.uuid4().hex, len(body))
-        self._fill_part(key, upload, part, offset, lambda descriptor: write_all(descriptor, body, offset))
+        self._fill_part(key, upload, part, offset, lambda descriptor: write_body(descriptor, body, offset))
         return part
 
     def copy_part(self, key: str, upload: str, number: int, offset: int, source: tuple[int, int, int]) -> Part:

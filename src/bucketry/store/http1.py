@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bucketry.store.http1_head import Head
+    from bucketry.store.interface import Body
 
 # Servers close what is idle, S3 after some 20 seconds.
 IDLE_SECONDS = 15.0
@@ -35,7 +36,7 @@ class Pool:
         self._busy: set[Connection] = set()
         self._is_closed = False
 
-    def ask(self, head: bytes, body: memoryview | None = None, *, may_repeat: bool, head_only: bool = False) -> Reply:
+    def ask(self, head: bytes, body: Body | None = None, *, may_repeat: bool, head_only: bool = False) -> Reply:
         """Send a request and return its reply, of which the head has arrived.
 
         `head_only` says that it is a HEAD, whose reply has no body whatever length it tells.
@@ -116,7 +117,7 @@ class Pool:
         connection.close()
         raise ConnectionAbortedError("the store was closed")
 
-    def _ask(self, connection: Connection, head: bytes, body: memoryview | None, *, head_only: bool) -> Reply:
+    def _ask(self, connection: Connection, head: bytes, body: Body | None, *, head_only: bool) -> Reply:
         try:
             connection.begin(head, body)
         except BaseException:

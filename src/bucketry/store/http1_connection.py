@@ -13,10 +13,15 @@ import socket
 import ssl
 import struct
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bucketry.store.http1_head import END_OF_HEAD, LARGEST_HEAD_BYTES, Head, MalformedReplyError, parse_head
+from bucketry.store.interface import iter_slices
+
+if TYPE_CHECKING:
+    from bucketry.store.interface import Body
 
 # A socket wakes up this often while nothing comes, and a slow body is handed on this often.
 TICK_SECONDS = 0.5
@@ -90,7 +95,7 @@ class Connection:
         """Return the socket's descriptor, for whoever waits for several connections at once."""
         return self._socket.fileno()
 
-    def begin(self, head: bytes, body: memoryview | None) -> None:
+    def begin(self, head: bytes, body: Body | None) -> None:
         """Send a request. What breaks meanwhile is told by `finish`: a server that refuses may have said why."""
         self._was_used, self._is_used = self._is_used, True
         self._broken = self._send(head, body)
@@ -169,16 +174,14 @@ class Connection:
         with suppress(OSError):
             self._socket.close()
 
-    def _send(self, head: bytes, body: memoryview | None) -> OSError | None:
+    def _send(self, head: bytes, body: Body | None) -> OSError | None:
         """Send the request; return what broke it, for a server that refuses a body may have said why."""
-        rest = body or memoryview(b"")
-        step = TLS_SEND_BYTES if self._is_tls else max(1, len(rest))
         if self._is_tls:
             self._socket.settimeout(self._stall_seconds)
         try:
             self._socket.sendall(head)
-            for start in range(0, len(rest), step):
-                self._socket.sendall(rest[start : start + step])
+            if body is not None:
+                self._send_body(body)
         except BlockingIOError as error:
             raise TimeoutError(f"nothing was taken for {self._stall_seconds:g} seconds") from error
         except _GONE as error:
@@ -187,6 +190,13 @@ class Connection:
             if self._is_tls:
                 self._socket.settimeout(self._tick_seconds)
         return None
+
+    def _send_body(self, body: Body) -> None:
+        with closing(iter_slices(body)) as slices:
+            for one in slices:
+                step = TLS_SEND_BYTES if self._is_tls else max(1, len(one))
+                for start in range(0, len(one), step):
+                    self._socket.sendall(one[start : start + step])
 
     def _read_head(self) -> bytes:
         """Return the next head; what follows it stays held."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NewType, Protocol, runtime_checkable
 from bucketry.errors import ContendedError, NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
@@ -116,6 +116,33 @@ class ByteStream(Protocol):
         ...
 
 
+class Streamed(Protocol):
+    """Bytes to be sent that need not lie in memory all at once."""
+
+    def __len__(self) -> int:
+        """Return how many they are."""
+        ...
+
+    def slices(self) -> Iterator[memoryview]:
+        """Yield them from front to back, each slice as it is only until the next is asked for.
+
+        Whoever sends them again asks again. Raises before the last slice if they are not those that are meant, so
+        that no request is ever complete with others.
+        """
+        ...
+
+
+Body = memoryview | Streamed
+
+
+def iter_slices(body: bytes | Body) -> Generator[memoryview, None, None]:
+    """Yield the bytes of a body, those that lie in memory as one slice; to be closed by who may not come to the end."""
+    if isinstance(body, bytes | memoryview):
+        yield memoryview(body)
+    else:
+        yield from body.slices()
+
+
 class AskedRange(Protocol):
     """A range that was asked for and not waited for; it is opened once, or closed."""
 
@@ -202,7 +229,7 @@ class Store(Protocol):
         """
         ...
 
-    def put_blob(self, key: str, body: memoryview, *, sha256: str | None = None) -> Entry:
+    def put_blob(self, key: str, body: Body, *, sha256: str | None = None) -> Entry:
         """Create a large object in one request, if absent; raise `PreconditionFailedError` if the key is taken.
 
         `sha256` is the hexadecimal digest of exactly these bytes, if the caller has computed it: then nobody
@@ -215,7 +242,7 @@ class Store(Protocol):
         ...
 
     def upload_part(
-        self, key: str, upload: str, number: int, offset: int, body: memoryview, *, sha256: str | None = None
+        self, key: str, upload: str, number: int, offset: int, body: Body, *, sha256: str | None = None
     ) -> Part:
         """Send part `number` (from 1), whose first byte lies at `offset` of the object; sent again, it is replaced.
 

@@ -27,12 +27,13 @@ from bucketry.store.interface import (
     ObjectNotFoundError,
     Part,
     PreconditionFailedError,
+    iter_slices,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bucketry.store.interface import Condition
+    from bucketry.store.interface import Body, Condition
 
 
 class MemoryStore:
@@ -112,12 +113,13 @@ class MemoryStore:
             raise PreconditionFailedError(f"memory: {key} is another object now", advice="look it up again")
         yield _BytesStream(stored.range(key, start, stop))
 
-    def put_blob(self, key: str, body: memoryview, *, sha256: str | None = None) -> Entry:
+    def put_blob(self, key: str, body: Body, *, sha256: str | None = None) -> Entry:
         """Create a large object in one request."""
-        _check_digest(key, body, sha256)
+        content = b"".join(bytes(one) for one in iter_slices(body))
+        _check_digest(key, content, sha256)
         with self._lock:
             self._check(key, IfAbsent())
-            return _entry(key, self._write(key, bytes(body)))
+            return _entry(key, self._write(key, content))
 
     def start_upload(self, key: str) -> str:
         """Begin a large object in parts."""
@@ -127,13 +129,14 @@ class MemoryStore:
             return upload
 
     def upload_part(
-        self, key: str, upload: str, number: int, offset: int, body: memoryview, *, sha256: str | None = None
+        self, key: str, upload: str, number: int, offset: int, body: Body, *, sha256: str | None = None
     ) -> Part:
         """Keep one part."""
-        _check_digest(key, body, sha256)
+        content = b"".join(bytes(one) for one in iter_slices(body))
+        _check_digest(key, content, sha256)
         with self._lock:
-            part = Part(number, sha256 or f"part-{next(self._numbers)}", len(body))
-            self._find_upload(key, upload).parts[number] = (part, offset, bytes(body))
+            part = Part(number, sha256 or f"part-{next(self._numbers)}", len(content))
+            self._find_upload(key, upload).parts[number] = (part, offset, content)
             return part
 
     def copy_part(  # noqa: PLR0917 - a range of one object and its place in another
@@ -144,7 +147,7 @@ class MemoryStore:
             body = self._find(source_key).range(source_key, start, stop)
         if not body:
             raise UsageError(f"memory: a part of {key} would be empty")
-        return self.upload_part(key, upload, number, offset, body)
+        return self.upload_part(key, upload, number, offset, memoryview(body))
 
     def list_parts(self, key: str, upload: str) -> Sequence[Part]:
         """Return the parts, by number."""
@@ -241,7 +244,7 @@ class _BytesStream:
         return count
 
 
-def _check_digest(key: str, body: memoryview, sha256: str | None) -> None:
+def _check_digest(key: str, body: bytes, sha256: str | None) -> None:
     """Refuse bytes that are not those that the caller means, as a store does that verifies."""
     if sha256 is not None and hashlib.sha256(body).hexdigest() != sha256:
         raise UnavailableError(f"memory: the bytes of {key} were damaged on their way", advice="send them again")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from bucketry.store.interface import ByteStream, Condition, ETag, Folder, Object, Part, Store
+    from bucketry.store.interface import Body, ByteStream, Condition, ETag, Folder, Object, Part, Store
 
 T = TypeVar("T")
 
@@ -127,7 +127,7 @@ class RetryingStore:
         with ExitStack() as stack:
             yield self._again(lambda: stack.enter_context(self._store.open_range(key, start, stop, etag=etag)))
 
-    def put_blob(self, key: str, body: memoryview, *, sha256: str | None = None) -> Entry:
+    def put_blob(self, key: str, body: Body, *, sha256: str | None = None) -> Entry:
         """Send the object once: the caller finds out what an unknown outcome was."""
         return self._store.put_blob(key, body, sha256=sha256)
 
@@ -136,7 +136,7 @@ class RetryingStore:
         return self._again(lambda: self._store.start_upload(key))
 
     def upload_part(
-        self, key: str, upload: str, number: int, offset: int, body: memoryview, *, sha256: str | None = None
+        self, key: str, upload: str, number: int, offset: int, body: Body, *, sha256: str | None = None
     ) -> Part:
         """Send the part, again if need be: the same part replaces itself."""
         return self._again(lambda: self._store.upload_part(key, upload, number, offset, body, sha256=sha256))

@@ -37,7 +37,7 @@ from bucketry.store.s3_wire import WireTransport
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bucketry.store.interface import ByteStream, Condition
+    from bucketry.store.interface import Body, ByteStream, Condition
     from bucketry.store.s3_bytes import ByteTransport, ClosableStream, Opened
     from bucketry.store.s3_requests import ReplyBody, Requests
 
@@ -193,7 +193,7 @@ class S3Store:
 
         return BegunRange(begun.sent, finish)
 
-    def put_blob(self, key: str, body: memoryview, *, sha256: str | None = None) -> Entry:
+    def put_blob(self, key: str, body: Body, *, sha256: str | None = None) -> Entry:
         """Create a large object in one request, once."""
         sent = self._bytes.put(At(self._prefix + key, self._where(key)), body, sha256)
         return Entry(key, len(body), self._etag(sent.etag, key), sent.served_at)
@@ -204,7 +204,7 @@ class S3Store:
         return str(self._requests.send("create_multipart_upload", self._where(key), **parameters)["UploadId"])
 
     def upload_part(
-        self, key: str, upload: str, number: int, offset: int, body: memoryview, *, sha256: str | None = None
+        self, key: str, upload: str, number: int, offset: int, body: Body, *, sha256: str | None = None
     ) -> Part:
         """Send one part. S3 places parts by their number, so the offset is not sent."""
         del offset

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bucketry.store.interface import iter_slices
 from bucketry.store.s3_connection import translated
 from bucketry.store.s3_errors import unreadable
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from bucketry.store.http1 import Begun
-    from bucketry.store.interface import ByteStream
+    from bucketry.store.interface import Body, ByteStream
     from bucketry.store.s3_connection import S3Connection
 
 CONTENT_TYPE = "application/octet-stream"
@@ -77,11 +78,11 @@ class ByteTransport(Protocol):
         """Ask for a range, under a condition as the store spells it."""
         ...
 
-    def put(self, at: At, body: memoryview, sha256: str | None) -> Sent:
+    def put(self, at: At, body: Body, sha256: str | None) -> Sent:
         """Create the object, if absent; sent at most once."""
         ...
 
-    def put_part(self, at: At, upload: str, number: int, body: memoryview, sha256: str | None) -> Sent:
+    def put_part(self, at: At, upload: str, number: int, body: Body, sha256: str | None) -> Sent:
         """Send one part; it may be sent twice."""
         ...
 
@@ -111,22 +112,23 @@ class SdkTransport:
             stream=_SdkStream(reply["Body"], at.where),
         )
 
-    def put(self, at: At, body: memoryview, sha256: str | None) -> Sent:
+    def put(self, at: At, body: Body, sha256: str | None) -> Sent:
         """Create the object."""
         # The SDK takes no memoryview; a copy is cheaper than its 16 KiB writes of a file-like body.
-        content = bytes(body)
-        checksum = sha256_base64(sha256 or hashlib.sha256(body).hexdigest())
+        content = _joined(body)
+        checksum = sha256_base64(sha256 or hashlib.sha256(content).hexdigest())
         parameters: dict[str, Any] = {**self._encryption, "ChecksumSHA256": checksum, "ContentType": CONTENT_TYPE}
         reply = self._connection.send(
             "put_object", at.where, conditional_write=True, Key=at.key, Body=content, IfNoneMatch="*", **parameters
         )
         return Sent(reply.get("ETag", ""), served_at(reply["ResponseMetadata"]["HTTPHeaders"]))
 
-    def put_part(self, at: At, upload: str, number: int, body: memoryview, sha256: str | None) -> Sent:
+    def put_part(self, at: At, upload: str, number: int, body: Body, sha256: str | None) -> Sent:
         """Send one part."""
-        parameters: dict[str, Any] = {"Key": at.key, "UploadId": upload, "PartNumber": number, "Body": bytes(body)}
+        content = _joined(body)
+        parameters: dict[str, Any] = {"Key": at.key, "UploadId": upload, "PartNumber": number, "Body": content}
         if needs_digest_of_part(self._connection.server_product):
-            parameters["ChecksumSHA256"] = sha256_base64(sha256 or hashlib.sha256(body).hexdigest())
+            parameters["ChecksumSHA256"] = sha256_base64(sha256 or hashlib.sha256(content).hexdigest())
         reply = self._connection.send("upload_part", at.where, **parameters)
         return Sent(reply.get("ETag", ""), served_at(reply["ResponseMetadata"]["HTTPHeaders"]))
 
@@ -194,6 +196,14 @@ class _SdkStream:
         self._body.close()  # type: ignore[attr-defined] # it is the SDK's StreamingBody
 
 
+def sha256_of(body: Body) -> str:
+    """Return the hexadecimal digest of a body."""
+    digest = hashlib.sha256()
+    for one in iter_slices(body):
+        digest.update(one)
+    return digest.hexdigest()
+
+
 def needs_digest_of_part(server_product: str) -> bool:
     """Whether this server verifies the bytes of a part only if their SHA-256 is also in a header of its own."""
     return server_product.startswith(PRODUCTS_THAT_TRUST_THE_SIGNED_DIGEST)
@@ -207,6 +217,10 @@ def sha256_base64(sha256: str) -> str:
 def crc32_base64(body: bytes | memoryview) -> str:
     """Return the checksum as S3 spells it in a header."""
     return base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+
+
+def _joined(body: Body) -> bytes:
+    return b"".join(bytes(one) for one in iter_slices(body))
 
 
 def served_at(headers: Mapping[str, str]) -> datetime:

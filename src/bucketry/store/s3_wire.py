@@ -18,7 +18,15 @@ from urllib.parse import quote
 from bucketry.errors import UsageError
 from bucketry.store.http1 import Pool
 from bucketry.store.http1_connection import Patience
-from bucketry.store.s3_bytes import CONTENT_TYPE, Opened, Sent, needs_digest_of_part, served_at, sha256_base64
+from bucketry.store.s3_bytes import (
+    CONTENT_TYPE,
+    Opened,
+    Sent,
+    needs_digest_of_part,
+    served_at,
+    sha256_base64,
+    sha256_of,
+)
 from bucketry.store.s3_connection import MOST_CURES, translated
 from bucketry.store.s3_errors import Request, error_of_reply, is_elsewhere, parse_refusal
 from bucketry.store.s3_signing import Signer, Unsigned
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 
     from bucketry.store.http1 import Begun as Sending
     from bucketry.store.http1 import Reply
+    from bucketry.store.interface import Body
     from bucketry.store.s3_account import Account
     from bucketry.store.s3_bytes import At, ByteTransport, ClosableStream
     from bucketry.store.s3_connection import S3Connection
@@ -59,7 +68,7 @@ class Asked:
     at: At
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: memoryview | None = None
+    body: Body | None = None
     sha256: str = SHA256_OF_NOTHING
     conditional_write: bool = False
     may_repeat: bool = False
@@ -152,9 +161,9 @@ class WireTransport:
         reply = self.ask(_range_of(at, start, stop, None), begun)
         return self._sdk.open(at, start, stop, None) if reply is None else _opened(reply, at.where)
 
-    def put(self, at: At, body: memoryview, sha256: str | None) -> Sent:
+    def put(self, at: At, body: Body, sha256: str | None) -> Sent:
         """Create the object."""
-        digest = sha256 or hashlib.sha256(body).hexdigest()
+        digest = sha256 or sha256_of(body)
         headers = {"If-None-Match": "*", "Content-Type": CONTENT_TYPE, CHECKSUM_HEADER: sha256_base64(digest)}
         if self._encryption:
             headers["x-amz-server-side-encryption"] = self._encryption["ServerSideEncryption"]
@@ -162,9 +171,9 @@ class WireTransport:
         asked = Asked("PUT", at, headers=headers, body=body, sha256=digest, conditional_write=True)
         return self._send(asked) or self._sdk.put(at, body, digest)
 
-    def put_part(self, at: At, upload: str, number: int, body: memoryview, sha256: str | None) -> Sent:
+    def put_part(self, at: At, upload: str, number: int, body: Body, sha256: str | None) -> Sent:
         """Send one part."""
-        digest = sha256 or hashlib.sha256(body).hexdigest()
+        digest = sha256 or sha256_of(body)
         headers = {}
         if needs_digest_of_part(self._connection.server_product):
             headers[CHECKSUM_HEADER] = sha256_base64(digest)

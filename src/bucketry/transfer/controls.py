@@ -1,7 +1,7 @@
 """What may somebody change about a transfer while it runs, and how does the transfer learn of it?
 
 How many connections and how many bytes a second. Whoever holds the controls changes them from any thread, before,
-during and between the fetches of one piece of work; the fetch that runs is told at once.
+during and between the fetches of one piece of work; the fetch that runs is told at once, and can be looked at.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from bucketry.transfer.ratelimit import check_limit
 from bucketry.transfer.workers import check_connections
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from bucketry.transfer.progress import Progress
     from bucketry.transfer.ratelimit import RateLimit
     from bucketry.transfer.workers import Gate
 
@@ -32,6 +33,7 @@ class Controls:
         self._connections = connections
         self._limit_bytes_per_second = limit_bytes_per_second
         self._obeying: tuple[Gate, RateLimit] | None = None
+        self._snapshot: Callable[[], Progress] | None = None
         self._lock = threading.Lock()
 
     @property
@@ -58,17 +60,23 @@ class Controls:
             self._limit_bytes_per_second = bytes_per_second
             self._tell()
 
+    def look(self) -> Progress | None:
+        """Return how far the fetch that runs is at this moment, also where nothing moves; None between fetches."""
+        snapshot = self._snapshot
+        return None if snapshot is None else snapshot()
+
     @contextmanager
-    def obeyed_by(self, gate: Gate, limit: RateLimit) -> Iterator[None]:
+    def obeyed_by(self, gate: Gate, limit: RateLimit, snapshot: Callable[[], Progress]) -> Iterator[None]:
         """Tell a fetch, until the block ends, what holds now and every change."""
         with self._lock:
             self._obeying = gate, limit
+            self._snapshot = snapshot
             self._tell()
         try:
             yield
         finally:
             with self._lock:
-                self._obeying = None
+                self._obeying = self._snapshot = None
 
     def _tell(self) -> None:
         if self._obeying is not None:

@@ -121,13 +121,13 @@ def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
     siblings = Siblings(nearby.staging, nearby.plan) if nearby else None
     work = _make_work(receiver, nearby, siblings)
     try:
-        left = order_pieces(_stage(files, directory, nearby))
-        if nearby is not None:
-            left = _take_what_is_near(work, left, nearby, connections)
-        if siblings is not None and siblings.has_any_alive():
-            left.reverse()  # so that we meet in the middle
-        _check_space(directory, left, nearby)
-        with controls.obeyed_by(gate, limit):
+        with controls.obeyed_by(gate, limit, receiver.meter.snapshot):
+            left = order_pieces(_stage(files, directory, nearby))
+            if nearby is not None:
+                left = _take_what_is_near(work, left, nearby, connections)
+            if siblings is not None and siblings.has_any_alive():
+                left.reverse()  # so that we meet in the middle
+            _check_space(directory, left, nearby)
             _bring(work, left, directory, connections, slices, threads=max(threads, connections))
     finally:
         if work.journal is not None:

@@ -188,13 +188,18 @@ def _this_place() -> str:
 
 
 def _start_of(pid: int) -> int:
-    """Return when a process started, in the kernel's own ticks, or 0 where the kernel does not say."""
+    """Return when a process started, in the kernel's own ticks, or 0 where the kernel does not say.
+
+    -1 for one that is dead, though nobody has noticed: in a container, the first process may never look.
+    """
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return 0
     # The second field, the name in brackets, may itself hold spaces and brackets.
     fields = status.rpartition(")")[2].split()
+    if fields and fields[0] in {"Z", "X"}:
+        return -1
     return int(fields[19]) if len(fields) > 19 else 0
 
 

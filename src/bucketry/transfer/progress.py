@@ -125,7 +125,8 @@ class ProgressMeter:
             first_at, first_bytes = self._samples[0]
             elapsed = now - first_at
             rate = max(0.0, (self._done_bytes - first_bytes) / elapsed) if elapsed > 0 else 0.0
-            self._samples.append((now, self._done_bytes))
+            if now - self._samples[-1][0] >= REPORT_INTERVAL_SECONDS:  # however often somebody looks
+                self._samples.append((now, self._done_bytes))
             return Progress(
                 total_bytes=self._total_bytes,
                 done_bytes=self._done_bytes,

@@ -25,7 +25,7 @@ from bucketry.errors import (
     UsageError,
 )
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError, SlowDownError
-from bucketry.transfer.outgoing import PieceOfFile
+from bucketry.transfer.outgoing import PieceBody, PieceOfFile
 from bucketry.transfer.patience import MAX_ATTEMPTS, Attempts, Patience
 
 if TYPE_CHECKING:
@@ -184,10 +184,8 @@ class Sender:
                 sending.upload_id, sending.kept, sending.is_adopted = upload, kept, True
 
     def _put_whole(self, sending: Sending, piece: PieceOfFile) -> None:
-        with self.buffers.filled(piece) as body:
-            self._create(
-                sending, lambda: self.store.put_blob(sending.file.key, body, sha256=sending.file.digest.sha256)
-            )
+        body = PieceBody(piece, self.buffers)
+        self._create(sending, lambda: self.store.put_blob(sending.file.key, body, sha256=sending.file.digest.sha256))
         if not sending.already_there:
             self._count_sent(sending, piece)
 
@@ -199,16 +197,16 @@ class Sender:
             # A folder's ETag of a part is the SHA-256 that was sent with it: nothing need be read to compare it.
             part = kept if kept is not None and kept.etag == what.sha256 else None
         if part is None:
-            with self.buffers.filled(what) as body:
-                if kept is not None and kept.etag == hashlib.md5(body, usedforsecurity=False).hexdigest():
-                    part = kept
-                else:
-                    part = self._send_part(sending, what, upload_id, body)
+            body = PieceBody(what, self.buffers)
+            if kept is not None and kept.etag == _md5_of(body):
+                part = kept
+            else:
+                part = self._send_part(sending, what, upload_id, body)
         with sending.lock:
             if piece.round == sending.round:
                 sending.parts[part.number] = part
 
-    def _send_part(self, sending: Sending, piece: PieceOfFile, upload_id: str, body: memoryview) -> Part:
+    def _send_part(self, sending: Sending, piece: PieceOfFile, upload_id: str, body: PieceBody) -> Part:
         key, number = sending.file.key, piece.index + 1
         try:
             part = self._insist(
@@ -376,6 +374,14 @@ def _fits(part: Part, sending: Sending) -> bool:
     if not 1 <= part.number <= sending.piece_count:
         return False
     return part.size_bytes == PieceOfFile(sending.file, part.number - 1).size_bytes
+
+
+def _md5_of(body: PieceBody) -> str:
+    """Return what the ETag of these bytes is as a part, where a store calls parts by their MD5."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for one in body.slices():
+        digest.update(one)
+    return digest.hexdigest()
 
 
 def _vanished(sending: Sending) -> UnavailableError:

@@ -90,8 +90,7 @@ def upload(
     )
     check_connections(options.connections)
     sizes_bytes = {file.key: file.digest.size_bytes for file in files}
-    largest_bytes = max((min(f.digest.size_bytes, f.digest.chunks.size_bytes) for f in files), default=0)
-    run = _Run(store, options, sum(sizes_bytes.values()), len(sizes_bytes), largest_bytes)
+    run = _Run(store, options, sum(sizes_bytes.values()), len(sizes_bytes))
     for file in files:
         run.add(file)
     run.work(["send"] * min(options.connections, run.queue.length))
@@ -112,8 +111,7 @@ def hash_and_upload(
     """
     options = options or UploadOptions()
     check_connections(options.connections)
-    largest_bytes = min(chunk_size_bytes, max((file.size_bytes for file in files), default=0))
-    run = _Run(store, options, sum(file.size_bytes for file in files), len(files), largest_bytes)
+    run = _Run(store, options, sum(file.size_bytes for file in files), len(files))
     hashing = _Hashing(run, files, chunk_size_bytes, place, options.on_hash)
     hashers = min(len(files), cpu_count() or 1, MOST_HASHING_THREADS)
     senders = min(options.connections, MAX_CONNECTIONS - hashers)
@@ -179,9 +177,7 @@ class _Queue:
 class _Run:
     """What all threads of one upload share."""
 
-    def __init__(
-        self, store: Store, options: UploadOptions, total_bytes: int, total_files: int, largest_piece_bytes: int
-    ) -> None:
+    def __init__(self, store: Store, options: UploadOptions, total_bytes: int, total_files: int) -> None:
         self.halt = Halt(options.stop)
         self.gate = Gate(Concurrency(options.connections, clock=options.patience.clock))
         self.meter = ProgressMeter(
@@ -198,7 +194,7 @@ class _Run:
             halt=self.halt,
             meter=self.meter,
             gate=self.gate,
-            buffers=Buffers(largest_piece_bytes, self.halt),
+            buffers=Buffers(),
             copies=options.copies,
             enqueue=self.queue.add,
         )

@@ -84,6 +84,11 @@ class Background:
 
         self._enqueue(run)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being done or waits for its turn."""
+        return self._busy == 0
+
     def cancel(self, name: str) -> None:
         """Drop the result of the work of this name, if there is any under way."""
         self._newest[name] = self._newest.get(name, 0) + 1

@@ -40,7 +40,7 @@ def _feed(command: tuple[str, ...], text: str) -> bool:
     if program is None:
         return False
     try:
-        subprocess.run(  # noqa: S603 - a fixed list of programs, and the text goes to stdin
+        subprocess.run(  # noqa: S603 - a fixed list of programs; the text goes to stdin
             (program, *command[1:]),
             input=text.encode(),
             stdout=subprocess.DEVNULL,

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from textual import events
     from textual.app import ComposeResult
 
+    from bucketry.tui.app import BucketryApp
     from bucketry.tui.paint import Painter
     from bucketry.tui.prompts import Question
 
 LEAST_CRUMBS_COLUMNS = 20
 PANEL_MARGIN = 2
+MOST_IDENTITY_COLUMNS = 16
+WIDE_COLUMNS = 110
 
 
 class OneLine(Widget):
@@ -31,7 +34,7 @@ class OneLine(Widget):
 
     DEFAULT_CSS = "OneLine { height: 1; width: 1fr; }"
 
-    def __init__(self, painter: Painter, *, id: str | None = None, under: Role = "plain") -> None:  # noqa: A002
+    def __init__(self, painter: Painter, *, id: str | None = None, under: Role = "plain") -> None:  # noqa: A002 - the toolkit's name
         super().__init__(id=id)
         self._painter = painter
         self._under: Role = under
@@ -168,6 +171,17 @@ class Prompt(Horizontal):
     def close(self) -> None:
         """Hide the line."""
         self.display = False
+
+
+def state_spans(app: BucketryApp) -> list[Span]:
+    """Return what the top line says on the right: how many rows, how fresh, who acts, and whether they may write."""
+    shown = [Span(app.view.place)] if app.view.place else []
+    actor = app.session.actor
+    if app.size.width < WIDE_COLUMNS and len(actor) > MOST_IDENTITY_COLUMNS:
+        actor = actor[: MOST_IDENTITY_COLUMNS - 1] + "~"
+    is_locked = bool(app.why_not_write())
+    who = Span(f"{actor} {'ro' if is_locked else 'rw'}", "dim" if is_locked else "strong")
+    return [*shown, app.source.freshness.span(), who]
 
 
 def top_line(crumbs: Sequence[str], right: Sequence[Span], width: int) -> Line:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from textual.geometry import Offset
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -20,6 +21,9 @@ class LineView(Widget, can_focus=True):
     """Lines, from the top one on. Text is cut at the right edge: whoever makes the lines knows the width."""
 
     DEFAULT_CSS = "LineView { height: 1fr; width: 1fr; }"
+
+    class Resized(Message):
+        """How much of the text is on the screen changed."""
 
     def __init__(self, painter: Painter, *, id: str | None = None) -> None:  # noqa: A002 - the toolkit's name
         super().__init__(id=id)
@@ -71,6 +75,7 @@ class LineView(Widget, can_focus=True):
         """Stay inside the text."""
         self.scroll_lines(0)
         self.refresh()
+        self.post_message(self.Resized())
 
     def on_mouse_scroll_down(self, _event: events.MouseScrollDown) -> None:
         """Scroll down."""

@@ -1,13 +1,13 @@
 """What did the user configure of the screens? The `[tui]` table of the configuration file.
 
-    [tui]
-    theme = "light"            # dark, light or terminal
-    time = "utc"               # or local
-    mouse = true
-    refresh_seconds = 30
+[tui]
+theme = "light"            # dark, light or terminal
+time = "utc"               # or local
+mouse = true
+refresh_seconds = 30
 
-    [tui.keys]
-    open = ["enter", "l"]
+[tui.keys]
+open = ["enter", "l"]
 """
 
 from __future__ import annotations

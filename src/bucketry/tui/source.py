@@ -1,9 +1,8 @@
-"""Where do the screens get their rows? From the local index, at once; a refresh brings it up to the bucket meanwhile."""
+"""Where do the screens get their rows? From the local index, at once; a refresh brings it up to date meanwhile."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
@@ -22,6 +21,7 @@ from bucketry.tui.paint import Span
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable, Hashable, Sequence
 
     from bucketry.registry.index import Index
     from bucketry.registry.session import Session
@@ -138,10 +138,8 @@ class Source:
         listed = list_versions_by(self.index, model, query=query, order=order or "version", descending=descending)
         return Listing(IndexRows(listed, lambda ids: load_version_lines(self.index, model, ids)), listed.total)
 
-    def refresh(
-        self, session: Session, cancelled: threading.Event, progress: Callable[[str, int, int], None]
-    ) -> bool:
-        """Bring the index up to the bucket; return whether anything changed. Takes its time: not for the screen's thread."""
+    def refresh(self, session: Session, cancelled: threading.Event, progress: Callable[[str, int, int], None]) -> bool:
+        """Bring the index up to the bucket and return whether anything changed: not for the screen's thread."""
         refreshed = self.index.refresh(session, details=False, progress=progress, cancelled=cancelled)
         return bool(refreshed.heads_read or refreshed.aliases_read or refreshed.rows_changed)
 

@@ -6,7 +6,6 @@ the rows that are on the screen, and paints the two lines that a step changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from textual.geometry import Offset, Region
@@ -18,20 +17,22 @@ from bucketry.tui.columns import Column, Fitted, fit_columns, header_line, row_l
 from bucketry.tui.paint import Line, Painter, Span
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
     from textual import events
 
 Row = TypeVar("Row")
-RowOut = TypeVar("RowOut", covariant=True)
+RowOut_co = TypeVar("RowOut_co", covariant=True)
 
 ROWS_PER_READ = 128
 READS_KEPT = 8
 GUTTER_COLUMNS = 3
 """Cursor, mark, and a space."""
 SCROLL_PART = 4
-"""A cursor that leaves the screen scrolls it by a quarter: a whole screen is sent once for several keys, not for each."""
+"""A cursor that leaves the screen scrolls it by a quarter: a screen is sent once for several keys, not for each."""
 
 
-class RowSource(Protocol[RowOut]):
+class RowSource(Protocol[RowOut_co]):
     """An immutable list in its order. It may be read in the thread of the screen, so it is local and quick."""
 
     @property
@@ -39,7 +40,7 @@ class RowSource(Protocol[RowOut]):
         """How many rows there are."""
         ...
 
-    def rows(self, offset: int, limit: int) -> Sequence[RowOut]:
+    def rows(self, offset: int, limit: int) -> Sequence[RowOut_co]:
         """Return at most `limit` rows from `offset` on."""
         ...
 
@@ -74,7 +75,12 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         """A row was opened with the mouse."""
 
     def __init__(
-        self, columns: Sequence[Column[Row]], key: Callable[[Row], Hashable], painter: Painter, *, id: str | None = None  # noqa: A002
+        self,
+        columns: Sequence[Column[Row]],
+        key: Callable[[Row], Hashable],
+        painter: Painter,
+        *,
+        id: str | None = None,  # noqa: A002 - the toolkit's name
     ) -> None:
         super().__init__(id=id)
         self.marks: dict[Hashable, None] = {}
@@ -138,6 +144,10 @@ class LineTable(Widget, Generic[Row], can_focus=True):
                 del self._reads[oldest]
             self._reads[start] = read
         return read[position - start] if position - start < len(read) else None
+
+    def place_of(self, key: Hashable) -> int | None:
+        """Return the position of the row with a key."""
+        return self._source.position_of(key)
 
     def show(self, source: RowSource[Row], *, columns: Sequence[Column[Row]] | None = None) -> None:
         """Show other rows, or the same ones anew; the cursor stays on its row, or where that row was."""
@@ -247,9 +257,7 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         """Return one line of the widget: the header, a row, or what is said where there is none."""
         width = self.size.width
         if y == 0:
-            titles = header_line(
-                self._fit(), chosen=self.chosen, sorted_by=self.sorted_by, descending=self.descending
-            )
+            titles = header_line(self._fit(), chosen=self.chosen, sorted_by=self.sorted_by, descending=self.descending)
             return self._strip((Span(" " * GUTTER_COLUMNS, "header"), *titles), width, under="header")
         if not self.count:
             said = self.message[y - 1] if y - 1 < len(self.message) else ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
 
     from bucketry.tui.paint import ThemeName
 
+STANDARD_DESCRIPTORS = (0, 1, 2)
+"""The toolkit draws on stderr; stdin has the keys; and who sends stdout elsewhere wants no screens."""
 LEAST_COLUMNS = 60
 LEAST_ROWS = 15
 SSH_FRAMES_PER_SECOND = 30
@@ -54,10 +55,12 @@ def look_at_terminal(environment: Mapping[str, str]) -> Terminal:
 def check_terminal(environment: Mapping[str, str]) -> None:
     """Raise `UsageError` where the screens cannot be shown, naming the commands that do the same."""
     advice = "use the commands instead: bucketry models, bucketry versions MODEL, bucketry show REF"
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(os.isatty(descriptor) for descriptor in STANDARD_DESCRIPTORS):
         raise UsageError("the screens need a terminal, and there is none here", advice=advice)
     if environment.get("TERM", "") in {"", "dumb", "unknown"}:
-        raise UsageError(f'the screens need more than the terminal "{environment.get("TERM", "")}" can do', advice=advice)
+        raise UsageError(
+            f'the screens need more than the terminal "{environment.get("TERM", "")}" can do', advice=advice
+        )
 
 
 def prepare_environment(terminal: Terminal) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def run(call: Call, shell: str) -> None:
     """Print the script that teaches a shell to complete commands, models and aliases.
 
-    Models and aliases are read from the registry while you type, for at most a second.
+    Models and aliases come from the local index; one older than a day is brought up to date, for at most a second.
     """
     from bucketry.cli.completion import script  # noqa: PLC0415 - not for `--help`
     from bucketry.cli.failures import PROGRAM  # noqa: PLC0415 - beside its one use

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bucketry.cli.command import command
-from bucketry.cli.documents import model_document
 from bucketry.cli.figures import human_age
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import COUNT, MODEL
+from bucketry.cli.searching import found_aliases_document, fresh_index, query_command
 from bucketry.cli.tables import Column, table
-from bucketry.registry.listing import list_models
+from bucketry.registry.index_search import count_models_found, list_models_found
+from bucketry.schema.query import parse_query
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
+    from bucketry.registry.index_search import FoundModel
     from bucketry.schema.names import ModelName
 
 COLUMNS = (
@@ -28,32 +29,44 @@ COLUMNS = (
 )
 
 
-@command("models", example="bucketry models chat --limit 20")
+@query_command("models", example="bucketry models chat --limit 20\nbucketry models alias:production 'auc>0.9'")
 @click.argument("query", nargs=-1)
 @click.option("--limit", type=COUNT, metavar="N", help="List at most N models.  [default: all]")
 @click.option("--after", type=MODEL, metavar="MODEL", help="Begin after this model.")
 def run(call: Call, query: tuple[str, ...], limit: int | None, after: ModelName | None) -> None:
     """List models.
 
-    QUERY is words that the name must contain.
+    QUERY is words that the name must contain, and anything that `bucketry search` takes: model: and alias: are asked
+    of the model, all else of its versions, one of which must fit.
     """
+    asked = parse_query(" ".join(query))
     session = call.open()
-    found = list_models(session, query=" ".join(query))
-    left = [summary for summary in found if after is None or str(summary.model) > str(after)]
-    left.sort(key=lambda summary: str(summary.model))
-    shown = left[:limit]
+    with fresh_index(call, session, details=asked.needs_details, required=True) as index:
+        shown = list_models_found(index, asked, after=after, limit=limit)
+        more = count_models_found(index, asked, after=shown[-1].model) if limit is not None and shown else 0
     now = session.ports.now()
     rows = [
         (
-            str(summary.model),
-            str(summary.versions),
-            str(summary.newest or "-"),
-            " ".join(f"{r.alias}={r.target.version}" for r in summary.aliases if r.target),
-            human_age(summary.updated_at, now),
-            summary.description,
+            str(model.model),
+            str(model.versions),
+            str(model.newest or "-"),
+            " ".join(f"{alias.alias}={alias.version}" for alias in model.aliases),
+            human_age(model.updated_at, now),
+            model.description,
         )
-        for summary in shown
+        for model in shown
     ]
-    call.answer([model_document(summary) for summary in shown], table(COLUMNS, rows, width=width_columns()))
-    if len(shown) < len(left):
-        call.messages.note(f"{len(left) - len(shown):,} more: continue with --after {shown[-1].model}")
+    call.answer([_document(model) for model in shown], table(COLUMNS, rows, width=width_columns()))
+    if more:
+        call.messages.note(f"{more:,} more: continue with --after {shown[-1].model}")
+
+
+def _document(found: FoundModel) -> dict[str, object]:
+    return {
+        "model": str(found.model),
+        "versions": found.versions,
+        "newest": found.newest,
+        "aliases": found_aliases_document(found.aliases),
+        "updated_at": found.updated_at,
+        "description": found.description,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +18,7 @@ from bucketry.registry.pull_bases import PulledFamily, pull_with_bases
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
+    from bucketry.registry.jobs import JobResult
     from bucketry.registry.pull import PulledVersion
     from bucketry.registry.pull_bases import PulledBase
     from bucketry.schema.names import Reference
@@ -76,6 +78,12 @@ CHECKED = {
     show_default=False,
     help="Bring what an adapter adapts, too: to DEST-base (DEST-base-2 further up), or to the local cache.",
 )
+@click.option(
+    "--detach",
+    is_flag=True,
+    show_default=False,
+    help="Leave it to a helper that outlives this terminal, and print its number for `bucketry transfers`.",
+)
 def run(  # noqa: PLR0913 - each is one option
     call: Call,
     *,
@@ -90,6 +98,7 @@ def run(  # noqa: PLR0913 - each is one option
     hard_link: bool,
     limit: float | None,
     with_base: bool,
+    detach: bool,
 ) -> None:
     """Download a version, verified; the target appears complete or not at all.
 
@@ -99,19 +108,22 @@ def run(  # noqa: PLR0913 - each is one option
     """
     # The default says how to check what arrives; only who writes it out asks to read again what is here.
     given = click.get_current_context().get_parameter_source("verify") is ParameterSource.COMMANDLINE
+    options = PullOptions(
+        verify=verify,
+        rehash=given and verify == "sha256",
+        include=include,
+        exclude=exclude,
+        connections=connections,
+        processes=processes,
+        hard_link=hard_link,
+        limit_bytes_per_second=max(1, int(limit * BYTES_PER_MB)) if limit is not None else None,
+    )
+    if detach:
+        _detach(call, reference, dest, options, trust=trust, with_base=with_base)
+        return
     session = call.open(serves=True, trust=trust)
     with call.messages.progress() as line:
-        options = PullOptions(
-            verify=verify,
-            rehash=given and verify == "sha256",
-            include=include,
-            exclude=exclude,
-            connections=connections,
-            processes=processes,
-            hard_link=hard_link,
-            limit_bytes_per_second=max(1, int(limit * BYTES_PER_MB)) if limit is not None else None,
-            on_transfer=line.listener("downloading"),
-        )
+        options = replace(options, on_transfer=line.listener("downloading"))
         if with_base:
             family = pull_with_bases(session, reference, dest, options)
         else:
@@ -119,21 +131,48 @@ def run(  # noqa: PLR0913 - each is one option
     document = pulled_document(family.pulled)
     if with_base:
         document["bases"] = [_base_document(base) for base in family.bases]
-    bases = [base.pulled for base in reversed(family.bases)]
-    call.answer(document, [_told(pulled) for pulled in (*bases, family.pulled)])
-    if with_base and not bases:
+    told = [base.pulled for base in reversed(family.bases)] + [family.pulled]
+    call.answer(document, [pulled_line(f"{one.resolved.model}:{one.resolved.version}", one) for one in told])
+    if with_base and not family.bases:
         call.messages.note(f"{family.pulled.resolved.model}:{family.pulled.resolved.version} is no adapter: no base")
+
+
+def pulled_line(name: str, pulled: PulledVersion | JobResult) -> str:
+    """Return in one line what a pull of `model:version` did."""
+    amounts = (
+        f"{human_size(pulled.size_bytes)}; fetched {human_size(pulled.fetched_bytes)}, "
+        f"reused {human_size(pulled.reused_bytes)}, {CHECKED[pulled.verify]}, {human_span(pulled.seconds)}"
+    )
+    return f"pulled {name} to {pulled.path} ({amounts})"
+
+
+def _detach(
+    call: Call, reference: Reference, dest: Path | None, options: PullOptions, *, trust: Path | None, with_base: bool
+) -> None:
+    from bucketry.registry.jobs import JobOptions, submit_pull  # noqa: PLC0415 - most pulls need no helper
+
+    job_id = submit_pull(
+        call.registry,
+        reference,
+        dest,
+        JobOptions(
+            verify=options.verify,
+            rehash=options.rehash,
+            include=tuple(options.include),
+            exclude=tuple(options.exclude),
+            connections=options.connections,
+            limit_bytes_per_second=options.limit_bytes_per_second,
+            processes=options.processes,
+            hard_link=options.hard_link,
+            with_base=with_base,
+        ),
+        trust=trust,
+    )
+    call.answer({"transfer": job_id}, [f"transfer {job_id}"])
+    call.messages.note(f"it goes on by itself; `bucketry transfers attach {job_id}` shows how far it is")
 
 
 def _base_document(base: PulledBase) -> dict[str, object]:
     shown = ("path", "model", "version", "manifest")
     document = pulled_document(base.pulled)
     return {name: document[name] for name in shown} | {"relation": base.relation}
-
-
-def _told(pulled: PulledVersion) -> str:
-    amounts = (
-        f"{human_size(pulled.size_bytes)}; fetched {human_size(pulled.fetched_bytes)}, "
-        f"reused {human_size(pulled.reused_bytes)}, {CHECKED[pulled.verify]}, {human_span(pulled.seconds)}"
-    )
-    return f"pulled {pulled.resolved.model}:{pulled.resolved.version} to {pulled.path} ({amounts})"

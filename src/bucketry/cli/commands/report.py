@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     help="Where a pull put it.  [default: the local cache]",
 )
 def run(call: Call, reference: Reference, environment: str, instance: str | None, path: Path | None) -> None:
-    """Write to the registry that this instance serves a version, and how the version was verified here.
+    """Tell the registry which version this instance serves, and how it was verified here.
 
     It is taken from the receipt that the pull left. Files that are missing or changed, or another version than REF, end
     with exit code 4. See who serves what with `bucketry deployments`.

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bucketry.cli.command import command
 from bucketry.cli.documents import version_document
 from bucketry.cli.figures import human_age, human_number, human_size
 from bucketry.cli.output import WIDTH_WITHOUT_TERMINAL, is_unicode, width_columns
 from bucketry.cli.parameters import COUNT, MODEL, VERSION
 from bucketry.cli.plot import plot_lines
+from bucketry.cli.searching import query_command
 from bucketry.cli.tables import Column, table
 from bucketry.errors import UsageError
 from bucketry.registry.listing import iter_versions
@@ -44,7 +44,7 @@ MOST_METRIC_COLUMNS = 3
 """So many fit beside the rest in 80 columns; `--json` has all."""
 
 
-@command(
+@query_command(
     "versions",
     example="bucketry versions acme/chat state:registered --limit 10\nbucketry versions acme/chat --metric auc --plot",
 )
@@ -66,8 +66,10 @@ def run(
 ) -> None:
     """List the versions of a model, newest first.
 
-    QUERY is words, each of which must be in the author, the state, an alias or a label's value; `state:retired` and
-    `label:name=value` ask for exactly that. With --metric, --json has its `value` for each version: what --plot draws.
+    QUERY is words, each of which must be in the author, the state, an alias or a label's value, and anything else that
+    `bucketry search` takes: `state:retired`, `label:name=value`, `auc>0.9`, `-alias:production`.
+
+    With --metric, --json has its `value` for each version: what --plot draws.
     """
     if plot and not metric:
         raise UsageError("--plot draws one metric", advice="name it: --metric auc")

@@ -1,0 +1,100 @@
+"""What do the commands share that ask the local index: how a query is typed, and how fresh the answer is?"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.cli.command import Command
+from bucketry.cli.figures import count_of, human_age
+from bucketry.registry.index import open_index
+from bucketry.registry.ports import format_time
+from bucketry.registry.searching import Freshness, freshen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bucketry.cli.call import Call
+    from bucketry.registry.index import Index
+    from bucketry.registry.index_search import FoundAlias
+    from bucketry.registry.session import Session
+
+_NEGATED = re.compile(
+    r"-(?:(?:state|author|alias|model|label|base|data|notes):|[A-Za-z][\w.@%/\[\]=,-]*(?:[<>]|!=)).*", re.DOTALL
+)
+"""A part of a query that begins with `-`, told from an option by what no option has: a field's colon, `<` or `>`."""
+
+
+class QueryCommand(Command):
+    """A command that takes a query, in which `-state:retired` is no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments, with `!` for the minus of a part that must not hold."""
+        end = args.index("--") if "--" in args else len(args)
+        spelled = [f"!{arg[1:]}" if _NEGATED.fullmatch(arg) else arg for arg in args[:end]]
+        return super().parse_args(ctx, [*spelled, *args[end:]])
+
+
+def query_command(name: str, *, example: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a command of a function as `command` does, for one that takes a query."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        return click.command(name, cls=QueryCommand, example=example)(click.pass_obj(function))
+
+    return decorate
+
+
+@contextmanager
+def fresh_index(
+    call: Call, session: Session, *, details: bool, offline: bool = False, required: bool = False
+) -> Iterator[Index]:
+    """Open the local index, as fresh as it can be, and say where it is not.
+
+    Where freshness is `required`, a bucket that cannot be reached is a failure.
+    """
+    with open_index(session) as index:
+        with call.messages.progress() as line:
+
+            def show(what: str, done: int, total: int) -> None:
+                listener = line.count_listener(f"reading {what}")
+                if listener is not None:
+                    listener(done, total)
+
+            if required:
+                freshness = Freshness(index.refresh(session, details=details, progress=show))
+            else:
+                freshness = freshen(index, session, details=details, offline=offline, progress=show)
+        _say_freshness(call, session, freshness, details=details)
+        yield index
+
+
+def found_aliases_document(aliases: Sequence[FoundAlias]) -> list[dict[str, object]]:
+    """Return the aliases that name a version, as every command has them."""
+    return [
+        {
+            "alias": found.alias,
+            "version": found.version,
+            "manifest": found.manifest,
+            "generation": found.generation,
+        }
+        for found in aliases
+    ]
+
+
+def _say_freshness(call: Call, session: Session, freshness: Freshness, *, details: bool) -> None:
+    if freshness.as_of is not None:
+        age = human_age(format_time(freshness.as_of), session.ports.now())
+        call.messages.note(f"this is {age} old, from the local index: {freshness.reason}")
+    refreshed = freshness.refreshed
+    if refreshed is None:
+        return
+    if refreshed.fault_count:
+        what = count_of(refreshed.fault_count, "object")
+        call.messages.note(
+            f"{what} could not be read and may be missing here, the first: {refreshed.faults[0]}; run `bucketry fsck`"
+        )
+    if details and refreshed.details_left > refreshed.fault_count:
+        call.messages.note(f"{count_of(refreshed.details_left, 'version')} could not be asked about more than its row")

@@ -1,0 +1,157 @@
+"""Where are transfer jobs remembered, so that they outlive the process that does them?
+
+    <state>/transfers/<host>/
+        job-<number>.json    one job, replaced whole at each change of its state
+        lock                 held by the helper for as long as it lives; its text is the helper's process id
+        socket               where the helper listens
+        helper.log           what the helper did
+
+`<state>` is `BUCKETRY_STATE`, else `$XDG_STATE_HOME/bucketry` or `~/.local/state/bucketry`. Each machine has a folder
+of its own: a home folder may be shared by many, and a target's path means something on one. Nothing in it is a
+credential, but which models somebody uses is nobody else's business: the folder is its owner's alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import socket
+import stat
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bucketry.errors import BucketryError, CorruptError, DeniedError
+from bucketry.registry.jobs_model import JobId, job_document, read_job
+from bucketry.schema.codec import FORMAT, Fields, decode, encode
+from bucketry.transfer.localfiles import disk_errors, open_regular
+from bucketry.trust.generations import default_state_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bucketry.registry.jobs_model import Job
+
+LARGEST_JOURNAL_BYTES = 1024 * 1024
+_JOURNAL = re.compile(r"job-([1-9][0-9]{0,8})\.json")
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]")
+
+
+@dataclass(frozen=True, slots=True)
+class JobFolder:
+    """The folder of this user's jobs on this machine. `made` before anything is written."""
+
+    path: Path
+
+    @property
+    def socket(self) -> Path:
+        """Where the helper listens."""
+        return self.path / "socket"
+
+    @property
+    def log(self) -> Path:
+        """What the helper did."""
+        return self.path / "helper.log"
+
+    def made(self) -> JobFolder:
+        """Make the folder, for its owner alone; raise `DeniedError` where it is another user's."""
+        with disk_errors(str(self.path)):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                self.path.mkdir(mode=0o700)
+            state = self.path.lstat()
+            if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():
+                raise DeniedError(f"{self.path} is not a folder of this user", advice="move it away")
+            if stat.S_IMODE(state.st_mode) != 0o700:
+                self.path.chmod(0o700)
+        return self
+
+    def save(self, job: Job) -> None:
+        """Replace what is written of a job, at once, and bring it to the disk."""
+        body = encode({"format": FORMAT} | job_document(job))
+        aside = self.path / f".job-{job.id}.{secrets.token_hex(4)}"
+        with disk_errors(str(self.path)):
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(body)
+                    file.flush()
+                    os.fsync(file.fileno())
+                aside.replace(self._journal(job.id))
+            finally:
+                aside.unlink(missing_ok=True)
+
+    def forget(self, job_id: JobId) -> None:
+        """Remove what is written of a job."""
+        with disk_errors(str(self.path)):
+            self._journal(job_id).unlink(missing_ok=True)
+
+    def numbers(self) -> list[JobId]:
+        """Return the number of every job that is written down, readable or not, in order."""
+        with disk_errors(str(self.path)):
+            try:
+                names = [path.name for path in self.path.iterdir()]
+            except FileNotFoundError:
+                return []
+        return sorted(JobId(int(found[1])) for name in names if (found := _JOURNAL.fullmatch(name)))
+
+    def load(self, job_id: JobId) -> Job | None:
+        """Return a job, or None if nothing of it is written; raise `CorruptError` for what nobody can read."""
+        path = self._journal(job_id)
+        with disk_errors(str(path)):
+            try:
+                descriptor = open_regular(path)
+            except FileNotFoundError:
+                return None
+            with os.fdopen(descriptor, "rb") as file:
+                body = file.read(LARGEST_JOURNAL_BYTES + 1)
+        if len(body) > LARGEST_JOURNAL_BYTES:
+            raise CorruptError(f"{path} is too large to be a journal", advice="remove it")
+        job = read_job(Fields(decode(body, what=str(path)), what=str(path)))
+        if job.id != job_id:
+            raise CorruptError(f"{path} holds the journal of another job", advice="remove it")
+        return job
+
+    def load_all(self) -> tuple[tuple[Job, ...], tuple[BucketryError, ...]]:
+        """Return every job in order, and what is wrong with the journals that cannot be read."""
+        jobs: list[Job] = []
+        faults: list[BucketryError] = []
+        for number in self.numbers():
+            try:
+                job = self.load(number)
+            except BucketryError as error:
+                faults.append(error)
+                continue
+            if job is not None:
+                jobs.append(job)
+        return tuple(jobs), tuple(faults)
+
+    @contextmanager
+    def locked(self) -> Iterator[bool]:
+        """Hold the lock of the one helper until the block ends; False if another process holds it."""
+        with disk_errors(str(self.path)):
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            os.truncate(descriptor, 0)
+            os.write(descriptor, b"%d\n" % os.getpid())
+            yield True
+        finally:
+            os.close(descriptor)
+
+    def _journal(self, job_id: JobId) -> Path:
+        return self.path / f"job-{job_id}.json"
+
+
+def job_folder() -> JobFolder:
+    """Return the folder of this user's jobs on this machine, which need not exist."""
+    state = default_state_folder(os.environ, Path.home()).parent
+    host = _NOT_IN_A_NAME.sub("_", socket.gethostname()).strip(".") or "localhost"
+    return JobFolder(Path(os.path.abspath(state / "transfers" / host)))  # noqa: PTH100 - links stay as they are

@@ -1,0 +1,241 @@
+"""How is a version decided about, promoted, edited and given up from a screen?
+
+Each action is a call of the same service as the command of that name, on what the user was shown: a version that
+changed since then is not acted on, and who changed it is said.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bucketry.errors import BucketryError
+from bucketry.registry.deletion import delete_version
+from bucketry.registry.lifecycle import LabelEdit, edit_version, retire, unretire
+from bucketry.schema.reviews import Action
+from bucketry.schema.states import State, check_servable, state_after_retire
+from bucketry.tui.commands import Command
+from bucketry.tui.deciding import decide
+from bucketry.tui.paint import Span, line
+from bucketry.tui.promoting import ask_promotion, ask_rollback
+from bucketry.tui.prompts import Choice, Question
+from bucketry.tui.seen import check_unchanged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bucketry.registry.index_views import VersionLine
+    from bucketry.registry.session import Session
+    from bucketry.schema.head import Row
+    from bucketry.tui.app import BucketryApp
+
+
+def version_commands(shell: BucketryApp, current: Callable[[], VersionLine | None]) -> tuple[Command, ...]:
+    """Return what can be done with the version that `current` returns."""
+
+    def command(
+        name: str,
+        key: str,
+        title: str,
+        act: Callable[[BucketryApp, VersionLine], None],
+        rule: Callable[[VersionLine], object] = lambda _: None,
+        hint: str = "",
+    ) -> Command:
+        def run(_: str) -> None:
+            row = current()
+            if row is not None:
+                act(shell, row)
+
+        return Command(name, (key,), title, run, partial(_why_not, shell, current, rule), hint, "Write", writes=True)
+
+    return (
+        command("approve", "A", "Approve", partial(_ask_decision, action=Action.APPROVE), hint="approve"),
+        command("reject", "X", "Reject, with the reason", partial(_ask_decision, action=Action.REJECT), hint="reject"),
+        command("comment", "C", "Comment", partial(_ask_decision, action=Action.COMMENT)),
+        command("request", "R", "Request a review", partial(_ask_decision, action=Action.REQUEST)),
+        command(
+            "promote", "P", "Promote", ask_promotion, lambda row: check_servable(row.version, row.state), "promote"
+        ),
+        command("rollback", "B", "Roll an alias back", ask_rollback, hint="roll back"),
+        command("edit", "E", "Edit labels and notes", _ask_edit),
+        command("retire", "T", "Retire, or take out of retirement", _retire, _check_retirable),
+        command("delete", "D", "Delete", _ask_delete),
+        Command(
+            "undo",
+            ("U",),
+            "Undo your last change",
+            lambda _: _undo(shell),
+            lambda: _why_not_undo(shell),
+            "",
+            "Write",
+            writes=True,
+        ),
+    )
+
+
+def _why_not(
+    shell: BucketryApp, current: Callable[[], VersionLine | None], rule: Callable[[VersionLine], object]
+) -> str:
+    """Return why nothing can be done: the session, no version, or what the registry's own rule says of its state."""
+    row = current()
+    if row is None:
+        return "there is no version"
+    try:
+        rule(row)
+    except BucketryError as error:
+        return error.message
+    return shell.why_not_write()
+
+
+_DECISIONS: dict[Action, tuple[str, bool]] = {
+    Action.APPROVE: ("approve {}, comment (may be empty):", False),
+    Action.REJECT: ("reject {} for ever, reason:", True),
+    Action.COMMENT: ("comment on {}:", True),
+    Action.REQUEST: ("request a review of {}, comment (may be empty):", False),
+}
+
+
+def _ask_decision(shell: BucketryApp, row: VersionLine, *, action: Action) -> None:
+    label, needs_text = _DECISIONS[action]
+
+    def why_not(text: str) -> str:
+        return "a text is needed" if needs_text and not text.strip() else ""
+
+    reference = f"{row.model}:{row.version}"
+    answer = partial(decide, shell, row, action)
+    shell.ask(Question(label.format(reference), lambda text: answer(text.strip()), why_not=why_not))
+
+
+def _ask_edit(shell: BucketryApp, row: VersionLine) -> None:
+    shell.choose(
+        Choice(
+            f"edit {row.model}:{row.version}",
+            {"l": ("labels", lambda: _ask_labels(shell, row)), "n": ("notes", lambda: _ask_notes(shell, row))},
+        )
+    )
+
+
+def _ask_labels(shell: BucketryApp, row: VersionLine) -> None:
+    shown = ", ".join(f"{name}={value}" for name, value in row.labels.items()) or "none yet"
+    panel = (line("labels now:  ", shown), line(Span("name=value sets one, -name takes one away", "dim")))
+
+    def answer(text: str) -> None:
+        edit = _parse_labels(text)
+        before = {name: row.labels[name] for name in (*edit.put, *edit.drop) if name in row.labels}
+        undone = LabelEdit(before, frozenset(name for name in edit.put if name not in row.labels))
+        _edit_labels(shell, row, edit)
+        shell.undo = (f"edit {row.model}:{row.version}", lambda: _edit_labels(shell, row, undone))
+
+    shell.ask(Question("labels:", answer, panel=panel, panel_title="LABELS", why_not=_why_not_labels))
+
+
+def _edit_labels(shell: BucketryApp, row: VersionLine, edit: LabelEdit) -> None:
+    reference = f"{row.model}:{row.version}"
+    words = ["edit", reference]
+    for name, value in edit.put.items():
+        words += ["--label", f"{name}={value}"]
+    for name in sorted(edit.drop):
+        words += ["--remove-label", name]
+    shell.write(
+        tuple(words),
+        lambda session: edit_version(session, row.model, row.version, labels=edit),
+        lambda _: shell.flash(f"changed the labels of {reference}", "good"),
+    )
+
+
+def _parse_labels(text: str) -> LabelEdit:
+    parts = text.replace(",", " ").split()
+    put = dict(part.split("=", 1) for part in parts if "=" in part and not part.startswith("-"))
+    return LabelEdit(put, frozenset(part[1:] for part in parts if part.startswith("-")))
+
+
+def _why_not_labels(text: str) -> str:
+    wrong = [part for part in text.replace(",", " ").split() if not part.startswith("-") and "=" not in part]
+    if wrong:
+        return f'"{wrong[0]}" is neither name=value nor -name'
+    return "" if text.strip() else "write name=value"
+
+
+def _ask_notes(shell: BucketryApp, row: VersionLine) -> None:
+    reference = f"{row.model}:{row.version}"
+
+    def answer(text: str) -> None:
+        shell.write(
+            ("edit", reference, "--notes", text),
+            lambda session: edit_version(session, row.model, row.version, notes=text),
+            lambda _: shell.flash(f"changed the notes of {reference}", "good"),
+        )
+
+    shell.ask(Question(f"notes of {reference} (they replace what is there):", answer))
+
+
+def _check_retirable(row: VersionLine) -> None:
+    if row.state is not State.RETIRED:
+        state_after_retire(row.version, row.state)
+
+
+def _retire(shell: BucketryApp, row: VersionLine) -> None:
+    back = row.state is State.RETIRED
+    verb, service = ("unretire", unretire) if back else ("retire", retire)
+    reference = f"{row.model}:{row.version}"
+
+    def work(session: Session) -> Row:
+        check_unchanged(session, row)
+        return service(session, row.model, row.version)
+
+    def done(changed: Row) -> None:
+        shell.flash(f"{reference} is {changed.state} now", "good")
+        if not back:
+            shell.undo = (f"retire {reference}", lambda: _unretire(shell, row))
+
+    shell.write((verb, reference), work, done)
+
+
+def _unretire(shell: BucketryApp, row: VersionLine) -> None:
+    reference = f"{row.model}:{row.version}"
+    shell.write(
+        ("unretire", reference),
+        lambda session: unretire(session, row.model, row.version),
+        lambda changed: shell.flash(f"{reference} is {changed.state} again", "good"),
+    )
+
+
+def _ask_delete(shell: BucketryApp, row: VersionLine) -> None:
+    reference, name = f"{row.model}:{row.version}", str(row.model)
+    panel = (
+        line(Span(f"{reference} will be deleted for ever.", "bad")),
+        line("Its number is never used again; its bytes are freed by a later garbage collection."),
+        line(Span("same as:  " + shell.command_line("delete", reference, "--yes"), "dim")),
+    )
+
+    def work(session: Session) -> object:
+        check_unchanged(session, row)
+        return delete_version(session, row.model, row.version)
+
+    shell.ask(
+        Question(
+            f"type  {name}  to delete:",
+            lambda _: shell.write(
+                ("delete", reference, "--yes"), work, lambda _: shell.flash(f"{reference} is deleted", "good")
+            ),
+            panel=panel,
+            panel_title="DELETE",
+            is_production=True,
+            why_not=lambda text: "" if text == name else "name differs",
+        )
+    )
+
+
+def _why_not_undo(shell: BucketryApp) -> str:
+    return (
+        "there is nothing to undo: no change of yours here has a counterpart"
+        if shell.undo is None
+        else shell.why_not_write()
+    )
+
+
+def _undo(shell: BucketryApp) -> None:
+    if shell.undo is not None:
+        _, again = shell.undo
+        shell.undo = None
+        again()

@@ -1,0 +1,389 @@
+"""What holds the screens together: which view is in front, who gets the keys, what is asked, and what runs behind?"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from textual import events, on
+from textual.app import App
+from textual.containers import Container
+from textual.screen import Screen
+
+from bucketry.registry.counting import counted
+from bucketry.tui.asking import Asking
+from bucketry.tui.background import Background, Finished
+from bucketry.tui.clipboard import copy_text
+from bucketry.tui.command_log import CommandLog, LogEntry, command_line
+from bucketry.tui.commands import Command, hint_texts, key_of, shown_key
+from bucketry.tui.everywhere import commands_everywhere
+from bucketry.tui.frame import OneLine, Panel, Prompt, PromptInput, Rule, hints_line, state_spans, top_line
+from bucketry.tui.lineview import LineView
+from bucketry.tui.paint import Painter, Span, line
+from bucketry.tui.refreshing import Refreshing
+from bucketry.tui.settings import Settings
+from bucketry.tui.terminal import LEAST_COLUMNS, LEAST_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.app import ComposeResult
+
+    from bucketry.errors import BucketryError
+    from bucketry.registry.session import Session
+    from bucketry.tui.paint import Role
+    from bucketry.tui.prompts import Choice, Question
+    from bucketry.tui.source import Source
+    from bucketry.tui.terminal import Terminal
+    from bucketry.tui.view import View
+
+Result = TypeVar("Result")
+
+MOST_VIEWS = 32
+"""How deep views may be stacked; the oldest behind the first is closed beyond that."""
+
+
+class Frame(Screen[None], inherit_bindings=False):
+    """The one screen of the toolkit's kind; views come and go in its body."""
+
+
+class BucketryApp(App[None], inherit_bindings=False):
+    """The screens of one registry."""
+
+    CSS = """
+    Frame { layout: vertical; background: ansi_default; color: ansi_default; overflow: hidden; }
+    #body { height: 1fr; width: 1fr; layout: vertical; }
+    #small { display: none; }
+    Frame.-too-small > * { display: none; }
+    Frame.-too-small > #small { display: block; }
+    """
+
+    ENABLE_COMMAND_PALETTE = False
+    AUTO_FOCUS = None
+    TITLE = "bucketry"
+
+    def __init__(
+        self,
+        source: Source,
+        terminal: Terminal,
+        *,
+        settings: Settings | None = None,
+        read_only: bool = False,
+        registry: str | None = None,
+    ) -> None:
+        super().__init__(ansi_color=True)
+        self.source = source
+        self.terminal = terminal
+        self.settings = settings or Settings()
+        self.read_only = read_only
+        self.write_lock = False
+        self.registry = registry
+        self.painter = Painter(self.settings.theme or terminal.theme, ascii_only=not terminal.is_unicode)
+        self.zone = self.settings.time
+        self.log_of_commands = CommandLog()
+        self.undo: tuple[str, Callable[[], None]] | None = None
+        self.background = Background(self)
+        self.refreshing = Refreshing(self)
+        self.closing = threading.Event()
+        self._views: list[View] = []
+        self._last: View | None = None
+        self._flash: Span | None = None
+        self.asking = Asking(self)
+        self._everywhere = commands_everywhere(self)
+
+    # What views ask for
+
+    @property
+    def session(self) -> Session:
+        """The opened registry."""
+        return self.source.session
+
+    @property
+    def view(self) -> View:
+        """The view in front."""
+        return self._views[-1]
+
+    @property
+    def depth(self) -> int:
+        """How many views are stacked."""
+        return len(self._views)
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """Everything that can be done now, the view's own first."""
+        return (*self.view.commands, *self._everywhere)
+
+    def open_view(self, view: View) -> None:
+        """Put a view in front of the one that is there."""
+        self.asking.cancel()
+        if self._views:
+            self.view.display = False
+            self._last = None
+        if len(self._views) >= MOST_VIEWS:
+            self._views.pop(1).remove()
+        self._views.append(view)
+        self.query_one("#body").mount(view)
+        self.call_after_refresh(self._show_front)
+
+    def back(self) -> None:
+        """Close the view in front, unless it is the first."""
+        if len(self._views) > 1:
+            gone = self._views.pop()
+            if self._last is not None:
+                self._last.remove()
+            gone.display = False
+            self._last = gone
+            self.view.display = True
+            self._show_front()
+
+    def forth(self) -> None:
+        """Open the view again that was closed last."""
+        if self._last is None:
+            self.flash("there is no view to go back to", "warn")
+            return
+        view, self._last = self._last, None
+        self.view.display = False
+        self._views.append(view)
+        view.display = True
+        self._show_front()
+
+    def focus_view(self) -> None:
+        """Give the keys to the view in front."""
+        target = self.view.target if self._views else None
+        if target is not None:
+            target.focus(scroll_visible=False)
+
+    def flash(self, text: str, role: Role = "plain") -> None:
+        """Say something until the next key."""
+        self._flash = Span(text, role)
+        self.update_frame()
+
+    def fail(self, error: BucketryError) -> None:
+        """Say what went wrong, and what to do now."""
+        self.flash(f"{error.message}; {error.advice}" if error.advice else error.message, "bad")
+
+    def ask(self, question: Question) -> None:
+        """Ask for a text on the line above the hints."""
+        self._flash = None
+        self.asking.ask(question)
+
+    def choose(self, choice: Choice) -> None:
+        """Ask for one key of several."""
+        self.flash(self.asking.choose(choice), "strong")
+
+    def command_line(self, *words: str) -> str:
+        """Return the command line that does the same, for this registry."""
+        return command_line(*words, registry=self.registry)
+
+    def read(
+        self,
+        name: str,
+        words: tuple[str, ...],
+        work: Callable[[Session], Result],
+        done: Callable[[Result], None],
+        failed: Callable[[BucketryError], None] | None = None,
+    ) -> None:
+        """Read from the bucket behind the keys; `words` are the command that does the same, for the command log."""
+        self._run(name, words, work, done, failed or self.fail, writes=False)
+
+    def write(self, words: tuple[str, ...], work: Callable[[Session], Result], done: Callable[[Result], None]) -> None:
+        """Change the registry by a service of it, then refresh. What fails is said, with its advice."""
+        why_not = self.why_not_write()
+        if why_not:
+            self.flash(why_not, "warn")
+            return
+        self.flash(f"{self.command_line(*words)} ...", "dim")
+
+        def written(result: Result) -> None:
+            done(result)
+            self.refreshing.start(forced=True)
+
+        def refused(error: BucketryError) -> None:
+            self.fail(error)
+            self.refreshing.start(forced=True)
+
+        self._run("write", words, work, written, refused, writes=True)
+
+    def why_not_write(self) -> str:
+        """Return why the registry cannot be changed from here, or ""."""
+        if self.read_only:
+            return "these screens were opened with --read-only"
+        if self.session.read_only:
+            return "the configuration says read_only for this registry"
+        if self.write_lock:
+            return "the write lock is on (W takes it off)"
+        return ""
+
+    def copy(self, text: str) -> None:
+        """Put a text into the clipboard, and show it, whatever became of that."""
+        way = copy_text(text, self.terminal, self.copy_to_clipboard)
+        self.flash(f"copied by {way}: {text}")
+
+    def set_mouse(self, *, is_on: bool) -> None:
+        """Let the terminal send the mouse's doings, or keep them to itself."""
+        driver: Any = self._driver
+        if driver is not None and hasattr(driver, "_enable_mouse_support"):  # the toolkit has no other way
+            if not is_on:
+                driver._disable_mouse_support()  # noqa: SLF001 - the toolkit has no other way
+            driver._mouse = is_on  # noqa: SLF001 - the toolkit has no other way
+            if is_on:
+                driver._enable_mouse_support()  # noqa: SLF001 - the toolkit has no other way
+
+    # The frame
+
+    def get_default_screen(self) -> Frame:
+        """Return the frame."""
+        return Frame(id="frame")
+
+    def compose(self) -> ComposeResult:
+        """Lay out what stands around the views."""
+        yield OneLine(self.painter, id="top")
+        yield Container(id="body")
+        yield Panel(self.painter)
+        yield Rule(self.painter)
+        yield OneLine(self.painter, id="notice")
+        yield Prompt(self.painter)
+        yield OneLine(self.painter, id="hints")
+        yield LineView(self.painter, id="small")
+
+    def on_mount(self) -> None:
+        """Open the first view and look at the bucket."""
+        from bucketry.tui.screens.models import ModelsView  # noqa: PLC0415 - only who opens one needs it
+
+        self.open_view(ModelsView(self))
+        self.refreshing.begin()
+
+    def on_unmount(self) -> None:
+        """Let what still reads behind the screens end soon."""
+        self.closing.set()
+
+    def update_frame(self) -> None:
+        """Bring the lines around the view up to date; a line that stays the same is not sent."""
+        if not self._views or not self.is_running:
+            return
+        width = self.size.width
+        self.query_one("#top", OneLine).show(top_line(self._crumbs(), state_spans(self), width))
+        notice = line(" ", self._flash) if self._flash else self.view.notice
+        self.query_one("#notice", OneLine).show(notice)
+        self.query_one("#hints", OneLine).show(hints_line(hint_texts(self.commands, self.settings.keymap), width))
+
+    def repaint(self) -> None:
+        """Draw everything anew, after a change of theme."""
+        for view in self._views:
+            view.repaint()
+        for widget in self.screen.children:
+            widget.refresh()
+
+    # Keys
+
+    async def on_key(self, event: events.Key) -> None:
+        """Find the command that a key stands for, and do it or say why not."""
+        if self.asking.has_question or not self._views:
+            return
+        event.stop()
+        event.prevent_default()
+        key = key_of(event)
+        had_flash, self._flash = self._flash is not None, None
+        if self.asking.take_key(key):
+            self.update_frame()
+            return
+        command = self.settings.keymap.find(self.commands, key)
+        if command is not None:
+            self.run_command(command, "", key=key)
+        elif had_flash:
+            self.update_frame()
+
+    def run_command(self, command: Command, argument: str, *, key: str = "") -> None:
+        """Do what a command says, or say why it cannot be done now."""
+        why_not = command.why_not()
+        if why_not:
+            name = f"{shown_key(key)}: " if key else ""
+            self.flash(f"{name}{command.title[0].lower()}{command.title[1:]}: not now, {why_not}", "warn")
+            return
+        command.run(argument)
+        self.update_frame()
+
+    @on(PromptInput.Submitted)
+    def take_answer(self, event: PromptInput.Submitted) -> None:
+        """Take the answer, if it will do."""
+        self.asking.answer(event.value)
+        self.update_frame()
+
+    @on(PromptInput.Changed)
+    def follow_answer(self, event: PromptInput.Changed) -> None:
+        """Say whether the answer will do."""
+        self.asking.changed(event.value)
+
+    @on(PromptInput.Left)
+    def take_no_answer(self) -> None:
+        """Give no answer."""
+        self.asking.cancel()
+        self.update_frame()
+
+    @on(Prompt.TabPressed)
+    def complete_answer(self) -> None:
+        """Complete what is typed."""
+        self.asking.complete()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Say so where there is too little room."""
+        is_small = event.size.width < LEAST_COLUMNS or event.size.height < LEAST_ROWS
+        self.screen.set_class(is_small, "-too-small")
+        if is_small:
+            needed = f"The screens need {LEAST_COLUMNS}x{LEAST_ROWS} characters."
+            said = [needed, f"This is {event.size.width}x{event.size.height}.", "Or use: bucketry models"]
+            self.query_one("#small", LineView).show([line(text) for text in said])
+        self.call_after_refresh(self.update_frame)
+
+    def on_finished(self, message: Finished) -> None:
+        """Take what came from the background."""
+        message.deliver()
+        self.update_frame()
+
+    def leave(self) -> None:
+        """End the program; once not, if a change of the registry is under way."""
+        if self.background.writing and not (self._flash and self._flash.text.startswith("a change")):
+            self.flash("a change of the registry is under way; q again leaves without waiting for it", "warn")
+            return
+        self.exit()
+
+    # Helpers
+
+    def _run(
+        self,
+        name: str,
+        words: tuple[str, ...],
+        work: Callable[[Session], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[BucketryError], None],
+        *,
+        writes: bool,
+    ) -> None:
+        session, count = counted(self.session)
+        at, began = self.session.ports.timestamp(), time.monotonic()
+        said = self.command_line(*words)
+
+        def note(failure: str = "") -> None:
+            seconds = time.monotonic() - began
+            self.log_of_commands.add(LogEntry(at, said, count.made, seconds, failure, writes))
+
+        def noted(result: Any) -> None:  # noqa: ANN401 - whatever it returns
+            note()
+            done(result)
+
+        def noted_failure(error: BucketryError) -> None:
+            note(error.message)
+            failed(error)
+
+        self.background.start(name, lambda: work(session), noted, noted_failure, writes=writes)
+
+    def _show_front(self) -> None:
+        for view in self._views[:-1]:
+            view.display = False
+        self.focus_view()
+        self.view.shown()
+        self.update_frame()
+
+    def _crumbs(self) -> tuple[str, ...]:
+        return (self.session.store.name, *self.view.crumbs)

@@ -1,0 +1,105 @@
+"""What is being asked of the user now, and what becomes of the answer?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.tui.frame import Panel, Prompt, PromptInput
+
+if TYPE_CHECKING:
+    from bucketry.tui.app import BucketryApp
+    from bucketry.tui.prompts import Choice, Question
+
+
+class Asking:
+    """At most one question on the prompt's line, or one choice of keys."""
+
+    def __init__(self, app: BucketryApp) -> None:
+        self._app = app
+        self._question: Question | None = None
+        self._choice: Choice | None = None
+
+    @property
+    def has_question(self) -> bool:
+        """Whether the keys belong to the prompt."""
+        return self._question is not None
+
+    def ask(self, question: Question) -> None:
+        """Ask for a text."""
+        self._question = question
+        app = self._app
+        app.query_one(Panel).show(question.panel_title, question.panel, is_production=question.is_production)
+        app.query_one("#notice").display = False
+        app.query_one(Prompt).open(question)
+        self._check(question.initial)
+
+    def choose(self, choice: Choice) -> str:
+        """Ask for one key of several; return what is to be said."""
+        self._choice = choice
+        return f"{choice.label}:  " + "  ".join(f"{key} {word}" for key, (word, _) in choice.options.items())
+
+    def take_key(self, key: str) -> bool:
+        """Give a key to the choice, if there is one; any key ends it. Return whether there was one."""
+        choice, self._choice = self._choice, None
+        if choice is None:
+            return False
+        if key in choice.options:
+            choice.options[key][1]()
+        return True
+
+    def answer(self, text: str) -> None:
+        """Take the answer, if it will do."""
+        question = self._question
+        if question is not None and not question.why_not(text):
+            self._close()
+            question.on_answer(text)
+
+    def changed(self, text: str) -> None:
+        """Say whether the answer will do, and tell who wants to follow it."""
+        question = self._question
+        if question is not None:
+            self._check(text)
+            if question.on_change is not None:
+                question.on_change(text)
+
+    def cancel(self) -> None:
+        """Give no answer."""
+        question = self._question
+        self._close()
+        if question is not None and question.on_cancel is not None:
+            question.on_cancel()
+
+    def complete(self) -> None:
+        """Complete the text to what all possibilities begin with, or show them."""
+        question, entry = self._question, self._app.query_one(PromptInput)
+        if question is None or question.complete is None:
+            return
+        found = list(question.complete(entry.value))
+        common = _common_beginning(found)
+        if len(common) > len(entry.value):
+            entry.value = common
+            entry.cursor_position = len(common)
+        elif len(found) > 1:
+            self._app.query_one(Prompt).say("  ".join(found)[: self._app.size.width // 2])
+
+    def _check(self, text: str) -> None:
+        if self._question is not None:
+            self._app.query_one(Prompt).say(self._question.why_not(text))
+
+    def _close(self) -> None:
+        if self._question is None:
+            return
+        self._question = None
+        app = self._app
+        app.query_one(Prompt).close()
+        app.query_one(Panel).show("", (), is_production=False)
+        app.query_one("#notice").display = True
+        app.focus_view()
+
+
+def _common_beginning(texts: list[str]) -> str:
+    if not texts:
+        return ""
+    first, last = min(texts), max(texts)
+    same = next((place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
+    return first[: min(same, len(last))]

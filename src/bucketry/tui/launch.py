@@ -1,0 +1,37 @@
+"""How do the screens begin? With a look at the terminal, as the toolkit reads the environment when it is imported."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from bucketry.tui.settings import load_settings
+from bucketry.tui.terminal import check_terminal, look_at_terminal, prepare_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bucketry.registry.session import Session
+
+
+def run_screens(open_registry: Callable[[], Session], *, read_only: bool, registry: str | None) -> None:
+    """Show the screens until the user leaves; raise `UsageError` where they cannot be shown.
+
+    `registry` is how the user named the registry on the command line, for the lines of the command log.
+    """
+    check_terminal(os.environ)
+    terminal = look_at_terminal(os.environ)
+    prepare_environment(terminal)
+    settings = load_settings()
+    session = open_registry()
+
+    from bucketry.registry.index import open_index  # noqa: PLC0415 - a terminal that is refused needs none of these
+    from bucketry.tui.app import BucketryApp  # noqa: PLC0415 - a terminal that is refused needs none of these
+    from bucketry.tui.source import Source  # noqa: PLC0415 - a terminal that is refused needs none of these
+
+    with open_index(session) as index:
+        source = Source(session, index, live_seconds=3 * settings.refresh_seconds)
+        app = BucketryApp(source, terminal, settings=settings, read_only=read_only, registry=registry)
+        is_mouse_on = settings.mouse if settings.mouse is not None else not terminal.is_ssh
+        app.run(mouse=is_mouse_on)
+        app.closing.set()

@@ -1,0 +1,79 @@
+"""When is the bucket looked at? When the screens open, every half minute, after each change, and when a user asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.registry.counting import counted
+from bucketry.tui.background import Finished
+from bucketry.tui.command_log import LogEntry
+
+if TYPE_CHECKING:
+    from bucketry.errors import BucketryError
+    from bucketry.tui.app import BucketryApp
+
+FRESHNESS_CHECK_SECONDS = 10.0
+"""How often the word LIVE or STALE is looked at; nothing is sent while it stays."""
+LISTED_WHILE_READING = 5
+"""While the first refresh reads, the list is shown anew at most so many times for each hundred percent."""
+
+
+class Refreshing:
+    """The refresh of one app: at most one at a time, and one more if somebody asked meanwhile."""
+
+    def __init__(self, app: BucketryApp) -> None:
+        self.progress = ""
+        self._app = app
+        self._is_running = False
+        self._again = False
+        self._shown_part = 0
+
+    def begin(self) -> None:
+        """Look at the bucket now, and from now on."""
+        self._app.set_interval(self._app.settings.refresh_seconds, self.start)
+        self._app.set_interval(FRESHNESS_CHECK_SECONDS, self._app.update_frame)
+        self.start()
+
+    def start(self, *, forced: bool = False) -> None:
+        """Look at the bucket; `forced` again, if that is being done already and may have passed what changed."""
+        if self._is_running:
+            self._again = self._again or forced
+            return
+        self._is_running = True
+        app = self._app
+        session, count = counted(app.session)
+
+        def done(changed: bool) -> None:  # noqa: FBT001 - what the work returned
+            app.source.note_seen()
+            self._end()
+            if changed or forced:
+                note = LogEntry(session.ports.timestamp(), "(refresh)", count.made, 0.0)
+                app.log_of_commands.add(note)
+                app.view.data_changed()
+
+        def failed(error: BucketryError) -> None:
+            app.source.note_failure(error)
+            self._end()
+            app.view.data_changed()
+
+        app.background.start("refresh", lambda: app.source.refresh(session, app.closing, self._tell), done, failed)
+
+    def _end(self) -> None:
+        self._is_running = False
+        self.progress = ""
+        self._shown_part = 0
+        if self._again:
+            self._again = False
+            self.start(forced=True)
+
+    def _tell(self, what: str, done: int, total: int) -> None:
+        """Hand over how far the refresh is; called in its thread."""
+        part = done * LISTED_WHILE_READING // max(1, total)
+
+        def show() -> None:
+            self.progress = f"{what} {done:,} of {total:,}"
+            if not self._app.source.is_filled and part != self._shown_part:
+                self._shown_part = part
+                self._app.view.data_changed()
+
+        self._app.post_message(Finished(show))

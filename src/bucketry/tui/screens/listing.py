@@ -1,0 +1,272 @@
+"""How does a screen that is one long list behave: load, filter, sort, mark, and keep its place?"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from textual.containers import Horizontal
+
+from bucketry.tui.commands import Command
+from bucketry.tui.paint import Line, Span, line
+from bucketry.tui.prompts import Question
+from bucketry.tui.table import LineTable
+from bucketry.tui.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from textual.app import ComposeResult
+    from textual.widget import Widget
+
+    from bucketry.errors import BucketryError
+    from bucketry.tui.app import BucketryApp
+    from bucketry.tui.columns import Column
+    from bucketry.tui.source import Listing
+
+Row = TypeVar("Row")
+
+LOADING_WORD_SECONDS = 0.4
+"""Until then an empty frame says enough; a word that flickers is worse than none."""
+MOST_MARKS = 1_000
+
+
+class ListView(View, Generic[Row]):
+    """A list with a filter. Subclasses say which rows there are; `fetch` is called in a thread of its own."""
+
+    can_mark = False
+
+    def __init__(self, shell: BucketryApp) -> None:
+        super().__init__(shell)
+        self.filter = ""
+        self.order = ""
+        self.descending = True
+        self.table: LineTable[Row] = LineTable(self.columns(), self.key_of, shell.painter)
+        self._total = 0
+        self._is_loaded = False
+        self._problem = ""
+
+    # What subclasses say
+
+    @abstractmethod
+    def columns(self) -> Sequence[Column[Row]]:
+        """Return the columns."""
+
+    @abstractmethod
+    def key_of(self, row: Row) -> Hashable:
+        """Return what a row is known by when the rows change."""
+
+    @abstractmethod
+    def fetch(self, query: str, order: str, *, descending: bool) -> Listing[Row]:
+        """Return the rows that the filter means, in this order; called in a thread of its own."""
+
+    @abstractmethod
+    def open_row(self, row: Row) -> None:
+        """Open a row."""
+
+    def empty_lines(self) -> Sequence[Line]:
+        """Return what is said where there is nothing at all: why, and the next key."""
+        return (line("Nothing is here."),)
+
+    def own_commands(self) -> tuple[Command, ...]:
+        """Return what can be done with the rows."""
+        return ()
+
+    # What every list does
+
+    def compose(self) -> ComposeResult:
+        """Lay out the table."""
+        with Horizontal():
+            yield self.table
+
+    @property
+    def target(self) -> Widget:
+        """The table has the keys."""
+        return self.table
+
+    @property
+    def place(self) -> str:
+        """How many rows are shown, of how many."""
+        return f"{self.table.count:,}/{self._total:,}" if self._is_loaded else ""
+
+    @property
+    def notice(self) -> Line:
+        """A fault, the filter, or what is marked."""
+        if self._problem:
+            return line(" ", Span(self._problem, "bad"))
+        if self.shell.source.freshness.failure is not None:
+            failure = self.shell.source.freshness.failure
+            return line(" ", Span(f"{failure.message}; what is shown is what was seen last. r tries again", "bad"))
+        if self.shell.refreshing.progress:
+            return line(" ", Span(f"reading {self.shell.refreshing.progress}", "dim"))
+        parts = [f"filter: {self.filter} (esc clears)"] if self.filter else []
+        if self.table.range_start is not None:
+            parts.append("marking a range: move, then v")
+        if self.table.marks:
+            parts.append(f"{len(self.table.marks):,} marked.")
+        return line(" ", "  ".join(parts)) if parts else ()
+
+    @property
+    def current(self) -> Row | None:
+        """The row under the cursor."""
+        return self.table.current
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """The commands of the rows, of moving, of finding."""
+        return (*self._find_commands(), *self.own_commands(), *self._move_commands())
+
+    def shown(self) -> None:
+        """Fill the list, if it was not; else look whether it changed."""
+        self.set_timer(LOADING_WORD_SECONDS, self._say_loading)
+        self.reload()
+
+    def data_changed(self) -> None:
+        """Fill the list anew."""
+        self.reload()
+
+    def escape(self) -> bool:
+        """Take back the range, the marks, then the filter."""
+        if self.table.range_start is not None or self.table.marks:
+            self.table.clear_marks()
+            return True
+        if self.filter:
+            self.set_filter("")
+            return True
+        return False
+
+    def reload(self) -> None:
+        """Ask for the rows in the background, and swap them in."""
+        query, order, descending = self.filter, self.order, self.descending
+        self.shell.background.start(
+            f"list-{id(self)}",
+            lambda: self.fetch(query, order, descending=descending),
+            self._show,
+            self._fail,
+        )
+
+    def set_filter(self, text: str) -> None:
+        """Show the rows that a filter means."""
+        self.filter = text.strip()
+        self.reload()
+
+    def repaint(self) -> None:
+        """Draw the table anew."""
+        super().repaint()
+        self.table.repaint()
+
+    def on_line_table_moved(self) -> None:
+        """Say what is marked now."""
+        self.row_changed()
+        self.shell.update_frame()
+
+    def on_line_table_chosen(self) -> None:
+        """Open what was clicked."""
+        self._open_current()
+
+    def row_changed(self) -> None:
+        """Answer to another row under the cursor."""
+
+    def _show(self, listing: Listing[Row]) -> None:
+        self._problem = ""
+        self._is_loaded = True
+        self._total = listing.total
+        self.table.sorted_by, self.table.descending = self.order, self.descending
+        self.table.message = tuple(self._nothing_lines())
+        self.table.show(listing.rows, columns=self.columns())
+
+    def _fail(self, error: BucketryError) -> None:
+        """Say what is wrong; the last good rows stay."""
+        self._problem = f"{error.message}; {error.advice}" if error.advice else error.message
+        if not self.table.count:
+            self.table.message = (line(), line("  ", Span(error.message, "bad")), line("  ", error.advice))
+            self.table.repaint()
+
+    def _nothing_lines(self) -> Sequence[Line]:
+        if self.filter:
+            return (line(), line(f"  No row fits the filter {self.filter!r}."), line("  esc clears it."))
+        if not self.shell.source.is_filled and self.shell.source.freshness.failure is None:
+            return self._loading_lines()
+        return (line(), *(line("  ", *said) for said in self.empty_lines()))
+
+    def _loading_lines(self) -> Sequence[Line]:
+        progress = self.shell.refreshing.progress
+        said = f"  Reading {progress} ..." if progress else f"  Reading {self.shell.session.store.name} ..."
+        return (line(), line(Span(said, "dim")))
+
+    def _say_loading(self) -> None:
+        if not self._is_loaded:
+            self.table.message = tuple(self._loading_lines())
+            self.table.repaint()
+
+    def _open_current(self) -> None:
+        row = self.current
+        if row is not None:
+            self.open_row(row)
+
+    def _why_no_row(self) -> str:
+        return "" if self.table.count else "there is no row"
+
+    def _find_commands(self) -> tuple[Command, ...]:
+        table = self.table
+        commands = (
+            Command(
+                "filter", ("/",), "Filter the rows", self._ask_filter, hint="filter", group="Find", argument="WORDS"
+            ),
+            Command(
+                "open", ("enter", "l", "right"), "Open", lambda _: self._open_current(), self._why_no_row, "open", "Go"
+            ),
+            Command("next-column", (">",), "Choose the next column", lambda _: self._choose(1), group="Table"),
+            Command("previous-column", ("<",), "Choose the column before", lambda _: self._choose(-1), group="Table"),
+            Command("sort", ("s",), "Sort by the chosen column, or flip", lambda _: self._sort(), group="Table"),
+        )
+        marks = (
+            Command(
+                "mark", ("space",), "Mark the row", lambda _: table.toggle_mark(), self._why_no_row, "mark", "Table"
+            ),
+            Command("range", ("v",), "Mark a range", lambda _: table.toggle_range(), self._why_no_row, group="Table"),
+            Command("mark-all", ("*",), "Mark all, or none", lambda _: table.toggle_all(MOST_MARKS), group="Table"),
+        )
+        return (*commands, *marks) if self.can_mark else commands
+
+    def _move_commands(self) -> tuple[Command, ...]:
+        table = self.table
+        return (
+            Command("down", ("j", "down"), "Down", lambda _: table.move_by(1), group="Move"),
+            Command("up", ("k", "up"), "Up", lambda _: table.move_by(-1), group="Move"),
+            Command("top", ("g", "home"), "First row", lambda _: table.move_to(0), group="Move"),
+            Command("bottom", ("G", "end"), "Last row", lambda _: table.move_to(table.count - 1), group="Move"),
+            Command("half-down", ("ctrl+d",), "Half a page down", lambda _: table.page_by(0.5), group="Move"),
+            Command("half-up", ("ctrl+u",), "Half a page up", lambda _: table.page_by(-0.5), group="Move"),
+            Command("page-down", ("pagedown", "ctrl+f"), "A page down", lambda _: table.page_by(1), group="Move"),
+            Command("page-up", ("pageup",), "A page up", lambda _: table.page_by(-1), group="Move"),
+        )
+
+    def _ask_filter(self, text: str) -> None:
+        if text:
+            self.set_filter(text)
+            return
+        before = self.filter
+        self.shell.ask(
+            Question(
+                "/",
+                self.set_filter,
+                initial=before,
+                on_change=self.set_filter,
+                on_cancel=lambda: self.set_filter(""),
+            )
+        )
+
+    def _choose(self, step: int) -> None:
+        title = self.table.choose_column(step)
+        if title:
+            self.shell.flash(f"column {title}: s sorts by it")
+
+    def _sort(self) -> None:
+        if not self.table.chosen:
+            self.table.choose_column(1)
+        if self.table.chosen == self.order:
+            self.descending = not self.descending
+        else:
+            self.order, self.descending = self.table.chosen, True
+        self.reload()

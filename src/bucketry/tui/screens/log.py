@@ -1,0 +1,78 @@
+"""What was done from these screens: each action as the command line that does the same?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.tui.columns import Column
+from bucketry.tui.command_log import LogEntry
+from bucketry.tui.commands import Command
+from bucketry.tui.figures import parse_moment
+from bucketry.tui.paint import Line, Span, line
+from bucketry.tui.screens.listing import ListView
+from bucketry.tui.source import Listing, ListRows
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+
+class LogView(ListView[LogEntry]):
+    """The command log, newest first."""
+
+    @property
+    def crumbs(self) -> tuple[str, ...]:
+        """Where this is."""
+        return ("command log",)
+
+    def columns(self) -> Sequence[Column[LogEntry]]:
+        """Return the columns."""
+        return (
+            Column("at", "TIME", self._time, 8, sortable=False),
+            Column("requests", "REQS", lambda row: str(row.requests), 5, right=True, sortable=False),
+            Column(
+                "seconds", "TOOK", lambda row: f"{row.seconds * 1000:.0f} ms", 8, right=True, sortable=False, rank=2
+            ),
+            Column("outcome", "", _outcome, 6, sortable=False),
+            Column(
+                "line",
+                "COMMAND",
+                lambda row: Span(row.line, "strong" if row.writes else "plain"),
+                30,
+                200,
+                sortable=False,
+            ),
+        )
+
+    def key_of(self, row: LogEntry) -> Hashable:
+        """Return the entry itself."""
+        return id(row)
+
+    def fetch(self, query: str, order: str, *, descending: bool) -> Listing[LogEntry]:  # noqa: ARG002 - the protocol's
+        """Return the entries that have every word."""
+        entries = list(self.shell.log_of_commands.newest_first())
+        kept = [entry for entry in entries if all(word in entry.line.lower() for word in query.lower().split())]
+        return Listing(ListRows(kept, id), len(entries))
+
+    def open_row(self, row: LogEntry) -> None:
+        """Copy the line."""
+        self.shell.copy(row.line)
+
+    def empty_lines(self) -> Sequence[Line]:
+        """Return that nothing was done yet."""
+        return (line("Nothing was done yet. h goes back."),)
+
+    def own_commands(self) -> tuple[Command, ...]:
+        """Return what can be done with an entry."""
+        return (Command("yank", ("y",), "Copy the line", lambda _: self._copy(), self._why_no_row, "copy", "Read"),)
+
+    def _copy(self) -> None:
+        if self.current is not None:
+            self.shell.copy(self.current.line)
+
+    def _time(self, row: LogEntry) -> str:
+        moment = parse_moment(row.at)
+        return (moment if self.shell.zone == "utc" else moment.astimezone()).strftime("%H:%M:%S")
+
+
+def _outcome(row: LogEntry) -> Span:
+    return Span("FAILED", "bad") if row.failure else Span("ok", "good")

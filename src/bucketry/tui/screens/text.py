@@ -1,0 +1,64 @@
+"""How does a screen that is one long text behave?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.tui.commands import Command
+from bucketry.tui.lineview import LineView
+from bucketry.tui.view import View
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.widget import Widget
+
+    from bucketry.tui.app import BucketryApp
+
+
+class TextView(View):
+    """A text that can be scrolled. Subclasses show lines in `self.text`."""
+
+    def __init__(self, shell: BucketryApp) -> None:
+        super().__init__(shell)
+        self.text = LineView(shell.painter)
+
+    def compose(self) -> ComposeResult:
+        """Lay out the text."""
+        yield self.text
+
+    @property
+    def target(self) -> Widget:
+        """The text has the keys."""
+        return self.text
+
+    @property
+    def place(self) -> str:
+        """How far down one is."""
+        return self.text.position
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """Scrolling."""
+        text = self.text
+        return (
+            Command("down", ("j", "down"), "Down", lambda _: text.scroll_lines(1), group="Move"),
+            Command("up", ("k", "up"), "Up", lambda _: text.scroll_lines(-1), group="Move"),
+            Command(
+                "top", ("g", "home"), "To the beginning", lambda _: text.scroll_lines(-len(text.lines)), group="Move"
+            ),
+            Command("bottom", ("G", "end"), "To the end", lambda _: text.scroll_lines(len(text.lines)), group="Move"),
+            Command("half-down", ("ctrl+d",), "Half a page down", lambda _: text.scroll_pages(0.5), group="Move"),
+            Command("half-up", ("ctrl+u",), "Half a page up", lambda _: text.scroll_pages(-0.5), group="Move"),
+            Command(
+                "page-down",
+                ("pagedown", "ctrl+f", "space"),
+                "A page down",
+                lambda _: text.scroll_pages(1),
+                group="Move",
+            ),
+            Command("page-up", ("pageup",), "A page up", lambda _: text.scroll_pages(-1), group="Move"),
+        )
+
+    def on_line_view_resized(self) -> None:
+        """Say how far down one is."""
+        self.shell.update_frame()

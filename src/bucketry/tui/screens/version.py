@@ -1,0 +1,152 @@
+"""What is one version? Its tabs, each read when it is first opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.registry.index_views import find_version_line
+from bucketry.tui.actions import version_commands
+from bucketry.tui.commands import Command
+from bucketry.tui.frame import OneLine
+from bucketry.tui.marks import alias_span
+from bucketry.tui.paint import Span, line
+from bucketry.tui.screens.text import TextView
+from bucketry.tui.screens.version_tabs import TABS, TabRequest
+from bucketry.tui.screens.versions import yank_version
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from bucketry.errors import BucketryError
+    from bucketry.registry.index_views import VersionLine
+    from bucketry.tui.app import BucketryApp
+    from bucketry.tui.paint import Line
+    from bucketry.tui.screens.version_tabs import TabContent
+
+LOADING_WORD_SECONDS = 0.4
+
+
+class VersionView(TextView):
+    """One version."""
+
+    def __init__(self, shell: BucketryApp, row: VersionLine, *, tab: int = 0) -> None:
+        super().__init__(shell)
+        self.row = row
+        self.tab = tab
+        self._bar = OneLine(shell.painter)
+        self._made: dict[tuple[int, int], TabContent] = {}
+        self._problem = ""
+
+    def compose(self) -> ComposeResult:
+        """Lay out the tabs and the text."""
+        yield self._bar
+        yield self.text
+
+    @property
+    def crumbs(self) -> tuple[str, ...]:
+        """Where this is."""
+        return (str(self.row.model), f"v{self.row.version}")
+
+    @property
+    def notice(self) -> Line:
+        """What went wrong, else which aliases name the version."""
+        if self._problem:
+            return line(" ", Span(self._problem, "bad"))
+        return line(" ", alias_span(self.row.aliases)) if self.row.aliases else ()
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """Tabs, actions, scrolling."""
+        tabs = tuple(
+            Command(f"tab-{number}", (str(number),), tab.title, lambda _, n=number: self.open_tab(n - 1), group="Tabs")  # type: ignore[misc]
+            for number, tab in enumerate(TABS, 1)
+        )
+        return (
+            Command("next-tab", ("]",), "Next tab", lambda _: self.open_tab(self.tab + 1), hint="tab", group="Tabs"),
+            Command("previous-tab", ("[",), "Tab before", lambda _: self.open_tab(self.tab - 1), group="Tabs"),
+            *tabs,
+            Command(
+                "yank",
+                ("y",),
+                "Copy digest, name, URI or command",
+                lambda _: yank_version(self.shell, self.row),
+                hint="copy",
+                group="Read",
+            ),
+            *version_commands(self.shell, lambda: self.row),
+            *super().commands,
+        )
+
+    def shown(self) -> None:
+        """Fill the tab that is open."""
+        self.open_tab(self.tab)
+
+    def open_tab(self, tab: int) -> None:
+        """Open a tab by its position; beyond the ends, from the other side."""
+        self.tab = tab % len(TABS)
+        self._bar.show(self._tab_line())
+        self._load()
+
+    def data_changed(self) -> None:
+        """Read the version again."""
+        row = find_version_line(self.shell.source.index, self.row.model, self.row.version)
+        if row is not None:
+            self.row = row
+        self._made.clear()
+        self._load(keep_place=True)
+
+    def on_resize(self) -> None:
+        """Lay the text out for the new width."""
+        self._load(keep_place=True)
+
+    def _load(self, *, keep_place: bool = False) -> None:
+        width = max(20, self.size.width - 2)
+        if not self.is_attached or not self.size.width:
+            return
+        where = (self.tab, width)
+        made = self._made.get(where)
+        if made is not None:
+            self._show(made, keep_place=keep_place)
+            return
+        tab, shell, row = TABS[self.tab], self.shell, self.row
+        if not keep_place:
+            self.text.show(())
+            self.set_timer(LOADING_WORD_SECONDS, lambda: self._say_loading(where))
+
+        def done(content: TabContent) -> None:
+            self._problem = ""
+            self._made[where] = content
+            if (self.tab, max(20, self.size.width - 2)) == where:
+                self._show(content, keep_place=keep_place)
+
+        def failed(error: BucketryError) -> None:
+            self._problem = f"{tab.title}: {error.message}; r tries again"
+            if not self.text.lines:
+                self.text.show([line(), line("  ", Span(error.message, "bad")), line("  ", error.advice)])
+
+        shell.read(
+            f"tab-{id(self)}",
+            tab.words(row),
+            lambda session: tab.load(TabRequest(session, shell.source.index, row, width, shell.zone)),
+            done,
+            failed,
+        )
+
+    def _show(self, content: TabContent, *, keep_place: bool) -> None:
+        self.text.show([line(" ", *shown) for shown in content.lines], keep_place=keep_place)
+        self.shell.update_frame()
+
+    def _say_loading(self, where: tuple[int, int]) -> None:
+        if where not in self._made and not self.text.lines and self.tab == where[0]:
+            self.text.show([line(), line(Span(f"  Reading {self.row.model}:{self.row.version} ...", "dim"))])
+
+    def _tab_line(self) -> Line:
+        spans: list[Span] = [Span(" ")]
+        for number, tab in enumerate(TABS):
+            here = number == self.tab
+            spans.append(
+                Span(
+                    f"[{number + 1} {tab.title}]" if here else f" {number + 1} {tab.title} ", "title" if here else "dim"
+                )
+            )
+        return tuple(spans)

@@ -1,0 +1,86 @@
+"""A registry in which people decide, for the tests of the integrity check; what it finds is the same in a folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+from bucketry.maintenance.fsck import check_registry
+from bucketry.registry.registers import load_existing_head
+from bucketry.registry.rows import load_dossier, load_row
+from bucketry.schema import keys
+from bucketry.schema.codec import digest_of
+from bucketry.schema.dossier import Cited
+from bucketry.schema.reviews import Action, Review, Statement, encode_review, encode_statement
+from bucketry.store.folder import FolderStore
+from bucketry.store.interface import Entry, IfAbsent, Unconditional
+from maintenance.planting import cite
+from registry.people import ANNA, CHAT, Office
+from simulation.scenes import REGISTRY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from bucketry.maintenance.findings import Finding
+    from bucketry.maintenance.fsck import Report
+    from bucketry.schema.dossier import Dossier
+    from simulation.world import Bucket
+
+_FOLDERS = count()
+
+
+def copied(bucket: Bucket, parent: Path) -> FolderStore:
+    store = FolderStore(parent / f"registry-{next(_FOLDERS)}")
+    store.create_root()
+    for item in bucket.list(""):
+        assert isinstance(item, Entry)
+        store.put(item.key, bucket.get(item.key).body, IfAbsent())
+    return store
+
+
+def checked(office: Office, parent: Path, *, deep: bool = False) -> Report:
+    """Return what the check finds in memory, which is what it finds in a folder with the same content."""
+    report = check_registry(office.session(), deep=deep)
+    session = replace(office.session(), store=copied(office.bucket, parent))
+    assert set(check_registry(session, deep=deep).findings) == set(report.findings)
+    return report
+
+
+def only(report: Report) -> Finding:
+    assert len(report.findings) == 1, report.findings
+    return report.findings[0]
+
+
+def manifest_of(office: Office, version: int = 1) -> str:
+    session = office.session()
+    return load_row(session, load_existing_head(session, CHAT), version).manifest
+
+
+def dossier_of(office: Office, version: int = 1) -> Dossier:
+    session = office.session()
+    head = load_existing_head(session, CHAT)
+    return load_dossier(session, head, load_row(session, head, version))
+
+
+def plant_review(office: Office, **said: Any) -> str:
+    """Cite a comment about version 1 that a person could not have made; return its key."""
+    manifest = load_row(office.session(), load_existing_head(office.session(), CHAT), 1).manifest
+    honest = Statement(REGISTRY, CHAT, manifest, Action.COMMENT, ANNA, 1, "2026-01-01T00:00:00.000Z", version=1)
+    return plant_body(office, encode_review(Review(encode_statement(replace(honest, **said)))))
+
+
+def plant_body(office: Office, body: bytes, *, folder: str = keys.REVIEWS, key: str = "") -> str:
+    """Cite any bytes as a decision about version 1, or as evidence of it; return their key."""
+    old, digest = dossier_of(office), digest_of(body)
+    where = (keys.review if folder == keys.REVIEWS else keys.evidence)(CHAT, old.manifest, digest)
+    cited = Cited(key or where, digest)
+    office.bucket.put(cited.key, body, Unconditional())
+    added = (
+        replace(old, reviews=(*old.reviews, cited))
+        if folder == keys.REVIEWS
+        else replace(old, evidence=(*old.evidence, cited))
+    )
+    cite(office.session(), added)
+    return cited.key

@@ -1,0 +1,124 @@
+"""Does the Python client do what the command line does, with types instead of texts?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from bucketry.errors import BucketryError, NotFoundError, RejectedError, UsageError
+from bucketry.registry.policies import set_policy
+from bucketry.registry.registers import load_existing_head
+from bucketry.registry.reviewing import load_standing
+from bucketry.registry.rows import load_row
+from bucketry.registry.signing import open_signer
+from bucketry.schema.names import parse_model_name
+from bucketry.schema.policy import parse_policy_toml
+from registry.opened import CHAT, open_in, publish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bucketry.registry.client import Registry, SignWith
+    from bucketry.schema.reviews import Decision
+
+
+AUC_POLICY = '[[gate]]\nmetric = "auc"\nat_least = 0.9\n'
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    with open_in(tmp_path, monkeypatch) as opened:
+        publish(opened, tmp_path, CHAT, {"weights.bin": b"weights"})
+        yield opened
+
+
+@pytest.fixture
+def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a key file without a passphrase, where there is no agent."""
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    path = tmp_path / "id_ed25519"
+    private = ed25519.Ed25519PrivateKey.generate()
+    path.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    path.chmod(0o600)
+    return path
+
+
+def decisions(registry: Registry, version: int = 1) -> list[Decision]:
+    head = load_existing_head(registry.session, parse_model_name(CHAT))
+    return list(load_standing(registry.session, head, load_row(registry.session, head, version)).decisions)
+
+
+def test_a_version_is_asked_about_found_in_the_queue_and_approved(registry: Registry) -> None:
+    assert registry.reviews() == []
+    assert registry.review(f"{CHAT}:1", "request", comment="please").state == "in_review"
+    [waiting] = registry.reviews(mine=True)
+    assert (str(waiting.model), waiting.standing.row.version) == (CHAT, 1)
+    decided = registry.review(f"{CHAT}:1", "approve", comment="good")
+    assert (decided.state, decided.approvals.principals) == ("approved", ("ada@example.org",))
+    assert [decision.is_signed for decision in decisions(registry)] == [False, False]
+    with pytest.raises(UsageError, match="not an action"):
+        registry.review(f"{CHAT}:1", "praise")
+
+
+def test_a_refusal_has_reached_the_aliases_when_it_returns(registry: Registry) -> None:
+    registry.promote(f"{CHAT}:1", "production")
+    decided = registry.review(f"{CHAT}@production", "reject", comment="leaks")
+    assert (decided.state, decided.reached) == ("rejected", ("production",))
+
+
+@pytest.mark.parametrize("how", ["file", "text", "function"])
+def test_a_decision_is_signed_with_a_key_or_by_a_function(registry: Registry, key: Path, how: str) -> None:
+    signs: dict[str, SignWith] = {"file": key, "text": str(key), "function": open_signer(str(key))}
+    registry.review(f"{CHAT}:1", "approve", sign=signs[how])
+    [decision] = decisions(registry)
+    assert decision.is_signed
+
+
+def test_a_key_that_is_not_there_stops_a_decision(registry: Registry, tmp_path: Path, key: Path) -> None:
+    assert key.exists()
+    with pytest.raises(BucketryError):
+        registry.review(f"{CHAT}:1", "approve", sign=tmp_path / "none")
+    assert decisions(registry) == []
+
+
+def test_a_publish_is_signed_and_asks_for_a_review(registry: Registry, tmp_path: Path, key: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"new")
+    published = registry.publish(CHAT, [tmp_path / "weights.bin"], sign=key, request_review=True)
+    assert published.version == 2
+    assert [(d.statement.action.value, d.is_signed) for d in decisions(registry, 2)] == [
+        ("publish", True),
+        ("request", False),
+    ]
+    assert [item.standing.row.version for item in registry.reviews()] == [2]
+
+
+def test_gates_are_checked(registry: Registry) -> None:
+    assert registry.gates(f"{CHAT}:1") == ()
+    set_policy(registry.session, None, parse_policy_toml(AUC_POLICY, what="policy.toml"))
+    [gate] = registry.gates(CHAT)
+    assert not gate.passed
+    registry.evaluate(f"{CHAT}:1", metrics={"auc": 0.95})
+    [gate] = registry.gates(f"{CHAT}:1", alias="production")
+    assert (gate.passed, gate.value) == (True, 0.95)
+
+
+def test_a_version_is_deleted_and_what_keeps_it_is_named(registry: Registry) -> None:
+    registry.promote(f"{CHAT}:1", "production")
+    with pytest.raises(RejectedError, match="production names version 1"):
+        registry.delete(f"{CHAT}:1")
+    registry.unset(CHAT, "production")
+    assert registry.delete(CHAT, reason="a mistake").version == 1
+    with pytest.raises(NotFoundError):
+        registry.resolve(f"{CHAT}:1")
+
+
+def test_lineage_and_audit_are_told(registry: Registry, tmp_path: Path) -> None:
+    publish(registry, tmp_path, "acme/child", {"a": b"a"}, base=f"{CHAT}:1", relation="adapter")
+    assert f"{CHAT}:1" in registry.lineage("acme/child").nodes
+    assert "acme/child:1" in registry.lineage(CHAT, down=True).nodes
+    assert registry.audit(CHAT).verified
+    assert [entry.record.action for entry in registry.audit().entries] == ["init"]

@@ -1,0 +1,455 @@
+"""Does a detached transfer outlive what it should, obey who steers it, and leave nobody's secrets anywhere?"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UsageError
+from bucketry.registry import jobs
+from bucketry.registry.jobs import Job, JobId, JobState
+from bucketry.registry.jobs_pull import controls_of, do_order
+from bucketry.registry.jobs_wire import listen
+from bucketry.schema.names import parse_reference
+from faults.scene import REFERENCE, SIZE_BYTES, check_contents
+from registry.detached import SECRET, detached_world, done, end_helper, ended, holder, is_gone, until
+from servers.fault_proxy import Refused
+from servers.misbehaving import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from registry.detached import Detached
+
+SUBMIT = """
+import sys
+from pathlib import Path
+from bucketry.registry import jobs
+from bucketry.schema.names import parse_reference
+print(jobs.submit_pull(None, parse_reference("acme/chat:1"), Path(sys.argv[1]), jobs.JobOptions(connections=2)))
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Detached]:
+    with detached_world(tmp_path, monkeypatch) as world:
+        yield world
+
+
+def submit_alone(dest: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", SUBMIT, str(dest)], stdout=subprocess.PIPE, text=True)
+
+
+def states() -> list[JobState]:
+    return [job.state for job in jobs.list_jobs()]
+
+
+def beside(world: Detached) -> list[str]:
+    return sorted(path.name for path in world.root.iterdir())
+
+
+def test_a_version_arrives_though_whoever_ordered_it_has_gone(world: Detached) -> None:
+    held = world.holds(served=3)
+    with submit_alone(world.root / "model") as process:
+        number = int(process.communicate(timeout=60)[0])
+    assert process.returncode == 0
+    assert held.begun.wait(30)
+    assert jobs.find_job(JobId(number)).state is JobState.RUNNING
+    world.heals()
+    job = done(JobId(number))
+    check_contents(world.root / "model")
+    assert job.result is not None
+    assert (job.result.fetched_bytes, job.result.size_bytes) == (SIZE_BYTES, SIZE_BYTES)
+    assert (job.result.path, job.result.version) == (world.root / "model", 1)
+    assert job.started_at is not None
+    assert job.ended_at is not None
+
+
+def test_a_helper_that_was_killed_is_followed_by_one_that_goes_on_with_identical_bytes(world: Detached) -> None:
+    held = world.holds(served=3)
+    number = world.submit()
+    assert held.begun.wait(30)
+    assert until(lambda: (p := jobs.find_job(number).progress) and p.verified_chunks >= 3)
+    killed = jobs.find_helper()
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    assert until(lambda: is_gone(killed))
+    assert states() == [JobState.INTERRUPTED]
+    assert [job.state for job in jobs.follow(number)] == [JobState.INTERRUPTED]
+    assert jobs.find_helper() is None
+    world.heals()
+    jobs.resume(number)
+    job = done(number)
+    assert jobs.find_helper() not in {killed, None}
+    check_contents(world.root / "model")
+    assert beside(world) == ["model"]
+    assert job.result is not None
+    assert 0 < job.result.fetched_bytes < SIZE_BYTES
+    assert job.result.fetched_bytes + job.result.reused_bytes == SIZE_BYTES
+
+
+def test_a_helper_that_is_told_to_end_leaves_its_job_to_the_next(world: Detached) -> None:
+    held = world.holds(served=2)
+    number = world.submit()
+    assert held.begun.wait(30)
+    end_helper(world.folder)
+    assert "ended" in world.log()
+    assert not world.folder.socket.exists()
+    world.heals()
+    other = world.submit("other")  # whatever starts a helper lets it take up all that is left
+    assert done(number).state is done(other).state
+    check_contents(world.root / "model")
+
+
+def test_a_hang_up_does_not_end_the_helper(world: Detached) -> None:
+    held = world.holds()
+    number = world.submit()
+    assert held.begun.wait(30)
+    helper = jobs.find_helper()
+    assert helper is not None
+    assert os.getsid(helper) != os.getsid(0)
+    for sign in (signal.SIGHUP, signal.SIGINT):
+        os.kill(helper, sign)
+    world.heals()
+    done(number)
+    assert jobs.find_helper() == helper
+
+
+def test_a_paused_job_stands_still_and_goes_on_where_it_was(world: Detached) -> None:
+    held = world.holds(served=3)
+    number = world.submit()
+    assert held.begun.wait(30)
+    assert until(lambda: (p := jobs.find_job(number).progress) and p.verified_chunks >= 3)
+    assert jobs.pause(number).state is JobState.PAUSED
+    assert until(lambda: "stopped, paused" in world.log())
+    world.heals()
+    time.sleep(0.3)
+    assert states() == [JobState.PAUSED]
+    assert not (world.root / "model").exists()
+    end_helper(world.folder)
+    assert states() == [JobState.PAUSED]
+    assert jobs.resume(number).state in {JobState.QUEUED, JobState.RUNNING}
+    result = done(number).result
+    assert result is not None
+    assert result.fetched_bytes < SIZE_BYTES
+    check_contents(world.root / "model")
+
+
+def test_a_cancelled_job_leaves_nothing_and_can_be_tried_again(world: Detached) -> None:
+    held = world.holds(served=3)
+    number = world.submit()
+    assert held.begun.wait(30)
+    assert beside(world) != []
+    assert jobs.cancel(number).state is JobState.CANCELLED
+    assert until(lambda: beside(world) == [])
+    assert ended(number).state is JobState.CANCELLED
+    with pytest.raises(RejectedError, match="is cancelled, so it cannot be paused"):
+        jobs.pause(number)
+    world.heals()
+    jobs.retry(number)
+    done(number)
+    check_contents(world.root / "model")
+
+
+def test_a_paused_job_that_is_cancelled_leaves_nothing(world: Detached) -> None:
+    held = world.holds(served=3)
+    number = world.submit()
+    assert held.begun.wait(30)
+    assert until(lambda: (p := jobs.find_job(number).progress) and p.verified_chunks >= 3)
+    jobs.pause(number)
+    assert until(lambda: "stopped, paused" in world.log())
+    assert beside(world) != []
+    jobs.cancel(number)
+    assert beside(world) == []
+
+
+def test_of_three_jobs_two_run_and_the_third_waits_for_one_to_end(world: Detached) -> None:
+    held = world.holds()
+    first, second, third = (world.submit(name) for name in ("a", "b", "c"))
+    assert (first, second, third) == (1, 2, 3)
+    assert until(lambda: held.waiting >= 2)
+    assert states() == [JobState.RUNNING, JobState.RUNNING, JobState.QUEUED]
+    jobs.pause(first)
+    assert until(lambda: states() == [JobState.PAUSED, JobState.RUNNING, JobState.RUNNING])
+    jobs.resume(first)
+    assert states() == [JobState.QUEUED, JobState.RUNNING, JobState.RUNNING]
+    world.heals()
+    for number, name in ((first, "a"), (second, "b"), (third, "c")):
+        done(number)
+        check_contents(world.root / name)
+
+
+def test_clients_at_once_find_one_helper(world: Detached) -> None:
+    held = world.holds()
+    clients = [submit_alone(world.root / f"model-{index}") for index in range(4)]
+    numbers = sorted(int(client.communicate(timeout=60)[0]) for client in clients)
+    assert numbers == [1, 2, 3, 4]
+    assert held.begun.wait(30)
+    helper = holder(world.folder)
+    assert helper is not None
+    assert world.log().count("began") == 1
+    assert world.log().count(f" {helper} began") == 1
+    world.heals()
+    for number in numbers:
+        done(JobId(number))
+    assert beside(world) == ["model-0", "model-1", "model-2", "model-3"]
+
+
+def test_every_listener_hears_the_same_job_grow_and_end(world: Detached) -> None:
+    held = world.holds(served=3)
+    number = world.submit()
+    heard: list[list[Job]] = [[], []]
+    listeners = [threading.Thread(target=lambda each=each: each.extend(jobs.follow(number))) for each in heard]
+    for listener in listeners:
+        listener.start()
+    assert held.begun.wait(30)
+    assert until(lambda: all(each and each[-1].progress and each[-1].progress.verified_chunks >= 3 for each in heard))
+    files = [file.label for file in heard[0][-1].progress.active] if heard[0][-1].progress else []
+    assert files == ["sub/weights.bin"]
+    world.heals()
+    for listener in listeners:
+        listener.join(30)
+    for each in heard:
+        assert each[-1].state is JobState.DONE
+        assert each[-1].progress is not None
+        assert each[-1].progress.done_bytes == SIZE_BYTES
+
+
+def test_a_listener_hears_of_a_job_that_stands_still(world: Detached) -> None:
+    held = world.holds()
+    number = world.submit()
+    assert held.begun.wait(30)
+    began_at, heard = time.monotonic(), 0
+    for _ in jobs.follow(number):
+        heard += 1
+        if time.monotonic() - began_at > 4:
+            break
+    assert 2 <= heard < 4 * 5 + 2
+
+
+def test_a_limit_holds_at_once_and_is_taken_away_at_once(world: Detached) -> None:
+    number = world.submit(limit_bytes_per_second=20_000)
+    assert until(lambda: (p := jobs.find_job(number).progress) and p.done_bytes > 0)
+    time.sleep(1.0)
+    before = jobs.find_job(number)
+    assert before.progress is not None
+    assert before.progress.done_bytes < SIZE_BYTES / 2
+    limited = jobs.set_limit(number, 25_000)
+    assert limited.order.options.limit_bytes_per_second == 25_000
+    jobs.set_limit(number, None)
+    began_at = time.monotonic()
+    job = done(number)
+    assert time.monotonic() - began_at < SIZE_BYTES / 25_000 / 2
+    assert job.order.options.limit_bytes_per_second is None
+    with pytest.raises(RejectedError, match="is done"):
+        jobs.set_limit(number, 1)
+
+
+def test_more_connections_are_used_while_a_job_runs(world: Detached) -> None:
+    number = world.submit(connections=1, limit_bytes_per_second=100_000)
+    assert until(lambda: (p := jobs.find_job(number).progress) and p.done_bytes > 0)
+    assert jobs.find_job(number).progress.connections == 1  # type: ignore[union-attr]
+    assert jobs.set_connections(number, 8).order.options.connections == 8
+    assert until(lambda: (p := jobs.find_job(number).progress) and p.connections > 1)
+    jobs.set_limit(number, None)
+    done(number)
+    with pytest.raises(UsageError, match="connections are not possible"):
+        world.submit("other", connections=100_000)
+
+
+def test_a_change_reaches_a_job_of_several_processes_by_stopping_and_going_on(world: Detached) -> None:
+    number = world.submit(processes=2, limit_bytes_per_second=20_000)
+    assert until(lambda: (p := jobs.find_job(number).progress) and p.done_bytes > 0)
+    jobs.set_limit(number, None)
+    began_at = time.monotonic()
+    done(number)
+    assert time.monotonic() - began_at < SIZE_BYTES / 20_000 / 2
+    check_contents(world.root / "model")
+    assert "stopped, queued" in world.log()
+
+
+def test_a_failed_job_says_why_and_succeeds_when_it_is_tried_again(world: Detached) -> None:
+    world.proxy.script = lambda asked: Refused(refusal(403, "AccessDenied")) if "/blobs/" in asked.path else None
+    number = world.submit()
+    job = ended(number)
+    assert job.state is JobState.FAILED
+    assert job.failure is not None
+    assert job.failure.kind == "denied"
+    assert job.failure.as_error().exit_code == 7
+    assert SECRET not in job.failure.message
+    world.heals()
+    assert jobs.retry(number).failure is None
+    done(number)
+    check_contents(world.root / "model")
+
+
+def test_what_was_brought_is_hashed_again_and_mended(world: Detached) -> None:
+    number = world.submit()
+    done(number)
+    weights = world.root / "model" / "sub" / "weights.bin"
+    times = weights.stat()
+    with weights.open("r+b") as file:
+        file.write(b"wrong")
+    os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
+    jobs.verify_again(number)
+    result = done(number).result
+    assert result is not None
+    assert 0 < result.fetched_bytes < SIZE_BYTES
+    check_contents(world.root / "model")
+
+
+def test_two_jobs_never_fill_one_folder(world: Detached) -> None:
+    held = world.holds()
+    world.submit()
+    assert held.begun.wait(30)
+    with pytest.raises(RejectedError, match=r"transfer 1 to .*model has not ended"):
+        world.submit()
+    jobs.cancel(JobId(1))
+    world.heals()
+    assert until(lambda: "stopped, cancelled" in world.log())
+    other = world.submit()
+    done(other)
+    assert states() == [JobState.CANCELLED, JobState.DONE]
+
+
+def test_an_order_that_is_sent_twice_is_one_job(world: Detached, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bucketry.registry.jobs.secrets.token_hex", lambda _: "ab" * 16)
+    assert world.submit() == world.submit("another")
+    done(JobId(1))
+    assert states() == [JobState.DONE]
+
+
+def test_what_is_wrong_with_an_order_is_told_before_it_is_one(world: Detached) -> None:
+    (world.root / "mine").mkdir()
+    (world.root / "mine" / "file").write_text("precious")
+    with pytest.raises(RejectedError, match="mine"):
+        world.submit("mine")
+    with pytest.raises(NotFoundError):
+        jobs.submit_pull(None, parse_reference("acme/chat:9"), world.root / "model")
+    with pytest.raises(NotFoundError, match="no transfer 7"):
+        jobs.pause(JobId(7))
+    with pytest.raises(NotFoundError, match="no transfer 7"):
+        jobs.find_job(JobId(7))
+    assert jobs.list_jobs() == ()
+
+
+def test_a_pull_without_a_target_goes_to_the_cache(world: Detached) -> None:
+    job = done(jobs.submit_pull(None, parse_reference(REFERENCE)))
+    assert job.result is not None
+    check_contents(job.result.path)
+    assert job.result.path.is_relative_to(world.root.parent / "cache")
+
+
+def test_relative_paths_mean_what_they_mean_where_the_order_was_given(
+    world: Detached, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(world.root)
+    monkeypatch.setenv("BUCKETRY_CACHE", "../cache")
+    monkeypatch.setenv("BUCKETRY_STATE", "../state")
+    job = done(jobs.submit_pull(None, parse_reference(REFERENCE), type(world.root)("here")))
+    assert job.order.dest == world.root / "here"
+    check_contents(world.root / "here")
+
+
+def test_a_busy_helper_refuses_orders_that_were_given_under_other_settings(
+    world: Detached, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = world.holds()
+    world.submit()
+    assert held.begun.wait(30)
+    with monkeypatch.context() as other:
+        other.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        with pytest.raises(RejectedError, match="another AWS_DEFAULT_REGION"):
+            world.submit("other")
+    world.heals()
+    done(JobId(1))
+
+
+def test_an_idle_helper_gives_way_to_one_with_the_environment_of_today(
+    world: Detached, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(world.submit())
+    first = jobs.find_helper()
+    time.sleep(3.0)  # a young helper stays
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    done(world.submit("other"))
+    assert jobs.find_helper() not in {first, None}
+
+
+def test_a_registry_that_took_another_ones_place_is_not_pulled_from(world: Detached) -> None:
+    order = done(world.submit()).order
+    other = replace(order, registry_id="another", dest=world.root / "other")
+    with pytest.raises(RejectedError, match="another registry"):
+        do_order(other, controls_of(other), threading.Event(), lambda _: None)
+    assert beside(world) == ["model"]
+
+
+def test_a_stale_socket_and_journals_that_nobody_can_read_are_in_nobodys_way(world: Detached) -> None:
+    folder = world.folder.made()
+    listen(folder.socket).close()
+    assert folder.socket.exists()
+    (folder.path / "job-6.json").write_bytes(b"\x00 not a journal")
+    done(world.submit())
+    assert [job.id for job in jobs.list_jobs()] == [7]
+    assert "left aside" in world.log()
+    with pytest.raises(CorruptError):
+        folder.load(JobId(6))
+
+
+def test_nothing_that_is_written_down_holds_a_credential_or_is_anybody_elses_to_read(world: Detached) -> None:
+    world.proxy.script = lambda asked: Refused(refusal(403, "AccessDenied")) if "/blobs/" in asked.path else None
+    ended(world.submit())
+    end_helper(world.folder)
+    assert world.folder.path.stat().st_mode & 0o777 == 0o700
+    files = [path for path in world.folder.path.iterdir() if path.is_file()]
+    assert {path.name for path in files} == {"helper.log", "job-1.json", "lock"}
+    for path in files:
+        assert path.stat().st_mode & 0o777 == 0o600
+        text = path.read_text()
+        for word in (SECRET, "an-access-key", "Signature"):
+            assert word not in text
+
+
+def test_a_helper_with_nothing_to_do_ends_by_itself(world: Detached) -> None:
+    world.folder.made()
+    program = "import bucketry.registry.jobs_helper as helper; helper.IDLE_SECONDS = 0.5; helper.main()"
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert until(lambda: jobs.find_helper() is not None)
+    helper = holder(world.folder)
+    assert helper is not None
+    assert until(lambda: is_gone(helper))
+    assert "ended" in world.log()
+    assert not world.folder.socket.exists()
+
+
+def test_a_second_helper_ends_at_once(world: Detached) -> None:
+    held = world.holds()
+    world.submit()
+    assert held.begun.wait(30)
+    with world.folder.locked() as is_free:
+        assert not is_free
+    program = (
+        "import os, bucketry.registry.jobs_helper as helper; helper.LOCK_SECONDS = 0.3; helper.os.fork = lambda: 0;"
+        "helper.main()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+    assert world.log().count("began") == 1
+    assert jobs.find_helper() == holder(world.folder)
+    world.heals()
+    done(JobId(1))
+
+
+def test_a_job_whose_start_cannot_be_made_says_so(world: Detached, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bucketry.registry.jobs.START_SECONDS", 0.3)
+    monkeypatch.setattr("bucketry.registry.jobs.sys.executable", "/bin/false")
+    with pytest.raises(BucketryError, match="does not start"):
+        world.submit()

@@ -1,0 +1,214 @@
+"""What do tests of the screens stand on? A registry with a history, the app without a terminal, and what it shows."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bucketry.registry.aliases import promote
+from bucketry.registry.index import Index
+from bucketry.registry.lifecycle import LabelEdit, edit_model, edit_version
+from bucketry.registry.opening import probe_store, record_conformance
+from bucketry.registry.policies import set_policy
+from bucketry.registry.ports import Ports
+from bucketry.registry.registration import PreparedVersion, register_version
+from bucketry.registry.reviewing import prepare_decision, record_decision
+from bucketry.registry.session import Session
+from bucketry.schema.evidence import Evidence, Metric
+from bucketry.schema.manifest import Training
+from bucketry.schema.names import AliasName, ModelName
+from bucketry.schema.policy import parse_policy_toml
+from bucketry.schema.reviews import Action, Review, encode_statement
+from bucketry.store.memory import MemoryStore
+from bucketry.tui.app import BucketryApp
+from bucketry.tui.settings import Settings
+from bucketry.tui.source import Source
+from bucketry.tui.terminal import Terminal
+from simulation.actors import CONTENTS, Uploader, make_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from textual.pilot import Pilot
+
+    from bucketry.store.interface import Store
+
+RISK, CHAT, EMPTY = ModelName("default", "credit-risk"), ModelName("acme", "chat"), ModelName("acme", "nothing")
+OPS, REVIEWER, TRAINER = "ops", "rev1@example.org", "ci-2@example.org"
+PRODUCTION, STAGING = AliasName("production"), AliasName("staging")
+NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202egnp.exe\u200b\x9b31m\x7f[/nope][@click=app.exit]"
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+XTERM = Terminal("xterm-256color", is_unicode=False, is_ssh=False, is_tmux=False, colours=256, is_light=False)
+MOST_ROUNDS = 200
+POLICY = """
+approvals_required = 1
+protected_aliases = ["production"]
+"""
+
+
+@dataclass
+class Clock:
+    """The time of a test; it stands unless it is moved."""
+
+    at: datetime = NOW - timedelta(days=1)
+
+    def now(self) -> datetime:
+        return self.at
+
+
+@dataclass
+class Registry:
+    """A registry and the sessions of its people."""
+
+    store: Store = field(default_factory=MemoryStore)
+    clock: Clock = field(default_factory=Clock)
+
+    def session(self, actor: str = OPS, *, read_only: bool = False) -> Session:
+        return Session(self.store, actor, Ports(now=self.clock.now), read_only=read_only)
+
+    def publish(self, model: ModelName, version: int, *, notes: str = "", labels: dict[str, str] | None = None) -> None:
+        auc, p95 = round(0.9 + version * 0.0015, 4), 40 + version / 2
+        made = make_manifest(model, [CONTENTS[1 + version % 4]], notes=notes)
+        evidence = Evidence("automated", (Metric("auc", auc, direction="higher"), Metric("p95_ms", p95)))
+        manifest = replace(
+            made,
+            created_by=TRAINER,
+            created_at=(NOW - timedelta(days=20 - version)).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            training=Training({"lr": 0.001, "seed": version}),
+            evidence_at_publish=(evidence,),
+        )
+        session = self.session(TRAINER)
+        prepared = PreparedVersion(manifest, {"auc": auc, "p95_ms": p95}, labels or {})
+        register_version(session, prepared, Uploader(session, model))
+
+    def decide(self, version: int, action: Action, *, by: str = REVIEWER, comment: str = "", model: ModelName = RISK) -> None:
+        session = self.session(by)
+        statement = prepare_decision(session, model, version, action, comment=comment)
+        record_decision(session, Review(encode_statement(statement)))
+
+
+def empty_registry(store: Store | None = None) -> Registry:
+    registry = Registry(store) if store is not None else Registry()
+    session = registry.session()
+    record_conformance(session, probe_store(session), create=True)
+    return registry
+
+
+def filled_registry(store: Store | None = None, *, text: str = "slow on long inputs") -> Registry:
+    """Return a registry in which most things have happened; `text` is in every field that takes any text."""
+    registry = empty_registry(store)
+    for version in range(1, 13):
+        registry.publish(RISK, version, notes=text if version == 12 else "")
+    registry.publish(CHAT, 1)
+    session = registry.session()
+    set_policy(session, RISK, parse_policy_toml(POLICY, what="p"))
+    for version in (8, 9):
+        registry.decide(version, Action.APPROVE, comment=text)
+        promote(session, RISK, version, PRODUCTION, reason=text)
+    promote(session, RISK, 11, STAGING)
+    registry.decide(10, Action.REJECT, comment=text)
+    registry.decide(12, Action.REQUEST, by=TRAINER, comment=text)
+    edit_version(session, RISK, 12, notes=text, labels=LabelEdit({"team": text[:40]}))
+    edit_model(session, RISK, description=text)
+    registry.clock.at = NOW
+    return registry
+
+
+class Desk:
+    """The app as a test sees it."""
+
+    def __init__(self, app: BucketryApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self._pilot = pilot
+
+    async def press(self, *keys: str) -> None:
+        for key in keys:
+            await self._pilot.press(key)
+            await self.settle()
+
+    async def type(self, text: str) -> None:
+        names = {" ": "space", ":": "colon", "/": "slash", "-": "minus", "@": "at", "=": "equals_sign", ">": "greater_than_sign"}
+        for character in text:
+            await self._pilot.press(names.get(character, character))
+        await self.settle()
+
+    async def resize(self, width: int, height: int) -> None:
+        await self._pilot.resize_terminal(width, height)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until nothing is under way and what is shown stays."""
+        before = ""
+        for _ in range(MOST_ROUNDS):
+            await self._pilot.pause()
+            if self.app.background.is_idle and before == (before := self.text):
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("the screens did not come to rest")
+
+    @property
+    def lines(self) -> list[str]:
+        # Only the toolkit's compositor knows what is on the screen as a whole.
+        return [strip.text.rstrip() for strip in self.app.screen._compositor.render_strips()]  # noqa: SLF001
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def top(self) -> str:
+        return self.lines[0]
+
+    @property
+    def notice(self) -> str:
+        return self.lines[-2]
+
+    @property
+    def cursor_line(self) -> str:
+        return next(line for line in self.lines if line.startswith(">"))
+
+    def wait(self, seconds: float) -> object:
+        return self._pilot.pause(seconds)
+
+
+@asynccontextmanager
+async def open_desk(
+    registry: Registry,
+    *,
+    size: tuple[int, int] = (80, 24),
+    session: Session | None = None,
+    terminal: Terminal = XTERM,
+    settings: Settings | None = None,
+    read_only: bool = False,
+    index: Index | None = None,
+) -> AsyncIterator[Desk]:
+    """Run the screens of a registry without a terminal."""
+    opened = index or Index(None)
+    try:
+        source = Source(session or registry.session(), opened)
+        app = BucketryApp(source, terminal, settings=settings or Settings(time="utc"), read_only=read_only)
+        async with app.run_test(size=size) as pilot:
+            desk = Desk(app, pilot)
+            await desk.settle()
+            yield desk
+        await asyncio.sleep(0)
+    finally:
+        opened.close()
+
+
+def check_snapshot(name: str, text: str) -> None:
+    """Compare with the file of this name; written anew if the environment variable BUCKETRY_SNAPSHOTS is `write`."""
+    import os  # noqa: PLC0415 - beside its one use
+
+    path = SNAPSHOTS / f"{name}.txt"
+    shown = re.sub(r"sha256:[0-9a-f]{64}", "sha256:...", text) + "\n"
+    if os.environ.get("BUCKETRY_SNAPSHOTS") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(shown, encoding="utf-8")
+    assert shown == path.read_text(encoding="utf-8"), f"{path} differs; look at it, then write it anew"
