@@ -19,7 +19,7 @@ from bucketry.schema.names import AliasName, Digest, ModelName
 from bucketry.schema.reviews import Action, Review, encode_review, encode_statement
 from bucketry.store.interface import IfAbsent, Unconditional
 from maintenance.offices import checked, dossier_of, manifest_of, only, plant_body, plant_review
-from maintenance.planting import ALIAS, HEAD, assert_damage, change_row, cite, rewrite
+from maintenance.planting import ALIAS, HEAD, assert_damage, change_row, cite, items, rewrite
 from registry.people import ANNA, BERT, CHAT, CLEO, PRODUCTION, Office, open_office
 from trust.people import Person
 
@@ -202,13 +202,15 @@ def test_an_approval_that_expired_since_still_decided(office: Office, tmp_path: 
     assert (office.state(), checked(office, tmp_path).findings) == ("approved", ())
     office.decide(BERT, Action.COMMENT)
     assert (office.state(), checked(office, tmp_path).findings) == ("in_review", ())
+    change_row(office.session(), lambda row: row.update(state="approved"))
+    assert_damage(checked(office, tmp_path), HEAD, "it is in_review")
 
 
 def test_the_state_after_retirement_is_decided_when_it_ends(office: Office, tmp_path: Path) -> None:
     office.approve(ANNA)
     retire(office.session(), CHAT, 1)
-    office.policy(TWO)
     office.decide(BERT, Action.COMMENT)
+    office.policy(TWO)
     assert checked(office, tmp_path).findings == ()
     unretire(office.session(), CHAT, 1)
     assert (office.state(), checked(office, tmp_path).findings) == ("in_review", ())
@@ -217,11 +219,22 @@ def test_the_state_after_retirement_is_decided_when_it_ends(office: Office, tmp_
 def test_without_a_whole_trail_only_what_no_policy_allows_is_damage(office: Office, tmp_path: Path) -> None:
     office.policy(TWO)
     office.approve(ANNA)
-    rewrite(office.bucket, HEAD, lambda head: head["recent"][0].update(actor="x"))  # type: ignore[index]
+    rewrite(office.bucket, HEAD, lambda head: items(head, "recent")[0].update(actor="x"))
     change_row(office.session(), lambda row: row.update(state="approved"))
     assert len(checked(office, tmp_path).damage) == 1
     change_row(office.session(), lambda row: row.update(state="registered"))
     assert_damage(checked(office, tmp_path), HEAD, "it is approved or in_review")
+
+
+@pytest.mark.parametrize(("action", "state"), [(Action.REJECT, "rejected"), (Action.REQUEST, "in_review")])
+def test_without_a_whole_trail_a_refusal_still_counts(
+    office: Office, tmp_path: Path, action: Action, state: str
+) -> None:
+    office.decide(ANNA, action)
+    rewrite(office.bucket, HEAD, lambda head: items(head, "recent")[0].update(actor="x"))
+    assert len(checked(office, tmp_path).damage) == 1
+    change_row(office.session(), lambda row: row.update(state="approved"))
+    assert_damage(checked(office, tmp_path), HEAD, f"it is {state}.")
 
 
 # What aliases carry
@@ -238,7 +251,7 @@ def test_an_alias_that_carries_what_its_version_does_not(office: Office, tmp_pat
     cite(office.session(), dossier_of(office, 1))
     stolen = office.prepare(CLEO, Action.APPROVE, 2)
     document = Review(encode_statement(stolen)).to_document()
-    rewrite(office.bucket, ALIAS, lambda alias: alias["reviews"].append(document))  # type: ignore[attr-defined]
+    rewrite(office.bucket, ALIAS, lambda alias: items(alias, "reviews").append(document))
     assert only(checked(office, tmp_path)).key == ALIAS
     assert_damage(check_registry(office.session()), ALIAS, "carries 1 of 3 decisions that version 2 does not")
 

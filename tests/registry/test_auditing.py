@@ -212,6 +212,17 @@ def test_a_block_that_a_commit_sealed_before_it_died_is_no_fault() -> None:
     assert faults(session) == [(sealed, 4)]
 
 
+def test_a_transaction_that_is_told_twice_is_named(session: Session) -> None:
+    """A record that follows properly, under the id of one long sealed: nothing but the id gives it away."""
+
+    def repeat(register: dict[str, Any]) -> None:
+        earlier = json.loads(session.store.get(f"{ALIAS_HISTORY}/1.json").body)["records"][2]["transaction"]
+        register["recent"][-1]["transaction"] = register["transaction"] = earlier
+
+    change(session, ALIAS, repeat)
+    assert faults(session) == [(ALIAS, generation(session, ALIAS))]
+
+
 def test_the_registry_has_a_trail_of_its_own() -> None:
     session = begun()
     before = len(load_registry_audit(session).entries)

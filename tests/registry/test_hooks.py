@@ -6,8 +6,9 @@ import hashlib
 import hmac
 import json
 import os
+import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -18,9 +19,6 @@ from bucketry.schema.names import AliasName, Digest, ModelName
 from bucketry.schema.states import State
 from servers.misbehaving import Answer, run_misbehaving
 from servers.process import find_free_ports
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MOVE = WatchedMove(ModelName("acme", "chat"), AliasName("production"), 7, Digest("ab" * 32), 4, State.APPROVED)
 UNSET = WatchedMove(ModelName("acme", "chat"), AliasName("production"), None, None, 5, None)
@@ -131,11 +129,18 @@ def test_a_receiver_that_is_away_is_told_without_what_the_url_holds() -> None:
     assert SECRET not in raised.value.message
 
 
-def test_no_proxy_of_the_environment_sees_a_post(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_of_the_environment_sees_a_post() -> None:
+    program = "import sys\nfrom registry.test_hooks import MOVE, post_hook\npost_hook(sys.argv[1]).tell(MOVE)"
+    tests = Path(__file__).parents[1]
     with run_misbehaving(lambda _: Answer(204)) as proxy, run_misbehaving(lambda _: Answer(204)) as receiver:
-        monkeypatch.setenv("http_proxy", proxy.server.endpoint_url)
-        monkeypatch.delenv("no_proxy", raising=False)
-        post_hook(receiver.server.endpoint_url).tell(MOVE)
+        environment = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"} | {
+            "http_proxy": proxy.server.endpoint_url,
+            "PYTHONPATH": f"{tests.parent / 'src'}{os.pathsep}{tests}",
+        }
+        # Proxies are looked up when the module is imported: only another process sees the setting.
+        subprocess.run(
+            [sys.executable, "-c", program, receiver.server.endpoint_url], env=environment, check=True, timeout=60
+        )
     assert (len(proxy.asked), len(receiver.asked)) == (0, 1)
 
 

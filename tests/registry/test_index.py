@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +19,13 @@ import pytest
 from bucketry.errors import DeniedError, NotFoundError, UnavailableError
 from bucketry.registry.aliases import promote
 from bucketry.registry.evaluate import evaluate
-from bucketry.registry.index import Index, find_index, open_index
+from bucketry.registry.index import Index, _make_folder, find_index, open_index
 from bucketry.registry.index_rows import READING, write_head
 from bucketry.registry.index_search import iter_versions_found, list_models_found
-from bucketry.registry.lifecycle import edit_version
+from bucketry.registry.lifecycle import edit_version, retire
 from bucketry.registry.opening import open_session
 from bucketry.registry.registers import load_head
+from bucketry.registry.review_queue import list_waiting
 from bucketry.registry.reviewing import ask_for_review
 from bucketry.registry.searching import freshen
 from bucketry.schema import keys
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bucketry.registry.session import Session
+    from bucketry.schema.names import Digest
     from bucketry.store.interface import Entry, Folder
 
 EVERYTHING = parse_query("")
@@ -266,7 +269,7 @@ def test_what_cannot_be_read_is_named_and_hinders_nothing_else(index: Index, key
     }
 
 
-def page_of(session: Session) -> str:
+def page_of(session: Session) -> Digest:
     from bucketry.registry.registers import load_directory  # noqa: PLC0415 - for one test
 
     head = load_head(session, CHAT).state
@@ -282,7 +285,7 @@ def test_a_bucket_that_is_away_leaves_what_was_known(index: Index) -> None:
     def away(_: str, *, delimiter: str | None = None) -> Iterator[Entry | Folder]:
         raise UnavailableError(f"nobody answers {delimiter}")
 
-    bucket.list = away  # type: ignore[method-assign]
+    bucket.list = away  # type: ignore[method-assign, assignment]
     freshness = freshen(index, session, details=True)
     assert freshness.refreshed is None
     assert "nobody answers" in freshness.reason
@@ -295,6 +298,25 @@ def test_ask_for_review_is_seen_by_the_queue_of_states(index: Index) -> None:
     ask_for_review(session, CHAT, 2)
     index.refresh(session, details=False)
     assert versions(index, "state:in_review") == ["acme/chat:2"]
+
+
+def test_the_review_queue_reads_the_heads_of_candidates_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket, session = made(sealed=True)
+    for seed in range(3):
+        publish_at_random(session, random.Random(seed), MODELS[2 + seed % 2])
+    ask_for_review(session, CHAT, 2)
+    with Index(None) as kept:
+        monkeypatch.setattr("bucketry.registry.review_queue.open_index", lambda _: nullcontext(kept))
+        kept.refresh(session)
+        bucket.requests.clear()
+        assert [(str(item.model), item.standing.row.version) for item in list_waiting(founder(bucket))] == [
+            ("acme/chat", 2)
+        ]
+        assert bucket.requests["list"] == 2
+        assert bucket.requests["get"] <= 6  # head, directory, page, dossier, request, policy
+        retire(session, CHAT, 2)
+        monkeypatch.setattr(kept, "refresh", lambda *_, **__: None)
+        assert list_waiting(founder(bucket)) == []  # the head is asked, whatever the index says
 
 
 # The file -----------------------------------------------------------------------------------------------------------
@@ -453,11 +475,9 @@ def test_processes_fill_one_index_at_once(folder: Session, tmp_path: Path) -> No
 
 
 def test_somebody_elses_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from bucketry.registry import index as module  # noqa: PLC0415 - for one test
-
-    monkeypatch.setattr(module.os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
     with pytest.raises(DeniedError, match="not a folder of this user"):
-        module._make_folder(tmp_path / "index" / "1")  # noqa: SLF001 - the rule itself
+        _make_folder(tmp_path / "index" / "1")
 
 
 def versions(index: Index, query: str) -> list[str]:

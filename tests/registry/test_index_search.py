@@ -13,7 +13,7 @@ from bucketry.errors import NotFoundError, UsageError
 from bucketry.registry.aliases import load_aliases
 from bucketry.registry.evaluations import load_added_evidence
 from bucketry.registry.index import Index
-from bucketry.registry.index_listing import ALPHABET, KEYS_IN_ONE_PART, plan_parts
+from bucketry.registry.index_listing import ALPHABET, plan_parts
 from bucketry.registry.index_search import (
     count_models_found,
     has_model,
@@ -113,17 +113,8 @@ def test_most_queries_tell_versions_apart(filled: tuple[Session, Index]) -> None
 
 
 ORDERS = [
-    "-created",
-    "created",
-    "size",
-    "-size",
-    "model",
-    "author",
-    "state",
-    "-version",
-    "auc",
-    "-loss",
-    "-auc[age=66+]",
+    *("-created", "created", "size", "-size", "model", "author"),
+    *("state", "-version", "auc", "-loss", "-auc[age=66+]"),
 ]
 
 
@@ -288,19 +279,48 @@ part = st.text(alphabet="ab0-.", min_size=1, max_size=6).map(lambda text: f"a{te
 @given(st.sets(st.tuples(part, part), max_size=30), st.lists(st.tuples(part, part), max_size=5), st.integers(1, 5))
 def test_every_key_is_in_exactly_one_part(known: set[tuple[str, str]], new: list[tuple[str, str]], most: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("bucketry.registry.index_listing.KEYS_IN_ONE_PART", most)
-        parts = plan_parts(keys.HEADS, [f"{keys.HEADS}{space}/{name}.json" for space, name in known])
+        patched.setattr("bucketry.registry.index_listing.PART_KEYS", (most,))
+        patched.setattr("bucketry.registry.index_listing._replies_in_a_row", lambda parts: -len(parts))
+        parts = plan_parts([keys.HEADS], [f"{keys.HEADS}{space}/{name}.json" for space, name in known])
+    assert len(parts) > 1 or len(known) <= most
     for space, name in [*known, *new, ("zebra", "x"), ("a", "b.json"), ("a", "b.json.json")]:
         key = f"{keys.HEADS}{space}/{name}.json"
         assert sum(key.startswith(prefix) for prefix in parts) == 1, (key, parts)
 
 
-def test_few_keys_are_one_listing_and_many_are_several_of_like_size() -> None:
-    few = [keys.head(parse_model_name(f"acme/m{number}")) for number in range(KEYS_IN_ONE_PART)]
-    assert plan_parts(keys.HEADS, few) == [keys.HEADS]
-    many = [keys.head(parse_model_name(f"acme/model-{number:06d}")) for number in range(100_000)]
-    parts = plan_parts(keys.HEADS, many)
-    sizes = [sum(key.startswith(prefix) for key in many[::10]) * 10 for prefix in parts]
-    assert max(sizes) <= KEYS_IN_ONE_PART
-    assert len(parts) < 40 * 70
+@pytest.mark.parametrize(("namespaces", "most_replies"), [(1, 40), (5, 25), (16, 10)])
+def test_many_keys_are_listed_at_once_where_that_is_quicker(namespaces: int, most_replies: int) -> None:
+    models = [parse_model_name(f"team{number % namespaces}/model-{number:06d}") for number in range(100_000)]
+    roots = [f"{keys.HEADS}team{number}/" for number in range(namespaces)]
+    known = [keys.head(model) for model in models]
+    parts = plan_parts(roots, known)
+    sizes = [sum(key.startswith(prefix) for key in known[::7]) * 7 for prefix in parts]
+    replies = [1 + size // 1_000 for size in sizes]
+    assert max(*replies, sum(replies) / 16) <= most_replies
+    assert sum(sizes) >= len(known)
+
+
+def test_few_keys_stay_together() -> None:
+    assert plan_parts(["heads/a/", "heads/b/"], ["heads/a/x.json"] * 900) == ["heads/a/", "heads/b/"]
+
+
+def test_every_character_of_a_name_is_in_the_alphabet() -> None:
     assert set("abcdefghijklmnopqrstuvwxyz0123456789._-/") == set(ALPHABET)
+
+
+def test_a_large_registry_is_listed_by_namespaces_and_nothing_new_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bucketry.registry.index_refresh.FEW_KEYS", 1)
+    monkeypatch.setattr("bucketry.registry.index_listing.PART_KEYS", (1,))
+    monkeypatch.setattr("bucketry.registry.index_listing._replies_in_a_row", lambda parts: -len(parts))
+    world = World(SeededScript(0))
+    begin(world, FEW)
+    session = founder(world.bucket)
+    with Index(None) as index, Index(None) as fresh:
+        for seed in range(3):
+            index.refresh(session)
+            change_at_random(session, random.Random(seed), 30)
+        index.refresh(session)
+        monkeypatch.undo()
+        fresh.refresh(session)
+        assert dump(index) == dump(fresh)
+        assert len(names(index, "")) == 4

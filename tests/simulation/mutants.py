@@ -225,7 +225,7 @@ MUTANTS: dict[str, tuple[Mutate, str]] = {
     "a deletion walks no alias": (with_a_deletion_that_walks_no_alias, "delete"),
     "a deletion touches nothing": (with_a_deletion_that_touches_nothing, "delete"),
     "a refusal tells nobody": (with_a_refusal_that_tells_nobody, "review"),
-    "a refusal touches nothing": (with_a_refusal_that_touches_nothing, "review"),
+    "a refusal touches nothing": (with_a_refusal_that_touches_nothing, "refuse"),
     "nobody asks for approvals": (without_asking_for_approvals, "review"),
     "without idempotency": (without_idempotency, ""),
     "careless immutable writes": (without_immutable_writes, ""),

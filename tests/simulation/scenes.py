@@ -148,7 +148,7 @@ _LARGE_ONE_IN = 24
 
 
 def _beginning(script: Script, scene: str) -> Beginning:
-    if scene == "review":
+    if scene in {"review", "refuse"}:
         return REVIEWED
     large = script.index(_LARGE_ONE_IN) == 0
     if scene == "storm":
@@ -170,6 +170,7 @@ def _casts() -> dict[str, Callable[[Script], Cast]]:
         "delete": _deleters,
         "children": _children,
         "review": _reviewers,
+        "refuse": _refusers,
         "storm": _storm,
     }
 
@@ -250,6 +251,13 @@ def _reviewers(script: Script) -> Cast:
         [promoting(version, alias=alias), promoting(version), promoting(1 + script.index(3))],
         [others[script.index(len(others))], promoting(1 + script.index(3), alias=STAGING)],
     ]
+
+
+def _refusers(script: Script) -> Cast:
+    """One who rejects a version while others promote it; a race for mutants, which "review" has too, but rarely."""
+    refusing = [deciding(Action.REJECT, 3)]
+    promoting_it = [promoting(3, alias=STAGING), promoting(3, alias=STAGING)]
+    return [[promoting(1, alias=STAGING), *refusing] if script.index(2) else refusing, *([promoting_it] * 3)]
 
 
 def _storm(script: Script) -> Cast:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.errors import RejectedError
-from bucketry.transfer.outgoing import SLICE_BYTES, Buffers, PieceBody, PieceOfFile
+from bucketry.errors import BucketryError, RejectedError
+from bucketry.transfer.outgoing import SLICE_BYTES, Buffers, LocalReadError, PieceBody, PieceOfFile
 from transfer.helpers import local_files
 
 if TYPE_CHECKING:
@@ -116,3 +116,10 @@ def test_many_threads_get_their_own_bytes(file: LocalFile) -> None:
     for thread in threads:
         thread.join(20)
     assert sorted(right) == sorted(number % 4 for number in range(12))
+
+
+def test_a_file_that_cannot_be_read_is_no_failure_of_the_store(file: LocalFile) -> None:
+    file.path.unlink()
+    with pytest.raises(LocalReadError, match="large") as caught:
+        next(PieceBody(PieceOfFile(file, 0), Buffers()).slices())
+    assert isinstance(caught.value.failure, BucketryError)

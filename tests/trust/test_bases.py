@@ -94,6 +94,17 @@ def test_a_base_that_the_trust_file_denies_is_not_served(adapted: World) -> None
     assert there(adapted) == set()
 
 
+def test_a_base_with_too_many_decisions_to_look_at_is_not_served(
+    adapted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    review = ANNA.sign(adapted.prepare(ANNA, Action.COMMENT, 1, BASE))
+    with open_registry(adapted.url, identity=ANNA.principal) as registry:
+        record_decision(registry.session, review)
+    monkeypatch.setattr("bucketry.registry.strict.MOST_DECISIONS", 0)
+    with pytest.raises(UntrustedError, match="carries 1 decisions"):
+        pull(adapted)
+
+
 def test_what_is_loaded_is_reported_though_it_would_not_be_loaded_now(adapted: World) -> None:
     pull(adapted)
     adapted.decide(BERT, Action.REVOKE, 1)

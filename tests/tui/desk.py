@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import threading
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bucketry.registry.aliases import promote
 from bucketry.registry.index import Index
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from textual.pilot import Pilot
 
+    from bucketry.errors import BucketryError
     from bucketry.store.interface import Store
 
 RISK, CHAT, EMPTY = ModelName("default", "credit-risk"), ModelName("acme", "chat"), ModelName("acme", "nothing")
@@ -45,7 +48,8 @@ NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202egnp.exe\u200b\x9b31m\x7f[/nope][@click=app.exit]"
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 XTERM = Terminal("xterm-256color", is_unicode=False, is_ssh=False, is_tmux=False, colours=256, is_light=False)
-MOST_ROUNDS = 200
+MOST_ROUNDS = 300
+LONGEST_HOLD_SECONDS = 10
 POLICY = """
 approvals_required = 1
 protected_aliases = ["production"]
@@ -87,7 +91,9 @@ class Registry:
         prepared = PreparedVersion(manifest, {"auc": auc, "p95_ms": p95}, labels or {})
         register_version(session, prepared, Uploader(session, model))
 
-    def decide(self, version: int, action: Action, *, by: str = REVIEWER, comment: str = "", model: ModelName = RISK) -> None:
+    def decide(
+        self, version: int, action: Action, *, by: str = REVIEWER, comment: str = "", model: ModelName = RISK
+    ) -> None:
         session = self.session(by)
         statement = prepare_decision(session, model, version, action, comment=comment)
         record_decision(session, Review(encode_statement(statement)))
@@ -133,7 +139,15 @@ class Desk:
             await self.settle()
 
     async def type(self, text: str) -> None:
-        names = {" ": "space", ":": "colon", "/": "slash", "-": "minus", "@": "at", "=": "equals_sign", ">": "greater_than_sign"}
+        names = {
+            " ": "space",
+            ":": "colon",
+            "/": "slash",
+            "-": "minus",
+            "@": "at",
+            "=": "equals_sign",
+            ">": "greater_than_sign",
+        }
         for character in text:
             await self._pilot.press(names.get(character, character))
         await self.settle()
@@ -155,7 +169,7 @@ class Desk:
     @property
     def lines(self) -> list[str]:
         # Only the toolkit's compositor knows what is on the screen as a whole.
-        return [strip.text.rstrip() for strip in self.app.screen._compositor.render_strips()]  # noqa: SLF001
+        return [strip.text.rstrip() for strip in self.app.screen._compositor.render_strips()]  # noqa: SLF001 - the toolkit has no other way
 
     @property
     def text(self) -> str:
@@ -187,6 +201,7 @@ async def open_desk(
     settings: Settings | None = None,
     read_only: bool = False,
     index: Index | None = None,
+    rests: bool = True,
 ) -> AsyncIterator[Desk]:
     """Run the screens of a registry without a terminal."""
     opened = index or Index(None)
@@ -195,7 +210,8 @@ async def open_desk(
         app = BucketryApp(source, terminal, settings=settings or Settings(time="utc"), read_only=read_only)
         async with app.run_test(size=size) as pilot:
             desk = Desk(app, pilot)
-            await desk.settle()
+            if rests:
+                await desk.settle()
             yield desk
         await asyncio.sleep(0)
     finally:
@@ -204,11 +220,34 @@ async def open_desk(
 
 def check_snapshot(name: str, text: str) -> None:
     """Compare with the file of this name; written anew if the environment variable BUCKETRY_SNAPSHOTS is `write`."""
-    import os  # noqa: PLC0415 - beside its one use
+    import os  # noqa: PLC0415 - only who opens one needs it
 
     path = SNAPSHOTS / f"{name}.txt"
-    shown = re.sub(r"sha256:[0-9a-f]{64}", "sha256:...", text) + "\n"
+    shown = re.sub(r" +[0-9]+ ms", "    ? ms", text) + "\n"
     if os.environ.get("BUCKETRY_SNAPSHOTS") == "write":
         path.parent.mkdir(exist_ok=True)
         path.write_text(shown, encoding="utf-8")
     assert shown == path.read_text(encoding="utf-8"), f"{path} differs; look at it, then write it anew"
+
+
+class Wire:
+    """A store whose line can be cut or held."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.fault: BucketryError | None = None
+        self.open = threading.Event()
+        self.open.set()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if not callable(found):
+            return found
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            self.open.wait(LONGEST_HOLD_SECONDS)
+            if self.fault is not None:
+                raise self.fault
+            return found(*arguments, **named)
+
+        return call

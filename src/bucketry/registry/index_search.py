@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import NotFoundError, UsageError
 from bucketry.registry.index_sql import Clause, all_of, model_clause, version_clause
-from bucketry.schema.names import AliasName, ByVersion, Digest, ModelName, parse_model_name
+from bucketry.schema.names import DEFAULT_NAMESPACE, AliasName, ByVersion, Digest, ModelName
 from bucketry.schema.query import Query, parse_metric_name
 from bucketry.schema.query_details import slice_text
 from bucketry.schema.states import State
@@ -146,7 +146,7 @@ def list_models_found(
         rows = connection.execute(sql, (*where.values, _NO_LIMIT if limit is None else limit)).fetchall()
         aliases = _aliases_of_models(connection, [row[0] for row in rows])
     return [
-        FoundModel(parse_model_name(name), versions, newest, aliases.get(name, ()), updated_at, description)
+        FoundModel(_model(name), versions, newest, aliases.get(name, ()), updated_at, description)
         for name, versions, newest, updated_at, description in rows
     ]
 
@@ -192,8 +192,14 @@ def list_versions_in_state(index: Index, states: Sequence[State]) -> dict[ModelN
     found: dict[ModelName, list[int]] = {}
     with index.reading() as connection:
         for name, version in connection.execute(f"{sql} ORDER BY m.name, v.version", [state.value for state in states]):
-            found.setdefault(parse_model_name(name), []).append(version)
+            found.setdefault(_model(name), []).append(version)
     return found
+
+
+def _model(name: str) -> ModelName:
+    """Return the name of a model that the index has, which was parsed when it came in."""
+    namespace, slash, rest = name.rpartition("/")
+    return ModelName(namespace if slash else DEFAULT_NAMESPACE, rest)
 
 
 def _models_where(query: Query, after: ModelName | None) -> Clause:
@@ -255,7 +261,7 @@ def _versions(
     aliases = _aliases_of_models(connection, sorted({str(row[1]) for row in rows}))
     for version_id, name, version, manifest, state, created_at, created_by, size_bytes, metrics, labels, base in rows:
         yield FoundVersion(
-            model=parse_model_name(name),
+            model=_model(name),
             version=version,
             manifest=manifest,
             state=State(state),

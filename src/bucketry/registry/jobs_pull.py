@@ -71,7 +71,7 @@ def check_settings(order: PullOrder, own: Mapping[str, str]) -> None:
 
 def do_order(order: PullOrder, controls: Controls, stop: threading.Event, told: ProgressListener) -> JobResult:
     """Pull what was ordered; raises as `pull` does, and `RejectedError` where another registry is found there now."""
-    session = open_session(order.registry, trust=order.trust)
+    session = open_session(order.registry, trust=order.trust, serves=True)
     try:
         if session.registry.registry != order.registry_id:
             raise RejectedError(

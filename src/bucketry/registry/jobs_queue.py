@@ -254,9 +254,9 @@ class JobQueue:
             return _seen(entry)
 
     def _put(self, entry: _Entry, **changes: object) -> None:
-        job = replace(entry.job, progress=entry.progress, **changes)  # type: ignore[arg-type]
-        self._folder.save(job)
-        entry.job = job
+        # First here: where the disk is full, what is wanted still holds for as long as this helper lives.
+        entry.job = replace(entry.job, progress=entry.progress, **changes)  # type: ignore[arg-type]
+        self._folder.save(entry.job)
 
     def _start_waiting(self) -> None:
         for _, entry in sorted(self._entries.items()):
@@ -271,7 +271,6 @@ class JobQueue:
             self._put(entry, state=JobState.RUNNING, started_at=self._timestamp(), ended_at=None, result=None)
         except BucketryError as error:  # what is written, that it waits, is as good for whoever picks it up
             self._log.write(f"job {entry.job.id}: its start cannot be written down: {error.message}")
-            entry.job = replace(entry.job, state=JobState.RUNNING)
         entry.stop = threading.Event()
         arguments = (entry, entry.stop)
         entry.thread = threading.Thread(target=self._run, args=arguments, name=f"job-{entry.job.id}", daemon=True)
@@ -300,7 +299,7 @@ class JobQueue:
             entry.thread = None
             try:
                 self._put_outcome(entry, outcome)
-            except BucketryError as error:  # the disk is full, say: it runs again with the next helper
+            except BucketryError as error:  # the disk is full, say: the next helper finds that nothing is left to do
                 self._log.write(f"job {entry.job.id}: its end cannot be written down: {error.message}")
             self._start_waiting()
 

@@ -117,8 +117,6 @@ class JobServer:
                 line.send({"gives_way": self._give_way(), "end": True})
             else:
                 raise UsageError("the helper was asked for something that it does not know")
-        except ConnectionLostError:
-            raise
         except BucketryError as error:
             line.send(_error(error))
 

@@ -32,8 +32,8 @@ MOST_WAITING_CONNECTIONS = 16
 _CREDENTIALS = "iII"  # struct ucred: pid, uid, gid
 
 
-class ConnectionLostError(UnavailableError):
-    """The other side is not there any more."""
+class ConnectionLostError(Exception):
+    """The other side is not there any more. Not a failure by itself, hence not a `BucketryError`: it may be back."""
 
 
 class Line:

@@ -8,7 +8,7 @@ instance itself, so it is the one object that is written unconditionally.
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry import __version__
@@ -58,8 +58,6 @@ def report(
         parse_place_part(environment, what="environment"),
         instance_of_host(socket.gethostname()) if instance is None else parse_place_part(instance, what="instance"),
     )
-    # What is loaded is told whether or not a trust file would let it be loaded now.
-    session = replace(session, strict=None)
     named = _name(session, reference)
     deployment = _describe(session, named, place, _cached_path(session, named) if path is None else path)
     _write(session, deployment)
@@ -104,6 +102,7 @@ class _Pulled:
 
 
 def _name(session: Session, reference: Reference) -> _Named:
+    """Read what a reference names, asking no trust file: what is loaded is told even if it would not be loaded now."""
     if isinstance(reference.selector, ByAlias):
         alias = reference.selector.alias
         register = load_alias(session, reference.model, alias).state

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
+from bucketry.errors import BucketryError, RejectedError
 from bucketry.transfer.hashing import EMPTY_SHA256, changed_while_published
 from bucketry.transfer.localfiles import disk_errors, open_regular, read_full
 
@@ -118,6 +119,17 @@ class Buffers:
             self._free.append(buffer)
 
 
+class LocalReadError(Exception):
+    """A local file cannot be read, for the reason that `failure` is, while a store sends it.
+
+    Not a `BucketryError`: nobody on the way may take it for a failure of the store, and try again.
+    """
+
+    def __init__(self, failure: BucketryError) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
+
 @dataclass(frozen=True, slots=True)
 class PieceBody:
     """The bytes of a piece, as a store takes them: read while they are sent, and compared before the last are."""
@@ -130,7 +142,18 @@ class PieceBody:
         return self.piece.size_bytes
 
     def slices(self) -> Generator[memoryview, None, None]:
-        """Yield the bytes; raise `RejectedError` before the last slice if they are not those that were hashed."""
+        """Yield the bytes; raise `RejectedError` before the last slice if they are not those that were hashed.
+
+        Raises `LocalReadError` if they cannot be read.
+        """
+        try:
+            yield from self._read()
+        except RejectedError:
+            raise
+        except BucketryError as error:
+            raise LocalReadError(error) from error
+
+    def _read(self) -> Iterator[memoryview]:
         piece, checksum = self.piece, xxhash.xxh3_128()
         with self._opened() as descriptor, self.buffers.lent() as buffer:
             for start in range(piece.start, piece.stop, SLICE_BYTES):

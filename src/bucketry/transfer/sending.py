@@ -25,7 +25,7 @@ from bucketry.errors import (
     UsageError,
 )
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError, SlowDownError
-from bucketry.transfer.outgoing import PieceBody, PieceOfFile
+from bucketry.transfer.outgoing import LocalReadError, PieceBody, PieceOfFile
 from bucketry.transfer.patience import MAX_ATTEMPTS, Attempts, Patience
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ class Sender:
             self._finish_piece(piece, upload_id)
         except _LostUploadError as error:
             self._begin_anew(piece, error)
+        except LocalReadError as error:
+            raise error.failure from error.failure.__cause__
         except RejectedError:
             self._changed.append(sending)
             raise

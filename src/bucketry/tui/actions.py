@@ -50,7 +50,7 @@ def version_commands(shell: BucketryApp, current: Callable[[], VersionLine | Non
 
     return (
         command("approve", "A", "Approve", partial(_ask_decision, action=Action.APPROVE), hint="approve"),
-        command("reject", "X", "Reject, with the reason", partial(_ask_decision, action=Action.REJECT), hint="reject"),
+        command("reject", "X", "Reject, with the reason", partial(_ask_decision, action=Action.REJECT)),
         command("comment", "C", "Comment", partial(_ask_decision, action=Action.COMMENT)),
         command("request", "R", "Request a review", partial(_ask_decision, action=Action.REQUEST)),
         command(

@@ -6,7 +6,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from textual import events, on
 from textual.app import App
 from textual.containers import Container
 from textual.screen import Screen
@@ -18,9 +17,10 @@ from bucketry.tui.clipboard import copy_text
 from bucketry.tui.command_log import CommandLog, LogEntry, command_line
 from bucketry.tui.commands import Command, hint_texts, key_of, shown_key
 from bucketry.tui.everywhere import commands_everywhere
-from bucketry.tui.frame import OneLine, Panel, Prompt, PromptInput, Rule, hints_line, state_spans, top_line
+from bucketry.tui.frame import OneLine, Panel, Rule, hints_line, state_spans, top_line
 from bucketry.tui.lineview import LineView
 from bucketry.tui.paint import Painter, Span, line
+from bucketry.tui.prompt import Notice
 from bucketry.tui.refreshing import Refreshing
 from bucketry.tui.settings import Settings
 from bucketry.tui.terminal import LEAST_COLUMNS, LEAST_ROWS
@@ -28,6 +28,7 @@ from bucketry.tui.terminal import LEAST_COLUMNS, LEAST_ROWS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from textual import events
     from textual.app import ComposeResult
 
     from bucketry.errors import BucketryError
@@ -42,6 +43,8 @@ Result = TypeVar("Result")
 
 MOST_VIEWS = 32
 """How deep views may be stacked; the oldest behind the first is closed beyond that."""
+EMPTY_VIEW_SECONDS = 0.08
+"""How long the view before stays while the new one has nothing to show yet."""
 
 
 class Frame(Screen[None], inherit_bindings=False):
@@ -117,14 +120,18 @@ class BucketryApp(App[None], inherit_bindings=False):
     def open_view(self, view: View) -> None:
         """Put a view in front of the one that is there."""
         self.asking.cancel()
-        if self._views:
-            self.view.display = False
-            self._last = None
+        self._last = None
         if len(self._views) >= MOST_VIEWS:
             self._views.pop(1).remove()
         self._views.append(view)
+        view.display = False
         self.query_one("#body").mount(view)
-        self.call_after_refresh(self._show_front)
+        self.call_after_refresh(self._begin_view, view)
+
+    def swap_in(self, view: View) -> None:
+        """Show the view in front, now that it has something to show: an empty one would be sent for nothing."""
+        if self._views and view is self.view and not view.display:
+            self._show_front()
 
     def back(self) -> None:
         """Close the view in front, unless it is the first."""
@@ -132,10 +139,9 @@ class BucketryApp(App[None], inherit_bindings=False):
             gone = self._views.pop()
             if self._last is not None:
                 self._last.remove()
-            gone.display = False
             self._last = gone
-            self.view.display = True
             self._show_front()
+            self.view.shown()
 
     def forth(self) -> None:
         """Open the view again that was closed last."""
@@ -143,10 +149,9 @@ class BucketryApp(App[None], inherit_bindings=False):
             self.flash("there is no view to go back to", "warn")
             return
         view, self._last = self._last, None
-        self.view.display = False
         self._views.append(view)
-        view.display = True
         self._show_front()
+        view.shown()
 
     def focus_view(self) -> None:
         """Give the keys to the view in front."""
@@ -242,8 +247,7 @@ class BucketryApp(App[None], inherit_bindings=False):
         yield Container(id="body")
         yield Panel(self.painter)
         yield Rule(self.painter)
-        yield OneLine(self.painter, id="notice")
-        yield Prompt(self.painter)
+        yield Notice(self.painter, id="notice")
         yield OneLine(self.painter, id="hints")
         yield LineView(self.painter, id="small")
 
@@ -260,12 +264,12 @@ class BucketryApp(App[None], inherit_bindings=False):
 
     def update_frame(self) -> None:
         """Bring the lines around the view up to date; a line that stays the same is not sent."""
-        if not self._views or not self.is_running:
+        if not self._views or not self.is_running or not self.view.display:
             return
         width = self.size.width
         self.query_one("#top", OneLine).show(top_line(self._crumbs(), state_spans(self), width))
-        notice = line(" ", self._flash) if self._flash else self.view.notice
-        self.query_one("#notice", OneLine).show(notice)
+        if not self.asking.has_question:
+            self.query_one(Notice).show(line(" ", self._flash) if self._flash else self.view.notice)
         self.query_one("#hints", OneLine).show(hints_line(hint_texts(self.commands, self.settings.keymap), width))
 
     def repaint(self) -> None:
@@ -279,10 +283,14 @@ class BucketryApp(App[None], inherit_bindings=False):
 
     async def on_key(self, event: events.Key) -> None:
         """Find the command that a key stands for, and do it or say why not."""
-        if self.asking.has_question or not self._views:
-            return
         event.stop()
         event.prevent_default()
+        if not self._views:
+            return
+        if self.asking.has_question:
+            self.asking.type_key(event)
+            self.update_frame()
+            return
         key = key_of(event)
         had_flash, self._flash = self._flash is not None, None
         if self.asking.take_key(key):
@@ -304,27 +312,10 @@ class BucketryApp(App[None], inherit_bindings=False):
         command.run(argument)
         self.update_frame()
 
-    @on(PromptInput.Submitted)
-    def take_answer(self, event: PromptInput.Submitted) -> None:
-        """Take the answer, if it will do."""
-        self.asking.answer(event.value)
-        self.update_frame()
-
-    @on(PromptInput.Changed)
-    def follow_answer(self, event: PromptInput.Changed) -> None:
-        """Say whether the answer will do."""
-        self.asking.changed(event.value)
-
-    @on(PromptInput.Left)
-    def take_no_answer(self) -> None:
-        """Give no answer."""
-        self.asking.cancel()
-        self.update_frame()
-
-    @on(Prompt.TabPressed)
-    def complete_answer(self) -> None:
-        """Complete what is typed."""
-        self.asking.complete()
+    def on_paste(self, event: events.Paste) -> None:
+        """Put a pasted text into the prompt; elsewhere it would be taken for keys."""
+        if self.asking.has_question:
+            self.asking.paste(event.text)
 
     def on_resize(self, event: events.Resize) -> None:
         """Say so where there is too little room."""
@@ -378,11 +369,19 @@ class BucketryApp(App[None], inherit_bindings=False):
 
         self.background.start(name, lambda: work(session), noted, noted_failure, writes=writes)
 
+    def _begin_view(self, view: View) -> None:
+        view.shown()
+        if view.is_ready:
+            self.swap_in(view)
+        else:
+            self.set_timer(EMPTY_VIEW_SECONDS, lambda: self.swap_in(view))
+
     def _show_front(self) -> None:
-        for view in self._views[:-1]:
-            view.display = False
-        self.focus_view()
-        self.view.shown()
+        with self.batch_update():
+            for view in [*self._views[:-1], *([self._last] if self._last else [])]:
+                view.display = False
+            self.view.display = True
+            self.focus_view()
         self.update_frame()
 
     def _crumbs(self) -> tuple[str, ...]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.tui.frame import Panel, Prompt, PromptInput
+from bucketry.tui.frame import Panel
+from bucketry.tui.prompt import Notice
 
 if TYPE_CHECKING:
+    from textual import events
+
     from bucketry.tui.app import BucketryApp
     from bucketry.tui.prompts import Choice, Question
 
@@ -29,8 +32,7 @@ class Asking:
         self._question = question
         app = self._app
         app.query_one(Panel).show(question.panel_title, question.panel, is_production=question.is_production)
-        app.query_one("#notice").display = False
-        app.query_one(Prompt).open(question)
+        app.query_one(Notice).open(question.label, question.initial)
         self._check(question.initial)
 
     def choose(self, choice: Choice) -> str:
@@ -46,6 +48,26 @@ class Asking:
         if key in choice.options:
             choice.options[key][1]()
         return True
+
+    def type_key(self, event: events.Key) -> None:
+        """Give a key to the prompt."""
+        notice = self._app.query_one(Notice)
+        match event.key:
+            case "escape" | "ctrl+c" | "ctrl+g":
+                self.cancel()
+            case "enter":
+                self.answer(notice.value)
+            case "tab":
+                self.complete()
+            case _:
+                if notice.take_key(event):
+                    self.changed(notice.value)
+
+    def paste(self, text: str) -> None:
+        """Put a pasted text into the prompt."""
+        notice = self._app.query_one(Notice)
+        notice.insert(text)
+        self.changed(notice.value)
 
     def answer(self, text: str) -> None:
         """Take the answer, if it will do."""
@@ -71,30 +93,28 @@ class Asking:
 
     def complete(self) -> None:
         """Complete the text to what all possibilities begin with, or show them."""
-        question, entry = self._question, self._app.query_one(PromptInput)
+        question, notice = self._question, self._app.query_one(Notice)
         if question is None or question.complete is None:
             return
-        found = list(question.complete(entry.value))
+        found = list(question.complete(notice.value))
         common = _common_beginning(found)
-        if len(common) > len(entry.value):
-            entry.value = common
-            entry.cursor_position = len(common)
+        if len(common) > len(notice.value):
+            notice.set_value(common)
+            self.changed(common)
         elif len(found) > 1:
-            self._app.query_one(Prompt).say("  ".join(found)[: self._app.size.width // 2])
+            notice.say("  ".join(found)[: self._app.size.width // 2])
 
     def _check(self, text: str) -> None:
         if self._question is not None:
-            self._app.query_one(Prompt).say(self._question.why_not(text))
+            self._app.query_one(Notice).say(self._question.why_not(text))
 
     def _close(self) -> None:
         if self._question is None:
             return
         self._question = None
         app = self._app
-        app.query_one(Prompt).close()
+        app.query_one(Notice).close()
         app.query_one(Panel).show("", (), is_production=False)
-        app.query_one("#notice").display = True
-        app.focus_view()
 
 
 def _common_beginning(texts: list[str]) -> str:

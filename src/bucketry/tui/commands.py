@@ -83,11 +83,14 @@ def matching_commands(commands: Iterable[Command], words: str) -> list[Command]:
 
 
 def hint_texts(commands: Iterable[Command], keymap: Keymap) -> list[tuple[str, str]]:
-    """Return key and word of each command that has a hint and can be done now."""
+    """Return key and word of each command that has a hint.
+
+    Also where it cannot be done on this very row: a line that changes with each step costs more than the step.
+    """
     seen: dict[str, tuple[str, str]] = {}
     for command in commands:
         keys = keymap.keys_of(command)
-        if command.hint and keys and not command.why_not():
+        if command.hint and keys:
             seen.setdefault(keys[0], (shown_key(keys[0]), command.hint))
     return list(seen.values())
 

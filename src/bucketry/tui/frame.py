@@ -1,27 +1,21 @@
-"""What stands around every screen: the top line, a rule, the line that answers, the line of hints, and the prompt?"""
+"""What stands around every screen: the top line, a rule, the line that answers, and the line of hints?"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from textual.containers import Horizontal
-from textual.message import Message
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import Input
 
-from bucketry.tui.paint import Line, Role, Span, line, plain_text
+from bucketry.tui.paint import Line, Role, Span, plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from textual import events
-    from textual.app import ComposeResult
-
     from bucketry.tui.app import BucketryApp
     from bucketry.tui.paint import Painter
-    from bucketry.tui.prompts import Question
 
 LEAST_CRUMBS_COLUMNS = 20
 PANEL_MARGIN = 2
@@ -46,10 +40,10 @@ class OneLine(Widget):
         return plain_text(self._line)
 
     def show(self, shown: Line) -> None:
-        """Show another line."""
+        """Show another line; only what differs is drawn."""
         if shown != self._line:
-            self._line = shown
-            self.refresh()
+            before, self._line = self._line, shown
+            self.refresh(changed_region(before, shown, self.size.width))
 
     def render_line(self, y: int) -> Strip:
         """Return the line."""
@@ -106,71 +100,15 @@ class Panel(Widget):
         return Strip([*left, *space, *inside, *space, *right], width)
 
 
-class PromptInput(Input):
-    """The text of a prompt. Escape leaves, the tab key completes."""
-
-    class Left(Message):
-        """The user wants to give no answer."""
-
-    async def _on_key(self, event: events.Key) -> None:
-        if event.key in {"escape", "ctrl+c", "ctrl+g"}:
-            event.stop()
-            event.prevent_default()
-            self.post_message(self.Left())
-        elif event.key == "tab":
-            event.stop()
-            event.prevent_default()
-            self.post_message(Prompt.TabPressed())
-        else:
-            await super()._on_key(event)
-
-
-class Prompt(Horizontal):
-    """The line on which a user answers."""
-
-    DEFAULT_CSS = """
-    Prompt { height: 1; display: none; }
-    Prompt > OneLine { width: auto; }
-    Prompt > PromptInput, Prompt > PromptInput:focus {
-        height: 1; border: none; padding: 0; width: 1fr; background: ansi_default; color: ansi_default;
-    }
-    """
-
-    class TabPressed(Message):
-        """The user wants the text to be completed."""
-
-    def __init__(self, painter: Painter, *, id: str | None = None) -> None:  # noqa: A002 - the toolkit's name
-        super().__init__(id=id)
-        self._label = OneLine(painter)
-        self._after = OneLine(painter)
-        self.input = PromptInput(compact=True, select_on_focus=False)
-        self.input.cursor_blink = False
-
-    def compose(self) -> ComposeResult:
-        """Lay out the label, the text and what is said of it."""
-        yield self._label
-        yield self.input
-        yield self._after
-
-    def open(self, question: Question) -> None:
-        """Show a question and put the cursor behind its initial text."""
-        self._label.styles.width = cell_len(question.label) + 2
-        self._label.show(line(" ", Span(question.label, "strong"), " "))
-        self._after.styles.width = 0
-        self.display = True
-        with self.input.prevent(Input.Changed):
-            self.input.value = question.initial
-        self.input.cursor_position = len(question.initial)
-        self.input.focus()
-
-    def say(self, text: str) -> None:
-        """Say something about the text beside it, such as why it will not do."""
-        self._after.styles.width = cell_len(text) + 1 if text else 0
-        self._after.show(line(Span(text, "warn")) if text else ())
-
-    def close(self) -> None:
-        """Hide the line."""
-        self.display = False
+def changed_region(before: Line, after: Line, width: int, *, y: int = 0) -> Region:
+    """Return the part of a line that differs: one word costs twenty bytes, a whole line hundreds."""
+    old = [(character, span.role) for span in before for character in span.text]
+    new = [(character, span.role) for span in after for character in span.text]
+    same = next((place for place, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), None)
+    same = min(len(old), len(new)) if same is None else same
+    first = cell_len("".join(character for character, _ in new[:same]))
+    last = max(cell_len(plain_text(before)), cell_len(plain_text(after)))
+    return Region(min(first, width), y, max(0, min(last, width) - first), 1)
 
 
 def state_spans(app: BucketryApp) -> list[Span]:
@@ -204,7 +142,7 @@ def top_line(crumbs: Sequence[str], right: Sequence[Span], width: int) -> Line:
 
 def hints_line(hints: Sequence[tuple[str, str]], width: int) -> Line:
     """Return the keys and their words, as many as fit, and always how to see all."""
-    last = ("?", "all keys")
+    last = ("?", "all")
     spans: list[Span] = [Span(" ")]
     used = 1
     for key, word in [*(hint for hint in hints if hint[0] != "?"), last]:

@@ -9,6 +9,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from bucketry.tui.frame import changed_region
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -45,11 +47,18 @@ class LineView(Widget, can_focus=True):
 
     def show(self, lines: Sequence[Line], *, keep_place: bool = False) -> None:
         """Show other lines, from the top or from where one was."""
+        before, top = self._lines, self._top
         self._lines = tuple(lines)
         if not keep_place:
             self._top = 0
         self.scroll_lines(0)
-        self.refresh()
+        if self._top != top or not before:
+            self.refresh()
+            return
+        for y in range(self.size.height):  # only what differs is drawn
+            old, new = _line_at(before, top + y), _line_at(self._lines, top + y)
+            if old != new:
+                self.refresh(changed_region(old, new, self.size.width, y=y))
 
     def scroll_lines(self, count: int) -> None:
         """Scroll by lines, down if positive."""
@@ -68,13 +77,12 @@ class LineView(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Return one line."""
         width = self.size.width
-        shown = self._lines[self._top + y] if self._top + y < len(self._lines) else ()
+        shown = _line_at(self._lines, self._top + y)
         return Strip(self._painter.segments(shown, width), width)
 
     def on_resize(self, _event: events.Resize) -> None:
-        """Stay inside the text."""
+        """Stay inside the text; the toolkit draws what has a new size."""
         self.scroll_lines(0)
-        self.refresh()
         self.post_message(self.Resized())
 
     def on_mouse_scroll_down(self, _event: events.MouseScrollDown) -> None:
@@ -84,3 +92,7 @@ class LineView(Widget, can_focus=True):
     def on_mouse_scroll_up(self, _event: events.MouseScrollUp) -> None:
         """Scroll up."""
         self.scroll_lines(-3)
+
+
+def _line_at(lines: Sequence[Line], place: int) -> Line:
+    return lines[place] if place < len(lines) else ()

@@ -19,7 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Role = Literal[
-    "plain", "dim", "strong", "title", "header", "good", "bad", "warn", "accent", "production", "cursor", "marked"
+    "plain",
+    "dim",
+    "strong",
+    "title",
+    "header",
+    "good",
+    "bad",
+    "warn",
+    "accent",
+    "production",
+    "cursor",
+    "marked",
+    "typed",
 ]
 """What a piece of text means. Colour is never the only sign of it."""
 
@@ -51,6 +63,7 @@ THEMES: Mapping[ThemeName, Mapping[Role, Style]] = {
         "production": Style(color="#ffffff", bgcolor="#b3261e", bold=True),
         "cursor": Style(bgcolor="#2f3b52"),
         "marked": Style(color="#e0b050", bold=True),
+        "typed": Style(reverse=True),
     },
     "light": {
         "plain": Style.null(),
@@ -65,6 +78,7 @@ THEMES: Mapping[ThemeName, Mapping[Role, Style]] = {
         "production": Style(color="#ffffff", bgcolor="#b3261e", bold=True),
         "cursor": Style(bgcolor="#d7e3f8"),
         "marked": Style(color="#8a5a00", bold=True),
+        "typed": Style(reverse=True),
     },
     "terminal": {
         "plain": Style.null(),
@@ -79,6 +93,7 @@ THEMES: Mapping[ThemeName, Mapping[Role, Style]] = {
         "production": Style(color="red", bold=True, reverse=True),
         "cursor": Style(reverse=True),
         "marked": Style(color="yellow", bold=True),
+        "typed": Style(reverse=True),
     },
 }
 """`terminal` uses the sixteen colours that the terminal itself gives a meaning."""
@@ -160,4 +175,4 @@ def _merged(pieces: Iterable[tuple[str, Style]]) -> list[Segment]:
 
 
 def _ascii(character: str) -> str:
-    return character if character.isascii() else f"<U+{ord(character):04X}>"
+    return "~" if character == "…" else character if character.isascii() else f"<U+{ord(character):04X}>"

@@ -14,7 +14,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from bucketry.tui.columns import Column, Fitted, fit_columns, header_line, row_line
-from bucketry.tui.paint import Line, Painter, Span
+from bucketry.tui.frame import changed_region
+from bucketry.tui.paint import Line, Painter, Role, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -99,6 +100,7 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         self._cursor_key: Hashable = None
         self._top = 0
         self._range_start: int | None = None
+        self._painted: dict[int, tuple[Line, Role]] = {}
 
     # What is shown
 
@@ -162,7 +164,7 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         self._top = max(0, self._cursor - on_screen)
         self._range_start = None
         self._settle()
-        self.refresh()
+        self._refresh_changed()
         self.post_message(self.Moved())
 
     def repaint(self) -> None:
@@ -256,25 +258,12 @@ class LineTable(Widget, Generic[Row], can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Return one line of the widget: the header, a row, or what is said where there is none."""
         width = self.size.width
-        if y == 0:
-            titles = header_line(self._fit(), chosen=self.chosen, sorted_by=self.sorted_by, descending=self.descending)
-            return self._strip((Span(" " * GUTTER_COLUMNS, "header"), *titles), width, under="header")
-        if not self.count:
-            said = self.message[y - 1] if y - 1 < len(self.message) else ()
-            return self._strip(said, width)
-        position = self._top + y - 1
-        row = self.row_at(position)
-        if row is None:
-            return self._strip((), width)
-        here, marked = position == self._cursor, self._key_of(row) in self.marks
-        gutter = Span((">" if here else " ") + ("+" if marked else " ") + " ", "marked" if marked else "plain")
-        cells = row_line(self._fit(), row, self._painter)
-        return self._strip((gutter, *cells), width, under="cursor" if here else "plain")
+        shown, under = self._painted[y] = self._line_at(y)
+        return Strip(self._painter.segments(shown, width, under=under), width)
 
     def on_resize(self, _event: events.Resize) -> None:
-        """Keep the cursor on the screen."""
+        """Keep the cursor on the screen; the toolkit draws what has a new size."""
         self._settle()
-        self.refresh()
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor where the mouse clicked; open what is there already."""
@@ -293,8 +282,29 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         """Move up."""
         self.move_by(-3)
 
-    def _strip(self, shown: Line, width: int, *, under: Any = "plain") -> Strip:  # noqa: ANN401 - a role
-        return Strip(self._painter.segments(shown, width, under=under), width)
+    def _line_at(self, y: int) -> tuple[Line, Role]:
+        if y == 0:
+            titles = header_line(self._fit(), chosen=self.chosen, sorted_by=self.sorted_by, descending=self.descending)
+            return (Span(" " * GUTTER_COLUMNS, "header"), *titles), "header"
+        if not self.count:
+            return self.message[y - 1] if y - 1 < len(self.message) else (), "plain"
+        position = self._top + y - 1
+        row = self.row_at(position)
+        if row is None:
+            return (), "plain"
+        here, marked = position == self._cursor, self._key_of(row) in self.marks
+        gutter = Span((">" if here else " ") + ("+" if marked else " ") + " ", "marked" if marked else "plain")
+        return (gutter, *row_line(self._fit(), row, self._painter)), "cursor" if here else "plain"
+
+    def _refresh_changed(self) -> None:
+        """Draw the lines that are not what was drawn last: a refresh that changes one row sends one row."""
+        for y in range(self.size.height):
+            shown, under = self._line_at(y)
+            before, under_before = self._painted.get(y, ((), "plain"))
+            if under != under_before:
+                self.refresh(Region(0, y, self.size.width, 1))
+            elif shown != before:
+                self.refresh(changed_region(before, shown, self.size.width, y=y))
 
     def _fit(self) -> tuple[Fitted[Row], ...]:
         width = self.size.width

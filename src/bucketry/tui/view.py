@@ -48,6 +48,11 @@ class View(Container):
         """The widget that has the keys."""
         return None
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something to show; a view that is not calls the shell's `swap_in` when there is."""
+        return True
+
     def shown(self) -> None:
         """Answer to being in front, for the first time or again."""
 

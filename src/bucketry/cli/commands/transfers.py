@@ -45,10 +45,14 @@ def list_all(call: Call) -> None:
 def attach(call: Call, job: int) -> None:
     """Show a transfer until it has ended, as `pull` does. Ctrl-C detaches: the transfer goes on."""
     last: Job | None = None
+    is_told = False
     try:
         with call.messages.progress() as line:
             show = line.listener("downloading")
             for last in jobs.follow(JobId(job)):
+                if last.state is JobState.QUEUED and not is_told:
+                    call.messages.note(f"transfer {job} waits for others to end")
+                    is_told = True
                 if show is not None and last.progress is not None:
                     show(last.progress)
                 if last.state is JobState.PAUSED:

@@ -121,6 +121,11 @@ class ListView(View, Generic[Row]):
         self.set_timer(LOADING_WORD_SECONDS, self._say_loading)
         self.reload()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the list was filled."""
+        return self._is_loaded
+
     def data_changed(self) -> None:
         """Fill the list anew."""
         self.reload()
@@ -174,6 +179,7 @@ class ListView(View, Generic[Row]):
         self.table.sorted_by, self.table.descending = self.order, self.descending
         self.table.message = tuple(self._nothing_lines())
         self.table.show(listing.rows, columns=self.columns())
+        self.shell.swap_in(self)
 
     def _fail(self, error: BucketryError) -> None:
         """Say what is wrong; the last good rows stay."""

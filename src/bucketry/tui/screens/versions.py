@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MOST_METRIC_COLUMNS = 2
 PANEL_FROM_COLUMNS = 110
-LIST_COLUMNS_BESIDE_PANEL = 58
+LIST_COLUMNS_BESIDE_PANEL = 62
 PANEL_PAUSE_SECONDS = 0.15
 """A cursor that runs down the list does not read each version that it passes."""
 
@@ -96,7 +96,7 @@ class VersionsView(ListView[VersionLine]):
         ]
         return (
             Column("version", "VERS", lambda row: Span(f"v{row.version}", "strong"), 6),
-            Column("alias", "ALIAS", lambda row: alias_span(row.aliases), 10, 16, sortable=False),
+            Column("alias", "ALIAS", lambda row: alias_span(row.aliases), 12, 20, sortable=False),
             Column("state", "REVIEW", lambda row: state_span(row.state), 10),
             *metrics,
             Column("size", "SIZE", lambda row: short_size(row.size_bytes), 8, right=True, rank=8),
@@ -130,17 +130,10 @@ class VersionsView(ListView[VersionLine]):
 
     def own_commands(self) -> tuple[Command, ...]:
         """Return what can be done with a version."""
+        copy = "Copy digest, name, URI or command"
         return (
-            Command(
-                "yank",
-                ("y",),
-                "Copy digest, name, URI or command",
-                lambda _: self._yank(),
-                self._why_no_row,
-                "copy",
-                "Read",
-            ),
             *version_commands(self.shell, lambda: self.current),
+            Command("yank", ("y",), copy, lambda _: self._yank(), self._why_no_row, "copy", "Read"),
         )
 
     def shown(self) -> None:

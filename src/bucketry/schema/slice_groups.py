@@ -1,0 +1,94 @@
+"""Which slices of the data should one look at first when versions are compared? Pure.
+
+The slices of one metric by the same attributes belong together; within such a group the worst comes first, and the
+group that got worst comes first of all. A slice of few samples is shown, but says too little to be judged.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.schema.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bucketry.schema.diff import Dataset, MetricDiff, SliceGap, VersionDiff
+
+LEAST_SAMPLES = 200
+"""A share measured on fewer is uncertain by 7 percentage points and more (95 %, at one half)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceGroup:
+    """One metric over the slices by some attributes, the worst first. `gap` is None where there is only one slice."""
+
+    name: str
+    dataset: Dataset
+    kind: str
+    attributes: tuple[str, ...]
+    direction: str | None
+    slices: tuple[MetricDiff, ...]
+    gap: SliceGap | None
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether any slice differs."""
+        return any(one.is_changed for one in self.slices)
+
+
+def slice_groups(diff: VersionDiff, other: int = -1) -> tuple[SliceGroup, ...]:
+    """Return the groups of slices, judged by one of `diff.others`."""
+    found: dict[tuple[str, Dataset, str, tuple[str, ...]], list[MetricDiff]] = defaultdict(list)
+    for metric in diff.metrics:
+        if metric.slice:
+            key = (metric.name, metric.dataset, metric.kind, tuple(name for name, _ in metric.slice))
+            found[key].append(metric)
+    gaps = {(gap.name, gap.dataset, gap.kind, gap.attributes): gap for gap in diff.gaps}
+    groups = [
+        SliceGroup(*key, metrics[0].direction, worst_first(metrics, other), gaps.get(key))
+        for key, metrics in found.items()
+    ]
+    return tuple(sorted(groups, key=lambda group: _urgency(group, other)))
+
+
+def worst_first(metrics: Sequence[MetricDiff], other: int = -1) -> tuple[MetricDiff, ...]:
+    """Return slices by the value of one version, the worst first; those too small to be judged come last."""
+
+    def order(metric: MetricDiff) -> tuple[bool, bool, float]:
+        value = metric.values[_place(other)]
+        if value is None:
+            return True, True, 0.0
+        return is_too_small(metric), False, -value if metric.direction == "lower" else value
+
+    return tuple(sorted(metrics, key=order))
+
+
+def is_too_small(metric: MetricDiff) -> bool:
+    """Return whether a slice was measured on too few samples, in any version, to judge a difference."""
+    counts = [one.samples for one in metric.measured if one is not None and one.samples is not None]
+    return bool(metric.slice) and any(count < LEAST_SAMPLES for count in counts)
+
+
+def gap_growth(gap: SliceGap, other: int = -1) -> float | None:
+    """Return by how much the distance from the best slice to the worst grew, in parts of the baseline's."""
+    before, after = gap.gaps[0], gap.gaps[_place(other)]
+    if before is None or after is None or not gap.same_slices:
+        return None
+    if not before:
+        return float("inf") if after else 0.0
+    return after / before - 1
+
+
+def _place(other: int) -> int:
+    """Return the place among all versions, of which the baseline is the first."""
+    return other + 1 if other >= 0 else other
+
+
+def _urgency(group: SliceGroup, other: int) -> tuple[bool, float, str]:
+    judged = [one for one in group.slices if one.comparisons and not is_too_small(one)]
+    is_worse = any(one.comparisons[other].verdict is Verdict.WORSE for one in judged)
+    growth = gap_growth(group.gap, other) if group.gap is not None else None
+    return not is_worse, -(growth if growth is not None else -1.0), group.name

@@ -1,0 +1,182 @@
+"""What is read to show how versions compare, and which versions are meant?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bucketry.errors import UsageError
+from bucketry.registry.compare import compare_rows
+from bucketry.registry.gating import check_version_gates
+from bucketry.registry.index_views import find_model_line
+from bucketry.registry.policies import load_policy
+from bucketry.registry.registers import load_existing_head
+from bucketry.registry.resolve import select_row
+from bucketry.registry.reviewing import load_standing
+from bucketry.registry.trending import load_trend
+from bucketry.schema.diff import VersionDiff, diff_versions
+from bucketry.schema.gates import MetricThreshold, NoWorse
+from bucketry.schema.names import ByVersion, Reference, parse_reference
+from bucketry.schema.slice_groups import SliceGroup, slice_groups
+from bucketry.schema.states import State
+from bucketry.tui.marks import production_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bucketry.registry.index import Index
+    from bucketry.registry.index_views import Named, VersionLine
+    from bucketry.registry.reviewing import Standing
+    from bucketry.registry.session import Session
+    from bucketry.schema.diff import MetricDiff
+    from bucketry.schema.gates import Gate, GateResult
+    from bucketry.schema.names import ModelName
+    from bucketry.schema.trend import Trend
+
+FEWEST_COMPARED, MOST_COMPARED = 2, 4
+"""More columns than four versions have no room at 80 columns."""
+TREND_VERSIONS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A comparison and what a decision about its newest version depends on.
+
+    `newest` is its place in `diff.versions`, `other` the place of the newest but the baseline in `diff.others`.
+    `aliases` names what serves each of the versions, in words.
+    """
+
+    diff: VersionDiff
+    newest: int
+    other: int
+    groups: tuple[SliceGroup, ...]
+    gates: tuple[tuple[Gate, GateResult], ...]
+    standing: Standing
+    aliases: tuple[str, ...]
+
+    @property
+    def failed(self) -> tuple[GateResult, ...]:
+        """The gates that the newest version does not pass."""
+        return tuple(result for _, result in self.gates if not result.passed)
+
+    @property
+    def whole(self) -> tuple[MetricDiff, ...]:
+        """The metrics over whole data sets."""
+        return tuple(metric for metric in self.diff.metrics if not metric.slice)
+
+    def gate_of(self, metric: MetricDiff) -> bool | None:
+        """Return whether a metric passes the gates about it, None where there are none."""
+        found = [
+            result.passed
+            for gate, result in self.gates
+            if isinstance(gate, MetricThreshold | NoWorse) and gate.selection.metric == metric.name
+        ]
+        return all(found) if found else None
+
+
+def read_comparison(session: Session, references: Sequence[Reference], *, with_tensors: bool) -> Compared:
+    """Read versions and compare them with the first; of a single one, what is measured of it."""
+    models = list(dict.fromkeys(reference.model for reference in references))
+    heads = {model: load_existing_head(session, model) for model in models}
+    rows = [(heads[one.model], select_row(session, heads[one.model], one.selector)) for one in references]
+    diff = compare_rows(session, rows, with_tensors=with_tensors)
+    newest = _newest(diff)
+    head, row = rows[newest]
+    policy = load_policy(session, head)
+    # Without a scan of pickles: it would read whole files.
+    results = check_version_gates(session, head, row, alias=None, scan=False)
+    standing = load_standing(session, head, row)
+    return _compared(diff, newest, tuple(zip(policy.gates, results, strict=True)), standing, tuple("" for _ in rows))
+
+
+def read_trend(session: Session, model: ModelName, metric: str) -> Trend:
+    """Read a metric over the newest versions of a model."""
+    head = load_existing_head(session, model)
+    rows = [row for row in head.rows if row.state is not State.DELETED][-TREND_VERSIONS:]
+    return load_trend(session, head, rows, metric)
+
+
+def with_baseline(compared: Compared, baseline: int) -> Compared:
+    """Return the comparison with another of its versions as the baseline; reads nothing."""
+    subjects = compared.diff.versions
+    others = [subject for place, subject in enumerate(subjects) if place != baseline]
+    order = (baseline, *(place for place in range(len(subjects)) if place != baseline))
+    diff = diff_versions(subjects[baseline], others)
+    aliases = tuple(compared.aliases[place] for place in order)
+    return _compared(diff, order.index(compared.newest), compared.gates, compared.standing, aliases)
+
+
+def with_aliases(compared: Compared, index: Index) -> Compared:
+    """Return the comparison with what serves each version, as the index has it."""
+    named: dict[ModelName, tuple[Named, ...]] = {}
+    for subject in compared.diff.versions:
+        found = find_model_line(index, subject.model)
+        named[subject.model] = found.aliases if found else ()
+    words = tuple(
+        " ".join(alias.alias for alias in named[subject.model] if alias.version == subject.version)
+        for subject in compared.diff.versions
+    )
+    return replace(compared, aliases=words)
+
+
+def marked_references(index: Index, rows: Sequence[VersionLine]) -> tuple[Reference, ...]:
+    """Return the versions to compare, the baseline first: what serves production, else the oldest.
+
+    One version is compared with production. Raises `UsageError` for too many, or where nothing serves production.
+    """
+    if len(rows) > MOST_COMPARED:
+        raise UsageError(f"{len(rows)} versions are too many to compare", advice=f"mark up to {MOST_COMPARED}")
+    found = find_model_line(index, rows[0].model)
+    production = production_of(found.aliases) if found else None
+    if len(rows) == 1:
+        only = rows[0]
+        if production is None:
+            raise UsageError(f"nothing of {only.model} serves production", advice="mark two versions (space), then =")
+        if production.version == only.version:
+            raise UsageError(f"v{only.version} is what serves production", advice="mark two versions (space), then =")
+        return (Reference(only.model, ByVersion(production.version)), Reference(only.model, ByVersion(only.version)))
+    versions = sorted(row.version for row in rows)
+    if production is not None and production.version in versions:
+        versions.remove(production.version)
+        versions.insert(0, production.version)
+    return tuple(Reference(rows[0].model, ByVersion(version)) for version in versions)
+
+
+def typed_references(model: ModelName | None, text: str) -> tuple[Reference, ...]:
+    """Return the versions that a user typed, the baseline first: `8 12`, `production 12`, `acme/chat:3 acme/chat:4`.
+
+    A number or an alias alone is one of `model`. Raises `UsageError` for what is neither, or for too many or too few.
+    """
+    words = text.replace(",", " ").split()
+    if not FEWEST_COMPARED <= len(words) <= MOST_COMPARED:
+        raise UsageError("name two to four versions, the baseline first", advice="such as :compare chat:3 chat:4")
+    return tuple(_typed_reference(model, word) for word in words)
+
+
+def _typed_reference(model: ModelName | None, word: str) -> Reference:
+    if model is None or any(mark in word for mark in ":@/"):
+        return parse_reference(word)
+    number = word.removeprefix("v")
+    return parse_reference(f"{model}:{number}" if number.isdecimal() else f"{model}@{word}")
+
+
+def _compared(
+    diff: VersionDiff,
+    newest: int,
+    gates: tuple[tuple[Gate, GateResult], ...],
+    standing: Standing,
+    aliases: tuple[str, ...],
+) -> Compared:
+    if newest:
+        other = newest - 1
+    else:  # the newest is the baseline
+        other = max(range(len(diff.others)), key=lambda place: diff.others[place].version, default=0)
+    groups = slice_groups(diff, other) if diff.others else slice_groups(diff)
+    return Compared(diff, newest, other, groups, gates, standing, aliases)
+
+
+def _newest(diff: VersionDiff) -> int:
+    """Return the place of the newest version; of several models the last that was named."""
+    if len({subject.model for subject in diff.versions}) > 1:
+        return len(diff.versions) - 1
+    return max(range(len(diff.versions)), key=lambda place: diff.versions[place].version)
