@@ -112,7 +112,7 @@ def run_seed(seed: int, *, lies: str = "", only: str = "") -> Run:
     faults = Faults(budget=0 if lies else script.index(7), one_in=6 + script.index(20))
     cast = _casts()[scene](script)
     for number, operations in enumerate(cast):
-        own = faults if scene != "storm" else _storm_faults(number)
+        own = _OWN_FAULTS[scene](number) if scene in _OWN_FAULTS else faults
         world.add(f"actor-{number}", program(history, own, operations, lies=lies))
     if scene not in {"storm", "publish"}:
         world.add("reader", watching(history, faults, looks=3))
@@ -253,11 +253,13 @@ def _reviewers(script: Script) -> Cast:
     ]
 
 
-def _refusers(script: Script) -> Cast:
-    """One who rejects a version while others promote it; a race for mutants, which "review" has too, but rarely."""
-    refusing = [deciding(Action.REJECT, 3)]
-    promoting_it = [promoting(3, alias=STAGING), promoting(3, alias=STAGING)]
-    return [[promoting(1, alias=STAGING), *refusing] if script.index(2) else refusing, *([promoting_it] * 3)]
+def _refusers(_: Script) -> Cast:
+    """One who rejects a version while others, who may sleep before they write, promote it."""
+    return [[deciding(Action.REJECT, 3)], *([[promoting(3, alias=STAGING)]] * 2)]
+
+
+def _refusers_faults(number: int) -> Faults:
+    return Faults(budget=1, one_in=2, writes=("stall",), reads=(), only=(keys.ALIASES,)) if number else Faults()
 
 
 def _storm(script: Script) -> Cast:
@@ -270,6 +272,10 @@ def _storm_faults(number: int) -> Faults:
     if number:
         return Faults()
     return Faults(budget=1, one_in=2, writes=("reply lost, then stall",), reads=(), only=(keys.ALIASES,))
+
+
+_OWN_FAULTS = {"storm": _storm_faults, "refuse": _refusers_faults}
+"""What goes wrong for each actor of a scene, where it is not drawn for all together."""
 
 
 @functools.cache
