@@ -125,8 +125,8 @@ def row_of_both(
         findings,
         huge,
         facts if options.huge_bytes > options.size_bytes else {},
-        caption=f"{gibibytes(options.huge_bytes)}, without whom the other table shows at over"
-        f" {FAR_BEHIND:g} x the fastest peer's time",
+        caption=f"{gibibytes(options.huge_bytes)}, without the peers that took over"
+        f" {FAR_BEHIND:g} x the time of the fastest one for the smaller file",
         beside=[Beside(gibibytes(options.size_bytes), small)],
     )
 

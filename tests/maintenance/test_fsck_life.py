@@ -177,3 +177,17 @@ def test_many_versions_of_one_base_cost_one_look_at_it() -> None:
     assert check_registry(founder(counting)).findings == ()
     assert max(counting.reads.values()) == 2
     assert counting.reads[keys.head(CHAT)] == 1
+
+
+def test_a_pin_without_a_child_does_not_make_the_check_read_the_childs_versions_again() -> None:
+    bucket = made(FEW)
+    team = Team(founder(bucket))
+    team.publish("stays")
+    manifest = make_manifest(CHAT, [CONTENTS[1]], notes="goes", parents=(base_parent(2),))
+    session = team.session()
+    gone = register_version(session, PreparedVersion(manifest), Uploader(session, CHAT)).version
+    delete_version(team.session(), CHAT, gone)
+    counting = _Counting(bucket)
+    findings = check_registry(founder(counting)).findings
+    assert any("pins version 2 of acme/base" in finding.problem for finding in findings)
+    assert all(reads == 1 for key, reads in counting.reads.items() if key.startswith(keys.MANIFESTS))

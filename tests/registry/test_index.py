@@ -219,6 +219,15 @@ def test_another_registry_at_the_same_place_begins_anew(index: Index) -> None:
     assert versions(index, "") == []
 
 
+def test_another_registry_with_the_same_models_is_read_anew(index: Index) -> None:
+    bucket, session = made()
+    index.refresh(session)
+    document = bucket.get(keys.REGISTRY).body.replace(b"0123456789abcdef", b"fedcba9876543210")
+    bucket.put(keys.REGISTRY, document, Unconditional())
+    refreshed = index.refresh(founder(bucket))
+    assert (refreshed.heads_read, refreshed.aliases_read, refreshed.details_read) == (2, 1, 5)
+
+
 def test_a_registry_put_back_to_an_older_state_is_followed(index: Index) -> None:
     bucket, session = made()
     before = bucket.snapshot()

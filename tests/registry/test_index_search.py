@@ -300,6 +300,14 @@ def test_many_keys_are_listed_at_once_where_that_is_quicker(namespaces: int, mos
     assert sum(sizes) >= len(known)
 
 
+def test_a_key_that_begins_others_is_not_split_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bucketry.registry.index_listing.PART_KEYS", (1,))
+    monkeypatch.setattr("bucketry.registry.index_listing._replies_in_a_row", lambda parts: -len(parts))
+    parts = plan_parts([keys.HEADS], [f"{keys.HEADS}a/b.json{number}.json" for number in range(9)])
+    assert len(parts) > 1
+    assert sum(f"{keys.HEADS}a/b.json".startswith(prefix) for prefix in parts) == 1
+
+
 def test_few_keys_stay_together() -> None:
     assert plan_parts(["heads/a/", "heads/b/"], ["heads/a/x.json"] * 900) == ["heads/a/", "heads/b/"]
 
@@ -309,7 +317,7 @@ def test_every_character_of_a_name_is_in_the_alphabet() -> None:
 
 
 def test_a_large_registry_is_listed_by_namespaces_and_nothing_new_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bucketry.registry.index_refresh.FEW_KEYS", 1)
+    monkeypatch.setattr("bucketry.registry.index_listing.FEW_KEYS", 1)
     monkeypatch.setattr("bucketry.registry.index_listing.PART_KEYS", (1,))
     monkeypatch.setattr("bucketry.registry.index_listing._replies_in_a_row", lambda parts: -len(parts))
     world = World(SeededScript(0))

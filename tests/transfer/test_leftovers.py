@@ -102,6 +102,20 @@ def test_the_folder_of_a_dead_process_goes_at_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="only Linux tells")  # noqa: PTH110 - at import
+def test_a_dead_process_whose_death_nobody_has_noticed_is_dead(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        owner = Owner(this_owner().place, process.pid, leftovers._start_of(process.pid))  # noqa: SLF001
+        place = workplace(tmp_path, owner)
+        assert not is_nobodys(place)
+        process.kill()
+        for _ in range(200):
+            if is_nobodys(place):
+                break
+            time.sleep(0.02)
+        assert is_nobodys(place)  # though nobody has waited for it yet
+
+
 def test_a_later_process_with_the_same_number_is_not_the_owner(tmp_path: Path) -> None:
     owner = this_owner()
     place = workplace(tmp_path, Owner(owner.place, owner.pid, owner.started - 1))

@@ -28,6 +28,7 @@ from bucketry.schema.policy import parse_policy_toml
 from bucketry.schema.reviews import Action, Review, encode_statement
 from bucketry.store.memory import MemoryStore
 from bucketry.tui.app import BucketryApp
+from bucketry.tui.frame import Panel
 from bucketry.tui.settings import Settings
 from bucketry.tui.source import Source
 from bucketry.tui.terminal import Terminal
@@ -138,6 +139,11 @@ class Desk:
             await self._pilot.press(key)
             await self.settle()
 
+    async def press_only(self, *keys: str) -> None:
+        """Press keys without waiting for what they began."""
+        for key in keys:
+            await self._pilot.press(key)
+
     async def type(self, text: str) -> None:
         names = {
             " ": "space",
@@ -181,7 +187,9 @@ class Desk:
 
     @property
     def notice(self) -> str:
-        return self.lines[-2]
+        """What is said, on its line or, where it is longer than that, in the box above."""
+        boxed = self.app.query_one(Panel).text if "+--" in self.text else ""
+        return " ".join([*boxed.split(), self.lines[-2].strip()])
 
     @property
     def cursor_line(self) -> str:

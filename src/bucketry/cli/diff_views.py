@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 from bucketry.cli.figures import human_number, human_size
 from bucketry.cli.output import Heading
 from bucketry.cli.tables import Column, table
-from bucketry.schema.text import csv_cell, displayable
+from bucketry.schema.text import csv_cell, displayable, markdown_text
 from bucketry.schema.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -42,8 +41,6 @@ CSV_COLUMNS = (
     *("section", "name", "dataset", "data_version", "split", "slice", "kind", "unit", "direction"),
     *("baseline", "version", "baseline_value", "value", "delta", "relative", "verdict", "reason"),
 )
-
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!&$]|:(?=//)|(?<=www)\.)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +67,16 @@ def table_lines(diff: VersionDiff, *, with_unchanged: bool, width: int | None) -
 
 def markdown_lines(diff: VersionDiff, *, with_unchanged: bool) -> Iterator[str]:
     """Yield the comparison as Markdown tables, in which foreign text is nothing but text."""
-    yield f"### {_markdown(_title(diff))}"
+    yield f"### {markdown_text(_title(diff))}"
     for block in blocks(diff, with_unchanged=with_unchanged):
         if block.title:
-            yield from ("", f"#### {_markdown(block.title)}")
+            yield from ("", f"#### {markdown_text(block.title)}")
         if block.rows:
             yield from ("", _markdown_row([column.title for column in block.columns]))
             yield "|" + "|".join(" ---: " if column.number else " --- " for column in block.columns) + "|"
             yield from (_markdown_row(row) for row in block.rows)
         for note in block.notes:
-            yield from ("", _markdown(note))
+            yield from ("", markdown_text(note))
 
 
 def csv_lines(diff: VersionDiff, *, with_unchanged: bool) -> Iterator[str]:
@@ -247,11 +244,7 @@ def _csv_row(cells: Sequence[str]) -> str:
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(_markdown(cell) or " " for cell in cells) + " |"
-
-
-def _markdown(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", displayable(text).strip())
+    return "| " + " | ".join(markdown_text(cell) or " " for cell in cells) + " |"
 
 
 def _title(diff: VersionDiff) -> str:

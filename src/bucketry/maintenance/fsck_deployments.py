@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.maintenance.fsck_reading import UNREADABLE, Unreadable, list_entries, look_for, reason_of
 from bucketry.schema import keys
-from bucketry.schema.deployment import decode_deployment, place_of_key
+from bucketry.schema.deployment import decode_deployment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,6 @@ def check_deployments(session: Session, models: Sequence[ModelName] | None, find
 
 def _find_problem(store: Store, key: str) -> str:
     try:
-        place_of_key(key)
         found = look_for(store, key)
         if found is None:
             return ""  # an instance withdrew it since the listing

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import BucketryError, CorruptError, NotFoundError, UnsupportedError
 from bucketry.registry.index_details import iter_pending, read_details
-from bucketry.registry.index_listing import FEW_KEYS, plan_parts
+from bucketry.registry.index_listing import list_registers
 from bucketry.registry.index_rows import (
     SealedRows,
     finish_head,
@@ -31,13 +31,12 @@ from bucketry.registry.index_rows import (
 from bucketry.registry.registers import load_alias, load_directory, load_head
 from bucketry.registry.session import DocumentCache
 from bucketry.schema import keys
-from bucketry.schema.names import DEFAULT_NAMESPACE, AliasName, ModelName, parse_model_name
+from bucketry.schema.names import AliasName, ModelName, parse_model_name
 from bucketry.schema.pages import decode_page
-from bucketry.store.interface import Entry, Folder
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from bucketry.registry.commit import Current
     from bucketry.registry.index import Index
@@ -175,7 +174,7 @@ class _Refresh:
         began = self._session.ports.timestamp()
         known = self._known_models()
         known_aliases = self._known_aliases()
-        listed, listed_aliases = self._list_all(known, known_aliases)
+        listed, listed_aliases = list_registers(self._session, known, known_aliases)
         self._tally.models = len(listed)
         self._remove_gone(known, known_aliases, listed, listed_aliases)
         changed = [name for name, etag in listed.items() if name not in known or known[name].etag != etag]
@@ -230,38 +229,6 @@ class _Refresh:
     def _count_pending(self) -> int:
         with self._index.reading() as connection:
             return int(connection.execute("SELECT count(*) FROM versions WHERE pending > 0").fetchone()[0])
-
-    def _list_all(
-        self, known: Mapping[str, _KnownModel], known_aliases: Mapping[tuple[str, AliasName], str]
-    ) -> tuple[dict[str, str], dict[tuple[str, AliasName], str]]:
-        """Return the ETags of all heads by the model's name, and of all alias registers."""
-        head_keys = {_key_of(keys.HEADS, name): name for name in known}
-        alias_keys = {_key_of(keys.ALIASES, *place): place for place in known_aliases}
-        parts = [*self._parts(keys.HEADS, head_keys), *self._parts(keys.ALIASES, alias_keys)]
-        heads: dict[str, str] = {}
-        aliases: dict[tuple[str, AliasName], str] = {}
-        for entries in self._session.ports.map_in_parallel(self._list_part, parts):
-            for key, etag in entries:
-                if key.startswith(keys.HEADS):
-                    name = head_keys.get(key) or _name_of(key)
-                    if name is not None:
-                        heads[name] = etag
-                else:
-                    place = alias_keys.get(key) or _alias_of(key)
-                    if place is not None:
-                        aliases[place] = etag
-        return heads, aliases
-
-    def _parts(self, prefix: str, known_keys: Collection[str]) -> list[str]:
-        """Return the prefixes to list at once: one for each namespace, or parts of them, where there is much."""
-        store = self._session.store
-        if len(known_keys) <= FEW_KEYS or store.local_path(keys.REGISTRY) is not None:  # a folder is read whole anyway
-            return [prefix]
-        namespaces = [found.prefix for found in store.list(prefix, delimiter="/") if isinstance(found, Folder)]
-        return plan_parts(namespaces, known_keys)
-
-    def _list_part(self, prefix: str) -> list[tuple[str, str]]:
-        return [(entry.key, entry.etag) for entry in self._session.store.list(prefix) if isinstance(entry, Entry)]
 
     def _remove_gone(
         self,
@@ -405,27 +372,3 @@ class _Refresh:
 def _batches(items: Sequence[T], size: int) -> Iterator[tuple[int, Sequence[T]]]:
     for begin in range(0, len(items), size):
         yield begin, items[begin : begin + size]
-
-
-def _key_of(prefix: str, model: str, alias: str = "") -> str:
-    """Return the key of a head or an alias that the index knows, without checking a hundred thousand names again."""
-    folder = model if "/" in model else f"{DEFAULT_NAMESPACE}/{model}"
-    return f"{prefix}{folder}/{alias}.json" if alias else f"{prefix}{folder}.json"
-
-
-def _name_of(key: str) -> str | None:
-    try:
-        model = keys.model_of_head(key)
-    except BucketryError:
-        return None  # not a name of ours: fsck reports it
-    return None if model is None else str(model)
-
-
-def _alias_of(key: str) -> tuple[str, AliasName] | None:
-    folder, _, _ = key.removeprefix(keys.ALIASES).rpartition("/")
-    try:
-        model = parse_model_name(folder)
-        alias = keys.alias_of_key(model, key)
-    except BucketryError:
-        return None
-    return (str(model), alias) if keys.alias(model, alias) == key else None

@@ -72,13 +72,21 @@ class TensorEntry:
         return self.stop - self.start
 
 
-def list_tensors(session: Session, resolved: ResolvedVersion, *, verified: bool = False) -> tuple[TensorEntry, ...]:
+def list_tensors(
+    session: Session, resolved: ResolvedVersion, *, path: str | None = None, verified: bool = False
+) -> tuple[TensorEntry, ...]:
     """Return the tensors of all `.safetensors` files, in the files' order and then in that of their bytes.
+
+    With `path`, only those of that file.
 
     With `verified`, the chunks that the headers lie in are read whole and verified. Raises `NotFoundError` for a
     version without such files, `CorruptError` for a header that contradicts itself or its file.
     """
-    files = [artifact for artifact in resolved.manifest.artifacts if artifact.path.endswith(SUFFIX)]
+    files = [
+        artifact
+        for artifact in resolved.manifest.artifacts
+        if artifact.path.endswith(SUFFIX) and path in {None, artifact.path}
+    ]
     if not files:
         raise NotFoundError(
             f"{resolved.model}:{resolved.version} has no {SUFFIX} file",

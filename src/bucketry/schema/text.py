@@ -14,6 +14,7 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 # The last four are the full-width forms of =+-@, which some spreadsheets read alike.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!&$]|:(?=//)|(?<=www)\.)")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
@@ -39,6 +40,11 @@ def csv_cell(text: str) -> str:
     if text.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(text):
         return f"'{text}"
     return text
+
+
+def markdown_text(text: str) -> str:
+    """Return the text as Markdown in which it is nothing but text, on one line: no markup, no link, no table cell."""
+    return _MARKDOWN.sub(r"\\\1", displayable(text).strip())
 
 
 def _visible(character: str) -> str:

@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from bucketry.registry.index_views import VersionLine
     from bucketry.registry.session import Session
     from bucketry.schema.head import Row
+    from bucketry.schema.names import Digest
     from bucketry.tui.app import BucketryApp
 
 
-def version_commands(shell: BucketryApp, current: Callable[[], VersionLine | None]) -> tuple[Command, ...]:
-    """Return what can be done with the version that `current` returns."""
+def version_commands(
+    shell: BucketryApp, current: Callable[[], VersionLine | None], *, diff: Callable[[], Digest | None] = lambda: None
+) -> tuple[Command, ...]:
+    """Return what can be done with the version that `current` returns; `diff` is the comparison that is shown of it."""
 
     def command(
         name: str,
@@ -49,10 +52,10 @@ def version_commands(shell: BucketryApp, current: Callable[[], VersionLine | Non
         return Command(name, (key,), title, run, partial(_why_not, shell, current, rule), hint, "Write", writes=True)
 
     return (
-        command("approve", "A", "Approve", partial(_ask_decision, action=Action.APPROVE), hint="approve"),
-        command("reject", "X", "Reject, with the reason", partial(_ask_decision, action=Action.REJECT)),
-        command("comment", "C", "Comment", partial(_ask_decision, action=Action.COMMENT)),
-        command("request", "R", "Request a review", partial(_ask_decision, action=Action.REQUEST)),
+        command("approve", "A", "Approve", partial(_ask_decision, action=Action.APPROVE, diff=diff), hint="approve"),
+        command("reject", "X", "Reject, with the reason", partial(_ask_decision, action=Action.REJECT, diff=diff)),
+        command("comment", "C", "Comment", partial(_ask_decision, action=Action.COMMENT, diff=diff)),
+        command("request", "R", "Request a review", partial(_ask_decision, action=Action.REQUEST, diff=diff)),
         command(
             "promote", "P", "Promote", ask_promotion, lambda row: check_servable(row.version, row.state), "promote"
         ),
@@ -95,14 +98,14 @@ _DECISIONS: dict[Action, tuple[str, bool]] = {
 }
 
 
-def _ask_decision(shell: BucketryApp, row: VersionLine, *, action: Action) -> None:
+def _ask_decision(shell: BucketryApp, row: VersionLine, *, action: Action, diff: Callable[[], Digest | None]) -> None:
     label, needs_text = _DECISIONS[action]
 
     def why_not(text: str) -> str:
         return "a text is needed" if needs_text and not text.strip() else ""
 
     reference = f"{row.model}:{row.version}"
-    answer = partial(decide, shell, row, action)
+    answer = partial(decide, shell, row, action, diff=diff())
     shell.ask(Question(label.format(reference), lambda text: answer(text.strip()), why_not=why_not))
 
 

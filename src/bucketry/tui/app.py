@@ -6,6 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rich.cells import cell_len
 from textual.app import App
 from textual.containers import Container
 from textual.screen import Screen
@@ -17,9 +18,9 @@ from bucketry.tui.clipboard import copy_text
 from bucketry.tui.command_log import CommandLog, LogEntry, command_line
 from bucketry.tui.commands import Command, hint_texts, key_of, shown_key
 from bucketry.tui.everywhere import commands_everywhere
-from bucketry.tui.frame import OneLine, Panel, Rule, hints_line, state_spans, top_line
+from bucketry.tui.frame import OneLine, Panel, Rule, hints_line, state_spans, top_line, wrapped_lines
 from bucketry.tui.lineview import LineView
-from bucketry.tui.paint import Painter, Span, line
+from bucketry.tui.paint import Painter, Span, line, plain_text
 from bucketry.tui.prompt import Notice
 from bucketry.tui.refreshing import Refreshing
 from bucketry.tui.settings import Settings
@@ -269,7 +270,10 @@ class BucketryApp(App[None], inherit_bindings=False):
         width = self.size.width
         self.query_one("#top", OneLine).show(top_line(self._crumbs(), state_spans(self), width))
         if not self.asking.has_question:
-            self.query_one(Notice).show(line(" ", self._flash) if self._flash else self.view.notice)
+            said = line(" ", self._flash) if self._flash else self.view.notice
+            long = wrapped_lines(said, width) if cell_len(plain_text(said)) > width else ()
+            self.query_one(Panel).show("", long, is_production=False)
+            self.query_one(Notice).show(() if long else said)
         self.query_one("#hints", OneLine).show(hints_line(hint_texts(self.commands, self.settings.keymap), width))
 
     def repaint(self) -> None:

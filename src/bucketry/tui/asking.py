@@ -69,6 +69,11 @@ class Asking:
         notice.insert(text)
         self.changed(notice.value)
 
+    def remark(self, text: str) -> None:
+        """Say something beside the text that is being typed, if one is."""
+        if self._question is not None:
+            self._app.query_one(Notice).say(text)
+
     def answer(self, text: str) -> None:
         """Take the answer, if it will do."""
         question = self._question

@@ -45,7 +45,7 @@ class Fitted(Generic[Row]):
 
 
 def fit_columns(columns: Sequence[Column[Row]], width: int) -> tuple[Fitted[Row], ...]:
-    """Return the columns that fit, in their order; what is left over goes to those that can grow, from the left."""
+    """Return the columns that fit, in their order; what is left over goes to those that can grow, in turn."""
     kept = list(columns)
     for _ in range(len(columns)):
         if _least(kept) <= width:
@@ -55,12 +55,13 @@ def fit_columns(columns: Sequence[Column[Row]], width: int) -> tuple[Fitted[Row]
             break
         kept.remove(last)
     room = max(0, width - _least(kept))
-    fitted = []
-    for column in kept:
-        more = min(room, max(0, column.widest - column.width))
-        room -= more
-        fitted.append(Fitted(column, column.width + more))
-    return tuple(fitted)
+    widths = [column.width for column in kept]
+    for _ in range(room):  # one column of the screen for each in turn, so that none takes it all
+        growing = [place for place, column in enumerate(kept) if widths[place] < column.widest]
+        if not growing:
+            break
+        widths[min(growing, key=lambda place: widths[place] - kept[place].width)] += 1
+    return tuple(Fitted(column, width) for column, width in zip(kept, widths, strict=True))
 
 
 def row_line(fitted: Sequence[Fitted[Row]], row: Row, painter: Painter) -> Line:

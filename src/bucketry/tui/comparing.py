@@ -74,13 +74,18 @@ class Compared:
         return all(found) if found else None
 
 
-def read_comparison(session: Session, references: Sequence[Reference], *, with_tensors: bool) -> Compared:
-    """Read versions and compare them with the first; of a single one, what is measured of it."""
+def read_comparison(
+    session: Session, references: Sequence[Reference], *, with_tensors: bool, about: Reference | None = None
+) -> Compared:
+    """Read versions and compare them with the first; of a single one, what is measured of it.
+
+    What a decision depends on is read of the newest version, or of `about`.
+    """
     models = list(dict.fromkeys(reference.model for reference in references))
     heads = {model: load_existing_head(session, model) for model in models}
     rows = [(heads[one.model], select_row(session, heads[one.model], one.selector)) for one in references]
     diff = compare_rows(session, rows, with_tensors=with_tensors)
-    newest = _newest(diff)
+    newest = _newest(diff) if about is None else references.index(about)
     head, row = rows[newest]
     policy = load_policy(session, head)
     # Without a scan of pickles: it would read whole files.

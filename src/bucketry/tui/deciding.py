@@ -16,23 +16,24 @@ if TYPE_CHECKING:
     from bucketry.registry.index_views import VersionLine
     from bucketry.registry.reviewing import Decided
     from bucketry.registry.session import Session
+    from bucketry.schema.names import Digest
     from bucketry.tui.app import BucketryApp
 
 SIGNED = frozenset({Action.APPROVE, Action.REJECT, Action.REVOKE})
 """What a policy may want signed."""
 
 
-def decide(shell: BucketryApp, row: VersionLine, action: Action, comment: str) -> None:
-    """Record a decision of the user, on the version as it was shown."""
+def decide(shell: BucketryApp, row: VersionLine, action: Action, comment: str, *, diff: Digest | None = None) -> None:
+    """Record a decision of the user, on the version as it was shown, and on the comparison that was."""
     reference = f"{row.model}:{row.version}"
     words = ("review", action.value, reference, *(("--comment", comment) if comment else ()))
     words += ("--sign",) if action in SIGNED and _has_agent() else ()
-    shell.write(words, lambda session: _record(session, row, action, comment), lambda done: _tell(shell, done))
+    shell.write(words, lambda session: _record(session, row, action, comment, diff), lambda done: _tell(shell, done))
 
 
-def _record(session: Session, row: VersionLine, action: Action, comment: str) -> Decided:
+def _record(session: Session, row: VersionLine, action: Action, comment: str, diff: Digest | None) -> Decided:
     check_unchanged(session, row)
-    statement = prepare_decision(session, row.model, row.version, action, comment=comment)
+    statement = prepare_decision(session, row.model, row.version, action, comment=comment, diff=diff)
     if action not in SIGNED:
         return record_decision(session, Review(encode_statement(statement)))
     if _has_agent():

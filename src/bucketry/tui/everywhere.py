@@ -34,6 +34,14 @@ def _places(app: BucketryApp) -> tuple[Command, ...]:
             argument="MODEL",
             also=("v",),
         ),
+        Command(
+            "compare",
+            (),
+            "Compare versions, the baseline first",
+            lambda text: _open_comparison(app, text),
+            group="Go",
+            argument="REF REF",
+        ),
         Command("log", ("@",), "Show the command log", lambda _: _open_log(app), group="Go", hint=""),
         Command("help", ("?", "f1"), "Show all keys", lambda _: _open_help(app), group="Go"),
         Command("palette", ("ctrl+p",), "Find a command by its words", lambda _: _open_palette(app), group="Go"),
@@ -103,6 +111,12 @@ def _open_versions(app: BucketryApp, name: str) -> None:
         app.fail(error)
         return
     app.open_view(VersionsView(app, model))
+
+
+def _open_comparison(app: BucketryApp, text: str) -> None:
+    from bucketry.tui.screens.compare import open_typed  # noqa: PLC0415 - only who opens one needs it
+
+    open_typed(app, None, text)
 
 
 def _open_log(app: BucketryApp) -> None:

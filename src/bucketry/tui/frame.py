@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 LEAST_CRUMBS_COLUMNS = 20
 PANEL_MARGIN = 2
+MOST_SAID_LINES = 6
 MOST_IDENTITY_COLUMNS = 16
 WIDE_COLUMNS = 110
 
@@ -80,6 +82,8 @@ class Panel(Widget):
 
     def show(self, title: str, lines: Sequence[Line], *, is_production: bool) -> None:
         """Show lines in a box, or nothing."""
+        if (title, tuple(lines)) == (self._title, self._lines):
+            return
         self._lines, self._title = tuple(lines), title
         self._role = "production" if is_production else "dim"
         self.styles.height = len(lines) + 2 if lines else 0
@@ -140,19 +144,25 @@ def top_line(crumbs: Sequence[str], right: Sequence[Span], width: int) -> Line:
     return tuple(spans)
 
 
+def wrapped_lines(shown: Line, width: int) -> tuple[Line, ...]:
+    """Return a line that is too long for the screen as the lines of a box; its last span is what is long."""
+    text, role = plain_text(shown).strip(), shown[-1].role
+    return tuple(
+        (Span(part, role),) for part in textwrap.wrap(text, max(1, width - 2 * PANEL_MARGIN))[:MOST_SAID_LINES]
+    )
+
+
 def hints_line(hints: Sequence[tuple[str, str]], width: int) -> Line:
     """Return the keys and their words, as many as fit, and always how to see all."""
-    last = ("?", "all")
+    last = (Span("?", "accent"), Span(" all", "dim"))
     spans: list[Span] = [Span(" ")]
-    used = 1
-    for key, word in [*(hint for hint in hints if hint[0] != "?"), last]:
+    room = width - 1 - sum(cell_len(span.text) for span in last)
+    for key, word in hints:
         size = cell_len(f"{key} {word}  ")
-        reserve = 0 if (key, word) == last else cell_len(f"{last[0]} {last[1]}")
-        if used + size + reserve > width and reserve:
-            continue
-        spans += [Span(key, "accent"), Span(f" {word}  ", "dim")]
-        used += size
-    return tuple(spans)
+        if size <= room:
+            spans += [Span(key, "accent"), Span(f" {word}  ", "dim")]
+            room -= size
+    return (*spans, *last)
 
 
 def _width(spans: Sequence[Span]) -> int:

@@ -94,9 +94,10 @@ class ListView(View, Generic[Row]):
         """A fault, the filter, or what is marked."""
         if self._problem:
             return line(" ", Span(self._problem, "bad"))
-        if self.shell.source.freshness.failure is not None:
-            failure = self.shell.source.freshness.failure
-            return line(" ", Span(f"{failure.message}; what is shown is what was seen last. r tries again", "bad"))
+        failure = self.shell.source.freshness.failure
+        if failure is not None:
+            stays = "; what was seen last stays" if self.table.count else ""
+            return line(" ", Span(f"{failure.message}{stays}, r tries again", "bad"))
         if self.shell.refreshing.progress:
             return line(" ", Span(f"reading {self.shell.refreshing.progress}", "dim"))
         parts = [f"filter: {self.filter} (esc clears)"] if self.filter else []
@@ -184,15 +185,17 @@ class ListView(View, Generic[Row]):
     def _fail(self, error: BucketryError) -> None:
         """Say what is wrong; the last good rows stay."""
         self._problem = f"{error.message}; {error.advice}" if error.advice else error.message
+        self.shell.asking.remark("not a filter yet")
         if not self.table.count:
-            self.table.message = (line(), line("  ", Span(error.message, "bad")), line("  ", error.advice))
+            self.table.message = _failure_lines(error)
             self.table.repaint()
 
     def _nothing_lines(self) -> Sequence[Line]:
         if self.filter:
             return (line(), line(f"  No row fits the filter {self.filter!r}."), line("  esc clears it."))
-        if not self.shell.source.is_filled and self.shell.source.freshness.failure is None:
-            return self._loading_lines()
+        if not self.shell.source.is_filled:
+            failure = self.shell.source.freshness.failure
+            return self._loading_lines() if failure is None else _failure_lines(failure)
         return (line(), *(line("  ", *said) for said in self.empty_lines()))
 
     def _loading_lines(self) -> Sequence[Line]:
@@ -276,3 +279,7 @@ class ListView(View, Generic[Row]):
         else:
             self.order, self.descending = self.table.chosen, True
         self.reload()
+
+
+def _failure_lines(failure: BucketryError) -> tuple[Line, ...]:
+    return (line(), line("  ", Span(failure.message, "bad")), line("  ", failure.advice), line("  r tries again."))

@@ -10,6 +10,7 @@ from bucketry.tui.commands import Command
 from bucketry.tui.frame import OneLine
 from bucketry.tui.marks import alias_span
 from bucketry.tui.paint import Span, line
+from bucketry.tui.screens.compare import compare_command
 from bucketry.tui.screens.text import TextView
 from bucketry.tui.screens.version_tabs import TABS, TabRequest
 from bucketry.tui.screens.versions import yank_version
@@ -73,6 +74,7 @@ class VersionView(TextView):
                 hint="copy",
                 group="Read",
             ),
+            compare_command(self.shell, lambda: [self.row]),
             *version_commands(self.shell, lambda: self.row),
             *super().commands,
         )

@@ -15,6 +15,7 @@ from bucketry.tui.lineview import LineView
 from bucketry.tui.marks import alias_span, state_span
 from bucketry.tui.paint import Line, Span, line
 from bucketry.tui.prompts import Choice
+from bucketry.tui.screens.compare import compare_command
 from bucketry.tui.screens.listing import ListView
 from bucketry.tui.screens.version_tabs import TABS, TabRequest
 
@@ -132,6 +133,7 @@ class VersionsView(ListView[VersionLine]):
         """Return what can be done with a version."""
         copy = "Copy digest, name, URI or command"
         return (
+            compare_command(self.shell, lambda: self.marked or ([self.current] if self.current else [])),
             *version_commands(self.shell, lambda: self.current),
             Command("yank", ("y",), copy, lambda _: self._yank(), self._why_no_row, "copy", "Read"),
         )

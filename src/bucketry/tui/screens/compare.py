@@ -1,0 +1,323 @@
+"""How do two to four versions differ, and may the newest of them go on?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bucketry.errors import BucketryError
+from bucketry.registry.index_views import find_version_line
+from bucketry.schema.diff_document import diff_digest
+from bucketry.tui.actions import version_commands
+from bucketry.tui.clipboard import copy_text
+from bucketry.tui.commands import Command
+from bucketry.tui.compare_markdown import comparison_markdown
+from bucketry.tui.comparing import (
+    marked_references,
+    read_comparison,
+    read_trend,
+    typed_references,
+    with_aliases,
+    with_baseline,
+)
+from bucketry.tui.figures import count_of
+from bucketry.tui.frame import OneLine
+from bucketry.tui.paint import Span, line
+from bucketry.tui.screens.compare_lines import (
+    SORTINGS,
+    Look,
+    compare_lines,
+    foci,
+    focused_metric,
+    hidden_count,
+    names_of,
+    verdict_counts,
+)
+from bucketry.tui.screens.text import TextView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from textual.app import ComposeResult
+
+    from bucketry.registry.index_views import VersionLine
+    from bucketry.schema.names import Digest, ModelName, Reference
+    from bucketry.schema.trend import Trend
+    from bucketry.tui.app import BucketryApp
+    from bucketry.tui.comparing import Compared
+    from bucketry.tui.paint import Line
+
+LOADING_WORD_SECONDS = 0.4
+
+
+def open_marked(shell: BucketryApp, rows: Sequence[VersionLine]) -> None:
+    """Compare the versions that are marked; one alone is compared with what serves production."""
+    try:
+        references = marked_references(shell.source.index, rows)
+    except BucketryError as error:
+        shell.fail(error)
+        return
+    shell.open_view(CompareView(shell, references))
+
+
+def compare_command(shell: BucketryApp, chosen: Callable[[], Sequence[VersionLine]]) -> Command:
+    """Return the command that compares the chosen versions, or on the `:` line those that are typed behind it."""
+
+    def run(text: str) -> None:
+        rows = chosen()
+        if text and rows:
+            alone = f" {rows[0].version}" if len(text.split()) == 1 and len(rows) == 1 else ""
+            open_typed(shell, rows[0].model, text + alone)
+        elif rows:
+            open_marked(shell, rows)
+
+    return Command(
+        "compare",
+        ("=",),
+        "Compare the marked versions; one alone with production",
+        run,
+        lambda: "" if chosen() else "there is no version",
+        "compare",
+        "Read",
+        argument="[BASELINE] VERSION",
+    )
+
+
+def open_typed(shell: BucketryApp, model: ModelName | None, text: str) -> None:
+    """Compare the versions that a user typed; numbers and aliases alone are those of `model`."""
+    try:
+        references = typed_references(model, text)
+    except BucketryError as error:
+        shell.fail(error)
+        return
+    shell.open_view(CompareView(shell, references))
+
+
+class CompareView(TextView):
+    """A comparison. The first reference is the baseline, until `b` chooses another."""
+
+    def __init__(self, shell: BucketryApp, references: Sequence[Reference]) -> None:
+        super().__init__(shell)
+        self.references = tuple(references)
+        self.compared: Compared | None = None
+        self.look = Look(80)
+        self._head = OneLine(shell.painter)
+        self._problem = ""
+        self._row: VersionLine | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out which versions are compared, and the text."""
+        yield self._head
+        yield self.text
+
+    @property
+    def crumbs(self) -> tuple[str, ...]:
+        """Where this is."""
+        models = dict.fromkeys(str(reference.model) for reference in self.references)
+        return (*(models if len(models) == 1 else ("models",)), "compare")
+
+    @property
+    def notice(self) -> Line:
+        """What went wrong, else how many got better or worse and whether gates stand in the way."""
+        if self._problem:
+            return line(" ", Span(self._problem, "bad"))
+        if self.compared is None:
+            return ()
+        counts = verdict_counts(self.compared)
+        failed = len(self.compared.failed)
+        said = [Span(f" {counts}.  " if counts else " ")]
+        if failed:
+            said.append(Span(f"Promote is blocked by {count_of(failed, 'gate')}.", "bad"))
+        return tuple(said)
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """Ways to look, actions on the newest version, scrolling."""
+        return (
+            Command("baseline", ("b",), "Next baseline", lambda _: self._next_baseline(), self._why_not, "baseline"),
+            Command("unchanged", ("z",), "Hide or show what is the same", lambda _: self._flip(), hint=self._flip_word),
+            Command("sort", ("s",), "Sort by verdict, name or change", lambda _: self._sort(), self._why_not, "sort"),
+            Command("next-slices", ("tab", "]"), "Next slices", lambda _: self._focus(1), self._why_no_focus, "slices"),
+            Command(
+                "previous-slices", ("shift+tab", "["), "Slices before", lambda _: self._focus(-1), self._why_no_focus
+            ),
+            Command(
+                "tensors", ("x",), "Compare the tensors, too", lambda _: self._read_tensors(), self._why_no_tensors
+            ),
+            Command("markdown", ("y",), "Copy as Markdown", lambda _: self._copy(), self._why_not, "copy", "Read"),
+            Command(
+                "compare",
+                (),
+                "Compare other versions, the baseline first",
+                lambda text: open_typed(self.shell, self.references[0].model, text),
+                group="Go",
+                argument="VERSION VERSION",
+            ),
+            *version_commands(self.shell, lambda: self._row, diff=self._shown_digest),
+            *super().commands,
+        )
+
+    def shown(self) -> None:
+        """Read the versions, if they were not."""
+        if self.compared is None:
+            self.set_timer(LOADING_WORD_SECONDS, self._say_loading)
+            self._read()
+        else:
+            self._lay_out()
+
+    def data_changed(self) -> None:
+        """Read the versions again."""
+        self._find_row()
+        self._read()
+
+    def on_resize(self) -> None:
+        """Lay the text out for the new width."""
+        self._lay_out(keep_place=True)
+
+    # Reading
+
+    def _read(self) -> None:
+        shell, references, with_tensors = self.shell, self.references, self.look.with_tensors
+
+        def done(compared: Compared) -> None:
+            self._problem = ""
+            self.compared = compared
+            self._find_row()
+            self.look = replace(self.look, trends={})
+            self._lay_out(keep_place=True)
+            self._read_trend()
+
+        def failed(error: BucketryError) -> None:
+            self._problem = f"{error.message}; {error.advice or 'r tries again'}"
+            if self.compared is None:
+                advice = error.advice or "r tries again, h goes back"
+                self.text.show([line(), line("  ", Span(error.message, "bad")), line("  ", advice)])
+
+        shell.read(
+            f"compare-{id(self)}",
+            ("diff", *map(str, references), *(("--tensors",) if with_tensors else ())),
+            lambda session: with_aliases(
+                read_comparison(session, references, with_tensors=with_tensors), shell.source.index
+            ),
+            done,
+            failed,
+        )
+
+    def _read_trend(self) -> None:
+        compared = self.compared
+        metric = focused_metric(compared, self.look.focus) if compared is not None else ""
+        if compared is None or not metric or metric in self.look.trends:
+            return
+        model = compared.diff.versions[compared.newest].model
+
+        def done(trend: Trend) -> None:
+            self.look = replace(self.look, trends={**self.look.trends, metric: trend})
+            self._lay_out(keep_place=True)
+
+        def failed(error: BucketryError) -> None:
+            self._problem = f"the trend of {metric}: {error.message}; r tries again"
+
+        self.shell.read(
+            f"compare-trend-{id(self)}",
+            ("versions", str(model), "--metric", metric, "--plot"),
+            lambda session: read_trend(session, model, metric),
+            done,
+            failed,
+        )
+
+    def _say_loading(self) -> None:
+        if self.compared is None and not self._problem:
+            names = " and ".join(map(str, self.references))
+            self.text.show([line(), line(Span(f"  Reading {names} ...", "dim"))])
+
+    # Showing
+
+    def _lay_out(self, *, keep_place: bool = False) -> None:
+        if self.compared is None or not self.size.width or not self.is_attached:
+            return
+        self.look = replace(self.look, width=max(20, self.size.width - 2))
+        self._head.show(self._head_line(self.compared))
+        lines = compare_lines(self.compared, self.look, self.shell.painter)
+        self.text.show([line(" ", *shown) for shown in lines], keep_place=keep_place)
+        self.shell.update_frame()
+
+    def _head_line(self, compared: Compared) -> Line:
+        spans = [Span(" base ", "dim")]
+        for place, name in enumerate(names_of(compared)):
+            alias = compared.aliases[place]
+            spans += [Span(" -> " if place == 1 else ", ", "dim")] if place else []
+            spans.append(Span(f"{name}{f' * {alias}' if alias else ''}", "title"))
+        hidden = hidden_count(compared)
+        if hidden and not self.look.with_unchanged:
+            spans.append(Span(f"   changed only: {hidden:,} same hidden", "dim"))
+        return (*spans, Span(f"   sorted by {self.look.sorting}", "dim"))
+
+    @property
+    def _flip_word(self) -> str:
+        return "hide same" if self.look.with_unchanged else "show same"
+
+    def _flip(self) -> None:
+        self.look = replace(self.look, with_unchanged=not self.look.with_unchanged)
+        self._lay_out()
+
+    def _sort(self) -> None:
+        after = SORTINGS[(SORTINGS.index(self.look.sorting) + 1) % len(SORTINGS)]
+        self.look = replace(self.look, sorting=after)
+        self._lay_out(keep_place=True)
+
+    def _focus(self, step: int) -> None:
+        if self.compared is not None:
+            count = len(foci(self.compared))
+            self.look = replace(self.look, focus=(self.look.focus + step) % count)
+            self._lay_out(keep_place=True)
+            self._read_trend()
+
+    def _next_baseline(self) -> None:
+        """Make the next version the baseline; the one that was goes to the end."""
+        compared, shell = self.compared, self.shell
+        if compared is None:
+            return
+        self.references = (*self.references[1:], self.references[0])
+
+        def done(turned: Compared) -> None:
+            self.compared = turned
+            self.look = replace(self.look, focus=0)
+            self._lay_out(keep_place=True)
+            self._read_trend()
+
+        shell.background.start(f"compare-{id(self)}", lambda: with_baseline(compared, 1), done, shell.fail)
+
+    def _read_tensors(self) -> None:
+        self.look = replace(self.look, with_tensors=True)
+        self.shell.flash("reading the headers of the files with tensors ...", "dim")
+        self._read()
+
+    def _copy(self) -> None:
+        if self.compared is None:
+            return
+        text = comparison_markdown(self.compared, with_unchanged=self.look.with_unchanged)
+        way = copy_text(text, self.shell.terminal, self.shell.copy_to_clipboard)
+        self.shell.flash(f"copied by {way}: {count_of(text.count(chr(10)), 'line')} of Markdown")
+
+    # Deciding
+
+    def _find_row(self) -> None:
+        """Find the version that actions are about: the newest that is shown."""
+        if self.compared is not None:
+            subject = self.compared.diff.versions[self.compared.newest]
+            self._row = find_version_line(self.shell.source.index, subject.model, subject.version)
+
+    def _shown_digest(self) -> Digest | None:
+        """Return the digest of the comparison that is on the screen, for the statement of who decides on it."""
+        return diff_digest(self.compared.diff) if self.compared is not None else None
+
+    def _why_not(self) -> str:
+        return "" if self.compared is not None else "nothing is compared yet"
+
+    def _why_no_focus(self) -> str:
+        return self._why_not() or (
+            "" if self.compared and len(foci(self.compared)) > 1 else "there are no other slices"
+        )
+
+    def _why_no_tensors(self) -> str:
+        return self._why_not() or ("they were read already" if self.look.with_tensors else "")

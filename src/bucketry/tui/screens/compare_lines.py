@@ -1,0 +1,263 @@
+"""How does a comparison look on a screen: metrics with their verdicts, slices, trend, checks, and what else differs?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from bucketry.schema.verdicts import Verdict
+from bucketry.tui.columns import Column
+from bucketry.tui.figures import count_of, short_number
+from bucketry.tui.frame import WIDE_COLUMNS
+from bucketry.tui.paint import Span, line
+from bucketry.tui.screens.compare_items import item_lines
+from bucketry.tui.screens.compare_slices import slice_lines
+from bucketry.tui.tablelines import beside, table_lines, wrapped
+from bucketry.tui.trend_plot import PLOT_ROWS, trend_lines
+from bucketry.tui.verdict_words import (
+    aligned_number,
+    dataset_text,
+    metric_text,
+    percent_text,
+    signed_text,
+    verdict_span,
+    wanted_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bucketry.schema.diff import MetricDiff, Subject
+    from bucketry.schema.trend import Trend
+    from bucketry.tui.comparing import Compared
+    from bucketry.tui.paint import Line, Painter
+
+Sorting = Literal["verdict", "name", "change"]
+SORTINGS: tuple[Sorting, ...] = ("verdict", "name", "change")
+MOST_METRICS = 400
+LEFT_COLUMNS = 80
+_URGENCY = {Verdict.WORSE: 0, Verdict.BETTER: 1, Verdict.UNJUDGED: 2, Verdict.NOISE: 3, Verdict.SAME: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a comparison is looked at now. `focus` is the slice group, or behind them the metric, that is shown."""
+
+    width: int
+    with_unchanged: bool = False
+    sorting: Sorting = "verdict"
+    focus: int = 0
+    with_tensors: bool = False
+    trends: Mapping[str, Trend] = field(default_factory=dict)
+
+
+def compare_lines(compared: Compared, look: Look, painter: Painter) -> list[Line]:
+    """Return the lines of a comparison; from 110 columns on, what else differs stands beside the metrics."""
+    is_wide = look.width >= WIDE_COLUMNS
+    width = LEFT_COLUMNS if is_wide else look.width
+    main = [
+        *banner_lines(compared, width),
+        line(),
+        *metric_lines(compared, look, width, painter),
+        *_focus_lines(compared, look, width, painter),
+        *check_lines(compared, width),
+    ]
+    room = look.width - LEFT_COLUMNS - 3 if is_wide else look.width
+    rest = item_lines(compared.diff, room, painter, with_unchanged=look.with_unchanged, with_tensors=look.with_tensors)
+    return beside(main, rest, width, painter) if is_wide else [*main, line(), *rest]
+
+
+def foci(compared: Compared) -> list[tuple[int | None, str]]:
+    """Return what the tab key goes through: the slice groups, worst first, then metrics that have none."""
+    groups: list[tuple[int | None, str]] = [(place, group.name) for place, group in enumerate(compared.groups)]
+    named = {name for _, name in groups}
+    rest = dict.fromkeys(metric.name for metric in _sorted(compared, "verdict") if metric.name not in named)
+    return [*groups, *((None, name) for name in rest)]
+
+
+def focused_metric(compared: Compared, focus: int) -> str:
+    """Return the metric whose slices and trend are shown, or "" where nothing was measured."""
+    found = foci(compared)
+    return found[focus % len(found)][1] if found else ""
+
+
+def verdict_counts(compared: Compared) -> str:
+    """Return how many metrics got which verdict, slices not counted."""
+    counts = Counter(metric.comparisons[compared.other].verdict for metric in compared.whole if metric.comparisons)
+    return ", ".join(f"{counts[verdict]:,} {verdict.value}" for verdict in _URGENCY if counts[verdict])
+
+
+def banner_lines(compared: Compared, width: int) -> list[Line]:
+    """Return on what data the versions were measured, and a warning where that differs."""
+    metrics = compared.diff.metrics
+    if not metrics:
+        return [line(Span("No version here was measured: no evidence is on record.", "warn"))]
+    differing = _differing(compared)
+    if differing:
+        told = f"EVALUATION DATA DIFFER for {count_of(differing, 'metric')}: no verdict for these"
+        return [line(Span(f"! {told}", "bad")), *_data_lines(compared, width)]
+    return _data_lines(compared, width)
+
+
+def metric_lines(compared: Compared, look: Look, width: int, painter: Painter) -> list[Line]:
+    """Return the table of the metrics over whole data sets."""
+    whole = _sorted(compared, look.sorting)
+    shown = [one for one in whole if look.with_unchanged or one.is_changed or not one.comparisons]
+    if not shown:
+        same = "no metric was measured over whole data" if not whole else f"all {count_of(len(whole), 'metric')} same"
+        return [line(Span(f"METRICS  {same}", "dim")), line()]
+    columns = metric_columns(compared)
+    lines = table_lines(columns, shown[:MOST_METRICS], width, painter)
+    if len(shown) > MOST_METRICS:
+        lines.append(line(Span(f"and {len(shown) - MOST_METRICS:,} more: y copies all", "dim")))
+    return [*lines, line()]
+
+
+def hidden_count(compared: Compared) -> int:
+    """Return how many metrics and slices are the same everywhere."""
+    return sum(not metric.is_changed for metric in compared.diff.metrics)
+
+
+def names_of(compared: Compared) -> list[str]:
+    """Return the versions' titles: with the model where there are several."""
+    subjects = compared.diff.versions
+    several = len({subject.model for subject in subjects}) > 1
+    return [_name(subject, several=several) for subject in subjects]
+
+
+def check_lines(compared: Compared, width: int) -> list[Line]:
+    """Return what stands between the newest version and production."""
+    standing, newest = compared.standing, compared.diff.versions[compared.newest]
+    signer = standing.authorship.signed
+    approvals = standing.approvals
+    required = standing.policy.approvals_required
+    pieces = [Span(f"CHECKS v{newest.version}", "header")]
+    pieces.append(Span(f"signed by {signer}", "good") if signer else Span("NOT signed", "warn"))
+    enough = approvals.are_enough or not required
+    pieces.append(Span(f"approvals {len(approvals.principals)} of {required}", "good" if enough else "warn"))
+    pieces += [Span(f"refused by {who}", "bad") for who in approvals.refusals]
+    passed = [result for _, result in compared.gates if result.passed]
+    pieces += [Span(f"{result.gate} ok", "good") for result in passed]
+    if not compared.gates:
+        pieces.append(Span("no gates", "dim"))
+    failed = [
+        line(Span(f" gate FAILED  {result.gate}", "bad"), Span(f"  {result.reason}")) for result in compared.failed
+    ]
+    return [*wrapped(pieces, width), *failed]
+
+
+def _focus_lines(compared: Compared, look: Look, width: int, painter: Painter) -> list[Line]:
+    """Return the slices of what is in focus, and its trend."""
+    found = foci(compared)
+    if not found:
+        return []
+    place = look.focus % len(found)
+    group, name = found[place]
+    position = f"{place + 1}/{len(found)}"
+    lines: list[Line] = []
+    if group is not None:
+        lines += slice_lines(compared, compared.groups[group], names_of(compared), position, width, painter)
+        lines.append(line())
+    model = compared.diff.versions[compared.newest].model
+    heading = f"{name} over the newest versions of {model}" + ("" if group is not None else f"  {position}")
+    lines.append(line(Span("TREND  ", "header"), Span(heading, "dim")))
+    trend = look.trends.get(name)
+    if trend is None:
+        return [*lines, line(Span(" reading ...", "dim")), *(line() for _ in range(PLOT_ROWS)), line()]
+    return [*lines, *trend_lines(trend, *trend_marks(compared, trend), width), line()]
+
+
+def trend_marks(compared: Compared, trend: Trend) -> tuple[dict[int, str], dict[str, str]]:
+    """Return at which versions the signs of the baseline (`*`) and of the others (`o`) stand, and what each means."""
+    model = compared.diff.versions[compared.newest].model
+    values = dict(trend.measured)
+    marks: dict[int, str] = {}
+    said: dict[str, list[str]] = {"*": [], "o": []}
+    for place, subject in enumerate(compared.diff.versions):
+        if subject.model != model:
+            continue
+        mark = "o" if place else "*"
+        alias = f" {compared.aliases[place]}" if compared.aliases[place] else ""
+        if subject.version in values:
+            marks[subject.version] = mark
+            said[mark].append(f"v{subject.version}{alias} {short_number(values[subject.version])}")
+        else:
+            said[mark].append(f"v{subject.version}{alias} is not among these")
+    return marks, {mark: ", ".join(texts) for mark, texts in said.items() if texts}
+
+
+def metric_columns(compared: Compared) -> list[Column[MetricDiff]]:
+    """Return the columns of the metrics: one version alone, two with what changed, or more with a verdict each."""
+    names = names_of(compared)
+    several = len({metric.dataset for metric in compared.whole}) > 1
+    wide = max(7, *(len(name) + 1 for name in names)) if len(names) == 2 else 7
+    columns: list[Column[MetricDiff]] = [
+        Column("name", "METRIC", lambda row: metric_text(row, with_dataset=several), 12, 40),
+        Column("want", "WANT", lambda row: wanted_text(row.direction), 4, rank=3),
+    ]
+    for place, name in enumerate(names):
+        columns.append(
+            Column(f"v{place}", name, lambda row, at=place: aligned_number(row, at), min(wide, 12), right=True)  # type: ignore[misc]
+        )
+        if place and len(names) > 2:
+            columns.append(
+                Column(f"verdict{place}", "", lambda row, at=place: verdict_span(row, at - 1, with_reason=False), 8)  # type: ignore[misc]
+            )
+    if len(names) == 2:
+        columns += [
+            Column("delta", "DELTA", lambda row: signed_text(row, 0), 8, right=True),
+            Column("relative", "DELTA%", lambda row: percent_text(row.comparisons[0]), 7, right=True, rank=2),
+            Column("verdict", "VERDICT", lambda row: verdict_span(row, 0), 9, 20),
+        ]
+    if compared.gates and any(compared.gate_of(metric) is not None for metric in compared.whole):
+        columns.append(Column("gate", "GATE", lambda row: _gate_span(compared.gate_of(row)), 6, rank=1))
+    return columns
+
+
+def _gate_span(passes: bool | None) -> Span:  # noqa: FBT001 - three answers of one question
+    if passes is None:
+        return Span("")
+    return Span("ok", "good") if passes else Span("FAILED", "bad")
+
+
+def _sorted(compared: Compared, sorting: Sorting) -> list[MetricDiff]:
+    metrics = list(compared.whole)
+    if sorting == "name" or not compared.diff.others:
+        return metrics
+    other = compared.other
+
+    def size(metric: MetricDiff) -> float:
+        relative = metric.comparisons[other].relative
+        return abs(relative) if relative is not None else -1.0
+
+    if sorting == "change":
+        return sorted(metrics, key=lambda metric: -size(metric))
+    return sorted(metrics, key=lambda metric: (_URGENCY[metric.comparisons[other].verdict], -size(metric)))
+
+
+def _differing(compared: Compared) -> int:
+    return sum(any(one.reason == "different data" for one in metric.comparisons) for metric in compared.diff.metrics)
+
+
+def _data_lines(compared: Compared, width: int) -> list[Line]:
+    """Return what the whole data sets are called, and how many samples they have."""
+    pieces = [Span("measured on", "dim")]
+    seen = dict.fromkeys(metric.dataset for metric in compared.diff.metrics)
+    for dataset in list(seen)[:3]:
+        measured = [
+            one for metric in compared.whole if metric.dataset == dataset for one in metric.measured if one is not None
+        ]
+        counts = {one.samples for one in measured if one.samples is not None}
+        digests = {one.data_digest for one in measured if one.data_digest is not None}
+        text = dataset_text(dataset) or "data that nobody named"
+        text += f" sha {next(iter(digests)).removeprefix('sha256:')[:4]}" if len(digests) == 1 else ""
+        text += f" n={next(iter(counts)):,}" if len(counts) == 1 else ""
+        pieces.append(Span(text))
+    if len(seen) > 3:
+        pieces.append(Span(f"and {len(seen) - 3} more data sets", "dim"))
+    return wrapped(pieces, width)
+
+
+def _name(subject: Subject, *, several: bool) -> str:
+    return f"{subject.model.name}:{subject.version}" if several else f"v{subject.version}"

@@ -1,0 +1,101 @@
+"""How are the slices of a metric shown side by side: the worst first, with the gap between them before and after?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.schema.slice_groups import gap_growth
+from bucketry.tui.columns import Column
+from bucketry.tui.figures import NOTHING, count_of, short_number
+from bucketry.tui.paint import Span, line
+from bucketry.tui.tablelines import table_lines
+from bucketry.tui.verdict_words import aligned_number, dataset_text, signed_text, slice_text, verdict_span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bucketry.schema.diff import MetricDiff
+    from bucketry.schema.slice_groups import SliceGroup
+    from bucketry.tui.comparing import Compared
+    from bucketry.tui.paint import Line, Painter
+
+MOST_SLICES = 100
+BAR_COLUMNS = 14
+
+
+def slice_lines(
+    compared: Compared, group: SliceGroup, names: Sequence[str], position: str, width: int, painter: Painter
+) -> list[Line]:
+    """Return the heading of a group of slices, its gap, and a line for each slice."""
+    data = dataset_text(group.dataset)
+    by = f"{group.name} by {', '.join(group.attributes)}" + (f" on {data}" if data else "")
+    heading = line(Span("SLICES  ", "header"), Span(f"{by}  {position}"))
+    lines = [heading, *_gap_lines(compared, group)]
+    shown = group.slices[:MOST_SLICES]
+    lines += table_lines(_columns(compared, group, names), shown, width, painter)
+    if len(group.slices) > MOST_SLICES:
+        lines.append(line(Span(f"and {count_of(len(group.slices) - MOST_SLICES, 'slice')} more: y copies all", "dim")))
+    return lines
+
+
+def _gap_lines(compared: Compared, group: SliceGroup) -> list[Line]:
+    gap = group.gap
+    if gap is None:
+        return []
+    if not compared.diff.others:
+        return [line(Span(f" from the worst to the best slice {short_number(gap.gaps[0])}"))]
+    before, after = gap.gaps[0], gap.gaps[compared.other + 1]
+    growth = gap_growth(gap, compared.other)
+    said = Span(f" worst gap {short_number(before)} -> {short_number(after)}")
+    if growth is None:
+        return [line(said, Span("  ? not the same slices: the gaps may not be comparable", "warn"))]
+    if not growth:
+        return [line(said, Span("  = same", "dim"))]
+    return [line(said, Span("  v WIDER", "bad") if growth > 0 else Span("  ^ narrower", "good"))]
+
+
+def _columns(compared: Compared, group: SliceGroup, names: Sequence[str]) -> list[Column[MetricDiff]]:
+    columns: list[Column[MetricDiff]] = [
+        Column("slice", "SLICE", lambda row: slice_text(row.slice), 10, 24),
+        Column("n", "N", _samples, 7, right=True, rank=2),
+    ]
+    columns += [
+        Column(f"v{place}", name, lambda row, at=place: aligned_number(row, at), min(7, 12), right=True)  # type: ignore[misc]
+        for place, name in enumerate(names)
+    ]
+    if not compared.diff.others:
+        return columns
+    other = compared.other
+    values = [value for row in group.slices for value in (row.values[0], row.values[other + 1]) if value is not None]
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    scale = f"{short_number(low):<{BAR_COLUMNS // 2}}{short_number(high):>{BAR_COLUMNS // 2}}"
+    return [
+        *columns,
+        Column("delta", "DELTA", lambda row: signed_text(row, other), 8, right=True),
+        Column("bar", scale, lambda row: _bar(row, other, low, high), BAR_COLUMNS, rank=3),
+        Column("verdict", "VERDICT", lambda row: verdict_span(row, other), 9, 18),
+    ]
+
+
+def _samples(row: MetricDiff) -> str:
+    counts = [one.samples for one in reversed(row.measured) if one is not None and one.samples is not None]
+    return f"{counts[0]:,}" if counts else NOTHING
+
+
+def _bar(row: MetricDiff, other: int, low: float, high: float) -> Span:
+    """Return the way from the baseline (`*`) to the other version (`o`) on the scale of all slices."""
+    before, after = row.values[0], row.values[other + 1]
+    cells = ["-"] * (BAR_COLUMNS - 2)
+    spread = high / 2 - low / 2
+
+    def place(value: float) -> int:
+        return round((value / 2 - low / 2) / spread * (len(cells) - 1)) if spread > 0 else len(cells) // 2
+
+    if before is not None and after is not None:
+        first, last = sorted((place(before), place(after)))
+        cells[first : last + 1] = "." * (last + 1 - first)
+    if before is not None:
+        cells[place(before)] = "*"
+    if after is not None:
+        cells[place(after)] = "o"
+    return Span(f"|{''.join(cells)}|", "dim")

@@ -1,0 +1,154 @@
+"""What was measured of a version, next to what serves production, and how did it come there over the versions?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from bucketry.registry.index_views import find_model_line, list_versions_by, load_version_lines
+from bucketry.schema.names import ByVersion, Reference
+from bucketry.schema.trend import make_trend
+from bucketry.tui.columns import Column
+from bucketry.tui.comparing import TREND_VERSIONS, read_comparison, with_aliases
+from bucketry.tui.figures import NOTHING, count_of, shown_time
+from bucketry.tui.marks import production_of
+from bucketry.tui.paint import Painter, Span, line
+from bucketry.tui.screens.compare_lines import (
+    MOST_METRICS,
+    banner_lines,
+    metric_columns,
+    names_of,
+    trend_marks,
+    verdict_counts,
+)
+from bucketry.tui.screens.compare_slices import slice_lines
+from bucketry.tui.screens.tab import TabContent
+from bucketry.tui.tablelines import table_lines, wrapped
+from bucketry.tui.trend_plot import trend_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bucketry.registry.index_views import VersionLine
+    from bucketry.schema.diff import MetricDiff
+    from bucketry.schema.evidence import Evidence
+    from bucketry.tui.comparing import Compared
+    from bucketry.tui.figures import Zone
+    from bucketry.tui.paint import Line
+    from bucketry.tui.screens.tab import TabRequest
+
+MOST_PLOTS = 6
+MOST_GROUPS = 20
+
+
+def metrics_words(row: VersionLine) -> tuple[str, ...]:
+    """Return the command line that says the same."""
+    return ("show", f"{row.model}:{row.version}")
+
+
+def load_metrics_tab(request: TabRequest) -> TabContent:
+    """Return the tab: called in a thread of its own."""
+    row, painter = request.row, Painter()
+    found = find_model_line(request.index, row.model)
+    production = production_of(found.aliases) if found else None
+    references = [Reference(row.model, ByVersion(row.version))]
+    if production is not None and production.version != row.version:
+        references.insert(0, Reference(row.model, ByVersion(production.version)))
+    compared = with_aliases(
+        read_comparison(request.session, references, with_tensors=False, about=references[-1]), request.index
+    )
+    lines = [*_heading(compared), *banner_lines(compared, request.width), line()]
+    if compared.whole:
+        lines += [*_metric_table(compared, request.width, painter), line()]
+    names = names_of(compared)
+    shown = compared.groups[:MOST_GROUPS]
+    for place, group in enumerate(shown):
+        position = f"{place + 1}/{len(compared.groups)}"
+        lines += [*slice_lines(compared, group, names, position, request.width, painter), line()]
+    if len(compared.groups) > len(shown):
+        lines += [line(Span(f"and {len(compared.groups) - len(shown):,} more groups of slices", "dim")), line()]
+    lines += _plots(request, compared)
+    lines += _evidence(compared, request.width, painter, request.zone)
+    return TabContent(tuple(lines))
+
+
+def _heading(compared: Compared) -> list[Line]:
+    if not compared.diff.others:
+        only = compared.diff.baseline
+        why = "it serves production" if compared.aliases[0] else "nothing serves production"
+        return [line(Span(f"{only.name}", "title"), Span(f"  alone: {why}  (= compares marked versions)", "dim"))]
+    base, new = names_of(compared)
+    counts = verdict_counts(compared)
+    return [
+        line(
+            Span(new, "title"),
+            Span("  next to  ", "dim"),
+            Span(f"{base} * {compared.aliases[0]}", "title"),
+            *_said(counts),
+        )
+    ]
+
+
+def _said(counts: str) -> tuple[Span, ...]:
+    return (Span(f"   {counts}"),) if counts else ()
+
+
+def _metric_table(compared: Compared, width: int, painter: Painter) -> list[Line]:
+    columns: list[Column[MetricDiff]] = [
+        *metric_columns(compared),
+        Column("samples", "N", _samples, 7, right=True, rank=4),
+    ]
+    lines = table_lines(columns, compared.whole[:MOST_METRICS], width, painter)
+    more = len(compared.whole) - MOST_METRICS
+    return [*lines, line(Span(f"and {count_of(more, 'metric')} more", "dim"))] if more > 0 else lines
+
+
+def _samples(metric: MetricDiff) -> str:
+    last = metric.measured[-1]
+    return f"{last.samples:,}" if last is not None and last.samples is not None else NOTHING
+
+
+def _plots(request: TabRequest, compared: Compared) -> list[Line]:
+    """Return a plot for each headline metric: the index has their values for every version."""
+    listed = list_versions_by(request.index, request.row.model)
+    recent = load_version_lines(request.index, request.row.model, listed.ids[:TREND_VERSIONS])
+    names = list(dict.fromkeys(metric.name for metric in compared.whole if metric.name in request.row.metrics))
+    lines: list[Line] = []
+    for name in names[:MOST_PLOTS]:
+        trend = make_trend(name, [(one.version, one.metrics.get(name)) for one in recent])
+        heading = f"{name} over the newest versions"
+        lines += [line(Span("TREND  ", "header"), Span(heading, "dim"))]
+        lines += [*trend_lines(trend, *trend_marks(compared, trend), request.width), line()]
+    return lines
+
+
+def _evidence(compared: Compared, width: int, painter: Painter, zone: Zone) -> list[Line]:
+    """Return a line for each evaluation: what kind, on what, by whom and when."""
+    rows = compared.diff.versions[compared.newest].evidence
+    if not rows:
+        return []
+    kinds = Counter(one.kind for one in rows)
+    pieces = [Span("EVIDENCE", "header"), *(Span(f"{count} {kind}", "dim") for kind, count in kinds.items())]
+    columns: Sequence[Column[Evidence]] = (
+        Column("kind", "KIND", lambda one: one.kind, 9, 10),
+        Column("metrics", "METRICS", lambda one: str(len(one.metrics)), 7, right=True),
+        Column("data", "DATA", _data, 8, 30),
+        Column("by", "BY", lambda one: one.by or NOTHING, 6, 24, rank=1),
+        Column("at", "WHEN", lambda one: _when(one, zone), 17, rank=2),
+        Column("notes", "NOTES", lambda one: one.notes.replace("\n", " ") or NOTHING, 6, 60, rank=3),
+    )
+    return [*wrapped(pieces, width), *table_lines(columns, rows, width, painter)]
+
+
+def _data(evidence: Evidence) -> str:
+    fields = (evidence.dataset.get(name) for name in ("name", "version", "split"))
+    return " ".join(str(value) for value in fields if value) or NOTHING
+
+
+def _when(evidence: Evidence, zone: Zone) -> str:
+    if not evidence.at:
+        return NOTHING
+    try:
+        return shown_time(evidence.at, zone)
+    except ValueError:  # whoever measured may write what they like
+        return evidence.at

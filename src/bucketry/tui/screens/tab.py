@@ -1,0 +1,49 @@
+"""What is a tab of a version made from, and what is it made of?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bucketry.registry.index import Index
+    from bucketry.registry.index_views import VersionLine
+    from bucketry.registry.session import Session
+    from bucketry.tui.app import BucketryApp
+    from bucketry.tui.figures import Zone
+    from bucketry.tui.paint import Line
+
+
+@dataclass(frozen=True, slots=True)
+class TabRequest:
+    """What a tab is made from. The session counts its requests; `width` is how many columns a line may have."""
+
+    session: Session
+    index: Index
+    row: VersionLine
+    width: int
+    zone: Zone
+
+    @property
+    def reference(self) -> str:
+        """The version as one writes it."""
+        return f"{self.row.model}:{self.row.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class TabContent:
+    """A tab's lines. `links` are lines that open something, by their position: enter on one calls it."""
+
+    lines: tuple[Line, ...]
+    links: Mapping[int, Callable[[BucketryApp], None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A tab: its title, what makes it, and the words of the command line that says the same."""
+
+    title: str
+    load: Callable[[TabRequest], TabContent]
+    words: Callable[[VersionLine], tuple[str, ...]]

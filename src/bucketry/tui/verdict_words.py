@@ -1,0 +1,120 @@
+"""With which words, signs and figures is a comparison shown? Colour is never the only sign."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from bucketry.schema.slice_groups import LEAST_SAMPLES, is_too_small
+from bucketry.schema.verdicts import Verdict
+from bucketry.tui.figures import NOTHING, short_number, short_size
+from bucketry.tui.paint import Role, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bucketry.schema.diff import Comparison, Dataset, MetricDiff
+    from bucketry.schema.evidence import Slice
+
+_WORDS: Mapping[Verdict, tuple[str, Role]] = {
+    Verdict.BETTER: ("^ better", "good"),
+    Verdict.WORSE: ("v WORSE", "bad"),
+    Verdict.NOISE: ("~ noise", "dim"),
+    Verdict.UNJUDGED: ("? unjudged", "warn"),
+    Verdict.SAME: ("= same", "dim"),
+}
+_WANTED = {"higher": "up", "lower": "down"}
+_REASONS = {"no direction stated": "no direction", "measured in the baseline only": "baseline only"}
+_REASONS |= {"measured not in the baseline": "not in baseline", "measured in neither": "in neither"}
+GREATEST_PERCENT = 9.995
+DIGEST_DIGITS = 8
+GREATEST_FIXED = 100_000
+LEAST_FIXED = 0.00005
+
+
+def verdict_span(metric: MetricDiff, other: int, *, with_reason: bool = True) -> Span:
+    """Return a verdict's word and sign; for one that could not be given, why."""
+    if is_too_small(metric):
+        return Span(f"n<{LEAST_SAMPLES}: not judged" if with_reason else "? n small", "dim")
+    one = metric.comparisons[other]
+    if one.verdict is Verdict.UNJUDGED:
+        return Span(f"? {_REASONS.get(one.reason, one.reason)}" if with_reason else "?", "warn")
+    return Span(*_WORDS[one.verdict])
+
+
+def wanted_text(direction: str | None) -> str:
+    """Return which way is better: `up`, `down`, or `-` where nobody said."""
+    return _WANTED.get(direction or "", NOTHING)
+
+
+def aligned_number(metric: MetricDiff, place: int) -> str:
+    """Return the value of one version, with as many decimals as the others' have."""
+    value = metric.values[place]
+    decimals = _decimals(metric)
+    return short_number(value) if value is None or decimals is None else _fixed(value, decimals)
+
+
+def signed_text(metric: MetricDiff, other: int) -> str:
+    """Return a difference with its sign: `+.0028`; more digits than the values have where it would be lost."""
+    delta = metric.comparisons[other].delta
+    if delta is None:
+        return NOTHING
+    decimals = _decimals(metric)
+    text = short_number(delta) if decimals is None or round(delta, decimals) == 0 else _fixed(delta, decimals)
+    return f"+{text}" if delta > 0 else text
+
+
+def percent_text(one: Comparison) -> str:
+    """Return a difference in parts of the baseline's value: `+0.3%`."""
+    if one.relative is None:
+        return NOTHING
+    if abs(one.relative) >= GREATEST_PERCENT:
+        return ">+999%" if one.relative > 0 else "<-999%"
+    return f"{one.relative:+.1%}"
+
+
+def dataset_text(dataset: Dataset) -> str:
+    """Return what a metric was measured on."""
+    return " ".join(text for text in (dataset.name, dataset.version, dataset.split) if text)
+
+
+def slice_text(part: Slice) -> str:
+    """Return the values of a slice's attributes, whose names stand above."""
+    return ", ".join(value for _, value in part)
+
+
+def metric_text(metric: MetricDiff, *, with_dataset: bool) -> str:
+    """Return a metric's name with all that tells it from its like."""
+    text = metric.name
+    if metric.unit:
+        text += f" ({metric.unit})"
+    if metric.kind != "automated":
+        text += f" [{metric.kind}]"
+    data = dataset_text(metric.dataset) if with_dataset else ""
+    return f"{text} on {data}" if data else text
+
+
+def value_text(value: object) -> str:
+    """Return a parameter's, a file's or a dataset's value on one line."""
+    if value is None:
+        return "null"
+    if isinstance(value, dict) and {"sha256", "size_bytes"} == value.keys():
+        return f"{short_size(value['size_bytes'])} {value['sha256'][:DIGEST_DIGITS]}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={value_text(one)}" for name, one in value.items())
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _decimals(metric: MetricDiff) -> int | None:
+    """Return how many decimals suit all values of a metric, None where they are too great or too small for any."""
+    sizes = [abs(value) for value in metric.values if value is not None]
+    if not sizes or max(sizes) >= GREATEST_FIXED or 0 < max(sizes) < LEAST_FIXED:
+        return None
+    if all(size == int(size) for size in sizes):
+        return 0
+    return 4 if max(sizes) < 1 else 3 if max(sizes) < 10 else 1
+
+
+def _fixed(value: float, decimals: int) -> str:
+    text = f"{value:.{decimals}f}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text

@@ -1,0 +1,144 @@
+"""What is sent to a real terminal: how many bytes, and which escape sequences, whatever the registry says?"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bucketry.store.folder import FolderStore
+from tui.desk import HOSTILE, filled_registry
+from tui.on_terminal import SEQUENCE, on_terminal, without_sequences
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MOST_BYTES_OF_A_MOVE = 600
+MOST_BYTES_OF_A_PAGE = 8_500
+MOST_BYTES_OF_A_WORD = 500
+IDLE_SECONDS = 3.0
+ALLOWED = re.compile(
+    rb"\x1b\[[0-9;]*m"  # colours
+    rb"|\x1b\[[0-9]+;[0-9]+H"  # where the cursor goes
+    rb"|\x1b\[\?(?:1049|25|2004|2026|2048|1000|1002|1003|1004|1006|1015|1016|7)[hl]"  # modes of the screen and the keys
+    rb"|\x1b\[\?(?:2026|2048)\$p"  # asks what the terminal can do
+    rb"|\x1b\[[<>][0-9]*u"  # the keyboard's protocol
+    rb"|\x1b\]22;[a-z]*\x07"  # the shape of the mouse
+)
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202e]")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "config.toml").touch()
+    return {
+        "BUCKETRY_CONFIG": str(tmp_path / "config.toml"),
+        "BUCKETRY_CACHE": str(tmp_path / "cache"),
+        "BUCKETRY_IDENTITY": "ops",
+        "TERM": "xterm-256color",
+        "COLORTERM": "truecolor",
+        "LC_ALL": "C.UTF-8",
+        "SSH_CONNECTION": "",
+        "SSH_TTY": "",
+        "SSH_CLIENT": "",
+    }
+
+
+def make(tmp_path: Path, text: str = "plain") -> str:
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    filled_registry(FolderStore(folder), text=text)
+    return str(folder)
+
+
+def test_a_step_a_page_a_word_and_doing_nothing_cost_what_they_may(tmp_path: Path, environment: dict[str, str]) -> None:
+    with on_terminal("-r", make(tmp_path), "tui", environment=environment, columns=109) as screen:
+        screen.read(until=b"credit-risk")
+        assert 0 < len(screen.press(b"G")) <= MOST_BYTES_OF_A_MOVE
+        screen.press(b"\r", until=b"v12")
+        assert 0 < len(screen.press(b"j")) <= MOST_BYTES_OF_A_MOVE
+        assert 0 < len(screen.press(b"k")) <= MOST_BYTES_OF_A_MOVE
+        assert 0 < len(screen.press(b"y")) <= MOST_BYTES_OF_A_WORD
+        assert 0 < len(screen.press(b"x")) <= MOST_BYTES_OF_A_WORD
+        assert 0 < len(screen.press(b":")) <= MOST_BYTES_OF_A_WORD
+        assert 0 < len(screen.press(b"m")) <= MOST_BYTES_OF_A_WORD
+        assert 0 < len(screen.press(b"\x1b")) <= MOST_BYTES_OF_A_WORD
+        assert 0 < len(screen.press(b"\x04")) <= MOST_BYTES_OF_A_PAGE
+        time.sleep(IDLE_SECONDS)
+        assert screen.press(b"", quiet_seconds=0.1) == b""
+
+
+def test_nothing_leaves_but_the_expected_sequences_whatever_stands_in_the_registry(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    with on_terminal("-r", make(tmp_path, HOSTILE), "tui", environment=environment, columns=140) as screen:
+        sent = screen.read(until=b"credit-risk")
+        for keys in (b"G", b"\r", b"\r", b"G", b"h", b"A", b"\x1b", b"E", b"l", b"\x1b", b"E", b"n", b"\x1b"):
+            sent += screen.press(keys, quiet_seconds=0.25)
+        for keys in (b"/owned\r", b"\x1b", b"@", b"h", b"?", b"h", b"y", b"n", b"P", b"production\r", b"\x1b"):
+            sent += screen.press(keys, quiet_seconds=0.25)
+        sent += screen.press(b"qqq")
+        assert screen.wait() == 0
+    clipboard = re.compile(rb"\x1b\]52;c;[A-Za-z0-9+/=]*(?:\x07|\x1b\\)")
+    strange = [found for found in SEQUENCE.findall(clipboard.sub(b"", sent)) if not ALLOWED.fullmatch(found)]
+    assert strange == []
+    text = without_sequences(sent)
+    assert CONTROL.findall(text) == []
+    assert "\\x1b]0;owned\\x07" in text
+    assert "[@click=app.exit]" in text
+
+
+def test_without_colours_none_are_sent(tmp_path: Path, environment: dict[str, str]) -> None:
+    with on_terminal("-r", make(tmp_path), "tui", environment=environment | {"NO_COLOR": "1"}) as screen:
+        sent = screen.read(until=b"credit-risk") + screen.press(b"G") + screen.press(b"\r", until=b"v12")
+    parameters = {part for found in re.findall(rb"\x1b\[([0-9;]*)m", sent) for part in found.split(b";")}
+    assert parameters <= {b"", b"0", b"1", b"2", b"4", b"7", b"39", b"49"}
+
+
+def test_a_terminal_of_sixteen_colours_gets_no_others(tmp_path: Path, environment: dict[str, str]) -> None:
+    with on_terminal(
+        "-r", make(tmp_path), "tui", environment=environment | {"TERM": "xterm", "COLORTERM": ""}
+    ) as screen:
+        sent = screen.read(until=b"credit-risk") + screen.press(b"G") + screen.press(b"\r", until=b"v12")
+    assert b"38;2;" not in sent
+    assert b"38;5;" not in sent
+
+
+def test_a_locale_without_unicode_gets_ascii(tmp_path: Path, environment: dict[str, str]) -> None:
+    with on_terminal("-r", make(tmp_path, "naïve ✓"), "tui", environment=environment | {"LC_ALL": "C"}) as screen:
+        sent = screen.read(until=b"credit-risk") + screen.press(b"G") + screen.press(b"\r", until=b"v12")
+        sent += screen.press(b"\r", until=b"NOTES")
+    assert sent.isascii()
+    assert b"na<U+00EF>ve <U+2713>" in sent
+
+
+def test_over_ssh_the_mouse_is_left_to_the_terminal(tmp_path: Path, environment: dict[str, str]) -> None:
+    with on_terminal("-r", make(tmp_path), "tui", environment=environment | {"SSH_TTY": "/dev/pts/1"}) as screen:
+        sent = screen.read(until=b"credit-risk")
+        assert b"\x1b[?1000h" not in sent
+        assert b"\x1b[?1000h" in screen.press(b":mouse on\r")
+
+
+def test_no_command_on_a_terminal_opens_the_screens(tmp_path: Path, environment: dict[str, str]) -> None:
+    with on_terminal("-r", make(tmp_path), environment=environment) as screen:
+        assert b"credit-risk" in screen.read(until=b"credit-risk")
+        screen.press(b"q")
+        assert screen.wait() == 0
+
+
+def test_a_terminal_that_can_do_too_little_is_refused_with_the_commands_to_use(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    with on_terminal("-r", make(tmp_path), "tui", environment=environment | {"TERM": "dumb"}) as screen:
+        sent = screen.read(until=b"bucketry models")
+        assert screen.wait() == 2
+    assert b"the screens need more than the terminal" in sent
+
+
+def test_a_window_that_changes_its_size_is_drawn_anew(tmp_path: Path, environment: dict[str, str]) -> None:
+    with on_terminal("-r", make(tmp_path), "tui", environment=environment, columns=80, rows=24) as screen:
+        screen.read(until=b"credit-risk")
+        assert b"60x15" in screen.resize(50, 10)
+        assert b"credit-risk" in screen.resize(100, 30)
