@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from bucketry.errors import BucketryError
 
 BAR_COLUMNS = 10
+FEWEST_COUNTED = 32
+"""A walk over fewer objects than this is over before a bar could be read."""
 LONGEST_ETA_SECONDS = 100 * 3_600
 MOST_FILES_SHOWN = 8
 LONGEST_LABEL_COLUMNS = 40
@@ -149,7 +151,12 @@ class ProgressLine:
         """Return what a walk over many objects calls with how many are done and how many there are."""
         if not self._shown:
             return None
-        return lambda done, total: self._show(f"{doing} {_bar(done, total)} {done:,}/{total:,}")
+
+        def show(done: int, total: int) -> None:
+            if total >= FEWEST_COUNTED:
+                self._show(f"{doing} {_bar(done, total)} {done:,}/{total:,}")
+
+        return show
 
     def close(self) -> None:
         """Take the lines away. A report that comes later shows nothing."""

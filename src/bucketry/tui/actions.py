@@ -126,24 +126,25 @@ def _ask_labels(shell: BucketryApp, row: VersionLine) -> None:
         edit = _parse_labels(text)
         before = {name: row.labels[name] for name in (*edit.put, *edit.drop) if name in row.labels}
         undone = LabelEdit(before, frozenset(name for name in edit.put if name not in row.labels))
-        _edit_labels(shell, row, edit)
-        shell.undo = (f"edit {row.model}:{row.version}", lambda: _edit_labels(shell, row, undone))
+        _edit_labels(shell, row, edit, undone=undone)
 
     shell.ask(Question("labels:", answer, panel=panel, panel_title="LABELS", why_not=_why_not_labels))
 
 
-def _edit_labels(shell: BucketryApp, row: VersionLine, edit: LabelEdit) -> None:
+def _edit_labels(shell: BucketryApp, row: VersionLine, edit: LabelEdit, *, undone: LabelEdit | None = None) -> None:
     reference = f"{row.model}:{row.version}"
     words = ["edit", reference]
     for name, value in edit.put.items():
         words += ["--label", f"{name}={value}"]
     for name in sorted(edit.drop):
         words += ["--remove-label", name]
-    shell.write(
-        tuple(words),
-        lambda session: edit_version(session, row.model, row.version, labels=edit),
-        lambda _: shell.flash(f"changed the labels of {reference}", "good"),
-    )
+
+    def done(_: Row) -> None:
+        shell.flash(f"changed the labels of {reference}", "good")
+        if undone is not None:
+            shell.undo = (f"edit {reference}", lambda: _edit_labels(shell, row, undone))
+
+    shell.write(tuple(words), lambda session: edit_version(session, row.model, row.version, labels=edit), done)
 
 
 def _parse_labels(text: str) -> LabelEdit:

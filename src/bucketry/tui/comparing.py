@@ -15,7 +15,7 @@ from bucketry.registry.resolve import select_row
 from bucketry.registry.reviewing import load_standing
 from bucketry.registry.trending import load_trend
 from bucketry.schema.diff import VersionDiff, diff_versions
-from bucketry.schema.gates import MetricThreshold, NoWorse
+from bucketry.schema.gates import MetricThreshold, NoWorse, PickleScan
 from bucketry.schema.names import ByVersion, Reference, parse_reference
 from bucketry.schema.slice_groups import SliceGroup, slice_groups
 from bucketry.schema.states import State
@@ -43,7 +43,7 @@ class Compared:
     """A comparison and what a decision about its newest version depends on.
 
     `newest` is its place in `diff.versions`, `other` the place of the newest but the baseline in `diff.others`.
-    `aliases` names what serves each of the versions, in words.
+    `aliases` names what serves each of the versions, in words. `is_scanned`: this session knows what is in the pickles.
     """
 
     diff: VersionDiff
@@ -53,11 +53,20 @@ class Compared:
     gates: tuple[tuple[Gate, GateResult], ...]
     standing: Standing
     aliases: tuple[str, ...]
+    is_scanned: bool
 
     @property
     def failed(self) -> tuple[GateResult, ...]:
         """The gates that the newest version does not pass."""
-        return tuple(result for _, result in self.gates if not result.passed)
+        unscanned = self.unscanned
+        return tuple(result for _, result in self.gates if not result.passed and result not in unscanned)
+
+    @property
+    def unscanned(self) -> tuple[GateResult, ...]:
+        """The gates that wait for a scan, which would read whole files."""
+        if self.is_scanned:
+            return ()
+        return tuple(result for gate, result in self.gates if isinstance(gate, PickleScan) and not result.passed)
 
     @property
     def whole(self) -> tuple[MetricDiff, ...]:
@@ -91,7 +100,9 @@ def read_comparison(
     # Without a scan of pickles: it would read whole files.
     results = check_version_gates(session, head, row, alias=None, scan=False)
     standing = load_standing(session, head, row)
-    return _compared(diff, newest, tuple(zip(policy.gates, results, strict=True)), standing, tuple("" for _ in rows))
+    gates = tuple(zip(policy.gates, results, strict=True))
+    is_scanned = row.manifest in session.scans
+    return _compared(diff, newest, gates, standing, tuple("" for _ in rows), is_scanned=is_scanned)
 
 
 def read_trend(session: Session, model: ModelName, metric: str) -> Trend:
@@ -108,7 +119,8 @@ def with_baseline(compared: Compared, baseline: int) -> Compared:
     order = (baseline, *(place for place in range(len(subjects)) if place != baseline))
     diff = diff_versions(subjects[baseline], others)
     aliases = tuple(compared.aliases[place] for place in order)
-    return _compared(diff, order.index(compared.newest), compared.gates, compared.standing, aliases)
+    newest = order.index(compared.newest)
+    return _compared(diff, newest, compared.gates, compared.standing, aliases, is_scanned=compared.is_scanned)
 
 
 def with_aliases(compared: Compared, index: Index) -> Compared:
@@ -171,13 +183,15 @@ def _compared(
     gates: tuple[tuple[Gate, GateResult], ...],
     standing: Standing,
     aliases: tuple[str, ...],
+    *,
+    is_scanned: bool,
 ) -> Compared:
     if newest:
         other = newest - 1
     else:  # the newest is the baseline
         other = max(range(len(diff.others)), key=lambda place: diff.others[place].version, default=0)
     groups = slice_groups(diff, other) if diff.others else slice_groups(diff)
-    return Compared(diff, newest, other, groups, gates, standing, aliases)
+    return Compared(diff, newest, other, groups, gates, standing, aliases, is_scanned)
 
 
 def _newest(diff: VersionDiff) -> int:

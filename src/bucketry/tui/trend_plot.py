@@ -8,20 +8,20 @@ from bucketry.tui.figures import short_number
 from bucketry.tui.paint import Role, Span, line, pad
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bucketry.schema.trend import Trend
     from bucketry.tui.paint import Line
 
 PLOT_ROWS = 4
-MARK_ROLES: Mapping[str, Role] = {"*": "good", "o": "accent"}
+MARK_ROLES: Mapping[str, Role] = {"*": "good", "o": "accent", "x": "warn", "+": "warn"}
 LABEL_COLUMNS = 7
 STEP_COLUMNS = 2
 """Columns for each version."""
 
 
-def trend_lines(trend: Trend, marks: Mapping[int, str], legend: Mapping[str, str], width: int) -> list[Line]:
-    """Return the plot: a point for each version, and `marks` at some versions; `legend` says what each mark is.
+def trend_lines(trend: Trend, marks: Mapping[int, str], legend: Sequence[str], width: int) -> list[Line]:
+    """Return the plot: a point for each version, and `marks` at some versions; `legend` says what they are.
 
     Always `PLOT_ROWS` + 1 lines, so that what stands below stays where it is.
     """
@@ -33,7 +33,6 @@ def trend_lines(trend: Trend, marks: Mapping[int, str], legend: Mapping[str, str
     shown = trend.points[-room:]
     values = [measured[point.version] for point in shown if point.version in measured]
     low, high = min(values), max(values)
-    said = [f"{mark} {text}" for mark, text in legend.items()]
     rows = []
     for row in range(PLOT_ROWS):
         label = short_number(high) if row == 0 else short_number(low) if row == PLOT_ROWS - 1 and low < high else ""
@@ -41,7 +40,7 @@ def trend_lines(trend: Trend, marks: Mapping[int, str], legend: Mapping[str, str
         for point in shown:
             value = measured.get(point.version)
             spans.append(_cell(_level(value, low, high), row, marks.get(point.version, "")))
-        rows.append((*spans, Span("   "), _legend(said, row)))
+        rows.append((*spans, Span("   "), _legend(legend, row)))
     first, last = f"v{shown[0].version}", f"v{shown[-1].version}"
     between = max(1, STEP_COLUMNS * len(shown) - len(first) - len(last))
     axis = f"{'':{LABEL_COLUMNS}}  {first}{' ' * between}{last}"
@@ -66,5 +65,5 @@ def _cell(level: int | None, row: int, mark: str) -> Span:
     return Span(pad("'" if level % 2 else ".", STEP_COLUMNS))
 
 
-def _legend(said: list[str], row: int) -> Span:
+def _legend(said: Sequence[str], row: int) -> Span:
     return Span(said[row], MARK_ROLES.get(said[row][0], "dim")) if row < len(said) else Span("")

@@ -35,7 +35,7 @@ LEAST_FIXED = 0.00005
 def verdict_span(metric: MetricDiff, other: int, *, with_reason: bool = True) -> Span:
     """Return a verdict's word and sign; for one that could not be given, why."""
     if is_too_small(metric):
-        return Span(f"n<{LEAST_SAMPLES}: not judged" if with_reason else "? n small", "dim")
+        return Span(f"? n<{LEAST_SAMPLES}" if with_reason else "?", "warn")
     one = metric.comparisons[other]
     if one.verdict is Verdict.UNJUDGED:
         return Span(f"? {_REASONS.get(one.reason, one.reason)}" if with_reason else "?", "warn")
@@ -68,6 +68,8 @@ def percent_text(one: Comparison) -> str:
     """Return a difference in parts of the baseline's value: `+0.3%`."""
     if one.relative is None:
         return NOTHING
+    if not one.relative:
+        return "0%"
     if abs(one.relative) >= GREATEST_PERCENT:
         return ">+999%" if one.relative > 0 else "<-999%"
     return f"{one.relative:+.1%}"

@@ -53,13 +53,14 @@ MOST_METRIC_COLUMNS = 2
 def run(
     call: Call, query: tuple[str, ...], limit: int | None, after: Reference | None, sort: str, *, offline: bool
 ) -> None:
-    """Find versions of all models, by what is known of them on this machine after a look at what changed.
+    """Find versions of all models: by metric, parameter, label, state, author, time or origin.
 
     QUERY is parts that must all hold: words; state: author: alias: model: label: base: data: notes:; auc>0.9,
     auc[age=18-25]>0.8, param.lr<=1e-3, created>2026-10-01, size>10GB, version<=7. One with a '-' before it must not
     hold. Quote < and > for the shell.
 
-    The index lies in the cache's folder. Where the bucket cannot be reached, it answers as it is, and says so.
+    It answers from an index on this machine, after a look at what changed. The index lies in the cache's folder. Where
+    the bucket cannot be reached, it answers as it is, and says so.
     """
     asked, order = parse_query(" ".join(query)), parse_order(sort)
     session = call.open()

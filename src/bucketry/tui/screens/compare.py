@@ -32,6 +32,7 @@ from bucketry.tui.screens.compare_lines import (
     hidden_count,
     names_of,
     verdict_counts,
+    worse_slices,
 )
 from bucketry.tui.screens.text import TextView
 
@@ -126,6 +127,9 @@ class CompareView(TextView):
         counts = verdict_counts(self.compared)
         failed = len(self.compared.failed)
         said = [Span(f" {counts}.  " if counts else " ")]
+        slices = worse_slices(self.compared)
+        if slices:
+            said.append(Span(f"{count_of(slices, 'slice')} WORSE.  ", "bad"))
         if failed:
             said.append(Span(f"Promote is blocked by {count_of(failed, 'gate')}.", "bad"))
         return tuple(said)

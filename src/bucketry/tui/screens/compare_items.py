@@ -55,7 +55,7 @@ def item_lines(
     if same:
         lines.append(line(Span(f"the same: {', '.join(same)}", "dim")))
     if not with_tensors:
-        lines.append(line(Span("tensors were not read: x reads the headers of their files", "dim")))
+        lines.append(line(Span("tensors were not read (x reads them)", "dim")))
     elif not diff.tensors:
         lines.append(line(Span("no file here has tensors that can be listed", "dim")))
     return lines

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from bucketry.schema.slice_groups import is_too_small
 from bucketry.schema.verdicts import Verdict
 from bucketry.tui.columns import Column
 from bucketry.tui.figures import count_of, short_number
@@ -28,7 +29,7 @@ from bucketry.tui.verdict_words import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bucketry.schema.diff import MetricDiff, Subject
+    from bucketry.schema.diff import Dataset, MetricDiff, Subject
     from bucketry.schema.trend import Trend
     from bucketry.tui.comparing import Compared
     from bucketry.tui.paint import Line, Painter
@@ -95,8 +96,9 @@ def banner_lines(compared: Compared, width: int) -> list[Line]:
         return [line(Span("No version here was measured: no evidence is on record.", "warn"))]
     differing = _differing(compared)
     if differing:
-        told = f"EVALUATION DATA DIFFER for {count_of(differing, 'metric')}: no verdict for these"
-        return [line(Span(f"! {told}", "bad")), *_data_lines(compared, width)]
+        which = "all metrics" if differing == len(metrics) else f"{differing:,} of {count_of(len(metrics), 'metric')}"
+        told = line(Span(f"! EVALUATION DATA DIFFER for {which}: no verdict for these", "bad"))
+        return [told, *_data_lines(compared, width)]
     return _data_lines(compared, width)
 
 
@@ -112,6 +114,12 @@ def metric_lines(compared: Compared, look: Look, width: int, painter: Painter) -
     if len(shown) > MOST_METRICS:
         lines.append(line(Span(f"and {len(shown) - MOST_METRICS:,} more: y copies all", "dim")))
     return [*lines, line()]
+
+
+def worse_slices(compared: Compared) -> int:
+    """Return how many slices got worse, of those that can be judged."""
+    slices = [one for group in compared.groups for one in group.slices if one.comparisons and not is_too_small(one)]
+    return sum(one.comparisons[compared.other].verdict is Verdict.WORSE for one in slices)
 
 
 def hidden_count(compared: Compared) -> int:
@@ -137,14 +145,15 @@ def check_lines(compared: Compared, width: int) -> list[Line]:
     enough = approvals.are_enough or not required
     pieces.append(Span(f"approvals {len(approvals.principals)} of {required}", "good" if enough else "warn"))
     pieces += [Span(f"refused by {who}", "bad") for who in approvals.refusals]
-    passed = [result for _, result in compared.gates if result.passed]
-    pieces += [Span(f"{result.gate} ok", "good") for result in passed]
+    pieces += [Span(f"{result.gate} ok", "good") for _, result in compared.gates if result.passed]
+    pieces += [Span(f"{result.gate}: not scanned from here", "warn") for result in compared.unscanned]
     if not compared.gates:
         pieces.append(Span("no gates", "dim"))
-    failed = [
-        line(Span(f" gate FAILED  {result.gate}", "bad"), Span(f"  {result.reason}")) for result in compared.failed
-    ]
-    return [*wrapped(pieces, width), *failed]
+    lines = wrapped(pieces, width)
+    for result in compared.failed:
+        reason = [Span(word) for word in result.reason.split()]
+        lines += wrapped([Span(f" gate FAILED  {result.gate} ", "bad"), *reason], width, between=" ", indent="   ")
+    return lines
 
 
 def _focus_lines(compared: Compared, look: Look, width: int, painter: Painter) -> list[Line]:
@@ -168,23 +177,21 @@ def _focus_lines(compared: Compared, look: Look, width: int, painter: Painter) -
     return [*lines, *trend_lines(trend, *trend_marks(compared, trend), width), line()]
 
 
-def trend_marks(compared: Compared, trend: Trend) -> tuple[dict[int, str], dict[str, str]]:
-    """Return at which versions the signs of the baseline (`*`) and of the others (`o`) stand, and what each means."""
+def trend_marks(compared: Compared, trend: Trend) -> tuple[dict[int, str], list[str]]:
+    """Return at which versions signs stand (`*` the baseline, `o` the newest of the others), and what each means."""
     model = compared.diff.versions[compared.newest].model
     values = dict(trend.measured)
     marks: dict[int, str] = {}
-    said: dict[str, list[str]] = {"*": [], "o": []}
+    legend: list[str] = []
+    spare = iter("x+")
     for place, subject in enumerate(compared.diff.versions):
         if subject.model != model:
             continue
-        mark = "o" if place else "*"
-        alias = f" {compared.aliases[place]}" if compared.aliases[place] else ""
-        if subject.version in values:
-            marks[subject.version] = mark
-            said[mark].append(f"v{subject.version}{alias} {short_number(values[subject.version])}")
-        else:
-            said[mark].append(f"v{subject.version}{alias} is not among these")
-    return marks, {mark: ", ".join(texts) for mark, texts in said.items() if texts}
+        mark = "*" if not place else "o" if place == compared.other + 1 else next(spare)
+        marks[subject.version] = mark
+        value = values.get(subject.version)
+        legend.append(f"{mark} v{subject.version} {short_number(value) if value is not None else 'not here'}")
+    return marks, legend
 
 
 def metric_columns(compared: Compared) -> list[Column[MetricDiff]]:
@@ -208,7 +215,7 @@ def metric_columns(compared: Compared) -> list[Column[MetricDiff]]:
         columns += [
             Column("delta", "DELTA", lambda row: signed_text(row, 0), 8, right=True),
             Column("relative", "DELTA%", lambda row: percent_text(row.comparisons[0]), 7, right=True, rank=2),
-            Column("verdict", "VERDICT", lambda row: verdict_span(row, 0), 9, 20),
+            Column("verdict", "VERDICT", lambda row: verdict_span(row, 0), 14, 20),
         ]
     if compared.gates and any(compared.gate_of(metric) is not None for metric in compared.whole):
         columns.append(Column("gate", "GATE", lambda row: _gate_span(compared.gate_of(row)), 6, rank=1))
@@ -237,7 +244,21 @@ def _sorted(compared: Compared, sorting: Sorting) -> list[MetricDiff]:
 
 
 def _differing(compared: Compared) -> int:
-    return sum(any(one.reason == "different data" for one in metric.comparisons) for metric in compared.diff.metrics)
+    """Return how many metrics the versions measured on different data: another version of it, or other data."""
+    measured_on: dict[tuple[str, object, str], list[MetricDiff]] = {}
+    for metric in compared.diff.metrics:
+        measured_on.setdefault((metric.name, metric.slice, metric.kind), []).append(metric)
+    count = 0
+    for found in measured_on.values():
+        if any(one.reason == "different data" for metric in found for one in metric.comparisons):
+            count += len(found)
+        elif len(found) > 1 and not any(_is_shared(metric) for metric in found):
+            count += len(found)
+    return count
+
+
+def _is_shared(metric: MetricDiff) -> bool:
+    return all(one is not None for one in metric.measured)
 
 
 def _data_lines(compared: Compared, width: int) -> list[Line]:
@@ -253,10 +274,22 @@ def _data_lines(compared: Compared, width: int) -> list[Line]:
         text = dataset_text(dataset) or "data that nobody named"
         text += f" sha {next(iter(digests)).removeprefix('sha256:')[:4]}" if len(digests) == 1 else ""
         text += f" n={next(iter(counts)):,}" if len(counts) == 1 else ""
-        pieces.append(Span(text))
+        pieces.append(Span(text + _shared_by(compared, dataset)))
     if len(seen) > 3:
         pieces.append(Span(f"and {len(seen) - 3} more data sets", "dim"))
     return wrapped(pieces, width)
+
+
+def _shared_by(compared: Compared, dataset: Dataset) -> str:
+    """Return which of the versions were measured on some data."""
+    if not compared.diff.others:
+        return ""
+    metrics = [metric for metric in compared.diff.metrics if metric.dataset == dataset]
+    if any("different data" == one.reason for metric in metrics for one in metric.comparisons):
+        return " (not the same)"
+    names = names_of(compared)
+    measured = [name for place, name in enumerate(names) if any(metric.measured[place] for metric in metrics)]
+    return " (the same)" if len(measured) == len(names) else f" (only {', '.join(measured)})"
 
 
 def _name(subject: Subject, *, several: bool) -> str:

@@ -56,11 +56,11 @@ def _gap_lines(compared: Compared, group: SliceGroup) -> list[Line]:
 
 def _columns(compared: Compared, group: SliceGroup, names: Sequence[str]) -> list[Column[MetricDiff]]:
     columns: list[Column[MetricDiff]] = [
-        Column("slice", "SLICE", lambda row: slice_text(row.slice), 10, 24),
+        Column("slice", "SLICE", lambda row: slice_text(row.slice), 6, 24),
         Column("n", "N", _samples, 7, right=True, rank=2),
     ]
     columns += [
-        Column(f"v{place}", name, lambda row, at=place: aligned_number(row, at), min(7, 12), right=True)  # type: ignore[misc]
+        Column(f"v{place}", name, lambda row, at=place: aligned_number(row, at), 7, right=True)  # type: ignore[misc]
         for place, name in enumerate(names)
     ]
     if not compared.diff.others:
@@ -73,7 +73,7 @@ def _columns(compared: Compared, group: SliceGroup, names: Sequence[str]) -> lis
         *columns,
         Column("delta", "DELTA", lambda row: signed_text(row, other), 8, right=True),
         Column("bar", scale, lambda row: _bar(row, other, low, high), BAR_COLUMNS, rank=3),
-        Column("verdict", "VERDICT", lambda row: verdict_span(row, other), 9, 18),
+        Column("verdict", "VERDICT", lambda row: verdict_span(row, other), 14, 18),
     ]
 
 

@@ -1,0 +1,73 @@
+"""Which files does a version have? Enter on one with tensors lists them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bucketry.registry.resolve import load_manifest
+from bucketry.registry.tensors import SUFFIX
+from bucketry.tui.figures import count_of, short_size
+from bucketry.tui.paint import Line, Span, line
+from bucketry.tui.screens.tab import TabContent, TabRequest
+from bucketry.tui.textlines import Heading, table_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bucketry.registry.index_views import VersionLine
+    from bucketry.schema.manifest import Artifact
+    from bucketry.tui.app import BucketryApp
+
+LEAST_DIGEST = 12
+_HEADINGS = (
+    Heading("PATH", 24, 120),
+    Heading("SIZE", 8, 8, right=True),
+    Heading("CHUNKS", 6, 6, right=True, rank=1),
+    Heading("MEDIA TYPE", 10, 40, rank=2),
+    Heading("SHA-256", LEAST_DIGEST, 64),
+)
+
+
+def load_files(request: TabRequest) -> TabContent:
+    """Return the files in the manifest's order; costs the manifest, unless it was read before."""
+    manifest = load_manifest(request.session, request.row.model, request.row.manifest)
+    artifacts = manifest.artifacts
+    if not artifacts:
+        return TabContent((line("This version has no files: it was published for its records alone."),))
+    with_tensors = sum(artifact.path.endswith(SUFFIX) for artifact in artifacts)
+    lines: list[Line] = [_summary(manifest.size_bytes, len(artifacts), with_tensors), line()]
+    table = table_lines(_HEADINGS, [_cells(artifact, manifest.card) for artifact in artifacts], request.width)
+    first = len(lines) + 1
+    links = {first + place: _opens(request.row, artifact) for place, artifact in enumerate(artifacts)}
+    return TabContent((*lines, *table), links)
+
+
+def _summary(size_bytes: int, count: int, with_tensors: int) -> Line:
+    said = f"{short_size(size_bytes)} in {count_of(count, 'file')}"
+    opens = f"; enter on a {SUFFIX} file lists its tensors" if with_tensors else "; enter shows the whole digest"
+    return line(Span(said, "strong"), Span(opens, "dim"))
+
+
+def _cells(artifact: Artifact, card: str | None) -> tuple[Span, ...]:
+    return (
+        Span(artifact.path, "accent" if artifact.path == card else "plain"),
+        Span(short_size(artifact.size_bytes)),
+        Span(f"{len(artifact.chunks.sha256):,}"),
+        Span(artifact.media_type, "dim"),
+        Span(artifact.sha256, "dim"),
+    )
+
+
+def _opens(row: VersionLine, artifact: Artifact) -> Callable[[BucketryApp], None]:
+    return partial(_open_tensors if artifact.path.endswith(SUFFIX) else _tell, row=row, artifact=artifact)
+
+
+def _open_tensors(shell: BucketryApp, *, row: VersionLine, artifact: Artifact) -> None:
+    from bucketry.tui.screens.tensors import TensorsView  # noqa: PLC0415 - only who opens one needs it
+
+    shell.open_view(TensorsView(shell, row, artifact))
+
+
+def _tell(shell: BucketryApp, *, row: VersionLine, artifact: Artifact) -> None:  # noqa: ARG001 - as its neighbour
+    shell.flash(f"{artifact.path}  sha256:{artifact.sha256}  {artifact.size_bytes:,} bytes")

@@ -1,0 +1,112 @@
+"""Which tensors are in one file of a version?"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bucketry.registry.resolve import resolve
+from bucketry.registry.tensors import list_tensors
+from bucketry.schema.names import ByVersion, Reference
+from bucketry.tui.columns import Column
+from bucketry.tui.figures import short_size
+from bucketry.tui.paint import Line, Span, line
+from bucketry.tui.screens.listing import ListView
+from bucketry.tui.source import Listing, ListRows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from bucketry.registry.index_views import VersionLine
+    from bucketry.registry.session import Session
+    from bucketry.registry.tensors import TensorEntry
+    from bucketry.schema.manifest import Artifact
+    from bucketry.tui.app import BucketryApp
+
+_ORDERS: dict[str, Callable[[TensorEntry], object]] = {
+    "name": lambda entry: entry.name,
+    "dtype": lambda entry: entry.dtype,
+    "shape": lambda entry: entry.shape,
+    "size": lambda entry: entry.size_bytes,
+}
+
+
+class TensorsView(ListView["TensorEntry"]):
+    """The tensors of one file, in the order of their bytes unless they are sorted."""
+
+    def __init__(self, shell: BucketryApp, row: VersionLine, artifact: Artifact) -> None:
+        super().__init__(shell)
+        self.row = row
+        self.artifact = artifact
+        self._entries: tuple[TensorEntry, ...] | None = None
+
+    @property
+    def crumbs(self) -> tuple[str, ...]:
+        """Where this is."""
+        return (str(self.row.model), f"v{self.row.version}", self.artifact.path)
+
+    def columns(self) -> Sequence[Column[TensorEntry]]:
+        """Return the columns."""
+        return (
+            Column("name", "TENSOR", lambda entry: entry.name, 24, 120),
+            Column("dtype", "DTYPE", lambda entry: entry.dtype, 7),
+            Column("shape", "SHAPE", _shape, 14, 40),
+            Column("size", "SIZE", lambda entry: short_size(entry.size_bytes), 8, right=True),
+            Column("bytes", "BYTES OF THE FILE", _place, 17, 40, right=True, rank=1, sortable=False),
+        )
+
+    def key_of(self, row: TensorEntry) -> Hashable:
+        """Return the tensor's name, which is its own in a file."""
+        return row.name
+
+    def fetch(self, query: str, order: str, *, descending: bool) -> Listing[TensorEntry]:
+        """Return the tensors whose name, type or shape has every word."""
+        entries = self._entries or ()
+        words = query.lower().split()
+        found = [entry for entry in entries if all(word in _said(entry) for word in words)]
+        if order in _ORDERS:
+            found.sort(key=_ORDERS[order], reverse=descending)  # type: ignore[arg-type]
+        return Listing(ListRows(found, self.key_of), len(entries))
+
+    def open_row(self, row: TensorEntry) -> None:
+        """Say all of one tensor that its columns may cut."""
+        self.shell.flash(f"{row.name}  {row.dtype} {_shape(row)}  {row.size_bytes:,} bytes")
+
+    def empty_lines(self) -> Sequence[Line]:
+        """Return why there is nothing."""
+        return (line(f"{self.artifact.path} has no tensors."), line("h goes back."))
+
+    def reload(self) -> None:
+        """Read the file's header, once; then list what it says."""
+        if self._entries is not None:
+            super().reload()
+            return
+        reference = f"{self.row.model}:{self.row.version}"
+        read = partial(_read, row=self.row, path=self.artifact.path)
+        self.shell.read(f"tensors-{id(self)}", ("tensors", reference), read, self._take, self._fail)
+
+    def data_changed(self) -> None:
+        """Keep what is shown: a version's files never change."""
+
+    def _take(self, entries: tuple[TensorEntry, ...]) -> None:
+        self._entries = entries
+        self.reload()
+
+    def _loading_lines(self) -> Sequence[Line]:
+        return (line(), line(Span(f"  Reading the header of {self.artifact.path} ...", "dim")))
+
+
+def _read(session: Session, *, row: VersionLine, path: str) -> tuple[TensorEntry, ...]:
+    return list_tensors(session, resolve(session, Reference(row.model, ByVersion(row.version))), path=path)
+
+
+def _shape(entry: TensorEntry) -> str:
+    return " x ".join(str(size) for size in entry.shape) or "scalar"
+
+
+def _place(entry: TensorEntry) -> str:
+    return f"{entry.start:,}-{entry.stop:,}"
+
+
+def _said(entry: TensorEntry) -> str:
+    return f"{entry.name} {entry.dtype} {_shape(entry)}".lower()
