@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from bucketry.errors import NotFoundError, UsageError
 from bucketry.registry.evaluations import load_evidence
 from bucketry.registry.gating import load_card
-from bucketry.registry.registers import load_existing_head
+from bucketry.registry.registers import load_alias, load_existing_head
 from bucketry.registry.resolve import resolved_row, select_row
+from bucketry.registry.rows import find_row, load_row
 from bucketry.schema.cards import section_texts
 from bucketry.schema.diff import Subject, VersionDiff, diff_versions
+from bucketry.schema.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from bucketry.registry.resolve import ResolvedVersion
     from bucketry.registry.session import Session
     from bucketry.schema.head import Head, Row
-    from bucketry.schema.names import Digest, Reference
+    from bucketry.schema.names import AliasName, Digest, ModelName, Reference
 
 MOST_VERSIONS = 16
 
@@ -62,6 +64,19 @@ def compare_rows(session: Session, rows: Sequence[tuple[Head, Row]], *, with_ten
         for (head, row), resolved in zip(rows, found, strict=True)
     ]
     return diff_versions(subjects[0], subjects[1:])
+
+
+def find_comparison(session: Session, model: ModelName, version: int, alias: AliasName) -> VersionDiff | None:
+    """Return how a version differs from the one that an alias names; None where it names nothing, or this version."""
+    register = load_alias(session, model, alias).state
+    target = register.target if register is not None else None
+    if target is None or target.version == version:
+        return None
+    head = load_existing_head(session, model)
+    baseline = find_row(session, head, target.version)
+    if baseline is None or baseline.state is State.DELETED:
+        return None
+    return compare_rows(session, [(head, baseline), (head, load_row(session, head, version))])
 
 
 def _card_digest(resolved: ResolvedVersion) -> Digest | None:

@@ -102,7 +102,9 @@ class JobQueue:
                 if entry.job.order.token == order.token:
                     return _seen(entry)
             check_settings(order, self._settings)
-            self._check_room_for(order)
+            if len(self._unfinished()) >= MOST_WAITING:
+                raise RejectedError(f"{MOST_WAITING:,} transfers wait already", advice="cancel some of them")
+            self._check_alone(order)
             job = Job(JobId(self._next), order, JobState.QUEUED, submitted_at=self._timestamp())
             self._folder.save(job)
             self._next += 1
@@ -179,17 +181,18 @@ class JobQueue:
         if self._closed:
             raise ClosedError
 
-    def _check_room_for(self, order: PullOrder) -> None:
-        unfinished = [entry.job for entry in self._entries.values() if not entry.job.state.is_over or entry.thread]
-        if len(unfinished) >= MOST_WAITING:
-            raise RejectedError(f"{MOST_WAITING:,} transfers wait already", advice="cancel some of them")
-        for job in unfinished:
-            # Two pulls of one process to one place would take each other for the same one.
-            if _place(job.order) == _place(order):
+    def _check_alone(self, order: PullOrder, but: _Entry | None = None) -> None:
+        """Raise where another job for the same place has not ended: the two would fill each other's folder in turn."""
+        for entry in self._unfinished():
+            job = entry.job
+            if entry is not but and _place(job.order) == _place(order):
                 raise RejectedError(
                     f"transfer {job.id} to {order.dest or 'the cache'} has not ended",
                     advice=f"wait for it with `bucketry transfers attach {job.id}`, or cancel it",
                 )
+
+    def _unfinished(self) -> list[_Entry]:
+        return [entry for entry in self._entries.values() if not entry.job.state.is_over or entry.thread]
 
     def _forget_oldest(self) -> None:
         ended = [number for number, entry in sorted(self._entries.items()) if entry.job.state.is_over]
@@ -212,7 +215,7 @@ class JobQueue:
             if before is state or (before is JobState.RUNNING and state is JobState.QUEUED):
                 return _seen(entry)
             if state is JobState.QUEUED:
-                self._check_alone(entry)
+                self._check_alone(entry.job.order, but=entry)
                 order = replace(entry.job.order, options=replace(entry.job.order.options, rehash=True))
                 self._put(entry, state=state, failure=None, ended_at=None, order=order if rehash else entry.job.order)
             else:
@@ -223,15 +226,6 @@ class JobQueue:
             self._log.write(f"job {job_id}: {participle}")
             self._start_waiting()
             return _seen(entry)
-
-    def _check_alone(self, entry: _Entry) -> None:
-        if entry.job.state.is_over:
-            others = [one.job for one in self._entries.values() if one is not entry and not one.job.state.is_over]
-            for job in others:
-                if _place(job.order) == _place(entry.job.order):
-                    raise RejectedError(
-                        f"transfer {job.id} to the same place has not ended", advice="wait for it, or cancel it"
-                    )
 
     def _tune(self, job_id: JobId, **changes: int | None) -> Job:
         with self._lock:

@@ -6,6 +6,7 @@ group that got worst comes first of all. A slice of few samples is shown, but sa
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from bucketry.schema.verdicts import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bucketry.schema.diff import Dataset, MetricDiff, SliceGap, VersionDiff
+    from bucketry.schema.diff import Dataset, MetricDiff, VersionDiff
 
 LEAST_SAMPLES = 200
 """A share measured on fewer is uncertain by 7 percentage points and more (95 %, at one half)."""
@@ -23,7 +24,11 @@ LEAST_SAMPLES = 200
 
 @dataclass(frozen=True, slots=True)
 class SliceGroup:
-    """One metric over the slices by some attributes, the worst first. `gap` is None where there is only one slice."""
+    """One metric over the slices by some attributes, the worst first.
+
+    `gaps` has for each version the distance from its best slice to its worst, of those that can be judged; None where
+    it has fewer than two. `same_slices`: all versions have the same of these.
+    """
 
     name: str
     dataset: Dataset
@@ -31,12 +36,17 @@ class SliceGroup:
     attributes: tuple[str, ...]
     direction: str | None
     slices: tuple[MetricDiff, ...]
-    gap: SliceGap | None
+    gaps: tuple[float | None, ...]
+    same_slices: bool
 
-    @property
-    def is_changed(self) -> bool:
-        """Whether any slice differs."""
-        return any(one.is_changed for one in self.slices)
+    def gap_growth(self, other: int = -1) -> float | None:
+        """Return by how much the gap grew for one of `diff.others`, in parts of the baseline's; None if unknown."""
+        before, after = self.gaps[0], self.gaps[_place(other)]
+        if before is None or after is None or not self.same_slices:
+            return None
+        if not before:
+            return math.inf if after else 0.0
+        return after / before - 1
 
 
 def slice_groups(diff: VersionDiff, other: int = -1) -> tuple[SliceGroup, ...]:
@@ -46,9 +56,8 @@ def slice_groups(diff: VersionDiff, other: int = -1) -> tuple[SliceGroup, ...]:
         if metric.slice:
             key = (metric.name, metric.dataset, metric.kind, tuple(name for name, _ in metric.slice))
             found[key].append(metric)
-    gaps = {(gap.name, gap.dataset, gap.kind, gap.attributes): gap for gap in diff.gaps}
     groups = [
-        SliceGroup(*key, metrics[0].direction, worst_first(metrics, other), gaps.get(key))
+        SliceGroup(*key, metrics[0].direction, worst_first(metrics, other), *_gaps(metrics))
         for key, metrics in found.items()
     ]
     return tuple(sorted(groups, key=lambda group: _urgency(group, other)))
@@ -72,14 +81,17 @@ def is_too_small(metric: MetricDiff) -> bool:
     return bool(metric.slice) and any(count < LEAST_SAMPLES for count in counts)
 
 
-def gap_growth(gap: SliceGap, other: int = -1) -> float | None:
-    """Return by how much the distance from the best slice to the worst grew, in parts of the baseline's."""
-    before, after = gap.gaps[0], gap.gaps[_place(other)]
-    if before is None or after is None or not gap.same_slices:
-        return None
-    if not before:
-        return float("inf") if after else 0.0
-    return after / before - 1
+def _gaps(metrics: Sequence[MetricDiff]) -> tuple[tuple[float | None, ...], bool]:
+    """Return each version's gap, and whether all versions have the same slices."""
+    judged = [metric for metric in metrics if not is_too_small(metric)]
+    gaps: list[float | None] = []
+    measured = set()
+    for place in range(len(metrics[0].measured)):
+        values = {metric.slice: value for metric in judged if (value := metric.values[place]) is not None}
+        measured.add(frozenset(values))
+        gap = max(values.values()) - min(values.values()) if len(values) > 1 else None
+        gaps.append(gap if gap is not None and math.isfinite(gap) else None)
+    return tuple(gaps), len(measured) == 1
 
 
 def _place(other: int) -> int:
@@ -90,5 +102,5 @@ def _place(other: int) -> int:
 def _urgency(group: SliceGroup, other: int) -> tuple[bool, float, str]:
     judged = [one for one in group.slices if one.comparisons and not is_too_small(one)]
     is_worse = any(one.comparisons[other].verdict is Verdict.WORSE for one in judged)
-    growth = gap_growth(group.gap, other) if group.gap is not None else None
+    growth = group.gap_growth(other)
     return not is_worse, -(growth if growth is not None else -1.0), group.name

@@ -107,12 +107,11 @@ def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
         check_consistent(file)
     halt = Halt(stop)
     gate = Gate(Concurrency(connections, clock=patience.clock))
-    limit = RateLimit(controls.limit_bytes_per_second, patience, halt)
     receiver = Receiver(
         store=store.unretried,  # retries are this layer's own: it goes on where a chunk broke
         verify=verify,
         patience=patience,
-        limit=limit,
+        limit=RateLimit(controls.limit_bytes_per_second, patience, halt),
         halt=halt,
         gate=gate,
         meter=_make_meter(files, progress, gate),
@@ -121,12 +120,8 @@ def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
     siblings = Siblings(nearby.staging, nearby.plan) if nearby else None
     work = _make_work(receiver, nearby, siblings)
     try:
-        with controls.obeyed_by(gate, limit, receiver.meter.snapshot):
-            left = order_pieces(_stage(files, directory, nearby))
-            if nearby is not None:
-                left = _take_what_is_near(work, left, nearby, connections)
-            if siblings is not None and siblings.has_any_alive():
-                left.reverse()  # so that we meet in the middle
+        with controls.obeyed_by(gate, receiver.limit, receiver.meter.snapshot):
+            left = _find_left(work, _stage(files, directory, nearby), nearby, siblings, connections)
             _check_space(directory, left, nearby)
             _bring(work, left, directory, connections, slices, threads=max(threads, connections))
     finally:
@@ -216,6 +211,18 @@ def _small_files(
     gate = work.receiver.gate
     gate.lend(window - 1)
     return SmallFiles(work, store, directory, window, bundles, lambda: gate.lend(0))
+
+
+def _find_left(
+    work: ChunkWork, staged: Sequence[StagedFile], nearby: Nearby | None, siblings: Siblings | None, connections: int
+) -> list[Piece]:
+    """Return the chunks that are to be fetched, in order, when all that is near has been taken."""
+    left = order_pieces(staged)
+    if nearby is not None:
+        left = _take_what_is_near(work, left, nearby, connections)
+    if siblings is not None and siblings.has_any_alive():
+        left.reverse()  # so that we meet in the middle
+    return left
 
 
 def _take_what_is_near(work: ChunkWork, pieces: Sequence[Piece], nearby: Nearby, connections: int) -> list[Piece]:

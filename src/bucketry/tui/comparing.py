@@ -74,7 +74,9 @@ class Compared:
         return tuple(metric for metric in self.diff.metrics if not metric.slice)
 
     def gate_of(self, metric: MetricDiff) -> bool | None:
-        """Return whether a metric passes the gates about it, None where there are none."""
+        """Return whether the newest version passes the gates about a metric, None where there are none."""
+        if metric.values[self.newest] is None:
+            return None
         found = [
             result.passed
             for gate, result in self.gates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from bucketry.schema.slice_groups import LEAST_SAMPLES, is_too_small
@@ -26,6 +27,7 @@ _WORDS: Mapping[Verdict, tuple[str, Role]] = {
 _WANTED = {"higher": "up", "lower": "down"}
 _REASONS = {"no direction stated": "no direction", "measured in the baseline only": "baseline only"}
 _REASONS |= {"measured not in the baseline": "not in baseline", "measured in neither": "in neither"}
+_DIGEST = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 GREATEST_PERCENT = 9.995
 DIGEST_DIGITS = 8
 GREATEST_FIXED = 100_000
@@ -85,15 +87,16 @@ def slice_text(part: Slice) -> str:
     return ", ".join(value for _, value in part)
 
 
-def metric_text(metric: MetricDiff, *, with_dataset: bool) -> str:
-    """Return a metric's name with all that tells it from its like."""
-    text = metric.name
-    if metric.unit:
-        text += f" ({metric.unit})"
-    if metric.kind != "automated":
-        text += f" [{metric.kind}]"
-    data = dataset_text(metric.dataset) if with_dataset else ""
-    return f"{text} on {data}" if data else text
+def metric_text(metric: MetricDiff) -> str:
+    """Return a metric's name with its unit, and its kind where that is not the usual one."""
+    unit = f" ({metric.unit})" if metric.unit else ""
+    kind = f" [{metric.kind}]" if metric.kind != "automated" else ""
+    return f"{metric.name}{unit}{kind}"
+
+
+def short_digests(text: str) -> str:
+    """Return a text with the first digits of each digest in it."""
+    return _DIGEST.sub(r"\1", text)
 
 
 def value_text(value: object) -> str:

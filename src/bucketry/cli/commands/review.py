@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -13,9 +14,12 @@ from bucketry.cli.documents import decided_document
 from bucketry.cli.figures import count_of
 from bucketry.cli.parameters import FILE, REFERENCE
 from bucketry.errors import UsageError
+from bucketry.registry.compare import find_comparison
 from bucketry.registry.resolve import resolve
 from bucketry.registry.reviewing import prepare_decision, record_decision
 from bucketry.registry.signing import open_signer, read_signed
+from bucketry.schema.diff_document import diff_digest
+from bucketry.schema.names import parse_alias
 from bucketry.schema.reviews import Action, Review, encode_statement
 
 if TYPE_CHECKING:
@@ -24,8 +28,10 @@ if TYPE_CHECKING:
     from bucketry.cli.call import Call
     from bucketry.registry.reviewing import Decided
     from bucketry.registry.session import Session
-    from bucketry.schema.names import Reference
+    from bucketry.schema.names import ModelName, Reference
+    from bucketry.schema.reviews import Statement
 
+DEFAULT_BASELINE = "production"
 COMMENT = click.option("--comment", default="", show_default=False, metavar="TEXT", help="What to put on record.")
 SIGN = click.option(
     "--sign",
@@ -88,7 +94,7 @@ def _signable(name: str, action: Action, example: str, text: str) -> click.Comma
 def _decide(call: Call, reference: Reference, action: Action, comment: str, *, key: str | None = None) -> None:
     session = call.open()
     version = resolve(session, reference).version
-    statement = prepare_decision(session, reference.model, version, action, comment=comment)
+    statement = _prepare(call, session, reference.model, version, action, comment)
     if key is None:
         review = Review(encode_statement(statement))
     else:
@@ -96,11 +102,25 @@ def _decide(call: Call, reference: Reference, action: Action, comment: str, *, k
     _tell(call, record_decision(session, review))
 
 
+def _prepare(call: Call, session: Session, model: ModelName, version: int, action: Action, comment: str) -> Statement:
+    """Return the statement. Whoever approves is told how the version compares with production: that is on record."""
+    if action is not Action.APPROVE:
+        return prepare_decision(session, model, version, action, comment=comment)
+    diff = find_comparison(session, model, version, parse_alias(DEFAULT_BASELINE))
+    if diff is not None:
+        counts = Counter(metric.comparisons[0].verdict for metric in diff.metrics)
+        told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "no metric in common"
+        call.messages.note(f"against {DEFAULT_BASELINE} (version {diff.baseline.version}): {told}")
+    return prepare_decision(
+        session, model, version, action, comment=comment, diff=None if diff is None else diff_digest(diff)
+    )
+
+
 def _print_payload(call: Call, reference: Reference, action: Action, comment: str) -> None:
     """Print the bytes to sign: exactly, so that they can be sent into a file."""
     session = call.open()
     version = resolve(session, reference).version
-    statement = prepare_decision(session, reference.model, version, action, comment=comment)
+    statement = _prepare(call, session, reference.model, version, action, comment)
     payload = encode_statement(statement)
     sign = f"ssh-keygen -Y sign -n {statement.namespace} -f KEY decision.json"
     submit = f"bucketry review {action} {shlex.quote(str(reference))} --signature decision.json.sig"

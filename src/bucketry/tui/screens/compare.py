@@ -35,6 +35,7 @@ from bucketry.tui.screens.compare_lines import (
     worse_slices,
 )
 from bucketry.tui.screens.text import TextView
+from bucketry.tui.tablelines import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,15 +125,12 @@ class CompareView(TextView):
             return line(" ", Span(self._problem, "bad"))
         if self.compared is None:
             return ()
-        counts = verdict_counts(self.compared)
-        failed = len(self.compared.failed)
-        said = [Span(f" {counts}.  " if counts else " ")]
-        slices = worse_slices(self.compared)
-        if slices:
-            said.append(Span(f"{count_of(slices, 'slice')} WORSE.  ", "bad"))
-        if failed:
-            said.append(Span(f"Promote is blocked by {count_of(failed, 'gate')}.", "bad"))
-        return tuple(said)
+        failed, slices = len(self.compared.failed), worse_slices(self.compared)
+        pieces = [Span(f"Promote is blocked by {count_of(failed, 'gate')}.", "bad")] if failed else []
+        pieces += [Span(f"{count_of(slices, 'slice')} WORSE.", "bad")] if slices else []
+        pieces += [Span(f"{counts}.")] if (counts := verdict_counts(self.compared)) else []
+        fitting = wrapped(pieces, self.size.width - 2)
+        return line(" ", *fitting[0]) if fitting else ()
 
     @property
     def commands(self) -> tuple[Command, ...]:

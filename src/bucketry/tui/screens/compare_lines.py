@@ -21,6 +21,7 @@ from bucketry.tui.verdict_words import (
     dataset_text,
     metric_text,
     percent_text,
+    short_digests,
     signed_text,
     verdict_span,
     wanted_text,
@@ -38,6 +39,8 @@ Sorting = Literal["verdict", "name", "change"]
 SORTINGS: tuple[Sorting, ...] = ("verdict", "name", "change")
 MOST_METRICS = 400
 LEFT_COLUMNS = 80
+DIFFERENT_DATA = "different data"
+"""The reason of a comparison that allows no verdict, as `schema/verdicts.py` gives it."""
 _URGENCY = {Verdict.WORSE: 0, Verdict.BETTER: 1, Verdict.UNJUDGED: 2, Verdict.NOISE: 3, Verdict.SAME: 4}
 
 
@@ -151,7 +154,7 @@ def check_lines(compared: Compared, width: int) -> list[Line]:
         pieces.append(Span("no gates", "dim"))
     lines = wrapped(pieces, width)
     for result in compared.failed:
-        reason = [Span(word) for word in result.reason.split()]
+        reason = [Span(word) for word in short_digests(result.reason).split()]
         lines += wrapped([Span(f" gate FAILED  {result.gate} ", "bad"), *reason], width, between=" ", indent="   ")
     return lines
 
@@ -200,7 +203,8 @@ def metric_columns(compared: Compared) -> list[Column[MetricDiff]]:
     several = len({metric.dataset for metric in compared.whole}) > 1
     wide = max(7, *(len(name) + 1 for name in names)) if len(names) == 2 else 7
     columns: list[Column[MetricDiff]] = [
-        Column("name", "METRIC", lambda row: metric_text(row, with_dataset=several), 12, 40),
+        Column("name", "METRIC", metric_text, 12, 40),
+        *([Column("data", "DATA", lambda row: dataset_text(row.dataset), 13, 30)] if several else []),
         Column("want", "WANT", lambda row: wanted_text(row.direction), 4, rank=3),
     ]
     for place, name in enumerate(names):
@@ -250,9 +254,8 @@ def _differing(compared: Compared) -> int:
         measured_on.setdefault((metric.name, metric.slice, metric.kind), []).append(metric)
     count = 0
     for found in measured_on.values():
-        if any(one.reason == "different data" for metric in found for one in metric.comparisons):
-            count += len(found)
-        elif len(found) > 1 and not any(_is_shared(metric) for metric in found):
+        is_apart = len(found) > 1 and not any(_is_shared(metric) for metric in found)
+        if is_apart or any(one.reason == DIFFERENT_DATA for metric in found for one in metric.comparisons):
             count += len(found)
     return count
 
@@ -285,7 +288,7 @@ def _shared_by(compared: Compared, dataset: Dataset) -> str:
     if not compared.diff.others:
         return ""
     metrics = [metric for metric in compared.diff.metrics if metric.dataset == dataset]
-    if any("different data" == one.reason for metric in metrics for one in metric.comparisons):
+    if any(one.reason == DIFFERENT_DATA for metric in metrics for one in metric.comparisons):
         return " (not the same)"
     names = names_of(compared)
     measured = [name for place, name in enumerate(names) if any(metric.measured[place] for metric in metrics)]

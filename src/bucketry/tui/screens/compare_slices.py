@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.schema.slice_groups import gap_growth
+from bucketry.schema.slice_groups import LEAST_SAMPLES, is_too_small
 from bucketry.tui.columns import Column
 from bucketry.tui.figures import NOTHING, count_of, short_number
 from bucketry.tui.paint import Span, line
@@ -39,19 +39,20 @@ def slice_lines(
 
 
 def _gap_lines(compared: Compared, group: SliceGroup) -> list[Line]:
-    gap = group.gap
-    if gap is None:
+    after = group.gaps[compared.other + 1] if compared.diff.others else group.gaps[0]
+    if after is None and group.gaps[0] is None:
         return []
+    left_out = any(map(is_too_small, group.slices))
+    which = Span(f"  without slices of n<{LEAST_SAMPLES}" if left_out else "", "dim")
     if not compared.diff.others:
-        return [line(Span(f" from the worst to the best slice {short_number(gap.gaps[0])}"))]
-    before, after = gap.gaps[0], gap.gaps[compared.other + 1]
-    growth = gap_growth(gap, compared.other)
-    said = Span(f" worst gap {short_number(before)} -> {short_number(after)}")
+        return [line(f" from the worst slice to the best {short_number(after)}", which)]
+    growth = group.gap_growth(compared.other)
+    said = Span(f" worst gap {short_number(group.gaps[0])} -> {short_number(after)}")
     if growth is None:
         return [line(said, Span("  ? not the same slices: the gaps may not be comparable", "warn"))]
     if not growth:
-        return [line(said, Span("  = same", "dim"))]
-    return [line(said, Span("  v WIDER", "bad") if growth > 0 else Span("  ^ narrower", "good"))]
+        return [line(said, Span("  = same", "dim"), which)]
+    return [line(said, Span("  v WIDER", "bad") if growth > 0 else Span("  ^ narrower", "good"), which)]
 
 
 def _columns(compared: Compared, group: SliceGroup, names: Sequence[str]) -> list[Column[MetricDiff]]:

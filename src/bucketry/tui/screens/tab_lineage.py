@@ -106,7 +106,7 @@ def _state(state: str) -> Span:
     if state == "missing":
         return Span("not in this registry", "warn")
     try:
-        return state_span(State(state))
+        return Span(state, state_span(State(state)).role)
     except ValueError:
         return Span(state, "dim")
 
@@ -130,10 +130,6 @@ def _open_version(shell: BucketryApp, *, name: str) -> None:
     if row is None:
         shell.flash(f"{name} is not in this registry, or not in the local index yet (r looks again)", "warn")
         return
-    shell.open_view(VersionView(shell, row, tab=shell_tab(shell)))
-
-
-def shell_tab(shell: BucketryApp) -> int:
-    """Return the tab that is open, so that who follows a lineage stays in it."""
-    tab = getattr(shell.view, "tab", 0)
-    return tab if isinstance(tab, int) else 0
+    # Who follows a lineage stays in this tab.
+    tab = shell.view.tab if isinstance(shell.view, VersionView) else 0
+    shell.open_view(VersionView(shell, row, tab=tab))

@@ -1,0 +1,201 @@
+"""How does a list behave whose rows are read from the bucket, because the local index does not have them?
+
+They are read behind the keys when the screen opens, after every change and when the user asks. Until then the frame
+stands; what was read last stays when the bucket cannot be reached. Filtering and sorting need no further request.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bucketry.tui.figures import shown_time
+from bucketry.tui.lineview import LineView
+from bucketry.tui.paint import Line, Span, line
+from bucketry.tui.screens.listing import ListView, failure_lines
+from bucketry.tui.source import Listing, ListRows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from textual.app import ComposeResult
+
+    from bucketry.errors import BucketryError
+    from bucketry.registry.session import Session
+    from bucketry.schema.names import ModelName
+    from bucketry.tui.app import BucketryApp
+
+Row = TypeVar("Row")
+
+DETAIL_FROM_ROWS = 20
+"""A lower screen has no room for what is said of the row under the cursor."""
+DETAIL_PART = 0.4
+"""How much of the screen that takes."""
+DETAIL_PAUSE_SECONDS = 0.12
+"""It follows the cursor once that rests: who holds j down has no use for it."""
+
+
+class ReadListView(ListView[Row]):
+    """A list of what a service reads. Subclasses say which service, and what is said of a row below the list."""
+
+    def __init__(self, shell: BucketryApp) -> None:
+        super().__init__(shell)
+        self._items: tuple[Row, ...] | None = None
+        self._read_at = ""
+        self._fault = ""
+        self._detail = LineView(shell.painter)
+
+    # What subclasses say
+
+    @property
+    @abstractmethod
+    def words(self) -> tuple[str, ...]:
+        """The command that reads the same."""
+
+    @abstractmethod
+    def read(self, session: Session) -> Sequence[Row]:
+        """Return the rows from the bucket, in the order that they have unsorted; called in a thread of its own."""
+
+    @abstractmethod
+    def texts(self, row: Row) -> Mapping[str, str]:
+        """Return what a filter finds: a word in any of these, `by:rev1` in the one of that name."""
+
+    @abstractmethod
+    def detail(self, row: Row, width: int) -> Sequence[Line]:
+        """Return what is said of a row below the list; the first line is its title."""
+
+    @property
+    @abstractmethod
+    def summary(self) -> Line:
+        """What is said of the list as a whole, once it was read."""
+
+    @property
+    def sort_values(self) -> Mapping[str, Callable[[Row], Any]]:
+        """What the columns of these names sort by."""
+        return {}
+
+    # What every such list does
+
+    @property
+    def items(self) -> tuple[Row, ...]:
+        """Everything that was read, whatever the filter."""
+        return self._items or ()
+
+    @property
+    def notice(self) -> Line:
+        """A fault, the filter, or what is said of the list as a whole and when it was read."""
+        if self._fault:
+            stays = f"; this is from {shown_time(self._read_at, self.shell.zone)}" if self._items is not None else ""
+            return line(" ", Span(f"{self._fault}{stays}, r tries again", "bad"))
+        usual = super().notice
+        if usual or self._items is None:
+            return usual
+        return line(" ", *self.summary, Span(f"  read {shown_time(self._read_at, self.shell.zone)[11:]}", "dim"))
+
+    def compose(self) -> ComposeResult:
+        """Lay out the list and what is said of its current row."""
+        yield self.table
+        yield self._detail
+
+    def shown(self) -> None:
+        """Read the rows; what was read before is there already."""
+        self._lay_out()
+        super().shown()
+        self._read()
+
+    def data_changed(self) -> None:
+        """Read the rows again: something in the registry changed, or the user asked."""
+        self._read()
+
+    def reload(self) -> None:
+        """Filter and sort what was read."""
+        if self._items is not None:
+            super().reload()
+
+    def fetch(self, query: str, order: str, *, descending: bool) -> Listing[Row]:
+        """Return the rows that the filter means, out of those that were read."""
+        items = self.items
+        kept = [row for row in items if matches_words(query, self.texts(row))]
+        value_of = self.sort_values.get(order)
+        if value_of is not None:
+            kept.sort(key=value_of, reverse=descending)
+        return Listing(ListRows(kept, self.key_of), len(items))
+
+    def on_resize(self) -> None:
+        """Show or hide what is said of the row."""
+        self._lay_out()
+        self._fill_detail()
+
+    def row_changed(self) -> None:
+        """Say more of the row under the cursor, once that rests."""
+        self.set_timer(DETAIL_PAUSE_SECONDS, self._fill_detail)
+
+    def open_version(self, model: ModelName, version: int | None) -> None:
+        """Open a version, or say why not."""
+        from bucketry.registry.index_views import find_version_line  # noqa: PLC0415 - loads what only this needs
+        from bucketry.tui.screens.version import VersionView  # noqa: PLC0415 - only who opens one needs it
+
+        found = None if version is None else find_version_line(self.shell.source.index, model, version)
+        if version is None:
+            self.shell.flash("this row names no version", "warn")
+        elif found is None:
+            self.shell.flash(f"{model}:{version} is not known here yet; r looks at the bucket", "warn")
+        else:
+            self.shell.open_view(VersionView(self.shell, found))
+
+    def _read(self) -> None:
+        self.shell.read(f"rows-{id(self)}", self.words, self.read, self._take, self._fail_reading)
+
+    def _take(self, items: Sequence[Row]) -> None:
+        self._items = tuple(items)
+        self._read_at = self.shell.session.ports.timestamp()
+        self._fault = ""
+        self.reload()
+
+    def _fail_reading(self, error: BucketryError) -> None:
+        """Say what is wrong; what was read last stays."""
+        self._fault = error.message
+        if self._items is None:
+            self.table.message = failure_lines(error)
+            self.table.repaint()
+            self.shell.swap_in(self)
+
+    def _nothing_lines(self) -> Sequence[Line]:
+        if self.filter or self.shell.source.is_filled:
+            return super()._nothing_lines()
+        return (line(), *(line("  ", *said) for said in self.empty_lines()))  # what was read does not wait for the index
+
+    def _say_loading(self) -> None:
+        if not self._fault:
+            super()._say_loading()
+
+    def _lay_out(self) -> None:
+        rows = self.shell.size.height
+        self._detail.display = rows >= DETAIL_FROM_ROWS
+        self._detail.styles.height = int(rows * DETAIL_PART)
+
+    def _fill_detail(self) -> None:
+        if not self.is_attached or not self._detail.display:
+            return
+        width, row = self.size.width, self.current
+        if row is None:
+            self._detail.show(())
+            return
+        title, *said = self.detail(row, width - 2)
+        dashes = Span("-" * width, "dim")
+        self._detail.show([line(Span("-- ", "dim"), *title, Span(" "), dashes), *(line(" ", *each) for each in said)])
+
+
+def matches_words(query: str, texts: Mapping[str, str]) -> bool:
+    """Return whether a row has every word of a filter; `!word` must not be there, `name:word` in that text alone."""
+    for word in query.lower().split():
+        wanted = word.removeprefix("!")
+        name, colon, rest = wanted.partition(":")
+        found = (
+            rest in texts[name].lower()
+            if colon and name in texts
+            else any(wanted in text.lower() for text in texts.values())
+        )
+        if wanted and found == word.startswith("!"):
+            return False
+    return True
