@@ -168,9 +168,9 @@ def until(is_so: Callable[[], object], *, seconds: float = SECONDS) -> bool:
 
 def ended(job_id: JobId) -> Job:
     """Follow a job to its end."""
-    last = None
-    for last in follow(job_id):  # noqa: B007 - the last one is wanted
-        pass
+    last, until_seconds = None, time.monotonic() + 2 * SECONDS
+    for last in follow(job_id):
+        assert time.monotonic() < until_seconds, last
     assert last is not None
     assert last.state.is_over, last
     return last

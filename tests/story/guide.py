@@ -28,6 +28,10 @@ MOST_LINES = 2_000
 
 _FENCE = "```"
 _MASKS = (
+    (
+        re.compile(r"^(note: against production \(version \d+\)): .*"),
+        r"\1",
+    ),  # latencies differ, and so what they are worth
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "TIME"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "ID"),
     (re.compile(r"SHA256:[A-Za-z0-9+/]{43}"), "FINGERPRINT"),

@@ -22,7 +22,7 @@ from bucketry.schema.names import LARGEST_INTEGER, Digest, parse_digest
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 FORMAT = 1
 LARGEST_DOCUMENT_BYTES = 8 * 1024 * 1024
@@ -197,6 +197,13 @@ class Fields:
     def inners(self, name: str, *, most: int = 1_000_000) -> list[Fields]:
         """Return readers of a list of objects."""
         return [self._inner(name, item) for item in self.items(name, most=most)]
+
+    def consumed_inners(self, name: str, *, most: int = 1_000_000) -> Iterator[Fields]:
+        """Yield readers of a list of objects, each of which is gone after it: of many, few then lie in memory twice."""
+        items = self.items(name, most=most)
+        for index in range(len(items)):
+            item, items[index] = items[index], None
+            yield self._inner(name, item)
 
     def texts(self, name: str) -> dict[str, str]:
         """Return an object whose values are strings, such as labels."""

@@ -190,7 +190,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
 def decode_manifest(body: bytes, *, what: str) -> Manifest:
     """Return the manifest; raise `CorruptError`, also for a path that must never reach a disk."""
     fields = Fields(decode(body, what=what), what=what)
-    artifacts = tuple(_read_artifact(inner) for inner in fields.inners("artifacts", most=MOST_ARTIFACTS))
+    artifacts = tuple(_read_artifact(inner) for inner in fields.consumed_inners("artifacts", most=MOST_ARTIFACTS))
     try:
         check_paths_together(artifact.path for artifact in artifacts)
     except UsageError as error:

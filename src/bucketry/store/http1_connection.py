@@ -143,7 +143,7 @@ class Connection:
             if count == 0:
                 break
             filled += count
-        return bytes(body[:filled])
+        return bytes(memoryview(body)[:filled])  # one copy: of a bytearray, a slice is another
 
     def read_chunks(self, limit_bytes: int) -> bytes | None:
         """Return a body that comes in chunks; None if it is longer than the limit, and then it was not read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -124,4 +125,5 @@ class ChunkWork:
 
 def make_buffer() -> memoryview:
     """Return the buffer of one thread: small enough for its bytes to be hashed and written while they are in cache."""
-    return memoryview(bytearray(BUFFER_BYTES))
+    # A mapping of no file takes memory only as far as it is filled: who brings small files fills little of it.
+    return memoryview(mmap.mmap(-1, BUFFER_BYTES))

@@ -8,6 +8,7 @@ cost; they are taken by two threads from the same buffers, so one large file kee
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import threading
 from dataclasses import dataclass
@@ -255,4 +256,5 @@ def _size_of(path: Path) -> int:
 
 
 def _read_buffer() -> memoryview:
-    return memoryview(bytearray(READ_BYTES))
+    # A mapping of no file takes memory only as far as it is filled, which small files do not do.
+    return memoryview(mmap.mmap(-1, READ_BYTES))

@@ -139,7 +139,11 @@ def write_receipt(directory: Path, digests: Mapping[str, str], about: Mapping[st
             document = {**about, "format": RECEIPT_FORMAT, "files": files}
             if parse_receipt(document) is None:
                 raise UsageError("a receipt needs its registry, model, manifest and files")
-            body = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
+            body = bytearray()
+            # Not `dumps`, which keeps each of these texts until it has all of them.
+            for text in json.JSONEncoder(sort_keys=True, ensure_ascii=False, indent=1).iterencode(document):
+                body += text.encode()
+            body += b"\n"
             descriptor = create_below(directory_fd, RECEIPT_PATH)
             try:
                 write_all(descriptor, memoryview(body), 0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bucketry.tui.figures import shown_time
 from bucketry.tui.lineview import LineView
 from bucketry.tui.paint import Line, Span, line
-from bucketry.tui.screens.listing import ListView, failure_lines
+from bucketry.tui.screens.listing import ListView
 from bucketry.tui.source import Listing, ListRows
 
 if TYPE_CHECKING:
@@ -156,9 +156,7 @@ class ReadListView(ListView[Row]):
         """Say what is wrong; what was read last stays."""
         self._fault = error.message
         if self._items is None:
-            self.table.message = failure_lines(error)
-            self.table.repaint()
-            self.shell.swap_in(self)
+            self._fail(error)
 
     def _nothing_lines(self) -> Sequence[Line]:
         if self.filter or self.shell.source.is_filled:

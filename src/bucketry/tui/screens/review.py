@@ -1,0 +1,179 @@
+"""What waits for a decision, and what waits for mine?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bucketry.registry.index_views import VersionLine, find_version_line
+from bucketry.registry.review_queue import Waiting, list_waiting
+from bucketry.tui.actions import version_commands
+from bucketry.tui.columns import Column
+from bucketry.tui.commands import Command
+from bucketry.tui.figures import NOTHING, count_of, short_age, shown_time
+from bucketry.tui.paint import Line, Span, line
+from bucketry.tui.screens.reading import ReadListView
+from bucketry.tui.screens.versions import yank_version
+from bucketry.tui.textlines import wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping, Sequence
+
+    from bucketry.registry.session import Session
+
+MOST_COMMENTS = 8
+
+
+class ReviewView(ReadListView[Waiting]):
+    """Everything that waits, first what the user may decide, then longest first."""
+
+    @property
+    def crumbs(self) -> tuple[str, ...]:
+        """Where this is."""
+        return ("review",)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The command that lists the same."""
+        return ("reviews",)
+
+    @property
+    def summary(self) -> Line:
+        """How much waits, and for whom."""
+        mine = sum(item.mine for item in self.items)
+        waits = f"{count_of(len(self.items), 'version')} {'waits' if len(self.items) == 1 else 'wait'}"
+        return (Span(f"{waits}, {mine} for you.", "warn" if mine else "plain"),)
+
+    @property
+    def sort_values(self) -> Mapping[str, Callable[[Waiting], Any]]:
+        """What the columns sort by."""
+        return {
+            "version": lambda row: (str(row.model), row.standing.row.version),
+            "waits": lambda row: row.since,
+            "author": lambda row: row.standing.row.created_by,
+            "asked": lambda row: row.asked_by,
+            "gates": lambda row: sum(not gate.passed for gate in row.gates),
+        }
+
+    def columns(self) -> Sequence[Column[Waiting]]:
+        """Return the columns."""
+        now = self.shell.session.ports.now()
+        return (
+            Column("mine", "FOR", lambda row: Span("you", "warn") if row.mine else NOTHING, 3, sortable=False),
+            Column("version", "VERSION", lambda row: Span(_reference(row), "strong"), 18, 48),
+            Column("waits", "WAITS", lambda row: short_age(row.since, now), 6, right=True),
+            Column("approvals", "APPROVED", _approvals, 8, sortable=False),
+            Column("gates", "GATES", _gates, 12, 14),
+            Column("author", "AUTHOR", lambda row: row.standing.row.created_by, 10, 30, rank=2),
+            Column("what", "WHAT", _what, 8, 18, sortable=False),
+            Column("asked", "ASKED BY", lambda row: row.asked_by, 12, 30, rank=3),
+        )
+
+    def key_of(self, row: Waiting) -> Hashable:
+        """Return the version's name."""
+        return _reference(row)
+
+    def read(self, session: Session) -> Sequence[Waiting]:
+        """Return what waits; among equals the order stays, longest first."""
+        return sorted(list_waiting(session), key=lambda item: not item.mine)
+
+    def texts(self, row: Waiting) -> Mapping[str, str]:
+        """Return what a filter finds."""
+        return {
+            "version": _reference(row),
+            "for": "you" if row.mine else "others",
+            "author": row.standing.row.created_by,
+            "by": row.asked_by,
+            "gates": _gates(row).text,
+            "what": _what(row),
+        }
+
+    def open_row(self, row: Waiting) -> None:
+        """Open the version."""
+        self.open_version(row.model, row.standing.row.version)
+
+    def empty_lines(self) -> Sequence[Line]:
+        """Return that nothing waits, and how something comes to wait."""
+        ask = self.shell.command_line("review", "request", "MODEL:VERSION")
+        return (
+            line("Nothing waits for a decision."),
+            line("Ask for one:  ", Span("R", "accent"), " on a version, or  ", Span(ask, "accent")),
+            line("h goes back, r looks again."),
+        )
+
+    def own_commands(self) -> tuple[Command, ...]:
+        """Return what can be done with the version under the cursor."""
+        copy = "Copy digest, name, URI or command"
+        return (
+            *version_commands(self.shell, self._version_shown),
+            Command("yank", ("y",), copy, lambda _: self._yank(), self._why_no_row, "copy", "Read"),
+        )
+
+    def detail(self, row: Waiting, width: int) -> Sequence[Line]:
+        """Return who decided what, which gates hold, and what was said."""
+        zone = self.shell.zone
+        title = f"{_reference(row)}  waits since {shown_time(row.since, zone)}, asked for by {row.asked_by}"
+        lines: list[Line] = [line(Span(title, "strong")), self._whose_turn(row), *self._approval_lines(row, width)]
+        for gate in sorted(row.gates, key=lambda gate: gate.passed):
+            said = f"gate  {'ok  ' if gate.passed else 'FAIL'}  {gate.gate}" + (f": {gate.reason}" if gate.reason else "")
+            lines += wrapped(said, width, role="good" if gate.passed else "bad")
+        if not row.gates:
+            lines.append(line(Span("gates  the policy has none", "dim")))
+        told = [each.statement for each in row.standing.decisions if each.statement.comment]
+        for each in reversed(told[-MOST_COMMENTS:]):
+            lines += wrapped(f"{each.principal}, {each.action}: {each.comment}", width)
+        return lines
+
+    def _whose_turn(self, row: Waiting) -> Line:
+        if row.mine:
+            return line(Span("It is your turn: A approves, X rejects with a reason, C comments.", "warn"))
+        if self.shell.session.actor in row.standing.approvals.principals:
+            return line(Span("You approved it; it waits for others.", "dim"))
+        return line(Span("It does not wait for you: the policy leaves it to others.", "dim"))
+
+    def _approval_lines(self, row: Waiting, width: int) -> Sequence[Line]:
+        approvals, policy = row.standing.approvals, row.standing.policy
+        by = f", by {', '.join(approvals.principals)}" if approvals.principals else ""
+        may = ", ".join(policy.reviewers) or "everybody"
+        but = " but its authors" if policy.separate_duties else ""
+        lines = wrapped(f"approved  {_approvals(row)}{by}; may decide: {may}{but}", width)
+        for who, why in approvals.dropped:
+            lines += wrapped(f"does not count  {who}: {why}", width, role="warn")
+        if approvals.expires:
+            lines.append(line(Span(f"the first approval ends {shown_time(approvals.expires, self.shell.zone)}", "warn")))
+        return lines
+
+    def _version_shown(self) -> VersionLine | None:
+        """Return the version under the cursor in the state that the list shows it in: decisions are about that."""
+        waiting = self.current
+        if waiting is None:
+            return None
+        row = waiting.standing.row
+        found = find_version_line(self.shell.source.index, waiting.model, row.version)
+        return None if found is None else replace(found, state=row.state, manifest=row.manifest)
+
+    def _yank(self) -> None:
+        found = self._version_shown()
+        if found is not None:
+            yank_version(self.shell, found)
+
+
+def _reference(row: Waiting) -> str:
+    return f"{row.model}:{row.standing.row.version}"
+
+
+def _approvals(row: Waiting) -> str:
+    approvals = row.standing.approvals
+    return f"{len(approvals.principals)} of {max(1, approvals.required)}"
+
+
+def _gates(row: Waiting) -> Span:
+    failed = sum(not gate.passed for gate in row.gates)
+    if not row.gates:
+        return Span("none", "dim")
+    return Span(f"{failed} of {len(row.gates)} FAIL", "bad") if failed else Span(f"{len(row.gates)} ok", "good")
+
+
+def _what(row: Waiting) -> str:
+    ends = row.standing.approvals.expires
+    return f"renew by {ends[:10]}" if row.renewal and ends else "review"
