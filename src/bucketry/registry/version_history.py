@@ -72,7 +72,7 @@ def load_version_history(session: Session, model: ModelName, version: int) -> Ve
 
     found, is_whole = _newest(session, head_register(session, model), head.trail, is_publish)
     walks = session.ports.map_in_parallel(follow, head.aliases)
-    about = [(None, record) for record in found if record.target == str(version)]
+    about: list[tuple[AliasName | None, Record]] = [(None, record) for record in found if record.target == str(version)]
     about += [each for records, _ in walks for each in records]
     about.sort(key=lambda each: (each[1].at, each[0] or "", each[1].generation), reverse=True)
     events = session.ports.map_in_parallel(lambda each: _event(session, model, *each), about)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bucketry.cli.command import CONTEXT_SETTINGS, command, global_options, write_example, write_options
+from bucketry.cli.command import CommandGroup, command
 from bucketry.cli.figures import count_of, human_age, human_size
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import SIZE
@@ -23,19 +23,6 @@ if TYPE_CHECKING:
     from bucketry.registry.local_cache import CachedItem
 
 COLUMNS = (Column("KIND"), Column("SIZE", number=True), Column("USED", number=True), Column("PATH"))
-
-
-class CacheCommands(click.Group):
-    """The three things to do with the cache."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands, then the options of every command."""
-        self.format_commands(ctx, formatter)
-        write_options(self, ctx, formatter)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the example."""
-        write_example("bucketry cache prune --max-size 50GB", formatter)
 
 
 @command("list", example="bucketry cache list")
@@ -90,11 +77,9 @@ def _used_at(item: CachedItem) -> str:
     return format_time(datetime.fromtimestamp(item.used_at, UTC))
 
 
-run = CacheCommands(
+run = CommandGroup(
     "cache",
+    example="bucketry cache prune --max-size 50GB",
     commands=[list_entries, verify, prune],
-    no_args_is_help=False,  # a call without a command is a failure like any other
-    params=global_options(),
-    context_settings=CONTEXT_SETTINGS,
     help="List, verify or empty the local cache of pulled versions.",
 )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NOTE_INDENT = 4
 DIGEST_DIGITS = 12
+SIGNED_MEANS = "SIGNED says that a signature over the decision lies beside it, not whose it is."
 _HEADINGS = (
     Heading("DECISION", 8, 8),
     Heading("BY", 10, 40),

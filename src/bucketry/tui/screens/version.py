@@ -8,11 +8,13 @@ from bucketry.registry.index_views import find_version_line
 from bucketry.tui.actions import version_commands
 from bucketry.tui.commands import Command
 from bucketry.tui.frame import OneLine
+from bucketry.tui.linkview import LinkedLineView
 from bucketry.tui.marks import alias_span
+from bucketry.tui.pager import card_command
 from bucketry.tui.paint import Span, line
 from bucketry.tui.screens.compare import compare_command
 from bucketry.tui.screens.text import TextView
-from bucketry.tui.screens.version_tabs import TABS, TabRequest
+from bucketry.tui.screens.version_tabs import TABS, TabContent, TabRequest
 from bucketry.tui.screens.versions import yank_version
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from bucketry.registry.index_views import VersionLine
     from bucketry.tui.app import BucketryApp
     from bucketry.tui.paint import Line
-    from bucketry.tui.screens.version_tabs import TabContent
 
 LOADING_WORD_SECONDS = 0.4
 
@@ -34,8 +35,10 @@ class VersionView(TextView):
         super().__init__(shell)
         self.row = row
         self.tab = tab
+        self.text = self._linked = LinkedLineView(shell.painter)
         self._bar = OneLine(shell.painter)
         self._made: dict[tuple[int, int], TabContent] = {}
+        self._content = TabContent(())
         self._problem = ""
 
     def compose(self) -> ComposeResult:
@@ -62,7 +65,9 @@ class VersionView(TextView):
             Command(f"tab-{number}", (str(number),), tab.title, lambda _, n=number: self.open_tab(n - 1), group="Tabs")  # type: ignore[misc]
             for number, tab in enumerate(TABS, 1)
         )
+        opens = "open" if self._content.links else ""
         return (
+            Command("open", ("enter", "l", "right"), "Open", lambda _: self._open(), self._why_not_open, opens, "Go"),
             Command("next-tab", ("]",), "Next tab", lambda _: self.open_tab(self.tab + 1), hint="tab", group="Tabs"),
             Command("previous-tab", ("[",), "Tab before", lambda _: self.open_tab(self.tab - 1), group="Tabs"),
             *tabs,
@@ -74,18 +79,21 @@ class VersionView(TextView):
                 hint="copy",
                 group="Read",
             ),
+            card_command(self.shell, lambda: self.row),
             compare_command(self.shell, lambda: [self.row]),
             *version_commands(self.shell, lambda: self.row),
             *super().commands,
         )
 
     def shown(self) -> None:
-        """Fill the tab that is open."""
-        self.open_tab(self.tab)
+        """Fill the tab that is open; who comes back finds it as it was."""
+        self._bar.show(self._tab_line())
+        self._load(keep_place=bool(self.text.lines))
 
     def open_tab(self, tab: int) -> None:
         """Open a tab by its position; beyond the ends, from the other side."""
         self.tab = tab % len(TABS)
+        self._problem = ""
         self._bar.show(self._tab_line())
         self._load()
 
@@ -112,7 +120,8 @@ class VersionView(TextView):
             return
         tab, shell, row = TABS[self.tab], self.shell, self.row
         if not keep_place:
-            self.text.show(())
+            self._content = TabContent(())
+            self._linked.show_linked((), ())
             self.set_timer(LOADING_WORD_SECONDS, lambda: self._say_loading(where))
 
         def done(content: TabContent) -> None:
@@ -123,7 +132,7 @@ class VersionView(TextView):
 
         def failed(error: BucketryError) -> None:
             self._problem = f"{tab.title}: {error.message}; r tries again"
-            if not self.text.lines:
+            if not self._content.lines:
                 self.text.show([line(), line("  ", Span(error.message, "bad")), line("  ", error.advice)])
 
         shell.read(
@@ -135,8 +144,17 @@ class VersionView(TextView):
         )
 
     def _show(self, content: TabContent, *, keep_place: bool) -> None:
-        self.text.show([line(" ", *shown) for shown in content.lines], keep_place=keep_place)
+        self._content = content
+        self._linked.show_linked([line(" ", *shown) for shown in content.lines], content.links, keep_place=keep_place)
         self.shell.update_frame()
+
+    def _open(self) -> None:
+        chosen = self._linked.chosen
+        if chosen in self._content.links:
+            self._content.links[chosen](self.shell)
+
+    def _why_not_open(self) -> str:
+        return "" if self._linked.chosen in self._content.links else "this line opens nothing"
 
     def _say_loading(self, where: tuple[int, int]) -> None:
         if where not in self._made and not self.text.lines and self.tab == where[0]:

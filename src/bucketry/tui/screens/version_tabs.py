@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 from bucketry.tui.screens.metrics_tab import load_metrics_tab, metrics_words
 from bucketry.tui.screens.overview import overview_lines
 from bucketry.tui.screens.tab import Tab, TabContent, TabRequest
+from bucketry.tui.screens.tab_audit import load_version_audit
+from bucketry.tui.screens.tab_card import load_card
+from bucketry.tui.screens.tab_files import load_files
+from bucketry.tui.screens.tab_lineage import load_lineage_tab
+from bucketry.tui.screens.tab_reviews import load_reviews
 
 if TYPE_CHECKING:
     from bucketry.registry.index_views import VersionLine
@@ -22,5 +27,21 @@ def _show_words(row: VersionLine) -> tuple[str, ...]:
     return ("show", f"{row.model}:{row.version}")
 
 
-TABS: tuple[Tab, ...] = (Tab("Overview", _overview, _show_words), Tab("Metrics", load_metrics_tab, metrics_words))
+def _audit_words(row: VersionLine) -> tuple[str, ...]:
+    return ("audit", str(row.model))
+
+
+def _lineage_words(row: VersionLine) -> tuple[str, ...]:
+    return ("lineage", f"{row.model}:{row.version}")
+
+
+TABS: tuple[Tab, ...] = (
+    Tab("Overview", _overview, _show_words),
+    Tab("Metrics", load_metrics_tab, metrics_words),
+    Tab("Files", load_files, _show_words),
+    Tab("Lineage", load_lineage_tab, _lineage_words),
+    Tab("Card", load_card, _show_words),
+    Tab("Reviews", load_reviews, _show_words),
+    Tab("Audit", load_version_audit, _audit_words),
+)
 """The tabs in their order; `1` to `7` open them. The first is also what stands beside a list."""

@@ -1,0 +1,103 @@
+"""Does the worst slice come first, and is none judged that was measured on too few samples?"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from bucketry.schema.diff import VersionDiff, diff_metrics, slice_gaps
+from bucketry.schema.evidence import Evidence, Metric
+from bucketry.schema.slice_groups import LEAST_SAMPLES, SliceGroup, is_too_small, slice_groups
+
+ENOUGH = LEAST_SAMPLES
+
+
+def evaluation(
+    values: dict[str, float], *, name: str = "recall", direction: str | None = "higher", **samples: int
+) -> Evidence:
+    return Evidence(
+        "automated",
+        tuple(
+            Metric(name, value, direction=direction, slice={"age": age}, samples=samples.get(age, ENOUGH))
+            for age, value in values.items()
+        ),
+    )
+
+
+def groups(*versions: list[Evidence], other: int = -1) -> tuple[SliceGroup, ...]:
+    metrics = diff_metrics(versions)
+    diff = VersionDiff((), metrics, slice_gaps(metrics), (), (), (), (), (), ())
+    return slice_groups(diff, other)
+
+
+def ages(group: SliceGroup) -> list[str]:
+    return [one.slice[0][1] for one in group.slices]
+
+
+@pytest.mark.parametrize(("direction", "expected"), [("higher", ["low", "high"]), ("lower", ["high", "low"])])
+def test_the_worst_slice_comes_first_whichever_way_is_better(direction: str, expected: list[str]) -> None:
+    values = {"high": 0.9, "low": 0.1}
+    (group,) = groups([evaluation(values, direction=direction)], [evaluation(values, direction=direction)])
+    assert ages(group) == expected
+
+
+def test_the_version_that_is_looked_at_decides_which_slice_is_worst() -> None:
+    first, second, third = {"a": 0.1, "b": 0.2}, {"a": 0.3, "b": 0.2}, {"a": 0.1, "b": 0.2}
+    versions = [[evaluation(one)] for one in (first, second, third)]
+    (group,) = groups(*versions, other=0)
+    assert ages(group) == ["b", "a"]
+    (group,) = groups(*versions, other=1)
+    assert ages(group) == ["a", "b"]
+
+
+def test_a_slice_of_few_samples_comes_last_and_does_not_count_for_the_gap() -> None:
+    before = evaluation({"few": 0.0, "a": 0.5, "b": 0.7}, few=LEAST_SAMPLES - 1)
+    after = evaluation({"few": 0.0, "a": 0.4, "b": 0.7}, few=LEAST_SAMPLES - 1)
+    (group,) = groups([before], [after])
+    assert ages(group) == ["a", "b", "few"]
+    assert group.gaps == (pytest.approx(0.2), pytest.approx(0.3))
+    assert [is_too_small(one) for one in group.slices] == [False, False, True]
+    assert group.gap_growth() == pytest.approx(0.5)
+
+
+def test_few_samples_in_one_version_are_enough_to_judge_nothing() -> None:
+    (group,) = groups([evaluation({"a": 0.5}, a=1)], [evaluation({"a": 0.4}, a=ENOUGH)])
+    assert is_too_small(group.slices[0])
+
+
+def test_a_metric_over_the_whole_data_is_never_too_small() -> None:
+    metrics = diff_metrics([[Evidence("automated", (Metric("auc", 0.5, samples=1),))]] * 2)
+    assert not is_too_small(metrics[0])
+
+
+def test_the_metric_that_got_worse_comes_before_one_whose_gap_grew_and_that_before_one_that_stayed() -> None:
+    stayed = {name: evaluation({"x": 0.4, "y": 0.5}, name=name) for name in ("a-stays", "b-gap", "c-worse")}
+    wider = evaluation({"x": 0.4, "y": 0.6}, name="b-gap")
+    worse = evaluation({"x": 0.3, "y": 0.4}, name="c-worse")
+    found = groups(list(stayed.values()), [stayed["a-stays"], wider, worse])
+    assert [group.name for group in found] == ["c-worse", "b-gap", "a-stays"]
+
+
+def test_gaps_over_different_slices_are_not_compared() -> None:
+    (group,) = groups([evaluation({"a": 0.5, "b": 0.7})], [evaluation({"a": 0.5, "c": 0.9})])
+    assert not group.same_slices
+    assert group.gap_growth() is None
+
+
+def test_a_gap_where_there_was_none_grew_without_end() -> None:
+    (group,) = groups([evaluation({"a": 0.5, "b": 0.5})], [evaluation({"a": 0.5, "b": 0.6})])
+    assert group.gap_growth() == math.inf
+    (group,) = groups([evaluation({"a": 0.5, "b": 0.5})], [evaluation({"a": 0.6, "b": 0.6})])
+    assert group.gap_growth() == 0.0
+
+
+def test_a_version_alone_has_its_slices_in_order() -> None:
+    (group,) = groups([evaluation({"a": 0.9, "b": 0.1})])
+    assert ages(group) == ["b", "a"]
+    assert group.gaps == (pytest.approx(0.8),)
+
+
+def test_enormous_values_have_no_gap_that_is_a_number() -> None:
+    (group,) = groups([evaluation({"a": 1.7e308, "b": -1.7e308})])
+    assert group.gaps == (None,)

@@ -1,0 +1,414 @@
+"""Does the comparison show what a reviewer must see, and do its keys do what they say?"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from bucketry.errors import UnavailableError
+from bucketry.registry.compare import compare_versions
+from bucketry.registry.registers import load_existing_head
+from bucketry.registry.reviewing import load_standing
+from bucketry.registry.rows import load_row
+from bucketry.schema.diff_document import diff_digest
+from bucketry.schema.names import ByVersion, Reference
+from bucketry.schema.reviews import Action
+from bucketry.tui.screens.compare import CompareView
+from tui.desk import HOSTILE, RISK, Wire, check_snapshot, empty_registry, filled_registry, open_desk
+from tui.evaluated import NEWEST, SERVING, evaluated_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bucketry.schema.reviews import Statement
+    from bucketry.store.interface import Store
+    from tui.desk import Desk, Registry
+
+NARROW, WIDE = (80, 24), (140, 40)
+COMPARE = ("G", "enter", "equals_sign")
+METRICS = ("G", "enter", "enter", "2")
+
+
+@pytest.fixture(autouse=True)
+def _no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSH_AUTH_SOCK", "TMUX", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return evaluated_registry()
+
+
+def on(registry: Registry, act: Callable[[Desk], Awaitable[None]], **how: object) -> None:
+    async def run() -> None:
+        async with open_desk(registry, **how) as desk:  # type: ignore[arg-type]
+            await act(desk)
+
+    asyncio.run(run())
+
+
+def statements(registry: Registry, version: int) -> list[Statement]:
+    session = registry.session()
+    head = load_existing_head(session, RISK)
+    return [decision.statement for decision in load_standing(session, head, load_row(session, head, version)).decisions]
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("compare", COMPARE),
+        ("compare-end", (*COMPARE, "G")),
+        ("compare-all", (*COMPARE, "z")),
+        ("compare-next-slices", (*COMPARE, "tab")),
+        ("compare-three", ("G", "enter", "space", "j", "j", "space", "j", "j", "j", "space", "equals_sign")),
+        ("metrics", METRICS),
+    ],
+)
+def test_a_comparison_looks_as_it_did(
+    registry: Registry, name: str, keys: tuple[str, ...], size: tuple[int, int]
+) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*keys)
+        check_snapshot(f"{name}-{size[0]}x{size[1]}", desk.text)
+
+    on(registry, act, size=size)
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
+def test_different_evaluation_data_are_said_first_and_allow_no_verdict(size: tuple[int, int]) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE)
+        check_snapshot(f"compare-other-data-{size[0]}x{size[1]}", desk.text)
+        assert "! EVALUATION DATA DIFFER for all metrics: no verdict for these" in desk.text
+        assert "better" not in desk.text
+        assert "WORSE" not in desk.text
+
+    on(evaluated_registry(newest_data="fraud-2026-11"), act, size=size)
+
+
+def test_one_row_is_compared_with_production_and_marked_ones_with_the_oldest(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE)
+        assert desk.lines[1].startswith(f" base v{SERVING} * production -> v{NEWEST}")
+        await desk.press("h", "space", "j", "j", "space", "equals_sign")
+        assert desk.lines[1].startswith(f" base v{NEWEST - 2} -> v{NEWEST}")
+        await desk.press("h", "j", "space", "equals_sign")
+        assert desk.lines[1].startswith(f" base v{SERVING} * production -> v{NEWEST - 2}, v{NEWEST}")
+
+    on(registry, act)
+
+
+def test_what_cannot_be_compared_says_why_and_which_key_helps(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press("G", "enter", "j", "j", "j", "equals_sign")
+        assert f"v{SERVING} is what serves production; mark two versions (space), then =" in desk.notice
+        await desk.press("g", "space", "j", "space", "j", "space", "j", "space", "j", "space", "equals_sign")
+        assert "5 versions are too many to compare; mark up to 4" in desk.notice
+
+    on(registry, act)
+
+
+def test_without_production_one_row_alone_is_not_compared() -> None:
+    registry = empty_registry()
+    registry.publish(RISK, 1)
+
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE)
+        assert "nothing of credit-risk serves production; mark two versions (space), then =" in desk.notice
+
+    on(registry, act)
+
+
+def test_versions_to_compare_can_be_typed(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press("colon")
+        await desk.type("compare credit-risk:3 credit-risk@production")
+        await desk.press("enter")
+        assert desk.lines[1].startswith(f" base v3 -> v{SERVING} * production")
+        await desk.press("colon")
+        await desk.type("compare v2 4 6")
+        await desk.press("enter")
+        assert desk.lines[1].startswith(" base v2 -> v4, v6")
+        await desk.press("colon")
+        await desk.type("compare 2")
+        await desk.press("enter")
+        assert "name two to four versions, the baseline first" in desk.notice
+
+    on(registry, act)
+
+
+def test_one_typed_version_is_the_baseline_of_the_one_that_is_open(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press("G", "enter", "enter", "colon")
+        await desk.type("compare 5")
+        await desk.press("enter")
+        assert desk.lines[1].startswith(f" base v5 -> v{NEWEST}")
+
+    on(registry, act)
+
+
+def test_a_version_that_is_not_there_is_said_and_the_way_back_is_open(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press("colon")
+        await desk.type("compare credit-risk:3 credit-risk:99")
+        await desk.press("enter")
+        check_snapshot("compare-missing-80x24", desk.text)
+        await desk.press("h")
+        assert "> models" in desk.top
+
+    on(registry, act)
+
+
+def test_another_baseline_turns_the_verdicts_round_without_a_request(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE)
+        asked = len(list(desk.app.log_of_commands.newest_first()))
+        await desk.press("b")
+        assert desk.lines[1].startswith(f" base v{NEWEST} -> v{SERVING} * production")
+        assert any("recall@1%fpr" in line and "+.0075" in line and "^ better" in line for line in desk.lines)
+        assert any("18-25" in line and "+.0380" in line for line in desk.lines)
+        assert len(list(desk.app.log_of_commands.newest_first())) == asked
+        await desk.press("b")
+        assert desk.lines[1].startswith(f" base v{SERVING}")
+
+    on(registry, act)
+
+
+def test_what_is_the_same_is_hidden_with_a_count_until_it_is_wanted(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE)
+        assert "1 same hidden" in desk.lines[1]
+        assert "macro_f1" not in desk.text
+        await desk.press("z")
+        assert "hidden" not in desk.lines[1]
+        assert any("macro_f1" in line and "= same" in line for line in desk.lines)
+
+    on(registry, act)
+
+
+def test_the_metrics_are_sorted_by_verdict_then_name_then_change(registry: Registry) -> None:
+    def first(desk: Desk) -> str:
+        return desk.lines[5].split()[0]
+
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE)
+        assert first(desk) == "recall@1%fpr"
+        await desk.press("s")
+        assert (first(desk), "sorted by name" in desk.lines[1]) == ("auc", True)
+        await desk.press("s")
+        assert (first(desk), "sorted by change" in desk.lines[1]) == ("recall@1%fpr", True)
+
+    on(registry, act)
+
+
+def test_the_tab_key_goes_through_slices_and_trends(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE)
+        assert "SLICES  recall@1%fpr by age_band" in desk.text
+        await desk.press("tab")
+        assert "TREND  auc over the newest versions of credit-risk  2/5" in desk.text
+        assert "v27 .9135" in desk.text
+        await desk.press("shift+tab")
+        assert "SLICES  recall@1%fpr by age_band" in desk.text
+
+    on(registry, act)
+
+
+def test_slices_are_worst_first_and_the_small_one_is_not_judged(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE)
+        found = [line.split() for line in desk.lines if line[1:6] in {"18-25", "26-40", "41-65", "66+  "}]
+        assert [cells[0] for cells in found] == ["18-25", "41-65", "26-40", "66+"]
+        assert found[-1][-2:] == ["?", "n<200"]
+        assert "worst gap .0410 -> .0720  v WIDER" in desk.text
+
+    on(registry, act)
+
+
+def test_the_tensors_are_read_when_they_are_wanted(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE)
+        assert "tensors were not read (x reads them)" in desk.text
+        await desk.press("x")
+        assert "no file here has tensors that can be listed" in desk.text
+        await desk.press("x")
+        assert "they were read already" in desk.notice
+
+    on(registry, act, size=WIDE)
+
+
+def test_the_comparison_is_copied_as_markdown_that_is_nothing_but_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[str] = []
+    monkeypatch.setattr("bucketry.tui.screens.compare.copy_text", lambda text, *_: copied.append(text) or "tmux")
+
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE, "y")
+        assert "copied by tmux" in desk.notice
+        await desk.press("z", "y")
+
+    on(evaluated_registry(text=HOSTILE + "|x|"), act)
+    changed, everything = copied
+    assert "### credit-risk:27 -\\> credit-risk:30" in changed
+    assert "| recall@1%fpr | fraud-2026-10 |   | up | .6325 | .6250 | -.0075 | -1.2% | v WORSE |" in changed
+    assert "macro\\_f1" not in changed
+    assert "macro\\_f1" in everything
+    assert "gate recall@1%fpr \\>= 0.63: FAILED" in changed
+    assert "\\[/nope\\]" in everything
+    assert "\\|x\\|" in everything
+    assert everything.replace("\n", "").isprintable()
+
+
+def test_an_approval_from_here_names_the_comparison_that_was_shown() -> None:
+    registry = filled_registry()
+    shown = [Reference(RISK, ByVersion(version)) for version in (9, 12)]
+    digest = diff_digest(compare_versions(registry.session(), shown))
+
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE, "A")
+        await desk.type("better than v9")
+        await desk.press("enter")
+        assert "credit-risk:12 is approved now" in desk.notice
+
+    on(registry, act)
+    said = statements(registry, 12)[-1]
+    assert (said.action, said.comment, said.diff) == (Action.APPROVE, "better than v9", digest)
+
+
+def test_a_decision_from_elsewhere_names_no_comparison() -> None:
+    registry = filled_registry()
+
+    async def act(desk: Desk) -> None:
+        await desk.press("G", "enter", "A", "enter")
+
+    on(registry, act)
+    assert statements(registry, 12)[-1].diff is None
+
+
+def test_decisions_are_about_the_newest_version_whatever_the_baseline_is() -> None:
+    registry = filled_registry()
+
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE, "b", "X")
+        assert "reject credit-risk:12 for ever, reason:" in desk.text
+        await desk.type("worse")
+        await desk.press("enter")
+
+    on(registry, act)
+    assert [said.action for said in statements(registry, 12)] == [Action.REQUEST, Action.REJECT]
+
+
+def test_a_failing_gate_is_named_with_its_reason_and_blocks(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE)
+        assert "Promote is blocked by 1 gate." in desk.notice
+        await desk.press("G")
+        assert "gate FAILED  recall@1%fpr >= 0.63" in desk.text
+        assert "p95_ms <= 45 ok" in desk.text
+
+    on(registry, act)
+
+
+def test_a_write_key_says_why_it_does_nothing_with_read_only(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE, "A")
+        assert "A: approve: not now, these screens were opened with --read-only" in desk.notice
+        assert desk.top.endswith("ops ro")
+
+    on(registry, act, read_only=True)
+
+
+def test_the_comparison_stays_when_the_bucket_goes_away_and_comes_back() -> None:
+    registry = evaluated_registry()
+    wire = Wire(registry.store)
+    registry.store = cast("Store", wire)
+
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE)
+        wire.fault = UnavailableError("the bucket does not answer", advice="check the network")
+        desk.app.view.data_changed()
+        await desk.settle()
+        assert "recall@1%fpr up     .6325   .6250" in desk.text
+        check_snapshot("compare-offline-80x24", desk.text)
+        wire.fault = None
+        desk.app.view.data_changed()
+        await desk.settle()
+        assert "does not answer" not in desk.notice
+
+    on(registry, act)
+
+
+def test_a_comparison_that_could_not_be_read_is_read_again() -> None:
+    registry = evaluated_registry()
+    wire = Wire(registry.store)
+    registry.store = cast("Store", wire)
+
+    async def act(desk: Desk) -> None:
+        await desk.press("G", "enter")
+        wire.fault = UnavailableError("the bucket does not answer", advice="check the network")
+        await desk.press("equals_sign")
+        check_snapshot("compare-unread-80x24", desk.text)
+        wire.fault = None
+        await desk.press("r")
+        assert "v WORSE" in desk.text
+
+    on(registry, act)
+
+
+def test_the_keys_answer_while_the_comparison_is_read() -> None:
+    registry = evaluated_registry()
+    wire = Wire(registry.store)
+    registry.store = cast("Store", wire)
+
+    async def act(desk: Desk) -> None:
+        await desk.press("G", "enter")
+        wire.open.clear()
+        await desk.press_only("equals_sign")
+        await desk.wait(0.6)
+        check_snapshot("compare-loading-80x24", desk.text)
+        await desk.press_only("b")
+        assert "not now, nothing is compared yet" in desk.notice
+        await desk.press_only("h")
+        assert "> versions" in desk.top
+        wire.open.set()
+
+    on(registry, act)
+
+
+@pytest.mark.parametrize("keys", [COMPARE, (*COMPARE, "z"), (*COMPARE, "tab", "tab"), METRICS], ids=" ".join)
+def test_no_foreign_text_acts_on_the_terminal(keys: tuple[str, ...]) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*keys)
+        assert all(line.isprintable() for line in desk.lines)
+        assert "\\x1b" in desk.text
+        for _ in range(4):
+            await desk.press("pagedown")
+            assert all(line.isprintable() for line in desk.lines)
+
+    on(evaluated_registry(text=HOSTILE), act, size=(80, 60))
+
+
+def test_versions_without_evidence_say_so_and_still_compare_their_files() -> None:
+    registry = empty_registry()
+    for version in (1, 2):
+        registry.publish(RISK, version)
+
+    async def act(desk: Desk) -> None:
+        await desk.press("G", "enter", "*", "equals_sign")
+        assert isinstance(desk.app.view, CompareView)
+        check_snapshot("compare-plain-80x24", desk.text)
+
+    on(registry, act)
+
+
+def test_the_metrics_of_a_version_stand_next_to_production_or_alone(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*METRICS)
+        assert f"v{NEWEST}  next to  v{SERVING} * production" in desk.text
+        await desk.press("h", "j", "j", "j", "enter", "2")
+        assert f"credit-risk:{SERVING}  alone: it serves production" in desk.text
+
+    on(registry, act)
