@@ -12,19 +12,20 @@ from bucketry.tui.columns import Column
 from bucketry.tui.commands import Command
 from bucketry.tui.figures import count_of, shown_time
 from bucketry.tui.paint import Line, Span, line
-from bucketry.tui.screens.reading import ReadListView
+from bucketry.tui.screens.reading import ReadListView, ReadRows
 from bucketry.tui.textlines import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
-    from bucketry.registry.auditing import Audit, Fault
+    from bucketry.registry.auditing import Audit
     from bucketry.registry.session import Session
     from bucketry.schema.names import ModelName
     from bucketry.tui.app import BucketryApp
 
 MOST_MODELS = 50
 """The whole trails of so many models are read at once, those first that changed last."""
+LONGEST_VERSION = 16
 MOST_LONG_REASONS = 100
 """Reasons that lie in a document of their own, of which so many are read with the list."""
 
@@ -43,9 +44,6 @@ class AuditView(ReadListView[Event]):
 
     def __init__(self, shell: BucketryApp, model: ModelName | None = None) -> None:
         self.model = model
-        self._faults: tuple[Fault, ...] = ()
-        self._chains = 0
-        self._left_out = 0
         super().__init__(shell)
 
     @property
@@ -57,16 +55,6 @@ class AuditView(ReadListView[Event]):
     def words(self) -> tuple[str, ...]:
         """The command that shows the same of one model."""
         return ("audit", str(self.model)) if self.model else ("audit",)
-
-    @property
-    def summary(self) -> Line:
-        """Whether every chain holds, in words."""
-        if self._faults:
-            more = f" (and {len(self._faults) - 1} more)" if len(self._faults) > 1 else ""
-            return (Span(f"BROKEN: {self._faults[0]}{more}", "bad"),)
-        whole = f"whole: {count_of(len(self.items), 'record')} in {count_of(self._chains, 'chain')}, each follows its last"
-        left = f"; {count_of(self._left_out, 'older model')} not read" if self._left_out else ""
-        return (Span(whole + left, "good"),)
 
     @property
     def sort_values(self) -> Mapping[str, Callable[[Event], Any]]:
@@ -92,14 +80,109 @@ class AuditView(ReadListView[Event]):
         """Return where the record stands."""
         return (row.model, row.entry.alias, row.entry.record.generation)
 
-    def read(self, session: Session) -> Sequence[Event]:
+    def read(self, session: Session) -> ReadRows[Event]:
         """Return the records, newest first."""
-        audits, self._left_out = self._load_audits(session)
-        self._faults = tuple(fault for audit in audits for fault in audit.faults)
+        audits, left_out = self._load_audits(session)
         found = [(audit.model, entry) for audit in audits for entry in audit.entries]
-        self._chains = len({(model, entry.alias) for model, entry in found})
         found.sort(key=lambda each: (each[1].record.at, each[1].record.generation), reverse=True)
-        long = [each for each in found if each[0] is not None and "note" in each[1].record.detail]
-        read = session.ports.map_in_parallel(lambda each: _long_reason(session, *each), long[:MOST_LONG_REASONS])
-        reasons = {entry: reason for (_, entry), reason in zip(long, read, strict=False)}
-        return [Event(model, entry, reasons.get(entry) or _short_reason(entry)) for model, entry in found]
+        long = [(model, entry) for model, entry in found if model is not None and "note" in entry.record.detail]
+        del long[MOST_LONG_REASONS:]
+        read = session.ports.map_in_parallel(lambda each: load_reason(session, each[0], each[1].record), long)
+        reasons = {entry.record.transaction: reason for (_, entry), reason in zip(long, read, strict=True)}
+        events = [Event(model, entry, _why(entry, reasons)) for model, entry in found]
+        return ReadRows(events, _summary(audits, left_out))
+
+    def texts(self, row: Event) -> Mapping[str, str]:
+        """Return what a filter finds."""
+        record = row.entry.record
+        return {
+            "by": record.actor,
+            "action": record.action,
+            "of": _of(row),
+            "model": str(row.model or ""),
+            "alias": row.entry.alias or "",
+            "why": row.reason,
+            "at": record.at,
+        }
+
+    def open_row(self, row: Event) -> None:
+        """Open the version that the record names."""
+        if row.model is None:
+            self.shell.flash("this record is about the registry itself, and names no version", "warn")
+        else:
+            self.open_version(row.model, _version_of(row))
+
+    def empty_lines(self) -> Sequence[Line]:
+        """Return that nothing happened yet."""
+        return (line("There are no records. h goes back, r looks again."),)
+
+    def own_commands(self) -> tuple[Command, ...]:
+        """Return what can be done with a record."""
+        return (
+            Command("yank", ("y",), "Copy the record's SHA-256", lambda _: self._yank(), self._why_no_row, "copy", "Read"),
+        )
+
+    def detail(self, row: Event, width: int) -> Sequence[Line]:
+        """Return the whole record."""
+        record = row.entry.record
+        title = f"{record.action} {_of(row)}"
+        known = {name: value for name, value in record.detail.items() if name not in {"note", "reason"}}
+        told = "  ".join(f"{name} {value}" for name, value in known.items() if value is not None)
+        chain = f"generation {record.generation} of {row.entry.key}"
+        return [
+            line(Span(title, "strong")),
+            *wrapped(f"by {record.actor} at {record.at}", width),
+            *(wrapped(f"reason  {row.reason}", width) if row.reason else ()),
+            *(wrapped(told, width) if told else ()),
+            *wrapped(chain, width, role="dim"),
+            *wrapped(f"sha256 {record.digest}", width, role="dim"),
+            *wrapped(f"after  {record.previous}", width, role="dim"),
+        ]
+
+    def _load_audits(self, session: Session) -> tuple[list[Audit], int]:
+        """Return the trails that are shown, and how many models have others."""
+        if self.model is not None:
+            return [load_audit(session, self.model)], 0
+        index = self.shell.source.index
+        ids = list_models_by(index, order="updated", descending=True).ids
+        models = [found.model for found in load_model_lines(index, ids[:MOST_MODELS])]
+        audits = session.ports.map_in_parallel(lambda model: load_audit(session, model), models)
+        return [load_registry_audit(session), *audits], len(ids) - len(models)
+
+    def _yank(self) -> None:
+        if self.current is not None:
+            self.shell.copy(self.current.entry.record.digest)
+
+
+def _summary(audits: Sequence[Audit], left_out: int) -> Line:
+    """Say whether every chain holds."""
+    faults = [fault for audit in audits for fault in audit.faults]
+    if faults:
+        more = f" (and {count_of(len(faults) - 1, 'other fault')})" if len(faults) > 1 else ""
+        return line(Span(f"BROKEN: {faults[0]}{more}", "bad"))
+    records = sum(len(audit.entries) for audit in audits)
+    chains = len({(audit.model, entry.alias) for audit in audits for entry in audit.entries})
+    left = f"; {count_of(left_out, 'older model')} not read" if left_out else ""
+    said = f"whole: {count_of(records, 'record')} in {count_of(chains, 'chain')}, each follows from the one before{left}"
+    return line(Span(said, "good"))
+
+
+def _why(entry: AuditEntry, long: Mapping[str, str]) -> str:
+    reason = entry.record.detail.get("reason", "")
+    return long.get(entry.record.transaction) or (reason if isinstance(reason, str) else "")
+
+
+def _version_of(row: Event) -> int | None:
+    target = row.entry.record.target
+    return int(target) if target.isascii() and target.isdecimal() and len(target) < LONGEST_VERSION else None
+
+
+def _of(row: Event) -> str:
+    """Say what a record is about: `acme/chat:7`, `acme/chat@production -> v7`, or the registry."""
+    target, version = row.entry.record.target, _version_of(row)
+    if row.model is None:
+        return f"the registry: {target}" if target else "the registry"
+    if row.entry.alias is not None:
+        named = f"{row.model}@{row.entry.alias}"
+        return f"{named} -> v{version}" if version is not None else f"{named} {target}".strip()
+    return f"{row.model}:{version}" if version is not None else f"{row.model} {target}".strip()

@@ -7,7 +7,8 @@ stands; what was read last stays when the bucket cannot be reached. Filtering an
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bucketry.tui.figures import shown_time
 from bucketry.tui.lineview import LineView
@@ -35,12 +36,20 @@ DETAIL_PAUSE_SECONDS = 0.12
 """It follows the cursor once that rests: who holds j down has no use for it."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReadRows(Generic[Row]):
+    """What was read: the rows in the order that they have unsorted, and what is said of them as a whole."""
+
+    rows: Sequence[Row]
+    summary: Line
+
+
 class ReadListView(ListView[Row]):
     """A list of what a service reads. Subclasses say which service, and what is said of a row below the list."""
 
     def __init__(self, shell: BucketryApp) -> None:
         super().__init__(shell)
-        self._items: tuple[Row, ...] | None = None
+        self._read_rows: ReadRows[Row] | None = None
         self._read_at = ""
         self._fault = ""
         self._detail = LineView(shell.painter)
@@ -53,8 +62,8 @@ class ReadListView(ListView[Row]):
         """The command that reads the same."""
 
     @abstractmethod
-    def read(self, session: Session) -> Sequence[Row]:
-        """Return the rows from the bucket, in the order that they have unsorted; called in a thread of its own."""
+    def read(self, session: Session) -> ReadRows[Row]:
+        """Read the rows from the bucket; called in a thread of its own."""
 
     @abstractmethod
     def texts(self, row: Row) -> Mapping[str, str]:
@@ -65,11 +74,6 @@ class ReadListView(ListView[Row]):
         """Return what is said of a row below the list; the first line is its title."""
 
     @property
-    @abstractmethod
-    def summary(self) -> Line:
-        """What is said of the list as a whole, once it was read."""
-
-    @property
     def sort_values(self) -> Mapping[str, Callable[[Row], Any]]:
         """What the columns of these names sort by."""
         return {}
@@ -77,20 +81,15 @@ class ReadListView(ListView[Row]):
     # What every such list does
 
     @property
-    def items(self) -> tuple[Row, ...]:
-        """Everything that was read, whatever the filter."""
-        return self._items or ()
-
-    @property
     def notice(self) -> Line:
         """A fault, the filter, or what is said of the list as a whole and when it was read."""
         if self._fault:
-            stays = f"; this is from {shown_time(self._read_at, self.shell.zone)}" if self._items is not None else ""
+            stays = f"; this is from {shown_time(self._read_at, self.shell.zone)}" if self._read_rows is not None else ""
             return line(" ", Span(f"{self._fault}{stays}, r tries again", "bad"))
         usual = super().notice
-        if usual or self._items is None:
+        if usual or self._read_rows is None:
             return usual
-        return line(" ", *self.summary, Span(f"  read {shown_time(self._read_at, self.shell.zone)[11:]}", "dim"))
+        return line(" ", *self._read_rows.summary, Span(f"  read {shown_time(self._read_at, self.shell.zone)[11:]}", "dim"))
 
     def compose(self) -> ComposeResult:
         """Lay out the list and what is said of its current row."""
@@ -109,17 +108,17 @@ class ReadListView(ListView[Row]):
 
     def reload(self) -> None:
         """Filter and sort what was read."""
-        if self._items is not None:
+        if self._read_rows is not None:
             super().reload()
 
     def fetch(self, query: str, order: str, *, descending: bool) -> Listing[Row]:
         """Return the rows that the filter means, out of those that were read."""
-        items = self.items
-        kept = [row for row in items if matches_words(query, self.texts(row))]
+        rows = self._read_rows.rows if self._read_rows is not None else ()
+        kept = [row for row in rows if matches_words(query, self.texts(row))]
         value_of = self.sort_values.get(order)
         if value_of is not None:
             kept.sort(key=value_of, reverse=descending)
-        return Listing(ListRows(kept, self.key_of), len(items))
+        return Listing(ListRows(kept, self.key_of), len(rows))
 
     def on_resize(self) -> None:
         """Show or hide what is said of the row."""
@@ -146,8 +145,8 @@ class ReadListView(ListView[Row]):
     def _read(self) -> None:
         self.shell.read(f"rows-{id(self)}", self.words, self.read, self._take, self._fail_reading)
 
-    def _take(self, items: Sequence[Row]) -> None:
-        self._items = tuple(items)
+    def _take(self, read: ReadRows[Row]) -> None:
+        self._read_rows = read
         self._read_at = self.shell.session.ports.timestamp()
         self._fault = ""
         self.reload()
@@ -155,7 +154,7 @@ class ReadListView(ListView[Row]):
     def _fail_reading(self, error: BucketryError) -> None:
         """Say what is wrong; what was read last stays."""
         self._fault = error.message
-        if self._items is None:
+        if self._read_rows is None:
             self._fail(error)
 
     def _nothing_lines(self) -> Sequence[Line]:

@@ -12,7 +12,7 @@ from bucketry.tui.columns import Column
 from bucketry.tui.commands import Command
 from bucketry.tui.figures import NOTHING, count_of, short_age, shown_time
 from bucketry.tui.paint import Line, Span, line
-from bucketry.tui.screens.reading import ReadListView
+from bucketry.tui.screens.reading import ReadListView, ReadRows
 from bucketry.tui.screens.versions import yank_version
 from bucketry.tui.textlines import wrapped
 
@@ -36,13 +36,6 @@ class ReviewView(ReadListView[Waiting]):
     def words(self) -> tuple[str, ...]:
         """The command that lists the same."""
         return ("reviews",)
-
-    @property
-    def summary(self) -> Line:
-        """How much waits, and for whom."""
-        mine = sum(item.mine for item in self.items)
-        waits = f"{count_of(len(self.items), 'version')} {'waits' if len(self.items) == 1 else 'wait'}"
-        return (Span(f"{waits}, {mine} for you.", "warn" if mine else "plain"),)
 
     @property
     def sort_values(self) -> Mapping[str, Callable[[Waiting], Any]]:
@@ -73,9 +66,12 @@ class ReviewView(ReadListView[Waiting]):
         """Return the version's name."""
         return _reference(row)
 
-    def read(self, session: Session) -> Sequence[Waiting]:
+    def read(self, session: Session) -> ReadRows[Waiting]:
         """Return what waits; among equals the order stays, longest first."""
-        return sorted(list_waiting(session), key=lambda item: not item.mine)
+        found = sorted(list_waiting(session), key=lambda item: not item.mine)
+        mine = sum(item.mine for item in found)
+        said = f"{count_of(len(found), 'version')} {'waits' if len(found) == 1 else 'wait'}, {mine} for you."
+        return ReadRows(found, line(Span(said, "warn" if mine else "plain")))
 
     def texts(self, row: Waiting) -> Mapping[str, str]:
         """Return what a filter finds."""

@@ -150,7 +150,7 @@ class VersionView(TextView):
 
     def _open(self) -> None:
         chosen = self._linked.chosen
-        if chosen in self._content.links:
+        if chosen is not None and chosen in self._content.links:
             self._content.links[chosen](self.shell)
 
     def _why_not_open(self) -> str:

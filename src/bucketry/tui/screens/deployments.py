@@ -1,0 +1,205 @@
+"""Who serves what since when, and is it what the alias names now?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.registry.deployments import MOST_RECEIPTS, Observed, list_deployments
+from bucketry.registry.index_views import Named, list_models_by, load_model_lines
+from bucketry.schema.deployment import Standing
+from bucketry.tui.columns import Column
+from bucketry.tui.commands import Command
+from bucketry.tui.figures import NOTHING, count_of, parse_moment, short_age, short_size, shown_time
+from bucketry.tui.marks import is_production
+from bucketry.tui.paint import Line, Role, Span, line
+from bucketry.tui.screens.reading import ReadListView, ReadRows
+from bucketry.tui.textlines import wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+    from datetime import datetime
+
+    from bucketry.registry.session import Session
+    from bucketry.schema.deployment import Deployment
+    from bucketry.schema.names import ModelName
+
+STALE_DAYS = 2
+"""Who has not reported for longer is marked: instances report when they start and, by the guide, once a day."""
+DAY_SECONDS = 86_400
+MODELS_PER_READ = 500
+
+_ROLES: Mapping[Standing, Role] = {
+    Standing.CURRENT: "good",
+    Standing.BEHIND: "warn",
+    Standing.AHEAD: "warn",
+    Standing.REFUSED: "bad",
+    Standing.PINNED: "plain",
+    Standing.UNKNOWN: "bad",
+    Standing.DAMAGED: "bad",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A line of the screen: an alias and who follows it, or one instance (`item`) below its alias.
+
+    `named` is what the alias names, None where it names nothing or where instances follow no alias.
+    """
+
+    model: ModelName | None
+    alias: str | None
+    named: Named | None
+    followers: tuple[Observed, ...]
+    item: Observed | None = None
+
+
+class DeploymentsView(ReadListView[Served]):
+    """Every alias with the instances that follow it, by model."""
+
+    @property
+    def crumbs(self) -> tuple[str, ...]:
+        """Where this is."""
+        return ("deployments",)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The command that lists the same."""
+        return ("deployments",)
+
+    def columns(self) -> Sequence[Column[Served]]:
+        """Return the columns. Instances stand below their alias, so nothing sorts."""
+        now = self.shell.session.ports.now()
+        return (
+            Column("who", "ALIAS, INSTANCES", _who, 26, 70, sortable=False),
+            Column("version", "VERS", _version, 6, sortable=False),
+            Column("since", "SINCE", lambda row: _since(row, now), 5, right=True, sortable=False),
+            Column("standing", "STANDING", _standing, 21, 44, sortable=False),
+            Column("reported", "REPORTED", lambda row: _reported(row, now), 9, right=True, sortable=False),
+            Column("actor", "BY", lambda row: _actor(row), 12, 30, rank=2, sortable=False),
+            Column("verified", "VERIFIED", _verified, 9, 16, rank=3, sortable=False),
+        )
+
+    def key_of(self, row: Served) -> Hashable:
+        """Return the receipt's key, or the alias."""
+        return row.item.key if row.item is not None else (row.model, row.alias)
+
+    def read(self, session: Session) -> ReadRows[Served]:
+        """Return the aliases of the index and the receipts of the bucket."""
+        found = list_deployments(session)
+        groups: dict[tuple[str, str], list[Observed]] = {}
+        models: dict[str, ModelName] = {}
+        named = self._aliases()
+        for model, each in named:
+            models[str(model)] = model
+            groups[str(model), each.alias] = []
+        damaged = [item for item in found.observed if item.deployment is None]
+        for item in found.observed:
+            if item.deployment is not None:
+                models[str(item.deployment.model)] = item.deployment.model
+                groups.setdefault((str(item.deployment.model), item.deployment.alias or ""), []).append(item)
+        known = {(str(model), each.alias): each for model, each in named}
+        rows: list[Served] = []
+        for name, alias in sorted(groups):
+            items = tuple(groups[name, alias])
+            head = Served(models[name], alias or None, known.get((name, alias)), items)
+            rows += [head, *(Served(models[name], alias or None, head.named, (), item) for item in items)]
+        rows += [Served(None, None, None, (), item) for item in damaged]
+        return ReadRows(rows, _summary(found.observed, session.ports.now(), cut=found.cut))
+
+    def texts(self, row: Served) -> Mapping[str, str]:
+        """Return what a filter finds; an alias is found with the instances that follow it."""
+        now = self.shell.session.ports.now()
+        items = [row.item] if row.item is not None else list(row.followers)
+        deployments = [item.deployment for item in items if item.deployment is not None]
+        stale = ["stale" for deployment in deployments if _is_stale(deployment, now)]
+        return {
+            "model": str(row.model or ""),
+            "alias": row.alias or "",
+            "version": _version(row).text,
+            "standing": " ".join([*(item.standing.value for item in items), *stale]),
+            "environment": " ".join(deployment.place.environment for deployment in deployments),
+            "instance": " ".join(deployment.place.instance for deployment in deployments),
+            "by": " ".join(deployment.actor for deployment in deployments),
+        }
+
+    def open_row(self, row: Served) -> None:
+        """Open the version that is served, or that the alias names."""
+        deployment = row.item.deployment if row.item is not None else None
+        version = deployment.version if deployment is not None else row.named.version if row.named else None
+        if row.model is None:
+            self.shell.flash("what lies there is no report, and names no version", "warn")
+        else:
+            self.open_version(row.model, version)
+
+    def empty_lines(self) -> Sequence[Line]:
+        """Return that nothing is served, and how a report comes to be."""
+        report = self.shell.command_line("report", "MODEL@production", "--environment", "prod-eu")
+        return (
+            line("No alias names a version, and no instance has reported what it serves."),
+            line("A server reports with:  ", Span(report, "accent")),
+            line("h goes back, r looks again."),
+        )
+
+    def own_commands(self) -> tuple[Command, ...]:
+        """Return what can be done with a line."""
+        drift = Command("drift", ("z",), "Show only what differs from its alias", lambda _: self._only_drift(), group="Find")
+        return (drift, Command("yank", ("y",), "Copy the name", lambda _: self._yank(), self._why_no_row, "copy", "Read"))
+
+    def detail(self, row: Served, width: int) -> Sequence[Line]:
+        """Return everything that is known of an instance, or of an alias."""
+        if row.item is None:
+            return self._alias_lines(row, width)
+        item, deployment = row.item, row.item.deployment
+        if deployment is None:
+            return [line(Span("no report", "strong")), *wrapped(item.key, width), *wrapped(item.why, width, role="bad")]
+        zone = self.shell.zone
+        pulled = f"pulled {shown_time(deployment.pulled_at, zone)}, " if deployment.pulled_at else ""
+        part = "" if deployment.complete else ", NOT all files of the version"
+        return [
+            line(Span(_place(deployment), "strong")),
+            *wrapped(_standing(row).text + (f": {item.why}" if item.why else ""), width, role=_ROLES[item.standing]),
+            *wrapped(f"serves {deployment.model}:{deployment.version}  sha256:{deployment.manifest}", width),
+            *wrapped(f"{pulled}reported {shown_time(deployment.at, zone)} by {deployment.actor} (its own claim)", width),
+            *wrapped(
+                f"{count_of(deployment.files, 'file')}, {short_size(deployment.size_bytes)}{part}, "
+                f"verified by {deployment.verified}, {deployment.client}",
+                width,
+            ),
+        ]
+
+    def _alias_lines(self, row: Served, width: int) -> Sequence[Line]:
+        if row.alias is None:
+            told = "These instances were given a number, and follow no alias."
+            return [line(Span(f"{row.model} by number", "strong")), *wrapped(told, width)]
+        title = f"{row.model}@{row.alias}"
+        if row.named is None:
+            return [line(Span(title, "strong")), *wrapped("There is no such alias here, or it names nothing.", width)]
+        lines = [
+            line(Span(title, "strong")),
+            *wrapped(f"names v{row.named.version} since {shown_time(row.named.since, self.shell.zone)}", width),
+        ]
+        if row.named.protected:
+            lines.append(line("protected: it names approved versions only"))
+        if not row.followers:
+            report = self.shell.command_line("report", title, "--environment", "prod-eu")
+            lines += wrapped(f"Nobody has reported that they serve it. A server reports with: {report}", width)
+        return lines
+
+    def _aliases(self) -> list[tuple[ModelName, Named]]:
+        index = self.shell.source.index
+        ids = list_models_by(index, query="alias:*").ids
+        pages = (ids[start : start + MODELS_PER_READ] for start in range(0, len(ids), MODELS_PER_READ))
+        return [(found.model, each) for page in pages for found in load_model_lines(index, page) for each in found.aliases]
+
+    def _only_drift(self) -> None:
+        self.set_filter("" if self.filter == DRIFT else DRIFT)
+
+    def _yank(self) -> None:
+        row = self.current
+        if row is not None:
+            self.shell.copy(row.item.key if row.item is not None else f"{row.model}@{row.alias}")
+
+
+DRIFT = "!standing:current !standing:pinned"
