@@ -104,6 +104,7 @@ def test_a_helper_that_is_told_to_end_leaves_its_job_to_the_next(world: Detached
     end_helper(world.folder)
     assert "ended" in world.log()
     assert not world.folder.socket.exists()
+    assert [job.state for job in world.folder.load_all()[0]] == [JobState.QUEUED]
     world.heals()
     other = world.submit("other")  # whatever starts a helper lets it take up all that is left
     assert done(number).state is done(other).state
@@ -225,15 +226,21 @@ def test_every_listener_hears_the_same_job_grow_and_end(world: Detached) -> None
 
 
 def test_a_listener_hears_of_a_job_that_stands_still(world: Detached) -> None:
-    held = world.holds()
+    world.holds()
     number = world.submit()
-    assert held.begun.wait(30)
-    began_at, heard = time.monotonic(), 0
-    for _ in jobs.follow(number):
-        heard += 1
-        if time.monotonic() - began_at > 4:
-            break
-    assert 2 <= heard < 4 * 5 + 2
+    jobs.pause(number)
+    assert until(lambda: "stopped, paused" in world.log())
+    began_at, events = time.monotonic(), jobs.follow(number)
+    for _ in range(2):
+        assert next(events).state is JobState.PAUSED
+    assert 2 < time.monotonic() - began_at < 9  # neither all the time, nor only when it is taken for dead
+
+
+def test_a_listener_hears_at_most_five_times_a_second(world: Detached) -> None:
+    number = world.submit(limit_bytes_per_second=100_000)
+    began_at = time.monotonic()
+    heard = len(list(jobs.follow(number)))
+    assert 3 < heard <= 5 * (time.monotonic() - began_at) + 2
 
 
 def test_a_limit_holds_at_once_and_is_taken_away_at_once(world: Detached) -> None:

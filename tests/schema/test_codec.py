@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import tracemalloc
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -282,3 +283,22 @@ def test_labels_are_plain_names_and_small() -> None:
 def test_a_label_that_is_not_text_for_json_is_a_usage_error() -> None:
     with pytest.raises(UsageError):
         parse_labels({"a": "\ud800"}, largest_bytes=100)
+
+
+def test_how_deep_a_document_is_is_found_without_a_copy_of_it() -> None:
+    body = b"[" + b'"text",{},' * 100_000 + b"[" * 40 + b"]" * 41
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptError, match="nested deeper"):
+            decode_json(body, what="the document")
+        assert tracemalloc.get_traced_memory()[1] < len(body) / 4
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_a_list_that_is_consumed_nothing_is_kept() -> None:
+    items = [{"name": "a"}, {"name": "b"}]
+    fields = Fields({"format": 1, "items": items}, what="a document")
+    assert [inner.text("name") for inner in fields.consumed_inners("items")] == ["a", "b"]
+    assert items == [None, None]
+    assert fields.rest() == {}

@@ -56,7 +56,7 @@ def test_a_slice_of_few_samples_comes_last_and_does_not_count_for_the_gap() -> N
     after = evaluation({"few": 0.0, "a": 0.4, "b": 0.7}, few=LEAST_SAMPLES - 1)
     (group,) = groups([before], [after])
     assert ages(group) == ["a", "b", "few"]
-    assert group.gaps == (pytest.approx(0.2), pytest.approx(0.3))
+    assert group.gaps == pytest.approx((0.2, 0.3))
     assert [is_too_small(one) for one in group.slices] == [False, False, True]
     assert group.gap_growth() == pytest.approx(0.5)
 
@@ -95,7 +95,7 @@ def test_a_gap_where_there_was_none_grew_without_end() -> None:
 def test_a_version_alone_has_its_slices_in_order() -> None:
     (group,) = groups([evaluation({"a": 0.9, "b": 0.1})])
     assert ages(group) == ["b", "a"]
-    assert group.gaps == (pytest.approx(0.8),)
+    assert group.gaps == pytest.approx((0.8,))
 
 
 def test_enormous_values_have_no_gap_that_is_a_number() -> None:

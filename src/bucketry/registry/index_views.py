@@ -36,8 +36,10 @@ _MODEL_ORDERS = {
     "versions": "m.versions",
     "newest": "m.newest",
     "updated": "m.updated_at",
-    "waiting": "(SELECT count(*) FROM versions w WHERE w.state = 'in_review' AND w.model_id = m.id)",
+    "waiting": "coalesce(w.waiting, 0)",
 }
+# Counted once for all: asked for each model, it would go through every version in review each time.
+_WAITING = "SELECT model_id, count(*) AS waiting FROM versions WHERE state = 'in_review'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,11 @@ def list_models_by(index: Index, *, query: str = "", order: ModelOrder = "name",
     """
     where = _models_meant(query)
     column = _MODEL_ORDERS[order]
+    join = f"LEFT JOIN ({_WAITING} GROUP BY model_id) w ON w.model_id = m.id" if order == "waiting" else ""
     direction = "DESC" if descending else "ASC"
     with index.reading() as connection:
         found = connection.execute(
-            f"SELECT m.id FROM models m WHERE {where.sql} ORDER BY {column} {direction}, m.name",  # noqa: S608 - values are parameters
+            f"SELECT m.id FROM models m {join} WHERE {where.sql} ORDER BY {column} {direction}, m.name",  # noqa: S608 - values are parameters
             where.values,
         )
         ids = array("q", (row[0] for row in found))
@@ -145,7 +148,9 @@ def load_model_lines(index: Index, ids: Sequence[int]) -> list[ModelLine]:
                 list(ids),
             )
         }
-        return [_model_line(connection, found[row_id]) for row_id in ids if row_id in found]
+        counted = f"{_WAITING} AND model_id IN ({_marks(ids)}) GROUP BY model_id"
+        waiting = dict(connection.execute(counted, list(ids)))
+        return [_model_line(connection, found[row_id], waiting.get(row_id, 0)) for row_id in ids if row_id in found]
 
 
 def load_version_lines(index: Index, model: ModelName, ids: Sequence[int]) -> list[VersionLine]:
@@ -194,10 +199,11 @@ def load_metric_names(index: Index, model: ModelName) -> tuple[str, ...]:
     return tuple(names)[:MOST_METRIC_NAMES]
 
 
-def _model_line(connection: sqlite3.Connection, row: tuple[int, str, int, int | None, str, str]) -> ModelLine:
+def _model_line(
+    connection: sqlite3.Connection, row: tuple[int, str, int, int | None, str, str], waiting: int
+) -> ModelLine:
     row_id, name, versions, newest, updated_at, description = row
     model = parse_model_name(name)
-    waiting = "SELECT count(*) FROM versions WHERE model_id = ? AND state = 'in_review'"
     found = connection.execute(
         "SELECT metrics FROM versions WHERE model_id = ? AND state <> 'deleted' ORDER BY version DESC LIMIT ?",
         (row_id, MOST_TREND_VERSIONS),
@@ -212,7 +218,7 @@ def _model_line(connection: sqlite3.Connection, row: tuple[int, str, int, int | 
         updated_at=updated_at,
         description=description,
         aliases=_aliases(connection, model),
-        waiting=_count(connection, waiting, row_id),
+        waiting=waiting,
         metric=metric,
         trend=tuple(values[metric] for values in reversed(metrics) if metric in values),
     )

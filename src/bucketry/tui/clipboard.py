@@ -28,6 +28,15 @@ def copy_text(text: str, terminal: Terminal, write_to_terminal: Callable[[str], 
     return "terminal"
 
 
+def way_to_copy(terminal: Terminal) -> str:
+    """Return the way that `copy_text` tries first; nothing is copied."""
+    if terminal.is_tmux and shutil.which("tmux"):
+        return "tmux"
+    native = () if terminal.is_ssh else NATIVE_TOOLS
+    usable = (tool[0] for tool in native if _is_usable(tool[0]) and shutil.which(tool[0]))
+    return next(usable, "terminal")
+
+
 def _is_usable(tool: str) -> bool:
     """Return whether a tool can reach a display: without one, some of them wait for ever."""
     if tool == "wl-copy":

@@ -15,6 +15,7 @@ from bucketry.registry.resolve import select_row
 from bucketry.registry.reviewing import load_standing
 from bucketry.registry.trending import load_trend
 from bucketry.schema.diff import VersionDiff, diff_versions
+from bucketry.schema.diff_document import diff_digest
 from bucketry.schema.gates import MetricThreshold, NoWorse, PickleScan
 from bucketry.schema.names import ByVersion, Reference, parse_reference
 from bucketry.schema.slice_groups import SliceGroup, slice_groups
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from bucketry.registry.session import Session
     from bucketry.schema.diff import MetricDiff
     from bucketry.schema.gates import Gate, GateResult
-    from bucketry.schema.names import ModelName
+    from bucketry.schema.names import Digest, ModelName
     from bucketry.schema.trend import Trend
 
 FEWEST_COMPARED, MOST_COMPARED = 2, 4
@@ -44,6 +45,7 @@ class Compared:
 
     `newest` is its place in `diff.versions`, `other` the place of the newest but the baseline in `diff.others`.
     `aliases` names what serves each of the versions, in words. `is_scanned`: this session knows what is in the pickles.
+    `digest` is by what a review names the comparison.
     """
 
     diff: VersionDiff
@@ -54,6 +56,7 @@ class Compared:
     standing: Standing
     aliases: tuple[str, ...]
     is_scanned: bool
+    digest: Digest
 
     @property
     def failed(self) -> tuple[GateResult, ...]:
@@ -192,8 +195,10 @@ def _compared(
         other = newest - 1
     else:  # the newest is the baseline
         other = max(range(len(diff.others)), key=lambda place: diff.others[place].version, default=0)
+    # Of a version alone there is no comparison to name.
+    digest = diff_digest(diff) if diff.others else diff.baseline.digest
     groups = slice_groups(diff, other) if diff.others else slice_groups(diff)
-    return Compared(diff, newest, other, groups, gates, standing, aliases, is_scanned)
+    return Compared(diff, newest, other, groups, gates, standing, aliases, is_scanned, digest)
 
 
 def _newest(diff: VersionDiff) -> int:

@@ -8,6 +8,7 @@ from bucketry.errors import BucketryError
 from bucketry.schema.names import parse_model_name
 from bucketry.tui.commands import Command, find_command, matching_commands
 from bucketry.tui.figures import Zone
+from bucketry.tui.overviews import overview_commands
 from bucketry.tui.paint import ThemeName
 from bucketry.tui.prompts import Question
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def commands_everywhere(app: BucketryApp) -> tuple[Command, ...]:
     """Return the commands that every screen has."""
-    return (*_places(app), *_moves(app), *_switches(app))
+    return (*_places(app), *overview_commands(app), *_moves(app), *_switches(app))
 
 
 def _places(app: BucketryApp) -> tuple[Command, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Literal
 
 Zone = Literal["local", "utc"]
@@ -40,6 +41,8 @@ def short_number(value: float | None) -> str:
     """Return a metric's value in at most 7 columns: `.9152` below one, `41.9`, `1.2e+09`; `-` for none."""
     if value is None:
         return NOTHING
+    if not isfinite(value):
+        return str(value)
     if value == int(value) and abs(value) < 100_000:
         return str(int(value))
     size = abs(value)
@@ -66,5 +69,5 @@ def parse_moment(text: str) -> datetime:
 
 def count_of(count: int, noun: str) -> str:
     """Return `1 file` or `12 files`."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeou" else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"

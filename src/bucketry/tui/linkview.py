@@ -5,6 +5,7 @@ A text without such lines is only scrolled. In one that has some, the keys that 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from textual.geometry import Offset, Region
@@ -18,23 +19,30 @@ if TYPE_CHECKING:
 
     from textual import events
 
+    from bucketry.tui.paint import Painter
+
 
 class LinkedLineView(LineView):
     """Lines, some of which open something. `chosen` is the position of the line with the cursor, None for no cursor."""
 
-    chosen: int | None = None
+    def __init__(self, painter: Painter, *, id: str | None = None) -> None:  # noqa: A002 - the toolkit's name
+        super().__init__(painter, id=id)
+        self.chosen: int | None = None
+        self._links: list[int] = []
 
     @property
     def position(self) -> str:
-        """Where the cursor is; without one, how far down the text is scrolled."""
-        return super().position if self.chosen is None else f"{self.chosen + 1}/{len(self.lines)}"
+        """Which of the lines that open something has the cursor; without one, how far down the text is scrolled."""
+        if self.chosen is None:
+            return super().position
+        return f"{bisect_right(self._links, self.chosen):,}/{len(self._links):,}"
 
     def show_linked(self, lines: Sequence[Line], links: Collection[int], *, keep_place: bool = False) -> None:
         """Show other lines and which of them open something; the cursor begins on the first of those."""
-        before, self.chosen = self.chosen, None
+        before, self.chosen, self._links = self.chosen, None, sorted(links)
         self.show(lines, keep_place=keep_place)
         if links:
-            kept = before if keep_place and before is not None else min(links)
+            kept = before if keep_place and before is not None else self._links[0]
             self.chosen = min(kept, len(lines) - 1)
             self._follow(None)
 

@@ -119,7 +119,9 @@ class AuditView(ReadListView[Event]):
     def own_commands(self) -> tuple[Command, ...]:
         """Return what can be done with a record."""
         return (
-            Command("yank", ("y",), "Copy the record's SHA-256", lambda _: self._yank(), self._why_no_row, "copy", "Read"),
+            Command(
+                "yank", ("y",), "Copy the record's SHA-256", lambda _: self._yank(), self._why_no_row, "copy", "Read"
+            ),
         )
 
     def detail(self, row: Event, width: int) -> Sequence[Line]:
@@ -163,7 +165,9 @@ def _summary(audits: Sequence[Audit], left_out: int) -> Line:
     records = sum(len(audit.entries) for audit in audits)
     chains = len({(audit.model, entry.alias) for audit in audits for entry in audit.entries})
     left = f"; {count_of(left_out, 'older model')} not read" if left_out else ""
-    said = f"whole: {count_of(records, 'record')} in {count_of(chains, 'chain')}, each follows from the one before{left}"
+    said = (
+        f"whole: {count_of(records, 'record')} in {count_of(chains, 'chain')}, each follows from the one before{left}"
+    )
     return line(Span(said, "good"))
 
 

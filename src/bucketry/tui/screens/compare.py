@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
 from bucketry.registry.index_views import find_version_line
-from bucketry.schema.diff_document import diff_digest
 from bucketry.tui.actions import version_commands
 from bucketry.tui.clipboard import copy_text
 from bucketry.tui.commands import Command
@@ -105,6 +104,7 @@ class CompareView(TextView):
         self.look = Look(80)
         self._head = OneLine(shell.painter)
         self._problem = ""
+        self._outcome: list[Span] = []
         self._row: VersionLine | None = None
 
     def compose(self) -> ComposeResult:
@@ -125,11 +125,7 @@ class CompareView(TextView):
             return line(" ", Span(self._problem, "bad"))
         if self.compared is None:
             return ()
-        failed, slices = len(self.compared.failed), worse_slices(self.compared)
-        pieces = [Span(f"Promote is blocked by {count_of(failed, 'gate')}.", "bad")] if failed else []
-        pieces += [Span(f"{count_of(slices, 'slice')} WORSE.", "bad")] if slices else []
-        pieces += [Span(f"{counts}.")] if (counts := verdict_counts(self.compared)) else []
-        fitting = wrapped(pieces, self.size.width - 2)
+        fitting = wrapped(self._outcome, self.size.width - 2)
         return line(" ", *fitting[0]) if fitting else ()
 
     @property
@@ -183,7 +179,7 @@ class CompareView(TextView):
 
         def done(compared: Compared) -> None:
             self._problem = ""
-            self.compared = compared
+            self._take(compared)
             self._find_row()
             self.look = replace(self.look, trends={})
             self._lay_out(keep_place=True)
@@ -231,6 +227,14 @@ class CompareView(TextView):
         if self.compared is None and not self._problem:
             names = " and ".join(map(str, self.references))
             self.text.show([line(), line(Span(f"  Reading {names} ...", "dim"))])
+
+    def _take(self, compared: Compared) -> None:
+        """Keep a comparison, and in short what came of it."""
+        self.compared = compared
+        failed, slices, counts = len(compared.failed), worse_slices(compared), verdict_counts(compared)
+        self._outcome = [Span(f"Promote is blocked by {count_of(failed, 'gate')}.", "bad")] if failed else []
+        self._outcome += [Span(f"{count_of(slices, 'slice')} WORSE.", "bad")] if slices else []
+        self._outcome += [Span(f"{counts}.")] if counts else []
 
     # Showing
 
@@ -282,7 +286,7 @@ class CompareView(TextView):
         self.references = (*self.references[1:], self.references[0])
 
         def done(turned: Compared) -> None:
-            self.compared = turned
+            self._take(turned)
             self.look = replace(self.look, focus=0)
             self._lay_out(keep_place=True)
             self._read_trend()
@@ -295,11 +299,20 @@ class CompareView(TextView):
         self._read()
 
     def _copy(self) -> None:
-        if self.compared is None:
+        compared, with_unchanged, shell = self.compared, self.look.with_unchanged, self.shell
+        if compared is None:
             return
-        text = comparison_markdown(self.compared, with_unchanged=self.look.with_unchanged)
-        way = copy_text(text, self.shell.terminal, self.shell.copy_to_clipboard)
-        self.shell.flash(f"copied by {way}: {count_of(text.count(chr(10)), 'line')} of Markdown")
+
+        def done(text: str) -> None:
+            way = copy_text(text, shell.terminal, shell.copy_to_clipboard)
+            shell.flash(f"copied by {way}: {count_of(text.count(chr(10)), 'line')} of Markdown")
+
+        shell.background.start(
+            f"copy-{id(self)}",
+            lambda: comparison_markdown(compared, with_unchanged=with_unchanged),
+            done,
+            shell.fail,
+        )
 
     # Deciding
 
@@ -311,7 +324,7 @@ class CompareView(TextView):
 
     def _shown_digest(self) -> Digest | None:
         """Return the digest of the comparison that is on the screen, for the statement of who decides on it."""
-        return diff_digest(self.compared.diff) if self.compared is not None else None
+        return self.compared.digest if self.compared is not None else None
 
     def _why_not(self) -> str:
         return "" if self.compared is not None else "nothing is compared yet"

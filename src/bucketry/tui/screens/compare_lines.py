@@ -145,8 +145,11 @@ def check_lines(compared: Compared, width: int) -> list[Line]:
     required = standing.policy.approvals_required
     pieces = [Span(f"CHECKS v{newest.version}", "header")]
     pieces.append(Span(f"signed by {signer}", "good") if signer else Span("NOT signed", "warn"))
-    enough = approvals.are_enough or not required
-    pieces.append(Span(f"approvals {len(approvals.principals)} of {required}", "good" if enough else "warn"))
+    if required or approvals.principals:
+        enough = approvals.are_enough or not required
+        pieces.append(Span(f"approvals {len(approvals.principals)} of {required}", "good" if enough else "warn"))
+    else:
+        pieces.append(Span("no approvals asked for", "dim"))
     pieces += [Span(f"refused by {who}", "bad") for who in approvals.refusals]
     pieces += [Span(f"{result.gate} ok", "good") for _, result in compared.gates if result.passed]
     pieces += [Span(f"{result.gate}: not scanned from here", "warn") for result in compared.unscanned]

@@ -30,7 +30,7 @@ def slice_lines(
     data = dataset_text(group.dataset)
     by = f"{group.name} by {', '.join(group.attributes)}" + (f" on {data}" if data else "")
     heading = line(Span("SLICES  ", "header"), Span(f"{by}  {position}"))
-    lines = [heading, *_gap_lines(compared, group)]
+    lines = [heading, *_gap_lines(compared, group, names)]
     shown = group.slices[:MOST_SLICES]
     lines += table_lines(_columns(compared, group, names), shown, width, painter)
     if len(group.slices) > MOST_SLICES:
@@ -38,16 +38,18 @@ def slice_lines(
     return lines
 
 
-def _gap_lines(compared: Compared, group: SliceGroup) -> list[Line]:
-    after = group.gaps[compared.other + 1] if compared.diff.others else group.gaps[0]
-    if after is None and group.gaps[0] is None:
+def _gap_lines(compared: Compared, group: SliceGroup, names: Sequence[str]) -> list[Line]:
+    """Return the distance from the best slice to the worst: of the baseline and the newest of the others."""
+    places = (0, compared.other + 1) if compared.diff.others else (0,)
+    known = [(names[place], gap) for place in places if (gap := group.gaps[place]) is not None]
+    if not known:
         return []
-    left_out = any(map(is_too_small, group.slices))
-    which = Span(f"  without slices of n<{LEAST_SAMPLES}" if left_out else "", "dim")
-    if not compared.diff.others:
-        return [line(f" from the worst slice to the best {short_number(after)}", which)]
+    which = Span(f"  without slices of n<{LEAST_SAMPLES}" if any(map(is_too_small, group.slices)) else "", "dim")
+    if len(known) == 1:
+        only, gap = known[0]
+        return [line(f" worst gap {short_number(gap)} in {only}", which)]
+    said = Span(f" worst gap {' -> '.join(short_number(gap) for _, gap in known)}")
     growth = group.gap_growth(compared.other)
-    said = Span(f" worst gap {short_number(group.gaps[0])} -> {short_number(after)}")
     if growth is None:
         return [line(said, Span("  ? not the same slices: the gaps may not be comparable", "warn"))]
     if not growth:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bucketry.registry.deployments import MOST_RECEIPTS, Observed, list_deployments
 from bucketry.registry.index_views import Named, list_models_by, load_model_lines
 from bucketry.schema.deployment import Standing
+from bucketry.schema.names import AliasName
 from bucketry.tui.columns import Column
 from bucketry.tui.commands import Command
 from bucketry.tui.figures import NOTHING, count_of, parse_moment, short_age, short_size, shown_time
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
     from bucketry.schema.names import ModelName
 
 STALE_DAYS = 2
-"""Who has not reported for longer is marked: instances report when they start and, by the guide, once a day."""
+"""Whose report is older is marked: it may be gone. `stale` finds these."""
 DAY_SECONDS = 86_400
 MODELS_PER_READ = 500
+DRIFT_FILTER = "standing:drift"
+SETTLED = (Standing.CURRENT, Standing.PINNED)
+"""Everything else is drift: what is served is not what its alias names, or nobody can say."""
 
 _ROLES: Mapping[Standing, Role] = {
     Standing.CURRENT: "good",
@@ -77,7 +81,7 @@ class DeploymentsView(ReadListView[Served]):
             Column("since", "SINCE", lambda row: _since(row, now), 5, right=True, sortable=False),
             Column("standing", "STANDING", _standing, 21, 44, sortable=False),
             Column("reported", "REPORTED", lambda row: _reported(row, now), 9, right=True, sortable=False),
-            Column("actor", "BY", lambda row: _actor(row), 12, 30, rank=2, sortable=False),
+            Column("actor", "BY", _actor, 12, 30, rank=2, sortable=False),
             Column("verified", "VERIFIED", _verified, 9, 16, rank=3, sortable=False),
         )
 
@@ -88,37 +92,21 @@ class DeploymentsView(ReadListView[Served]):
     def read(self, session: Session) -> ReadRows[Served]:
         """Return the aliases of the index and the receipts of the bucket."""
         found = list_deployments(session)
-        groups: dict[tuple[str, str], list[Observed]] = {}
-        models: dict[str, ModelName] = {}
-        named = self._aliases()
-        for model, each in named:
-            models[str(model)] = model
-            groups[str(model), each.alias] = []
-        damaged = [item for item in found.observed if item.deployment is None]
-        for item in found.observed:
-            if item.deployment is not None:
-                models[str(item.deployment.model)] = item.deployment.model
-                groups.setdefault((str(item.deployment.model), item.deployment.alias or ""), []).append(item)
-        known = {(str(model), each.alias): each for model, each in named}
-        rows: list[Served] = []
-        for name, alias in sorted(groups):
-            items = tuple(groups[name, alias])
-            head = Served(models[name], alias or None, known.get((name, alias)), items)
-            rows += [head, *(Served(models[name], alias or None, head.named, (), item) for item in items)]
-        rows += [Served(None, None, None, (), item) for item in damaged]
-        return ReadRows(rows, _summary(found.observed, session.ports.now(), cut=found.cut))
+        now = session.ports.now()
+        return ReadRows(_grouped(self._aliases(), found.observed), _summary(found.observed, now, cut=found.cut))
 
     def texts(self, row: Served) -> Mapping[str, str]:
         """Return what a filter finds; an alias is found with the instances that follow it."""
         now = self.shell.session.ports.now()
         items = [row.item] if row.item is not None else list(row.followers)
         deployments = [item.deployment for item in items if item.deployment is not None]
-        stale = ["stale" for deployment in deployments if _is_stale(deployment, now)]
+        marks = ["drift" for item in items if item.standing not in SETTLED]
+        marks += ["stale" for deployment in deployments if _is_stale(deployment, now)]
         return {
             "model": str(row.model or ""),
             "alias": row.alias or "",
             "version": _version(row).text,
-            "standing": " ".join([*(item.standing.value for item in items), *stale]),
+            "standing": " ".join([*(item.standing.value for item in items), *marks]),
             "environment": " ".join(deployment.place.environment for deployment in deployments),
             "instance": " ".join(deployment.place.instance for deployment in deployments),
             "by": " ".join(deployment.actor for deployment in deployments),
@@ -144,8 +132,13 @@ class DeploymentsView(ReadListView[Served]):
 
     def own_commands(self) -> tuple[Command, ...]:
         """Return what can be done with a line."""
-        drift = Command("drift", ("z",), "Show only what differs from its alias", lambda _: self._only_drift(), group="Find")
-        return (drift, Command("yank", ("y",), "Copy the name", lambda _: self._yank(), self._why_no_row, "copy", "Read"))
+        drift = Command(
+            "drift", ("z",), "Show only what differs from its alias", lambda _: self._only_drift(), group="Find"
+        )
+        return (
+            drift,
+            Command("yank", ("y",), "Copy the name", lambda _: self._yank(), self._why_no_row, "copy", "Read"),
+        )
 
     def detail(self, row: Served, width: int) -> Sequence[Line]:
         """Return everything that is known of an instance, or of an alias."""
@@ -161,7 +154,9 @@ class DeploymentsView(ReadListView[Served]):
             line(Span(_place(deployment), "strong")),
             *wrapped(_standing(row).text + (f": {item.why}" if item.why else ""), width, role=_ROLES[item.standing]),
             *wrapped(f"serves {deployment.model}:{deployment.version}  sha256:{deployment.manifest}", width),
-            *wrapped(f"{pulled}reported {shown_time(deployment.at, zone)} by {deployment.actor} (its own claim)", width),
+            *wrapped(
+                f"{pulled}reported {shown_time(deployment.at, zone)} by {deployment.actor} (its own claim)", width
+            ),
             *wrapped(
                 f"{count_of(deployment.files, 'file')}, {short_size(deployment.size_bytes)}{part}, "
                 f"verified by {deployment.verified}, {deployment.client}",
@@ -189,12 +184,14 @@ class DeploymentsView(ReadListView[Served]):
 
     def _aliases(self) -> list[tuple[ModelName, Named]]:
         index = self.shell.source.index
-        ids = list_models_by(index, query="alias:*").ids
+        ids = list_models_by(index).ids
         pages = (ids[start : start + MODELS_PER_READ] for start in range(0, len(ids), MODELS_PER_READ))
-        return [(found.model, each) for page in pages for found in load_model_lines(index, page) for each in found.aliases]
+        return [
+            (found.model, each) for page in pages for found in load_model_lines(index, page) for each in found.aliases
+        ]
 
     def _only_drift(self) -> None:
-        self.set_filter("" if self.filter == DRIFT else DRIFT)
+        self.set_filter("" if self.filter == DRIFT_FILTER else DRIFT_FILTER)
 
     def _yank(self) -> None:
         row = self.current
@@ -202,4 +199,112 @@ class DeploymentsView(ReadListView[Served]):
             self.shell.copy(row.item.key if row.item is not None else f"{row.model}@{row.alias}")
 
 
-DRIFT = "!standing:current !standing:pinned"
+def _grouped(named: Sequence[tuple[ModelName, Named]], observed: Sequence[Observed]) -> list[Served]:
+    """Return every alias with its instances below it, then what is damaged."""
+    models = {str(model): model for model, _ in named}
+    known = {(str(model), each.alias): each for model, each in named}
+    groups: dict[tuple[str, str], list[Observed]] = {(str(model), each.alias): [] for model, each in named}
+    for item in observed:
+        if item.deployment is not None:
+            name = str(item.deployment.model)
+            models[name] = item.deployment.model
+            groups.setdefault((name, item.deployment.alias or ""), []).append(item)
+    rows: list[Served] = []
+    for name, alias in sorted(groups):
+        items = tuple(groups[name, alias])
+        head = Served(models[name], alias or None, known.get((name, AliasName(alias))), items)
+        rows += [head, *(Served(head.model, head.alias, head.named, (), item) for item in items)]
+    return [*rows, *(Served(None, None, None, (), item) for item in observed if item.deployment is None)]
+
+
+def _who(row: Served) -> Span:
+    if row.item is not None:
+        deployment = row.item.deployment
+        return Span(f"    {_place(deployment)}" if deployment is not None else f"    {row.item.key}")
+    if row.alias is None:
+        return Span(f"  {row.model} by number", "strong")
+    serves = row.named is not None and is_production(row.named)
+    return Span(f"{'*' if serves else '~'} {row.model}@{row.alias}", "strong")
+
+
+def _version(row: Served) -> Span:
+    deployment = row.item.deployment if row.item is not None else None
+    if deployment is not None:
+        return Span(f"v{deployment.version}")
+    return (
+        Span(f"v{row.named.version}", "strong") if row.named is not None and row.item is None else Span(NOTHING, "dim")
+    )
+
+
+def _since(row: Served, now: datetime) -> str:
+    deployment = row.item.deployment if row.item is not None else None
+    if deployment is not None:
+        return short_age(deployment.pulled_at or deployment.at, now)
+    return short_age(row.named.since, now) if row.named is not None and row.item is None else NOTHING
+
+
+def _standing(row: Served) -> Span:
+    """Say how an instance stands to its alias, or how many of an alias's instances serve what it names."""
+    if row.item is not None:
+        return Span(_standing_words(row.item), _ROLES[row.item.standing])
+    total = len(row.followers)
+    if not total:
+        return Span("nobody reports it", "dim")
+    if row.alias is None:
+        return Span(count_of(total, "instance"))
+    current = sum(item.standing is Standing.CURRENT for item in row.followers)
+    return Span(f"{current} of {total} serve it", "good" if current == total else "warn")
+
+
+def _standing_words(item: Observed) -> str:
+    match item.standing:
+        case Standing.BEHIND:
+            names = f"v{item.alias_version}" if item.alias_version is not None else "nothing"
+            return f"behind by {item.behind}, now {names}"
+        case Standing.REFUSED:
+            return f"REFUSED: {item.state}"
+        case Standing.UNKNOWN | Standing.DAMAGED:
+            return item.standing.value.upper()
+        case _:
+            return item.standing.value
+
+
+def _reported(row: Served, now: datetime) -> Span:
+    deployment = row.item.deployment if row.item is not None else None
+    if deployment is None:
+        return Span("")
+    age = short_age(deployment.at, now)
+    return Span(f"{age} STALE", "warn") if _is_stale(deployment, now) else Span(age)
+
+
+def _actor(row: Served) -> str:
+    deployment = row.item.deployment if row.item is not None else None
+    return deployment.actor if deployment is not None else ""
+
+
+def _verified(row: Served) -> str:
+    deployment = row.item.deployment if row.item is not None else None
+    if deployment is None:
+        return ""
+    return deployment.verified if deployment.complete else f"{deployment.verified}, in part"
+
+
+def _place(deployment: Deployment) -> str:
+    return f"{deployment.place.environment}/{deployment.place.instance}"
+
+
+def _is_stale(deployment: Deployment, now: datetime) -> bool:
+    return (now - parse_moment(deployment.at)).total_seconds() > STALE_DAYS * DAY_SECONDS
+
+
+def _summary(observed: Sequence[Observed], now: datetime, *, cut: bool) -> Line:
+    """Say how many instances stand how."""
+    counts = Counter(item.standing for item in observed)
+    stale = sum(item.deployment is not None and _is_stale(item.deployment, now) for item in observed)
+    parts = [f"{counts[standing]} {standing}" for standing in Standing if counts[standing]]
+    parts += [f"{stale} stale (no report for {STALE_DAYS} days)"] if stale else []
+    said = f"{count_of(len(observed), 'instance')}: {', '.join(parts)}" if observed else "no instance has reported"
+    said += f"; only the first {MOST_RECEIPTS:,} reports were read" if cut else ""
+    return line(
+        Span(said, "warn" if any(counts[standing] for standing in Standing if standing not in SETTLED) else "plain")
+    )

@@ -84,12 +84,16 @@ class ReadListView(ListView[Row]):
     def notice(self) -> Line:
         """A fault, the filter, or what is said of the list as a whole and when it was read."""
         if self._fault:
-            stays = f"; this is from {shown_time(self._read_at, self.shell.zone)}" if self._read_rows is not None else ""
+            stays = (
+                f"; this is from {shown_time(self._read_at, self.shell.zone)}" if self._read_rows is not None else ""
+            )
             return line(" ", Span(f"{self._fault}{stays}, r tries again", "bad"))
         usual = super().notice
         if usual or self._read_rows is None:
             return usual
-        return line(" ", *self._read_rows.summary, Span(f"  read {shown_time(self._read_at, self.shell.zone)[11:]}", "dim"))
+        return line(
+            " ", *self._read_rows.summary, Span(f"  read {shown_time(self._read_at, self.shell.zone)[11:]}", "dim")
+        )
 
     def compose(self) -> ComposeResult:
         """Lay out the list and what is said of its current row."""
@@ -160,7 +164,10 @@ class ReadListView(ListView[Row]):
     def _nothing_lines(self) -> Sequence[Line]:
         if self.filter or self.shell.source.is_filled:
             return super()._nothing_lines()
-        return (line(), *(line("  ", *said) for said in self.empty_lines()))  # what was read does not wait for the index
+        return (
+            line(),
+            *(line("  ", *said) for said in self.empty_lines()),
+        )  # what was read does not wait for the index
 
     def _say_loading(self) -> None:
         if not self._fault:

@@ -111,7 +111,9 @@ class ReviewView(ReadListView[Waiting]):
         title = f"{_reference(row)}  waits since {shown_time(row.since, zone)}, asked for by {row.asked_by}"
         lines: list[Line] = [line(Span(title, "strong")), self._whose_turn(row), *self._approval_lines(row, width)]
         for gate in sorted(row.gates, key=lambda gate: gate.passed):
-            said = f"gate  {'ok  ' if gate.passed else 'FAIL'}  {gate.gate}" + (f": {gate.reason}" if gate.reason else "")
+            said = f"gate  {'ok  ' if gate.passed else 'FAIL'}  {gate.gate}" + (
+                f": {gate.reason}" if gate.reason else ""
+            )
             lines += wrapped(said, width, role="good" if gate.passed else "bad")
         if not row.gates:
             lines.append(line(Span("gates  the policy has none", "dim")))
@@ -136,7 +138,9 @@ class ReviewView(ReadListView[Waiting]):
         for who, why in approvals.dropped:
             lines += wrapped(f"does not count  {who}: {why}", width, role="warn")
         if approvals.expires:
-            lines.append(line(Span(f"the first approval ends {shown_time(approvals.expires, self.shell.zone)}", "warn")))
+            lines.append(
+                line(Span(f"the first approval ends {shown_time(approvals.expires, self.shell.zone)}", "warn"))
+            )
         return lines
 
     def _version_shown(self) -> VersionLine | None:

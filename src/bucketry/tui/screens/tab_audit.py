@@ -40,7 +40,11 @@ def load_version_audit(request: TabRequest) -> TabContent:
         if event.reason:
             lines += wrapped(event.reason, width, indent=NOTE_INDENT)
     verify = f"bucketry audit {row.model} --verify"
-    lines += [line(), line(Span("Whether the trail is whole is not checked here:  ", "dim"), Span(verify, "accent"))]
+    lines += [
+        line(),
+        line(Span("Not verified here; to verify the whole trail:", "dim")),
+        line("  ", Span(verify, "accent")),
+    ]
     return TabContent(tuple(lines))
 
 

@@ -19,14 +19,8 @@ if TYPE_CHECKING:
     from bucketry.schema.manifest import Artifact
     from bucketry.tui.app import BucketryApp
 
-LEAST_DIGEST = 12
-_HEADINGS = (
-    Heading("PATH", 24, 120),
-    Heading("SIZE", 8, 8, right=True),
-    Heading("CHUNKS", 6, 6, right=True, rank=1),
-    Heading("MEDIA TYPE", 10, 40, rank=2),
-    Heading("SHA-256", LEAST_DIGEST, 64),
-)
+SHORT_DIGEST, WHOLE_DIGEST = 12, 64
+WHOLE_DIGEST_FROM_COLUMNS = 120
 
 
 def load_files(request: TabRequest) -> TabContent:
@@ -37,10 +31,22 @@ def load_files(request: TabRequest) -> TabContent:
         return TabContent((line("This version has no files: it was published for its records alone."),))
     with_tensors = sum(artifact.path.endswith(SUFFIX) for artifact in artifacts)
     lines: list[Line] = [_summary(manifest.size_bytes, len(artifacts), with_tensors), line()]
-    table = table_lines(_HEADINGS, [_cells(artifact, manifest.card) for artifact in artifacts], request.width)
+    rows = [_cells(artifact, manifest.card) for artifact in artifacts]
+    table = table_lines(_headings(request.width), rows, request.width)
     first = len(lines) + 1
     links = {first + place: _opens(request.row, artifact) for place, artifact in enumerate(artifacts)}
     return TabContent((*lines, *table), links)
+
+
+def _headings(width: int) -> tuple[Heading, ...]:
+    digits = WHOLE_DIGEST if width >= WHOLE_DIGEST_FROM_COLUMNS else SHORT_DIGEST
+    return (
+        Heading("PATH", 24, 120),
+        Heading("SIZE", 8, 8, right=True),
+        Heading("CHUNKS", 6, 6, right=True, rank=1),
+        Heading("MEDIA TYPE", 10, 40, rank=2),
+        Heading("SHA-256", SHORT_DIGEST, digits),
+    )
 
 
 def _summary(size_bytes: int, count: int, with_tensors: int) -> Line:
@@ -70,4 +76,4 @@ def _open_tensors(shell: BucketryApp, *, row: VersionLine, artifact: Artifact) -
 
 
 def _tell(shell: BucketryApp, *, row: VersionLine, artifact: Artifact) -> None:  # noqa: ARG001 - as its neighbour
-    shell.flash(f"{artifact.path}  sha256:{artifact.sha256}  {artifact.size_bytes:,} bytes")
+    shell.flash(f"sha256:{artifact.sha256}  {artifact.path}  {artifact.size_bytes:,} bytes")

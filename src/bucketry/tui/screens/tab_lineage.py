@@ -35,7 +35,8 @@ def load_lineage_tab(request: TabRequest) -> TabContent:
     publish = f"bucketry publish {request.row.model} FILES --base MODEL:VERSION"
     nothing_up = (
         "It names no other version, dataset, run or code that it was made from.",
-        f"Say so when you publish:  {publish}",
+        "Say so when you publish:",
+        f"  {publish}",
     )
     nothing_down = ("No version of this registry says that it was made from this one.",)
     shown = [

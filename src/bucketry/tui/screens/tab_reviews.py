@@ -74,15 +74,15 @@ def _rules(standing: Standing, width: int, zone: Zone) -> Iterator[Line]:
     """Yield what the policy asks for."""
     policy, authorship = standing.policy, standing.authorship
     who = ", ".join(policy.reviewers) if policy.reviewers else "anybody"
-    rules = [f"The policy lets {who} decide"]
+    rules = [f"May decide: {who}."]
     if policy.separate_duties:
         author = authorship.signed or authorship.claimed
-        rules.append(f"but not the author, {author}, approve")
+        rules.append(f"The author, {author}, may not approve.")
     if policy.signatures == "required":
-        rules.append("approvals must be signed")
+        rules.append("Approvals must be signed.")
     if policy.approval_expires_days is not None:
-        rules.append(f"approvals expire after {count_of(policy.approval_expires_days, 'day')}")
-    yield from wrapped("; ".join(rules) + ".", width, role="dim")
+        rules.append(f"Approvals end after {count_of(policy.approval_expires_days, 'day')}.")
+    yield from wrapped(" ".join(rules), width, role="dim")
     if standing.approvals.expires is not None:
         yield line(Span(f"The first approval that counts ends {shown_time(standing.approvals.expires, zone)}.", "dim"))
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bucketry.schema.manifest import Artifact
     from bucketry.tui.app import BucketryApp
 
+LEAST_NAME_COLUMNS, MOST_NAME_COLUMNS = 24, 42
 _ORDERS: dict[str, Callable[[TensorEntry], object]] = {
     "name": lambda entry: entry.name,
     "dtype": lambda entry: entry.dtype,
@@ -35,10 +36,10 @@ class TensorsView(ListView["TensorEntry"]):
     """The tensors of one file, in the order of their bytes unless they are sorted."""
 
     def __init__(self, shell: BucketryApp, row: VersionLine, artifact: Artifact) -> None:
-        super().__init__(shell)
         self.row = row
         self.artifact = artifact
         self._entries: tuple[TensorEntry, ...] | None = None
+        super().__init__(shell)  # which asks for the columns
 
     @property
     def crumbs(self) -> tuple[str, ...]:
@@ -46,13 +47,15 @@ class TensorsView(ListView["TensorEntry"]):
         return (str(self.row.model), f"v{self.row.version}", self.artifact.path)
 
     def columns(self) -> Sequence[Column[TensorEntry]]:
-        """Return the columns."""
+        """Return the columns; the names of tensors differ at their ends, so they are cut last."""
+        longest = max((len(entry.name) for entry in self._entries or ()), default=0)
+        least = max(LEAST_NAME_COLUMNS, min(longest, MOST_NAME_COLUMNS))
         return (
-            Column("name", "TENSOR", lambda entry: entry.name, 24, 120),
+            Column("name", "TENSOR", lambda entry: entry.name, least, max(least, longest)),
             Column("dtype", "DTYPE", lambda entry: entry.dtype, 7),
-            Column("shape", "SHAPE", _shape, 14, 40),
+            Column("shape", "SHAPE", _shape, 14, 30),
             Column("size", "SIZE", lambda entry: short_size(entry.size_bytes), 8, right=True),
-            Column("bytes", "BYTES OF THE FILE", _place, 17, 40, right=True, rank=1, sortable=False),
+            Column("bytes", "BYTES OF THE FILE", _place, 17, 31, right=True, rank=1, sortable=False),
         )
 
     def key_of(self, row: TensorEntry) -> Hashable:

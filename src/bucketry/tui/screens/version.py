@@ -38,6 +38,7 @@ class VersionView(TextView):
         self.text = self._linked = LinkedLineView(shell.painter)
         self._bar = OneLine(shell.painter)
         self._made: dict[tuple[int, int], TabContent] = {}
+        self._fresh: set[tuple[int, int]] = set()
         self._content = TabContent(())
         self._problem = ""
 
@@ -102,7 +103,7 @@ class VersionView(TextView):
         row = find_version_line(self.shell.source.index, self.row.model, self.row.version)
         if row is not None:
             self.row = row
-        self._made.clear()
+        self._fresh.clear()  # what was made stays, for as long as nothing better comes
         self._load(keep_place=True)
 
     def on_resize(self) -> None:
@@ -117,7 +118,9 @@ class VersionView(TextView):
         made = self._made.get(where)
         if made is not None:
             self._show(made, keep_place=keep_place)
-            return
+            if where in self._fresh:
+                return
+            keep_place = True
         tab, shell, row = TABS[self.tab], self.shell, self.row
         if not keep_place:
             self._content = TabContent(())
@@ -127,6 +130,7 @@ class VersionView(TextView):
         def done(content: TabContent) -> None:
             self._problem = ""
             self._made[where] = content
+            self._fresh.add(where)
             if (self.tab, max(20, self.size.width - 2)) == where:
                 self._show(content, keep_place=keep_place)
 

@@ -13,6 +13,7 @@ from bucketry.tui.commands import Command
 from bucketry.tui.figures import short_age, short_number, short_size
 from bucketry.tui.lineview import LineView
 from bucketry.tui.marks import alias_span, state_span
+from bucketry.tui.pager import card_command
 from bucketry.tui.paint import Line, Span, line
 from bucketry.tui.prompts import Choice
 from bucketry.tui.screens.compare import compare_command
@@ -135,6 +136,7 @@ class VersionsView(ListView[VersionLine]):
         return (
             compare_command(self.shell, lambda: self.marked or ([self.current] if self.current else [])),
             *version_commands(self.shell, lambda: self.current),
+            card_command(self.shell, lambda: self.current),
             Command("yank", ("y",), copy, lambda _: self._yank(), self._why_no_row, "copy", "Read"),
         )
 

@@ -1,0 +1,115 @@
+"""How well does this machine reach a registry, and what may it do there? Looked at without writing anything.
+
+What a bucket's own rights allow shows only when something is written: here stand the rules that forbid it beforehand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bucketry.errors import BucketryError, NotFoundError
+from bucketry.registry.local_cache import cache_root, list_cached
+from bucketry.schema import keys
+from bucketry.schema.settings import RegistryDocument, decode_registry
+from bucketry.store.interface import ObjectNotFoundError
+from bucketry.store.probe import CLOCK_WARNING_SECONDS, Conformance
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bucketry.registry.session import Session
+
+GETS = 7
+"""So many times the registry's own document is read: enough for a median, over in half a second on a slow line."""
+
+
+ProbeResult = Conformance
+"""What `doctor.examine` found: a check for each promise, with what was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSize:
+    """What the node's cache takes: `size_bytes` of the blobs, which the versions share."""
+
+    root: Path
+    blobs: int
+    versions: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What was measured. `latencies_seconds` is sorted; `clock_skew_seconds` is the server's clock minus ours.
+
+    `product` is the server's own name, or "". `write_refusal` says why this session will not write, or "". `cache` is
+    None where this machine's cache cannot be read.
+    """
+
+    document: RegistryDocument
+    endpoint: str
+    product: str
+    latencies_seconds: tuple[float, ...]
+    clock_skew_seconds: float
+    write_refusal: str
+    cache: CacheSize | None
+
+    @property
+    def median_seconds(self) -> float:
+        """The latency of a small read: half of them took no longer."""
+        return self.latencies_seconds[len(self.latencies_seconds) // 2]
+
+    @property
+    def is_clock_wrong(self) -> bool:
+        """Whether the clocks differ by more than the probe warns of."""
+        return abs(self.clock_skew_seconds) > CLOCK_WARNING_SECONDS
+
+
+def measure_health(session: Session) -> Health:
+    """Read the registry's document a few times, and look at this machine; raise `NotFoundError` without a registry."""
+    ports = session.ports
+    latencies: list[float] = []
+    skew = timedelta()
+    body = b""
+    for _ in range(GETS):
+        before, began = ports.now(), ports.monotonic_seconds()
+        try:
+            found = session.store.get(keys.REGISTRY)
+        except ObjectNotFoundError as error:
+            raise NotFoundError(
+                f"there is no registry at {session.store.name}",
+                advice=f"create one: bucketry init {session.store.name}",
+            ) from error
+        took = ports.monotonic_seconds() - began
+        if not latencies or took < min(latencies):  # the quickest reply says most of the clock
+            skew = found.served_at - (before + timedelta(seconds=took / 2))
+        latencies.append(took)
+        body = found.body
+    session.forget_registry()
+    return Health(
+        document=decode_registry(body, what=keys.REGISTRY),
+        endpoint=session.store.endpoint,
+        product=str(getattr(session.store, "server_product", "")),
+        latencies_seconds=tuple(sorted(latencies)),
+        clock_skew_seconds=skew.total_seconds(),
+        write_refusal=_why_not_write(session),
+        cache=_measure_cache(),
+    )
+
+
+def _why_not_write(session: Session) -> str:
+    try:
+        session.check_writable()
+    except BucketryError as error:
+        return error.message
+    return ""
+
+
+def _measure_cache() -> CacheSize | None:
+    try:
+        items = list_cached()
+    except (BucketryError, OSError):
+        return None
+    blobs = [item for item in items if item.kind == "blob"]
+    return CacheSize(cache_root(), len(blobs), len(items) - len(blobs), sum(item.size_bytes for item in blobs))

@@ -1,0 +1,279 @@
+"""Is everything well: the store, the way to it, what may be written, this machine, this terminal?"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+from bucketry.maintenance.doctor import examine
+from bucketry.maintenance.health import GETS, measure_health
+from bucketry.registry.index_views import list_models_by
+from bucketry.tui.clipboard import way_to_copy
+from bucketry.tui.commands import Command
+from bucketry.tui.figures import count_of, short_age, short_size, shown_time
+from bucketry.tui.paint import Line, Role, Span, line
+from bucketry.tui.prompts import Question
+from bucketry.tui.screens.text import TextView
+from bucketry.tui.terminal import LEAST_COLUMNS, LEAST_ROWS
+from bucketry.tui.textlines import wrapped
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from bucketry.errors import BucketryError
+    from bucketry.maintenance.health import Health, ProbeResult
+    from bucketry.tui.app import BucketryApp
+
+LOADING_WORD_SECONDS = 0.4
+SLOW_SECONDS = 0.25
+"""A store whose small reads take longer makes everything feel slow, whatever the client does."""
+SIGN_COLUMNS = 6
+PROMPT_WORD = "probe"
+
+Sign = Literal["ok", "WARN", "FAIL", "-"]
+_ROLES: dict[Sign, Role] = {"ok": "good", "WARN": "warn", "FAIL": "bad", "-": "dim"}
+
+
+class HealthView(TextView):
+    """What was measured of the store, and what is known of this machine and terminal."""
+
+    def __init__(self, shell: BucketryApp) -> None:
+        super().__init__(shell)
+        self._health: Health | None = None
+        self._at = ""
+        self._fault: BucketryError | None = None
+        self._probed: ProbeResult | None = None
+        self._is_slow_to_come = False
+
+    @property
+    def crumbs(self) -> tuple[str, ...]:
+        """Where this is."""
+        return ("health",)
+
+    @property
+    def notice(self) -> Line:
+        """What went wrong, else when it was measured."""
+        if self._fault is not None:
+            stays = f"; this is from {shown_time(self._at, self.shell.zone)}" if self._health is not None else ""
+            return line(" ", Span(f"{self._fault.message}{stays}, r tries again", "bad"))
+        if self._health is None:
+            return ()
+        return line(f" measured {shown_time(self._at, self.shell.zone)}; ", Span("r measures again", "dim"))
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """Measuring, probing, scrolling."""
+        return (
+            Command("measure", ("r",), "Measure again", lambda _: self._measure(), hint="measure again", group="Read"),
+            Command(
+                "probe",
+                ("P",),
+                "Probe whether the store keeps its promises",
+                lambda _: self._ask_probe(),
+                self.shell.why_not_write,
+                "probe the store",
+                "Write",
+                writes=True,
+            ),
+            *super().commands,
+        )
+
+    def shown(self) -> None:
+        """Measure; what needs no bucket is there at once."""
+        self._draw()
+        self._measure()
+
+    def data_changed(self) -> None:
+        """Show the index as it is now."""
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Lay the text out for the new width."""
+        self._draw()
+
+    def _measure(self) -> None:
+        self._is_slow_to_come = False
+        self.set_timer(LOADING_WORD_SECONDS, self._say_loading)
+
+        def done(health: Health) -> None:
+            self._health, self._fault = health, None
+            self._at = self.shell.session.ports.timestamp()
+            self._draw()
+
+        def failed(error: BucketryError) -> None:
+            self._fault = error
+            self._draw()
+
+        self.shell.read("health", ("doctor",), measure_health, done, failed)
+
+    def _say_loading(self) -> None:
+        self._is_slow_to_come = True
+        if self._health is None and self._fault is None:
+            self._draw()
+
+    def _ask_probe(self) -> None:
+        shell = self.shell
+        panel = (
+            line(f"The probe writes below probe/ in {shell.session.store.name}, and removes what it wrote."),
+            line("What it finds is recorded in registry.json, by which all writers go."),
+            line(Span("same as:  " + shell.command_line("doctor"), "dim")),
+        )
+
+        def done(probed: ProbeResult) -> None:
+            self._probed = probed
+            failed = len(probed.failures)
+            total = len(probed.checks)
+            said = f"{failed} of {total} promises are BROKEN" if failed else f"all {total} promises were kept"
+            shell.flash(said, "bad" if failed else "good")
+            self._measure()
+
+        shell.ask(
+            Question(
+                f"type  {PROMPT_WORD}  to go on:",
+                lambda _: shell.write(("doctor",), examine, done),
+                panel=panel,
+                panel_title="PROBE",
+                why_not=lambda text: "" if text == PROMPT_WORD else f"not {PROMPT_WORD} yet",
+            )
+        )
+
+    def _draw(self) -> None:
+        width = self.size.width
+        if not self.is_attached or not width:
+            return
+        lines = [
+            *self._store_lines(width),
+            *self._probe_lines(width),
+            line(),
+            *self._machine_lines(width),
+            line(),
+            *self._terminal_lines(width),
+        ]
+        self.text.show(lines, keep_place=True)
+        self.shell.update_frame()
+
+    def _store_lines(self, width: int) -> list[Line]:
+        store = self.shell.session.store
+        lines = [line(Span(" STORE", "header")), *_entry("-", f"{store.name} at {store.endpoint}", width)]
+        health = self._health
+        if health is None:
+            if self._fault is not None:
+                advice = f"; {self._fault.advice}" if self._fault.advice else ""
+                lines += _entry("FAIL", f"{self._fault.message}{advice}", width)
+            elif self._is_slow_to_come:
+                lines += _entry("-", "measuring ...", width)
+            return lines
+        lines += _entry(*self._promises(health), width)
+        lines += _entry(*_latency(health), width)
+        lines += _entry(*_clock(health), width)
+        return lines + _entry(*self._rights(health), width)
+
+    def _promises(self, health: Health) -> tuple[Sign, str]:
+        product = f" ({health.product})" if health.product else ""
+        found = health.document.find_conformance(health.endpoint)
+        if found is None:
+            return "FAIL", f"nobody has probed this endpoint{product}, so nothing is written here; P probes it"
+        at = shown_time(found.at, self.shell.zone)
+        if not found.passed:
+            return "FAIL", f"probed {at}{product}: BROKEN: {'; '.join(found.broken)}"
+        return "ok", f"probed {at}{product}: it keeps the promises that writing needs"
+
+    def _rights(self, health: Health) -> tuple[Sign, str]:
+        session = self.shell.session
+        reason = self.shell.why_not_write() or health.write_refusal
+        if reason:
+            return "-", f"{session.actor} writes nothing from here: {reason}"
+        return (
+            "ok",
+            f"{session.actor} may write, as far as the registry knows; the bucket's own rights show when one does",
+        )
+
+    def _probe_lines(self, width: int) -> list[Line]:
+        if self._probed is None:
+            return []
+        lines = [line(), line(Span(" PROBE, just now", "header"))]
+        for check in sorted(self._probed.checks, key=lambda check: check.passed):
+            lines += _entry("ok" if check.passed else "FAIL", f"{check.promise}: {check.detail}", width)
+        return lines
+
+    def _machine_lines(self, width: int) -> list[Line]:
+        index, now = self.shell.source.index, self.shell.session.ports.now()
+        models = count_of(list_models_by(index).total, "model")
+        age = _index_age(index.refreshed_at(), now)
+        lines = [
+            line(Span(" THIS MACHINE", "header")),
+            *_entry("-", f"index of {models}, {short_size(_size_bytes(index.path))}, {age}", width),
+        ]
+        cache = self._health.cache if self._health is not None else None
+        if cache is not None:
+            held = f"{count_of(cache.versions, 'version')} and {count_of(cache.blobs, 'blob')}"
+            lines += _entry("-", f"cache {cache.root}: {held}, {short_size(cache.size_bytes)}", width)
+        elif self._health is not None:
+            lines += _entry("WARN", "the cache of this machine cannot be read", width)
+        return lines
+
+    def _terminal_lines(self, width: int) -> list[Line]:
+        terminal, shell = self.shell.terminal, self.shell
+        colours = "no colours (NO_COLOR is set)" if os.environ.get("NO_COLOR") else _colours(terminal.colours)
+        text = "UTF-8" if terminal.is_unicode else "ASCII alone, as the locale is not UTF-8"
+        size, least = f"{shell.size.width}x{shell.size.height}", f"{LEAST_COLUMNS}x{LEAST_ROWS}"
+        over = [name for name, is_so in (("tmux", terminal.is_tmux), ("SSH", terminal.is_ssh)) if is_so]
+        return [
+            line(Span(" TERMINAL", "header")),
+            *_entry(
+                "-", f"TERM {terminal.name}, {size} (at least {least}), {colours}, theme {shell.painter.theme}", width
+            ),
+            *_entry("-", f"text in {text}; times {'in UTC' if shell.zone == 'utc' else 'local'}", width),
+            *_entry("-", f"inside {' and '.join(over)}" if over else "neither tmux nor SSH between", width),
+            *_entry("-", f"y copies by {_CLIPBOARD.get(way := way_to_copy(terminal), way)}", width),
+        ]
+
+
+_CLIPBOARD = {
+    "tmux": "tmux (load-buffer -w)",
+    "terminal": "the terminal itself (OSC 52), which not every terminal obeys",
+}
+
+
+def _entry(sign: Sign, text: str, width: int) -> list[Line]:
+    """Return a finding: its sign, and the text beside it."""
+    first, *rest = wrapped(text, width - SIGN_COLUMNS - 3)
+    margin = " " * (SIGN_COLUMNS + 2)
+    return [
+        line(Span(f"  {sign:<{SIGN_COLUMNS}}", _ROLES[sign]), *first),
+        *(line(margin, *more) for more in rest),
+    ]
+
+
+def _latency(health: Health) -> tuple[Sign, str]:
+    quickest, slowest = health.latencies_seconds[0], health.latencies_seconds[-1]
+    told = f"a small read takes {_milliseconds(health.median_seconds)}"
+    between = f"{GETS} reads: {_milliseconds(quickest)} to {_milliseconds(slowest)}"
+    return ("WARN" if health.median_seconds > SLOW_SECONDS else "ok"), f"{told} ({between})"
+
+
+def _clock(health: Health) -> tuple[Sign, str]:
+    skew = health.clock_skew_seconds
+    if health.is_clock_wrong:
+        return "WARN", f"the store's clock is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
+    return "ok", "the store's clock agrees with this machine's, to the second or so"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
+
+
+def _index_age(at: datetime | None, now: datetime) -> str:
+    return "never filled" if at is None else f"as the bucket was {short_age(at.isoformat(), now)} ago"
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _colours(count: int) -> str:
+    return "true colour" if count > 256 else f"{count} colours"
