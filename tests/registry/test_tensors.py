@@ -16,7 +16,9 @@ from bucketry.registry import tensors
 from bucketry.registry.artifacts import ArtifactReader
 from bucketry.registry.client import Reader, open_registry
 from bucketry.registry.opening import create_registry
+from bucketry.registry.resolve import resolve
 from bucketry.registry.session import Session
+from bucketry.schema.names import parse_reference
 from bucketry.transfer import hashing
 from registry.safetensors_files import make_file, make_tensors
 
@@ -279,3 +281,14 @@ def test_a_reader_verifies_by_the_file_s_own_chunks(published: Registry) -> None
         assert isinstance(file, ArtifactReader)
         assert file.covers_whole_chunks(CHUNK_BYTES, file.size_bytes)
         assert not file.covers_whole_chunks(0, CHUNK_BYTES + 1)
+
+
+def test_the_tensors_of_one_file_are_listed_without_the_others(published: Registry) -> None:
+    _, store = counted(published)
+    session = Session(store, "ada@example.org")
+    resolved = resolve(session, parse_reference("acme/chat:1"))
+    listed = tensors.list_tensors(session, resolved, path="a.safetensors")
+    assert [one.name for one in listed] == ["floats", "scalar"]
+    assert len(store.ranges) == 2
+    with pytest.raises(NotFoundError):
+        tensors.list_tensors(session, resolved, path="README.md")

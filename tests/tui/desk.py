@@ -195,8 +195,8 @@ class Desk:
     def cursor_line(self) -> str:
         return next(line for line in self.lines if line.startswith(">"))
 
-    def wait(self, seconds: float) -> object:
-        return self._pilot.pause(seconds)
+    async def wait(self, seconds: float) -> None:
+        await self._pilot.pause(seconds)
 
 
 @asynccontextmanager
@@ -213,23 +213,21 @@ async def open_desk(
 ) -> AsyncIterator[Desk]:
     """Run the screens of a registry without a terminal."""
     opened = index or Index(None)
+    source = Source(session or registry.session(), opened)
+    app = BucketryApp(source, terminal, settings=settings or Settings(time="utc"), read_only=read_only)
     try:
-        source = Source(session or registry.session(), opened)
-        app = BucketryApp(source, terminal, settings=settings or Settings(time="utc"), read_only=read_only)
         async with app.run_test(size=size) as pilot:
             desk = Desk(app, pilot)
             if rests:
                 await desk.settle()
             yield desk
-        await asyncio.sleep(0)
     finally:
+        assert app.background.stop(patience_seconds=LONGEST_HOLD_SECONDS)
         opened.close()
 
 
 def check_snapshot(name: str, text: str) -> None:
     """Compare with the file of this name; written anew if the environment variable BUCKETRY_SNAPSHOTS is `write`."""
-    import os  # noqa: PLC0415 - only who opens one needs it
-
     path = SNAPSHOTS / f"{name}.txt"
     shown = re.sub(r" +[0-9]+ ms", "    ? ms", text) + "\n"
     if os.environ.get("BUCKETRY_SNAPSHOTS") == "write":

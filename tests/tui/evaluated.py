@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -14,10 +15,12 @@ from bucketry.schema.manifest import Training
 from bucketry.schema.policy import parse_policy_toml
 from bucketry.schema.reviews import Action
 from simulation.actors import CONTENTS, Uploader, make_manifest
-from tui.desk import NOW, PRODUCTION, RISK, TRAINER, Registry, empty_registry
+from tui.desk import NOW, PRODUCTION, RISK, TRAINER, Registry, empty_registry, open_desk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from tui.desk import Desk
 
 BANDS = {"18-25": 3_120, "26-40": 19_870, "41-65": 22_004, "66+": 118}
 NEWEST, SERVING = 30, 27
@@ -56,6 +59,16 @@ def evaluated_registry(*, text: str = "", newest_data: str = "fraud-2026-10") ->
     set_policy(session, RISK, parse_policy_toml(POLICY, what="p"))
     registry.clock.at = NOW
     return registry
+
+
+def on(registry: Registry, act: Callable[[Desk], Awaitable[None]], **how: object) -> None:
+    """Open the screens of a registry and act on them."""
+
+    async def run() -> None:
+        async with open_desk(registry, **how) as desk:  # type: ignore[arg-type]
+            await act(desk)
+
+    asyncio.run(run())
 
 
 def publish(registry: Registry, version: int, text: str, data: Mapping[str, str]) -> None:

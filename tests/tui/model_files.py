@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.registry.registration import PreparedVersion, register_version
+from bucketry.registry.resolve import resolve
 from bucketry.schema import keys
 from bucketry.schema.manifest import Artifact, Chunks, Lineage, Manifest, Parent, Training
 from bucketry.schema.names import ByVersion, Digest, Reference
-from bucketry.registry.resolve import resolve
 from registry.safetensors_files import make_tensors
 from tui.desk import RISK, TRAINER
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from textual import events
 
-from bucketry.errors import UnavailableError
 from bucketry.registry.aliases import promote
 from bucketry.registry.registers import load_alias, load_existing_head
 from bucketry.registry.rows import load_dossier, load_row
@@ -20,6 +19,7 @@ from tui.desk import PRODUCTION, RISK, STAGING, Registry, Wire, filled_registry,
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from bucketry.errors import UnavailableError
     from bucketry.schema.names import AliasName
     from bucketry.store.interface import Store
     from tui.desk import Desk
@@ -70,7 +70,7 @@ def test_a_filter_is_live_and_escape_clears_it() -> None:
     async def act(desk: Desk) -> None:
         await desk.press(*VERSIONS, "slash")
         await desk.type("state:approved")
-        assert "2/12" in desk.top
+        assert " 2/12" in desk.top
         await desk.press("enter")
         assert "filter: state:approved" in desk.notice
         await desk.press("escape")
@@ -367,7 +367,7 @@ def test_a_pasted_text_is_no_keys() -> None:
         await desk.press("slash")
         desk.app.post_message(events.Paste("state:approved\nD"))
         await desk.settle()
-        assert "2/12" in desk.top
+        assert " 2/12" in desk.top
 
     on(registry, act)
 

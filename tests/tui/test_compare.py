@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.errors import UnavailableError
 from bucketry.registry.compare import compare_versions
+from bucketry.registry.policies import set_policy
 from bucketry.registry.registers import load_existing_head
 from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import load_row
 from bucketry.schema.diff_document import diff_digest
 from bucketry.schema.names import ByVersion, Reference
+from bucketry.schema.policy import parse_policy_toml
 from bucketry.schema.reviews import Action
-from bucketry.tui.screens.compare import CompareView
-from tui.desk import HOSTILE, RISK, Wire, check_snapshot, empty_registry, filled_registry, open_desk
-from tui.evaluated import NEWEST, SERVING, evaluated_registry
+from registry.safetensors_files import make_tensors
+from tui.desk import HOSTILE, RISK, empty_registry, filled_registry
+from tui.evaluated import NEWEST, SERVING, evaluated_registry, on
+from tui.model_files import publish_files
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from bucketry.schema.reviews import Statement
-    from bucketry.store.interface import Store
     from tui.desk import Desk, Registry
 
 NARROW, WIDE = (80, 24), (140, 40)
@@ -42,52 +40,10 @@ def registry() -> Registry:
     return evaluated_registry()
 
 
-def on(registry: Registry, act: Callable[[Desk], Awaitable[None]], **how: object) -> None:
-    async def run() -> None:
-        async with open_desk(registry, **how) as desk:  # type: ignore[arg-type]
-            await act(desk)
-
-    asyncio.run(run())
-
-
 def statements(registry: Registry, version: int) -> list[Statement]:
     session = registry.session()
     head = load_existing_head(session, RISK)
     return [decision.statement for decision in load_standing(session, head, load_row(session, head, version)).decisions]
-
-
-@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
-@pytest.mark.parametrize(
-    ("name", "keys"),
-    [
-        ("compare", COMPARE),
-        ("compare-end", (*COMPARE, "G")),
-        ("compare-all", (*COMPARE, "z")),
-        ("compare-next-slices", (*COMPARE, "tab")),
-        ("compare-three", ("G", "enter", "space", "j", "space", "j", "j", "space", "equals_sign")),
-        ("metrics", METRICS),
-    ],
-)
-def test_a_comparison_looks_as_it_did(
-    registry: Registry, name: str, keys: tuple[str, ...], size: tuple[int, int]
-) -> None:
-    async def act(desk: Desk) -> None:
-        await desk.press(*keys)
-        check_snapshot(f"{name}-{size[0]}x{size[1]}", desk.text)
-
-    on(registry, act, size=size)
-
-
-@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
-def test_different_evaluation_data_are_said_first_and_allow_no_verdict(size: tuple[int, int]) -> None:
-    async def act(desk: Desk) -> None:
-        await desk.press(*COMPARE)
-        check_snapshot(f"compare-other-data-{size[0]}x{size[1]}", desk.text)
-        assert "! EVALUATION DATA DIFFER for all metrics: no verdict for these" in desk.text
-        assert "better" not in desk.text
-        assert "WORSE" not in desk.text
-
-    on(evaluated_registry(newest_data="fraud-2026-11"), act, size=size)
 
 
 def test_one_row_is_compared_with_production_and_marked_ones_with_the_oldest(registry: Registry) -> None:
@@ -147,18 +103,6 @@ def test_one_typed_version_is_the_baseline_of_the_one_that_is_open(registry: Reg
         await desk.type("compare 5")
         await desk.press("enter")
         assert desk.lines[1].startswith(f" base v5 -> v{NEWEST}")
-
-    on(registry, act)
-
-
-def test_a_version_that_is_not_there_is_said_and_the_way_back_is_open(registry: Registry) -> None:
-    async def act(desk: Desk) -> None:
-        await desk.press("colon")
-        await desk.type("compare credit-risk:3 credit-risk:99")
-        await desk.press("enter")
-        check_snapshot("compare-missing-80x24", desk.text)
-        await desk.press("h")
-        assert "> models" in desk.top
 
     on(registry, act)
 
@@ -297,7 +241,7 @@ def test_decisions_are_about_the_newest_version_whatever_the_baseline_is() -> No
     registry = filled_registry()
 
     async def act(desk: Desk) -> None:
-        await desk.press(*COMPARE, "b", "X")
+        await desk.press(*COMPARE, "b", "r", "X")
         assert "reject credit-risk:12 for ever, reason:" in desk.text
         await desk.type("worse")
         await desk.press("enter")
@@ -317,6 +261,20 @@ def test_a_failing_gate_is_named_with_its_reason_and_blocks(registry: Registry) 
     on(registry, act)
 
 
+def test_a_scan_that_nobody_made_yet_is_said_and_does_not_count_as_failed() -> None:
+    registry = filled_registry()
+    policy = parse_policy_toml("approvals_required = 1\n\n[[gate]]\npickle_scan = true\n", what="p")
+    set_policy(registry.session(), RISK, policy)
+
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE)
+        assert "pickle scan: not scanned from here" in desk.text
+        assert "blocked" not in desk.notice
+        assert "FAILED" not in desk.text
+
+    on(registry, act, size=WIDE)
+
+
 def test_a_write_key_says_why_it_does_nothing_with_read_only(registry: Registry) -> None:
     async def act(desk: Desk) -> None:
         await desk.press(*COMPARE, "A")
@@ -324,89 +282,6 @@ def test_a_write_key_says_why_it_does_nothing_with_read_only(registry: Registry)
         assert desk.top.endswith("ops ro")
 
     on(registry, act, read_only=True)
-
-
-def test_the_comparison_stays_when_the_bucket_goes_away_and_comes_back() -> None:
-    registry = evaluated_registry()
-    wire = Wire(registry.store)
-    registry.store = cast("Store", wire)
-
-    async def act(desk: Desk) -> None:
-        await desk.press(*COMPARE)
-        wire.fault = UnavailableError("the bucket does not answer", advice="check the network")
-        desk.app.view.data_changed()
-        await desk.settle()
-        assert "recall@1%fpr up     .6325   .6250" in desk.text
-        check_snapshot("compare-offline-80x24", desk.text)
-        wire.fault = None
-        desk.app.view.data_changed()
-        await desk.settle()
-        assert "does not answer" not in desk.notice
-
-    on(registry, act)
-
-
-def test_a_comparison_that_could_not_be_read_is_read_again() -> None:
-    registry = evaluated_registry()
-    wire = Wire(registry.store)
-    registry.store = cast("Store", wire)
-
-    async def act(desk: Desk) -> None:
-        await desk.press("G", "enter")
-        wire.fault = UnavailableError("the bucket does not answer", advice="check the network")
-        await desk.press("equals_sign")
-        check_snapshot("compare-unread-80x24", desk.text)
-        wire.fault = None
-        await desk.press("r")
-        assert "v WORSE" in desk.text
-
-    on(registry, act)
-
-
-def test_the_keys_answer_while_the_comparison_is_read() -> None:
-    registry = evaluated_registry()
-    wire = Wire(registry.store)
-    registry.store = cast("Store", wire)
-
-    async def act(desk: Desk) -> None:
-        await desk.press("G", "enter")
-        wire.open.clear()
-        await desk.press_only("equals_sign")
-        await asyncio.sleep(0.6)
-        check_snapshot("compare-loading-80x24", desk.text)
-        await desk.press_only("b")
-        assert "not now, nothing is compared yet" in desk.notice
-        await desk.press_only("h")
-        assert "> versions" in desk.top
-        wire.open.set()
-
-    on(registry, act)
-
-
-@pytest.mark.parametrize("keys", [COMPARE, (*COMPARE, "z"), (*COMPARE, *["tab"] * 4), METRICS], ids=" ".join)
-def test_no_foreign_text_acts_on_the_terminal(keys: tuple[str, ...]) -> None:
-    async def act(desk: Desk) -> None:
-        await desk.press(*keys)
-        assert all(line.isprintable() for line in desk.lines)
-        assert "\\x1b" in desk.text
-        for _ in range(4):
-            await desk.press("pagedown")
-            assert all(line.isprintable() for line in desk.lines)
-
-    on(evaluated_registry(text=HOSTILE), act, size=(80, 60))
-
-
-def test_versions_without_evidence_say_so_and_still_compare_their_files() -> None:
-    registry = empty_registry()
-    for version in (1, 2):
-        registry.publish(RISK, version)
-
-    async def act(desk: Desk) -> None:
-        await desk.press("G", "enter", "*", "equals_sign")
-        assert isinstance(desk.app.view, CompareView)
-        check_snapshot("compare-plain-80x24", desk.text)
-
-    on(registry, act)
 
 
 def test_the_metrics_of_a_version_stand_next_to_production_or_alone(registry: Registry) -> None:
@@ -417,3 +292,52 @@ def test_the_metrics_of_a_version_stand_next_to_production_or_alone(registry: Re
         assert f"credit-risk:{SERVING}  alone: it serves production" in desk.text
 
     on(registry, act)
+
+
+def test_the_promote_key_is_about_the_newest_version_too() -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE, "P")
+        assert "promote credit-risk:12 to alias:" in desk.text
+        await desk.type("staging")
+        await desk.press("enter")
+        assert "credit-risk@staging: v11 -> v12" in desk.notice
+
+    on(filled_registry(), act)
+
+
+def test_versions_of_two_models_keep_their_numbers_in_the_titles() -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press("colon")
+        await desk.type("compare credit-risk:12 acme/chat:1")
+        await desk.press("enter")
+        assert "base credit-risk:12 -> chat:1" in desk.lines[1]
+        assert any("METRIC" in line and "credit-r~:12" in line and "chat:1" in line for line in desk.lines)
+        assert "CHECKS v1" in desk.text
+
+    on(filled_registry(), act)
+
+
+def test_tensors_that_differ_are_listed_when_they_were_asked_for() -> None:
+    registry = empty_registry()
+    for width in (4, 8):
+        tensors = make_tensors({"head.weight": ("F32", [width], bytes(4 * width)), "step": ("I64", [], bytes(8))})
+        publish_files(registry, {"model.safetensors": tensors})
+
+    async def act(desk: Desk) -> None:
+        await desk.press("G", "enter", "*", "equals_sign", "x", "G")
+        assert any(line.split()[:5] == ["head.weight", "F32", "[4]", "F32", "[8]"] for line in desk.lines)
+        assert "1 tensor" in desk.text
+        assert "reading" not in desk.text
+
+    on(registry, act)
+
+
+def test_columns_stay_straight_where_the_terminal_escapes_what_is_not_ascii() -> None:
+    async def act(desk: Desk) -> None:
+        for keys in ((*METRICS, "j"), ("h", "h", "G", "enter", "equals_sign", "z")):
+            await desk.press(*keys)
+            header = next(line for line in desk.lines if line.startswith(" METRIC"))
+            row = next(line for line in desk.lines if "macro_f1<U+03B1>" in line)
+            assert row[: header.index("DELTA") + 5].endswith(" 0")
+
+    on(evaluated_registry(text="\u03b1"), act)

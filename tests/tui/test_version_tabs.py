@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from bucketry.errors import UnavailableError
 from bucketry.registry.aliases import promote
+from bucketry.registry.lineage import Edge, Graph, Node
 from bucketry.registry.policies import set_policy
 from bucketry.schema.manifest import Lineage, Training
 from bucketry.schema.names import ModelName
@@ -82,9 +84,14 @@ def at_desk(
     asyncio.run(run())
 
 
+def without_hints(desk: Desk) -> str:
+    """Return what is shown but for the last line: which keys have a word there is another test's matter."""
+    return "\n".join(desk.lines[:-1])
+
+
 def looks_as_it_did(registry: Registry, name: str, *keys: str, size: tuple[int, int] = (80, 24)) -> None:
     async def look(desk: Desk) -> None:
-        check_snapshot(f"{name}-{size[0]}x{size[1]}", desk.text)
+        check_snapshot(f"{name}-{size[0]}x{size[1]}", without_hints(desk))
 
     at_desk(registry, look, *keys, size=size)
 
@@ -123,6 +130,21 @@ def test_tensors_can_be_filtered_and_sorted_and_left_again(registry: Registry) -
     at_desk(registry, act, *NEWEST, "3")
 
 
+def test_tensors_that_cannot_be_read_say_why_and_r_tries_again() -> None:
+    registry = storied_registry(cast("Store", Wire(MemoryStore())))
+    wire = cast("Wire", registry.store)
+
+    async def act(desk: Desk) -> None:
+        wire.fault = UnavailableError("the bucket does not answer", advice="check the network")
+        await desk.press("enter")
+        assert "the bucket does not answer" in desk.lines[3]
+        wire.fault = None
+        await desk.press("r")
+        assert "q_proj" in desk.text
+
+    at_desk(registry, act, *NEWEST, "3", "j", "j")
+
+
 def test_enter_on_any_other_file_says_its_whole_digest(registry: Registry) -> None:
     async def act(desk: Desk) -> None:
         await desk.press("j", "enter")
@@ -149,6 +171,27 @@ def test_the_lineage_opens_the_version_of_another_model_and_stays_in_its_tab(reg
         await desk.press("h")
         assert "credit-risk > v13" in desk.top
         assert "finetune: acme/base:1" in desk.cursor_line
+
+    at_desk(registry, act, *NEWEST, "4")
+
+
+def test_a_deep_lineage_is_cut_where_it_can_be_followed_and_says_what_is_missing(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["credit-risk:13", *(f"acme/base:{number}" for number in range(20, 0, -1))]
+    chain = Graph(names[0], cut=True)
+    chain.nodes = {name: Node(name, "version", name, "missing" if name == names[2] else "approved") for name in names}
+    chain.edges = {Edge(there, here, "finetune"): None for here, there in pairwise(names)}
+    chain.edges[Edge(names[2], names[0], "merge")] = None
+    monkeypatch.setattr("bucketry.tui.screens.tab_lineage.load_lineage", lambda *_, **__: chain)
+
+    async def act(desk: Desk) -> None:
+        assert "20 versions; there are more" in desk.text
+        assert "finetune: acme/base:19  not in this registry" in desk.text
+        await desk.press("pagedown")
+        assert "finetune: acme/base:11  approved  enter goes on from here" in desk.text
+        assert "merge: acme/base:19  not in this registry  see above" in desk.text
+        assert "acme/base:10" not in desk.text
 
     at_desk(registry, act, *NEWEST, "4")
 
@@ -200,7 +243,7 @@ def test_the_tab_that_cannot_be_read_says_so_and_the_others_stay() -> None:
         await desk.press("6")
         wire.fault = UnavailableError("the bucket does not answer", advice="check the network")
         await desk.press("7")
-        check_snapshot("tab-audit-offline-80x24", desk.text)
+        check_snapshot("tab-audit-offline-80x24", without_hints(desk))
         await desk.press("r", "6")
         assert "please look" in desk.text
         wire.fault = None
@@ -222,7 +265,7 @@ def test_a_tab_that_takes_its_time_says_what_is_read_and_keys_go_on_working() ->
             await desk.wait(0.6)
             desk.app.update_frame()
             await desk.wait(0)
-            check_snapshot("tab-audit-loading-80x24", desk.text)
+            check_snapshot("tab-audit-loading-80x24", without_hints(desk))
             desk.app.view.open_tab(0)  # type: ignore[attr-defined]
             await desk.wait(0.1)
             assert "parameters" in desk.text

@@ -35,6 +35,8 @@ from bucketry.registry.jobs_wire import LARGEST_REPLY_BYTES, ConnectionLostError
 from bucketry.registry.location import BucketLocation, parse_location
 from bucketry.registry.opening import open_session
 from bucketry.registry.resolve import resolve
+from bucketry.transfer.controls import MOST_CONNECTIONS
+from bucketry.transfer.progress import ActiveFile, Progress
 from bucketry.transfer.receipt import Foreign, inspect_target
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from bucketry.schema.names import Reference
 
 __all__ = [
+    "MOST_CONNECTIONS",
+    "ActiveFile",
     "Job",
     "JobEvent",
     "JobFailure",
@@ -51,6 +55,7 @@ __all__ = [
     "JobOptions",
     "JobResult",
     "JobState",
+    "Progress",
     "cancel",
     "find_helper",
     "find_job",

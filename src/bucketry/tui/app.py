@@ -25,6 +25,7 @@ from bucketry.tui.prompt import Notice
 from bucketry.tui.refreshing import Refreshing
 from bucketry.tui.settings import Settings
 from bucketry.tui.terminal import LEAST_COLUMNS, LEAST_ROWS
+from bucketry.tui.transfer_board import TransferBoard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +90,7 @@ class BucketryApp(App[None], inherit_bindings=False):
         self.undo: tuple[str, Callable[[], None]] | None = None
         self.background = Background(self)
         self.refreshing = Refreshing(self)
+        self.transfers = TransferBoard(self)
         self.closing = threading.Event()
         self._views: list[View] = []
         self._last: View | None = None
@@ -258,6 +260,7 @@ class BucketryApp(App[None], inherit_bindings=False):
 
         self.open_view(ModelsView(self))
         self.refreshing.begin()
+        self.transfers.begin()
 
     def on_unmount(self) -> None:
         """Let what still reads behind the screens end soon."""

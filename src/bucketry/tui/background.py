@@ -7,6 +7,7 @@ to the thread of the screens. Of two pieces of work with the same name only the 
 from __future__ import annotations
 
 import threading
+import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +24,8 @@ Result = TypeVar("Result")
 
 MOST_THREADS = 8
 """How much is done at once; more waits for its turn. Threads are kept: each has a connection to the index."""
+
+STOP_CHECK_SECONDS = 0.01
 
 
 class Finished(Message):
@@ -45,6 +48,7 @@ class Background:
         self._waiting: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._threads = 0
         self._busy = 0
+        self._is_stopped = False
         self._lock = threading.Lock()
 
     def start(
@@ -89,6 +93,17 @@ class Background:
         """Whether nothing is being done or waits for its turn."""
         return self._busy == 0
 
+    def stop(self, *, patience_seconds: float) -> bool:
+        """Begin nothing more, and wait that long for what is being done; return whether it ended.
+
+        Where it did not, its thread may be inside the index's file, which must then not be closed under it.
+        """
+        self._is_stopped = True
+        deadline = time.monotonic() + patience_seconds
+        while not self.is_idle and time.monotonic() < deadline:
+            time.sleep(STOP_CHECK_SECONDS)
+        return self.is_idle
+
     def cancel(self, name: str) -> None:
         """Drop the result of the work of this name, if there is any under way."""
         self._newest[name] = self._newest.get(name, 0) + 1
@@ -106,7 +121,8 @@ class Background:
         while True:  # for as long as the program runs
             run = self._waiting.get()
             try:
-                run()
+                if not self._is_stopped:
+                    run()
             finally:
                 with self._lock:
                     self._busy -= 1

@@ -19,6 +19,7 @@ from rich.theme import Theme
 
 from bucketry.schema.text import displayable
 from bucketry.tui.paint import Line, Role, Span, line
+from bucketry.tui.textlines import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,9 +29,13 @@ if TYPE_CHECKING:
 
 MOST_FRONT_MATTER_LINES = 200
 MOST_CARD_LINES = 20_000
-LEAST_COLUMNS = 20
+LEAST_COLUMNS = 40
 CODE_INDENT = 4
 CELL_GAP = "  "
+COLUMNS_OF_A_LEVEL, LEAST_COLUMNS_INSIDE = 4, 16
+DEEPEST_LEVEL = 18
+"""The parser drops without a word what is nested twenty levels deep."""
+TOO_DEEP = "This card is nested too deeply to be laid out; this is its source."
 
 _ROLES: Mapping[str, Role] = {"red": "title", "green": "accent", "blue": "dim", "yellow": "strong"}
 """Rich says what a text is by its style alone; so each kind gets a colour of its own, which is never drawn."""
@@ -61,7 +66,15 @@ def card_lines(text: str, width: int) -> list[Line]:
     lines = [line(Span(f"  {displayable(part)}", "dim")) for part in front]
     if front:
         lines = [line(Span("metadata", "header")), *lines, line()]
+    card = _Card(displayable(body, newlines=True))
     columns = max(LEAST_COLUMNS, width)
+    if card.depth >= min(DEEPEST_LEVEL, (columns - LEAST_COLUMNS_INSIDE) // COLUMNS_OF_A_LEVEL):
+        lines += [line(Span(TOO_DEEP, "warn")), line()]
+        return lines + wrapped(body, columns, most_lines=MOST_CARD_LINES)
+    return lines + _laid_out(card, columns)
+
+
+def _laid_out(card: _Card, columns: int) -> list[Line]:
     console = Console(
         file=io.StringIO(),
         width=columns,
@@ -76,7 +89,10 @@ def card_lines(text: str, width: int) -> list[Line]:
     )
     options = console.options.update(width=columns)
     options.encoding = "ascii"  # tables are then drawn with - and |
-    rendered = console.render_lines(_Card(displayable(body, newlines=True)), options, pad=False)
+    rendered = console.render_lines(card, options, pad=False)
+    if rendered and not any(one.text.strip() for one in rendered[0]):  # Rich begins some elements with an empty line
+        rendered = rendered[1:]
+    lines: list[Line] = []
     for segments in rendered[:MOST_CARD_LINES]:
         spans = (Span(_AS_ASCII.get(one.text, one.text), _role(one.style)) for one in segments if not one.control)
         lines.append(tuple(spans))
@@ -132,10 +148,21 @@ def _cells_of(cell: TableDataElement) -> int:
     return cell_len(cell.content.plain)
 
 
+def _padded(cell: TableDataElement, width: int) -> str:
+    text = cell.content.plain
+    spaces = " " * (width - cell_len(text))
+    return spaces + text if cell.justify == "right" else text + spaces
+
+
 def _row_segments(
     console: Console, row: Iterable[TableDataElement], widths: Iterable[int], style: Style
 ) -> Iterator[Segment]:
-    for place, (cell, width) in enumerate(zip(row, widths, strict=False)):
+    cells = list(zip(row, widths, strict=False))
+    if not any(cell.content.spans for cell, _ in cells):  # most rows: one segment is drawn faster than ten
+        yield Segment(CELL_GAP.join(_padded(cell, width) for cell, width in cells), style)
+        yield Segment.line()
+        return
+    for place, (cell, width) in enumerate(cells):
         text = cell.content
         spaces = " " * (width - _cells_of(cell))
         if place:
@@ -164,6 +191,7 @@ class _Card(Markdown):
 
     def __init__(self, text: str) -> None:
         super().__init__(text, hyperlinks=False)
+        self.depth = max((token.level for token in self.parsed), default=0)
         _show_everything(self.parsed)
 
 

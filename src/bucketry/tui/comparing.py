@@ -117,14 +117,12 @@ def read_trend(session: Session, model: ModelName, metric: str) -> Trend:
     return load_trend(session, head, rows, metric)
 
 
-def with_baseline(compared: Compared, baseline: int) -> Compared:
-    """Return the comparison with another of its versions as the baseline; reads nothing."""
-    subjects = compared.diff.versions
-    others = [subject for place, subject in enumerate(subjects) if place != baseline]
-    order = (baseline, *(place for place in range(len(subjects)) if place != baseline))
-    diff = diff_versions(subjects[baseline], others)
-    aliases = tuple(compared.aliases[place] for place in order)
-    newest = order.index(compared.newest)
+def with_next_baseline(compared: Compared) -> Compared:
+    """Return the comparison with its second version as the baseline, the first at the end; reads nothing."""
+    first, *rest = compared.diff.versions
+    diff = diff_versions(rest[0], (*rest[1:], first))
+    newest = (compared.newest - 1) % len(compared.diff.versions)
+    aliases = (*compared.aliases[1:], compared.aliases[0])
     return _compared(diff, newest, compared.gates, compared.standing, aliases, is_scanned=compared.is_scanned)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, get_args
 from bucketry.errors import BucketryError
 from bucketry.schema.names import parse_model_name
 from bucketry.tui.commands import Command, find_command, matching_commands
+from bucketry.tui.downloading import transfer_commands
 from bucketry.tui.figures import Zone
 from bucketry.tui.overviews import overview_commands
 from bucketry.tui.paint import ThemeName
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def commands_everywhere(app: BucketryApp) -> tuple[Command, ...]:
     """Return the commands that every screen has."""
-    return (*_places(app), *overview_commands(app), *_moves(app), *_switches(app))
+    return (*_places(app), *overview_commands(app), *transfer_commands(app), *_moves(app), *_switches(app))
 
 
 def _places(app: BucketryApp) -> tuple[Command, ...]:

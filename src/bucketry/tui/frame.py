@@ -118,12 +118,13 @@ def changed_region(before: Line, after: Line, width: int, *, y: int = 0) -> Regi
 def state_spans(app: BucketryApp) -> list[Span]:
     """Return what the top line says on the right: how many rows, how fresh, who acts, and whether they may write."""
     shown = [Span(app.view.place)] if app.view.place else []
+    moving = None if app.view.says_transfers else app.transfers.span()
     actor = app.session.actor
     if app.size.width < WIDE_COLUMNS and len(actor) > MOST_IDENTITY_COLUMNS:
         actor = actor[: MOST_IDENTITY_COLUMNS - 1] + "~"
     is_locked = bool(app.why_not_write())
     who = Span(f"{actor} {'ro' if is_locked else 'rw'}", "dim" if is_locked else "strong")
-    return [*shown, app.source.freshness.span(), who]
+    return [*shown, app.source.freshness.span(), *([moving] if moving else []), who]
 
 
 def top_line(crumbs: Sequence[str], right: Sequence[Span], width: int) -> Line:

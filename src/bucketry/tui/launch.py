@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from bucketry.registry.session import Session
 
+LEAVE_SECONDS = 0.5
+"""How long what reads behind the screens is waited for; one that hangs ends with the program."""
+
 
 def run_screens(open_registry: Callable[[], Session], *, read_only: bool, registry: str | None) -> None:
     """Show the screens until the user leaves; raise `UsageError` where they cannot be shown.
@@ -29,9 +32,9 @@ def run_screens(open_registry: Callable[[], Session], *, read_only: bool, regist
     from bucketry.tui.app import BucketryApp  # noqa: PLC0415 - a terminal that is refused needs none of these
     from bucketry.tui.source import Source  # noqa: PLC0415 - a terminal that is refused needs none of these
 
-    with open_index(session) as index:
-        source = Source(session, index, live_seconds=3 * settings.refresh_seconds)
-        app = BucketryApp(source, terminal, settings=settings, read_only=read_only, registry=registry)
-        is_mouse_on = settings.mouse if settings.mouse is not None else not terminal.is_ssh
-        app.run(mouse=is_mouse_on)
-        app.closing.set()
+    index = open_index(session)
+    source = Source(session, index, live_seconds=3 * settings.refresh_seconds)
+    app = BucketryApp(source, terminal, settings=settings, read_only=read_only, registry=registry)
+    app.run(mouse=settings.mouse if settings.mouse is not None else not terminal.is_ssh)
+    if app.background.stop(patience_seconds=LEAVE_SECONDS):
+        index.close()

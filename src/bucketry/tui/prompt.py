@@ -24,12 +24,12 @@ LONGEST_TEXT = 4_000
 
 
 _MOVES: dict[str, Callable[[str, int], int]] = {
-    "left": lambda _, at: at - 1,
-    "right": lambda _, at: at + 1,
-    "home": lambda _, at: 0,
-    "ctrl+a": lambda _, at: 0,
-    "end": lambda text, at: len(text),
-    "ctrl+e": lambda text, at: len(text),
+    "left": lambda _text, at: at - 1,
+    "right": lambda _text, at: at + 1,
+    "home": lambda _text, _at: 0,
+    "ctrl+a": lambda _text, _at: 0,
+    "end": lambda text, _at: len(text),
+    "ctrl+e": lambda text, _at: len(text),
 }
 """Where the cursor goes, given the text and where it is."""
 _CUTS: dict[str, Callable[[str, int], tuple[int, int]]] = {

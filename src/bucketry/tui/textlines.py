@@ -64,13 +64,15 @@ def table_lines(headings: Sequence[Heading], rows: Sequence[Cells], width: int) 
     return lines
 
 
-def wrapped(text: str, width: int, *, indent: int = 0, role: Role = "plain") -> list[Line]:
+def wrapped(
+    text: str, width: int, *, indent: int = 0, role: Role = "plain", most_lines: int = MOST_WRAPPED_LINES
+) -> list[Line]:
     """Return a text's lines, broken between words where they are too long, each behind an indent."""
     room = max(8, width - indent)
     pieces = [piece for part in displayable(text, newlines=True).split("\n") for piece in _broken(part, room)]
-    shown = [line(Span(" " * indent + piece, role)) for piece in pieces[:MOST_WRAPPED_LINES]]
-    if len(pieces) > MOST_WRAPPED_LINES:
-        shown.append(line(Span(f"{' ' * indent}and {len(pieces) - MOST_WRAPPED_LINES:,} more lines", "dim")))
+    shown = [line(Span(" " * indent + piece, role)) for piece in pieces[:most_lines]]
+    if len(pieces) > most_lines:
+        shown.append(line(Span(f"{' ' * indent}and {len(pieces) - most_lines:,} more lines", "dim")))
     return shown
 
 

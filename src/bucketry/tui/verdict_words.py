@@ -94,6 +94,14 @@ def metric_text(metric: MetricDiff) -> str:
     return f"{metric.name}{unit}{kind}"
 
 
+def column_title(name: str, width: int) -> str:
+    """Return a version's name for a column: of `credit-risk:12` the number stays, whatever is cut."""
+    model, colon, version = name.rpartition(":")
+    if len(name) <= width or not colon:
+        return name
+    return f"{model[: max(0, width - len(version) - 2)]}~:{version}"
+
+
 def short_digests(text: str) -> str:
     """Return a text with the first digits of each digest in it."""
     return _DIGEST.sub(r"\1", text)

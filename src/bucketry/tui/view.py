@@ -19,6 +19,9 @@ class View(Container):
 
     DEFAULT_CSS = "View { height: 1fr; width: 1fr; layout: vertical; }"
 
+    says_transfers = False
+    """Whether the view itself says what the top line would of the transfers."""
+
     def __init__(self, shell: BucketryApp) -> None:
         super().__init__()
         self.shell = shell
@@ -58,6 +61,9 @@ class View(Container):
 
     def data_changed(self) -> None:
         """Answer to a change of the local index."""
+
+    def transfers_changed(self) -> None:
+        """Answer to a change of what is known of the transfers."""
 
     def escape(self) -> bool:
         """Take back one step inside the view, such as its filter; return whether there was one."""

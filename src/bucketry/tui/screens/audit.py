@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_MODELS = 50
 """The whole trails of so many models are read at once, those first that changed last."""
+NAMES_ALIAS = "name-alias"
+"""The action whose target is an alias, not a version."""
 LONGEST_VERSION = 16
 MOST_LONG_REASONS = 100
 """Reasons that lie in a document of their own, of which so many are read with the list."""
@@ -70,10 +72,10 @@ class AuditView(ReadListView[Event]):
         """Return the columns."""
         return (
             Column("at", "AT", lambda row: shown_time(row.entry.record.at, self.shell.zone), 17),
-            Column("by", "BY", lambda row: row.entry.record.actor, 12, 32),
-            Column("action", "ACTION", lambda row: Span(row.entry.record.action, "strong"), 12),
-            Column("of", "OF", _of, 16, 48),
-            Column("why", "WHY", lambda row: row.reason, 12, 80, rank=1, sortable=False),
+            Column("by", "BY", lambda row: row.entry.record.actor, 12, 32, rank=1),
+            Column("action", "ACTION", lambda row: Span(row.entry.record.action, "strong"), 10, 12),
+            Column("of", "OF", _of, 28, 48),
+            Column("detail", "DETAIL", lambda row: row.reason or _told(row), 12, 80, rank=2, sortable=False),
         )
 
     def key_of(self, row: Event) -> Hashable:
@@ -101,7 +103,7 @@ class AuditView(ReadListView[Event]):
             "of": _of(row),
             "model": str(row.model or ""),
             "alias": row.entry.alias or "",
-            "why": row.reason,
+            "detail": f"{row.reason} {_told(row)}",
             "at": record.at,
         }
 
@@ -128,8 +130,7 @@ class AuditView(ReadListView[Event]):
         """Return the whole record."""
         record = row.entry.record
         title = f"{record.action} {_of(row)}"
-        known = {name: value for name, value in record.detail.items() if name not in {"note", "reason"}}
-        told = "  ".join(f"{name} {value}" for name, value in known.items() if value is not None)
+        told = _told(row)
         chain = f"generation {record.generation} of {row.entry.key}"
         return [
             line(Span(title, "strong")),
@@ -165,15 +166,18 @@ def _summary(audits: Sequence[Audit], left_out: int) -> Line:
     records = sum(len(audit.entries) for audit in audits)
     chains = len({(audit.model, entry.alias) for audit in audits for entry in audit.entries})
     left = f"; {count_of(left_out, 'older model')} not read" if left_out else ""
-    said = (
-        f"whole: {count_of(records, 'record')} in {count_of(chains, 'chain')}, each follows from the one before{left}"
-    )
+    said = f"verified: {count_of(records, 'record')} in {count_of(chains, 'chain')}, none broken{left}"
     return line(Span(said, "good"))
 
 
 def _why(entry: AuditEntry, long: Mapping[str, str]) -> str:
     reason = entry.record.detail.get("reason", "")
     return long.get(entry.record.transaction) or (reason if isinstance(reason, str) else "")
+
+
+def _told(row: Event) -> str:
+    known = {name: value for name, value in row.entry.record.detail.items() if name not in {"note", "reason"}}
+    return "  ".join(f"{name} {value}" for name, value in known.items() if value is not None)
 
 
 def _version_of(row: Event) -> int | None:
@@ -189,4 +193,6 @@ def _of(row: Event) -> str:
     if row.entry.alias is not None:
         named = f"{row.model}@{row.entry.alias}"
         return f"{named} -> v{version}" if version is not None else f"{named} {target}".strip()
+    if row.entry.record.action == NAMES_ALIAS:
+        return f"{row.model}@{target}"
     return f"{row.model}:{version}" if version is not None else f"{row.model} {target}".strip()

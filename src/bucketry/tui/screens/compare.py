@@ -17,7 +17,7 @@ from bucketry.tui.comparing import (
     read_trend,
     typed_references,
     with_aliases,
-    with_baseline,
+    with_next_baseline,
 )
 from bucketry.tui.figures import count_of
 from bucketry.tui.frame import OneLine
@@ -178,6 +178,9 @@ class CompareView(TextView):
         shell, references, with_tensors = self.shell, self.references, self.look.with_tensors
 
         def done(compared: Compared) -> None:
+            if references != self.references:  # another baseline was chosen meanwhile
+                self._read()
+                return
             self._problem = ""
             self._take(compared)
             self._find_row()
@@ -283,19 +286,21 @@ class CompareView(TextView):
         compared, shell = self.compared, self.shell
         if compared is None:
             return
-        self.references = (*self.references[1:], self.references[0])
 
         def done(turned: Compared) -> None:
+            if self.compared is not compared:  # it was read anew meanwhile
+                return
+            self.references = (*self.references[1:], self.references[0])
             self._take(turned)
             self.look = replace(self.look, focus=0)
             self._lay_out(keep_place=True)
             self._read_trend()
 
-        shell.background.start(f"compare-{id(self)}", lambda: with_baseline(compared, 1), done, shell.fail)
+        shell.background.start(f"compare-turn-{id(self)}", lambda: with_next_baseline(compared), done, shell.fail)
 
     def _read_tensors(self) -> None:
         self.look = replace(self.look, with_tensors=True)
-        self.shell.flash("reading the headers of the files with tensors ...", "dim")
+        self._lay_out(keep_place=True)
         self._read()
 
     def _copy(self) -> None:

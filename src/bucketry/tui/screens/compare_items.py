@@ -8,8 +8,8 @@ from bucketry.schema.diff_items import ItemChange
 from bucketry.tui.columns import Column
 from bucketry.tui.figures import NOTHING
 from bucketry.tui.paint import Role, Span, line
-from bucketry.tui.tablelines import table_lines
-from bucketry.tui.verdict_words import value_text
+from bucketry.tui.tablelines import table_lines, wrapped
+from bucketry.tui.verdict_words import column_title, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,12 +50,15 @@ def item_lines(
         shown = [item for item in items if with_unchanged or item.is_changed]
         if shown:
             lines += [*_section(diff, title, shown, width, painter), line()]
-        elif items:
-            same.append(f"{len(items):,} {_plural(title, len(items))}")
+        hidden = len(items) - len(shown)
+        if hidden:
+            same.append(f"{hidden:,} {_plural(title, hidden)}")
     if same:
-        lines.append(line(Span(f"the same: {', '.join(same)}", "dim")))
+        lines += wrapped([Span("the same:", "dim"), *(Span(text, "dim") for text in same)], width)
     if not with_tensors:
         lines.append(line(Span("tensors were not read (x reads them)", "dim")))
+    elif any(subject.tensors is None for subject in diff.versions):
+        lines.append(line(Span("reading the headers of the files with tensors ...", "dim")))
     elif not diff.tensors:
         lines.append(line(Span("no file here has tensors that can be listed", "dim")))
     return lines
@@ -68,12 +71,11 @@ def _section(diff: VersionDiff, title: str, items: Sequence[ItemDiff], width: in
     columns: list[Column[ItemDiff]] = [Column("name", title, lambda item: item.name, 12, 36)]
     if title != "CARD SECTION":
         columns += [
-            Column(f"v{place}", name, lambda item, at=place: _value(item, at), 8, 40)  # type: ignore[misc]
+            Column(f"v{place}", column_title(name, 8), lambda item, at=place: _value(item, at), 8, 40)  # type: ignore[misc]
             for place, name in enumerate(names)
         ]
     columns += [
-        Column(f"change{place}", "CHANGE" if pair else name, lambda item, at=place: _change(item, at), 9, rank=1)  # type: ignore[misc]
-        for place, name in enumerate(names[1:])
+        _change_column(place, "CHANGE" if pair else column_title(name, 9)) for place, name in enumerate(names[1:])
     ]
     lines = table_lines(columns, items[:MOST_ITEMS], width, painter)
     if len(items) > MOST_ITEMS:
@@ -81,12 +83,12 @@ def _section(diff: VersionDiff, title: str, items: Sequence[ItemDiff], width: in
     return lines
 
 
+def _change_column(place: int, title: str) -> Column[ItemDiff]:
+    return Column(f"change{place}", title, lambda item: Span(*_SIGNS[item.changes[place]]), 9, rank=1)
+
+
 def _value(item: ItemDiff, place: int) -> str:
     return value_text(item.values[place]) if item.is_present[place] else NOTHING
-
-
-def _change(item: ItemDiff, place: int) -> Span:
-    return Span(*_SIGNS[item.changes[place]])
 
 
 def _plural(title: str, count: int) -> str:

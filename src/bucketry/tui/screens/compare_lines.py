@@ -18,6 +18,7 @@ from bucketry.tui.tablelines import beside, table_lines, wrapped
 from bucketry.tui.trend_plot import PLOT_ROWS, trend_lines
 from bucketry.tui.verdict_words import (
     aligned_number,
+    column_title,
     dataset_text,
     metric_text,
     percent_text,
@@ -204,16 +205,14 @@ def metric_columns(compared: Compared) -> list[Column[MetricDiff]]:
     """Return the columns of the metrics: one version alone, two with what changed, or more with a verdict each."""
     names = names_of(compared)
     several = len({metric.dataset for metric in compared.whole}) > 1
-    wide = max(7, *(len(name) + 1 for name in names)) if len(names) == 2 else 7
+    wide = min(12, max(7, *map(len, names))) if len(names) == 2 else 7
     columns: list[Column[MetricDiff]] = [
         Column("name", "METRIC", metric_text, 12, 40),
         *([Column("data", "DATA", lambda row: dataset_text(row.dataset), 13, 30)] if several else []),
         Column("want", "WANT", lambda row: wanted_text(row.direction), 4, rank=3),
     ]
     for place, name in enumerate(names):
-        columns.append(
-            Column(f"v{place}", name, lambda row, at=place: aligned_number(row, at), min(wide, 12), right=True)  # type: ignore[misc]
-        )
+        columns.append(_value_column(place, column_title(name, wide), wide))
         if place and len(names) > 2:
             columns.append(
                 Column(f"verdict{place}", "", lambda row, at=place: verdict_span(row, at - 1, with_reason=False), 8)  # type: ignore[misc]
@@ -227,6 +226,10 @@ def metric_columns(compared: Compared) -> list[Column[MetricDiff]]:
     if compared.gates and any(compared.gate_of(metric) is not None for metric in compared.whole):
         columns.append(Column("gate", "GATE", lambda row: _gate_span(compared.gate_of(row)), 6, rank=1))
     return columns
+
+
+def _value_column(place: int, title: str, width: int) -> Column[MetricDiff]:
+    return Column(f"v{place}", title, lambda row: aligned_number(row, place), width, right=True)
 
 
 def _gate_span(passes: bool | None) -> Span:  # noqa: FBT001 - three answers of one question

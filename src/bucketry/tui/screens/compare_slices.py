@@ -9,7 +9,7 @@ from bucketry.tui.columns import Column
 from bucketry.tui.figures import NOTHING, count_of, short_number
 from bucketry.tui.paint import Span, line
 from bucketry.tui.tablelines import table_lines
-from bucketry.tui.verdict_words import aligned_number, dataset_text, signed_text, slice_text, verdict_span
+from bucketry.tui.verdict_words import aligned_number, column_title, dataset_text, signed_text, slice_text, verdict_span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ def _columns(compared: Compared, group: SliceGroup, names: Sequence[str]) -> lis
         Column("n", "N", _samples, 7, right=True, rank=2),
     ]
     columns += [
-        Column(f"v{place}", name, lambda row, at=place: aligned_number(row, at), 7, right=True)  # type: ignore[misc]
+        Column(f"v{place}", column_title(name, 7), lambda row, at=place: aligned_number(row, at), 7, right=True)  # type: ignore[misc]
         for place, name in enumerate(names)
     ]
     if not compared.diff.others:

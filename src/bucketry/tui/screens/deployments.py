@@ -76,11 +76,11 @@ class DeploymentsView(ReadListView[Served]):
         """Return the columns. Instances stand below their alias, so nothing sorts."""
         now = self.shell.session.ports.now()
         return (
-            Column("who", "ALIAS, INSTANCES", _who, 26, 70, sortable=False),
+            Column("who", "ALIAS, INSTANCES", _who, 20, 70, sortable=False),
             Column("version", "VERS", _version, 6, sortable=False),
             Column("since", "SINCE", lambda row: _since(row, now), 5, right=True, sortable=False),
             Column("standing", "STANDING", _standing, 21, 44, sortable=False),
-            Column("reported", "REPORTED", lambda row: _reported(row, now), 9, right=True, sortable=False),
+            Column("reported", "REPORTED", lambda row: _reported(row, now), 9, right=True, rank=1, sortable=False),
             Column("actor", "BY", _actor, 12, 30, rank=2, sortable=False),
             Column("verified", "VERIFIED", _verified, 9, 16, rank=3, sortable=False),
         )
@@ -133,7 +133,12 @@ class DeploymentsView(ReadListView[Served]):
     def own_commands(self) -> tuple[Command, ...]:
         """Return what can be done with a line."""
         drift = Command(
-            "drift", ("z",), "Show only what differs from its alias", lambda _: self._only_drift(), group="Find"
+            "drift",
+            ("z",),
+            "Show only what differs from its alias, or all",
+            lambda _: self._only_drift(),
+            hint="drift only",
+            group="Find",
         )
         return (
             drift,
@@ -210,7 +215,7 @@ def _grouped(named: Sequence[tuple[ModelName, Named]], observed: Sequence[Observ
             models[name] = item.deployment.model
             groups.setdefault((name, item.deployment.alias or ""), []).append(item)
     rows: list[Served] = []
-    for name, alias in sorted(groups):
+    for name, alias in sorted(groups, key=lambda group: (group[0], not group[1], group[1])):
         items = tuple(groups[name, alias])
         head = Served(models[name], alias or None, known.get((name, AliasName(alias))), items)
         rows += [head, *(Served(head.model, head.alias, head.named, (), item) for item in items)]
@@ -220,7 +225,9 @@ def _grouped(named: Sequence[tuple[ModelName, Named]], observed: Sequence[Observ
 def _who(row: Served) -> Span:
     if row.item is not None:
         deployment = row.item.deployment
-        return Span(f"    {_place(deployment)}" if deployment is not None else f"    {row.item.key}")
+        return Span(
+            f"    {_place(deployment)}" if deployment is not None else f"    {'/'.join(row.item.key.split('/')[-2:])}"
+        )
     if row.alias is None:
         return Span(f"  {row.model} by number", "strong")
     serves = row.named is not None and is_production(row.named)
@@ -302,7 +309,7 @@ def _summary(observed: Sequence[Observed], now: datetime, *, cut: bool) -> Line:
     counts = Counter(item.standing for item in observed)
     stale = sum(item.deployment is not None and _is_stale(item.deployment, now) for item in observed)
     parts = [f"{counts[standing]} {standing}" for standing in Standing if counts[standing]]
-    parts += [f"{stale} stale (no report for {STALE_DAYS} days)"] if stale else []
+    parts += [f"{stale} stale"] if stale else []
     said = f"{count_of(len(observed), 'instance')}: {', '.join(parts)}" if observed else "no instance has reported"
     said += f"; only the first {MOST_RECEIPTS:,} reports were read" if cut else ""
     return line(

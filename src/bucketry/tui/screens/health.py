@@ -65,7 +65,9 @@ class HealthView(TextView):
     def commands(self) -> tuple[Command, ...]:
         """Measuring, probing, scrolling."""
         return (
-            Command("measure", ("r",), "Measure again", lambda _: self._measure(), hint="measure again", group="Read"),
+            Command(
+                "measure", ("r",), "Measure again", lambda _: self._measure_again(), hint="measure again", group="Read"
+            ),
             Command(
                 "probe",
                 ("P",),
@@ -106,6 +108,10 @@ class HealthView(TextView):
             self._draw()
 
         self.shell.read("health", ("doctor",), measure_health, done, failed)
+
+    def _measure_again(self) -> None:
+        self._measure()
+        self.shell.refreshing.start(forced=True)
 
     def _say_loading(self) -> None:
         self._is_slow_to_come = True
@@ -155,7 +161,8 @@ class HealthView(TextView):
 
     def _store_lines(self, width: int) -> list[Line]:
         store = self.shell.session.store
-        lines = [line(Span(" STORE", "header")), *_entry("-", f"{store.name} at {store.endpoint}", width)]
+        named = store.name if store.endpoint in store.name else f"{store.name} at {store.endpoint}"
+        lines = [line(Span(" STORE", "header")), *_entry("-", named, width)]
         health = self._health
         if health is None:
             if self._fault is not None:
@@ -164,7 +171,17 @@ class HealthView(TextView):
             elif self._is_slow_to_come:
                 lines += _entry("-", "measuring ...", width)
             return lines
+        if self._fault is not None:
+            lines += _entry("FAIL", f"now: {self._fault.message}; below is what was measured before", width)
+        created = shown_time(health.document.created_at, self.shell.zone)
+        lines += _entry("-", f"registry {health.document.registry}, since {created}", width)
         lines += _entry(*self._promises(health), width)
+        for other in health.document.conformance:
+            if other.endpoint != health.endpoint:
+                kept = "kept its promises" if other.passed else f"BROKEN: {'; '.join(other.broken)}"
+                lines += _entry(
+                    "-", f"elsewhere: {other.endpoint} {kept}, {shown_time(other.at, self.shell.zone)}", width
+                )
         lines += _entry(*_latency(health), width)
         lines += _entry(*_clock(health), width)
         return lines + _entry(*self._rights(health), width)
@@ -265,7 +282,10 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _index_age(at: datetime | None, now: datetime) -> str:
-    return "never filled" if at is None else f"as the bucket was {short_age(at.isoformat(), now)} ago"
+    if at is None:
+        return "never filled"
+    age = short_age(at.isoformat(), now)
+    return "as the bucket is now" if age == "now" else f"as the bucket was {age} ago"
 
 
 def _size_bytes(path: Path) -> int:

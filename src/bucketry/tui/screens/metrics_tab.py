@@ -48,7 +48,7 @@ def metrics_words(row: VersionLine) -> tuple[str, ...]:
 
 def load_metrics_tab(request: TabRequest) -> TabContent:
     """Return the tab: called in a thread of its own."""
-    row, painter = request.row, Painter()
+    row, painter = request.row, Painter(ascii_only=request.ascii_only)
     found = find_model_line(request.index, row.model)
     production = production_of(found.aliases) if found else None
     references = [Reference(row.model, ByVersion(row.version))]

@@ -10,11 +10,15 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from rich.cells import cell_len
+
+from bucketry.tui.commands import Command
 from bucketry.tui.figures import shown_time
 from bucketry.tui.lineview import LineView
-from bucketry.tui.paint import Line, Span, line
+from bucketry.tui.paint import Line, Span, line, plain_text
 from bucketry.tui.screens.listing import ListView
 from bucketry.tui.source import Listing, ListRows
+from bucketry.tui.tablelines import fit_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,6 +56,7 @@ class ReadListView(ListView[Row]):
         self._read_rows: ReadRows[Row] | None = None
         self._read_at = ""
         self._fault = ""
+        self._is_asked = False
         self._detail = LineView(shell.painter)
 
     # What subclasses say
@@ -91,9 +96,9 @@ class ReadListView(ListView[Row]):
         usual = super().notice
         if usual or self._read_rows is None:
             return usual
-        return line(
-            " ", *self._read_rows.summary, Span(f"  read {shown_time(self._read_at, self.shell.zone)[11:]}", "dim")
-        )
+        if self._is_asked:
+            return line(" ", Span("looking at the bucket ...", "dim"))
+        return self._summary_line(self._read_rows.summary)
 
     def compose(self) -> ComposeResult:
         """Lay out the list and what is said of its current row."""
@@ -146,6 +151,25 @@ class ReadListView(ListView[Row]):
         else:
             self.shell.open_view(VersionView(self.shell, found))
 
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """The commands of a list; looking again tells by its notice how that went."""
+        return (*super().commands, Command("refresh", ("r",), "Look at the bucket now", self._look_again, group="Read"))
+
+    def _look_again(self, _: str) -> None:
+        self._is_asked = True
+        self.shell.refreshing.start(forced=True)  # which ends in `data_changed`, well or not
+
+    def _summary_line(self, summary: Line) -> Line:
+        """Return a summary that fits on its line, with the time of reading if there is room; a fault is never cut."""
+        width, painter = self.shell.size.width, self.shell.painter
+        when = Span(f"  read {shown_time(self._read_at, self.shell.zone)[11:]}", "dim")
+        if cell_len(plain_text((*summary, when))) < width:
+            return line(" ", *summary, when)
+        if any(span.role == "bad" for span in summary):
+            return line(" ", *summary)
+        return fit_line(line(" ", *summary), width, painter)
+
     def _read(self) -> None:
         self.shell.read(f"rows-{id(self)}", self.words, self.read, self._take, self._fail_reading)
 
@@ -153,11 +177,13 @@ class ReadListView(ListView[Row]):
         self._read_rows = read
         self._read_at = self.shell.session.ports.timestamp()
         self._fault = ""
+        self._is_asked = False
         self.reload()
 
     def _fail_reading(self, error: BucketryError) -> None:
         """Say what is wrong; what was read last stays."""
         self._fault = error.message
+        self._is_asked = False
         if self._read_rows is None:
             self._fail(error)
 
@@ -186,8 +212,11 @@ class ReadListView(ListView[Row]):
             self._detail.show(())
             return
         title, *said = self.detail(row, width - 2)
-        dashes = Span("-" * width, "dim")
-        self._detail.show([line(Span("-- ", "dim"), *title, Span(" "), dashes), *(line(" ", *each) for each in said)])
+        painter = self.shell.painter
+        bar = "-" if painter.ascii_only else "─"
+        room = width - 4 - sum(cell_len(painter.text(span.text)) for span in title)
+        ruled = line(Span(f"{bar * 2} ", "dim"), *title, Span(f" {bar * max(0, room)}", "dim"))
+        self._detail.show([ruled, *(line(" ", *each) for each in said)])
 
 
 def matches_words(query: str, texts: Mapping[str, str]) -> bool:

@@ -10,7 +10,7 @@ from bucketry.registry.review_queue import Waiting, list_waiting
 from bucketry.tui.actions import version_commands
 from bucketry.tui.columns import Column
 from bucketry.tui.commands import Command
-from bucketry.tui.figures import NOTHING, count_of, short_age, shown_time
+from bucketry.tui.figures import NOTHING, count_of, parse_moment, short_age, shown_time, span_text
 from bucketry.tui.paint import Line, Span, line
 from bucketry.tui.screens.reading import ReadListView, ReadRows
 from bucketry.tui.screens.versions import yank_version
@@ -18,6 +18,7 @@ from bucketry.tui.textlines import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
+    from datetime import datetime
 
     from bucketry.registry.session import Session
 
@@ -55,10 +56,10 @@ class ReviewView(ReadListView[Waiting]):
             Column("mine", "FOR", lambda row: Span("you", "warn") if row.mine else NOTHING, 3, sortable=False),
             Column("version", "VERSION", lambda row: Span(_reference(row), "strong"), 18, 48),
             Column("waits", "WAITS", lambda row: short_age(row.since, now), 6, right=True),
-            Column("approvals", "APPROVED", _approvals, 8, sortable=False),
+            Column("approvals", "APPROVED", _approvals, 8, rank=1, sortable=False),
             Column("gates", "GATES", _gates, 12, 14),
             Column("author", "AUTHOR", lambda row: row.standing.row.created_by, 10, 30, rank=2),
-            Column("what", "WHAT", _what, 8, 18, sortable=False),
+            Column("what", "WHAT", lambda row: _what(row, now), 9, sortable=False),
             Column("asked", "ASKED BY", lambda row: row.asked_by, 12, 30, rank=3),
         )
 
@@ -70,7 +71,8 @@ class ReviewView(ReadListView[Waiting]):
         """Return what waits; among equals the order stays, longest first."""
         found = sorted(list_waiting(session), key=lambda item: not item.mine)
         mine = sum(item.mine for item in found)
-        said = f"{count_of(len(found), 'version')} {'waits' if len(found) == 1 else 'wait'}, {mine} for you."
+        told = f"{count_of(len(found), 'version')} {'waits' if len(found) == 1 else 'wait'}, {mine} for you."
+        said = told if found else "nothing waits"
         return ReadRows(found, line(Span(said, "warn" if mine else "plain")))
 
     def texts(self, row: Waiting) -> Mapping[str, str]:
@@ -81,7 +83,7 @@ class ReviewView(ReadListView[Waiting]):
             "author": row.standing.row.created_by,
             "by": row.asked_by,
             "gates": _gates(row).text,
-            "what": _what(row),
+            "what": "renew" if row.renewal else "review",
         }
 
     def open_row(self, row: Waiting) -> None:
@@ -123,11 +125,14 @@ class ReviewView(ReadListView[Waiting]):
         return lines
 
     def _whose_turn(self, row: Waiting) -> Line:
+        why_not = self.shell.why_not_write()
+        if row.mine and why_not:
+            return line(Span(f"It waits for you, but {why_not}.", "warn"))
         if row.mine:
             return line(Span("It is your turn: A approves, X rejects with a reason, C comments.", "warn"))
         if self.shell.session.actor in row.standing.approvals.principals:
             return line(Span("You approved it; it waits for others.", "dim"))
-        return line(Span("It does not wait for you: the policy leaves it to others.", "dim"))
+        return line(Span("It is not yours to decide: you made it, have decided, or the policy names others.", "dim"))
 
     def _approval_lines(self, row: Waiting, width: int) -> Sequence[Line]:
         approvals, policy = row.standing.approvals, row.standing.policy
@@ -174,6 +179,8 @@ def _gates(row: Waiting) -> Span:
     return Span(f"{failed} of {len(row.gates)} FAIL", "bad") if failed else Span(f"{len(row.gates)} ok", "good")
 
 
-def _what(row: Waiting) -> str:
+def _what(row: Waiting, now: datetime) -> str:
     ends = row.standing.approvals.expires
-    return f"renew by {ends[:10]}" if row.renewal and ends else "review"
+    if not row.renewal or ends is None:
+        return "review"
+    return f"renew {span_text((parse_moment(ends) - now).total_seconds())}"

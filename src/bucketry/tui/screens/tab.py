@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TabRequest:
-    """What a tab is made from. The session counts its requests; `width` is how many columns a line may have."""
+    """What a tab is made from. The session counts its requests; `width` is how many columns a line may have.
+
+    `ascii_only`: the terminal shows nothing else, and an escape of another character is wider than the character.
+    """
 
     session: Session
     index: Index
     row: VersionLine
     width: int
     zone: Zone
+    ascii_only: bool = False
 
     @property
     def reference(self) -> str:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from bucketry.registry.lineage import Graph, Node
     from bucketry.tui.app import BucketryApp
 
-DEEPEST_SHOWN = 16
-"""Below that a tree has no room on a narrow screen; enter on its last version goes on from there."""
+DEEPEST_SHOWN, LEAST_DEPTH = 24, 4
+LABEL_COLUMNS, STEP_COLUMNS = 46, 3
+"""A tree goes as deep as leaves its labels so much room; enter on its last version goes on from there."""
 
 _Shown = tuple[Line, "Callable[[BucketryApp], None] | None"]
 
@@ -40,15 +41,15 @@ def load_lineage_tab(request: TabRequest) -> TabContent:
     )
     nothing_down = ("No version of this registry says that it was made from this one.",)
     shown = [
-        *_section("MADE FROM", up, nothing_up, down=False),
+        *_section("MADE FROM", up, nothing_up, request.width, down=False),
         (line(), None),
-        *_section("MADE INTO", down, nothing_down, down=True),
+        *_section("MADE INTO", down, nothing_down, request.width, down=True),
     ]
     links = {place: opens for place, (_, opens) in enumerate(shown) if opens is not None}
     return TabContent(tuple(said for said, _ in shown), links)
 
 
-def _section(title: str, graph: Graph, nothing: tuple[str, ...], *, down: bool) -> Iterator[_Shown]:
+def _section(title: str, graph: Graph, nothing: tuple[str, ...], width: int, *, down: bool) -> Iterator[_Shown]:
     versions = sum(node.kind == "version" for node in graph.nodes.values()) - 1
     count = f"  {count_of(versions, 'version')}{'; there are more' if graph.cut else ''}" if versions > 0 else ""
     yield line(Span(title, "strong"), Span(count, "dim")), None
@@ -56,14 +57,16 @@ def _section(title: str, graph: Graph, nothing: tuple[str, ...], *, down: bool) 
         for said in nothing:
             yield line("  ", Span(said, "dim")), None
         return
-    yield from _Tree(graph, down=down).lines(graph.root)
+    deepest = max(LEAST_DEPTH, min(DEEPEST_SHOWN, (width - LABEL_COLUMNS) // STEP_COLUMNS))
+    yield from _Tree(graph, deepest, down=down).lines(graph.root)
 
 
 class _Tree:
     """One walk over a graph: a version that comes again is named only."""
 
-    def __init__(self, graph: Graph, *, down: bool) -> None:
+    def __init__(self, graph: Graph, deepest: int, *, down: bool) -> None:
         self._graph = graph
+        self._deepest = deepest
         self._seen: set[str] = set()
         self._next: dict[str, list[tuple[str, str]]] = {}
         for edge in graph.edges:
@@ -75,7 +78,7 @@ class _Tree:
         node = self._graph.nodes.get(name)
         nexts = self._next.get(name, [])
         is_again = name in self._seen and bool(nexts)
-        is_deep = depth >= DEEPEST_SHOWN and bool(nexts)
+        is_deep = depth >= self._deepest and bool(nexts)
         self._seen.add(name)
         yield _node_line(node, name, relation, stem, depth, is_again=is_again, is_deep=is_deep), _link(node, depth)
         if is_again or is_deep:

@@ -89,7 +89,9 @@ class TensorsView(ListView["TensorEntry"]):
         self.shell.read(f"tensors-{id(self)}", ("tensors", reference), read, self._take, self._fail)
 
     def data_changed(self) -> None:
-        """Keep what is shown: a version's files never change."""
+        """Try again what failed; what was read stays, as a version's files never change."""
+        if self._entries is None:
+            self.reload()
 
     def _take(self, entries: tuple[TensorEntry, ...]) -> None:
         self._entries = entries

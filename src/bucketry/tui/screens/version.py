@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bucketry.registry.index_views import find_version_line
 from bucketry.tui.actions import version_commands
 from bucketry.tui.commands import Command
+from bucketry.tui.downloading import download_command
 from bucketry.tui.frame import OneLine
 from bucketry.tui.linkview import LinkedLineView
 from bucketry.tui.marks import alias_span
@@ -80,6 +81,7 @@ class VersionView(TextView):
                 hint="copy",
                 group="Read",
             ),
+            download_command(self.shell, lambda: self.row),
             card_command(self.shell, lambda: self.row),
             compare_command(self.shell, lambda: [self.row]),
             *version_commands(self.shell, lambda: self.row),
@@ -142,7 +144,9 @@ class VersionView(TextView):
         shell.read(
             f"tab-{id(self)}",
             tab.words(row),
-            lambda session: tab.load(TabRequest(session, shell.source.index, row, width, shell.zone)),
+            lambda session: tab.load(
+                TabRequest(session, shell.source.index, row, width, shell.zone, shell.painter.ascii_only)
+            ),
             done,
             failed,
         )

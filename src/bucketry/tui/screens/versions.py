@@ -10,6 +10,7 @@ from bucketry.registry.index_views import VersionLine, load_metric_names
 from bucketry.tui.actions import version_commands
 from bucketry.tui.columns import Column
 from bucketry.tui.commands import Command
+from bucketry.tui.downloading import download_command
 from bucketry.tui.figures import short_age, short_number, short_size
 from bucketry.tui.lineview import LineView
 from bucketry.tui.marks import alias_span, state_span
@@ -136,6 +137,7 @@ class VersionsView(ListView[VersionLine]):
         return (
             compare_command(self.shell, lambda: self.marked or ([self.current] if self.current else [])),
             *version_commands(self.shell, lambda: self.current),
+            download_command(self.shell, lambda: self.current),
             card_command(self.shell, lambda: self.current),
             Command("yank", ("y",), copy, lambda _: self._yank(), self._why_no_row, "copy", "Read"),
         )

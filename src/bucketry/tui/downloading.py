@@ -1,0 +1,129 @@
+"""How does a version get from a screen to this machine? By the helper, which outlives the screen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bucketry.schema.names import ByVersion, Reference
+from bucketry.tui.commands import Command
+from bucketry.tui.figures import short_size
+from bucketry.tui.paint import Span, line
+from bucketry.tui.prompts import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bucketry.registry.index_views import VersionLine
+    from bucketry.registry.jobs import JobId
+    from bucketry.tui.app import BucketryApp
+
+MOST_COMPLETIONS = 50
+
+
+def transfer_commands(app: BucketryApp) -> tuple[Command, ...]:
+    """Return the commands about transfers that every screen has."""
+    return (
+        Command("transfers", ("t",), "Go to the transfers", lambda _: _open_transfers(app), group="Go", also=("t",)),
+    )
+
+
+def download_command(shell: BucketryApp, current: Callable[[], VersionLine | None]) -> Command:
+    """Return the command that gets the version that `current` returns."""
+
+    def run(place: str) -> None:
+        row = current()
+        if row is not None and place:
+            _begin(shell, row, place)
+        elif row is not None:
+            _ask(shell, row)
+
+    def why_not() -> str:
+        return "" if current() is not None else "there is no version"
+
+    return Command(
+        "download", ("d",), "Download, apart from this screen", run, why_not, "get", "Read", argument="FOLDER"
+    )
+
+
+def _ask(shell: BucketryApp, row: VersionLine) -> None:
+    base = shell.transfers.last_folder or _here()
+    reference = f"{row.model}:{row.version}"
+    panel = (
+        line(f"{reference}, {short_size(row.size_bytes)}, verified as it arrives. No text: to the cache."),
+        line("It goes on if this window or the SSH line closes; t shows how far it is."),
+        line(Span("same as:  " + shell.command_line("pull", reference, "FOLDER", "--detach"), "dim")),
+    )
+    shell.ask(
+        Question(
+            f"get {reference} to:",
+            lambda text: _begin(shell, row, text.strip()),
+            initial=os.path.join(base, str(row.model), f"v{row.version}"),  # noqa: PTH118 - a text to be edited
+            panel=panel,
+            panel_title="DOWNLOAD",
+            why_not=_why_not_there,
+            complete=_folders,
+        )
+    )
+
+
+def _begin(shell: BucketryApp, row: VersionLine, place: str) -> None:
+    """Order the pull, behind the keys: the reference and the target are looked at before anything is answered."""
+    reference = Reference(row.model, ByVersion(row.version))
+    dest = Path(place).expanduser().absolute() if place else None
+    to = str(dest) if dest is not None else "the cache"
+    suffix = f"/{row.model}/v{row.version}"
+    if dest is not None and str(dest).endswith(suffix):
+        shell.transfers.last_folder = str(dest).removesuffix(suffix) or "/"
+
+    def done(job_id: JobId) -> None:
+        shell.flash(f"transfer {job_id}: {reference} to {to}; t shows how far it is", "good")
+        shell.transfers.look(forced=True)
+
+    def submit() -> JobId:
+        from bucketry.registry import jobs  # noqa: PLC0415 - most sessions get nothing
+
+        return jobs.submit_pull(shell.registry, reference, dest)
+
+    words = ("pull", str(reference), *((str(dest),) if dest is not None else ()), "--detach")
+    shell.flash(f"{shell.command_line(*words)} ...", "dim")
+    shell.read(f"submit {reference} {to}", words, lambda _: submit(), done)
+
+
+def _here() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it was removed
+        return str(Path.home())
+
+
+def _why_not_there(text: str) -> str:
+    try:
+        Path(text.strip()).expanduser()
+    except RuntimeError:
+        return "there is no such user"
+    return "" if text.isprintable() else "a path cannot have such characters"
+
+
+def _folders(text: str) -> Sequence[str]:
+    """Return the folders whose names go on as the text does."""
+    head, _, begun = text.rpartition("/")
+    found: list[str] = []
+    try:
+        with os.scandir(Path(f"{head}/" if "/" in text else ".").expanduser()) as entries:
+            for entry in entries:
+                if entry.name.startswith(begun) and entry.is_dir():
+                    found.append(f"{head}/{entry.name}/" if "/" in text else f"{entry.name}/")
+                if len(found) >= MOST_COMPLETIONS:
+                    break
+    except (OSError, RuntimeError, ValueError):
+        return ()
+    return sorted(found)
+
+
+def _open_transfers(app: BucketryApp) -> None:
+    from bucketry.tui.screens.transfers import TransfersView  # noqa: PLC0415 - only who opens one needs it
+
+    if not isinstance(app.view, TransfersView):
+        app.open_view(TransfersView(app))

@@ -1,0 +1,207 @@
+"""How does a transfer read on the screen: how far it is, how fast, and file by file? Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+
+from bucketry.schema.text import displayable
+from bucketry.tui.figures import count_of, parse_moment, short_size
+from bucketry.tui.paint import Line, Span, cut, line, pad
+from bucketry.tui.textlines import wrapped
+
+if TYPE_CHECKING:
+    from bucketry.registry.jobs import ActiveFile, Job, Progress
+    from bucketry.tui.figures import Zone
+
+FEW_FILES = 4
+FILE_BAR_COLUMNS = 20
+LEAST_BAR_COLUMNS = 10
+WIDEST_BAR_COLUMNS = 100
+WIDEST_NAME_COLUMNS = 60
+ENDED = frozenset({"done", "failed", "cancelled"})
+_CHECKED = {"sha256": "verified by SHA-256", "fast": "verified by XXH3", "sizes_and_times": "was there already"}
+
+
+def block_lines(job: Job, width: int, *, ahead: int, is_open: bool, zone: Zone) -> list[Line]:
+    """Return what is said of a job that has not ended, `ahead` others of which go first; the first line is its title.
+
+    With `is_open` all files that move are there, and what was ordered.
+    """
+    title = _title(job, width)
+    match str(job.state):
+        case "queued":
+            behind = f"queued behind {count_of(ahead, 'transfer')}" if ahead else "queued, begins now"
+            lines = [title, line("   ", Span(behind, "dim"))]
+        case "paused":
+            lines = [
+                title,
+                *_bar_lines(job, width),
+                line("   ", Span("paused", "warn"), Span("   p lets it go on", "dim")),
+            ]
+        case "interrupted":
+            said = Span("interrupted: the helper has gone", "bad")
+            lines = [title, *_bar_lines(job, width), line("   ", said, Span("   p lets it go on", "dim"))]
+        case _:
+            lines = [title, *_bar_lines(job, width), *_running_lines(job, width, is_open=is_open)]
+    return lines + (_order_lines(job, width, zone) if is_open else [])
+
+
+def ended_lines(job: Job, width: int, *, is_open: bool, zone: Zone) -> list[Line]:
+    """Return what is said of a job that has ended, on one line; with `is_open` all there is to say."""
+    at = _clock(job.ended_at, zone)
+    name = displayable(f"{job.order.model} v{_version(job)}")
+    result = job.result
+    if result is not None:
+        rate = f" ({short_size(result.fetched_bytes / result.seconds)}/s)" if result.seconds > 0 else ""
+        said = Span(f"{short_size(result.size_bytes)} in {span_clock(result.seconds)}{rate}  {_CHECKED[result.verify]}")
+    elif job.failure is not None:
+        said = Span(f"FAILED: {job.failure.message}", "bad")
+    else:
+        said = Span("cancelled, what it had fetched is removed", "dim")
+    lines = [line(Span(f" {at} ", "dim"), Span(name, "strong"), "  ", said)]
+    if job.failure is not None:
+        told = f"{job.failure.message}; {job.failure.advice}" if job.failure.advice else job.failure.message
+        if is_open or cell_len(f" {at} {name}  FAILED: {job.failure.message}") > width:
+            lines += [line("   ", *shown) for shown in wrapped(told, width - 4, role="bad")]
+        lines.append(line(Span("   r tries it again", "dim")))
+    return lines + (_order_lines(job, width, zone) if is_open else [])
+
+
+def span_clock(seconds: float) -> str:
+    """Return a span as `0:47`, `12:34` or `3:20:00`; below ten seconds as `2.4 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def bar(done: int, total: int, columns: int) -> str:
+    """Return a bar of so many columns with its brackets; full only when all is done."""
+    inner = max(1, columns - 2)
+    full = inner if total <= 0 or done >= total else min(inner - 1, max(0, done) * inner // total)
+    return f"[{'#' * full}{'-' * (inner - full)}]"
+
+
+def _title(job: Job, width: int) -> Line:
+    progress, result = job.progress, job.result
+    figures = ""
+    if progress is not None and progress.total_files:
+        figures = f"{short_size(progress.total_bytes):>8}   {count_of(progress.total_files, 'file'):>9}"
+    elif result is not None:
+        figures = f"{short_size(result.size_bytes):>8}"
+    name = f"{job.order.model} v{_version(job)}"
+    room = max(8, width - 2 - cell_len(name) - 4 - cell_len(figures) - 2)
+    place = _cut_left(displayable(str(job.order.dest or "the cache")), room)
+    return line(" ", Span(name, "title"), " -> ", pad(place, room), "  ", figures)
+
+
+def _bar_lines(job: Job, width: int) -> list[Line]:
+    progress = job.progress
+    if progress is None:
+        return [] if str(job.state) != "running" else [line(Span("   looking at what is there already ...", "dim"))]
+    told = f"  {_percent(progress.done_bytes, progress.total_bytes):>3}%   {_of(progress)}"
+    columns = max(LEAST_BAR_COLUMNS, min(WIDEST_BAR_COLUMNS, width - 2 - cell_len(told)))
+    return [line(" ", Span(bar(progress.done_bytes, progress.total_bytes, columns), "accent"), told)]
+
+
+def _running_lines(job: Job, width: int, *, is_open: bool) -> list[Line]:
+    progress = job.progress
+    if progress is None:
+        return []
+    limit = job.order.options.limit_bytes_per_second
+    parts = [
+        f"{short_size(progress.bytes_per_second)}/s (5 s avg)",
+        f"ETA {span_clock(progress.eta_seconds)}" if progress.eta_seconds is not None else "ETA unknown",
+        f"limit {short_size(limit)}/s" if limit is not None else "",
+        f"{progress.connections} of {job.order.options.connections} requests",
+        f"retries {progress.retries}" if progress.retries else "",
+        f"chunks ok {progress.verified_chunks}",
+    ]
+    said = ""
+    for part in filter(None, parts):  # what comes first matters most; the rest as far as there is room
+        longer = f"{said}   {part}" if said else part
+        if cell_len(longer) <= width - 2:
+            said = longer
+    return [line(" ", said), *_file_lines(progress, width, is_open=is_open)]
+
+
+def _file_lines(progress: Progress, width: int, *, is_open: bool) -> list[Line]:
+    shown = progress.active if is_open else progress.active[:FEW_FILES]
+    name_columns = max(12, min(WIDEST_NAME_COLUMNS, width - 2 - 10 - FILE_BAR_COLUMNS - 6 - 2 - 16))
+    lines = []
+    if shown:
+        head = f"{pad('FILE', name_columns)}{'SIZE':>10}  {pad('', FILE_BAR_COLUMNS)}    %  STATE"
+        lines.append(line(" ", Span(head, "header")))
+    lines += [line(" ", *_file_cells(file, name_columns)) for file in shown]
+    hidden = len(progress.active) - len(shown)
+    waiting = max(0, progress.total_files - progress.done_files - len(progress.active))
+    rest = [f"{hidden} more" if hidden else "", f"{progress.done_files} done", f"{waiting} waiting" if waiting else ""]
+    keys = "   (enter: show all)" if hidden else ""
+    return [*lines, line(Span(f"   + {', '.join(filter(None, rest))}{keys}", "dim"))]
+
+
+def _file_cells(file: ActiveFile, name_columns: int) -> Line:
+    name = pad(_cut_left(displayable(file.label), name_columns), name_columns)
+    state, role = f"{short_size(file.bytes_per_second)}/s", "plain"
+    if file.done_bytes >= file.size_bytes:
+        state = "verifying"
+    if file.retries:
+        state, role = f"retry {file.retries}, {state}", "warn"
+    shown = bar(file.done_bytes, file.size_bytes, FILE_BAR_COLUMNS)
+    percent = _percent(file.done_bytes, file.size_bytes)
+    return line(
+        f"{name}{short_size(file.size_bytes):>10}  ", Span(shown, "accent"), f"  {percent:>3}  ", _span(state, role)
+    )
+
+
+def _order_lines(job: Job, width: int, zone: Zone) -> list[Line]:
+    """Return what was asked for, and what became of it."""
+    order, result = job.order, job.result
+    options = order.options
+    limit = options.limit_bytes_per_second
+    said = [
+        f"transfer {job.id}: {order.reference} from {order.registry}",
+        f"to {result.path if result else order.dest or 'the cache'}",
+        f"sha256:{order.manifest}",
+        f"asked {_clock(job.submitted_at, zone)}, begun {_clock(job.started_at, zone)}, "
+        f"ended {_clock(job.ended_at, zone)}",
+        f"at most {count_of(options.connections, 'request')} at once, "
+        + (f"{short_size(limit)}/s" if limit is not None else "no limit of speed"),
+    ]
+    if result is not None:
+        said.append(f"fetched {short_size(result.fetched_bytes)}, reused {short_size(result.reused_bytes)}")
+    return [line("   ", *shown) for text in said for shown in wrapped(text, width - 4, role="dim")]
+
+
+def _span(text: str, role: str) -> Span:
+    return Span(text, "warn" if role == "warn" else "plain")
+
+
+def _version(job: Job) -> int:
+    return job.result.version if job.result is not None else job.order.version
+
+
+def _of(progress: Progress) -> str:
+    """Return `59.6 of 97.7 GB`, with both units where they differ."""
+    done, total = short_size(max(0, progress.done_bytes)), short_size(progress.total_bytes)
+    number, _, unit = done.partition(" ")
+    return f"{number if unit == total.partition(' ')[2] else done} of {total}"
+
+
+def _percent(done: int, total: int) -> int:
+    return 100 if total <= 0 else max(0, min(100, 100 * done // total))
+
+
+def _cut_left(text: str, width: int) -> str:
+    """Return the end of a text that is too long: of a path, that is what tells it from others."""
+    return text if cell_len(text) <= width else "~" + cut(text[::-1], width, ellipsis="")[::-1].lstrip()[-(width - 1) :]
+
+
+def _clock(at: str | None, zone: Zone) -> str:
+    if at is None:
+        return "-"
+    moment = parse_moment(at)
+    return moment.strftime("%H:%M") if zone == "utc" else moment.astimezone().strftime("%H:%M")

@@ -1,0 +1,129 @@
+"""What do tests of the transfers' screen stand on? A helper that is not there, and the jobs that it would tell of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bucketry.errors import BucketryError
+from bucketry.registry import jobs
+from bucketry.registry.jobs import Job, JobFailure, JobId, JobOptions, JobResult, JobState
+from bucketry.registry.jobs_model import PullOrder
+from bucketry.schema.names import ModelName
+from bucketry.transfer.progress import ActiveFile, Progress
+
+if TYPE_CHECKING:
+    import pytest
+
+GB, MB = 10**9, 10**6
+HELPER = 4121
+
+
+def order(name: str = "credit-risk", version: int = 486, dest: str | None = None, **options: Any) -> PullOrder:
+    return PullOrder(
+        token="t" * 32,
+        registry="s3://ml-reg",
+        registry_id="r" * 32,
+        reference=f"{name}:{version}",
+        model=ModelName("default", name),
+        version=version,
+        manifest="9f31c2ab" * 8,
+        dest=Path(dest or f"/data/models/{name}/v{version}"),
+        trust=None,
+        settings={},
+        options=JobOptions(**options),
+    )
+
+
+def progress(done_bytes: int = 59_600 * MB, *, files: int = 4, rate: float = 812.0 * MB) -> Progress:
+    shares = ((1.0, 0), (0.56, 0), (0.31, 0), (0.06, 2), (0.02, 0), (0.0, 0))[:files]
+    active = tuple(
+        ActiveFile(f"model-{number:05}.safetensors", int(4.9 * GB * share), int(4.9 * GB), 3, retries, 203.0 * MB, 12.0)
+        for number, (share, retries) in enumerate(shares, 13)
+    )
+    return Progress(97_700 * MB, done_bytes, 21, 11, active, 931, 3, rate, 47.0, 16)
+
+
+def job(number: int, state: JobState, given: PullOrder | None = None, **more: Any) -> Job:
+    at = {"submitted_at": "2026-11-22T13:50:00.000Z", "started_at": "2026-11-22T13:51:00.000Z"}
+    return Job(JobId(number), given or order(), state, **(at | more))
+
+
+def result(path: str = "/data/models/credit-risk/v484", version: int = 484) -> JobResult:
+    return JobResult(Path(path), version, "ab" * 32, 97_600 * MB, 97_600 * MB, 0, 124.0, "sha256")
+
+
+def busy_jobs(text: str = "the bucket refuses these credentials") -> tuple[Job, ...]:
+    """Return one job in each state, as a helper would tell of them."""
+    ended_at = "2026-11-22T14:02:00.000Z"
+    return (
+        job(1, JobState.DONE, order(version=484), ended_at=ended_at, result=result()),
+        job(2, JobState.FAILED, order("chat", 1), ended_at=ended_at, failure=JobFailure("denied", text, "renew them")),
+        job(3, JobState.CANCELLED, order("chat", 2), ended_at="2026-11-22T13:30:00.000Z"),
+        job(4, JobState.RUNNING, progress=progress(files=6)),
+        job(5, JobState.PAUSED, order("vision-ocr", 33, connections=32), progress=progress(17_600 * MB, files=0)),
+        job(6, JobState.RUNNING, order("tiny", 2, limit_bytes_per_second=95 * MB)),
+        job(7, JobState.QUEUED, order("fraud-text", 9), started_at=None),
+    )
+
+
+@dataclass
+class Helper:
+    """Answers in the helper's place; `asked` is what it was asked for."""
+
+    jobs: tuple[Job, ...] = ()
+    pid: int | None = HELPER
+    fault: BucketryError | None = None
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def list_jobs(self) -> tuple[Job, ...]:
+        if self.fault is not None:
+            raise self.fault
+        return self.jobs
+
+    def turn(self, name: str, job_id: JobId, state: JobState) -> Job:
+        self.asked.append((name, job_id))
+        if self.fault is not None:
+            raise self.fault
+        return self._put(job_id, state=state)
+
+    def tune(self, name: str, job_id: JobId, **changed: Any) -> Job:
+        self.asked.append((name, job_id, *changed.values()))
+        given = next(job.order for job in self.jobs if job.id == job_id)
+        return self._put(job_id, order=replace(given, options=replace(given.options, **changed)))
+
+    def submit(self, where: str | None, reference: object, dest: Path | None = None) -> JobId:
+        self.asked.append(("submit", where, str(reference), dest))
+        if self.fault is not None:
+            raise self.fault
+        number = len(self.jobs) + 1
+        self.jobs = (*self.jobs, job(number, JobState.RUNNING, order("credit-risk", 12), progress=progress()))
+        return JobId(number)
+
+    def _put(self, job_id: JobId, **changed: Any) -> Job:
+        self.jobs = tuple(replace(job, **changed) if job.id == job_id else job for job in self.jobs)
+        return next(job for job in self.jobs if job.id == job_id)
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, state: Path, known: tuple[Job, ...] = ()) -> Helper:
+    """Put a helper in the place of the real one; `state` is the folder of a user who has transfers."""
+    helper = Helper(known)
+    monkeypatch.setenv("BUCKETRY_STATE", str(state))
+    jobs.job_folder().made()
+    monkeypatch.setattr(jobs, "list_jobs", helper.list_jobs)
+    monkeypatch.setattr(jobs, "find_helper", lambda: helper.pid)
+    monkeypatch.setattr(jobs, "submit_pull", helper.submit)
+    for name, become in (
+        ("pause", JobState.PAUSED),
+        ("resume", JobState.RUNNING),
+        ("cancel", JobState.CANCELLED),
+        ("retry", JobState.QUEUED),
+        ("verify_again", JobState.QUEUED),
+    ):
+        monkeypatch.setattr(jobs, name, lambda job_id, name=name, become=become: helper.turn(name, job_id, become))
+    monkeypatch.setattr(
+        jobs, "set_limit", lambda job_id, rate: helper.tune("limit", job_id, limit_bytes_per_second=rate)
+    )
+    monkeypatch.setattr(jobs, "set_connections", lambda job_id, n: helper.tune("connections", job_id, connections=n))
+    return helper

@@ -1,0 +1,436 @@
+"""Do the transfers' keys ask the helper for what they say, and does every screen tell what moves?"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from bucketry.errors import RejectedError, UnavailableError
+from bucketry.registry import jobs
+from bucketry.registry.jobs import Job, JobId, JobState
+from bucketry.schema.text import displayable
+from bucketry.tui.screens.transfers import parse_limit
+from bucketry.tui.transfer_lines import bar, block_lines, span_clock
+from tui.carrying import busy_jobs, job, order, progress, result, stand_in
+from tui.desk import HOSTILE, Registry, Wire, check_snapshot, filled_registry, open_desk
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bucketry.store.interface import Store
+    from tui.carrying import Helper
+    from tui.desk import Desk
+
+NARROW, WIDE = (80, 24), (140, 40)
+LOOK = 1.3
+"""Longer than the time between two looks."""
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return filled_registry()
+
+
+@pytest.fixture
+def helper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Helper:
+    for name in ("TMUX", "DISPLAY", "WAYLAND_DISPLAY", "PAGER"):
+        monkeypatch.delenv(name, raising=False)
+    return stand_in(monkeypatch, tmp_path)
+
+
+def on(registry: Registry, act: Callable[[Desk], Awaitable[None]], **how: object) -> None:
+    async def run() -> None:
+        async with open_desk(registry, **how) as desk:  # type: ignore[arg-type]
+            await act(desk)
+
+    asyncio.run(run())
+
+
+def options(helper: Helper, number: int = 1) -> jobs.JobOptions:
+    return next(job.order.options for job in helper.jobs if job.id == number)
+
+
+def test_every_screen_says_how_much_moves_and_how_fast(registry: Registry, helper: Helper) -> None:
+    helper.jobs = busy_jobs()
+
+    async def act(desk: Desk) -> None:
+        assert "2 transfers 812.0 MB/s" in desk.top
+        await desk.press("G", "enter")
+        assert "2 transfers 812.0 MB/s" in desk.top
+        await desk.press("t")
+        assert "2 active  1 queued  helper pid 4121" in desk.top
+        assert desk.text.count("transfers") == 3  # the crumb, one that waits behind two, and the promise
+        await desk.press("t", "h")
+        assert "credit-risk > versions" in desk.top
+
+    on(registry, act)
+
+
+def test_a_transfer_is_paused_and_goes_on_by_the_same_key(registry: Registry, helper: Helper) -> None:
+    helper.jobs = (job(1, JobState.RUNNING, progress=progress()),)
+
+    async def act(desk: Desk) -> None:
+        await desk.press("t", "p")
+        assert "credit-risk:486 is paused" in desk.notice
+        assert "paused   p lets it go on" in desk.text
+        await desk.press("p")
+        assert "credit-risk:486 goes on" in desk.notice
+        await desk.press("at")
+        assert "transfers pause 1" in desk.text
+
+    on(registry, act)
+    assert helper.asked == [("pause", 1), ("resume", 1)]
+
+
+def test_a_transfer_is_cancelled_only_with_a_second_key(registry: Registry, helper: Helper) -> None:
+    helper.jobs = (job(1, JobState.RUNNING, progress=progress()),)
+
+    async def act(desk: Desk) -> None:
+        await desk.press("t", "c", "j")
+        assert helper.asked == []
+        await desk.press("c", "n")
+        assert helper.asked == []
+        await desk.press("c")
+        assert "remove what it fetched" in desk.notice
+        await desk.press("y")
+        assert "is cancelled" in desk.notice
+
+    on(registry, act)
+    assert helper.asked == [("cancel", 1)]
+
+
+def test_requests_are_doubled_and_halved_and_stay_in_bounds(registry: Registry, helper: Helper) -> None:
+    helper.jobs = (job(1, JobState.RUNNING, order(connections=16), progress=progress()),)
+
+    async def act(desk: Desk) -> None:
+        await desk.press("t", "plus")
+        assert options(helper).connections == 32
+        await desk.press("plus", "plus")
+        assert "64 requests at once is as far as it goes" in desk.notice
+        await desk.press(*["minus"] * 7)
+        assert "1 request at once is as far as it goes" in desk.notice
+
+    on(registry, act)
+    assert [asked[2] for asked in helper.asked] == [32, 64, 32, 16, 8, 4, 2, 1]
+
+
+def test_a_limit_is_asked_for_in_megabytes_and_taken_away_by_none(registry: Registry, helper: Helper) -> None:
+    helper.jobs = (job(1, JobState.RUNNING, progress=progress()),)
+
+    async def act(desk: Desk) -> None:
+        await desk.press("t", "L")
+        await desk.type("fast")
+        assert "a number above 0, or none" in desk.notice
+        await desk.press("enter", "ctrl+u")
+        assert helper.asked == []
+        await desk.type("12.5")
+        await desk.press("enter")
+        assert options(helper).limit_bytes_per_second == 12_500_000
+        assert "limit 12.5 MB/s" in desk.text
+        await desk.press("L", "ctrl+u")
+        await desk.type("none")
+        await desk.press("enter")
+
+    on(registry, act)
+    assert options(helper).limit_bytes_per_second is None
+
+
+def test_what_failed_is_tried_again_and_what_arrived_is_verified_again(registry: Registry, helper: Helper) -> None:
+    helper.jobs = busy_jobs()
+
+    async def act(desk: Desk) -> None:
+        await desk.press("t", "r")
+        assert "not now, this transfer is running" in desk.notice
+        await desk.press("V")
+        assert "not now, this transfer is running" in desk.notice
+        await desk.press("G", "k", "k", "r")
+        await desk.wait(0.1)
+        assert ("retry", 2) in helper.asked
+        await desk.press("G", "k", "V")
+        assert ("verify_again", 1) in helper.asked
+        assert "is hashed again" in desk.notice
+        await desk.press("p")
+
+    on(registry, act)
+
+
+def test_while_the_helper_has_not_answered_no_other_key_reaches_the_transfer(
+    registry: Registry, helper: Helper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helper.jobs = (job(1, JobState.RUNNING, progress=progress()),)
+    answers = threading.Event()
+
+    def pause(job_id: JobId) -> Job:
+        answers.wait(10)
+        return helper.turn("pause", job_id, JobState.PAUSED)
+
+    async def act(desk: Desk) -> None:
+        await desk.press("t")
+        monkeypatch.setattr(jobs, "pause", pause)
+        await desk.press_only("p", "p")
+        assert "has not yet answered" in desk.notice
+        answers.set()
+        await desk.settle()
+
+    on(registry, act)
+    assert helper.asked == [("pause", 1)]
+
+
+def test_a_refusal_of_the_helper_is_told(registry: Registry, helper: Helper) -> None:
+    helper.jobs = (job(1, JobState.PAUSED, progress=progress()),)
+
+    async def act(desk: Desk) -> None:
+        await desk.press("t")
+        helper.fault = RejectedError("transfer 9 to the same folder has not ended", advice="wait for it")
+        await desk.press("p")
+        assert "transfer 9 to the same folder has not ended; wait for it" in desk.notice
+        helper.fault = None
+        await desk.wait(LOOK)
+        await desk.press("p")
+        assert "goes on" in desk.notice
+
+    on(registry, act)
+
+
+def test_the_path_is_copied(registry: Registry, helper: Helper) -> None:
+    cached = replace(order(), dest=None)
+    helper.jobs = (
+        job(1, JobState.DONE, ended_at="2026-11-22T14:00:00Z", result=result()),
+        job(2, JobState.RUNNING, cached),
+    )
+
+    async def act(desk: Desk) -> None:
+        await desk.press("t", "y")
+        assert "it goes to the cache" in desk.notice
+        await desk.press("G", "y")
+        assert "/data/models/credit-risk/v484" in desk.notice
+
+    on(registry, act)
+
+
+def test_a_download_is_ordered_with_the_folder_that_was_used_last(registry: Registry, helper: Helper) -> None:
+    async def act(desk: Desk) -> None:
+        desk.app.transfers.last_folder = "/data"
+        await desk.press("G", "enter", "d")
+        assert "get credit-risk:12 to: /data/credit-risk/v12" in desk.notice
+        await desk.press("ctrl+u")
+        await desk.type("/srv/models/credit-risk/v12")
+        await desk.press("enter")
+        assert "transfer 1: credit-risk:12 to /srv/models/credit-risk/v12; t shows how far it is" in desk.notice
+        assert "1 transfer 812.0 MB/s" in desk.top
+        await desk.press("enter", "d")
+        assert "/srv/models/credit-risk/v12" in desk.notice
+        await desk.press("ctrl+u", "enter")
+
+    on(registry, act, read_only=True)  # nothing of it writes to the registry
+    where = Path("/srv/models/credit-risk/v12")
+    assert helper.asked == [("submit", None, "credit-risk:12", where), ("submit", None, "credit-risk:12", None)]
+
+
+def test_a_folder_is_completed_and_what_is_in_the_way_is_told(
+    registry: Registry, helper: Helper, tmp_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "mode").touch()
+
+    async def act(desk: Desk) -> None:
+        await desk.press("G", "enter", "d", "ctrl+u")
+        await desk.type(f"{tmp_path}/mo")
+        await desk.press("tab")
+        assert desk.notice.endswith("/models/")
+        helper.fault = RejectedError("it holds other files", advice="choose another")
+        await desk.press("enter")
+        assert "it holds other files; choose another" in desk.notice
+
+    on(registry, act)
+
+
+def test_the_end_of_a_transfer_is_told_on_any_screen(registry: Registry, helper: Helper) -> None:
+    helper.jobs = (job(1, JobState.RUNNING, progress=progress()),)
+
+    async def act(desk: Desk) -> None:
+        helper.jobs = (job(1, JobState.DONE, ended_at="2026-11-22T14:00:00Z", result=result()),)
+        await desk.wait(LOOK)
+        assert "credit-risk:484 has arrived at /data/models/credit-risk/v484" in desk.notice
+        assert "MB/s" not in desk.top
+
+    on(registry, act)
+
+
+def test_a_helper_with_nothing_to_do_is_left_alone_so_that_it_can_end(
+    registry: Registry, helper: Helper, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    helper.jobs = (job(1, JobState.PAUSED, progress=progress()),)
+    asked: list[int] = []
+
+    def list_jobs() -> tuple[Job, ...]:
+        asked.append(1)
+        return helper.jobs
+
+    monkeypatch.setattr(jobs, "list_jobs", list_jobs)
+
+    async def act(desk: Desk) -> None:
+        await desk.wait(2 * LOOK)
+        assert len(asked) == 1
+        (jobs.log_path().parent / "job-1.json").touch()  # somebody else had it resumed
+        helper.jobs = (job(1, JobState.RUNNING, progress=progress()),)
+        await desk.wait(LOOK)
+        assert "1 transfer" in desk.top
+        seen = len(asked)
+        await desk.wait(LOOK)
+        assert len(asked) > seen
+
+    on(registry, act)
+
+
+def test_the_last_transfers_stay_when_the_helper_cannot_be_asked(registry: Registry, helper: Helper) -> None:
+    helper.jobs = busy_jobs()
+
+    async def act(desk: Desk) -> None:
+        await desk.press("t")
+        helper.fault = UnavailableError("the transfer helper does not answer")
+        await desk.wait(LOOK)
+        await desk.settle()
+        check_snapshot("transfers-failing-80x24", desk.text)
+
+    on(registry, act)
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("transfers", ()),
+        ("transfers-open", ("enter",)),
+        ("transfers-end", ("G", "k", "k", "enter")),
+        ("transfers-cancel", ("c",)),
+        ("transfers-limit", ("L",)),
+    ],
+)
+def test_the_transfers_look_as_they_did(
+    registry: Registry, helper: Helper, name: str, keys: tuple[str, ...], size: tuple[int, int]
+) -> None:
+    helper.jobs = busy_jobs()
+
+    async def act(desk: Desk) -> None:
+        await desk.press("t", *keys)
+        check_snapshot(f"{name}-{size[0]}x{size[1]}", desk.text)
+
+    on(registry, act, size=size)
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
+def test_a_download_looks_as_it_did(registry: Registry, helper: Helper, size: tuple[int, int]) -> None:
+    helper.jobs = busy_jobs()
+
+    async def act(desk: Desk) -> None:
+        desk.app.transfers.last_folder = "/data"
+        await desk.press("G", "enter", "d")
+        check_snapshot(f"download-{size[0]}x{size[1]}", desk.text)
+
+    on(registry, act, size=size)
+
+
+def test_no_transfers_is_said_with_the_next_key(registry: Registry, helper: Helper) -> None:
+    helper.pid = None
+
+    async def act(desk: Desk) -> None:
+        await desk.press("t")
+        check_snapshot("transfers-empty-80x24", desk.text)
+        await desk.press("p")
+        assert "not now, there is no transfer" in desk.notice
+        await desk.press("o")
+        assert "No helper has done anything here yet." in desk.text
+
+    on(registry, act)
+
+
+def test_transfers_that_take_their_time_are_being_looked_at(
+    registry: Registry, helper: Helper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(jobs, "list_jobs", lambda: (answers.wait(10), ())[1])
+
+    async def act(desk: Desk) -> None:
+        await desk.press_only("t")
+        await desk.wait(0.8)
+        check_snapshot("transfers-loading-80x24", desk.text)
+        answers.set()
+
+    on(registry, act, rests=False)
+    assert helper.asked == []
+
+
+def test_the_transfers_stand_where_the_bucket_cannot_be_reached_and_nothing_may_be_written(helper: Helper) -> None:
+    helper.jobs = busy_jobs()
+    registry = filled_registry()
+    wire = registry.store = cast("Store", Wire(registry.store))
+    wire.fault = UnavailableError("the bucket does not answer")  # type: ignore[attr-defined]
+
+    async def act(desk: Desk) -> None:
+        await desk.press("t")
+        check_snapshot("transfers-offline-80x24", desk.text)
+        await desk.press("p")
+        assert "is paused" in desk.notice
+
+    on(registry, act, read_only=True)
+
+
+def test_foreign_text_does_nothing(registry: Registry, helper: Helper) -> None:
+    hostile = order(dest="/data/" + HOSTILE)
+    known = [replace(given, order=replace(hostile, token="t")) for given in busy_jobs(HOSTILE)]
+    active = progress()
+    active = replace(active, active=tuple(replace(file, label=HOSTILE) for file in active.active))
+    helper.jobs = tuple(replace(given, progress=active) if given.progress else given for given in known)
+    jobs.log_path().write_bytes(HOSTILE.encode() + b"\xff\n")
+
+    async def act(desk: Desk) -> None:
+        for keys in (("t", "enter"), ("j", "enter", "j", "enter"), ("G", "enter", "k", "enter"), ("o",)):
+            await desk.press(*keys)
+            assert displayable(desk.text, newlines=True) == desk.text
+            assert desk.app.is_running
+
+    on(registry, act, size=WIDE)
+
+
+def test_the_helpers_log_is_shown_from_its_end(registry: Registry, helper: Helper) -> None:
+    assert helper.pid
+    jobs.log_path().write_text("".join(f"2026-11-22T14:00:00Z 4121 line {number}\n" for number in range(3_000)))
+
+    async def act(desk: Desk) -> None:
+        await desk.press("t", "o")
+        assert "line 2999" in desk.text
+        assert "line 100\n" not in desk.text
+        await desk.press("g")
+        assert "line 2999" not in desk.text
+
+    on(registry, act)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("200", 200_000_000), (" none ", None), ("", None), ("0", 0), ("-1", 0), ("inf", 0), ("nan", 0)]
+)
+def test_a_limit_is_a_number_above_zero_or_none(text: str, meant: int | None) -> None:
+    assert parse_limit(text) == meant
+
+
+def test_a_bar_is_full_only_when_all_is_done() -> None:
+    assert bar(0, 100, 12) == "[----------]"
+    assert bar(55, 100, 12) == "[#####-----]"
+    assert bar(999, 1000, 12) == "[#########-]"
+    assert bar(1000, 1000, 12) == bar(0, 0, 12) == "[##########]"
+    assert [span_clock(seconds) for seconds in (2.44, 47, 754, 12_000)] == ["2.4 s", "0:47", "12:34", "3:20:00"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 110, 200])
+def test_no_line_of_a_transfer_is_wider_than_the_screen_and_paths_keep_their_end(width: int) -> None:
+    given = job(1, JobState.RUNNING, order(dest="/data/" + "deep/" * 60 + "v486"), progress=progress())
+    lines = block_lines(given, width, ahead=0, is_open=False, zone="utc")
+    texts = ["".join(span.text for span in line) for line in lines]
+    assert max(map(len, texts)) <= width
+    assert "deep/v486" in texts[0]

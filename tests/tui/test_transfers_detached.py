@@ -1,0 +1,56 @@
+"""Does a download that was begun in the screens end though the terminal has gone?"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bucketry.registry import jobs
+from bucketry.registry.jobs import JobId, JobState
+from faults.scene import check_contents
+from registry.detached import detached_world, done, until
+from tui.test_tmux import TMUX, Pane
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECONDS_TO_LIVE = 60
+pytestmark = pytest.mark.skipif(TMUX is None, reason="tmux is not installed")
+
+
+def test_a_download_ends_though_the_terminal_was_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with detached_world(tmp_path, monkeypatch) as world:
+        held = world.holds(served=3)
+        for name, value in {"LC_ALL": "C.UTF-8", "TERM": "tmux-256color", "SSH_AUTH_SOCK": ""}.items():
+            monkeypatch.setenv(name, value)
+        pane = Pane(tmp_path)
+        program = f"{sys.executable} -c 'from bucketry.cli.main import run; run()' tui; sleep {SECONDS_TO_LIVE}"
+        pane.tmux("new-session", "-d", "-x", "80", "-y", "24", f"env TERM=tmux-256color {program}")
+        try:
+            pane.wait_for("chat")
+            pane.press("Enter")
+            pane.wait_for("v1 ")
+            pane.press("d")
+            pane.wait_for("get acme/chat:1 to:")
+            pane.press("C-u")
+            pane.tmux("send-keys", "-l", str(world.root / "model"))
+            pane.press("Enter")
+            assert held.begun.wait(30)
+            pane.press("t")
+            shown = pane.wait_for("1 active")
+            assert "acme/chat v1" in shown
+            pane.wait_for("weights.bin")
+        finally:
+            pane.tmux("kill-server")
+        assert jobs.find_job(JobId(1)).state is JobState.RUNNING
+        helper = jobs.find_helper()
+        assert helper is not None
+        world.heals()
+        job = done(JobId(1))
+        assert job.order.dest == world.root / "model"
+        check_contents(world.root / "model")
+        assert os.getsid(helper) != os.getsid(0)
+        assert until(lambda: jobs.find_job(JobId(1)).state is JobState.DONE)
