@@ -102,7 +102,7 @@ def test_a_command_is_run_for_each_move_and_a_failing_one_stops_nothing(
     script.write_text(
         "import os, sys\n"
         f"told = open({str(tmp_path / 'told')!r}, 'a')\n"
-        "told.write(os.environ['BUCKETRY_VERSION'] + ' ' + sys.stdin.read() + '\\n')\n"
+        "told.write(os.environ['BUCKETRY_MOVE_VERSION'] + ' ' + sys.stdin.read() + '\\n')\n"
         "print('on stdout')\n"
         "raise SystemExit(7)\n"
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bucketry.errors import UnavailableError, UsageError
-from bucketry.registry.hooks import MOST_TRIES, CommandHook, PostHook, parse_command, parse_post
+from bucketry.registry.hooks import MOST_TRIES, SECRET_VARIABLE, CommandHook, PostHook, parse_command, parse_post
 from bucketry.registry.watch import WatchedMove
 from bucketry.schema.names import AliasName, Digest, ModelName
 from bucketry.schema.states import State
@@ -55,11 +55,26 @@ def test_a_command_gets_the_move_in_its_environment_and_on_stdin(
     CommandHook([sys.executable, "-c", TELL, str(tmp_path / "told")]).tell(MOVE)
     told = json.loads((tmp_path / "told").read_text())
     assert told["stdin"] == FIELDS
-    assert told["environment"] == {f"BUCKETRY_{name.upper()}": str(value) for name, value in FIELDS.items()}
+    assert told["environment"] == {f"BUCKETRY_MOVE_{name.upper()}": str(value) for name, value in FIELDS.items()}
     CommandHook([sys.executable, "-c", TELL, str(tmp_path / "told")]).tell(UNSET)
     told = json.loads((tmp_path / "told").read_text())
     assert told["stdin"]["version"] is None
-    assert told["environment"]["BUCKETRY_VERSION"] == ""
+    assert told["environment"]["BUCKETRY_MOVE_VERSION"] == ""
+
+
+def test_a_command_keeps_our_settings_gets_the_registry_and_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUCKETRY_STATE", "/state")
+    monkeypatch.setenv("BUCKETRY_REGISTRY", "another")
+    monkeypatch.setenv(SECRET_VARIABLE, SECRET)
+    words = f"{sys.executable} -c '{TELL}' {tmp_path}/told"
+    parse_command(words, registry="s3://models/prod").tell(MOVE)
+    environment = json.loads((tmp_path / "told").read_text())["environment"]
+    assert environment["BUCKETRY_STATE"] == "/state"
+    assert environment["BUCKETRY_MOVE_STATE"] == "approved"
+    assert environment["BUCKETRY_REGISTRY"] == "s3://models/prod"
+    assert SECRET_VARIABLE not in environment
 
 
 def test_no_shell_reads_a_command(tmp_path: Path) -> None:

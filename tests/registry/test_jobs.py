@@ -215,7 +215,7 @@ def test_every_listener_hears_the_same_job_grow_and_end(world: Detached) -> None
     assert held.begun.wait(30)
     assert until(lambda: all(each and each[-1].progress and each[-1].progress.verified_chunks >= 3 for each in heard))
     files = [file.label for file in heard[0][-1].progress.active] if heard[0][-1].progress else []
-    assert files == ["sub/weights.bin"]
+    assert "sub/weights.bin" in files
     world.heals()
     for listener in listeners:
         listener.join(30)

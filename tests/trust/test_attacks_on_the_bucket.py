@@ -67,6 +67,17 @@ def strip_refusals(world: World, register: AliasRegister) -> AliasRegister:
     return replace(register, reviews=documents, target=replace(register.target, state=State.APPROVED))
 
 
+def push_records_out(world: World) -> None:
+    """Commit the alias so often that it holds none of its present records any more."""
+    for _ in range(100):
+        register = decode_alias(world.store.get(ALIAS_KEY).body, what=ALIAS_KEY)
+        block = register.trail.records[:32] if len(register.trail.records) == 64 else ()
+        if block:
+            sealed = keys.alias_history(CHAT, PRODUCTION, block[0].generation)
+            world.store.put(sealed, encode_block(block), IfAbsent())
+        world.forge_alias(lambda same: same)
+
+
 def test_hidden_revocation_in_a_newer_register(approved: World) -> None:
     approved.decide(BERT, Action.REVOKE, 1)
     approved.forge_alias(lambda register: strip_refusals(approved, register))
@@ -79,15 +90,19 @@ def test_hidden_revocation_after_its_record_left_the_register(approved: World) -
     with pytest.raises(UntrustedError, match=r"revoked it at"):
         approved.resolve()
     approved.forge_alias(lambda register: strip_refusals(approved, register))
-    for _ in range(100):
-        register = decode_alias(approved.store.get(ALIAS_KEY).body, what=ALIAS_KEY)
-        block = register.trail.records[:32] if len(register.trail.records) == 64 else ()
-        if block:
-            sealed = keys.alias_history(CHAT, PRODUCTION, block[0].generation)
-            approved.store.put(sealed, encode_block(block), IfAbsent())
-        approved.forge_alias(lambda same: same)
+    push_records_out(approved)
     with pytest.raises(UntrustedError, match=r"it was refused here before, and the bucket hides by whom"):
         approved.resolve()
+
+
+def test_hidden_revocation_that_left_the_register_before_anybody_looked_again(approved: World) -> None:
+    assert approved.resolve().version == 1
+    approved.decide(BERT, Action.REVOKE, 1)
+    approved.forge_alias(lambda register: strip_refusals(approved, register))
+    push_records_out(approved)
+    for _ in range(2):  # the second look walks no record of the refusal any more
+        with pytest.raises(UntrustedError, match=r"told before that it was rejected, and hides by whom"):
+            approved.resolve()
 
 
 def test_a_refusal_that_is_unreadable(approved: World) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bucketry.errors import BucketryError
 from bucketry.registry import jobs
 from bucketry.registry.jobs import Job, JobFailure, JobId, JobOptions, JobResult, JobState
 from bucketry.registry.jobs_model import PullOrder
@@ -15,6 +14,8 @@ from bucketry.transfer.progress import ActiveFile, Progress
 
 if TYPE_CHECKING:
     import pytest
+
+    from bucketry.errors import BucketryError
 
 GB, MB = 10**9, 10**6
 HELPER = 4121

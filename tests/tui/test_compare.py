@@ -341,3 +341,19 @@ def test_columns_stay_straight_where_the_terminal_escapes_what_is_not_ascii() ->
             assert row[: header.index("DELTA") + 5].endswith(" 0")
 
     on(evaluated_registry(text="\u03b1"), act)
+
+
+def test_the_baseline_goes_round_and_stays_when_the_bucket_is_read_again(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press("colon")
+        await desk.type("compare credit-risk:3 credit-risk:5 credit-risk:9")
+        await desk.press("enter")
+        for turn in ("v5 -> v9, v3", "v9 -> v3, v5", "v3 -> v5, v9"):
+            await desk.press("b")
+            assert desk.lines[1].startswith(f" base {turn}")
+            assert "CHECKS v9" in desk.text
+            await desk.press("r")
+            assert desk.lines[1].startswith(f" base {turn}")
+            assert "CHECKS v9" in desk.text
+
+    on(registry, act, size=WIDE)

@@ -78,21 +78,6 @@ def test_a_version_that_is_not_there_is_said_and_the_way_back_is_open(registry: 
     on(registry, act)
 
 
-def test_the_baseline_goes_round_and_stays_when_the_bucket_is_read_again(registry: Registry) -> None:
-    async def act(desk: Desk) -> None:
-        await desk.press("colon")
-        await desk.type("compare credit-risk:3 credit-risk:5 credit-risk:9")
-        await desk.press("enter")
-        for turn in ("v5 -> v9, v3", "v9 -> v3, v5", "v3 -> v5, v9"):
-            await desk.press("b")
-            assert desk.lines[1].startswith(f" base {turn}")
-            await desk.press("r")
-            assert desk.lines[1].startswith(f" base {turn}")
-            assert "CHECKS v9" in desk.text
-
-    on(registry, act, size=WIDE)
-
-
 def test_the_comparison_stays_when_the_bucket_goes_away_and_comes_back() -> None:
     registry = evaluated_registry()
     wire = Wire(registry.store)

@@ -45,7 +45,7 @@ def test_the_pager_gets_the_source_made_displayable_and_the_screens_come_back(fo
         terminal.read(until=b"credit-risk")
         terminal.press(b"\r", until=b"v1")
         sent = terminal.press(b"m", until=b"IN THE PAGER")
-        after = sent.partition(b"IN THE PAGER")[2] + terminal.press(b"?", until=b"Show the card in a pager")
+        after = sent.partition(b"IN THE PAGER")[2] + terminal.press(b"?", until=b"compare")
         assert b"\x1b[?1049h" in after, "the screens take the terminal back"
         terminal.press(b"\x03")
         assert terminal.wait() == 0

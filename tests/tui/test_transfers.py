@@ -59,12 +59,12 @@ def test_every_screen_says_how_much_moves_and_how_fast(registry: Registry, helpe
     helper.jobs = busy_jobs()
 
     async def act(desk: Desk) -> None:
-        assert "2 transfers 812.0 MB/s" in desk.top
+        assert "2 transfers 812 MB/s" in desk.top
         await desk.press("G", "enter")
-        assert "2 transfers 812.0 MB/s" in desk.top
+        assert "2 transfers 812 MB/s" in desk.top
         await desk.press("t")
         assert "2 active  1 queued  helper pid 4121" in desk.top
-        assert desk.text.count("transfers") == 3  # the crumb, one that waits behind two, and the promise
+        assert "2 transfers 812" not in desk.top  # the screen itself says more
         await desk.press("t", "h")
         assert "credit-risk > versions" in desk.top
 
@@ -222,7 +222,7 @@ def test_a_download_is_ordered_with_the_folder_that_was_used_last(registry: Regi
         await desk.type("/srv/models/credit-risk/v12")
         await desk.press("enter")
         assert "transfer 1: credit-risk:12 to /srv/models/credit-risk/v12; t shows how far it is" in desk.notice
-        assert "1 transfer 812.0 MB/s" in desk.top
+        assert "1 transfer 812 MB/s" in desk.top
         await desk.press("enter", "d")
         assert "/srv/models/credit-risk/v12" in desk.notice
         await desk.press("ctrl+u", "enter")
@@ -263,7 +263,7 @@ def test_the_end_of_a_transfer_is_told_on_any_screen(registry: Registry, helper:
 
 
 def test_a_helper_with_nothing_to_do_is_left_alone_so_that_it_can_end(
-    registry: Registry, helper: Helper, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    registry: Registry, helper: Helper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     helper.jobs = (job(1, JobState.PAUSED, progress=progress()),)
     asked: list[int] = []

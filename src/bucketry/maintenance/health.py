@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bucketry.registry.session import Session
 
 GETS = 7
-"""So many times the registry's own document is read: enough for a median, over in half a second on a slow line."""
+"""So many times the registry's own document is read: enough for a median, over in less than a second on a slow line."""
 
 
 ProbeResult = Conformance

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import NotFoundError, RejectedError
+from bucketry.registry.carried import carried_reviews
 from bucketry.registry.commit import Change, load_current
 from bucketry.registry.gating import check_version_gates
 from bucketry.registry.history import iter_records_back
@@ -25,7 +26,7 @@ from bucketry.registry.registers import (
     load_existing_head,
     not_set,
 )
-from bucketry.registry.reviewing import carried_reviews, check_approved, load_standing, refuse_failed_gates
+from bucketry.registry.reviewing import check_approved, load_standing, refuse_failed_gates
 from bucketry.registry.rows import find_row, load_row
 from bucketry.schema.alias import AliasRegister, AliasTarget
 from bucketry.schema.audit import target_version
@@ -162,7 +163,8 @@ def _move(
         head = load_existing_head(session, model)
         row = choose(head, register)
         before[0] = register.target.version if register.target else None
-        new = _aimed(session, head, register, row, gated=action == "promote")
+        gated = row is not None and (action == "promote" or not _was_named(session, register, row.version))
+        new = _aimed(session, head, register, row, gated=gated)
         if register.trail.records and new == register:
             raise _AlreadyThereError(register)
         return Change(
@@ -197,6 +199,14 @@ def _aimed(session: Session, head: Head, register: AliasRegister, row: Row | Non
             refuse_failed_gates(row, check_version_gates(session, head, row, alias=register.alias), "promoted")
     target = AliasTarget(row.version, row.manifest, row.placement, row.state)
     return replace(register, target=target, reviews=carried_reviews(standing.decisions), protected=protected)
+
+
+def _was_named(session: Session, register: AliasRegister, version: int) -> bool:
+    """Return whether the alias ever named a version: to go back to any other is a promotion, and asks for the gates."""
+    records = iter_records_back(session, alias_register(register.model, register.alias), register.trail)
+    return any(
+        target_version(record, what="the alias's history") == version for record in records if record.action in MOVES
+    )
 
 
 class _AlreadyThereError(Exception):

@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
 from bucketry.registry.artifacts import open_artifact
+from bucketry.registry.history import iter_records_back
 from bucketry.registry.policies import load_policy
-from bucketry.registry.registers import load_alias, load_existing_head
+from bucketry.registry.registers import alias_register, load_alias, load_existing_head
 from bucketry.registry.rows import find_row, load_dossier
+from bucketry.schema.audit import target_version
 from bucketry.schema.cards import LARGEST_CARD_BYTES
 from bucketry.schema.codec import digest_of
 from bucketry.schema.gate_checks import Evaluations, GateSubject, check_gates
 from bucketry.schema.gates import CardSections, EvidenceCount, MetricThreshold, NoWorse, PickleScan, applies_to
 from bucketry.schema.scans import ScanReport
+from bucketry.schema.states import State
 
 if TYPE_CHECKING:
     from bucketry.registry.resolve import ResolvedVersion
     from bucketry.registry.session import Session
+    from bucketry.schema.alias import AliasRegister
     from bucketry.schema.gates import Gate, GateResult
     from bucketry.schema.head import Head, Row
     from bucketry.schema.names import AliasName
@@ -69,12 +73,18 @@ def _ask_for_evidence(gates: list[Gate]) -> bool:
 
 
 def _load_baseline(session: Session, head: Head, alias: AliasName) -> Evaluations | None:
-    """Return the evaluations of what an alias names now, or None if it names nothing."""
+    """Return the evaluations of what an alias names now, or None if it names nothing.
+
+    Where it was unset, what it named last is the baseline: nobody gets around a gate by unsetting the alias first.
+    """
     from bucketry.registry.resolve import resolved_row  # noqa: PLC0415 - as above
 
     register = load_alias(session, head.model, alias).state
-    if register is None or register.target is None:
+    if register is None:
         return None
+    if register.target is None:
+        last = _last_row(session, head, register)
+        return _load_evaluations(session, head, resolved_row(session, head, last), last) if last is not None else None
     version = register.target.version
     row = find_row(session, head, version)
     if row is None:  # published and promoted since the head was read
@@ -86,6 +96,16 @@ def _load_baseline(session: Session, head: Head, alias: AliasName) -> Evaluation
             advice="run `bucketry fsck`",
         )
     return _load_evaluations(session, head, resolved_row(session, head, row), row)
+
+
+def _last_row(session: Session, head: Head, register: AliasRegister) -> Row | None:
+    """Return the row of the version that an alias named before it was unset, unless that was deleted since."""
+    for record in iter_records_back(session, alias_register(head.model, register.alias), register.trail):
+        if record.action in {"promote", "rollback"}:
+            version = target_version(record, what=f"the history of {head.model}@{register.alias}")
+            row = find_row(session, head, version) if version is not None else None
+            return row if row is not None and row.state is not State.DELETED else None
+    return None
 
 
 def _load_evaluations(session: Session, head: Head, resolved: ResolvedVersion, row: Row) -> Evaluations:

@@ -1,7 +1,7 @@
 """Who is told when an alias moves: a command that is run, or a URL that is posted to?
 
 A command gets the move as JSON on its standard input and in its environment; it is split into words and no shell reads
-it. A post carries an HMAC-SHA256 of its body, so that the receiver knows who sent it.
+it. Every variable of the move begins with BUCKETRY_MOVE_, so that none is taken for a setting of ours. A post carries an HMAC-SHA256 of its body, so that the receiver knows who sent it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from bucketry.errors import UnavailableError, UsageError
 from bucketry.schema.codec import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bucketry.registry.watch import WatchedMove
 
 SECRET_VARIABLE = "BUCKETRY_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
+MOVE_PREFIX = "BUCKETRY_MOVE_"
+"""No setting of ours begins so: BUCKETRY_STATE, say, is a folder."""
 SIGNATURE_HEADER = "X-Bucketry-Signature"
 MOST_TRIES = 4
 POST_SECONDS = 10.0
@@ -49,19 +51,22 @@ def move_fields(move: WatchedMove) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class CommandHook:
-    """Runs a command for each move, one at a time, for an hour at most."""
+    """Runs a command for each move, one at a time, for an hour at most.
+
+    `registry` is what the watched registry can be opened by, if another process can open it.
+    """
 
     words: Sequence[str]
+    registry: str | None = None
 
     def tell(self, move: WatchedMove) -> None:
         """Run the command; raise `UnavailableError` if it cannot be run or fails."""
         fields = move_fields(move)
-        told = {f"BUCKETRY_{name.upper()}": "" if value is None else str(value) for name, value in fields.items()}
         try:
             ended = subprocess.run(  # noqa: S603 - the user's own command, read by no shell
                 self.words,
                 input=encode(fields),
-                env=os.environ | told,
+                env=self._environment(fields),
                 stdout=STDERR_DESCRIPTOR,
                 timeout=COMMAND_SECONDS,
                 check=False,
@@ -70,6 +75,13 @@ class CommandHook:
             raise UnavailableError(f"the command {self.words[0]!a} did not run to its end: {error}") from error
         if ended.returncode != 0:
             raise UnavailableError(f"the command {self.words[0]!a} ended with {ended.returncode}")
+
+    def _environment(self, fields: Mapping[str, object]) -> dict[str, str]:
+        """Return our environment, without the secret of the posts, with the registry and the move."""
+        inherited = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
+        registry = {} if self.registry is None else {"BUCKETRY_REGISTRY": self.registry}
+        told = {f"{MOVE_PREFIX}{name.upper()}": "" if value is None else str(value) for name, value in fields.items()}
+        return inherited | registry | told
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +114,15 @@ class PostHook:
         raise UnavailableError(f"{_host(self.url)} did not take the message: {reason}")
 
 
-def parse_command(text: str) -> CommandHook:
-    """Return the hook that runs a command line; raise `UsageError`."""
+def parse_command(text: str, *, registry: str | None = None) -> CommandHook:
+    """Return the hook that runs a command line, which can open the registry by that; raise `UsageError`."""
     try:
         words = shlex.split(text)
     except ValueError as error:
         raise UsageError(f"--exec cannot be split into words: {error}", advice="close every quote") from error
     if not words:
         raise UsageError("--exec names no command", advice='write --exec "systemctl reload serving"')
-    return CommandHook(words)
+    return CommandHook(words, registry)
 
 
 def parse_post(url: str, *, secret: str | None, sleep: Callable[[float], None]) -> PostHook:

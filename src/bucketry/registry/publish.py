@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bucketry.errors import UsageError
+from bucketry.errors import RejectedError, UsageError
 from bucketry.registry.blobs import BlobUpload, end_abandoned_uploads
 from bucketry.registry.capture import capture_code, capture_command, capture_environment
 from bucketry.registry.collect import Collection, collect_files, media_type
@@ -33,6 +33,7 @@ from bucketry.schema.manifest import (
 )
 from bucketry.schema.names import Digest
 from bucketry.schema.reviews import Action, Statement
+from bucketry.schema.states import State
 from bucketry.transfer.hashing import choose_chunk_size
 from bucketry.transfer.upload import DEFAULT_CONNECTIONS, UploadOptions
 
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from bucketry.transfer.progress import ProgressListener
 
 LONGEST_IDEMPOTENCY_KEY = 1_024
+UNFIT_AS_BASE = frozenset({State.RETIRED, State.REJECTED, State.DELETING})
+"""No new use of these, and a version made from one is a use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,8 @@ def _find_parents(session: Session, request: PublishRequest) -> tuple[Parent, ..
     if request.base is None or request.relation is None:
         return request.lineage.parents
     base = resolve(session, request.base)
+    if base.state in UNFIT_AS_BASE:
+        raise RejectedError(f"the base {base.model}:{base.version} is {base.state}", advice="choose another base")
     parent = Parent(base.model, base.version, base.digest, request.relation)
     return (parent, *request.lineage.parents)
 

@@ -101,6 +101,8 @@ def pull(
     verified it may have trusted more.
     """
     options = options or PullOptions()
+    if session.strict is not None:
+        session.strict.check_verification(options.verify)
     resolved = resolve(session, reference)
     try:
         return pull_resolved(session, resolved, dest, options)

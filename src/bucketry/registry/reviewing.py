@@ -23,6 +23,7 @@ from bucketry.errors import (
     UnavailableError,
     UsageError,
 )
+from bucketry.registry.carried import carried_reviews
 from bucketry.registry.commit import Change
 from bucketry.registry.gating import check_version_gates
 from bucketry.registry.immutable import Immutable
@@ -39,7 +40,7 @@ from bucketry.schema.decisions import (
     check_decision,
     count_approvals,
     derive_state,
-    newest_approvals,
+    moment,
 )
 from bucketry.schema.dossier import Cited, Dossier
 from bucketry.schema.reviews import (
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
     from bucketry.schema.names import AliasName, Digest, ModelName
     from bucketry.schema.policy import Policy
 
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far a reviewer's clock may be ahead of ours."""
 MOST_REVIEWS = 512
 """How many decisions one version may have; each is an object that a reviewer reads."""
 MOST_REFUSALS_BEYOND = 64
@@ -230,21 +233,6 @@ def authorship_of(row: Row, decisions: Sequence[Decision]) -> Authorship:
     return Authorship(row.created_by, signed[0].statement.principal if signed else None)
 
 
-def carried_reviews(decisions: Sequence[Decision]) -> tuple[dict[str, object], ...]:
-    """Return what an alias carries of a version's decisions: all that decides whether it may be served.
-
-    The publish signature, the newest approval of each principal, and every refusal; no comments and no requests, so
-    that a poll stays small.
-    """
-    approvals = {decision.sha256 for decision in newest_approvals(decisions).values()}
-    kept = [
-        decision
-        for decision in decisions
-        if decision.statement.action in {Action.PUBLISH, *REFUSALS} or decision.sha256 in approvals
-    ]
-    return tuple(decision.review.to_document() for decision in kept)
-
-
 class _AlreadyRecordedError(Exception):
     """These very bytes are cited already: the decision was made, and perhaps not acknowledged."""
 
@@ -266,6 +254,7 @@ def _check(
         authorship=standing.authorship,
         need_signature=need_signature,
     )
+    _check_times(session, standing, statement)
     if statement.action is Action.APPROVE:
         shown, there = set(statement.evidence), {cited.sha256 for cited in load_dossier(session, head, row).evidence}
         if shown != there:
@@ -274,6 +263,22 @@ def _check(
                 advice="look at it again with `bucketry show`, then approve",
             )
         refuse_failed_gates(row, check_version_gates(session, head, row, alias=statement.alias), "approved")
+
+
+def _check_times(session: Session, standing: Standing, statement: Statement) -> None:
+    """Raise `RejectedError` for a statement, perhaps signed elsewhere, that claims another place or time than its own.
+
+    Otherwise one that is edited before it is signed could stand above all later ones, or last longer than the policy
+    lets it.
+    """
+    prepare = "prepare it again with --detached, and sign it unchanged"
+    if statement.sequence > len(standing.decisions) + 1:
+        raise RejectedError(f"the decision claims to be number {statement.sequence} of this version", advice=prepare)
+    if moment(statement.created) > session.ports.now() + CLOCK_SKEW:
+        raise RejectedError(f"the decision is from the future ({statement.created})", advice="set the clocks right")
+    latest = _end_of_approval(standing.policy, statement.created) if statement.action is Action.APPROVE else None
+    if latest is not None and (statement.expires is None or moment(statement.expires) > moment(latest)):
+        raise RejectedError(f"the policy lets this approval last until {latest}, not longer", advice=prepare)
 
 
 def check_approved(head: Head, standing: Standing, alias: AliasName) -> None:

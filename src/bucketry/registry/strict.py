@@ -27,7 +27,7 @@ from bucketry.schema.codec import Fields
 from bucketry.schema.names import ByAlias, ByManifest, Reference
 from bucketry.schema.reviews import decision_of, read_review
 from bucketry.schema.states import State
-from bucketry.trust.generations import GenerationMemory, default_state_folder
+from bucketry.trust.generations import GenerationMemory, default_state_folder, is_told_refusal
 from bucketry.trust.judge import MOST_DECISIONS, Judgement, Subject, UntrustedError, judge
 from bucketry.trust.trust_file import TrustFile, load_trust_file
 
@@ -135,7 +135,10 @@ class StrictMode:
             self.memory.remember_refusal(register.registry, model, alias, target.manifest)
         elif target.manifest in seen.refused:
             judgement = _refused(judgement, "it was refused here before, and the bucket hides by whom")
-        return resolved, _with_state(_with_history(judgement, register, target), target.state)
+        judgement = _with_history(judgement, register, target)
+        if target.version in seen.refused_versions:  # also where that record has left the register
+            judgement = _refused(judgement, "the alias was told before that it was rejected, and hides by whom")
+        return resolved, _with_state(judgement, target.state)
 
     def _judge(self, session: Session, resolved: ResolvedVersion, decisions: Sequence[Decision]) -> Judgement:
         subject = Subject(
@@ -171,8 +174,7 @@ def carried_decisions(register: AliasRegister) -> tuple[Decision, ...]:
 def _with_history(judgement: Judgement, register: AliasRegister, target: AliasTarget) -> Judgement:
     """Refuse a version that the alias's own records call rejected, whatever decisions it still carries."""
     for record in register.trail.records:
-        told = record.action == "tell" and record.detail.get("state") == State.REJECTED
-        if told and record.target == str(target.version):
+        if is_told_refusal(record) and record.target == str(target.version):
             reason = f"the alias was told at generation {record.generation} that it was rejected, and hides by whom"
             return _refused(judgement, reason)
     return judgement

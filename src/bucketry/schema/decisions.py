@@ -78,16 +78,20 @@ def count_approvals(
     """Return who approved and counts, under a policy, at a moment (RFC 3339), for an alias or for any.
 
     `cited` is the SHA-256 of each evaluation that was added to the version: an approval that was given on sight of one
-    that is gone does not count. The newest approval of each principal counts, so that one can be renewed.
+    that is gone does not count. Of each principal the newest approval that counts is taken, so that one can be renewed,
+    and that nobody takes one away by another under the same name.
     """
-    counted: list[Decision] = []
-    dropped: list[tuple[str, str]] = []
-    for principal, decision in newest_approvals(decisions).items():
+    counting: dict[str, Decision] = {}
+    reasons: dict[str, str] = {}
+    for decision in newest_first(decisions):
+        principal = decision.statement.principal
         reason = _why_not(decision, policy, authorship, cited, now, alias)
         if reason:
-            dropped.append((principal, reason))
+            reasons.setdefault(principal, reason)
         else:
-            counted.append(decision)
+            counting.setdefault(principal, decision)
+    counted = sorted(counting.values(), key=_when)
+    dropped = [(principal, reason) for principal, reason in reasons.items() if principal not in counting]
     ends = [decision.statement.expires for decision in counted if decision.statement.expires]
     return Approvals(
         required=policy.approvals_required,
@@ -96,6 +100,12 @@ def count_approvals(
         refusals=tuple(d.statement.principal for d in decisions if d.statement.action in REFUSALS),
         expires=min(ends, key=moment) if ends else None,
     )
+
+
+def newest_first(decisions: Sequence[Decision]) -> list[Decision]:
+    """Return the approvals, newest first, whether they count or not."""
+    approvals = (decision for decision in decisions if decision.statement.action is Action.APPROVE)
+    return sorted(approvals, key=_when, reverse=True)
 
 
 def newest_approvals(decisions: Sequence[Decision]) -> dict[str, Decision]:

@@ -3,7 +3,7 @@
 An old register is as well signed as a new one. So the highest generation that was seen is kept on disk, with the
 digest of its audit record; what comes later must continue that very chain, record by record. That also refuses a leap
 to a generation so high that no honest register could follow. A version that was once refused here stays refused,
-whatever the bucket forgets. What remains open: the first contact believes what it is shown, and a bucket that shows
+whatever the bucket forgets, and so does one that a record which was walked calls rejected. What remains open: the first contact believes what it is shown, and a bucket that shows
 nothing new cannot be told from one where nothing happened; an approval that expires, and `lowest_generation`, bound
 that.
 """
@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, CorruptError, RejectedError
 from bucketry.schema.codec import FORMAT, Fields, decode, encode
+from bucketry.schema.audit import target_version
 from bucketry.schema.names import Digest, parse_digest
+from bucketry.schema.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -34,6 +36,8 @@ MOST_RECORDS_WALKED = 4_096
 FURTHEST_FIRST_GENERATION = 1_000_000
 """At the first contact nothing can be compared, but no alias moves a million times."""
 MOST_REFUSALS_KEPT = 1_024
+MOST_REFUSED_VERSIONS = 16_384
+"""Of one alias. Beyond that nothing is believed: dropping one would let a refusal be pushed out."""
 
 
 class RollbackError(RejectedError):
@@ -42,11 +46,15 @@ class RollbackError(RejectedError):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen of an alias: its highest generation, that record's digest, and which manifests were refused."""
+    """What was seen of an alias: its highest generation, that record's digest, and what was refused.
+
+    `refused` are manifests that a trusted reviewer refused; `refused_versions` those that the alias was told of.
+    """
 
     generation: int
     tip: Digest
     refused: tuple[Digest, ...] = ()
+    refused_versions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +73,13 @@ class GenerationMemory:
         """
         with self._locked(registry, model, alias) as path:
             before = _load(path)
-            check_continues(before, trail, records_back, what=f"{model}@{alias}", path=path)
-            now = Seen(trail.generation, trail.tip, before.refused if before else ())
+            what = f"{model}@{alias}"
+            told = check_continues(before, trail, records_back, what=what, path=path)
+            before_versions = before.refused_versions if before else ()
+            versions = tuple(sorted({*before_versions, *told}))
+            if len(versions) > MOST_REFUSED_VERSIONS:
+                raise RejectedError(f"{what} was told that {len(versions):,} versions were refused")
+            now = Seen(trail.generation, trail.tip, before.refused if before else (), versions)
             if now != before:
                 _save(path, now)
             return now
@@ -103,17 +116,24 @@ def default_state_folder(environment: Mapping[str, str], home: Path) -> Path:
     return (Path(base) if base else home / ".local" / "state") / "bucketry" / "generations"
 
 
+def is_told_refusal(record: Record) -> bool:
+    """Return whether an alias's record says that it was told of a refusal of the version that it named."""
+    return record.action == "tell" and record.detail.get("state") == State.REJECTED
+
+
 def check_continues(
     before: Seen | None, trail: Trail, records_back: Iterable[Record], *, what: str, path: Path
-) -> None:
-    """Raise `RollbackError` unless a register's audit trail continues what was seen, and is a chain in itself."""
+) -> frozenset[int]:
+    """Return the versions that the records walked call rejected.
+
+    Raises `RollbackError` unless a register's audit trail continues what was seen, and is a chain in itself.
+    """
     advice = f"run `bucketry audit --verify`; if the bucket was restored on purpose, remove {path}"
     generation = trail.generation
     if before is None:
         if generation > FURTHEST_FIRST_GENERATION:
             raise RollbackError(f"{what} claims generation {generation:,}, which no alias reaches", advice=advice)
-        _walk(records_back, down_to=trail.records[0].generation, what=what, advice=advice)
-        return
+        return _walk(records_back, down_to=trail.records[0].generation, what=what, advice=advice).refused_versions
     if generation < before.generation:
         raise RollbackError(
             f"rollback of the bucket: {what} is at generation {generation}, and generation {before.generation} "
@@ -123,20 +143,28 @@ def check_continues(
     if generation - before.generation > MOST_RECORDS_WALKED:
         raise RollbackError(f"{what} leaps from generation {before.generation:,} to {generation:,}", advice=advice)
     down_to = min(before.generation, trail.records[0].generation)
-    reached = _walk(records_back, down_to=down_to, until=before.generation, what=what, advice=advice)
-    if reached != before.tip:
+    walked = _walk(records_back, down_to=down_to, until=before.generation, what=what, advice=advice)
+    if walked.reached != before.tip:
         raise RollbackError(
             f"the history of {what} was rewritten: generation {before.generation} is not what was seen here before",
             advice=advice,
         )
+    return walked.refused_versions
 
 
-def _walk(
-    records_back: Iterable[Record], *, down_to: int, what: str, advice: str, until: int | None = None
-) -> Digest | None:
-    """Check the chain from the newest record down to a generation; return the digest of the record `until`."""
+@dataclass(frozen=True, slots=True)
+class _Walked:
+    """The digest of the record that was looked for, and the versions that records on the way call rejected."""
+
+    reached: Digest | None
+    refused_versions: frozenset[int]
+
+
+def _walk(records_back: Iterable[Record], *, down_to: int, what: str, advice: str, until: int | None = None) -> _Walked:
+    """Check the chain from the newest record down to a generation; `until` is the record whose digest is wanted."""
     newer: Record | None = None
     reached: Digest | None = None
+    refused: set[int] = set()
     for record in records_back:  # bounded: ends at `down_to`, at most MOST_RECORDS_WALKED below the newest
         digest = record.digest
         if newer is not None and newer.previous != digest:
@@ -144,12 +172,15 @@ def _walk(
                 f"the history of {what} is broken: generation {newer.generation} does not follow from the one before",
                 advice=advice,
             )
+        version = target_version(record, what=what)
+        if version is not None and is_told_refusal(record):
+            refused.add(version)
         if record.generation == until:
             reached = digest
         if record.generation <= down_to:
             break
         newer = record
-    return reached
+    return _Walked(reached, frozenset(refused))
 
 
 def _load(path: Path) -> Seen | None:
@@ -160,16 +191,31 @@ def _load(path: Path) -> Seen | None:
     try:
         fields = Fields(decode(body, what=str(path)), what=str(path))
         refused = tuple(parse_digest(text) for text in fields.items("refused", most=MOST_REFUSALS_KEPT))
-        return Seen(fields.integer("generation", least=1), fields.digest("tip"), refused)
+        versions = tuple(_version(number) for number in fields.items("refused_versions", most=MOST_REFUSED_VERSIONS))
+        return Seen(fields.integer("generation", least=1), fields.digest("tip"), refused, versions)
     except (BucketryError, TypeError) as error:
         raise CorruptError(
             f"{path} does not say which generation was seen", advice=f"look why, then remove {path}"
         ) from error
 
 
+def _version(number: object) -> int:
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise CorruptError("a refused version is no number")
+    return number
+
+
 def _save(path: Path, seen: Seen) -> None:
     """Replace the file at once, so that a crash leaves the old one or the new one."""
-    body = encode({"format": FORMAT, "generation": seen.generation, "tip": seen.tip, "refused": list(seen.refused)})
+    body = encode(
+        {
+            "format": FORMAT,
+            "generation": seen.generation,
+            "tip": seen.tip,
+            "refused": list(seen.refused),
+            "refused_versions": list(seen.refused_versions),
+        }
+    )
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, delete=False) as file:
         try:
             file.write(body)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bucketry.tui.figures import count_of, short_size
+from bucketry.tui.figures import count_of
 from bucketry.tui.paint import Span
+from bucketry.tui.transfer_lines import short_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,7 +93,7 @@ class TransferBoard:
         if not running:
             return None
         rate = sum(job.progress.bytes_per_second for job in running if job.progress is not None)
-        return Span(f"{count_of(len(running), 'transfer')} {short_size(rate)}/s", "accent")
+        return Span(f"{count_of(len(running), 'transfer')} {short_rate(rate)}", "accent")
 
     def _take(self, looked: Looked) -> None:
         before = {job.id: job.state for job in self.jobs}

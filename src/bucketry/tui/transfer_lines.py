@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 FEW_FILES = 4
 FILE_BAR_COLUMNS = 20
+NARROW_FILE_BAR_COLUMNS = 10
+NARROW_BELOW_COLUMNS = 76
+FILE_SIZE_COLUMNS = 10
+FILE_PERCENT_COLUMNS = 7
+FILE_STATE_COLUMNS = 16
 LEAST_BAR_COLUMNS = 10
 WIDEST_BAR_COLUMNS = 100
 WIDEST_NAME_COLUMNS = 60
@@ -54,7 +59,7 @@ def ended_lines(job: Job, width: int, *, is_open: bool, zone: Zone) -> list[Line
     name = displayable(f"{job.order.model} v{_version(job)}")
     result = job.result
     if result is not None:
-        rate = f" ({short_size(result.fetched_bytes / result.seconds)}/s)" if result.seconds > 0 else ""
+        rate = f" ({short_rate(result.fetched_bytes / result.seconds)})" if result.seconds > 0 else ""
         said = Span(f"{short_size(result.size_bytes)} in {span_clock(result.seconds)}{rate}  {_CHECKED[result.verify]}")
     elif job.failure is not None:
         said = Span(f"FAILED: {job.failure.message}", "bad")
@@ -62,11 +67,19 @@ def ended_lines(job: Job, width: int, *, is_open: bool, zone: Zone) -> list[Line
         said = Span("cancelled, what it had fetched is removed", "dim")
     lines = [line(Span(f" {at} ", "dim"), Span(name, "strong"), "  ", said)]
     if job.failure is not None:
-        told = f"{job.failure.message}; {job.failure.advice}" if job.failure.advice else job.failure.message
-        if is_open or cell_len(f" {at} {name}  FAILED: {job.failure.message}") > width:
-            lines += [line("   ", *shown) for shown in wrapped(told, width - 4, role="bad")]
+        fits = cell_len(displayable(f" {at} {name}  {said.text}")) <= width
+        told = (
+            [] if fits and not is_open else [job.failure.advice] if fits else [job.failure.message, job.failure.advice]
+        )
+        lines += [line("   ", *shown) for text in filter(None, told) for shown in wrapped(text, width - 4, role="bad")]
         lines.append(line(Span("   r tries it again", "dim")))
     return lines + (_order_lines(job, width, zone) if is_open else [])
+
+
+def short_rate(bytes_per_second: float) -> str:
+    """Return a rate in at most 8 columns: `812 MB/s`, `95.2 MB/s`."""
+    number, _, unit = short_size(bytes_per_second).partition(" ")
+    return f"{float(number):.0f} {unit}/s" if len(number) > len("99.9") else f"{number} {unit}/s"
 
 
 def span_clock(seconds: float) -> str:
@@ -94,7 +107,7 @@ def _title(job: Job, width: int) -> Line:
         figures = f"{short_size(result.size_bytes):>8}"
     name = f"{job.order.model} v{_version(job)}"
     room = max(8, width - 2 - cell_len(name) - 4 - cell_len(figures) - 2)
-    place = _cut_left(displayable(str(job.order.dest or "the cache")), room)
+    place = cut_left(displayable(str(job.order.dest or "the cache")), room)
     return line(" ", Span(name, "title"), " -> ", pad(place, room), "  ", figures)
 
 
@@ -113,9 +126,9 @@ def _running_lines(job: Job, width: int, *, is_open: bool) -> list[Line]:
         return []
     limit = job.order.options.limit_bytes_per_second
     parts = [
-        f"{short_size(progress.bytes_per_second)}/s (5 s avg)",
+        f"{short_rate(progress.bytes_per_second)} (5 s avg)",
         f"ETA {span_clock(progress.eta_seconds)}" if progress.eta_seconds is not None else "ETA unknown",
-        f"limit {short_size(limit)}/s" if limit is not None else "",
+        f"limit {short_rate(limit)}" if limit is not None else "",
         f"{progress.connections} of {job.order.options.connections} requests",
         f"retries {progress.retries}" if progress.retries else "",
         f"chunks ok {progress.verified_chunks}",
@@ -130,12 +143,14 @@ def _running_lines(job: Job, width: int, *, is_open: bool) -> list[Line]:
 
 def _file_lines(progress: Progress, width: int, *, is_open: bool) -> list[Line]:
     shown = progress.active if is_open else progress.active[:FEW_FILES]
-    name_columns = max(12, min(WIDEST_NAME_COLUMNS, width - 2 - 10 - FILE_BAR_COLUMNS - 6 - 2 - 16))
+    bar_columns = FILE_BAR_COLUMNS if width >= NARROW_BELOW_COLUMNS else NARROW_FILE_BAR_COLUMNS
+    others = 1 + FILE_SIZE_COLUMNS + 2 + bar_columns + FILE_PERCENT_COLUMNS + FILE_STATE_COLUMNS
+    name_columns = max(8, min(WIDEST_NAME_COLUMNS, width - others))
     lines = []
     if shown:
-        head = f"{pad('FILE', name_columns)}{'SIZE':>10}  {pad('', FILE_BAR_COLUMNS)}    %  STATE"
+        head = f"{pad('FILE', name_columns)}{'SIZE':>10}  {pad('', bar_columns)}    %  STATE"
         lines.append(line(" ", Span(head, "header")))
-    lines += [line(" ", *_file_cells(file, name_columns)) for file in shown]
+    lines += [line(" ", *_file_cells(file, name_columns, bar_columns)) for file in shown]
     hidden = len(progress.active) - len(shown)
     waiting = max(0, progress.total_files - progress.done_files - len(progress.active))
     rest = [f"{hidden} more" if hidden else "", f"{progress.done_files} done", f"{waiting} waiting" if waiting else ""]
@@ -143,14 +158,14 @@ def _file_lines(progress: Progress, width: int, *, is_open: bool) -> list[Line]:
     return [*lines, line(Span(f"   + {', '.join(filter(None, rest))}{keys}", "dim"))]
 
 
-def _file_cells(file: ActiveFile, name_columns: int) -> Line:
-    name = pad(_cut_left(displayable(file.label), name_columns), name_columns)
-    state, role = f"{short_size(file.bytes_per_second)}/s", "plain"
+def _file_cells(file: ActiveFile, name_columns: int, bar_columns: int) -> Line:
+    name = pad(cut_left(displayable(file.label), name_columns), name_columns)
+    state, role = short_rate(file.bytes_per_second), "plain"
     if file.done_bytes >= file.size_bytes:
         state = "verifying"
     if file.retries:
-        state, role = f"retry {file.retries}, {state}", "warn"
-    shown = bar(file.done_bytes, file.size_bytes, FILE_BAR_COLUMNS)
+        state, role = f"retry {file.retries} {state}", "warn"
+    shown = bar(file.done_bytes, file.size_bytes, bar_columns)
     percent = _percent(file.done_bytes, file.size_bytes)
     return line(
         f"{name}{short_size(file.size_bytes):>10}  ", Span(shown, "accent"), f"  {percent:>3}  ", _span(state, role)
@@ -162,14 +177,14 @@ def _order_lines(job: Job, width: int, zone: Zone) -> list[Line]:
     order, result = job.order, job.result
     options = order.options
     limit = options.limit_bytes_per_second
+    asked, begun, ended = (_clock(at, zone) for at in (job.submitted_at, job.started_at, job.ended_at))
     said = [
         f"transfer {job.id}: {order.reference} from {order.registry}",
         f"to {result.path if result else order.dest or 'the cache'}",
         f"sha256:{order.manifest}",
-        f"asked {_clock(job.submitted_at, zone)}, begun {_clock(job.started_at, zone)}, "
-        f"ended {_clock(job.ended_at, zone)}",
+        f"asked {asked}, begun {begun}, ended {ended}",
         f"at most {count_of(options.connections, 'request')} at once, "
-        + (f"{short_size(limit)}/s" if limit is not None else "no limit of speed"),
+        + (short_rate(limit) if limit is not None else "no limit of speed"),
     ]
     if result is not None:
         said.append(f"fetched {short_size(result.fetched_bytes)}, reused {short_size(result.reused_bytes)}")
@@ -195,7 +210,7 @@ def _percent(done: int, total: int) -> int:
     return 100 if total <= 0 else max(0, min(100, 100 * done // total))
 
 
-def _cut_left(text: str, width: int) -> str:
+def cut_left(text: str, width: int) -> str:
     """Return the end of a text that is too long: of a path, that is what tells it from others."""
     return text if cell_len(text) <= width else "~" + cut(text[::-1], width, ellipsis="")[::-1].lstrip()[-(width - 1) :]
 

@@ -14,7 +14,9 @@ from bucketry.cli.documents import registered_document
 from bucketry.cli.figures import count_of, human_size
 from bucketry.cli.parameters import FILE, MODEL, REFERENCE, FiniteRange, parse_pairs
 from bucketry.cli.statements import parse_dataset, parse_hyperparameters, parse_pipeline, read_evidence_file
+from bucketry.registry.policies import load_policy
 from bucketry.registry.publish import PublishRequest, TransferOptions, publish
+from bucketry.registry.registers import load_existing_head
 from bucketry.registry.resolve import load_manifest
 from bucketry.registry.reviewing import ask_for_review
 from bucketry.registry.signing import open_signer
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from bucketry.cli.call import Call
     from bucketry.cli.messages import ProgressLine, TransferState
     from bucketry.registry.registration import RegisteredVersion
+    from bucketry.registry.session import Session
     from bucketry.schema.names import ModelName, Reference
 
 
@@ -117,9 +120,21 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
     with call.messages.progress() as line:
         done = publish(session, request, _watched_by(line))
     files = len(load_manifest(session, done.model, done.manifest).artifacts)
+    if given.key is None or not done.created:
+        _warn_unsigned(call, session, done, wanted=given.key is not None)
     if given.request_review:
         ask_for_review(session, done.model, done.version)
     call.answer(registered_document(done), [_told(done, files)])
+
+
+def _warn_unsigned(call: Call, session: Session, done: RegisteredVersion, *, wanted: bool) -> None:
+    """Say what would otherwise be noticed only by the first reviewer who is refused."""
+    if wanted:
+        call.messages.note("it was published before, so nothing was signed now")
+        return
+    policy = load_policy(session, load_existing_head(session, done.model))
+    if done.created and policy.signatures == "required" and policy.separate_duties:
+        call.messages.note("nobody can approve it: the policy asks for a signed publish (--sign)")
 
 
 def _watched_by(line: ProgressLine) -> TransferOptions:

@@ -39,12 +39,13 @@ def run(call: Call, reference: Reference, command_line: str | None, post: str | 
     The first line is what it names now; it goes on until it is interrupted.
 
     A refusal of the version that it names is a change too: its state is then "rejected". A command gets the same as
-    BUCKETRY_VERSION, BUCKETRY_MANIFEST and so on. One that fails is told, and the watch goes on.
+    BUCKETRY_MOVE_VERSION, BUCKETRY_MOVE_MANIFEST and so on, and the registry as BUCKETRY_REGISTRY.
+    One that fails is told, and the watch goes on.
     """
     session = call.open()
     hooks: list[CommandHook | PostHook] = []
     if command_line is not None:
-        hooks.append(parse_command(command_line))
+        hooks.append(parse_command(command_line, registry=session.profile.url if session.profile else None))
     if post is not None:
         hooks.append(parse_post(post, secret=os.environ.get(SECRET_VARIABLE), sleep=session.ports.sleep))
     for move in watch(session, reference, interval_seconds=interval):

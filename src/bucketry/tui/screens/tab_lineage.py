@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bucketry.tui.app import BucketryApp
 
 DEEPEST_SHOWN, LEAST_DEPTH = 24, 4
-LABEL_COLUMNS, STEP_COLUMNS = 46, 3
+LABEL_COLUMNS, STEP_COLUMNS = 60, 3
 """A tree goes as deep as leaves its labels so much room; enter on its last version goes on from there."""
 
 _Shown = tuple[Line, "Callable[[BucketryApp], None] | None"]
@@ -94,7 +94,7 @@ def _node_line(
 ) -> Line:
     is_version = node is not None and node.kind == "version"
     role: Role = "strong" if depth == 0 else "accent" if is_version else "plain"
-    after = "  see above" if is_again else "  enter goes on from here" if is_deep else ""
+    after = "  see above" if is_again else "  enter goes on" if is_deep else ""
     return (
         Span("  "),
         Span(stem, "dim"),

@@ -9,13 +9,13 @@ from textual.geometry import Offset
 from bucketry.registry import jobs
 from bucketry.registry.jobs_queue import MAY_CANCEL, MAY_PAUSE, MAY_RETRY, MAY_TUNE, MAY_VERIFY
 from bucketry.tui.commands import Command
-from bucketry.tui.figures import count_of, short_size
+from bucketry.tui.figures import count_of
 from bucketry.tui.lineview import LineView
 from bucketry.tui.paint import Line, Span, line
 from bucketry.tui.prompts import Choice, Question
 from bucketry.tui.screens.transfers_log import TransfersLogView
 from bucketry.tui.transfer_board import helper_pid_text, job_name, job_words
-from bucketry.tui.transfer_lines import ENDED, block_lines, ended_lines
+from bucketry.tui.transfer_lines import ENDED, block_lines, ended_lines, short_rate
 from bucketry.tui.view import View
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class TransfersView(View):
         fault = self.shell.transfers.fault
         if fault is not None:
             stays = "; what was seen last stays" if self.shell.transfers.looked is not None else ""
-            return line(" ", Span(f"{fault.message}{stays}, it is tried again every second", "bad"))
+            return line(" ", Span(f"{fault.message}{stays}", "bad"))
         return line(" ", Span(OUTLIVES, "dim")) if self.shell.transfers.jobs else ()
 
     @property
@@ -263,7 +263,7 @@ class TransfersView(View):
             self._draw()
 
     def _ask(self, job: Job, words: tuple[str, ...], act: Callable[[], Job], said: Callable[[Job], str]) -> None:
-        """Ask the helper for something; no other key reaches this job until it answered, so that they keep their order."""
+        """Ask the helper for something; no other key reaches this job before the answer: they keep their order."""
         self._asked.add(job.id)
 
         def done(turned: Job) -> None:
@@ -324,7 +324,7 @@ class TransfersView(View):
         def answer(text: str) -> None:
             wanted = parse_limit(text)
             told = "none" if wanted is None else f"{wanted / BYTES_PER_MB:g}"
-            said = "no limit" if wanted is None else f"at most {short_size(wanted)}/s"
+            said = "no limit" if wanted is None else f"at most {short_rate(wanted)}"
             self._ask(
                 job,
                 job_words("limit", number, told),

@@ -9,6 +9,7 @@ from bucketry.registry import jobs
 from bucketry.tui.paint import Line, Span, line
 from bucketry.tui.screens.text import TextView
 from bucketry.tui.textlines import wrapped
+from bucketry.tui.transfer_lines import cut_left
 
 if TYPE_CHECKING:
     from bucketry.errors import BucketryError
@@ -23,6 +24,7 @@ class TransfersLogView(TextView):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self._read: list[str] | None = None
+        self._is_at_end = False
 
     @property
     def crumbs(self) -> tuple[str, ...]:
@@ -32,7 +34,7 @@ class TransfersLogView(TextView):
     @property
     def notice(self) -> Line:
         """Which file it is."""
-        return line(" ", Span(str(jobs.log_path()), "dim"))
+        return line(" ", Span(cut_left(str(jobs.log_path()), self.shell.size.width - 2), "dim"))
 
     def shown(self) -> None:
         """Read the log."""
@@ -44,20 +46,21 @@ class TransfersLogView(TextView):
 
     def on_resize(self) -> None:
         """Lay the text out for the new width."""
-        self._draw(keep_place=True)
+        self._draw()
 
     def _take(self, read: list[str]) -> None:
-        is_first, self._read = self._read is None, read
-        self._draw(keep_place=not is_first)
+        self._read = read
+        self._draw()
 
-    def _draw(self, *, keep_place: bool) -> None:
+    def _draw(self) -> None:
         width = self.size.width
         if self._read is None or not width:
             return
         lines = [line(" ", *shown) for text in self._read for shown in wrapped(text, width - 2)]
         nothing = [line(), line("  No helper has done anything here yet."), line("  h goes back.")]
-        self.text.show(lines or nothing, keep_place=keep_place)
-        if not keep_place:
+        self.text.show(lines or nothing, keep_place=True)
+        if not self._is_at_end and self.text.size.height:
+            self._is_at_end = True
             self.text.scroll_lines(len(lines))
         self.shell.update_frame()
 
