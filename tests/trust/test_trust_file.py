@@ -47,6 +47,7 @@ def test_several_lines_are_several_keys_of_one_person() -> None:
         (b"registry = ", "not TOML"),
         (b"\xff\xfe", "not TOML"),
         (b"a = " + b"[" * 5_000, "not TOML"),
+        (b"a = " + b"1" * 5_000, "not TOML"),
         (trust_text(*EVERYBODY), r"no \[\[rule\]\]"),
         (trust_text(*EVERYBODY, rule(approvals=0)), "at least 1"),
         (trust_text(*EVERYBODY, rule(approvals=3)), "never be reached"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -116,8 +117,16 @@ class CitedCheck:
                 continue
             if dossier.manifest != row.manifest:
                 self._findings.damage(key, f"The dossier of version {row.version} is that of another manifest.")
+            self._check_once(key, row, dossier)
             dossiers[row.version] = dossier
         return dossiers
+
+    def _check_once(self, key: str, row: Row, dossier: Dossier) -> None:
+        """Report what a dossier cites more than once: a decision that is cited twice must not be told as two."""
+        digests = [cited.sha256 for cited in (*dossier.evidence, *dossier.reviews)]
+        for digest, times in Counter(digests).items():
+            if times > 1:
+                self._findings.damage(key, f"The dossier of version {row.version} cites {digest} {times:,} times.")
 
     def _load_cited(self, citation: _Citation) -> Decision | Fault | None:
         """Return the decision that is cited, None for a good evaluation, or what is wrong."""

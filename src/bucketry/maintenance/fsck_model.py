@@ -21,7 +21,7 @@ from bucketry.maintenance.fsck_reading import (
     report,
 )
 from bucketry.maintenance.fsck_registers import Registers
-from bucketry.maintenance.fsck_states import DECIDED, StateRule, newest_deciding
+from bucketry.maintenance.fsck_states import DECIDED, StateRule, count_refusals, newest_deciding
 from bucketry.registry.registers import alias_register, head_register
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
@@ -114,7 +114,7 @@ class ModelCheck:
         changes = read_policy_changes(key, records, head.policy, self.findings)
         for digest in changes.named():
             self._shelf.check(digest, self.findings)
-        return StateRule(self._shelf, changes, newest_deciding(records))
+        return StateRule(self._shelf, changes, newest_deciding(records), count_refusals(records))
 
     def _check_aliases(self, head: Head, aliases: Sequence[tuple[AliasName, AliasRegister]], blobs: BlobCheck) -> None:
         check = AliasCheck(self._session, self._model, self._registry, self.findings)
@@ -217,6 +217,8 @@ class ModelCheck:
             )
         else:
             blobs.check(f"version {row.version}", named)
+        if row.base == f"{self._model}:{row.version}":
+            self._damage(f"Version {row.version} names itself as its base.")
         for parent in manifest.lineage.parents:
             self._bases.check(row, parent, self._rows)
             self.pins.children.add((self._model, parent.manifest))
@@ -235,7 +237,15 @@ class ModelCheck:
             self._has_seen_all = False
             return
         self.pins.add_row(self._model, row, found.dossier)
-        if row.state not in DECIDED or found.decisions is None:
+        if found.decisions is None:
+            return
+        lost = rule.find_lost_refusals(row, found.decisions)
+        if lost:
+            self._damage(
+                f"Version {row.version} was refused, and its dossier does not cite {lost:,} of the refusals "
+                "that the audit records name."
+            )
+        if row.state not in DECIDED:
             return
         possible = rule.find_possible(row, found.dossier, found.decisions, self.findings)
         if row.state not in possible:

@@ -7,6 +7,7 @@ default there ever was is taken for possible.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -38,11 +39,15 @@ DOUBT = timedelta(minutes=2)
 
 @dataclass(frozen=True, slots=True)
 class StateRule:
-    """When each version's state was decided, and under which policies. Without a whole trail, nobody knows."""
+    """When each version's state was decided, and under which policies. Without a whole trail, nobody knows.
+
+    `refusals` counts, for each version that was refused, the commits that did.
+    """
 
     shelf: PolicyShelf
     changes: PolicyChanges | None = None
     decided: Mapping[str, Record] = field(default_factory=dict)
+    refusals: Mapping[str, int] = field(default_factory=dict)
 
     def find_possible(
         self, row: Row, dossier: Dossier, decisions: Sequence[Decision], findings: Findings
@@ -66,6 +71,11 @@ class StateRule:
             for moment in (at - DOUBT, at, at + DOUBT)
         )
 
+    def find_lost_refusals(self, row: Row, decisions: Sequence[Decision]) -> int:
+        """Return how many refusals of a row were committed and are cited no more: nobody takes one back."""
+        cited = sum(decision.statement.action in REFUSALS for decision in decisions)
+        return max(0, self.refusals.get(str(row.version), 0) - cited)
+
     def _policies_at(self, generation: int, findings: Findings) -> tuple[Policy, ...]:
         """Return what may have been the policy of a commit; nothing where that cannot be said."""
         if self.changes is None or self.shelf.defaults is None:
@@ -82,6 +92,12 @@ class StateRule:
 def newest_deciding(records: Iterable[Record]) -> dict[str, Record]:
     """Return for each version, as records spell it, the newest commit that decided its state."""
     return {record.target: record for record in records if record.action in DECIDING and record.target}
+
+
+def count_refusals(records: Iterable[Record]) -> dict[str, int]:
+    """Return for each version, as records spell it, how many commits refused it; each cites one decision."""
+    refusing = {action.value for action in REFUSALS}
+    return Counter(record.target for record in records if record.action in refusing)
 
 
 def _thinkable_states(decisions: Sequence[Decision]) -> frozenset[State]:

@@ -132,7 +132,7 @@ def _parse_config(path: Path, text: str) -> Config:
 
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a ValueError and no TOMLDecodeError
         raise _unreadable(path, error) from error
     profiles = document.get("registries", {})
     if not isinstance(profiles, dict):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from bucketry.errors import CorruptError, DeniedError, UnsupportedError, UsageError
 from bucketry.registry.gating import check_version_gates
 from bucketry.registry.index import open_index
 from bucketry.registry.index_search import list_versions_in_state
@@ -28,6 +29,8 @@ WAITING_STATES = (State.IN_REVIEW, State.APPROVED)
 """Approved versions wait too: for the renewal of an approval that ends soon."""
 WARNING_DAYS = 14
 """How long before it ends an approval is to be renewed."""
+UNREADABLE = (CorruptError, DeniedError, UnsupportedError, UsageError)
+"""What is wrong with one model alone; a store that is away is wrong for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +50,57 @@ class Waiting:
     gates: tuple[GateResult, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewQueue:
+    """What waits, longest first, and what may be missing because it cannot be read: each a clear sentence."""
+
+    waiting: list[Waiting]
+    faults: tuple[str, ...] = ()
+
+
 def list_waiting(session: Session, *, mine: bool = False) -> list[Waiting]:
-    """Return everything that waits, longest first; with `mine`, only what the session's actor may decide."""
+    """Return everything that waits, longest first; with `mine`, only what the session's actor may decide.
+
+    What cannot be read is left out; `load_review_queue` tells of it.
+    """
+    return load_review_queue(session, mine=mine).waiting
+
+
+def load_review_queue(session: Session, *, mine: bool = False) -> ReviewQueue:
+    """Return everything that waits; a model or a version that is damaged does not stop the others."""
     with open_index(session) as index:
-        index.refresh(session, details=False)
+        refreshed = index.refresh(session, details=False)
         candidates = list_versions_in_state(index, WAITING_STATES)
     found = session.ports.map_in_parallel(lambda item: _of_model(session, *item), list(candidates.items()))
-    waiting = [item for items in found for item in items if item.mine or not mine]
-    return sorted(waiting, key=lambda item: (moment(item.since), str(item.model), item.standing.row.version))
+    waiting = [item for queue in found for item in queue.waiting if item.mine or not mine]
+    waiting.sort(key=lambda item: (moment(item.since), str(item.model), item.standing.row.version))
+    # A head that cannot be read is found by the refresh, and found again where the index still has its versions.
+    told = {fault: None for fault in (*refreshed.faults, *(fault for queue in found for fault in queue.faults))}
+    return ReviewQueue(waiting, tuple(told))
 
 
-def _of_model(session: Session, name: ModelName, versions: Iterable[int]) -> list[Waiting]:
+def _of_model(session: Session, name: ModelName, versions: Iterable[int]) -> ReviewQueue:
     """Return which of these versions wait, as the model's head has them now: the index only said where to look."""
-    head = load_head(session, name).state
+    try:
+        head = load_head(session, name).state
+    except UNREADABLE as error:
+        return ReviewQueue([], (f"{name} cannot be read: {error.message}",))
+    waiting: list[Waiting] = []
+    faults: list[str] = []
     if head is None:
-        return []
-    found = (find_row(session, head, version) for version in versions)
-    rows = [row for row in found if row is not None and row.state in WAITING_STATES]
-    items = (_waiting(session, head, load_standing(session, head, row)) for row in rows)
-    return [item for item in items if item is not None]
+        return ReviewQueue([])
+    for version in versions:
+        try:
+            row = find_row(session, head, version)
+            if row is None or row.state not in WAITING_STATES:
+                continue
+            item = _waiting(session, head, load_standing(session, head, row))
+        except UNREADABLE as error:
+            faults.append(f"{name}:{version} cannot be read: {error.message}")
+            continue
+        if item is not None:
+            waiting.append(item)
+    return ReviewQueue(waiting, tuple(faults))
 
 
 def _waiting(session: Session, head: Head, standing: Standing) -> Waiting | None:

@@ -124,7 +124,15 @@ class Session:
         return self._load(digest, keys.manifest(model, digest))
 
     def load_cited(self, cited: Cited) -> bytes:
-        """Return the bytes of an evaluation or a decision that a dossier names, verified."""
+        """Return the bytes of an evaluation or a decision that a dossier names, verified.
+
+        Raises `CorruptError` for a key at which none of the two can lie.
+        """
+        if not keys.is_cited_key(cited.key, cited.sha256):
+            raise CorruptError(
+                f"a dossier cites {cited.key[:300]!a}, which is the key of no evaluation and no decision",
+                advice="run `bucketry fsck`",
+            )
         return self._load(cited.sha256, cited.key)
 
     def load_policy_bytes(self, digest: Digest) -> bytes:

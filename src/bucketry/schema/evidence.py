@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from bucketry.errors import CorruptError, UsageError
+from bucketry.schema.audit import parse_time
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, decode_foreign, encode
 from bucketry.schema.text import displayable
 
@@ -22,6 +23,7 @@ KINDS = ("automated", "human", "safety")
 DIRECTIONS = ("higher", "lower")
 LONGEST_METRIC_NAME = 128
 LONGEST_SLICE_TEXT = 256
+LONGEST_BY = 256
 MOST_METRICS = 10_000
 """Of one evaluation."""
 MOST_SLICE_ATTRIBUTES = 8
@@ -111,7 +113,7 @@ def parse_evidence(body: bytes, *, what: str) -> Evidence:
     try:
         document = decode_foreign(body, what=what)
         if "metrics" in document:
-            return read_evidence(Fields(document, what=what))
+            return check_claims(read_evidence(Fields(document, what=what)), what=what)
         return evidence_from_values(document, what=what)
     except CorruptError as error:
         raise UsageError(
@@ -202,12 +204,31 @@ def check_evidence(evidence: Evidence, *, what: str) -> Evidence:
 
 
 def check_given_evidence(evidence: Iterable[Evidence]) -> None:
-    """Raise `UsageError` for evidence of a caller that no reader would accept."""
+    """Raise `UsageError` for evidence of a caller that no reader would accept, or that names no time or nobody."""
     for item in evidence:
+        check_claims(item, what="the evidence")
         try:
             check_evidence(item, what="the evidence")
         except CorruptError as error:
             raise UsageError(error.message, advice=error.advice) from error
+
+
+def check_claims(evidence: Evidence, *, what: str) -> Evidence:
+    """Return the evidence; raise `UsageError` unless `at` is a time and `by` a name that can be shown.
+
+    Of a file that is given, and not of what a registry holds: there they stay whatever somebody once claimed.
+    """
+    if evidence.at is not None:
+        try:
+            parse_time(evidence.at)
+        except UsageError as error:
+            raise UsageError(f"{what}: at: {error.message}", advice=error.advice) from error
+    by = evidence.by
+    if by is not None and not (by.isprintable() and 0 < len(by) <= LONGEST_BY):
+        raise UsageError(
+            f"{what}: by is not 1 to {LONGEST_BY} printable characters", advice="write who measured, or leave it out"
+        )
+    return evidence
 
 
 def check_metric(metric: Metric, *, what: str) -> Metric:

@@ -4,7 +4,8 @@ The kind of object comes first, so that one IAM statement names one role's right
 models and nothing else.
 """
 
-from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_model_name
+from bucketry.errors import UsageError
+from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_digest, parse_model_name
 
 REGISTRY = "registry.json"
 HEADS = "heads/"
@@ -18,6 +19,8 @@ REVIEWS = "reviews/"
 POLICIES = "policies/"
 DEPLOYMENTS = "deployments/"
 PROBE = "probe/"
+CITED_KEY_PARTS = 5
+"""Kind, namespace, model, manifest and the object's own digest."""
 
 
 def head(model: ModelName) -> str:
@@ -100,6 +103,20 @@ def evidence(model: ModelName, manifest: Digest, digest: Digest) -> str:
 def review(model: ModelName, manifest: Digest, digest: Digest) -> str:
     """Return the key of one decision about a version, or of its publish signature, named by its SHA-256."""
     return f"{REVIEWS}{_folder(model)}/{manifest}/{digest}.json"
+
+
+def is_cited_key(key: str, digest: Digest) -> bool:
+    """Return whether an evaluation or a decision with this SHA-256 can lie at the key."""
+    parts = key.split("/")
+    if len(parts) != CITED_KEY_PARTS:
+        return False
+    kind, namespace, name, manifest_digest, _ = parts
+    try:
+        of_model, of_manifest = parse_model_name(f"{namespace}/{name}"), parse_digest(manifest_digest)
+    except UsageError:
+        return False
+    spell = {EVIDENCE: evidence, REVIEWS: review}.get(f"{kind}/")
+    return spell is not None and spell(of_model, of_manifest, digest) == key
 
 
 def policy(digest: Digest) -> str:

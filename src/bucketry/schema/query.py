@@ -203,6 +203,7 @@ _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)([kmgtp]?)(i?)b?", re.IGNORE
 _UNIT_STEPS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _PATTERN = re.compile(r"[a-z0-9._/*?-]{1,200}")
 _PARAMETER = "param."
+_LABEL = "label."
 
 
 def parse_query(text: str) -> Query:
@@ -307,6 +308,9 @@ def _parse_compared(found: re.Match[str]) -> Condition:
         return SizeIs(comparison, _parse_size(value))
     if name == "created":
         return CreatedIs(comparison, parse_day_or_moment(value))
+    if name.startswith(_LABEL) and not _NUMBER.fullmatch(value):
+        label = f"label:{name.removeprefix(_LABEL)}={value}"
+        raise UsageError("a label is asked about with a colon", advice=f"write {displayable(label)}")
     if name == "version":
         return VersionIs(comparison, int(_parse_number(value.removeprefix("v"))))
     return MetricIs(name, _parse_slice(found["slice"]), comparison, _parse_number(value))

@@ -47,7 +47,7 @@ def load_settings(known_commands: Sequence[str] = ()) -> Settings:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Settings()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
         raise UsageError(f"{path} cannot be read: {error}", advice="mend the file or move it away") from error
     return parse_settings(document.get("tui", {}), known_commands, where=f"{path}: tui")
 

@@ -14,6 +14,7 @@ from bucketry.cli.parameters import ALIAS, REFERENCE
 from bucketry.cli.tables import Column, table
 from bucketry.errors import RejectedError
 from bucketry.registry.gating import check_version_gates
+from bucketry.registry.policies import load_policy
 from bucketry.registry.registers import load_existing_head
 from bucketry.registry.resolve import select_row
 from bucketry.schema.gates import results_digest
@@ -21,7 +22,9 @@ from bucketry.schema.gates import results_digest
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
     from bucketry.schema.gates import GateResult
+    from bucketry.schema.head import Head
     from bucketry.schema.names import AliasName, Reference
+    from bucketry.schema.policy import Policy
 
 COLUMNS = (
     Column("HOLDS"),
@@ -43,6 +46,8 @@ def run(call: Call, reference: Reference, alias: AliasName | None) -> None:
     session = call.open()
     head = load_existing_head(session, reference.model)
     row = select_row(session, head, reference.selector)
+    if alias is not None and not _is_known(alias, head, load_policy(session, head)):
+        call.messages.note(f"{head.model} has no alias {alias}, and no rule of its policy names it")
     results = check_version_gates(session, head, row, alias=alias)
     failed = [result for result in results if not result.passed]
     name = f"{reference.model}:{row.version}"
@@ -68,6 +73,12 @@ def run(call: Call, reference: Reference, alias: AliasName | None) -> None:
             carries_error=False,
         )
     call.answer(document, lines)
+
+
+def _is_known(alias: AliasName, head: Head, policy: Policy) -> bool:
+    """Return whether an alias is set, or a policy speaks about it: another one may be a slip of the pen."""
+    named = {name for gate in policy.gates for name in gate.aliases}
+    return alias in head.aliases or policy.protects(alias) or alias in named
 
 
 def _cells(result: GateResult) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from bucketry.cli.call import Call
     from bucketry.registry.policies import PolicyEvent, PolicyInForce
+    from bucketry.registry.session import Session
     from bucketry.schema.names import ModelName
     from bucketry.schema.policy_changes import PolicyChange
 
@@ -52,7 +53,7 @@ def show(call: Call, model: ModelName | None, *, of_default: bool, history: bool
     if history:
         events = load_policy_history(session, model)
         rows = [row for event in events for row in _event_rows(event, human_age(event.at, session.ports.now()))]
-        lines = table(HISTORY_COLUMNS, rows, width=width_columns()) if rows else ["nobody has set a policy"]
+        lines = table(HISTORY_COLUMNS, rows, width=width_columns()) if rows else [_no_history(session, model)]
         call.answer([_event_document(event) for event in events], lines)
         return
     policy = load_policy_in_force(session, model)
@@ -123,6 +124,13 @@ def _document(model: ModelName | None, policy: PolicyInForce) -> dict[str, objec
         "default_policy": policy.default_digest,
         "set_by": {key: _setter(policy, key) or None for key in whole},
     }
+
+
+def _no_history(session: Session, model: ModelName | None) -> str:
+    """Return that nobody has set a policy, and where there is a history, if the default has one."""
+    if model is None or not load_policy_history(session, None):
+        return "nobody has set a policy"
+    return f"nobody has set a policy of {model}: the default's holds, see `bucketry policy show --default --history`"
 
 
 def _event_rows(event: PolicyEvent, age: str) -> Iterator[tuple[str, ...]]:

@@ -11,7 +11,7 @@ from bucketry.cli.documents import waiting_document
 from bucketry.cli.figures import human_age
 from bucketry.cli.output import width_columns
 from bucketry.cli.tables import Column, table
-from bucketry.registry.review_queue import list_waiting
+from bucketry.registry.review_queue import load_review_queue
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,7 +37,10 @@ def run(call: Call, *, mine: bool) -> None:
     Longest first; those whose approval is to be renewed within two weeks are among them.
     """
     session = call.open()
-    waiting = list_waiting(session, mine=mine)
+    queue = load_review_queue(session, mine=mine)
+    waiting = queue.waiting
+    for fault in queue.faults:
+        call.messages.note(f"{fault}; what waits there is missing here, run `bucketry fsck`")
     now = session.ports.now()
     lines = table(COLUMNS, [_cells(item, now) for item in waiting], width=width_columns())
     call.answer([waiting_document(item) for item in waiting], lines if waiting else ["nothing waits"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bucketry.registry.cards import MOST_CARD_BYTES, find_card
 from bucketry.schema.names import ByVersion, Reference
-from bucketry.tui.card_lines import card_lines
 from bucketry.tui.figures import short_size
 from bucketry.tui.paint import Line, Span, line
 from bucketry.tui.screens.tab import TabContent, TabRequest
@@ -22,6 +21,8 @@ def load_card(request: TabRequest) -> TabContent:
                 line(Span(f"  {publish}", "accent")),
             )
         )
+    from bucketry.tui.card_lines import card_lines  # noqa: PLC0415 - loads a parser of Markdown: not before a card
+
     lines: list[Line] = [line(Span(card.path, "title"), Span("   m shows its source in a pager", "dim"))]
     if card.is_cut:
         cut = f"Only the first {short_size(MOST_CARD_BYTES)} are shown, and they were not verified."
