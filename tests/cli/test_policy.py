@@ -166,3 +166,21 @@ def test_the_format_of_a_policy_in_the_bucket(program: Program, published: Path,
 def _valid(path: Path) -> Path:
     path.write_text(POLICY)
     return path
+
+
+def test_an_alias_that_nobody_knows_is_noted(program: Program, published: Path, tmp_path: Path) -> None:  # noqa: ARG001
+    assert "has no alias prodution" in program.run("gates", "acme/chat:1", "--alias", "prodution").errors
+    (tmp_path / "protected.toml").write_text('protected_aliases = ["prodution"]\n')
+    program.ok("policy", "set", "acme/chat", tmp_path / "protected.toml")
+    assert program.run("gates", "acme/chat:1", "--alias", "prodution").errors == ""
+
+
+def test_a_history_that_only_the_default_has_is_pointed_at(
+    program: Program,
+    published: Path,  # noqa: ARG001
+    tmp_path: Path,
+) -> None:
+    assert program.ok("policy", "show", "acme/chat", "--history").text == "nobody has set a policy\n"
+    (tmp_path / "default.toml").write_text("approvals_required = 1\n")
+    program.ok("policy", "set", "--default", tmp_path / "default.toml")
+    assert "policy show --default --history" in program.ok("policy", "show", "acme/chat", "--history").text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.errors import UnavailableError
+from bucketry.errors import CorruptError, UnavailableError
 from bucketry.maintenance.fsck import check_registry
 from bucketry.registry.aliases import promote
 from bucketry.registry.deletion import delete_version
@@ -114,6 +114,45 @@ def test_a_dossier_that_is_missing_is_one_finding(office: Office, tmp_path: Path
     office.bucket.delete(key)
     damage = checked(office, tmp_path).damage
     assert [(finding.key, "is missing" in finding.problem) for finding in damage] == [(key, True)]
+
+
+@pytest.mark.parametrize("action", [Action.REJECT, Action.REVOKE])
+def test_a_refusal_that_somebody_took_out_of_the_dossier(office: Office, tmp_path: Path, action: Action) -> None:
+    begun = Action.APPROVE if action is Action.REVOKE else Action.REQUEST
+    office.decide(ANNA, begun)
+    state = office.state()
+    office.decide(BERT, action)
+    old = dossier_of(office)
+    cite(office.session(), replace(old, reviews=old.reviews[:-1]))
+    change_row(office.session(), lambda row: row.update(state=state))
+    report = checked(office, tmp_path)
+    assert_damage(report, HEAD, "does not cite 1 of the refusals")
+
+
+@pytest.mark.parametrize("kind", [keys.REVIEWS, keys.EVIDENCE])
+def test_what_is_cited_twice(office: Office, tmp_path: Path, kind: str) -> None:
+    office.decide(ANNA, Action.COMMENT)
+    office.measure(auc=0.9)
+    old = dossier_of(office)
+    twice = replace(old, reviews=old.reviews * 2) if kind == keys.REVIEWS else replace(old, evidence=old.evidence * 2)
+    cite(office.session(), twice)
+    finding = only(checked(office, tmp_path))
+    assert finding.severity == "damage"
+    assert "2 times" in finding.problem
+
+
+@pytest.mark.parametrize("key", ["../x", "reviews/", "heads/acme/chat.json", "", "reviews/acme/chat/x/y.json"])
+def test_a_cited_key_that_is_none_of_ours_is_corrupt_for_every_reader(office: Office, key: str) -> None:
+    office.decide(ANNA, Action.COMMENT)
+    old = dossier_of(office)
+    cite(office.session(), replace(old, reviews=(replace(old.reviews[0], key=key),)))
+    with pytest.raises(CorruptError, match="the key of no evaluation and no decision"):
+        office.standing()
+
+
+def test_a_version_that_names_itself_as_its_base(office: Office, tmp_path: Path) -> None:
+    change_row(office.session(), lambda row: row.update(base=f"{CHAT}:1"))
+    assert_damage(checked(office, tmp_path), HEAD, "Version 1 names itself as its base")
 
 
 # Signatures

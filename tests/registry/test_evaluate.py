@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from bucketry.registry.registers import commit_head, load_existing_head
 from bucketry.registry.rows import load_dossier, load_row, replace_dossier
 from bucketry.registry.trending import load_trend
 from bucketry.schema import keys
-from bucketry.schema.evidence import Evidence, Metric
+from bucketry.schema.evidence import Evidence, Metric, parse_evidence
 from bucketry.schema.names import ModelName, parse_reference
 from bucketry.schema.states import State
 from simulation.actors import CHAT
@@ -203,3 +204,20 @@ def test_nothing_is_published_with_evidence_that_no_reader_would_accept(session:
     with pytest.raises(UsageError, match="'auc' stands twice"):
         publish(session, request)
     assert head(session).next_version == 4
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        ({"at": "yesterday"}, "is not a time"),
+        ({"at": "2026-13-01T00:00:00Z"}, "is not a time"),
+        ({"by": "a" * 257}, "printable"),
+        ({"by": "eve\x1b[2J"}, "printable"),
+    ],
+)
+def test_when_and_by_whom_must_be_a_time_and_a_name(session: Session, claim: dict[str, str], words: str) -> None:
+    body = json.dumps({"metrics": [{"name": "auc", "value": 0.9}]} | claim).encode()
+    with pytest.raises(UsageError, match=words):
+        parse_evidence(body, what="the file")
+    with pytest.raises(UsageError, match=words):
+        evaluate(session, CHAT, 2, [replace(AUC, **claim)])  # type: ignore[arg-type]

@@ -3,10 +3,12 @@ from __future__ import annotations
 import pytest
 
 from bucketry.errors import NotFoundError
-from bucketry.registry.review_queue import Waiting, list_waiting
+from bucketry.registry.review_queue import Waiting, list_waiting, load_review_queue
 from bucketry.registry.session import Session
+from bucketry.schema import keys
 from bucketry.schema.names import ModelName
 from bucketry.schema.reviews import Action
+from bucketry.store.interface import Unconditional
 from registry.people import ANNA, BERT, CLEO, TRAINER, Office, open_office
 from simulation.world import Bucket
 
@@ -128,3 +130,24 @@ def test_an_approval_on_evidence_that_grew_goes_on_counting_and_does_not_wait(of
     office.measure(auc=0.1)
     assert queue(office) == []
     assert office.standing().approvals.principals == (ANNA,)
+
+
+def test_a_damaged_head_hides_nothing_of_other_models_and_is_named(office: Office) -> None:
+    other = ModelName("acme", "other")
+    office.publish(other)
+    office.decide(TRAINER, Action.REQUEST)
+    office.bucket.put(keys.head(other), b"{", Unconditional())
+    queue = load_review_queue(office.session(CLEO))
+    assert [str(item.model) for item in queue.waiting] == ["acme/chat"]
+    assert any("acme/other" in fault for fault in queue.faults)
+
+
+def test_a_damaged_dossier_hides_no_other_version_and_is_named(office: Office) -> None:
+    office.decide(TRAINER, Action.REQUEST, 1)
+    office.decide(TRAINER, Action.REQUEST, 3)
+    dossier = office.standing(1).row.dossier
+    assert dossier is not None
+    office.bucket.put(keys.page(ModelName("acme", "chat"), dossier), b"{", Unconditional())
+    queue = load_review_queue(office.session(CLEO))
+    assert [item.standing.row.version for item in queue.waiting] == [3]
+    assert any(fault.startswith("acme/chat:1 cannot be read") for fault in queue.faults)

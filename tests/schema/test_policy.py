@@ -291,3 +291,8 @@ def test_a_change_of_policy_is_told_key_by_key_and_gate_by_gate() -> None:
     assert [change.text for change in policy_changes(None, parse("gate = []"))] == ["gate added: none"]
     days = policy_changes(parse("approval_expires_days = 90"), parse("approval_expires_days = 0"))
     assert [change.text for change in days] == ["approval_expires_days changed from 90 to never"]
+
+
+def test_a_number_of_thousands_of_digits_is_a_mistake_in_the_file() -> None:
+    with pytest.raises(UsageError, match="not TOML"):
+        parse_policy_toml(f"approvals_required = {'1' * 5_000}", what="p")

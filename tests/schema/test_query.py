@@ -239,3 +239,9 @@ def candidate(details: Details | None = None, *, created_at: str = "2026-03-03T1
         labels={"team": "Risk"},
     )
     return Candidate(CHAT, row, ["production"], details or Details())
+
+
+def test_a_label_with_a_dot_is_told_how_it_is_asked_about() -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_query("label.team=nlp")
+    assert raised.value.advice == "write label:team=nlp"

@@ -249,6 +249,20 @@ def test_a_version_that_was_decided_meanwhile_is_not_decided_again() -> None:
     assert state(registry, 12) == "rejected"
 
 
+def test_a_model_that_cannot_be_read_is_named_and_hides_nothing_else() -> None:
+    registry = estate()
+
+    async def act(desk: Desk) -> None:
+        registry.store.put(keys.head(CHAT), b"{}", Unconditional())
+        await desk.press("r")
+        assert "1/1" in desk.top
+        assert "credit-risk:12" in desk.cursor_line
+        assert "acme/chat" in desk.notice
+        assert "1 version waits, 1 for you." in desk.notice
+
+    on(registry, "r", act)
+
+
 def test_the_version_that_waits_is_opened(registry: Registry) -> None:
     async def act(desk: Desk) -> None:
         await desk.press("G", "enter")

@@ -24,7 +24,9 @@ METRIC_COLUMNS = (
     Column("BETTER"),
     Column("DATASET", flexible=True),
     Column("SLICE", flexible=True),
+    Column("SAYS", flexible=True),
 )
+"""`SAYS` is who claims to have measured, where somebody is named."""
 REVIEW_COLUMNS = (
     Column("DECISION"),
     Column("BY", flexible=True),
@@ -45,7 +47,8 @@ def detail_lines(detail: VersionDetail, now: datetime, *, width: int | None) -> 
         lines += ["", *table(REVIEW_COLUMNS, list(_review_rows(detail, now)), width=width)]
     metrics = list(_metric_rows(detail))
     if metrics:
-        lines += ["", *table(METRIC_COLUMNS, metrics, width=width)]
+        shown = len(METRIC_COLUMNS) if any(row[-1] for row in metrics) else len(METRIC_COLUMNS) - 1
+        lines += ["", *table(METRIC_COLUMNS[:shown], [row[:shown] for row in metrics], width=width)]
     files = [
         (artifact.path, human_size(artifact.size_bytes), artifact.sha256[:DIGEST_DIGITS])
         for artifact in detail.resolved.manifest.artifacts
@@ -135,6 +138,7 @@ def _metric_rows(detail: VersionDetail) -> Iterator[tuple[str, ...]]:
                     str(metric.get("direction") or ""),
                     where,
                     _pairs(part) if isinstance(part, dict) else "",
+                    _plain(evidence.get("by") or ""),
                 )
 
 

@@ -123,10 +123,10 @@ class CitedCheck:
 
     def _check_once(self, key: str, row: Row, dossier: Dossier) -> None:
         """Report what a dossier cites more than once: a decision that is cited twice must not be told as two."""
-        digests = [cited.sha256 for cited in (*dossier.evidence, *dossier.reviews)]
-        for digest, times in Counter(digests).items():
+        cited = Counter(cited.key for cited in (*dossier.evidence, *dossier.reviews))
+        for name, times in cited.items():
             if times > 1:
-                self._findings.damage(key, f"The dossier of version {row.version} cites {digest} {times:,} times.")
+                self._findings.damage(key, f"The dossier of version {row.version} cites {name} {times:,} times.")
 
     def _load_cited(self, citation: _Citation) -> Decision | Fault | None:
         """Return the decision that is cited, None for a good evaluation, or what is wrong."""

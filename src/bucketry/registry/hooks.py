@@ -1,7 +1,8 @@
 """Who is told when an alias moves: a command that is run, or a URL that is posted to?
 
 A command gets the move as JSON on its standard input and in its environment; it is split into words and no shell reads
-it. Every variable of the move begins with BUCKETRY_MOVE_, so that none is taken for a setting of ours. A post carries an HMAC-SHA256 of its body, so that the receiver knows who sent it.
+it. Every variable of the move begins with BUCKETRY_MOVE_, so that none is taken for a setting of ours. A post carries
+an HMAC-SHA256 of its body, so that the receiver knows who sent it.
 """
 
 from __future__ import annotations

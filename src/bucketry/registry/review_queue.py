@@ -75,7 +75,7 @@ def load_review_queue(session: Session, *, mine: bool = False) -> ReviewQueue:
     waiting = [item for queue in found for item in queue.waiting if item.mine or not mine]
     waiting.sort(key=lambda item: (moment(item.since), str(item.model), item.standing.row.version))
     # A head that cannot be read is found by the refresh, and found again where the index still has its versions.
-    told = {fault: None for fault in (*refreshed.faults, *(fault for queue in found for fault in queue.faults))}
+    told = dict.fromkeys((*refreshed.faults, *(fault for queue in found for fault in queue.faults)))
     return ReviewQueue(waiting, tuple(told))
 
 

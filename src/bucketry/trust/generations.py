@@ -3,9 +3,9 @@
 An old register is as well signed as a new one. So the highest generation that was seen is kept on disk, with the
 digest of its audit record; what comes later must continue that very chain, record by record. That also refuses a leap
 to a generation so high that no honest register could follow. A version that was once refused here stays refused,
-whatever the bucket forgets, and so does one that a record which was walked calls rejected. What remains open: the first contact believes what it is shown, and a bucket that shows
-nothing new cannot be told from one where nothing happened; an approval that expires, and `lowest_generation`, bound
-that.
+whatever the bucket forgets; so does one of which a record on the way says that the alias was told of its refusal. What
+remains open: the first contact believes what it is shown, and a bucket that shows nothing new cannot be told from one
+where nothing happened; an approval that expires, and `lowest_generation`, bound that.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, CorruptError, RejectedError
-from bucketry.schema.codec import FORMAT, Fields, decode, encode
 from bucketry.schema.audit import target_version
+from bucketry.schema.codec import FORMAT, Fields, decode, encode
 from bucketry.schema.names import Digest, parse_digest
 from bucketry.schema.states import State
 

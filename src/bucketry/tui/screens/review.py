@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bucketry.registry.index_views import VersionLine, find_version_line
-from bucketry.registry.review_queue import Waiting, list_waiting
+from bucketry.registry.review_queue import Waiting, load_review_queue
 from bucketry.tui.actions import version_commands
 from bucketry.tui.columns import Column
 from bucketry.tui.commands import Command
@@ -69,11 +69,16 @@ class ReviewView(ReadListView[Waiting]):
 
     def read(self, session: Session) -> ReadRows[Waiting]:
         """Return what waits; among equals the order stays, longest first."""
-        found = sorted(list_waiting(session), key=lambda item: not item.mine)
+        queue = load_review_queue(session)
+        found = sorted(queue.waiting, key=lambda item: not item.mine)
         mine = sum(item.mine for item in found)
         told = f"{count_of(len(found), 'version')} {'waits' if len(found) == 1 else 'wait'}, {mine} for you."
         said = told if found else "nothing waits"
-        return ReadRows(found, line(Span(said, "warn" if mine else "plain")))
+        missing = f"  Something may be missing: {queue.faults[0]}" if queue.faults else ""
+        if queue.faults:  # what waits there is not in the list
+            more = f" (and {count_of(len(queue.faults) - 1, 'other fault')})" if len(queue.faults) > 1 else ""
+            return ReadRows(found, line(f"{said}  ", Span(f"{queue.faults[0]}{more}", "bad")))
+        return ReadRows(found, line(Span(said, "warn" if mine else "plain"), Span(missing, "warn")))
 
     def texts(self, row: Waiting) -> Mapping[str, str]:
         """Return what a filter finds."""
