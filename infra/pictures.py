@@ -1,4 +1,6 @@
-"""Draw the pictures of the documentation: PYTHONPATH=tests python infra/pictures.py
+"""Draw the pictures of the documentation.
+
+Run it as: PYTHONPATH=tests python infra/pictures.py
 
 The registry on them is the one that docs/handoff.md makes, up to its first promotion of version 3; the screens are the
 real ones, run without a terminal. Textual draws them as SVG.

@@ -68,3 +68,11 @@ def test_a_repeated_publish_asks_once(program: Program, registry: Path, files: P
         program.ok("publish", "acme/chat", files, "--request-review", "--idempotency-key", "k")
     shown = program.json("show", "acme/chat:1")
     assert [review["action"] for review in shown["reviews"]] == ["request"]
+
+
+def test_a_model_that_is_damaged_is_noted_and_stops_nothing(program: Program, asked: Path) -> None:
+    (asked / "heads" / "acme" / "other.json").write_text("{")
+    ran = program.run("reviews")
+    assert ran.code == 0
+    assert "acme/chat:1" in ran.text
+    assert "acme/other" in ran.errors

@@ -316,7 +316,7 @@ def test_the_review_queue_reads_the_heads_of_candidates_alone(monkeypatch: pytes
     ask_for_review(session, CHAT, 2)
     with Index(None) as kept:
         monkeypatch.setattr("bucketry.registry.review_queue.open_index", lambda _: nullcontext(kept))
-        kept.refresh(session)
+        refreshed = kept.refresh(session)
         bucket.requests.clear()
         assert [(str(item.model), item.standing.row.version) for item in list_waiting(founder(bucket))] == [
             ("acme/chat", 2)
@@ -324,7 +324,7 @@ def test_the_review_queue_reads_the_heads_of_candidates_alone(monkeypatch: pytes
         assert bucket.requests["list"] == 2
         assert bucket.requests["get"] <= 6  # head, directory, page, dossier, request, policy
         retire(session, CHAT, 2)
-        monkeypatch.setattr(kept, "refresh", lambda *_, **__: None)
+        monkeypatch.setattr(kept, "refresh", lambda *_, **__: refreshed)
         assert list_waiting(founder(bucket)) == []  # the head is asked, whatever the index says
 
 

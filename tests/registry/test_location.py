@@ -84,3 +84,13 @@ def test_an_identity_that_no_record_can_hold_stops_writers_alone(
 def test_a_profile_is_found_by_its_name() -> None:
     profile = RegistryProfile("s3://models/prod", read_only=True)
     assert Config({"prod": profile}).find_profile("prod") is profile
+
+
+def test_a_configuration_with_a_number_of_thousands_of_digits_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f"identity = {'1' * 5_000}")
+    monkeypatch.setenv("BUCKETRY_CONFIG", str(path))
+    with pytest.raises(UsageError, match=r"config\.toml"):
+        load_config()

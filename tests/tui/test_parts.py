@@ -19,7 +19,7 @@ from bucketry.tui.commands import Command, find_command, matching_commands, pars
 from bucketry.tui.figures import short_age, short_number, short_size
 from bucketry.tui.marks import trend_text
 from bucketry.tui.paint import Painter, Span, line
-from bucketry.tui.settings import parse_settings
+from bucketry.tui.settings import load_settings, parse_settings
 from bucketry.tui.source import Freshness
 from bucketry.tui.table import LineTable
 from bucketry.tui.terminal import look_at_terminal
@@ -27,6 +27,7 @@ from tui.desk import HOSTILE
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
+    from pathlib import Path
 
 MANY = 100_000
 
@@ -175,6 +176,16 @@ def test_a_wrong_keymap_says_what_is_wrong(table: object, said: str) -> None:
 def test_wrong_settings_say_what_is_wrong(table: object, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         parse_settings(table, (), where="tui")
+
+
+def test_a_settings_file_with_a_number_of_thousands_of_digits_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f"[tui]\nrefresh_seconds = {'1' * 5_000}")
+    monkeypatch.setenv("BUCKETRY_CONFIG", str(path))
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_settings()
 
 
 def test_settings_are_read() -> None:

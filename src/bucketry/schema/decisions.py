@@ -91,7 +91,7 @@ def count_approvals(
         else:
             counting.setdefault(principal, decision)
     counted = sorted(counting.values(), key=_when)
-    dropped = [(principal, reason) for principal, reason in reasons.items() if principal not in counting]
+    dropped = [(principal, reason) for principal, reason in reversed(reasons.items()) if principal not in counting]
     ends = [decision.statement.expires for decision in counted if decision.statement.expires]
     return Approvals(
         required=policy.approvals_required,
