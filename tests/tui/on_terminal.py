@@ -55,9 +55,9 @@ class Session:
         os.write(self.descriptor, keys)
         return self.read(quiet_seconds=quiet_seconds, until=until)
 
-    def resize(self, columns: int, rows: int) -> bytes:
+    def resize(self, columns: int, rows: int, *, until: bytes = b"") -> bytes:
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        return self.read()
+        return self.read(until=until)
 
     def wait(self) -> int:
         """Return the exit code."""

@@ -76,9 +76,9 @@ def test_nothing_leaves_but_the_expected_sequences_whatever_stands_in_the_regist
     with on_terminal("-r", make(tmp_path, HOSTILE), "tui", environment=environment, columns=140) as screen:
         sent = screen.read(until=b"credit-risk")
         for keys in (b"G", b"\r", b"\r", b"G", b"h", b"A", b"\x1b", b"E", b"l", b"\x1b", b"E", b"n", b"\x1b"):
-            sent += screen.press(keys, quiet_seconds=0.25)
+            sent += screen.press(keys, quiet_seconds=0.6)
         for keys in (b"/owned\r", b"\x1b", b"@", b"h", b"?", b"h", b"y", b"n", b"P", b"production\r", b"\x1b"):
-            sent += screen.press(keys, quiet_seconds=0.25)
+            sent += screen.press(keys, quiet_seconds=0.6)
         sent += screen.press(b"qqq")
         assert screen.wait() == 0
     clipboard = re.compile(rb"\x1b\]52;c;[A-Za-z0-9+/=]*(?:\x07|\x1b\\)")
@@ -140,5 +140,5 @@ def test_a_terminal_that_can_do_too_little_is_refused_with_the_commands_to_use(
 def test_a_window_that_changes_its_size_is_drawn_anew(tmp_path: Path, environment: dict[str, str]) -> None:
     with on_terminal("-r", make(tmp_path), "tui", environment=environment, columns=80, rows=24) as screen:
         screen.read(until=b"credit-risk")
-        assert b"60x15" in screen.resize(50, 10)
-        assert b"credit-risk" in screen.resize(100, 30)
+        assert b"60x15" in screen.resize(50, 10, until=b"60x15")
+        assert b"credit-risk" in screen.resize(100, 30, until=b"credit-risk")

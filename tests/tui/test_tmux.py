@@ -85,7 +85,7 @@ def pane(tmp_path: Path, registry: Registry) -> Iterator[Pane]:
 def test_a_version_is_found_approved_and_promoted(pane: Pane, registry: Registry) -> None:
     pane.wait_for("credit-risk")
     pane.press("G", "Enter")
-    pane.wait_for("v12")
+    pane.wait_for(">  v12")
     pane.press("A")
     pane.wait_for("approve credit-risk:12")
     pane.press("good", "Enter")
@@ -107,10 +107,10 @@ def test_a_version_is_found_approved_and_promoted(pane: Pane, registry: Registry
 def test_a_window_may_change_its_size(pane: Pane) -> None:
     pane.wait_for("credit-risk")
     pane.press("G", "Enter")
-    pane.wait_for("v12")
+    pane.wait_for(">  v12")
     pane.tmux("resize-window", "-x", "140", "-y", "40")
     pane.wait_for("sha256:")
     pane.tmux("resize-window", "-x", "50", "-y", "10")
     pane.wait_for("60x15")
     pane.tmux("resize-window", "-x", "80", "-y", "24")
-    pane.wait_for("v12")
+    pane.wait_for(">  v12")
