@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.registry import jobs
 from bucketry.registry.jobs import Job, JobFailure, JobId, JobOptions, JobResult, JobState
+from bucketry.registry.jobs_files import job_folder
 from bucketry.registry.jobs_model import PullOrder
 from bucketry.schema.names import ModelName
 from bucketry.transfer.progress import ActiveFile, Progress
@@ -111,7 +112,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, state: Path, known: tuple[Job, ...
     """Put a helper in the place of the real one; `state` is the folder of a user who has transfers."""
     helper = Helper(known)
     monkeypatch.setenv("BUCKETRY_STATE", str(state))
-    jobs.job_folder().made()
+    job_folder().made()
     monkeypatch.setattr(jobs, "list_jobs", helper.list_jobs)
     monkeypatch.setattr(jobs, "find_helper", lambda: helper.pid)
     monkeypatch.setattr(jobs, "submit_pull", helper.submit)

@@ -12,6 +12,7 @@ import pytest
 
 from bucketry.registry import jobs
 from bucketry.registry.jobs import JobId, JobState
+from bucketry.store.interface import Entry
 from faults.scene import check_contents
 from registry import detached
 from registry.detached import detached_world, done
@@ -41,6 +42,7 @@ def listed_bucket(store: Store, folder: Path) -> Iterator[S3Server]:
             aws_secret_access_key=server.secret_key,
         )
         for entry in store.list(""):
+            assert isinstance(entry, Entry)
             client.put_object(Bucket=server.bucket, Key=entry.key, Body=store.get(entry.key).body)
         client.close()
         yield server
