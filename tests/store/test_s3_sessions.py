@@ -21,7 +21,7 @@ from bucketry.store.s3_signing import SigningClock
 from servers.misbehaving import refusal
 from servers.scripted import Scripted, Step, reply, run_scripted
 from store.s3_stores import credentials
-from store.s3_wires import BODY, NOW, opened, range_reply, raw_reply, read_range
+from store.s3_wires import BODY, http_now, opened, range_reply, raw_reply, read_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ def _refuse_until(is_right: Callable[[Asked], bool], answer: bytes) -> Callable[
         if not is_right(asked):
             return [reply(400) if asked.method == "HEAD" else answer]
         if asked.method == "HEAD":
-            head = reply(200, BODY, ETag='"e1"', Last_Modified=NOW)
+            head = reply(200, BODY, ETag='"e1"', Last_Modified=http_now())
             return [head[: -len(BODY)]]
         return [range_reply() if asked.method == "GET" else reply(200, ETag='"p1"')]
 

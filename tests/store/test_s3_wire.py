@@ -24,7 +24,7 @@ from bucketry.store.s3 import S3Settings, S3Store
 from servers.misbehaving import refusal
 from servers.scripted import Step, reply, run_scripted
 from store.s3_stores import credentials
-from store.s3_wires import BODY, NOW, opened, range_reply, raw_reply, read_range
+from store.s3_wires import BODY, http_now, opened, range_reply, raw_reply, read_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,7 @@ def test_keys_are_spelled_as_the_sdk_spells_them() -> None:
 
 
 def test_the_caller_s_digest_is_signed_and_the_bytes_are_sent_as_they_are() -> None:
-    with run_scripted(lambda _: [reply(200, ETag='"p1"', Date=NOW)]) as server, opened(server) as store:
+    with run_scripted(lambda _: [reply(200, ETag='"p1"', Date=http_now())]) as server, opened(server) as store:
         part = store.upload_part("key", "up load/=", 7, 0, memoryview(BODY), sha256="ab" * 32)
         entry = store.put_blob("blob", memoryview(BODY))
         store.put_blob("empty", memoryview(b""))
