@@ -188,6 +188,8 @@ def test_an_approval_is_signed_on_another_machine(
     signature = tmp_path / "decision.json.sig"
     become("somebody@bastion.example.org")
     assert "not to reject acme/chat:1" in program.fails(2, "review", "reject", "acme/chat:1", "--signature", signature)
+    other = ("review", "approve", "acme/chat:1", "--signature", signature, "--comment", "not what was signed")
+    assert "not the one that was signed" in program.fails(2, *other)
     decided = program.json("review", "approve", "acme/chat:1", "--signature", signature)
     assert (decided["principal"], decided["approved_by"]) == (ANNA, [ANNA])
     (review,) = program.json("show", "acme/chat:1")["reviews"]

@@ -8,15 +8,17 @@ from bucketry.errors import NotFoundError, RejectedError, UnsupportedError, Usag
 from bucketry.registry.aliases import promote
 from bucketry.registry.lifecycle import LabelEdit, edit_model, edit_version, retire, unretire
 from bucketry.registry.listing import iter_versions, list_models, load_detail, load_newest_rows
+from bucketry.registry.opening import probe_store, record_conformance
 from bucketry.registry.registers import load_head
 from bucketry.registry.resolve import resolve
+from bucketry.registry.session import Session
 from bucketry.schema.names import AliasName, ModelName, parse_reference
+from bucketry.store.memory import MemoryStore
 from simulation.actors import CHAT, PRODUCTION
 from simulation.scenes import FEW, SEALED, begin, founder
 from simulation.world import Bucket, SeededScript, World
 
 if TYPE_CHECKING:
-    from bucketry.registry.session import Session
     from bucketry.schema.head import Head
 
 
@@ -116,8 +118,11 @@ def test_nothing_is_written_where_nobody_has_probed() -> None:
 
     other = Elsewhere()
     other.restore(bucket.snapshot())
+    session = founder(other)
     with pytest.raises(UnsupportedError, match="nobody has probed"):
-        retire(founder(other), CHAT, 1)
+        retire(session, CHAT, 1)
+    record_conformance(founder(other), probe_store(Session(MemoryStore(), "ada@example.org")))
+    assert retire(session, CHAT, 1).state == "retired"  # whoever was refused need not open the registry again
 
 
 def test_a_list_of_models_shows_versions_and_aliases(session: Session) -> None:

@@ -99,6 +99,18 @@ def test_an_older_version_in_the_cache_spares_the_next_one_in_the_cache(
     assert verify_cached() == ()
 
 
+def test_a_model_without_a_namespace_is_spared_too(registry: Registry, tmp_path: Path) -> None:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    body = Random(3).randbytes(CHUNK_BYTES * 4)
+    for version in (1, 2):
+        (folder / "weights.bin").write_bytes(body[version:])
+        registry.publish("chat", [folder])
+    for version, dest in ((1, None), (2, tmp_path / "dest")):
+        pulled = pull(registry.session, parse_reference(f"chat:{version}"), dest)
+        assert contents(pulled.path)["weights.bin"] == body[version:]
+
+
 def test_an_older_version_whose_manifest_is_gone_gives_its_whole_files(
     registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path
 ) -> None:

@@ -420,14 +420,17 @@ def _provoke(*calls: Callable[[], object]) -> list[str]:
     return said
 
 
-def test_only_opening_an_s3_store_loads_the_sdk() -> None:
+def test_only_who_needs_the_sdk_loads_it() -> None:
     program = (
         "import sys, bucketry.store.interface, bucketry.store.folder, bucketry.store.memory, bucketry.store.retry, "
-        "bucketry.store.probe, bucketry.store.s3_settings\n"
+        "bucketry.store.probe, bucketry.store.s3\n"
+        "from bucketry.store.s3_settings import S3Settings\n"
         "assert not {'boto3', 'botocore', 'urllib3'} & set(sys.modules)\n"
-        "import bucketry.store.s3\n"
+        "bucketry.store.s3.S3Store('registry', '', S3Settings(endpoint_url='https://storage.example')).close()\n"
         "assert 'botocore' in sys.modules\n"
         "assert 'boto3' not in sys.modules\n"
     )
     paths = os.pathsep.join(sys.path)
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env={**os.environ, "PYTHONPATH": paths})
+    with credentials(None, None):
+        environment = {**os.environ, "PYTHONPATH": paths}
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env=environment)

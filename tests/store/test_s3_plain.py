@@ -18,7 +18,7 @@ from bucketry.store import s3
 from bucketry.store.interface import IfAbsent, Part, Unconditional
 from bucketry.store.s3 import S3Settings, S3Store
 from bucketry.store.s3_account import Account
-from bucketry.store.s3_plain import find_plain_endpoint
+from bucketry.store.s3_sdk import find_plain_by_session
 from bucketry.store.s3_signing import SigningClock
 from servers.misbehaving import Answer, Asked, run_misbehaving
 from servers.scripted import reply, run_scripted
@@ -98,7 +98,8 @@ def test_the_target_is_the_one_that_the_client_of_the_sdk_would_choose(
     tmp_path: Path, bucket: str, settings: S3Settings, variables: dict[str, str], profile: str, *, is_plain: bool
 ) -> None:
     config = tmp_path / "config"
-    config.write_text(f"[default]\n{profile}\n")
+    if profile:
+        config.write_text(f"[default]\n{profile}\n")
     common = {"Bucket": bucket, **({"RequestPayer": "requester"} if settings.requester_pays else {})}
     named = {"AWS_CONFIG_FILE": str(config), **variables}
     with (
@@ -107,6 +108,8 @@ def test_the_target_is_the_one_that_the_client_of_the_sdk_would_choose(
         closing(Account(bucket, settings, SigningClock())) as account,
     ):
         assert account.has_client is not is_plain
+        said_elsewhere = profile or settings.profile or "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS" in variables
+        assert account.has_sdk is (not is_plain or bool(said_elsewhere))
         ours, theirs = (account.find_target(common, ask_client=ask_client) for ask_client in (False, True))
         assert _comparable(ours) == _comparable(theirs)
         assert account.endpoint == account.client.meta.endpoint_url.rstrip("/")
@@ -121,7 +124,7 @@ def test_an_ordinary_region_is_one_of_amazon_s_main_partition() -> None:
         for partition, asked in settings.items():
             for each in asked:
                 session.set_config_variable("region", each.region)
-                assert (find_plain_endpoint(session, "reg", each) is None) is (partition != "aws"), each.region
+                assert (find_plain_by_session(session, "reg", each) is None) is (partition != "aws"), each.region
 
 
 def _comparable(target: Target | None) -> object:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import ReadOnlyCredentials
 
-from bucketry.store.s3_signing import Signer, SigningClock, SigningScope, Unsigned, sign
+from bucketry.store.s3_sdk_signing import sign
+from bucketry.store.s3_signing import Keys, Signer, SigningClock, SigningScope, Unsigned
 
 ORIGIN = "https://bucket.example.org:9000"
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -28,7 +28,7 @@ def clock_at(day: int) -> SigningClock:
 @pytest.mark.parametrize("token", [None, "a-token"])
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda one: f"{one.method}-{one.query}")
 def test_a_signature_is_the_one_that_the_sdk_makes(request_: Unsigned, token: str | None) -> None:
-    credentials, scope = ReadOnlyCredentials("AKIA", "secret", token), SigningScope("eu-west-1", "s3")
+    credentials, scope = Keys("AKIA", "secret", token), SigningScope("eu-west-1", "s3")
     url = f"{ORIGIN}{request_.path}" + (f"?{request_.query}" if request_.query else "")
     theirs = AWSRequest(request_.method, url, headers=dict(request_.headers))
     sign(theirs, credentials, scope, clock_at(1), request_.sha256)
@@ -44,6 +44,6 @@ def test_a_key_that_was_kept_serves_one_day_and_one_secret_only() -> None:
     signer, scope = Signer(SigningScope("r", "s3"), clock), SigningScope("r", "s3")
     for day, secret in ((1, "one"), (1, "two"), (2, "two"), (2, "one")):
         days[0] = day
-        credentials = ReadOnlyCredentials("AKIA", secret, None)
+        credentials = Keys("AKIA", secret, None)
         fresh = Signer(scope, SigningClock(lambda: datetime(2026, 1, days[0], tzinfo=UTC)))
         assert signer.sign(REQUESTS[0], credentials) == fresh.sign(REQUESTS[0], credentials)

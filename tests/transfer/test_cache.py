@@ -12,7 +12,8 @@ import pytest
 
 from bucketry.errors import CorruptError, UsageError
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer.cache import Cache, default_cache_root
+from bucketry.transfer.cache import Cache
+from bucketry.transfer.cache_root import default_cache_root
 from bucketry.transfer.download import Nearby, fetch
 from bucketry.transfer.remote import plan_of
 from bucketry.transfer.reuse import blobs_of

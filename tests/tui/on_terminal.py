@@ -12,8 +12,10 @@ import sys
 import termios
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from tui.cells import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,15 +32,24 @@ class Session:
 
     process: int
     descriptor: int
+    screen: Screen
+    _unread: bytes = field(default=b"", init=False)
+
+    @property
+    def text(self) -> str:
+        """What the terminal shows."""
+        unread, self._unread = self._unread, b""
+        self.screen.feed(unread.decode(errors="replace"))
+        return self.screen.text()
 
     def read(self, *, quiet_seconds: float = QUIET_SECONDS, until: bytes = b"") -> bytes:
-        """Return what is sent until nothing comes any more, and not before `until` came."""
+        """Return what is sent until nothing comes any more, and not before `until` came or is on the screen."""
         sent = b""
         deadline = time.monotonic() + LONGEST_SECONDS
         while time.monotonic() < deadline:
             ready, _, _ = select.select([self.descriptor], [], [], quiet_seconds)
             if not ready:
-                if until in sent:
+                if until in sent or until.decode() in self.text:
                     return sent
                 continue
             try:
@@ -48,7 +59,8 @@ class Session:
             if not piece:
                 return sent
             sent += piece
-        raise AssertionError(f"{until!r} did not come: {sent[-400:]!r}")
+            self._unread += piece
+        raise AssertionError(f"{until!r} did not come: {sent[-400:]!r}\n{self.text}")
 
     def press(self, keys: bytes, *, quiet_seconds: float = QUIET_SECONDS, until: bytes = b"") -> bytes:
         """Send keys and return what they cause."""
@@ -57,6 +69,7 @@ class Session:
 
     def resize(self, columns: int, rows: int, *, until: bytes = b"") -> bytes:
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.screen = Screen(columns, rows)
         return self.read(until=until)
 
     def wait(self) -> int:
@@ -78,7 +91,7 @@ def on_terminal(
         finally:
             os._exit(127)
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    session = Session(process, descriptor)
+    session = Session(process, descriptor, Screen(columns, rows))
     try:
         yield session
     finally:

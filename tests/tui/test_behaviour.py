@@ -247,7 +247,7 @@ def test_notes_are_replaced() -> None:
     registry = filled_registry()
 
     async def act(desk: Desk) -> None:
-        await desk.press(*VERSIONS, "E", "n")
+        await desk.press(*VERSIONS, "E", "n", "ctrl+u")
         await desk.type("fine")
         await desk.press("enter")
 

@@ -136,7 +136,7 @@ def test_what_is_the_same_is_hidden_with_a_count_until_it_is_wanted(registry: Re
 
 def test_the_metrics_are_sorted_by_verdict_then_name_then_change(registry: Registry) -> None:
     def first(desk: Desk) -> str:
-        return desk.lines[5].split()[0]
+        return desk.lines[5].lstrip(">").split()[0]
 
     async def act(desk: Desk) -> None:
         await desk.press(*COMPARE)
@@ -355,5 +355,56 @@ def test_the_baseline_goes_round_and_stays_when_the_bucket_is_read_again(registr
             await desk.press("r")
             assert desk.lines[1].startswith(f" base {turn}")
             assert "CHECKS v9" in desk.text
+
+    on(registry, act, size=WIDE)
+
+
+def test_enter_on_a_metric_shows_its_slices_or_its_trend(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE, "j", "enter")
+        assert desk.cursor_line.startswith(">auc")
+        assert "TREND  auc over the newest versions of credit-risk" in desk.text
+        assert "SLICES" not in desk.text
+        await desk.press("k", "enter")
+        assert "SLICES  recall@1%fpr by age_band" in desk.text
+        await desk.press("G", "enter")
+        assert "the cursor is on no metric" in desk.notice
+
+    on(registry, act)
+
+
+def test_slices_below_the_screen_are_brought_up_by_enter(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE, "enter")
+        assert "SLICES  recall@1%fpr by age_band" in desk.cursor_line
+        await desk.press("g")
+        await desk.press("j", "j", "j", "j", "enter")
+        assert "TREND  auc" in desk.cursor_line
+
+    on(registry, act, size=(80, 15))
+
+
+def test_what_is_the_same_of_files_and_parameters_is_hidden_too(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*COMPARE)
+        assert "optimizer" not in desk.text
+        assert "the same:" in desk.text
+        await desk.press("z")
+        assert "optimizer" in desk.text
+        assert "the same:" not in desk.text
+
+    on(registry, act, size=WIDE)
+
+
+def test_the_metrics_of_a_version_are_shown_without_what_is_the_same_as_in_production(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*METRICS)
+        assert "z hides 1 same" in desk.text
+        assert "macro_f1" in desk.text
+        await desk.press("z")
+        assert "changed only: 1 same hidden" in desk.text
+        assert not any(line.strip().startswith("macro_f1") for line in desk.lines)
+        await desk.press("1", "z")
+        assert "nothing here stands next to another version" in desk.notice
 
     on(registry, act, size=WIDE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from textual.app import App, ComposeResult
 from bucketry.errors import DeniedError, UnavailableError, UsageError
 from bucketry.tui.columns import Column, fit_columns, row_line
 from bucketry.tui.command_log import command_line
-from bucketry.tui.commands import Command, find_command, matching_commands, parse_keymap
+from bucketry.tui.commands import Command, find_command, matching_commands
 from bucketry.tui.figures import short_age, short_number, short_size
 from bucketry.tui.marks import trend_text
 from bucketry.tui.paint import Painter, Span, line
@@ -149,21 +148,6 @@ def test_a_command_is_found_by_its_name_its_short_name_its_beginning_and_its_wor
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("x", "keys is not a table"),
-        ({"nonsense": "x"}, "nonsense is not a command"),
-        ({"open": 5}, "the keys of open are not texts"),
-        ({"open": ["x"], "back": "x"}, "x is given to both open and back"),
-        ({"open": "ctrl+b"}, "ctrl+b cannot be given to open"),
-    ],
-)
-def test_a_wrong_keymap_says_what_is_wrong(table: object, said: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(said)):
-        parse_keymap(table, ["open", "back"], where="config")
-
-
-@pytest.mark.parametrize(
-    ("table", "said"),
-    [
         ([], "is not a table"),
         ({"colour": 1}, "colour is not understood"),
         ({"theme": "pink"}, "theme is not one of"),
@@ -175,7 +159,7 @@ def test_a_wrong_keymap_says_what_is_wrong(table: object, said: str) -> None:
 )
 def test_wrong_settings_say_what_is_wrong(table: object, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        parse_settings(table, (), where="tui")
+        parse_settings(table, where="tui")
 
 
 def test_a_settings_file_with_a_number_of_thousands_of_digits_is_named(
@@ -189,7 +173,7 @@ def test_a_settings_file_with_a_number_of_thousands_of_digits_is_named(
 
 
 def test_settings_are_read() -> None:
-    settings = parse_settings({"theme": "light", "time": "utc", "keys": {"open": "x"}}, (), where="tui")
+    settings = parse_settings({"theme": "light", "time": "utc", "keys": {"open": "x"}}, where="tui")
     assert (settings.theme, settings.time, settings.keymap.remapped) == ("light", "utc", {"open": ("x",)})
 
 

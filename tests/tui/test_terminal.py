@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MOST_BYTES_OF_A_MOVE = 600
 MOST_BYTES_OF_A_PAGE = 8_500
 MOST_BYTES_OF_A_WORD = 500
+REST_SECONDS = 0.8
+"""What stands beside a list follows the cursor once it rests."""
 IDLE_SECONDS = 3.0
 ALLOWED = re.compile(
     rb"\x1b\[[0-9;]*m"  # colours
@@ -53,26 +55,44 @@ def make(tmp_path: Path, text: str = "plain") -> str:
     return str(folder)
 
 
-def test_a_step_a_page_a_word_and_doing_nothing_cost_what_they_may(tmp_path: Path, environment: dict[str, str]) -> None:
-    with on_terminal("-r", make(tmp_path), "tui", environment=environment, columns=109) as screen:
+@pytest.mark.parametrize(("columns", "rows", "view_bytes"), [(120, 40, 4_500), (80, 24, 3_000)])
+def test_no_key_costs_more_than_it_may(
+    tmp_path: Path, environment: dict[str, str], columns: int, rows: int, view_bytes: int
+) -> None:
+    with on_terminal("-r", make(tmp_path), "tui", environment=environment, columns=columns, rows=rows) as screen:
         screen.read(until=b"credit-risk")
-        assert 0 < len(screen.press(b"G")) <= MOST_BYTES_OF_A_MOVE
-        screen.press(b"\r", until=b"v12")
-        assert 0 < len(screen.press(b"j")) <= MOST_BYTES_OF_A_MOVE
-        assert 0 < len(screen.press(b"k")) <= MOST_BYTES_OF_A_MOVE
-        assert 0 < len(screen.press(b"y")) <= MOST_BYTES_OF_A_WORD
-        assert 0 < len(screen.press(b"x")) <= MOST_BYTES_OF_A_WORD
-        assert 0 < len(screen.press(b":")) <= MOST_BYTES_OF_A_WORD
-        assert 0 < len(screen.press(b"m")) <= MOST_BYTES_OF_A_WORD
-        assert 0 < len(screen.press(b"\x1b")) <= MOST_BYTES_OF_A_WORD
-        assert 0 < len(screen.press(b"\x04")) <= MOST_BYTES_OF_A_PAGE
+        costs = {
+            "G": (screen.press(b"G"), MOST_BYTES_OF_A_MOVE),
+            "enter": (screen.press(b"\r", until=b">  v12"), view_bytes),
+        }
+        assert ("sha256:" in screen.text) == (columns >= 110)
+        costs |= {
+            "j": (screen.press(b"j", quiet_seconds=REST_SECONDS), MOST_BYTES_OF_A_MOVE),
+            "k": (screen.press(b"k", quiet_seconds=REST_SECONDS), MOST_BYTES_OF_A_MOVE),
+            "y": (screen.press(b"y"), MOST_BYTES_OF_A_WORD),
+            "x": (screen.press(b"x"), MOST_BYTES_OF_A_WORD),
+            ":": (screen.press(b":"), MOST_BYTES_OF_A_WORD),
+            "m": (screen.press(b"m"), MOST_BYTES_OF_A_WORD),
+            "esc": (screen.press(b"\x1b"), MOST_BYTES_OF_A_WORD),
+            "ctrl+d": (screen.press(b"\x04", quiet_seconds=REST_SECONDS), MOST_BYTES_OF_A_PAGE),
+            "?": (screen.press(b"?", until=b"GO"), view_bytes),
+            "h": (screen.press(b"h", until=b"VERS"), view_bytes),
+            "ctrl+p": (screen.press(b"\x10", until=b"COMMAND"), view_bytes),
+            "esc h": (screen.press(b"\x1b") + screen.press(b"h", until=b"VERS"), view_bytes),
+            "version": (screen.press(b"\r", until=b"lr=0.001"), view_bytes),
+            "tab": (screen.press(b"]", until=b"[2 Metrics]"), view_bytes),
+        }
         time.sleep(IDLE_SECONDS)
         assert screen.press(b"", quiet_seconds=0.1) == b""
+    dear = {key: (len(sent), most) for key, (sent, most) in costs.items() if not 0 < len(sent) <= most}
+    assert dear == {}, f"{ {key: len(sent) for key, (sent, _) in costs.items()} }"
 
 
+@pytest.mark.parametrize("cell_diff", ["true", "false"])
 def test_nothing_leaves_but_the_expected_sequences_whatever_stands_in_the_registry(
-    tmp_path: Path, environment: dict[str, str]
+    tmp_path: Path, environment: dict[str, str], cell_diff: str
 ) -> None:
+    (tmp_path / "config.toml").write_text(f"[tui]\ncell_diff = {cell_diff}\n")
     with on_terminal("-r", make(tmp_path, HOSTILE), "tui", environment=environment, columns=140) as screen:
         sent = screen.read(until=b"credit-risk")
         for keys in (b"G", b"\r", b"\r", b"G", b"h", b"A", b"\x1b", b"E", b"l", b"\x1b", b"E", b"n", b"\x1b"):
@@ -92,7 +112,7 @@ def test_nothing_leaves_but_the_expected_sequences_whatever_stands_in_the_regist
 
 def test_without_colours_none_are_sent(tmp_path: Path, environment: dict[str, str]) -> None:
     with on_terminal("-r", make(tmp_path), "tui", environment=environment | {"NO_COLOR": "1"}) as screen:
-        sent = screen.read(until=b"credit-risk") + screen.press(b"G") + screen.press(b"\r", until=b"v12")
+        sent = screen.read(until=b"credit-risk") + screen.press(b"G") + screen.press(b"\r", until=b">  v12")
     parameters = {part for found in re.findall(rb"\x1b\[([0-9;]*)m", sent) for part in found.split(b";")}
     assert parameters <= {b"", b"0", b"1", b"2", b"4", b"7", b"39", b"49"}
 
@@ -101,14 +121,14 @@ def test_a_terminal_of_sixteen_colours_gets_no_others(tmp_path: Path, environmen
     with on_terminal(
         "-r", make(tmp_path), "tui", environment=environment | {"TERM": "xterm", "COLORTERM": ""}
     ) as screen:
-        sent = screen.read(until=b"credit-risk") + screen.press(b"G") + screen.press(b"\r", until=b"v12")
+        sent = screen.read(until=b"credit-risk") + screen.press(b"G") + screen.press(b"\r", until=b">  v12")
     assert b"38;2;" not in sent
     assert b"38;5;" not in sent
 
 
 def test_a_locale_without_unicode_gets_ascii(tmp_path: Path, environment: dict[str, str]) -> None:
     with on_terminal("-r", make(tmp_path, "naïve ✓"), "tui", environment=environment | {"LC_ALL": "C"}) as screen:
-        sent = screen.read(until=b"credit-risk") + screen.press(b"G") + screen.press(b"\r", until=b"v12")
+        sent = screen.read(until=b"credit-risk") + screen.press(b"G") + screen.press(b"\r", until=b">  v12")
         sent += screen.press(b"\r", until=b"NOTES")
     assert sent.isascii()
     assert b"na<U+00EF>ve <U+2713>" in sent
@@ -138,6 +158,7 @@ def test_a_terminal_that_can_do_too_little_is_refused_with_the_commands_to_use(
 
 
 def test_a_window_that_changes_its_size_is_drawn_anew(tmp_path: Path, environment: dict[str, str]) -> None:
+    environment |= {"COLUMNS": "80", "LINES": "24"}  # as readline leaves them behind
     with on_terminal("-r", make(tmp_path), "tui", environment=environment, columns=80, rows=24) as screen:
         screen.read(until=b"credit-risk")
         assert b"60x15" in screen.resize(50, 10, until=b"60x15")

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,43 +10,16 @@ import pytest
 from bucketry.registry.registers import load_alias
 from bucketry.store.folder import FolderStore
 from tui.desk import PRODUCTION, RISK, filled_registry
+from tui.panes import TMUX, open_pane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tui.desk import Registry
+    from tui.panes import Pane
 
-TMUX = shutil.which("tmux")
-PROGRAM = f"{sys.executable} -c 'from bucketry.cli.main import run; run()'"
-LONGEST_SECONDS = 30.0
-PAUSE_SECONDS = 0.1
 pytestmark = pytest.mark.skipif(TMUX is None, reason="tmux is not installed")
-
-
-class Pane:
-    """A tmux server of our own, with one window."""
-
-    def __init__(self, folder: Path) -> None:
-        self.environment = dict(os.environ) | {"TMUX_TMPDIR": str(folder)}
-        self.environment.pop("TMUX", None)
-
-    def tmux(self, *arguments: str) -> str:
-        assert TMUX is not None
-        command = [TMUX, "-L", "bucketry", "-f", os.devnull, *arguments]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True).stdout
-
-    def press(self, *keys: str) -> None:
-        self.tmux("send-keys", *keys)
-
-    def wait_for(self, text: str) -> str:
-        deadline = time.monotonic() + LONGEST_SECONDS
-        while time.monotonic() < deadline:
-            shown = self.tmux("capture-pane", "-p")
-            if text in shown:
-                return shown
-            time.sleep(PAUSE_SECONDS)
-        raise AssertionError(f"{text!r} did not appear:\n{shown}")
 
 
 @pytest.fixture
@@ -63,23 +32,16 @@ def registry(tmp_path: Path) -> Registry:
 def pane(tmp_path: Path, registry: Registry) -> Iterator[Pane]:
     assert registry.store.name
     (tmp_path / "config.toml").touch()
-    pane = Pane(tmp_path)
     settings = {
-        "BUCKETRY_CONFIG": tmp_path / "config.toml",
-        "BUCKETRY_CACHE": tmp_path / "cache",
+        "BUCKETRY_CONFIG": str(tmp_path / "config.toml"),
+        "BUCKETRY_CACHE": str(tmp_path / "cache"),
         "BUCKETRY_IDENTITY": "ops",
         "LC_ALL": "C.UTF-8",
-        "TERM": "tmux-256color",
         "SSH_AUTH_SOCK": "",
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
     }
-    words = " ".join(f"{name}={value}" for name, value in settings.items())
-    start = f"env {words} {PROGRAM} -r {tmp_path}/registry tui; echo left with $?; sleep {LONGEST_SECONDS:.0f}"
-    pane.tmux("new-session", "-d", "-x", "80", "-y", "24", start)
-    try:
+    with open_pane(tmp_path, settings, "-r", str(tmp_path / "registry")) as pane:
         yield pane
-    finally:
-        pane.tmux("kill-server")
 
 
 def test_a_version_is_found_approved_and_promoted(pane: Pane, registry: Registry) -> None:
@@ -93,7 +55,7 @@ def test_a_version_is_found_approved_and_promoted(pane: Pane, registry: Registry
     pane.press("P")
     pane.wait_for("to alias:")
     pane.press("production", "Enter")
-    pane.wait_for("PROMOTE TO PROD")
+    pane.wait_for("PROMOTE TO PROD", "name differs")
     pane.press("credit-risk", "Enter")
     pane.wait_for("credit-risk@production: v9 -> v12")
     register = load_alias(registry.session(), RISK, PRODUCTION).state

@@ -17,7 +17,7 @@ from faults.scene import check_contents
 from registry import detached
 from registry.detached import detached_world, done
 from servers.moto import run_moto
-from tui.test_tmux import TMUX, Pane
+from tui.panes import TMUX, Pane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

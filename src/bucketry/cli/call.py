@@ -40,14 +40,15 @@ class Call:
         self.messages.quiet = self.quiet
         self.messages.verbose = self.verbose
 
-    def open(self, *, serves: bool = False, trust: Path | None = None) -> Session:
+    def open(self, *, serves: bool = False, trust: Path | None = None, late: bool = False) -> Session:
         """Open the registry that the options, the environment or the configuration name.
 
         Whoever `serves` what it holds is bound by a trust file: the one given, else the profile's, if it names one.
+        With `late` a bucket is opened by its first use.
         """
         from bucketry.registry.opening import open_session  # noqa: PLC0415 - `--help` needs no registry
 
-        session = open_session(self.registry, serves=serves, trust=trust)
+        session = open_session(self.registry, serves=serves, trust=trust, late=late)
         self._opened.append(session)
         self.messages.detail(f"registry {session.store.name}, acting as {session.actor}")
         return session

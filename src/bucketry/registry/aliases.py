@@ -98,6 +98,14 @@ def unset(session: Session, model: ModelName, alias: AliasName, *, reason: str =
     return _move(session, model, alias, "unset", reason, lambda _head, _register: None)
 
 
+def load_rollback_target(session: Session, model: ModelName, alias: AliasName) -> Row:
+    """Return the row that `roll_back` would choose now; raise `RejectedError` where there is none to go back to."""
+    register = load_alias(session, model, alias).state
+    if register is None:
+        raise not_set(model, alias)
+    return _previous_row(session, load_existing_head(session, model), register, to=None)
+
+
 def load_aliases(session: Session, head: Head) -> tuple[AliasRegister, ...]:
     """Return the registers of all aliases that name a version: one GET each, in parallel."""
     found = session.ports.map_in_parallel(lambda alias: load_alias(session, head.model, alias).state, head.aliases)

@@ -17,7 +17,7 @@ from bucketry.registry.rows import find_row, load_dossier
 from bucketry.schema.audit import target_version
 from bucketry.schema.cards import LARGEST_CARD_BYTES
 from bucketry.schema.codec import digest_of
-from bucketry.schema.gate_checks import Evaluations, GateSubject, check_gates
+from bucketry.schema.gate_checks import Evaluations, GateSubject, check_gates, lacks_evidence
 from bucketry.schema.gates import CardSections, EvidenceCount, MetricThreshold, NoWorse, PickleScan, applies_to
 from bucketry.schema.scans import ScanReport
 from bucketry.schema.states import State
@@ -66,6 +66,15 @@ def load_gate_subject(
         },
         scan=_scan(session, resolved, scan=scan) if any(isinstance(gate, PickleScan) for gate in gates) else None,
     )
+
+
+def waits_for_evidence(session: Session, head: Head, row: Row, policy: Policy) -> bool:
+    """Return whether a gate of the policy cannot be judged yet, because its evidence has not arrived."""
+    from bucketry.registry.resolve import resolved_row  # noqa: PLC0415 - it imports `aliases`, which imports this
+
+    if not _ask_for_evidence(list(policy.gates)):
+        return False
+    return lacks_evidence(policy, _load_evaluations(session, head, resolved_row(session, head, row), row))
 
 
 def _ask_for_evidence(gates: list[Gate]) -> bool:

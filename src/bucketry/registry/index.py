@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import DeniedError, UnavailableError
 from bucketry.registry.index_schema import APPLICATION, TABLES, VERSION
-from bucketry.registry.local_cache import cache_root
 from bucketry.registry.location import FolderLocation, parse_location
+from bucketry.schema.query_match import has_letters
+from bucketry.transfer.cache_root import default_cache_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -231,7 +232,8 @@ def _file_of(profile: RegistryProfile) -> Path:
     settings += [f"{name}={profile.s3.get(name, '')}" for name in ("endpoint_url", "profile")]
     place = [str(location)] if isinstance(location, FolderLocation) else [str(location), *settings]
     identity = "\n".join([*place, socket.gethostname()])
-    return cache_root() / "index" / str(os.getuid()) / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.sqlite"
+    root = default_cache_root(os.environ, Path.home())
+    return root / "index" / str(os.getuid()) / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.sqlite"
 
 
 def _make_folder(folder: Path) -> None:
@@ -254,6 +256,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA trusted_schema = OFF")
+        connection.create_function("has_letters", 2, has_letters, deterministic=True)
     except sqlite3.Error:
         connection.close()
         raise

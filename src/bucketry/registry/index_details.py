@@ -13,6 +13,7 @@ from bucketry.registry.index_rows import (
     evidence_mark,
     load_published,
 )
+from bucketry.registry.index_sql import Clause, all_of
 from bucketry.schema import keys
 from bucketry.schema.dossier import Dossier, decode_dossier
 from bucketry.schema.evidence import Evidence, decode_evidence
@@ -21,7 +22,7 @@ from bucketry.schema.names import Digest, ModelName, parse_model_name
 from bucketry.schema.query_details import dataset_names, flat_parameters, fold_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bucketry.registry.index import Index
     from bucketry.registry.session import Session
@@ -29,6 +30,26 @@ if TYPE_CHECKING:
 
 _PARSING = threading.Lock()
 """One manifest is parsed at a time: threads gain nothing there, and 16 of 8 MiB would fill the memory."""
+
+
+EVERYTHING = all_of(())
+
+
+def of_model(model: ModelName) -> Clause:
+    """Return the versions of a model."""
+    return Clause("m.name = ?", (str(model),))
+
+
+def of_rows(ids: Sequence[int]) -> Clause:
+    """Return the versions with these ids in the index."""
+    return Clause(f"v.id IN ({', '.join('?' * len(ids))})", tuple(ids))
+
+
+def count_pending(index: Index, among: Clause = EVERYTHING) -> int:
+    """Return of how many versions something is still to be read."""
+    sql = f"SELECT count(*) FROM versions v JOIN models m ON m.id = v.model_id WHERE v.pending > 0 AND {among.sql}"  # noqa: S608 - values are parameters
+    with index.reading() as connection:
+        return int(connection.execute(sql, among.values).fetchone()[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +67,20 @@ class Pending:
     published: Mapping[MetricKey, Measured] | None
 
 
-def iter_pending(index: Index, size: int) -> Iterator[list[Pending]]:
-    """Yield the versions of which something is still to be read, the newest first, each once, so many at a time."""
+def iter_pending(index: Index, size: int, among: Clause = EVERYTHING) -> Iterator[list[Pending]]:
+    """Yield the versions of which something is still to be read, the newest first, each once, so many at a time.
+
+    `among` is asked of a row `v` of `versions` beside its row `m` of `models`.
+    """
     after = (2**62, 0)
     while True:  # bounded: each batch begins behind the one before
         with index.reading() as connection:
             found = connection.execute(
-                "SELECT v.created_us, v.id, m.name, v.manifest, v.dossier, v.evidence, v.pending"
+                "SELECT v.created_us, v.id, m.name, v.manifest, v.dossier, v.evidence, v.pending"  # noqa: S608 - values are parameters
                 " FROM versions v JOIN models m ON m.id = v.model_id"
-                " WHERE v.pending > 0 AND (v.created_us, v.id) < (?, ?)"
+                f" WHERE v.pending > 0 AND (v.created_us, v.id) < (?, ?) AND {among.sql}"
                 " ORDER BY v.created_us DESC, v.id DESC LIMIT ?",
-                (*after, size),
+                (*after, *among.values, size),
             ).fetchall()
             published = {item[1]: load_published(connection, item[1]) for item in found if item[-1] != NOTHING_READ}
         if not found:

@@ -16,14 +16,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import BucketryError, CorruptError, NotFoundError, UnsupportedError
-from bucketry.registry.index_details import iter_pending, read_details
+from bucketry.registry.index_aliases import remove_aliases, write_alias
+from bucketry.registry.index_details import EVERYTHING, count_pending, iter_pending, read_details
 from bucketry.registry.index_listing import list_registers
 from bucketry.registry.index_rows import (
     SealedRows,
     finish_head,
-    remove_aliases,
     remove_models,
-    write_alias,
     write_details,
     write_head,
     write_page,
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from bucketry.registry.index import Index
     from bucketry.registry.index_details import Pending
     from bucketry.registry.index_rows import ReadDetails, WrittenHead
+    from bucketry.registry.index_sql import Clause
     from bucketry.registry.session import Session
     from bucketry.schema.alias import AliasRegister
     from bucketry.schema.head import Head, Row
@@ -142,6 +142,23 @@ def refresh_index(
     return work.result(is_complete=is_complete)
 
 
+def refresh_some_details(
+    index: Index,
+    session: Session,
+    among: Clause,
+    *,
+    progress: Callable[[str, int, int], None] | None = None,
+    cancelled: threading.Event | None = None,
+) -> int:
+    """Read what is still to be read of some versions, the newest first; return how many were read.
+
+    Heads are not looked at: this is for whoever has a list of the versions already, and asks more of them.
+    """
+    work = _Refresh(index, replace(session, documents=_Forgetful()), progress, cancelled or threading.Event())
+    work.refresh_details(among)
+    return work.result(is_complete=False).details_read
+
+
 class _Refresh:
     """One refresh, in the thread that called it; only reads are done in others."""
 
@@ -185,10 +202,11 @@ class _Refresh:
                 connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES ('refreshed_at', ?)", (began,))
         return done
 
-    def refresh_details(self) -> None:
+    def refresh_details(self, among: Clause = EVERYTHING) -> None:
         """Read manifests and evidence of versions, the newest first, until none is left or somebody cancels."""
-        total = self._count_pending()
-        for batch in iter_pending(self._index, DETAILS_IN_ONE_BATCH):
+        total = count_pending(self._index, among)
+        self._tell("manifests", 0, total)
+        for batch in iter_pending(self._index, DETAILS_IN_ONE_BATCH, among):
             if self._cancelled.is_set():
                 return
             found = self._map(self._read_details, batch)
@@ -210,7 +228,7 @@ class _Refresh:
             aliases_read=tally.aliases_read,
             rows_changed=tally.rows_changed,
             details_read=tally.details_read,
-            details_left=self._count_pending(),
+            details_left=count_pending(self._index),
             is_complete=is_complete,
             fault_count=tally.fault_count,
             faults=tuple(tally.faults),
@@ -225,10 +243,6 @@ class _Refresh:
         with self._index.reading() as connection:
             found = connection.execute("SELECT model, alias, etag FROM aliases")
             return {(model, alias): etag for model, alias, etag in found}
-
-    def _count_pending(self) -> int:
-        with self._index.reading() as connection:
-            return int(connection.execute("SELECT count(*) FROM versions WHERE pending > 0").fetchone()[0])
 
     def _remove_gone(
         self,

@@ -1,4 +1,4 @@
-"""How do heads, pages, aliases and details become rows of the local index? Each inside its caller's transaction.
+"""How do heads, pages and details become rows of the local index? Each inside its caller's transaction.
 
 Several processes fill one index. Each notes the ETag that it saw in the index when it began with a model; where
 another one has written since, only a later generation is written, so that nothing older takes the place of anything
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bucketry.schema.alias import AliasRegister
     from bucketry.schema.evidence import Slice
     from bucketry.schema.head import Head, Row
-    from bucketry.schema.names import AliasName, Digest, ModelName
+    from bucketry.schema.names import Digest, ModelName
     from bucketry.schema.query_details import MetricKey
 
 READING = ""
@@ -177,37 +176,9 @@ def write_rows(connection: sqlite3.Connection, model_id: int, rows: Sequence[Row
     return sum(_write_row(connection, model_id, row, known.get(row.version)) for row in rows)
 
 
-def write_alias(connection: sqlite3.Connection, register: AliasRegister, etag: str, *, planned: str | None) -> None:
-    """Write an alias, unless another process has written a newer state of it."""
-    place = (str(register.model), register.alias)
-    known = connection.execute("SELECT etag, generation FROM aliases WHERE model = ? AND alias = ?", place).fetchone()
-    if known and known[0] != planned and register.generation < known[1]:
-        return
-    target = register.target
-    at = register.trail.records[-1].at if register.trail.records else ""
-    connection.execute(
-        "INSERT OR REPLACE INTO aliases (model, alias, etag, generation, version, manifest, protected, updated_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            *place,
-            etag,
-            register.generation,
-            target.version if target else None,
-            target.manifest if target else None,
-            register.protected,
-            at,
-        ),
-    )
-
-
 def remove_models(connection: sqlite3.Connection, names: Iterable[str]) -> None:
     """Remove models that the bucket no longer has."""
     connection.executemany("DELETE FROM models WHERE name = ?", ((name,) for name in names))
-
-
-def remove_aliases(connection: sqlite3.Connection, places: Iterable[tuple[str, AliasName]]) -> None:
-    """Remove aliases that the bucket no longer has."""
-    connection.executemany("DELETE FROM aliases WHERE model = ? AND alias = ?", places)
 
 
 def write_details(connection: sqlite3.Connection, read: ReadDetails) -> bool:
@@ -252,6 +223,7 @@ def _model_values(head: Head) -> dict[str, Any]:
         "description": head.description,
         "labels": _json(head.labels),
         "directory": head.sealed.directory,
+        "policy": head.policy,
     }
 
 

@@ -3,10 +3,12 @@
 `models.etag` is the ETag of the head whose rows are here, all of them; it is empty while they are being read, so that
 whoever is interrupted goes on. `versions.pending` says what is still to be read of a version: its manifest and its
 dossier (2), its dossier (1), nothing (0). Metrics keep what was published (`published`, `measured_as`), so that later
-evidence is folded in without reading the manifest again.
+evidence is folded in without reading the manifest again. `standings` is how a version's reviews stood when they were
+read, and for which dossier, policies and state that holds (`basis`): with another one it is read again.
+`versions_listed` has what the rows of a list are chosen and sorted by: a tenth of what whole rows would be to read.
 """
 
-VERSION = 1
+VERSION = 3
 APPLICATION = 0x42_4B_49_58
 """`BKIX`, by which a SQLite file says whose it is."""
 
@@ -23,7 +25,8 @@ CREATE TABLE models (
     updated_at TEXT NOT NULL,
     description TEXT NOT NULL,
     labels TEXT NOT NULL,
-    directory TEXT
+    directory TEXT,
+    policy TEXT
 );
 
 CREATE TABLE pages (
@@ -57,8 +60,23 @@ CREATE TABLE versions (
     UNIQUE (model_id, version)
 );
 CREATE INDEX versions_by_time ON versions (created_us);
-CREATE INDEX versions_by_state ON versions (state);
+CREATE INDEX versions_by_state ON versions (state, model_id);
+CREATE INDEX versions_listed ON versions (model_id, version, state, size_bytes, created_us, author, words)
+    WHERE state <> 'deleted';
 CREATE INDEX versions_pending ON versions (created_us, id) WHERE pending > 0;
+
+CREATE TABLE standings (
+    version_id INTEGER PRIMARY KEY REFERENCES versions ON DELETE CASCADE,
+    basis TEXT NOT NULL,
+    approvals INTEGER NOT NULL,
+    required INTEGER NOT NULL,
+    refused_by TEXT,
+    is_revoked INTEGER NOT NULL,
+    has_ended INTEGER NOT NULL,
+    ends_us INTEGER,
+    lacks_evidence INTEGER NOT NULL,
+    is_signed INTEGER NOT NULL
+);
 
 CREATE TABLE labels (
     version_id INTEGER NOT NULL REFERENCES versions ON DELETE CASCADE,
@@ -110,6 +128,7 @@ CREATE TABLE aliases (
     generation INTEGER NOT NULL,
     version INTEGER,
     manifest TEXT,
+    before INTEGER,
     protected INTEGER NOT NULL,
     updated_at TEXT NOT NULL,
     PRIMARY KEY (model, alias)

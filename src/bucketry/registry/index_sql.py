@@ -13,6 +13,7 @@ from bucketry.schema.query import (
     CreatedIs,
     DatasetHas,
     LabelIs,
+    LettersIn,
     MetricIs,
     ModelLike,
     NotesHave,
@@ -47,15 +48,23 @@ def all_of(clauses: Iterable[Clause]) -> Clause:
     return Clause(" AND ".join(part.sql for part in parts), tuple(value for part in parts for value in part.values))
 
 
-def version_clause(term: Term, *, with_name: bool = True) -> Clause:
+def version_clause(term: Term, *, with_name: bool = True, of_one_model: bool = False) -> Clause:
     """Return a term as it is asked of a row `v` of `versions`, beside its row `m` of `models`.
 
-    Words are looked for in the model's name too, unless all versions are of one model.
+    Words are looked for in the model's name too, unless all versions are of one model and `with_name` is False. With
+    `of_one_model` a metric is looked up for each version, instead of once for all models, which also have it.
     """
     condition = term.condition
-    clause = (
-        _word_clause(condition, with_name=with_name) if isinstance(condition, WordIn) else _version_clause(condition)
-    )
+    match condition:
+        case MetricIs(name, part, comparison, number) if of_one_model:
+            looked_up = f"SELECT 1 FROM metrics WHERE version_id = v.id AND {_MEASURED} {_spelled(comparison)} ?"  # noqa: S608 - one of six
+            clause = Clause(f"EXISTS ({looked_up})", (name, slice_text(part), number))
+        case WordIn(word):
+            clause = _text_clause(_WORD, word, with_name=with_name)
+        case LettersIn(letters):
+            clause = _text_clause(_LETTERS, letters, with_name=with_name)
+        case _:
+            clause = _version_clause(condition)
     return Clause(f"NOT ({clause.sql})", clause.values) if term.negated else clause
 
 
@@ -70,7 +79,9 @@ def model_clause(term: Term) -> Clause | None:
 def _model_clause(condition: Condition) -> Clause | None:
     match condition:
         case WordIn(word):
-            return Clause("instr(m.name, ?) > 0", (word,))
+            return Clause(_WORD.format("m.name"), (word,))
+        case LettersIn(letters):
+            return Clause(_LETTERS.format("m.name"), (letters,))
         case ModelLike(pattern):
             return Clause("m.name GLOB ?", (pattern,))
         case AliasIs(alias):
@@ -81,15 +92,19 @@ def _model_clause(condition: Condition) -> Clause | None:
     return None
 
 
-def _word_clause(condition: WordIn, *, with_name: bool) -> Clause:
-    word = condition.word
-    sql = (
-        "instr(v.words, ?) > 0 OR (m.name, v.version) IN"
-        " (SELECT a.model, a.version FROM aliases a WHERE a.version IS NOT NULL AND instr(a.alias, ?) > 0)"
-    )
+_WORD, _LETTERS = "instr({}, ?) > 0", "has_letters({}, ?)"
+"""How a text is looked into; `has_letters` is a function of ours, which every connection to the index has."""
+
+
+_MEASURED = "name = ? AND slice = ? AND value"
+
+
+def _text_clause(looked: str, wanted: str, *, with_name: bool) -> Clause:
+    named = f"SELECT a.model, a.version FROM aliases a WHERE a.version IS NOT NULL AND {looked.format('a.alias')}"  # noqa: S608 - values are parameters
+    sql = f"{looked.format('v.words')} OR (m.name, v.version) IN ({named})"
     if with_name:
-        return Clause(f"({sql} OR instr(m.name, ?) > 0)", (word, word, word))
-    return Clause(f"({sql})", (word, word))
+        return Clause(f"({sql} OR {looked.format('m.name')})", (wanted, wanted, wanted))
+    return Clause(f"({sql})", (wanted, wanted))
 
 
 def _version_clause(condition: Condition) -> Clause:  # noqa: PLR0911 - one for each kind
@@ -133,7 +148,7 @@ def _in_table(condition: Condition) -> Clause:  # noqa: PLR0911 - one for each k
             return _among("SELECT version_id FROM datasets WHERE instr(name, ?) > 0", text)
         case MetricIs(name, part, comparison, number):
             return _among(
-                f"SELECT version_id FROM metrics WHERE name = ? AND slice = ? AND value {_spelled(comparison)} ?",  # noqa: S608 - one of six
+                f"SELECT version_id FROM metrics WHERE {_MEASURED} {_spelled(comparison)} ?",  # noqa: S608 - one of six
                 name,
                 slice_text(part),
                 number,

@@ -11,6 +11,8 @@ from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from bucketry.registry.index_fields import find_field, load_fields, sorting
+from bucketry.registry.index_noted import BASIS, NOTED, read_noted, stage_of
 from bucketry.registry.index_sql import Clause, all_of, model_clause, version_clause
 from bucketry.schema.names import AliasName, Digest, ModelName, parse_model_name
 from bucketry.schema.query import StateIs, parse_query
@@ -18,26 +20,36 @@ from bucketry.schema.states import State, parse_state
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bucketry.registry.index import Index
+    from bucketry.registry.index_fields import Field, Value
+    from bucketry.registry.index_noted import Noted, Stage
 
 MOST_TREND_VERSIONS = 24
-MOST_METRIC_NAMES = 8
 
-ModelOrder = Literal["name", "versions", "newest", "waiting", "updated"]
+ModelOrder = Literal["name", "versions", "production", "newest", "waiting", "updated"]
 VersionOrder = str
-"""`version`, `state`, `size`, `created`, `author`, or `metric:` and a metric's name."""
+"""`version`, `alias`, `review`, `state`, `size`, `created`, `author`, `signed`, or a field as it is spelled."""
 
 
-_NOT_DELETED = Clause("v.state <> ?", (State.DELETED.value,))
+_NOT_DELETED = Clause("v.state <> 'deleted'")
+_SERVING = (
+    "SELECT max(a.version) FROM aliases a WHERE a.model = m.name AND (a.protected OR a.alias IN ('production', 'prod'))"
+)
 _MODEL_ORDERS = {
     "name": "m.name",
     "versions": "m.versions",
+    "production": f"({_SERVING})",
     "newest": "m.newest",
     "updated": "m.updated_at",
     "waiting": "coalesce(w.waiting, 0)",
 }
+# What waits comes first; what nobody has asked about has no place in the order.
+_STAGES = (
+    "CASE v.state WHEN 'in_review' THEN 1 WHEN 'approved' THEN 2 WHEN 'rejected' THEN 3 WHEN 'retired' THEN 4"
+    " WHEN 'deleting' THEN 5 END"
+)
 # Counted once for all: asked for each model, it would go through every version in review each time.
 _WAITING = "SELECT model_id, count(*) AS waiting FROM versions WHERE state = 'in_review'"
 
@@ -70,7 +82,11 @@ class ModelLine:
 
 @dataclass(frozen=True, slots=True)
 class VersionLine:
-    """A version in a list."""
+    """A version in a list.
+
+    `named_before` are the aliases that would go back to it. `noted` is how its reviews stood, None where they are still
+    to be read or there are none. `fields` are the metrics and parameters that were asked for, by their spelling.
+    """
 
     row_id: int
     model: ModelName
@@ -85,6 +101,21 @@ class VersionLine:
     aliases: tuple[Named, ...]
     base: str | None
     has_dossier: bool
+    named_before: tuple[AliasName, ...] = ()
+    noted: Noted | None = None
+    fields: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def stage(self) -> Stage:
+        """Where it is on its way to be approved."""
+        return stage_of(self.state, self.noted)
+
+    @property
+    def is_signed(self) -> bool | None:
+        """Whether a publish signature lies beside it; None where that is still to be read."""
+        if self.noted is not None:
+            return self.noted.is_signed
+        return None if self.has_dossier else False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +135,13 @@ def list_models_by(index: Index, *, query: str = "", order: ModelOrder = "name",
     column = _MODEL_ORDERS[order]
     join = f"LEFT JOIN ({_WAITING} GROUP BY model_id) w ON w.model_id = m.id" if order == "waiting" else ""
     direction = "DESC" if descending else "ASC"
+    nulls = " NULLS LAST" if order in {"production", "newest"} else ""  # an index cannot serve what ends so
     with index.reading() as connection:
-        found = connection.execute(
-            f"SELECT m.id FROM models m {join} WHERE {where.sql} ORDER BY {column} {direction}, m.name",  # noqa: S608 - values are parameters
+        ids = _ordered_ids(
+            connection,
+            f"SELECT m.id AS id FROM models m {join} WHERE {where.sql} ORDER BY {column} {direction}{nulls}, m.name",  # noqa: S608 - values are parameters
             where.values,
         )
-        ids = array("q", (row[0] for row in found))
         return ListedIds(ids, _count(connection, "SELECT count(*) FROM models"))
 
 
@@ -121,19 +153,19 @@ def list_versions_by(
     Deleted ones are left out unless the query asks for that state. Versions without the metric to sort by come last.
     """
     where = _versions_meant(query)
-    direction = "DESC" if descending else "ASC"
-    join, joined, column = _version_order(order)
-    nulls = f"{column} IS NULL, " if join else ""  # an index cannot serve what begins so
+    join, joined, by = _version_order(order, descending=descending)
     with index.reading() as connection:
         model_id = _model_id(connection, model)
         if model_id is None:
             return ListedIds()
-        found = connection.execute(
-            f"SELECT v.id FROM versions v JOIN models m ON m.id = v.model_id {join} "  # noqa: S608 - values are parameters
-            f"WHERE v.model_id = ? AND {where.sql} ORDER BY {nulls}{column} {direction}, v.version DESC",
+        ids = _ordered_ids(
+            connection,
+            f"SELECT v.id AS id FROM versions v JOIN models m ON m.id = v.model_id {join} "  # noqa: S608 - values are parameters
+            f"WHERE v.model_id = ? AND {where.sql} ORDER BY {by}",
             (*joined, model_id, *where.values),
         )
-        ids = array("q", (row[0] for row in found))
+        if not query.strip():
+            return ListedIds(ids, len(ids))
         total = "SELECT count(*) FROM versions WHERE model_id = ? AND state <> 'deleted'"
         return ListedIds(ids, _count(connection, total, model_id))
 
@@ -153,15 +185,19 @@ def load_model_lines(index: Index, ids: Sequence[int]) -> list[ModelLine]:
         return [_model_line(connection, found[row_id], waiting.get(row_id, 0)) for row_id in ids if row_id in found]
 
 
-def load_version_lines(index: Index, model: ModelName, ids: Sequence[int]) -> list[VersionLine]:
+def load_version_lines(
+    index: Index, model: ModelName, ids: Sequence[int], *, fields: Iterable[Field] = ()
+) -> list[VersionLine]:
     """Return a model's versions with these ids, in this order; one that is gone is left out."""
     with index.reading() as connection:
-        aliases = _aliases(connection, model)
+        aliases, before = _aliases(connection, model), _named_before(connection, model)
+        values = load_fields(connection, ids, fields)
         found = {
-            row[0]: _version_line(model, row, aliases)
+            row[0]: _version_line(model, row, aliases, before, values.get(row[0], {}))
             for row in connection.execute(
-                "SELECT id, version, manifest, state, created_at, created_by, size_bytes, metrics, labels, base, "  # noqa: S608 - values are parameters
-                f"dossier IS NOT NULL FROM versions WHERE id IN ({_marks(ids)})",
+                "SELECT v.id, v.version, v.manifest, v.state, v.created_at, v.created_by, v.size_bytes, v.metrics, "  # noqa: S608 - values are parameters
+                f"v.labels, v.base, v.dossier IS NOT NULL, {NOTED} FROM versions v JOIN models m ON m.id = v.model_id "
+                f"LEFT JOIN standings s ON s.version_id = v.id AND s.basis = {BASIS} WHERE v.id IN ({_marks(ids)})",
                 list(ids),
             )
         }
@@ -187,16 +223,11 @@ def find_model_line(index: Index, model: ModelName) -> ModelLine | None:
     return lines[0] if lines else None
 
 
-def load_metric_names(index: Index, model: ModelName) -> tuple[str, ...]:
-    """Return the headline metrics of a model's newest versions, as these name them."""
+def find_generation(index: Index, model: ModelName) -> int | None:
+    """Return how many commits of a model's head the index has seen; None for a model that it does not know."""
     with index.reading() as connection:
-        found = connection.execute(
-            "SELECT v.metrics FROM versions v JOIN models m ON m.id = v.model_id "
-            "WHERE m.name = ? AND v.state <> 'deleted' ORDER BY v.version DESC LIMIT ?",
-            (str(model), MOST_TREND_VERSIONS),
-        ).fetchall()
-    names = dict.fromkeys(name for (metrics,) in found for name in json.loads(metrics))
-    return tuple(names)[:MOST_METRIC_NAMES]
+        found = connection.execute("SELECT generation FROM models WHERE name = ?", (str(model),)).fetchone()
+        return int(found[0]) if found else None
 
 
 def _model_line(
@@ -224,8 +255,14 @@ def _model_line(
     )
 
 
-def _version_line(model: ModelName, row: tuple[object, ...], aliases: tuple[Named, ...]) -> VersionLine:
-    row_id, version, manifest, state, created_at, created_by, size_bytes, metrics, labels, base, has_dossier = row
+def _version_line(
+    model: ModelName,
+    row: tuple[object, ...],
+    aliases: tuple[Named, ...],
+    before: Sequence[tuple[AliasName, int]],
+    values: Mapping[str, Value],
+) -> VersionLine:
+    row_id, version, manifest, state, created_at, created_by, size_bytes, metrics, labels, base, has_dossier = row[:11]
     number = int(str(version))
     return VersionLine(
         row_id=int(str(row_id)),
@@ -241,6 +278,9 @@ def _version_line(model: ModelName, row: tuple[object, ...], aliases: tuple[Name
         aliases=tuple(named for named in aliases if named.version == number),
         base=None if base is None else str(base),
         has_dossier=bool(has_dossier),
+        named_before=tuple(alias for alias, earlier in before if earlier == number),
+        noted=read_noted(row[11:]),
+        fields=values,
     )
 
 
@@ -253,30 +293,61 @@ def _aliases(connection: sqlite3.Connection, model: ModelName) -> tuple[Named, .
     return tuple(Named(AliasName(alias), version, bool(protected), since) for alias, version, protected, since in found)
 
 
+def _named_before(connection: sqlite3.Connection, model: ModelName) -> list[tuple[AliasName, int]]:
+    found = connection.execute(
+        "SELECT alias, before FROM aliases WHERE model = ? AND before IS NOT NULL ORDER BY protected DESC, alias",
+        (str(model),),
+    )
+    return [(AliasName(alias), version) for alias, version in found]
+
+
 def _models_meant(text: str) -> Clause:
     own = [(term, model_clause(term)) for term in parse_query(text).terms]
     clauses = [clause for _, clause in own if clause is not None]
     of_versions = [version_clause(term) for term, clause in own if clause is None]
     if of_versions:
         inner = all_of([*of_versions, _NOT_DELETED])
-        sql = f"EXISTS (SELECT 1 FROM versions v WHERE v.model_id = m.id AND {inner.sql})"  # noqa: S608 - values are parameters
+        # Asked for each model, it would go through every version in that state, say, for each of ten thousand.
+        sql = f"m.id IN (SELECT v.model_id FROM versions v WHERE {inner.sql})"  # noqa: S608 - values are parameters
         clauses.append(Clause(sql, inner.values))
     return all_of(clauses)
 
 
 def _versions_meant(text: str) -> Clause:
     query = parse_query(text)
-    clauses = [version_clause(term) for term in query.terms]
+    clauses = [version_clause(term, of_one_model=True) for term in query.terms]
     if not any(term.condition == StateIs(State.DELETED) for term in query.terms):
         clauses.append(_NOT_DELETED)
     return all_of(clauses)
 
 
-def _version_order(order: VersionOrder) -> tuple[str, tuple[str, ...], str]:
-    """Return what to join, with which arguments, and the column to sort by."""
-    if order.startswith("metric:"):
-        join = "LEFT JOIN metrics o ON o.version_id = v.id AND o.name = ? AND o.slice = ''"
-        return join, (order.removeprefix("metric:"),), "o.value"
+def _version_order(order: VersionOrder, *, descending: bool) -> tuple[str, tuple[object, ...], str]:
+    """Return what to join, with which arguments, and the whole ORDER BY; what has nothing to sort by comes last."""
+    join, joined, columns = _sorted_by(order)
+    direction = "DESC" if descending else "ASC"
+    is_one = len(columns) == 1  # an index serves neither way to put last what is missing
+    by = [f"{column} {direction}{' NULLS LAST' if join and is_one else ''}" for column in columns]
+    if not is_one:
+        by.insert(0, f"{columns[0] if order == 'review' else columns[-1]} IS NULL")
+    if order.startswith("metric:"):  # SQLite compares whole numbers in half the time of any others
+        last = -(2**63) if descending else 2**63 - 1
+        by.insert(0, f"coalesce(CAST({columns[0]} * 1000000 AS INTEGER), {last}) {direction}")
+    return join, joined, ", ".join(by if columns == ("v.version",) else [*by, "v.version DESC"])
+
+
+def _sorted_by(order: VersionOrder) -> tuple[str, tuple[object, ...], tuple[str, ...]]:
+    """Return what to join, with which arguments, and what to sort by, in turn."""
+    field = find_field(order)
+    if field is not None:
+        return sorting(field)
+    if order == "alias":
+        named = "SELECT model, version, min(alias) AS alias FROM aliases WHERE version IS NOT NULL GROUP BY 1, 2"
+        return f"LEFT JOIN ({named}) o ON o.model = m.name AND o.version = v.version", (), ("o.alias",)
+    standings = "LEFT JOIN standings s ON s.version_id = v.id"
+    if order == "review":
+        return standings, (), (_STAGES, "s.approvals")
+    if order == "signed":
+        return standings, (), ("iif(v.dossier IS NULL, 0, s.is_signed)",)
     columns = {
         "version": "v.version",
         "state": "v.state",
@@ -284,12 +355,22 @@ def _version_order(order: VersionOrder) -> tuple[str, tuple[str, ...], str]:
         "created": "v.created_us",
         "author": "v.author",
     }
-    return "", (), columns[order]
+    return "", (), (columns[order],)
 
 
 def _model_id(connection: sqlite3.Connection, model: ModelName) -> int | None:
     found = connection.execute("SELECT id FROM models WHERE name = ?", (str(model),)).fetchone()
     return int(found[0]) if found else None
+
+
+def _ordered_ids(connection: sqlite3.Connection, select: str, values: Sequence[object]) -> array[int]:
+    """Return the ids that a SELECT finds, in its order.
+
+    As one text, because 100,000 rows that are handed over one by one take as long as finding them. SQLite keeps the
+    order of a subquery for `group_concat`, as for every aggregate but count, min and max.
+    """
+    text = connection.execute(f"SELECT group_concat(id) FROM ({select})", values).fetchone()[0]  # noqa: S608 - see the callers
+    return array("q", json.loads(f"[{text or ''}]"))
 
 
 def _count(connection: sqlite3.Connection, question: str, *arguments: object) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from bucketry.errors import NotFoundError, UnsupportedError, UsageError
 from bucketry.registry.commit import Change, commit, load_current
@@ -16,6 +16,7 @@ from bucketry.registry.registers import registry_register
 from bucketry.registry.session import Session
 from bucketry.schema import keys
 from bucketry.schema.settings import Conformance, RegistryDocument
+from bucketry.store.late import LateStore
 from bucketry.store.retry import RetryingStore
 
 if TYPE_CHECKING:
@@ -47,10 +48,12 @@ def open_session(
     ports: Ports | None = None,
     trust: Path | None = None,
     serves: bool = False,
+    late: bool = False,
 ) -> Session:
     """Open a registry by URL, path or profile; nothing is read before it is needed.
 
-    With a trust file, or one that the profile names for whoever `serves`, only what it accepts is resolved.
+    With a trust file, or one that the profile names for whoever `serves`, only what it accepts is resolved. With `late`
+    a bucket is not even opened before: what is wrong with its settings is then raised by its first use.
 
     Raises `UsageError` for a URL of no known kind, `NotFoundError` for a folder that does not exist.
     """
@@ -58,7 +61,7 @@ def open_session(
     profile = config.find_profile(where)
     trusted = trust or (profile.trust if serves else None)
     return Session(
-        store=RetryingStore(open_store(profile), deadline_seconds=UNREACHABLE_SECONDS),
+        store=_open_late(profile) if late else _open_patient(profile),
         actor=find_identity(config, identity),
         ports=ports or Ports(),
         read_only=read_only or profile.read_only,
@@ -133,6 +136,18 @@ def open_store(profile: RegistryProfile, *, create_folder: bool = False) -> Stor
             return S3Store(bucket, prefix, profile.s3_settings())
         case FolderLocation(path):
             return _open_folder(path, create=create_folder)
+
+
+def _open_patient(profile: RegistryProfile) -> Store:
+    return RetryingStore(open_store(profile), deadline_seconds=UNREACHABLE_SECONDS)
+
+
+def _open_late(profile: RegistryProfile) -> Store:
+    location = parse_location(profile.url)
+    if isinstance(location, FolderLocation):  # there is nothing to wait for, and a wrong path is said at once
+        return _open_patient(profile)
+    name = f"s3://{location.bucket}/{location.prefix}".rstrip("/")
+    return cast("Store", LateStore(name, lambda: _open_patient(profile)))
 
 
 def _open_strict_mode(path: Path) -> StrictMode:

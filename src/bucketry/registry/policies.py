@@ -70,15 +70,20 @@ class PolicySet:
 
 def load_policy(session: Session, head: Head) -> Policy:
     """Return the policy that holds for the model of a head: what its own leaves open is the default's."""
-    default = _load_named(session, _default_digest(session.registry)) or DEFAULT_POLICY
+    default = _load_named(session, load_default_digest(session)) or DEFAULT_POLICY
     own = _load_named(session, head.policy)
     return own.over(default) if own else default
+
+
+def load_default_digest(session: Session) -> Digest | None:
+    """Return the digest of the default policy, None where nobody has set one."""
+    return _default_digest(session.registry)
 
 
 def load_policy_in_force(session: Session, model: ModelName | None) -> PolicyInForce:
     """Return the policy of a model, or the default (None), with where it comes from."""
     own_digest = load_existing_head(session, model).policy if model else None
-    default_digest = _default_digest(session.registry)
+    default_digest = load_default_digest(session)
     default, own = _load_named(session, default_digest) or DEFAULT_POLICY, _load_named(session, own_digest)
     return PolicyInForce(own.over(default) if own else default, own, own_digest, default, default_digest)
 

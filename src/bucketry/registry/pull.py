@@ -21,7 +21,8 @@ from bucketry.registry.opening import open_store
 from bucketry.registry.resolve import ResolvedVersion, load_manifest, resolve
 from bucketry.schema.names import ByAlias, parse_digest
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
-from bucketry.transfer.cache import Cache, default_cache_root
+from bucketry.transfer.cache import Cache
+from bucketry.transfer.cache_root import default_cache_root
 from bucketry.transfer.download import DEFAULT_CONNECTIONS, Nearby, fetch
 from bucketry.transfer.receipt import Foreign, Ours, inspect_target, write_receipt
 from bucketry.transfer.remote import RemoteFile, Verify, plan_of
@@ -244,7 +245,8 @@ class _Pull:
         if isinstance(there, Ours):
             sources.insert(0, version_in(dest, self._older_files(files, there)))
         if _has_new_chunks(files, lambda sha256: self.cache.find(sha256) is not None):
-            registry, model = self.session.registry.registry, str(self.resolved.model)
+            registry = self.session.registry.registry
+            model = f"{self.resolved.model.namespace}/{self.resolved.model.name}"
             older = [path for path in self.cache.find_versions(registry, model) if path != dest]
             for path in older[:MAX_CACHED_VERSIONS_READ]:
                 cached = inspect_target(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from bucketry.schema.states import State
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from bucketry.registry.index import Index
     from bucketry.registry.session import Session
     from bucketry.schema.gates import GateResult
     from bucketry.schema.head import Head
@@ -66,11 +68,14 @@ def list_waiting(session: Session, *, mine: bool = False) -> list[Waiting]:
     return load_review_queue(session, mine=mine).waiting
 
 
-def load_review_queue(session: Session, *, mine: bool = False) -> ReviewQueue:
-    """Return everything that waits; a model or a version that is damaged does not stop the others."""
-    with open_index(session) as index:
-        refreshed = index.refresh(session, details=False)
-        candidates = list_versions_in_state(index, WAITING_STATES)
+def load_review_queue(session: Session, *, mine: bool = False, index: Index | None = None) -> ReviewQueue:
+    """Return everything that waits; a model or a version that is damaged does not stop the others.
+
+    `index` is the registry's, where the caller has it open.
+    """
+    with nullcontext(index) if index is not None else open_index(session) as opened:
+        refreshed = opened.refresh(session, details=False)
+        candidates = list_versions_in_state(opened, WAITING_STATES)
     found = session.ports.map_in_parallel(lambda item: _of_model(session, *item), list(candidates.items()))
     waiting = [item for queue in found for item in queue.waiting if item.mine or not mine]
     waiting.sort(key=lambda item: (moment(item.since), str(item.model), item.standing.row.version))

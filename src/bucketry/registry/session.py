@@ -78,15 +78,8 @@ class Session:
     @property
     def registry(self) -> RegistryDocument:
         """The registry's own document, read once for each session."""
-        if not self._registry:
-            found = find_object(self.store, keys.REGISTRY)
-            if found is None:
-                raise NotFoundError(
-                    f"there is no registry at {self.store.name}",
-                    advice=f"create one with `bucketry init {self.store.name}`, or check the URL",
-                )
-            self._registry.append(decode_registry(found.body, what=keys.REGISTRY))
-        return self._registry[0]
+        known = self._registry[:1]  # one step: another thread may forget it or read it anew meanwhile
+        return known[0] if known else self._load_registry()
 
     def forget_registry(self) -> None:
         """Read the registry's document again when it is next needed."""
@@ -104,6 +97,8 @@ class Session:
         """Raise unless this session may write here: not read-only, and the store has proven its promises."""
         self.check_not_read_only()
         result = self.registry.find_conformance(self.store.endpoint)
+        if result is None or not result.passed:  # in a session that lasts, somebody may have probed since it began
+            result = self._load_registry().find_conformance(self.store.endpoint)
         if result is None:
             raise UnsupportedError(
                 f"nobody has probed whether {self.store.endpoint} keeps the promises that writing needs",
@@ -144,6 +139,17 @@ class Session:
         digest = digest_of(body)
         self.documents.remember(digest, body)
         return Immutable(keys.page(model, digest), body)
+
+    def _load_registry(self) -> RegistryDocument:
+        found = find_object(self.store, keys.REGISTRY)
+        if found is None:
+            raise NotFoundError(
+                f"there is no registry at {self.store.name}",
+                advice=f"create one with `bucketry init {self.store.name}`, or check the URL",
+            )
+        document = decode_registry(found.body, what=keys.REGISTRY)
+        self._registry[:] = [document]
+        return document
 
     def _load(self, digest: Digest, key: str) -> bytes:
         body = self.documents.find(digest)

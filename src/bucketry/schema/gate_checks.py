@@ -100,6 +100,21 @@ def check_gates(policy: Policy, subject: GateSubject, *, alias: AliasName | None
     return tuple(_result(gate, subject) for gate in policy.gates if applies_to(gate, alias))
 
 
+def lacks_evidence(policy: Policy, evaluations: Evaluations) -> bool:
+    """Return whether some gate cannot be judged yet: what it measures was not measured, or not often enough."""
+    for gate in policy.gates:
+        match gate:
+            case MetricThreshold(selection) | NoWorse(selection):
+                missing = bool(_fault_in_points([*_iter_points(selection, evaluations)], selection))
+            case EvidenceCount(kind, at_least):
+                missing = not _check_count(kind, at_least, evaluations).passed
+            case _:
+                missing = False
+        if missing:
+            return True
+    return False
+
+
 def _result(gate: Gate, subject: GateSubject) -> GateResult:
     verdict = _verdict(gate, subject)
     return GateResult(

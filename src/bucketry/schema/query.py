@@ -4,6 +4,7 @@ Parts are separated by spaces and must all hold; one that begins with `-` or `!`
 and a quoted part is always a word.
 
     word  "two words"        in the model's name, the author, the state, an alias or a label's value, or v7 for number 7
+    ~crdrsk                  the same, with any characters between the letters
     state:approved  author:ada  alias:production  model:acme/*  label:team=risk  label:team
     base:acme/base:3  base:acme/base  data:web  notes:text
     auc>0.9  auc[age=18-25]>=0.8  param.lr<=1e-3  param.optimizer=adam
@@ -46,6 +47,13 @@ class WordIn:
     """A word, in lower case, that must be somewhere in what is known of a version by its row."""
 
     word: str
+
+
+@dataclass(frozen=True, slots=True)
+class LettersIn:
+    """Letters, in lower case, that come in this order, with any others between them, where a word is looked for."""
+
+    letters: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +159,7 @@ class CreatedIs:
 
 
 RowCondition = (
-    WordIn | StateIs | AuthorHas | AliasIs | ModelLike | LabelIs | SizeIs | VersionIs | CreatedIs
+    WordIn | LettersIn | StateIs | AuthorHas | AliasIs | ModelLike | LabelIs | SizeIs | VersionIs | CreatedIs
 )  # answered by a version's row, its model's name and its aliases
 DetailCondition = BaseIs | DatasetHas | NotesHave | MetricIs | ParameterIs  # these need manifest and evidence
 Condition = RowCondition | DetailCondition
@@ -202,6 +210,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[e
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)([kmgtp]?)(i?)b?", re.IGNORECASE)
 _UNIT_STEPS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _PATTERN = re.compile(r"[a-z0-9._/*?-]{1,200}")
+_FUZZY = "~"
 _PARAMETER = "param."
 _LABEL = "label."
 
@@ -282,6 +291,8 @@ def _parse_term(part: _Part) -> Term:
 def _parse_condition(part: _Part) -> Condition:
     if part.quoted:
         return WordIn(part.text.lower())
+    if part.text.startswith(_FUZZY) and len(part.text) > len(_FUZZY):
+        return LettersIn(part.text.removeprefix(_FUZZY).lower())
     field = _FIELD.fullmatch(part.text)
     if field and (parse := _FIELDS.get(field[1])):
         if not field[2]:

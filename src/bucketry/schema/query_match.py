@@ -14,6 +14,7 @@ from bucketry.schema.query import (
     CreatedIs,
     DatasetHas,
     LabelIs,
+    LettersIn,
     MetricIs,
     ModelLike,
     NotesHave,
@@ -57,6 +58,11 @@ def words_of(row: Row) -> str:
     return "\n".join([row.created_by, row.state, *row.labels.values(), f"v{row.version}"]).lower()
 
 
+def has_letters(text: str, letters: str) -> bool:
+    """Return whether letters come in this order in one line of a text, with any others between them."""
+    return any(_in_order(letters, line) for line in text.split("\n"))
+
+
 def matches_pattern(pattern: str, name: str) -> bool:
     """Return whether a name fits a pattern of `*` and `?`, in time that no pattern can blow up."""
     at = here = 0
@@ -98,12 +104,15 @@ def _holds(condition: Condition, candidate: Candidate) -> bool:  # noqa: PLR0911
             return _row_holds(condition, candidate)
 
 
-def _row_holds(condition: Condition, candidate: Candidate) -> bool:
+def _row_holds(condition: Condition, candidate: Candidate) -> bool:  # noqa: PLR0911 - one for each kind
     row = candidate.row
     match condition:
         case WordIn(word):
             texts = (*candidate.aliases, *([str(candidate.model)] if candidate.with_name else []))
             return word in words_of(row) or any(word in text for text in texts)
+        case LettersIn(letters):
+            texts = (*candidate.aliases, *([str(candidate.model)] if candidate.with_name else []))
+            return has_letters("\n".join((words_of(row), *texts)), letters)
         case StateIs(state):
             return row.state is state
         case AuthorHas(text):
@@ -115,6 +124,15 @@ def _row_holds(condition: Condition, candidate: Candidate) -> bool:
         case LabelIs(name, value):
             return any(name == key.lower() and value in {None, text.lower()} for key, text in row.labels.items())
     raise AssertionError(f"{condition} is asked of no row")
+
+
+def _in_order(letters: str, line: str) -> bool:
+    at = 0
+    for letter in letters:
+        at = line.find(letter, at) + 1
+        if not at:
+            return False
+    return True
 
 
 def _parameter_holds(condition: ParameterIs, details: Details) -> bool:

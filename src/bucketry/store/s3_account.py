@@ -1,170 +1,94 @@
-"""Who asks, with which credentials, and when is a client of the SDK needed?
+"""Who asks, with which keys, and when is the SDK needed to know it?
 
-The SDK knows better than anyone where credentials come from and when they expire: that is its session, and it is
-always asked. Its client, which loads descriptions of all of S3, costs more than a small command otherwise takes; it
-is made when something needs it, which is decided in `s3_plain` and `s3_wire`.
+Where the environment says everything, the SDK is not even loaded, which would take longer than all the rest of a small
+command. It is as soon as something needs it: a proxy, a redirect to another region, a request that only it can make.
 """
 
 from __future__ import annotations
 
-import logging
+import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from botocore import exceptions as sdk
-from botocore.awsrequest import AWSResponse
-from botocore.compat import HTTPHeaders
-from botocore.config import Config
-from botocore.session import Session
-
-from bucketry.errors import UsageError
+from bucketry import __version__
+from bucketry.store.s3_environment import find_environment
 from bucketry.store.s3_plain import find_plain_endpoint
-from bucketry.store.s3_settings import check_endpoint, is_amazon
-from bucketry.store.s3_signing import find_scope, sign
-from bucketry.store.s3_target import catch_sample, find_target
+from bucketry.store.s3_settings import check_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import ReadOnlyCredentials
     from mypy_boto3_s3 import S3Client
 
-    from bucketry.store.s3_settings import Addressing, S3Settings
-    from bucketry.store.s3_signing import SigningClock
+    from bucketry.store.s3_plain import PlainEndpoint
+    from bucketry.store.s3_sdk import SdkAccount
+    from bucketry.store.s3_settings import S3Settings
+    from bucketry.store.s3_signing import Keys, SigningClock
     from bucketry.store.s3_target import Target
+
+USER_AGENT = f"Bucketry/{__version__} Python/{'.'.join(map(str, sys.version_info[:3]))} {sys.platform}"
 
 
 class Account:
-    """A session of the SDK, which the credentials come from, and its client, if one was needed. Safe for threads."""
+    """Who asks for a bucket, and of whom: by the environment alone, or by the SDK. Safe for threads."""
 
     def __init__(self, bucket: str, settings: S3Settings, clock: SigningClock) -> None:
         if settings.endpoint_url is not None:
             check_endpoint(settings.endpoint_url, allow_http=settings.allow_http)
+        self._bucket = bucket
         self._settings = settings
         self._clock = clock
         self._lock = threading.Lock()
-        self._client: S3Client | None = None
-        self._session = Session(profile=settings.profile)
-        if settings.region is not None:
-            self._session.set_config_variable("region", settings.region)
-        self._plain = find_plain_endpoint(self._session, bucket, settings)
-        # Whatever is unusual about the endpoint, the client says it at once.
-        self.endpoint = self._plain.url if self._plain else self.client.meta.endpoint_url.rstrip("/")
+        self._sdk: SdkAccount | None = None
+        self._plain: PlainEndpoint | None = None
+        self._environment = find_environment(settings)
+        if self._environment is not None:
+            asked = self._environment.endpoint_url, self._environment.region
+            self._plain = find_plain_endpoint(bucket, settings, *asked)
+        self.endpoint = self._plain.url if self._plain is not None else self._load_sdk().endpoint
         check_endpoint(self.endpoint, allow_http=settings.allow_http)
-        # Those of now, not of the first request; what is wrong with them is said at once too.
-        self._session.get_credentials()
-        _drop_debug_records_of_the_sdk()
 
     @property
     def client(self) -> S3Client:
-        """The client, made when it is first asked for; if the endpoint is not Amazon's, it speaks path style."""
-        with self._lock:
-            if self._client is None:
-                self._client = self._make_client()
-                _drop_debug_records_of_the_sdk()
-            return self._client
+        """The SDK's client, made when it is first asked for."""
+        return self._load_sdk().client
 
     @property
     def has_client(self) -> bool:
         """Whether something needed the client."""
-        return self._client is not None
+        return self._sdk is not None and self._sdk.has_client
 
-    def credentials(self) -> ReadOnlyCredentials:
-        """Return the credentials of this moment; the session gets new ones when they are about to expire."""
-        found = self._session.get_credentials()
-        if found is None:
-            raise sdk.NoCredentialsError
-        return found.get_frozen_credentials()
+    @property
+    def has_sdk(self) -> bool:
+        """Whether something needed the SDK."""
+        return self._sdk is not None
+
+    def credentials(self) -> Keys:
+        """Return the keys of this moment; those of the environment are those of the beginning."""
+        if self._environment is not None:
+            return self._environment.keys
+        return self._load_sdk().credentials()
 
     def find_target(self, common: Mapping[str, str], *, ask_client: bool) -> Target | None:
         """Return where and how the SDK would send requests; None if only it can.
 
-        With `ask_client` the client says so: it alone knows where a redirect led.
+        With `ask_client` its client says so: it alone knows where a redirect led.
         """
-        if self._plain is not None and not ask_client:
-            return self._plain.target(self._session)
-        return find_target(self.client, self._session, common)
+        if self._environment is not None and self._plain is not None and not ask_client:
+            return self._plain.target(USER_AGENT, self._environment.authorities)
+        return self._load_sdk().find_target(common, ask_client=ask_client)
 
     def close(self) -> None:
         """Release the client's connections."""
         with self._lock:
-            if self._client is not None:
-                self._client.close()
+            if self._sdk is not None:
+                self._sdk.close()
 
-    def _make_client(self) -> S3Client:
-        settings = self._settings
-        client = _make_client(self._session, settings, settings.addressing)
-        check_endpoint(client.meta.endpoint_url, allow_http=settings.allow_http)
-        if settings.addressing == "auto" and not is_amazon(client.meta.endpoint_url):
-            client.close()
-            client = _make_client(self._session, settings, "path")
-        self._listen(client)
-        return client
+    def _load_sdk(self) -> SdkAccount:
+        with self._lock:
+            if self._sdk is None:
+                from bucketry.store.s3_sdk import SdkAccount  # noqa: PLC0415 - a tenth of a second
 
-    def _listen(self, client: S3Client) -> None:
-        """Join in where the SDK asks whether somebody wants to. The stubs do not know that a handler may answer."""
-        events: Any = client.meta.events
-        events.register("before-call.s3.HeadBucket", _answer_head_bucket)
-        events.register("before-send.s3.GetObject", catch_sample)
-
-        def sign_again(request: AWSRequest, **_: object) -> None:
-            scope = find_scope(str(request.headers.get("Authorization", "")))
-            if self._clock.is_corrected and scope is not None and scope.service == "s3":
-                sha256 = str(request.headers["X-Amz-Content-SHA256"])
-                sign(request, self.credentials(), scope, self._clock, sha256)
-
-        # After the SDK's own signature, which bears the wrong time.
-        events.register_last("request-created.s3", sign_again)
-
-
-def _make_client(session: Session, settings: S3Settings, addressing: Addressing) -> S3Client:
-    config = Config(
-        connect_timeout=settings.connect_timeout_seconds,
-        read_timeout=settings.read_timeout_seconds,
-        max_pool_connections=settings.max_connections,
-        tcp_keepalive=True,
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        # Checksums in trailers, the SDK's default over https, are refused by many other servers. The SHA-256
-        # of the body in the signature is understood by all of them.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={"addressing_style": addressing, "payload_signing_enabled": True},
-    )
-    try:
-        client: S3Client = session.create_client("s3", endpoint_url=settings.endpoint_url, config=config)  # type: ignore[assignment] # the stubs of the session know no service
-    except ValueError:
-        # The cause would repeat the URL, and with it whatever is in it.
-        raise UsageError(
-            "the S3 endpoint in the AWS environment is not a URL", advice="write it as https://host:port"
-        ) from None
-    return client
-
-
-def _answer_head_bucket(**_: object) -> tuple[AWSResponse, dict[str, Any]]:
-    """Answer "unknown" to the one request that we never make.
-
-    The SDK makes it when a redirect does not name the bucket's region. S3 always names it, and a server that
-    answers everything by a redirect would be asked for ever: the question itself is answered by a redirect.
-    """
-    return AWSResponse("", 404, HTTPHeaders(), None), {"ResponseMetadata": {"HTTPHeaders": {}}, "Error": {}}
-
-
-class _WithoutDebug(logging.Filter):
-    """Lets everything pass from INFO on."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.INFO
-
-
-_WITHOUT_DEBUG = _WithoutDebug()
-
-
-def _drop_debug_records_of_the_sdk() -> None:
-    """Keep secrets out of every log: at DEBUG the SDK writes signatures, tokens and replies with keys.
-
-    A filter holds whatever level a program sets later; it is set on each logger, since none inherits it.
-    """
-    for name in tuple(logging.root.manager.loggerDict):
-        if name == "botocore" or name.startswith("botocore."):
-            logging.getLogger(name).addFilter(_WITHOUT_DEBUG)
+                keys = None if self._environment is None else self._environment.keys
+                self._sdk = SdkAccount(self._bucket, self._settings, self._clock, keys)
+            return self._sdk

@@ -12,12 +12,12 @@ import zlib
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bucketry.store.interface import iter_slices
 from bucketry.store.s3_connection import translated
 from bucketry.store.s3_errors import unreadable
+from bucketry.store.s3_text import parse_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -226,6 +226,6 @@ def _joined(body: Body) -> bytes:
 def served_at(headers: Mapping[str, str]) -> datetime:
     """Return the server's Date, or our own time if it sent none that can be read."""
     try:
-        return parsedate_to_datetime(headers["date"]).astimezone(UTC)
+        return parse_date(headers["date"]).astimezone(UTC)
     except (KeyError, ValueError):
         return datetime.now(UTC)

@@ -9,16 +9,14 @@ signs again for the region that S3 names, at the same endpoint's pattern. It fol
 from __future__ import annotations
 
 import socket
-import ssl
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Literal
 
-from botocore import exceptions as sdk
-
-from bucketry.errors import BucketryError, DeniedError, UnavailableError, UsageError
+from bucketry.errors import BucketryError, UnavailableError
 from bucketry.store.http1_head import MalformedReplyError
 from bucketry.store.s3_account import Account
-from bucketry.store.s3_errors import Reply, Request, error_of_reply, parse_retry_after, unreadable
+from bucketry.store.s3_errors import Request, error_of_reply, unreadable
 from bucketry.store.s3_signing import SigningClock
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
+    from bucketry.store.s3_errors import Reply
     from bucketry.store.s3_settings import S3Settings
     from bucketry.store.s3_target import Target
 
@@ -50,28 +49,6 @@ MOST_CURES = 2
 CLOCK_IS_WRONG = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 CREDENTIALS_ARE_OLD = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "TokenExpired", "TokenRefreshRequired", "InvalidToken"}
-)
-MISCONFIGURED = (
-    sdk.ProfileNotFound,
-    sdk.ConfigNotFound,
-    sdk.ConfigParseError,
-    sdk.NoRegionError,
-    sdk.ValidationError,
-    sdk.ParamValidationError,
-    sdk.InvalidConfigError,
-    sdk.InvalidDNSNameError,
-    sdk.InvalidS3AddressingStyleError,
-    sdk.UnsupportedS3ConfigurationError,
-)
-NOT_LOGGED_IN = (
-    sdk.NoCredentialsError,
-    sdk.PartialCredentialsError,
-    sdk.CredentialRetrievalError,
-    sdk.NoAuthTokenError,
-    sdk.TokenRetrievalError,
-    sdk.SSOError,
-    sdk.RefreshWithMFAUnsupportedError,
-    sdk.MetadataRetrievalError,
 )
 
 
@@ -108,15 +85,19 @@ class S3Connection:
         A request that was refused for old credentials or a wrong clock is sent once more if that could be put
         right. Such a refusal is definite, so this breaks no promise.
         """
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - see `s3_account`: most never come here
+
+        from bucketry.store.s3_sdk_errors import reply_of  # noqa: PLC0415 - the same
+
         request = Request(where, self.bucket, conditional_write=conditional_write)
         for attempt in range(MOST_CURES + 1):
             account = self._account
             try:
                 with translated(where):
                     reply: dict[str, Any] = getattr(account.client, operation)(**self._common, **parameters)
-            except sdk.ClientError as error:
+            except ClientError as error:
                 self._note_product(error.response)
-                refusal = _reply(error)
+                refusal = reply_of(error)
                 date = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
                 if attempt == MOST_CURES or not self.cure(account, refusal, date):
                     raise error_of_reply(request, refusal) from error
@@ -198,11 +179,11 @@ class _Translated:
 
 def _error_of(where: str, error: BaseException) -> BucketryError | None:
     """Return what a failure is to our callers; None for what is none of the network."""
-    if isinstance(error, sdk.BotoCoreError):
-        return _error_of_failure(where, error)
+    if _is_one_of(error, "botocore.exceptions", "BotoCoreError"):
+        return _error_of_sdk(where, error)
     if isinstance(error, MalformedReplyError):
         return unreadable(where, str(error))
-    if isinstance(error, ssl.SSLCertVerificationError):
+    if _is_one_of(error, "ssl", "SSLCertVerificationError"):
         return _insecure(where, error)
     if isinstance(error, TimeoutError | ConnectionRefusedError | socket.gaierror):
         return _unanswered(where, error)
@@ -211,32 +192,29 @@ def _error_of(where: str, error: BaseException) -> BucketryError | None:
     return None
 
 
-def _error_of_failure(where: str, error: sdk.BotoCoreError) -> BucketryError:
-    """Return our error for a call that got no reply, or none that could be read.
+def _error_of_sdk(where: str, error: BaseException) -> BucketryError:
+    from bucketry.store.s3_sdk_errors import error_of_failure  # noqa: PLC0415 - only the SDK's errors need it
 
-    The SDK's own text is left out wherever it could repeat what it was given: a URL, a token, an output.
-    """
-    if isinstance(error, NOT_LOGGED_IN):
-        return DeniedError(
-            f"{where}: no usable AWS credentials were found ({type(error).__name__})",
-            advice="set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in again",
-        )
-    if isinstance(error, MISCONFIGURED):
-        return UsageError(
-            f"{where}: the bucket's name, or the AWS configuration, is not valid ({type(error).__name__})",
-            advice="check the bucket's name, the profile and the region",
-        )
-    return _insecure(where, error) if isinstance(error, sdk.SSLError) else _unanswered(where, error)
+    found = error_of_failure(where, error)  # type: ignore[arg-type] # who calls has looked
+    if found is not None:
+        return found
+    is_insecure = _is_one_of(error, "botocore.exceptions", "SSLError")
+    return _insecure(where, error) if is_insecure else _unanswered(where, error)
 
 
-def _insecure(where: str, error: Exception) -> UnavailableError:
+def _is_one_of(error: BaseException, module: str, name: str) -> bool:
+    """Whether it is an error of a module that may never have been loaded: then it has raised nothing."""
+    return isinstance(error, getattr(sys.modules.get(module), name, ()))
+
+
+def _insecure(where: str, error: BaseException) -> UnavailableError:
     return UnavailableError(
         f"{where}: no secure connection ({_root_of(error)})",
         advice="if the server has a private certificate, name its authority in AWS_CA_BUNDLE",
     )
 
 
-def _unanswered(where: str, error: Exception) -> UnavailableError:
+def _unanswered(where: str, error: BaseException) -> UnavailableError:
     return UnavailableError(
         f"{where}: the store did not answer ({_root_of(error)})",
         advice="check the endpoint and the network, then try again",
@@ -255,14 +233,3 @@ def _root_of(error: BaseException) -> str:
             return f"{type(error).__name__}: {current.strerror}"
         current = current.__cause__ or current.__context__
     return type(error).__name__
-
-
-def _reply(error: sdk.ClientError) -> Reply:
-    metadata = error.response.get("ResponseMetadata", {})
-    said = error.response.get("Error", {})
-    return Reply(
-        status=int(metadata.get("HTTPStatusCode", 0)),
-        code=str(said.get("Code", "")),
-        message=str(said.get("Message", "")),
-        retry_after_seconds=parse_retry_after(metadata.get("HTTPHeaders", {}).get("retry-after", "")),
-    )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import unescape
 
 from bucketry.errors import (
     CorruptError,
@@ -26,6 +25,7 @@ from bucketry.store.interface import (
     PreconditionFailedError,
     SlowDownError,
 )
+from bucketry.store.s3_text import unescape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,29 +1,23 @@
-"""Which buckets does the SDK reach in so plain a way that its client need not be made to find it out?
+"""Which buckets does the SDK reach in so plain a way that neither it nor its client has to be asked?
 
 Two kinds. A server that is not Amazon's, named by a plain URL: requests go to `https://host:port/bucket/key`. And
 Amazon's in one of its ordinary regions: `https://bucket.s3.region.amazonaws.com/key`. For these the SDK's rules are
 written down here; that they are its rules is tested, by asking both for many configurations. Whatever else a profile
-or the environment asks for is left to it.
+or the environment asks for is left to it: see `s3_environment` and `s3_sdk`, which look whether they do.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from botocore.configprovider import ConfiguredEndpointProvider
-from botocore.utils import get_environ_proxies
-
 from bucketry.store.s3_settings import is_amazon
 from bucketry.store.s3_signing import SigningScope
-from bucketry.store.s3_target import Target, find_origin
+from bucketry.store.s3_target import Target, find_origin, has_proxy
 
 if TYPE_CHECKING:
-    from botocore.session import Session
-
     from bucketry.store.s3_settings import Addressing, S3Settings
 
 # Names with two hyphens in them may be of a special kind, such as `--x-s3` for one zone and `--ol-s3` for functions.
@@ -34,19 +28,6 @@ _PLAIN_REGION = re.compile(r"(?!.*(fips|global))[a-z0-9]([a-z0-9-]{0,61}[a-z0-9]
 _AMAZON_REGION = re.compile(r"(af|ap|ca|eu|il|me|mx|sa|us)-[a-z]+-[1-9]")
 # Where no region is named, S3 means this one.
 DEFAULT_REGION = "us-east-1"
-# What would change the host, the signature or the headers. Of most, the value that changes nothing is "not set".
-SETTINGS_OF_THE_SDK = (
-    "s3",
-    "use_fips_endpoint",
-    "use_dualstack_endpoint",
-    "sigv4a_signing_region_set",
-    "auth_scheme_preference",
-    "user_agent_appid",
-    "api_versions",
-    "data_path",
-    "csm_enabled",
-)
-PLUGINS_VARIABLE = "BOTOCORE_EXPERIMENTAL__PLUGINS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,35 +39,30 @@ class PlainEndpoint:
     region: str
     requester_pays: bool
 
-    def target(self, session: Session) -> Target | None:
-        """Return where and how to send; None if a proxy is in the way."""
+    def target(self, user_agent: str, authorities: str | None) -> Target | None:
+        """Return where and how to send; None if a proxy is in the way. `authorities` as in `find_origin`."""
         parts = urlsplit(self.base_url)
-        if parts.scheme in get_environ_proxies(self.base_url):
+        if has_proxy(parts):
             return None
         payer = {"x-amz-request-payer": "requester"} if self.requester_pays else {}
-        origin, host = find_origin(parts, session)
+        origin, host = find_origin(parts, authorities)
         return Target(
             base_url=self.base_url,
             host=host,
             origin=origin,
             scope=SigningScope(self.region, "s3"),
-            headers={"User-Agent": session.user_agent(), **payer},
+            headers={"User-Agent": user_agent, **payer},
         )
 
 
-def find_plain_endpoint(session: Session, bucket: str, settings: S3Settings) -> PlainEndpoint | None:
-    """Return the endpoint if it is plain; raise what the SDK raises where its configuration cannot be read."""
-    url = settings.endpoint_url or _configured_endpoint(session)
-    region = session.get_config_variable("region")
-    if (
-        not _PLAIN_BUCKET.fullmatch(bucket)
-        or session.get_config_variable("defaults_mode") != "legacy"
-        or PLUGINS_VARIABLE in os.environ
-        or any(session.get_config_variable(name) for name in SETTINGS_OF_THE_SDK)
-    ):
+def find_plain_endpoint(bucket: str, settings: S3Settings, url: str | None, region: str | None) -> PlainEndpoint | None:
+    """Return the endpoint if it is plain. `url` and `region` are those that the SDK would take, None if it has none."""
+    found = None
+    if not _PLAIN_BUCKET.fullmatch(bucket):
         return None
-    found = _on_amazon(bucket, region, settings.addressing) if url is None else None
-    if url is not None and _PLAIN_URL.fullmatch(url) and not is_amazon(url):
+    if url is None:
+        found = _on_amazon(bucket, region, settings.addressing)
+    elif _PLAIN_URL.fullmatch(url) and not is_amazon(url):
         found = _on_another(url.rstrip("/"), bucket, region, settings.addressing)
     return None if found is None else PlainEndpoint(*found, settings.requester_pays)
 
@@ -105,14 +81,3 @@ def _on_another(url: str, bucket: str, region: str | None, addressing: Addressin
     if not _PLAIN_REGION.fullmatch(region) or addressing == "virtual":
         return None
     return url, f"{url}/{bucket}/", region
-
-
-def _configured_endpoint(session: Session) -> str | None:
-    """Return the endpoint that the environment or the profile names for S3."""
-    if session.get_config_variable("ignore_configured_endpoint_urls"):
-        return None
-    provider = ConfiguredEndpointProvider(
-        full_config=session.full_config, scoped_config=session.get_scoped_config(), client_name="s3"
-    )
-    found: str | None = provider.provide()
-    return found

@@ -11,19 +11,18 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, unquote_plus
-from xml.etree import ElementTree as ET
-from xml.sax.saxutils import escape
 
 from bucketry.store.s3_bytes import At
 from bucketry.store.s3_connection import translated
 from bucketry.store.s3_errors import Request, error_of_reply, oversized, parse_refusal, unreadable
+from bucketry.store.s3_text import escape, parse_date
 from bucketry.store.s3_wire import SAFE_IN_QUERIES, Asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from xml.etree.ElementTree import Element
 
     from bucketry.store.http1 import Reply
     from bucketry.store.s3_connection import Operation, S3Connection
@@ -109,7 +108,7 @@ class WireRequests:
         request = Request(where, self._sdk.bucket, conditional_write=conditional_write)
         try:
             return {**common, **form.parse(_parse_xml(request, reply, content))}
-        except (ET.ParseError, ValueError, LookupError) as error:
+        except (SyntaxError, ValueError, LookupError) as error:  # the first is what a parser of XML raises
             raise unreadable(where, "a document that is not the one for this request") from error
 
 
@@ -155,7 +154,7 @@ class _Form:
 class _Element:
     """An element of a reply, whatever its namespace."""
 
-    def __init__(self, element: ET.Element) -> None:
+    def __init__(self, element: Element) -> None:
         self._element = element
 
     @property
@@ -216,7 +215,7 @@ def _encode_parts(parts: Sequence[Mapping[str, Any]]) -> bytes:
 def _described(reply: Reply, where: str) -> dict[str, Any]:
     """Return what the headers say about an object."""
     try:
-        modified_at = parsedate_to_datetime(reply.headers["last-modified"])
+        modified_at = parse_date(reply.headers["last-modified"])
     except (LookupError, ValueError) as error:
         raise unreadable(where, "an object without the time of its last change") from error
     length = {} if reply.length_bytes is None else {"ContentLength": reply.length_bytes}
@@ -233,6 +232,8 @@ def _parse_xml(request: Request, reply: Reply, content: bytes) -> _Element:
     if b"<!DOCTYPE" in content:
         # Nothing that S3 sends has one, and it could make a small document expand into a huge one.
         raise ValueError(content[:0])
+    from xml.etree import ElementTree as ET  # noqa: PLC0415 - what reads documents only needs none
+
     root = _Element(ET.fromstring(content))  # noqa: S314 - see above
     if root.name == "Error":
         raise error_of_reply(request, parse_refusal(500, reply.headers, content))

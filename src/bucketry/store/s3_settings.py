@@ -6,7 +6,6 @@ role), and no setting or message of Bucketry ever holds one.
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -70,6 +69,8 @@ def is_amazon(url: str) -> bool:
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
+    import ipaddress  # noqa: PLC0415 - only for a server that is not encrypted
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,35 +1,48 @@
-"""How is a request signed by the SDK's own signer, at the server's time, with a digest that is known already?
+"""How is a request signed as the SDK's signer does it, at the server's time, with a digest that is known already?
 
-Only two things differ from what the SDK does by itself: the time can be corrected when the clock of this machine
-is wrong, and the SHA-256 of a body is taken from whoever has computed it instead of being computed again.
-
-`Signer` does the same steps for requests that are plain text already, at a tenth of the cost: that is what many small
-files wait for. A test compares its signatures with the SDK's.
+The same steps for requests that are plain text already, at a tenth of the cost: that is what many small files wait
+for. A test compares the signatures with the SDK's. The SDK's own signer, for the requests that its client makes, is in
+`s3_sdk_signing`.
 """
 
 from __future__ import annotations
 
 import hmac
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from hashlib import sha256 as new_sha256
 from typing import TYPE_CHECKING
 
-from botocore.auth import SIGNED_HEADERS_BLACKLIST, SIGV4_TIMESTAMP, S3SigV4Auth
+from bucketry.store.s3_text import parse_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import ReadOnlyCredentials
 
 # Servers allow 15 minutes. Less than this is not why a request was refused.
 SMALLEST_SKEW = timedelta(minutes=5)
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-_NOT_SIGNED = frozenset(SIGNED_HEADERS_BLACKLIST)
+TIMESTAMP = "%Y%m%dT%H%M%SZ"
+# What something on the way may change, or add.
+NOT_SIGNED = frozenset(
+    {
+        "baggage",
+        "connection",
+        "expect",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "traceparent",
+        "tracestate",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "x-amzn-trace-id",
+    }
+)
 _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]*/[0-9]{8}/([^/,]+)/([^/,]+)/aws4_request, ?SignedHeaders=.*")
 
 
@@ -52,13 +65,22 @@ class SigningClock:
     def correct(self, date: str) -> bool:
         """Take over the Date of a reply if it is far from ours; return whether it was."""
         try:
-            served_at = parsedate_to_datetime(date).astimezone(UTC)
+            served_at = parse_date(date).astimezone(UTC)
         except ValueError:
             return False
         if abs(served_at - self.now()) < SMALLEST_SKEW:
             return False
         self._offset = served_at - self._read()
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Who signs. Two of them are secret, and shown by nothing."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    token: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +95,6 @@ def find_scope(authorization: str) -> SigningScope | None:
     """Return the scope of a signature of version 4 in a header; None if it is signed in another way, or not."""
     found = _SCOPE.fullmatch(authorization)
     return None if found is None else SigningScope(found[1], found[2])
-
-
-def sign(
-    request: AWSRequest, credentials: ReadOnlyCredentials, scope: SigningScope, clock: SigningClock, sha256: str
-) -> None:
-    """Put the signature, the time, the token and `sha256`, that of the body, into the request's headers."""
-    _Signer(credentials, scope, clock, sha256).add_auth(request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +116,14 @@ class Signer:
         self._clock = clock
         self._kept: tuple[str, str, bytes] = ("", "", b"")
 
-    def sign(self, request: Unsigned, credentials: ReadOnlyCredentials) -> dict[str, str]:
+    def sign(self, request: Unsigned, keys: Keys) -> dict[str, str]:
         """Return the headers of the request with the time, the token, the digest and the signature."""
-        stamp = self._clock.now().strftime(SIGV4_TIMESTAMP)
+        stamp = self._clock.now().strftime(TIMESTAMP)
         headers = {**request.headers, "X-Amz-Date": stamp, "X-Amz-Content-SHA256": request.sha256}
-        if credentials.token:
-            headers["X-Amz-Security-Token"] = credentials.token
+        if keys.token:
+            headers["X-Amz-Security-Token"] = keys.token
         lowered = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
-        names = sorted(lowered.keys() - _NOT_SIGNED)
+        names = sorted(lowered.keys() - NOT_SIGNED)
         signed = ";".join(names)
         lines = [
             request.method,
@@ -121,10 +136,10 @@ class Signer:
         ]
         scope = f"{stamp[:8]}/{self._scope.region}/{self._scope.service}/aws4_request"
         digest = new_sha256("\n".join(lines).encode()).hexdigest()
-        key = self._key(credentials.secret_key or "", stamp[:8])
+        key = self._key(keys.secret_key, stamp[:8])
         signature = hmac.digest(key, f"{ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode(), "sha256").hex()
         headers["Authorization"] = (
-            f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={signed}, Signature={signature}"
+            f"{ALGORITHM} Credential={keys.access_key}/{scope}, SignedHeaders={signed}, Signature={signature}"
         )
         return headers
 
@@ -145,25 +160,6 @@ def _canonical(query: str) -> str:
         return ""
     pairs = sorted(pair.partition("=")[::2] for pair in query.split("&"))
     return "&".join(f"{name}={value}" for name, value in pairs)
-
-
-class _Signer(S3SigV4Auth):
-    def __init__(self, credentials: ReadOnlyCredentials, scope: SigningScope, clock: SigningClock, sha256: str) -> None:
-        super().__init__(credentials, scope.service, scope.region)
-        self._clock = clock
-        self._sha256 = sha256
-
-    def add_auth(self, request: AWSRequest) -> None:
-        """Do the SDK's own steps in its order, at our time."""
-        request.context["timestamp"] = self._clock.now().strftime(SIGV4_TIMESTAMP)
-        self._modify_request_before_signing(request)  # type: ignore[attr-defined] # not in the stubs
-        text = self.string_to_sign(request, self.canonical_request(request))
-        self._inject_signature_to_request(request, self.signature(text, request))  # type: ignore[attr-defined]
-
-    def payload(self, request: AWSRequest) -> str:
-        """Return the digest that was given."""
-        del request
-        return self._sha256
 
 
 def _utc_now() -> datetime:

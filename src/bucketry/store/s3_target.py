@@ -1,42 +1,27 @@
-"""Where does the SDK send the requests for a bucket, how does it sign them, and may we send them ourselves?
-
-The SDK builds and signs one request that is never sent. Whatever decides about the host, the style of the
-path, the region or the certificates (profile, environment, endpoint rules, a redirect that it followed) is thus
-decided in one place. Where it would do something that we do not, it keeps sending the bytes itself.
-"""
+"""Where do the requests for a bucket go, over which kind of connection, and is a proxy in the way?"""
 
 from __future__ import annotations
 
 import os
-import ssl
-import threading
-from contextlib import contextmanager
+import sys
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from botocore.compat import HTTPHeaders
-from botocore.httpsession import get_cert_path
-from botocore.utils import get_environ_proxies
 
 from bucketry.errors import UsageError
 from bucketry.store.http1_connection import Origin
-from bucketry.store.s3_signing import SigningScope, find_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    import ssl
+    from collections.abc import Mapping
     from urllib.parse import SplitResult
 
-    from botocore.session import Session
-    from mypy_boto3_s3 import S3Client
+    from bucketry.store.s3_signing import SigningScope
 
-_SAMPLE_KEY = "a-key-that-is-never-asked-for"
-_KEPT_HEADERS = ("User-Agent", "x-amz-request-payer")
 _PORTS = {"http": 80, "https": 443}
-
-_catching = threading.local()
 
 
 @dataclass(frozen=True)  # without slots, which would leave no room for what is computed once
@@ -60,73 +45,50 @@ class Target:
         return self.base_path.rstrip("/") or self.base_path
 
 
-def find_target(client: S3Client, session: Session, common: Mapping[str, str]) -> Target | None:
-    """Return where and how to send; None if the bytes have to go through the SDK.
+def find_origin(parts: SplitResult, authorities: str | None) -> tuple[Origin, str]:
+    """Return where a URL's requests go, and what their Host header says.
 
-    Raises what the SDK raises for missing credentials and the like, and `UsageError` for certificates that cannot
-    be read.
+    `authorities` is the file or folder of those to trust, None for those that the SDK trusts. Raises `UsageError` if
+    it cannot be read.
     """
-    with _caught() as requests:
-        client.get_object(Key=_SAMPLE_KEY, **common)  # type: ignore[arg-type] # the bucket, perhaps who pays
-    if len(requests) != 1:
-        return None
-    request = requests[0]
-    headers = {name: _text(request.headers[name]) for name in request.headers}
-    scope = find_scope({name.lower(): value for name, value in headers.items()}.get("authorization", ""))
-    url = str(request.url)
-    parts = urlsplit(url)
-    if (
-        # Signed for several regions, with a session of its own, or not at all.
-        scope is None
-        or scope.service != "s3"
-        or "x-amz-s3session-token" in headers
-        or parts.query
-        or not parts.path.endswith(f"/{_SAMPLE_KEY}")
-        or parts.hostname is None
-        or parts.scheme in get_environ_proxies(url)
-    ):
-        return None
-    origin, host = find_origin(parts, session)
-    return Target(
-        base_url=url.removesuffix(_SAMPLE_KEY),
-        host=host,
-        origin=origin,
-        scope=scope,
-        headers={name: headers[name] for name in _KEPT_HEADERS if name in headers},
-    )
-
-
-def find_origin(parts: SplitResult, session: Session) -> tuple[Origin, str]:
-    """Return where a URL's requests go, and what their Host header says."""
     port = parts.port or _PORTS[parts.scheme]
-    tls = _make_tls(session) if parts.scheme == "https" else None
+    tls = _make_tls(authorities) if parts.scheme == "https" else None
     host = parts.netloc if port != _PORTS[parts.scheme] else parts.netloc.removesuffix(f":{port}")
     return Origin(parts.hostname or "", port, tls), host
 
 
-def catch_sample(request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
-    """Answer the request that `find_target` makes, which is then not sent; registered for `before-send`."""
-    requests = getattr(_catching, "requests", None)
-    if requests is None:
-        return None
-    requests.append(request)
-    return AWSResponse(str(request.url), 200, HTTPHeaders(), None)
+def has_proxy(parts: SplitResult) -> bool:
+    """Whether the SDK would send a URL's requests through a proxy."""
+    has_only_variables = os.name == "posix" and sys.platform != "darwin"
+    if has_only_variables and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return False
+    import socket  # noqa: PLC0415 - most have no proxies
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - it loads all that a browser needs
 
-
-@contextmanager
-def _caught() -> Iterator[list[AWSPreparedRequest]]:
-    """Hold back what this thread would send."""
-    _catching.requests = []
     try:
-        yield _catching.requests
-    finally:
-        del _catching.requests
+        if proxy_bypass(parts.netloc):
+            return False
+    except (TypeError, socket.gaierror):
+        pass  # as the SDK does: what cannot be understood bypasses nothing
+    return parts.scheme in getproxies()
 
 
-def _make_tls(session: Session) -> ssl.SSLContext:
-    """Trust the authorities that the SDK trusts, and check the server's name."""
-    named: Any = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True
-    path = str(get_cert_path(named))
+def find_usual_authorities() -> str:
+    """Return the file of authorities that the SDK trusts by itself."""
+    try:
+        from certifi import where  # noqa: PLC0415 - only https needs it
+
+        return where()
+    except ImportError:
+        found = find_spec("botocore")  # does not load it
+        return str(Path(found.origin or "").with_name("cacert.pem")) if found is not None else ""
+
+
+def _make_tls(authorities: str | None) -> ssl.SSLContext:
+    """Trust these authorities, and check the server's name."""
+    import ssl  # noqa: PLC0415 - only https needs it
+
+    path = authorities or os.environ.get("REQUESTS_CA_BUNDLE") or find_usual_authorities()
     try:
         if os.path.isdir(path):  # noqa: PTH112 - a path as the environment spells it
             context = ssl.create_default_context(capath=path)
@@ -140,7 +102,3 @@ def _make_tls(session: Session) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     return context
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value

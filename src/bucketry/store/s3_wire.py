@@ -34,8 +34,6 @@ from bucketry.store.s3_signing import Signer, Unsigned
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botocore.credentials import ReadOnlyCredentials
-
     from bucketry.store.http1 import Begun as Sending
     from bucketry.store.http1 import Reply
     from bucketry.store.interface import Body
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
     from bucketry.store.s3_bytes import At, ByteTransport, ClosableStream
     from bucketry.store.s3_connection import S3Connection
     from bucketry.store.s3_settings import S3Settings
+    from bucketry.store.s3_signing import Keys
     from bucketry.store.s3_target import Target
 
 CHECKSUM_HEADER = "x-amz-checksum-sha256"
@@ -257,7 +256,7 @@ def _opened(reply: Reply, where: str) -> Opened:
     )
 
 
-def _head_of(asked: Asked, line: _Line, credentials: ReadOnlyCredentials) -> bytes:
+def _head_of(asked: Asked, line: _Line, keys: Keys) -> bytes:
     """Return the head of the request, signed, as it goes over the wire."""
     target = line.target
     path = target.base_path + quote(asked.at.key, safe=SAFE_IN_KEYS) if asked.at.key else target.bucket_path
@@ -265,7 +264,7 @@ def _head_of(asked: Asked, line: _Line, credentials: ReadOnlyCredentials) -> byt
         Unsigned(
             asked.method, path, asked.query, {**target.headers, "Host": target.host, **asked.headers}, asked.sha256
         ),
-        credentials,
+        keys,
     )
     # Not signed: something on the way may change it.
     headers["Accept-Encoding"] = "identity"

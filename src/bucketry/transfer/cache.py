@@ -39,7 +39,7 @@ from bucketry.transfer.workers import Halt, run_parallel
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bucketry.transfer.remote import RemoteFile
 
@@ -59,15 +59,6 @@ class CacheEntry:
     path: Path
     size_bytes: int
     used_at: float
-
-
-def default_cache_root(environment: Mapping[str, str], home: Path) -> Path:
-    """Return where the cache lies: $BUCKETRY_CACHE, $XDG_CACHE_HOME/bucketry, or ~/.cache/bucketry."""
-    if environment.get("BUCKETRY_CACHE"):
-        return Path(environment["BUCKETRY_CACHE"])
-    if environment.get("XDG_CACHE_HOME"):
-        return Path(environment["XDG_CACHE_HOME"], "bucketry")
-    return home / ".cache" / "bucketry"
 
 
 class Cache:

@@ -6,20 +6,23 @@ changed since then is not acted on, and who changed it is said.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
 from bucketry.registry.deletion import delete_version
 from bucketry.registry.lifecycle import LabelEdit, edit_version, retire, unretire
+from bucketry.registry.registers import load_existing_head
+from bucketry.registry.rows import load_dossier, load_row
 from bucketry.schema.reviews import Action
 from bucketry.schema.states import State, check_servable, state_after_retire
 from bucketry.tui.commands import Command
-from bucketry.tui.deciding import decide
+from bucketry.tui.deciding import Wish, decide, generation_shown
 from bucketry.tui.paint import Span, line
 from bucketry.tui.promoting import ask_promotion, ask_rollback
 from bucketry.tui.prompts import Choice, Question
-from bucketry.tui.seen import check_unchanged
+from bucketry.tui.seen import ANYTHING, EDITED, check_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from bucketry.schema.head import Row
     from bucketry.schema.names import Digest
     from bucketry.tui.app import BucketryApp
+    from bucketry.tui.command_log import LogEntry
 
 
 def version_commands(
@@ -93,20 +97,31 @@ def _why_not(
 _DECISIONS: dict[Action, tuple[str, bool]] = {
     Action.APPROVE: ("approve {}, comment (may be empty):", False),
     Action.REJECT: ("reject {} for ever, reason:", True),
+    Action.REVOKE: ("revoke the approval of {} for ever, reason:", True),
     Action.COMMENT: ("comment on {}:", True),
     Action.REQUEST: ("request a review of {}, comment (may be empty):", False),
 }
 
 
 def _ask_decision(shell: BucketryApp, row: VersionLine, *, action: Action, diff: Callable[[], Digest | None]) -> None:
+    if action is Action.REJECT and row.state is State.APPROVED:
+        action = Action.REVOKE  # to reject what is approved is to take the approval back
     label, needs_text = _DECISIONS[action]
 
     def why_not(text: str) -> str:
         return "a text is needed" if needs_text and not text.strip() else ""
 
-    reference = f"{row.model}:{row.version}"
-    answer = partial(decide, shell, row, action, diff=diff())
-    shell.ask(Question(label.format(reference), lambda text: answer(text.strip()), why_not=why_not))
+    label = label.format(f"{row.model}:{row.version}")
+    generation, shown, drafts = generation_shown(shell, row), diff(), shell.asking.drafts
+
+    def answer(text: str) -> None:
+        def failed(error: BucketryError) -> None:
+            drafts[label] = text
+            shell.fail(error)
+
+        decide(shell, Wish(row, action, text.strip(), generation, shown), failed)
+
+    shell.ask(Question(label, answer, initial=drafts.pop(label, ""), why_not=why_not))
 
 
 def _ask_edit(shell: BucketryApp, row: VersionLine) -> None:
@@ -121,17 +136,20 @@ def _ask_edit(shell: BucketryApp, row: VersionLine) -> None:
 def _ask_labels(shell: BucketryApp, row: VersionLine) -> None:
     shown = ", ".join(f"{name}={value}" for name, value in row.labels.items()) or "none yet"
     panel = (line("labels now:  ", shown), line(Span("name=value sets one, -name takes one away", "dim")))
+    generation = generation_shown(shell, row)
 
     def answer(text: str) -> None:
         edit = _parse_labels(text)
         before = {name: row.labels[name] for name in (*edit.put, *edit.drop) if name in row.labels}
         undone = LabelEdit(before, frozenset(name for name in edit.put if name not in row.labels))
-        _edit_labels(shell, row, edit, undone=undone)
+        _edit_labels(shell, row, edit, generation, undone=undone)
 
     shell.ask(Question("labels:", answer, panel=panel, panel_title="LABELS", why_not=_why_not_labels))
 
 
-def _edit_labels(shell: BucketryApp, row: VersionLine, edit: LabelEdit, *, undone: LabelEdit | None = None) -> None:
+def _edit_labels(
+    shell: BucketryApp, row: VersionLine, edit: LabelEdit, generation: int | None, *, undone: LabelEdit | None = None
+) -> None:
     reference = f"{row.model}:{row.version}"
     words = ["edit", reference]
     for name, value in edit.put.items():
@@ -142,9 +160,13 @@ def _edit_labels(shell: BucketryApp, row: VersionLine, edit: LabelEdit, *, undon
     def done(_: Row) -> None:
         shell.flash(f"changed the labels of {reference}", "good")
         if undone is not None:
-            shell.undo = (f"edit {reference}", lambda: _edit_labels(shell, row, undone))
+            shell.undo = (f"edit {reference}", lambda: _edit_labels(shell, row, undone, generation))
 
-    shell.write(tuple(words), lambda session: edit_version(session, row.model, row.version, labels=edit), done)
+    def work(session: Session) -> Row:
+        check_unchanged(session, row, generation=generation, minds=EDITED)
+        return edit_version(session, row.model, row.version, labels=edit)
+
+    shell.write(tuple(words), work, done)
 
 
 def _parse_labels(text: str) -> LabelEdit:
@@ -161,16 +183,41 @@ def _why_not_labels(text: str) -> str:
 
 
 def _ask_notes(shell: BucketryApp, row: VersionLine) -> None:
+    """Read the notes as they are, then ask for the new ones behind them."""
+    reference = f"{row.model}:{row.version}"
+    generation = generation_shown(shell, row)
+
+    def ask(before: str) -> None:
+        if "\n" in before:
+            shell.flash(f"these notes have several lines; use: bucketry edit {reference} --notes TEXT", "warn")
+            return
+        answer = partial(_edit_notes, shell, row, generation=generation, before=before)
+        shell.ask(Question(f"notes of {reference}:", answer, initial=before))
+
+    shell.read("notes", ("show", reference), partial(_load_notes, row=row), ask)
+
+
+def _load_notes(session: Session, *, row: VersionLine) -> str:
+    head = load_existing_head(session, row.model)
+    dossier = load_dossier(session, head, load_row(session, head, row.version))
+    return dossier.notes or ""
+
+
+def _edit_notes(
+    shell: BucketryApp, row: VersionLine, text: str, *, generation: int | None, before: str | None = None
+) -> None:
     reference = f"{row.model}:{row.version}"
 
-    def answer(text: str) -> None:
-        shell.write(
-            ("edit", reference, "--notes", text),
-            lambda session: edit_version(session, row.model, row.version, notes=text),
-            lambda _: shell.flash(f"changed the notes of {reference}", "good"),
-        )
+    def work(session: Session) -> Row:
+        check_unchanged(session, row, generation=generation, minds=EDITED)
+        return edit_version(session, row.model, row.version, notes=text)
 
-    shell.ask(Question(f"notes of {reference} (they replace what is there):", answer))
+    def done(_: Row) -> None:
+        shell.flash(f"changed the notes of {reference}", "good")
+        if before is not None:
+            shell.undo = (f"edit {reference}", lambda: _edit_notes(shell, row, before, generation=generation))
+
+    shell.write(("edit", reference, "--notes", text), work, done)
 
 
 def _check_retirable(row: VersionLine) -> None:
@@ -178,7 +225,7 @@ def _check_retirable(row: VersionLine) -> None:
         state_after_retire(row.version, row.state)
 
 
-def _retire(shell: BucketryApp, row: VersionLine) -> None:
+def _retire(shell: BucketryApp, row: VersionLine, *, is_undo: bool = False) -> None:
     back = row.state is State.RETIRED
     verb, service = ("unretire", unretire) if back else ("retire", retire)
     reference = f"{row.model}:{row.version}"
@@ -188,24 +235,18 @@ def _retire(shell: BucketryApp, row: VersionLine) -> None:
         return service(session, row.model, row.version)
 
     def done(changed: Row) -> None:
-        shell.flash(f"{reference} is {changed.state} now", "good")
-        if not back:
-            shell.undo = (f"retire {reference}", lambda: _unretire(shell, row))
+        shell.flash(f"{reference} is {changed.state} {'again' if is_undo else 'now'}", "good")
+        if is_undo:
+            return
+        counterpart = replace(row, state=changed.state)
+        shell.undo = (f"{verb} {reference}", lambda: _retire(shell, counterpart, is_undo=True))
 
     shell.write((verb, reference), work, done)
 
 
-def _unretire(shell: BucketryApp, row: VersionLine) -> None:
-    reference = f"{row.model}:{row.version}"
-    shell.write(
-        ("unretire", reference),
-        lambda session: unretire(session, row.model, row.version),
-        lambda changed: shell.flash(f"{reference} is {changed.state} again", "good"),
-    )
-
-
 def _ask_delete(shell: BucketryApp, row: VersionLine) -> None:
     reference, name = f"{row.model}:{row.version}", str(row.model)
+    generation = generation_shown(shell, row)
     panel = (
         line(Span(f"{reference} will be deleted for ever.", "bad")),
         line("Its number is never used again; its bytes are freed by a later garbage collection."),
@@ -213,7 +254,7 @@ def _ask_delete(shell: BucketryApp, row: VersionLine) -> None:
     )
 
     def work(session: Session) -> object:
-        check_unchanged(session, row)
+        check_unchanged(session, row, generation=generation, minds=ANYTHING)
         return delete_version(session, row.model, row.version)
 
     shell.ask(
@@ -231,11 +272,14 @@ def _ask_delete(shell: BucketryApp, row: VersionLine) -> None:
 
 
 def _why_not_undo(shell: BucketryApp) -> str:
-    return (
-        "there is nothing to undo: no change of yours here has a counterpart"
-        if shell.undo is None
-        else shell.why_not_write()
-    )
+    if shell.undo is not None:
+        return shell.why_not_write()
+    last = next((entry for entry in shell.log_of_commands.newest_first() if entry.writes and not entry.failure), None)
+    return f"there is nothing to undo: {'nothing was changed from here' if last is None else _no_counterpart(last)}"
+
+
+def _no_counterpart(last: LogEntry) -> str:
+    return f'"{last.line}" has no counterpart, or was one'
 
 
 def _undo(shell: BucketryApp) -> None:

@@ -7,16 +7,17 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.cells import cell_len
-from textual.app import App
 from textual.containers import Container
 from textual.screen import Screen
 
+from bucketry.errors import ContendedError
 from bucketry.registry.counting import counted
 from bucketry.tui.asking import Asking
 from bucketry.tui.background import Background, Finished
 from bucketry.tui.clipboard import copy_text
 from bucketry.tui.command_log import CommandLog, LogEntry, command_line
-from bucketry.tui.commands import Command, hint_texts, key_of, shown_key
+from bucketry.tui.commands import Command, KeyFaults, hint_texts, key_of, shown_key
+from bucketry.tui.display import DisplayedApp
 from bucketry.tui.everywhere import commands_everywhere
 from bucketry.tui.frame import OneLine, Panel, Rule, hints_line, state_spans, top_line, wrapped_lines
 from bucketry.tui.lineview import LineView
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from textual import events
     from textual.app import ComposeResult
+    from textual.widget import Widget
 
     from bucketry.errors import BucketryError
     from bucketry.registry.session import Session
@@ -53,7 +55,7 @@ class Frame(Screen[None], inherit_bindings=False):
     """The one screen of the toolkit's kind; views come and go in its body."""
 
 
-class BucketryApp(App[None], inherit_bindings=False):
+class BucketryApp(DisplayedApp, inherit_bindings=False):
     """The screens of one registry."""
 
     CSS = """
@@ -77,10 +79,10 @@ class BucketryApp(App[None], inherit_bindings=False):
         read_only: bool = False,
         registry: str | None = None,
     ) -> None:
-        super().__init__(ansi_color=True)
+        self.settings = settings or Settings()
+        super().__init__(cell_diff=self.settings.cell_diff, shows_cursor=self.settings.cursor)
         self.source = source
         self.terminal = terminal
-        self.settings = settings or Settings()
         self.read_only = read_only
         self.write_lock = False
         self.registry = registry
@@ -91,10 +93,12 @@ class BucketryApp(App[None], inherit_bindings=False):
         self.background = Background(self)
         self.refreshing = Refreshing(self)
         self.transfers = TransferBoard(self)
+        self.key_faults = KeyFaults(self.settings.keymap)
         self.closing = threading.Event()
         self._views: list[View] = []
         self._last: View | None = None
         self._flash: Span | None = None
+        self._is_looking = False
         self.asking = Asking(self)
         self._everywhere = commands_everywhere(self)
 
@@ -114,6 +118,11 @@ class BucketryApp(App[None], inherit_bindings=False):
     def depth(self) -> int:
         """How many views are stacked."""
         return len(self._views)
+
+    @property
+    def cursor_widget(self) -> Widget | None:
+        """The widget that the keys work on."""
+        return self.query_one(Notice) if self.asking.has_question else self.view.target if self._views else None
 
     @property
     def commands(self) -> tuple[Command, ...]:
@@ -195,7 +204,13 @@ class BucketryApp(App[None], inherit_bindings=False):
         """Read from the bucket behind the keys; `words` are the command that does the same, for the command log."""
         self._run(name, words, work, done, failed or self.fail, writes=False)
 
-    def write(self, words: tuple[str, ...], work: Callable[[Session], Result], done: Callable[[Result], None]) -> None:
+    def write(
+        self,
+        words: tuple[str, ...],
+        work: Callable[[Session], Result],
+        done: Callable[[Result], None],
+        failed: Callable[[BucketryError], None] | None = None,
+    ) -> None:
         """Change the registry by a service of it, then refresh. What fails is said, with its advice."""
         why_not = self.why_not_write()
         if why_not:
@@ -204,11 +219,12 @@ class BucketryApp(App[None], inherit_bindings=False):
         self.flash(f"{self.command_line(*words)} ...", "dim")
 
         def written(result: Result) -> None:
+            self.undo = None  # of the last change alone
             done(result)
             self.refreshing.start(forced=True)
 
         def refused(error: BucketryError) -> None:
-            self.fail(error)
+            (failed or self.fail)(error)
             self.refreshing.start(forced=True)
 
         self._run("write", words, work, written, refused, writes=True)
@@ -228,18 +244,6 @@ class BucketryApp(App[None], inherit_bindings=False):
         way = copy_text(text, self.terminal, self.copy_to_clipboard)
         self.flash(f"copied by {way}: {text}")
 
-    def set_mouse(self, *, is_on: bool) -> None:
-        """Let the terminal send the mouse's doings, or keep them to itself."""
-        driver: Any = self._driver
-        if driver is not None and hasattr(driver, "_enable_mouse_support"):  # the toolkit has no other way
-            if not is_on:
-                driver._disable_mouse_support()  # noqa: SLF001 - the toolkit has no other way
-            driver._mouse = is_on  # noqa: SLF001 - the toolkit has no other way
-            if is_on:
-                driver._enable_mouse_support()  # noqa: SLF001 - the toolkit has no other way
-
-    # The frame
-
     def get_default_screen(self) -> Frame:
         """Return the frame."""
         return Frame(id="frame")
@@ -255,12 +259,10 @@ class BucketryApp(App[None], inherit_bindings=False):
         yield LineView(self.painter, id="small")
 
     def on_mount(self) -> None:
-        """Open the first view and look at the bucket."""
+        """Open the first view."""
         from bucketry.tui.screens.models import ModelsView  # noqa: PLC0415 - only who opens one needs it
 
         self.open_view(ModelsView(self))
-        self.refreshing.begin()
-        self.transfers.begin()
 
     def on_unmount(self) -> None:
         """Let what still reads behind the screens end soon."""
@@ -271,7 +273,8 @@ class BucketryApp(App[None], inherit_bindings=False):
         if not self._views or not self.is_running or not self.view.display:
             return
         width = self.size.width
-        self.query_one("#top", OneLine).show(top_line(self._crumbs(), state_spans(self), width))
+        crumbs = (self.session.store.name, *self.view.crumbs)
+        self.query_one("#top", OneLine).show(top_line(crumbs, state_spans(self), width))
         if not self.asking.has_question:
             said = line(" ", self._flash) if self._flash else self.view.notice
             long = wrapped_lines(said, width) if cell_len(plain_text(said)) > width else ()
@@ -281,6 +284,7 @@ class BucketryApp(App[None], inherit_bindings=False):
 
     def repaint(self) -> None:
         """Draw everything anew, after a change of theme."""
+        self.forget_display()
         for view in self._views:
             view.repaint()
         for widget in self.screen.children:
@@ -346,8 +350,6 @@ class BucketryApp(App[None], inherit_bindings=False):
             return
         self.exit()
 
-    # Helpers
-
     def _run(
         self,
         name: str,
@@ -373,6 +375,8 @@ class BucketryApp(App[None], inherit_bindings=False):
         def noted_failure(error: BucketryError) -> None:
             note(error.message)
             failed(error)
+            if isinstance(error, ContendedError):  # the bucket has moved on from what is shown
+                self.refreshing.start(forced=True)
 
         self.background.start(name, lambda: work(session), noted, noted_failure, writes=writes)
 
@@ -389,7 +393,12 @@ class BucketryApp(App[None], inherit_bindings=False):
                 view.display = False
             self.view.display = True
             self.focus_view()
+        fault = self.key_faults.look(self.commands)
+        self._flash = Span(fault, "warn") if fault else self._flash
         self.update_frame()
+        # Loading what looks at the bucket would take the processor from the first picture.
+        self._is_looking = self._is_looking or self.call_after_refresh(self._begin_looking)
 
-    def _crumbs(self) -> tuple[str, ...]:
-        return (self.session.store.name, *self.view.crumbs)
+    def _begin_looking(self) -> None:
+        self.refreshing.begin()
+        self.transfers.begin()

@@ -21,6 +21,8 @@ class Asking:
         self._app = app
         self._question: Question | None = None
         self._choice: Choice | None = None
+        self.drafts: dict[str, str] = {}
+        """What was typed for an action that then failed, by the question's label: nobody types a reason twice."""
 
     @property
     def has_question(self) -> bool:
@@ -34,6 +36,23 @@ class Asking:
         app.query_one(Panel).show(question.panel_title, question.panel, is_production=question.is_production)
         app.query_one(Notice).open(question.label, question.initial)
         self._check(question.initial)
+
+    def revise(self, before: Question, question: Question) -> bool:
+        """Ask the same in the light of what is known by now; what is being typed stays.
+
+        Return whether `before` was still being asked; nothing is changed if it was not.
+        """
+        if self._question is not before:
+            return False
+        self._question = question
+        app, notice = self._app, self._app.query_one(Notice)
+        app.query_one(Panel).show(question.panel_title, question.panel, is_production=question.is_production)
+        self._check(notice.value)
+        return True
+
+    def is_asking(self, question: Question) -> bool:
+        """Whether this very question is being asked now."""
+        return self._question is question
 
     def choose(self, choice: Choice) -> str:
         """Ask for one key of several; return what is to be said."""

@@ -1,4 +1,7 @@
-"""How does a text get to where the user can paste it? Under tmux through tmux, over SSH through the terminal itself."""
+"""How does a text get to where the user can paste it?
+
+Under tmux through tmux; over SSH and in a browser, whose clipboard is elsewhere, through the terminal itself.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def copy_text(text: str, terminal: Terminal, write_to_terminal: Callable[[str], 
     """Copy a text and return by which way, or "" where none worked. `write_to_terminal` sends OSC 52."""
     if terminal.is_tmux and _feed(("tmux", "load-buffer", "-w", "-"), text):
         return "tmux"
-    if not terminal.is_ssh:
+    if not terminal.is_ssh and not terminal.is_browser:
         for tool in NATIVE_TOOLS:
             if _is_usable(tool[0]) and _feed(tool, text):
                 return tool[0]
@@ -32,7 +35,7 @@ def way_to_copy(terminal: Terminal) -> str:
     """Return the way that `copy_text` tries first; nothing is copied."""
     if terminal.is_tmux and shutil.which("tmux"):
         return "tmux"
-    native = () if terminal.is_ssh else NATIVE_TOOLS
+    native = () if terminal.is_ssh or terminal.is_browser else NATIVE_TOOLS
     usable = (tool[0] for tool in native if _is_usable(tool[0]) and shutil.which(tool[0]))
     return next(usable, "terminal")
 

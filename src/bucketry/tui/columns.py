@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rich.cells import cell_len
@@ -22,6 +22,9 @@ GAP = 1
 class Column(Generic[Row]):
     """A column: its stable name (what it sorts by), its title and what it says of a row.
 
+    `about` says in a sentence what it means. What does not fit of one that `spills` goes on over the next column, in
+    rows where that says nothing.
+
     It takes `width` columns, and up to `widest` where there is room. Where there is not, the column with the greatest
     `rank` goes first; one of rank 0 always stays.
     """
@@ -34,6 +37,8 @@ class Column(Generic[Row]):
     right: bool = False
     rank: int = 0
     sortable: bool = True
+    spills: bool = False
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +71,22 @@ def fit_columns(columns: Sequence[Column[Row]], width: int) -> tuple[Fitted[Row]
 
 def row_line(fitted: Sequence[Fitted[Row]], row: Row, painter: Painter) -> Line:
     """Return the cells of a row, cut and padded."""
+    cells = [_as_span(place.column.cell(row)) for place in fitted]
     spans: list[Span] = []
-    for index, place in enumerate(fitted):
-        said = place.column.cell(row)
-        cell = Span(said) if isinstance(said, str) else said
-        text = cut(painter.text(cell.text), place.width, ellipsis=painter.ellipsis)
+    is_taken = False
+    for index, (place, cell) in enumerate(zip(fitted, cells, strict=True)):
+        if is_taken:  # by what the column before had to say
+            is_taken = False
+            continue
+        width, text = place.width, painter.text(cell.text)
+        following = cells[index + 1 : index + 2]
+        if place.column.spills and cell_len(text) > width and following and not following[0].text:
+            width += GAP + fitted[index + 1].width
+            is_taken = True
         if index:
             spans.append(Span(" " * GAP))
-        spans.append(Span(pad(text, place.width, right=place.column.right), cell.role))
+        shown = cut(text, width, ellipsis=painter.ellipsis)
+        spans.append(Span(pad(shown, width, right=place.column.right), cell.role))
     return tuple(spans)
 
 
@@ -93,6 +106,20 @@ def header_line(fitted: Sequence[Fitted[Row]], *, chosen: str, sorted_by: str, d
         text = pad(cut(title, place.width, ellipsis="~"), place.width, right=column.right)
         spans.append(Span(text, "accent" if is_chosen else "header"))
     return tuple(spans)
+
+
+def choose_columns(columns: Sequence[Column[Row]], names: Sequence[str]) -> tuple[Column[Row], ...]:
+    """Return the columns of these names in their order, as far as there are such; without any name, all as they are.
+
+    Where there is no room the last one goes first: their order is what the user said of their importance.
+    """
+    known = {column.name: column for column in columns}
+    chosen = [known[name] for name in names if name in known]
+    return tuple(replace(column, rank=place) for place, column in enumerate(chosen)) or tuple(columns)
+
+
+def _as_span(said: Span | str) -> Span:
+    return Span(said) if isinstance(said, str) else said
 
 
 def _least(columns: Sequence[Column[Row]]) -> int:

@@ -1,64 +1,132 @@
-"""How does a decision about a version get on record, signed where the policy asks for it?"""
+"""How does a decision about a version get on record, signed where there is a key to sign with?"""
 
 from __future__ import annotations
 
-import os
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
+from bucketry.registry.index_views import find_generation
 from bucketry.registry.policies import load_policy
 from bucketry.registry.registers import load_existing_head
 from bucketry.registry.reviewing import prepare_decision, record_decision
+from bucketry.registry.signing_keys import find_signing_keys
 from bucketry.schema.reviews import Action, Review, encode_statement
-from bucketry.tui.seen import check_unchanged
+from bucketry.schema.text import displayable
+from bucketry.tui.prompts import Choice
+from bucketry.tui.seen import DECIDED, check_unchanged
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bucketry.errors import BucketryError
     from bucketry.registry.index_views import VersionLine
     from bucketry.registry.reviewing import Decided
     from bucketry.registry.session import Session
+    from bucketry.registry.signing_keys import SigningKey, SigningKeys
     from bucketry.schema.names import Digest
     from bucketry.tui.app import BucketryApp
 
 SIGNED = frozenset({Action.APPROVE, Action.REJECT, Action.REVOKE})
 """What a policy may want signed."""
+MOST_KEYS_OFFERED = 9
+FINGERPRINT_CHARACTERS = 15
+"""Of a key among several: enough to tell them apart."""
 
 
-def decide(shell: BucketryApp, row: VersionLine, action: Action, comment: str, *, diff: Digest | None = None) -> None:
-    """Record a decision of the user, on the version as it was shown, and on the comparison that was."""
-    reference = f"{row.model}:{row.version}"
-    words = ("review", action.value, reference, *(("--comment", comment) if comment else ()))
-    words += ("--sign",) if action in SIGNED and _has_agent() else ()
-    shell.write(words, lambda session: _record(session, row, action, comment, diff), lambda done: _tell(shell, done))
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a user wants on record about a version, as it was shown.
+
+    `generation` is how far the model's history had been seen then, `diff` the comparison that was shown, if one was.
+    """
+
+    row: VersionLine
+    action: Action
+    comment: str
+    generation: int | None
+    diff: Digest | None = None
+
+    @property
+    def reference(self) -> str:
+        """The version's name."""
+        return f"{self.row.model}:{self.row.version}"
 
 
-def _record(session: Session, row: VersionLine, action: Action, comment: str, diff: Digest | None) -> Decided:
-    check_unchanged(session, row)
-    statement = prepare_decision(session, row.model, row.version, action, comment=comment, diff=diff)
-    if action not in SIGNED:
-        return record_decision(session, Review(encode_statement(statement)))
-    if _has_agent():
+def generation_shown(shell: BucketryApp, row: VersionLine) -> int | None:
+    """Return how far the history of a version's model has been seen by the screens."""
+    return find_generation(shell.source.index, row.model)
+
+
+def decide(shell: BucketryApp, wish: Wish, failed: Callable[[BucketryError], None]) -> None:
+    """Record a decision; what may be signed is, by the user's key in the SSH agent, where there is one."""
+    if wish.action not in SIGNED:
+        _write(shell, wish, None, "", failed)
+        return
+    shell.flash("looking for a key to sign with ...", "dim")
+    shell.background.start(
+        "signing-keys",
+        lambda: find_signing_keys(shell.session),
+        lambda found: _with_keys(shell, wish, found, failed),
+        failed,
+    )
+
+
+def _with_keys(shell: BucketryApp, wish: Wish, found: SigningKeys, failed: Callable[[BucketryError], None]) -> None:
+    if found.chosen is not None or not found.keys:
+        _write(shell, wish, found.chosen, found.why, failed)
+        return
+    offered = {
+        str(place): (_key_word(key), partial(_write, shell, wish, key, "", failed))
+        for place, key in enumerate(found.keys[:MOST_KEYS_OFFERED], start=1)
+    }
+    shell.choose(Choice(f"sign as {shell.session.actor} with", offered))
+
+
+def _key_word(key: SigningKey) -> str:
+    return f"{displayable(key.comment)} {key.fingerprint[:FINGERPRINT_CHARACTERS]}".strip()
+
+
+def _write(
+    shell: BucketryApp, wish: Wish, key: SigningKey | None, why: str, failed: Callable[[BucketryError], None]
+) -> None:
+    words: tuple[str, ...] = ("review", wish.action.value, wish.reference)
+    words += ("--comment", wish.comment) if wish.comment else ()
+    words += ("--sign", key.fingerprint) if key is not None else ()
+    shell.write(
+        words, lambda session: _record(session, wish, key, why), lambda done: _tell(shell, done, key, why), failed
+    )
+
+
+def _record(session: Session, wish: Wish, key: SigningKey | None, why: str) -> Decided:
+    row = wish.row
+    minds = DECIDED if wish.action in SIGNED else ()
+    check_unchanged(session, row, generation=wish.generation, minds=minds)
+    statement = prepare_decision(session, row.model, row.version, wish.action, comment=wish.comment, diff=wish.diff)
+    if key is not None:
         from bucketry.registry.signing import open_signer  # noqa: PLC0415 - loads cryptography
 
-        return record_decision(session, open_signer(None)(statement))
-    policy = load_policy(session, load_existing_head(session, row.model))
-    if policy.signatures == "required":
-        raise UsageError(
-            f"the policy of {row.model} wants signed decisions, and there is no SSH agent here",
-            advice=f"forward one (ssh -A), or use: bucketry review {action} {row.model}:{row.version} --detached",
-        )
+        return record_decision(session, open_signer(key.fingerprint)(statement))
+    if wish.action in SIGNED:
+        policy = load_policy(session, load_existing_head(session, row.model))
+        if policy.signatures == "required":
+            raise UsageError(
+                f"the policy of {row.model} wants signed decisions, and {why}",
+                advice=f"then decide again, or use: bucketry review {wish.action} {wish.reference} --detached",
+            )
     return record_decision(session, Review(encode_statement(statement)))
 
 
-def _has_agent() -> bool:
-    return bool(os.environ.get("SSH_AUTH_SOCK"))
-
-
-def _tell(shell: BucketryApp, decided: Decided) -> None:
+def _tell(shell: BucketryApp, decided: Decided, key: SigningKey | None, why: str) -> None:
     approvals = decided.approvals
     told = f"{decided.model}:{decided.version} is {decided.state} now"
     if decided.action is Action.APPROVE:
         told += f" ({len(approvals.principals)} of {max(1, approvals.required)} approvals)"
     if decided.reached:
         told += f"; told {', '.join(decided.reached)}"
+    if key is not None:
+        told += f"; signed by {_key_word(key)}"
+    elif why:
+        told += f"; NOT signed: {why}"
     shell.flash(told, "good")
-    shell.undo = None

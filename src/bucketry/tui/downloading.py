@@ -29,8 +29,10 @@ def transfer_commands(app: BucketryApp) -> tuple[Command, ...]:
     )
 
 
-def download_command(shell: BucketryApp, current: Callable[[], VersionLine | None]) -> Command:
-    """Return the command that gets the version that `current` returns."""
+def download_command(
+    shell: BucketryApp, current: Callable[[], VersionLine | None], *, why_none: str = "there is no version"
+) -> Command:
+    """Return the command that gets the version that `current` returns; `why_none` says why there may be none."""
 
     def run(place: str) -> None:
         row = current()
@@ -40,7 +42,7 @@ def download_command(shell: BucketryApp, current: Callable[[], VersionLine | Non
             _ask(shell, row)
 
     def why_not() -> str:
-        return "" if current() is not None else "there is no version"
+        return "" if current() is not None else why_none
 
     return Command(
         "download", ("d",), "Download, apart from this screen", run, why_not, "get", "Read", argument="FOLDER"

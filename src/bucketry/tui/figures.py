@@ -10,6 +10,7 @@ Zone = Literal["local", "utc"]
 
 _SIZE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _AGE_UNITS = ((365 * 86_400, "y"), (86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+_UNITS = frozenset({"ms", "us", "ns", "s", "kb", "mb", "gb", "kib", "mib", "gib", "pct"})
 NOTHING = "-"
 """What a cell says where there is nothing to say."""
 
@@ -51,6 +52,24 @@ def short_number(value: float | None) -> str:
     if size < 1:
         return f"{value:.4f}".replace("0.", ".", 1)
     return f"{value:.3f}" if size < 10 else f"{value:.1f}"
+
+
+def column_number(value: float | str | None, *, is_whole: bool) -> str:
+    """Return a value with its point below the points of the values above it, as far as can be; texts as they are."""
+    if isinstance(value, str):
+        return value
+    if value is None or is_whole or not isfinite(value):
+        return short_number(value)
+    size = abs(value)
+    if size < 1 or size >= 100_000:
+        return short_number(value) if value else ".0000"
+    return f"{value:.3f}" if size < 10 else f"{value:.1f}"
+
+
+def metric_title(name: str) -> str:
+    """Return a metric's name as a title: `AUC`, and `P95ms` for `p95_ms`."""
+    begin, _, unit = name.rpartition("_")
+    return f"{begin.upper()}{unit}" if begin and unit in _UNITS else name.upper()
 
 
 def shown_time(at: str, zone: Zone) -> str:

@@ -39,6 +39,11 @@ class LineView(Widget, can_focus=True):
         return self._lines
 
     @property
+    def cursor_offset(self) -> Offset:
+        """Where in the widget one reads on."""
+        return Offset(0, 0)
+
+    @property
     def position(self) -> str:
         """How far down the text is scrolled; empty where all of it is on the screen."""
         if len(self._lines) <= self.size.height:
@@ -67,8 +72,6 @@ class LineView(Widget, can_focus=True):
         if top != self._top:
             self._top = top
             self.refresh()
-        if self.has_focus:
-            self.app.cursor_position = self.region.offset + Offset(0, 0)
 
     def scroll_pages(self, pages: float) -> None:
         """Scroll by pages or parts of one."""

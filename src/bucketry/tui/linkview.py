@@ -31,6 +31,11 @@ class LinkedLineView(LineView):
         self._links: list[int] = []
 
     @property
+    def cursor_offset(self) -> Offset:
+        """Where in the widget the cursor is."""
+        return Offset(0, 0 if self.chosen is None else self.chosen - self._top)
+
+    @property
     def position(self) -> str:
         """Which of the lines that open something has the cursor; without one, how far down the text is scrolled."""
         if self.chosen is None:
@@ -45,6 +50,21 @@ class LinkedLineView(LineView):
             kept = before if keep_place and before is not None else self._links[0]
             self.chosen = min(kept, len(lines) - 1)
             self._follow(None)
+
+    def reveal(self, position: int, count: int) -> None:
+        """Bring so many lines on the screen: the cursor stays where it is if it can, else it goes to the first."""
+        if self.chosen is None:
+            return
+        last = min(position + count, len(self.lines)) - 1
+        below = last - (self._top + self.size.height - 1)
+        if position >= self._top and below <= 0:
+            return
+        if 0 < below <= self.chosen - self._top:
+            super().scroll_lines(below)
+            self._follow(None)
+        else:
+            self.scroll_lines(last - self.chosen)
+            self.scroll_lines(position - self.chosen)
 
     def scroll_lines(self, count: int) -> None:
         """Move the cursor by lines, down if positive; without a cursor, the text."""
@@ -82,8 +102,6 @@ class LinkedLineView(LineView):
             for position in (before, self.chosen):
                 if position is not None:
                     self.refresh(Region(0, position - top, self.size.width, 1))
-        if self.has_focus:
-            self.app.cursor_position = self.region.offset + Offset(0, self.chosen - self._top)
 
 
 def _without_margin(shown: Line) -> Line:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bucketry.registry.index_noted import Stage
 from bucketry.schema.states import State
 from bucketry.tui.figures import NOTHING
 from bucketry.tui.paint import Role, Span
@@ -11,7 +12,7 @@ from bucketry.tui.paint import Role, Span
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bucketry.registry.index_views import Named
+    from bucketry.registry.index_views import Named, VersionLine
 
 PRODUCTION_NAMES = ("production", "prod")
 
@@ -24,6 +25,7 @@ _STATES: Mapping[State, tuple[str, Role]] = {
     State.DELETING: ("deleting..", "warn"),
     State.DELETED: ("deleted", "dim"),
 }
+_REFUSALS = frozenset({Stage.REJECTED, Stage.REVOKED})
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-=+*#@"
 
@@ -47,9 +49,50 @@ def alias_span(aliases: Sequence[Named]) -> Span:
     return Span(text, "good" if any(map(is_production, aliases)) else "accent")
 
 
+def named_span(row: VersionLine) -> Span:
+    """Return what names a version; else who refused it, or which alias named it before."""
+    if row.aliases:
+        return alias_span(row.aliases)
+    if row.stage in _REFUSALS:
+        return _refusal_span(row)
+    if row.named_before:
+        return Span(f"o was {row.named_before[0]}", "dim")
+    return Span(NOTHING, "dim")
+
+
+def review_span(row: VersionLine, *, beside_alias: bool = True) -> Span:
+    """Return how far a version is from being approved. Beside its aliases nothing is said of a refusal twice."""
+    noted = row.noted
+    match row.stage:
+        case Stage.REJECTED | Stage.REVOKED:
+            return Span("") if beside_alias and not row.aliases else _refusal_span(row)
+        case Stage.COUNTED if noted is not None:
+            enough = noted.approvals >= noted.required
+            return Span(f"{noted.approvals} of {noted.required}", "good" if enough else "warn")
+        case Stage.CHECKS:
+            return Span("checks..", "warn")
+        case Stage.EXPIRED:
+            return Span("expired", "warn")
+        case _:
+            return state_span(row.state)
+
+
+def signed_span(row: VersionLine) -> Span:
+    """Return whether a publish signature lies beside a version: `yes`, `NO`, or `-` where that is not read yet."""
+    if row.is_signed is None:
+        return Span(NOTHING, "dim")
+    return Span("yes") if row.is_signed else Span("NO", "warn")
+
+
 def state_span(state: State) -> Span:
     """Return a state's word."""
     return Span(*_STATES[state])
+
+
+def _refusal_span(row: VersionLine) -> Span:
+    word = "revoked" if row.stage is Stage.REVOKED else "rejected"
+    by = f" by {row.noted.refused_by}" if row.noted is not None and row.noted.refused_by else ""
+    return Span(f"x {word}{by}", "bad")
 
 
 def trend_text(values: Sequence[float], width: int, *, is_unicode: bool) -> str:

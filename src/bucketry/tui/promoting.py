@@ -2,65 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
 from bucketry.registry.aliases import promote, roll_back, unset
-from bucketry.registry.gating import check_version_gates
 from bucketry.registry.index_views import find_model_line
-from bucketry.registry.registers import load_alias, load_existing_head
-from bucketry.registry.reviewing import load_standing
-from bucketry.registry.rows import load_row
 from bucketry.schema.names import parse_alias
 from bucketry.tui.figures import short_age
-from bucketry.tui.marks import PRODUCTION_NAMES, production_of
+from bucketry.tui.marks import PRODUCTION_NAMES, is_production, production_of
+from bucketry.tui.move_panel import Move, MovePanel
 from bucketry.tui.paint import Span, line
 from bucketry.tui.prompts import Question
-from bucketry.tui.seen import check_unchanged, check_unmoved
+from bucketry.tui.prospects import promotion_lines, read_prospect, read_retreat, retreat_lines
+from bucketry.tui.seen import AliasMovedError, check_unchanged, check_unmoved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from bucketry.registry.aliases import AliasMove
     from bucketry.registry.index_views import Named, VersionLine
-    from bucketry.registry.reviewing import Standing
     from bucketry.registry.session import Session
-    from bucketry.schema.gates import GateResult
     from bucketry.schema.names import AliasName, ModelName
     from bucketry.tui.app import BucketryApp
     from bucketry.tui.paint import Line
-
-
-@dataclass(frozen=True, slots=True)
-class _Prospect:
-    """What a promotion would change."""
-
-    alias: AliasName
-    now: int | None
-    since: str
-    standing: Standing
-    gates: tuple[GateResult, ...]
-
-    @property
-    def is_protected(self) -> bool:
-        return self.alias in self.standing.policy.protected_aliases
+    from bucketry.tui.prospects import Prospect
 
 
 def ask_promotion(shell: BucketryApp, row: VersionLine) -> None:
-    """Ask for the alias, show what would change, and ask for the model's name if the alias is protected."""
-    names = _alias_names(shell, row.model)
+    """Ask for the alias, show what would change, and ask for the model's name where the alias serves for real."""
+    found = _aliases(shell, row.model)
+    names = sorted({*(named.alias for named in found), "production", "staging"})
+    serving = {named.alias for named in found if is_production(named)}
 
     def answer(text: str) -> None:
         alias = parse_alias(text.strip())
-        reference = f"{row.model}:{row.version}"
-        shell.flash(f"looking at {reference} and {alias} ...", "dim")
-        shell.read(
-            "prospect",
-            ("gates", reference, "--alias", alias),
-            lambda session: _look(session, row, alias),
-            lambda prospect: _confirm(shell, row, prospect),
-        )
+        if alias in serving or alias in PRODUCTION_NAMES:
+            MovePanel(shell, _promotion(shell, row, alias)).open()
+        else:
+            _look_first(shell, row, alias)
 
     shell.ask(
         Question(
@@ -73,19 +53,13 @@ def ask_promotion(shell: BucketryApp, row: VersionLine) -> None:
 
 
 def ask_rollback(shell: BucketryApp, row: VersionLine) -> None:
-    """Ask for the alias to roll back, then for the model's name."""
+    """Ask for the alias to roll back, show where it would go, and ask for the model's name."""
     found = _aliases(shell, row.model)
     production = production_of(found)
-
-    def answer(text: str) -> None:
-        alias = parse_alias(text.strip())
-        now = next((named.version for named in found if named.alias == alias), None)
-        _confirm_rollback(shell, row.model, alias, now)
-
     shell.ask(
         Question(
             f"roll back which alias of {row.model}:",
-            answer,
+            lambda text: MovePanel(shell, _retreat(shell, row.model, parse_alias(text.strip()))).open(),
             initial=production.alias if production else "",
             why_not=_why_no_alias,
             complete=lambda text: [named.alias for named in found if named.alias.startswith(text)],
@@ -93,100 +67,115 @@ def ask_rollback(shell: BucketryApp, row: VersionLine) -> None:
     )
 
 
-def _look(session: Session, row: VersionLine, alias: AliasName) -> _Prospect:
-    check_unchanged(session, row)
-    register = load_alias(session, row.model, alias).state
-    head = load_existing_head(session, row.model)
-    found = load_row(session, head, row.version)
-    return _Prospect(
-        alias=alias,
-        now=register.target.version if register is not None and register.target is not None else None,
-        since=register.trail.records[-1].at if register is not None and register.trail.records else "",
-        standing=load_standing(session, head, found, alias=alias),
-        gates=check_version_gates(session, head, found, alias=alias),
-    )
+def _look_first(shell: BucketryApp, row: VersionLine, alias: AliasName) -> None:
+    """Move an alias that is not protected at once; for one that turns out to be, ask as for any such."""
+    move = _promotion(shell, row, alias)
+
+    def done(prospect: Prospect) -> None:
+        if prospect.is_protected:
+            MovePanel(shell, move, prospect).open()
+        else:
+            move.go(prospect)
+
+    shell.flash(f"looking at {row.model}:{row.version} and {alias} ...", "dim")
+    shell.read("prospect", move.words, move.look, done)
 
 
-def _confirm(shell: BucketryApp, row: VersionLine, prospect: _Prospect) -> None:
-    model = str(row.model)
-    serves = prospect.is_protected or prospect.alias in PRODUCTION_NAMES
+def _promotion(shell: BucketryApp, row: VersionLine, alias: AliasName) -> Move:
+    model, version = row.model, row.version
+    reference = f"{model}:{version}"
 
-    def promote_now(_: str) -> None:
-        _promote(shell, row.model, row.version, prospect.alias, seen=prospect.now, row=row)
+    def look(session: Session) -> Prospect:
+        check_unchanged(session, row)
+        return read_prospect(session, model, version, alias)
 
-    if not prospect.is_protected:
-        promote_now("")
-        return
-    shell.ask(
-        Question(
-            f"type  {model}  to promote:",
-            promote_now,
-            panel=_prospect_lines(shell, row, prospect),
-            panel_title="PROMOTE TO PROD" if serves else "PROMOTE",
-            is_production=serves,
-            why_not=lambda text: "" if text == model else "name differs",
-        )
-    )
+    def head(prospect: Prospect | None) -> Line:
+        said = "..." if prospect is None else _now_text(shell, prospect) if prospect.now else "new"
+        return line(Span(f"{model}  v{version}  ->  alias {alias}", "strong"), f"   ({said})")
 
+    def tail(prospect: Prospect | None) -> tuple[Line, ...]:
+        undo = "U takes it back" if prospect is None else "U takes the alias away again"
+        undo = f"B rolls back to v{prospect.now}" if prospect is not None and prospect.now else undo
+        same = shell.command_line("promote", reference, alias)
+        return (line(f"undo: {undo}"), line(Span(f"same as:  {same}", "dim")))
 
-def _prospect_lines(shell: BucketryApp, row: VersionLine, prospect: _Prospect) -> Sequence[Line]:
-    now = (
-        f"now v{prospect.now}, since {short_age(prospect.since, shell.session.ports.now())}" if prospect.now else "new"
-    )
-    approvals = prospect.standing.approvals
-    failed = [gate for gate in prospect.gates if not gate.passed]
-    by = f" by {', '.join(approvals.principals)}" if approvals.principals else ""
-    required = prospect.standing.policy.approvals_required
-    enough = approvals.are_enough or not required
-    gates = f"{len(prospect.gates) - len(failed)} of {len(prospect.gates)}" if prospect.gates else "none"
-    lines = [
-        line(Span(f"{row.model}  v{row.version}  ->  alias {prospect.alias}", "strong"), f"   ({now})"),
-        line(
-            Span(f"approvals: {len(approvals.principals)} of {required}{by}", "good" if enough else "bad"),
-            "   ",
-            Span(f"gates: {gates}", "bad" if failed else "good"),
-        ),
-        *(line(Span(f"gate failed: {gate.gate}: {gate.reason}", "bad")) for gate in failed[:3]),
-        line(f"undo: B rolls back to v{prospect.now}" if prospect.now else "undo: U takes the alias away again"),
-        line(Span("same as:  " + shell.command_line("promote", f"{row.model}:{row.version}", prospect.alias), "dim")),
-    ]
-    return tuple(lines)
-
-
-def _promote(
-    shell: BucketryApp, model: ModelName, version: int, alias: AliasName, *, seen: int | None, row: VersionLine | None
-) -> None:
-    def work(session: Session) -> AliasMove:
-        if row is not None:
+    def go(prospect: Prospect) -> None:
+        def work(session: Session) -> AliasMove:
             check_unchanged(session, row)
-        check_unmoved(session, model, alias, seen)
-        return promote(session, model, version, alias)
+            check_unmoved(session, model, alias, prospect.now)
+            return promote(session, model, version, alias)
 
-    shell.write(("promote", f"{model}:{version}", alias), work, lambda move: _moved(shell, move))
+        def failed(error: BucketryError) -> None:
+            if isinstance(error, AliasMovedError):
+                MovePanel(shell, replace(_promotion(shell, row, alias), told=error.message)).open()
+            else:
+                shell.fail(error)
 
+        shell.write(("promote", reference, alias), work, lambda moved: _moved(shell, moved), failed)
 
-def _confirm_rollback(shell: BucketryApp, model: ModelName, alias: AliasName, now: int | None) -> None:
-    name = str(model)
-    same = shell.command_line("rollback", name, alias)
-
-    def work(session: Session) -> AliasMove:
-        check_unmoved(session, model, alias, now)
-        return roll_back(session, model, alias)
-
-    shell.ask(
-        Question(
-            f"type  {name}  to roll back:",
-            lambda _: shell.write(("rollback", name, alias), work, lambda move: _moved(shell, move)),
-            panel=(
-                line(Span(f"{name}  alias {alias}", "strong"), f"   (now {f'v{now}' if now else 'nothing'})"),
-                line("goes back to the version before that may still be served"),
-                line(Span(f"same as:  {same}", "dim")),
-            ),
-            panel_title="ROLL BACK PROD" if alias in PRODUCTION_NAMES else "ROLL BACK",
-            is_production=alias in PRODUCTION_NAMES,
-            why_not=lambda text: "" if text == name else "name differs",
-        )
+    return Move(
+        verb="promote",
+        title="PROMOTE TO",
+        model=model,
+        alias=alias,
+        words=("gates", reference, "--alias", alias),
+        look=look,
+        head=head,
+        body=lambda prospect, width: promotion_lines(prospect, width, shell.zone, shell.session.ports.timestamp()),
+        tail=tail,
+        go=go,
     )
+
+
+def _retreat(shell: BucketryApp, model: ModelName, alias: AliasName) -> Move:
+    def head(prospect: Prospect | None) -> Line:
+        if prospect is None:
+            return line(Span(f"{model}  alias {alias}", "strong"), "   (...)")
+        now = f"v{prospect.now}" if prospect.now else "nothing"
+        said = _now_text(shell, prospect) if prospect.now else "it names nothing now"
+        return line(Span(f"{model}  alias {alias}  {now}  ->  v{prospect.version}", "strong"), f"   ({said})")
+
+    def tail(prospect: Prospect | None) -> tuple[Line, ...]:
+        same = shell.command_line(*_retreat_words(model, alias, prospect))
+        return (line("undo: U moves it forth again"), line(Span(f"same as:  {same}", "dim")))
+
+    def go(prospect: Prospect) -> None:
+        def work(session: Session) -> AliasMove:
+            check_unmoved(session, model, alias, prospect.now)
+            return roll_back(session, model, alias, to=prospect.version)
+
+        def failed(error: BucketryError) -> None:
+            if isinstance(error, AliasMovedError):
+                MovePanel(shell, replace(_retreat(shell, model, alias), told=error.message)).open()
+            else:
+                shell.fail(error)
+
+        words = _retreat_words(model, alias, prospect)
+        shell.write(words, work, lambda moved: _moved(shell, moved), failed)
+
+    return Move(
+        verb="roll back",
+        title="ROLL BACK",
+        model=model,
+        alias=alias,
+        words=("aliases", str(model), "--history", alias),
+        look=lambda session: read_retreat(session, model, alias),
+        head=head,
+        body=lambda prospect, width: retreat_lines(prospect, width, shell.zone, shell.session.ports.timestamp()),
+        tail=tail,
+        go=go,
+    )
+
+
+def _retreat_words(model: ModelName, alias: AliasName, prospect: Prospect | None) -> tuple[str, ...]:
+    """Return the command that goes back to the version that was shown, and to no other."""
+    to = ("--to", str(prospect.version)) if prospect is not None else ()
+    return ("rollback", str(model), alias, *to)
+
+
+def _now_text(shell: BucketryApp, prospect: Prospect) -> str:
+    since = f", since {short_age(prospect.since, shell.session.ports.now())}" if prospect.since else ""
+    return f"now v{prospect.now}{since}"
 
 
 def _moved(shell: BucketryApp, move: AliasMove) -> None:
@@ -227,10 +216,6 @@ def _told(shell: BucketryApp, move: AliasMove) -> None:
 def _aliases(shell: BucketryApp, model: ModelName) -> tuple[Named, ...]:
     found = find_model_line(shell.source.index, model)
     return found.aliases if found is not None else ()
-
-
-def _alias_names(shell: BucketryApp, model: ModelName) -> list[str]:
-    return sorted({*(named.alias for named in _aliases(shell, model)), "production", "staging"})
 
 
 def _why_no_alias(text: str) -> str:

@@ -54,6 +54,12 @@ class Notice(OneLine):
         self._at = 0
         self._remark = ""
         self._is_open = False
+        self._cursor_x = 0
+
+    @property
+    def cursor_offset(self) -> Offset:
+        """Where in the line one types on."""
+        return Offset(self._cursor_x, 0)
 
     @property
     def is_open(self) -> bool:
@@ -120,7 +126,7 @@ class Notice(OneLine):
                 Span(remark, "warn"),
             )
         )
-        self.app.cursor_position = self.region.offset + Offset(cell_len(label) + cell_len(left), 0)
+        self._cursor_x = cell_len(label) + cell_len(left)
 
 
 def _last_columns(text: str, width: int) -> str:

@@ -13,7 +13,7 @@ from bucketry.registry.registers import load_alias, load_existing_head
 from bucketry.registry.rows import load_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from bucketry.registry.index_views import VersionLine
     from bucketry.registry.session import Session
@@ -21,30 +21,63 @@ if TYPE_CHECKING:
     from bucketry.schema.names import AliasName, ModelName
 
 ADVICE = "look at it again, then decide"
+DECIDED = frozenset({"approve", "reject", "revoke", "evaluate"})
+"""What others may do to a version that whoever decides about it wants to know first."""
+EDITED = frozenset({"edit"})
+ANYTHING = DECIDED | EDITED | {"request", "comment", "retire", "unretire"}
+MOST_NAMED = 3
 
 
-def check_unchanged(session: Session, seen: VersionLine) -> None:
-    """Raise `ContendedError` if a version's state is not the one that was shown."""
+class AliasMovedError(ContendedError):
+    """An alias names another version than the user was shown."""
+
+
+def check_unchanged(
+    session: Session, seen: VersionLine, *, generation: int | None = None, minds: Collection[str] = ()
+) -> None:
+    """Raise `ContendedError` if a version's state is not the one that was shown.
+
+    Also if somebody else did to it what the user `minds`, since the `generation` of the model that was shown.
+    """
     head = load_existing_head(session, seen.model)
     row = load_row(session, head, seen.version)
+    mine = [record for record in head.trail.records if record.target == str(seen.version)]
     if row.state is not seen.state:
-        by = _by_whom(record for record in reversed(head.trail.records) if record.target == str(seen.version))
         raise ContendedError(
-            f"{seen.model}:{seen.version} is {row.state} now, not {seen.state} as shown{by}", advice=ADVICE
+            f"{seen.model}:{seen.version} is {row.state} now, not {seen.state} as shown{_by_whom(mine[::-1])}",
+            advice=ADVICE,
+        )
+    since = [
+        record
+        for record in mine
+        if generation is not None
+        and record.generation > generation
+        and record.action in minds
+        and record.actor != session.actor
+    ]
+    if since:
+        more = f" and {len(since) - MOST_NAMED} more" if len(since) > MOST_NAMED else ""
+        what = ", ".join(_told(record) for record in since[-MOST_NAMED:])
+        raise ContendedError(
+            f"{seen.model}:{seen.version} is not as it was shown any more: {what}{more}", advice=ADVICE
         )
 
 
 def check_unmoved(session: Session, model: ModelName, alias: AliasName, seen: int | None) -> None:
-    """Raise `ContendedError` if an alias does not name the version that it was shown to name."""
+    """Raise `AliasMovedError` if an alias does not name the version that it was shown to name."""
     register = load_alias(session, model, alias).state
     now = register.target.version if register is not None and register.target is not None else None
     if now != seen:
         by = _by_whom(register.trail.records[::-1]) if register is not None else ""
         names = f"v{now}" if now else "nothing"
         was = f"v{seen}" if seen else "nothing"
-        raise ContendedError(f"{model}@{alias} names {names} now, not {was} as shown{by}", advice=ADVICE)
+        raise AliasMovedError(f"{model}@{alias} names {names} now, not {was} as shown{by}", advice=ADVICE)
 
 
-def _by_whom(records: Iterable[Record]) -> str:
-    last = next(iter(records), None)
-    return "" if last is None else f": {last.action} by {last.actor} at {last.at[11:16]} UTC"
+def _by_whom(newest_first: Iterable[Record]) -> str:
+    last = next(iter(newest_first), None)
+    return "" if last is None else f": {_told(last)}"
+
+
+def _told(record: Record) -> str:
+    return f"{record.action} by {record.actor} at {record.at[11:16]} UTC"

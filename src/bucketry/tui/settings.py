@@ -5,6 +5,8 @@ theme = "light"            # dark, light or terminal
 time = "utc"               # or local
 mouse = true
 refresh_seconds = 30
+cell_diff = true           # send only the cells that differ
+cursor = true              # the terminal's cursor on the selected row, for a screen reader
 
 [tui.keys]
 open = ["enter", "l"]
@@ -14,16 +16,13 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from bucketry.errors import UsageError
 from bucketry.registry.config import config_path
 from bucketry.tui.commands import Keymap, parse_keymap
 from bucketry.tui.figures import Zone
 from bucketry.tui.paint import ThemeName
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 DEFAULT_REFRESH_SECONDS = 30.0
 LEAST_REFRESH_SECONDS = 5.0
@@ -38,9 +37,11 @@ class Settings:
     mouse: bool | None = None
     refresh_seconds: float = DEFAULT_REFRESH_SECONDS
     keymap: Keymap = field(default_factory=Keymap)
+    cell_diff: bool = True
+    cursor: bool = False
 
 
-def load_settings(known_commands: Sequence[str] = ()) -> Settings:
+def load_settings() -> Settings:
     """Return the settings; raise `UsageError` naming what is not understood."""
     path = config_path()
     try:
@@ -49,14 +50,14 @@ def load_settings(known_commands: Sequence[str] = ()) -> Settings:
         return Settings()
     except (OSError, ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
         raise UsageError(f"{path} cannot be read: {error}", advice="mend the file or move it away") from error
-    return parse_settings(document.get("tui", {}), known_commands, where=f"{path}: tui")
+    return parse_settings(document.get("tui", {}), where=f"{path}: tui")
 
 
-def parse_settings(table: object, known_commands: Sequence[str], *, where: str) -> Settings:
+def parse_settings(table: object, *, where: str) -> Settings:
     """Return the settings in a table; raise `UsageError`."""
     if not isinstance(table, dict):
         raise UsageError(f"{where} is not a table", advice="write [tui]")
-    unknown = sorted(set(table) - {"theme", "time", "mouse", "refresh_seconds", "keys"})
+    unknown = sorted(set(table) - {"theme", "time", "mouse", "refresh_seconds", "cell_diff", "cursor", "keys"})
     if unknown:
         raise UsageError(f"{where}: {', '.join(unknown)} is not understood")
     theme, zone, mouse = table.get("theme"), table.get("time", "local"), table.get("mouse")
@@ -64,10 +65,12 @@ def parse_settings(table: object, known_commands: Sequence[str], *, where: str) 
         raise UsageError(f"{where}: theme is not one of {', '.join(get_args(ThemeName))}")
     if zone not in get_args(Zone):
         raise UsageError(f"{where}: time is not one of {', '.join(get_args(Zone))}")
-    if mouse is not None and not isinstance(mouse, bool):
-        raise UsageError(f"{where}: mouse is neither true nor false")
+    for name in ("mouse", "cell_diff", "cursor"):
+        if not isinstance(table.get(name, False), bool):
+            raise UsageError(f"{where}: {name} is neither true nor false")
     seconds = table.get("refresh_seconds", DEFAULT_REFRESH_SECONDS)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < LEAST_REFRESH_SECONDS:
         raise UsageError(f"{where}: refresh_seconds is not a number of {LEAST_REFRESH_SECONDS:.0f} or more")
-    keymap = parse_keymap(table.get("keys", {}), known_commands, where=f"{where}.keys")
-    return Settings(theme, zone, mouse, float(seconds), keymap)
+    keymap = parse_keymap(table.get("keys", {}), where=f"{where}.keys")
+    cell_diff, cursor = table.get("cell_diff", True), table.get("cursor", False)
+    return Settings(theme, zone, mouse, float(seconds), keymap, cell_diff, cursor)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from bucketry.registry.index import Index
+    from bucketry.registry.index_fields import Field
     from bucketry.registry.session import Session
     from bucketry.schema.names import ModelName
     from bucketry.tui.table import RowSource
@@ -133,10 +134,14 @@ class Source:
         listed = list_models_by(self.index, query=query, order=order or "name", descending=descending)  # type: ignore[arg-type]
         return Listing(IndexRows(listed, lambda ids: load_model_lines(self.index, ids)), listed.total)
 
-    def versions(self, model: ModelName, query: str, order: str, *, descending: bool) -> Listing[VersionLine]:
-        """Return the versions of a model that a filter means."""
+    def versions(
+        self, model: ModelName, query: str, order: str, *, descending: bool, fields: Sequence[Field] = ()
+    ) -> Listing[VersionLine]:
+        """Return the versions of a model that a filter means, with the metrics and parameters that are shown."""
         listed = list_versions_by(self.index, model, query=query, order=order or "version", descending=descending)
-        return Listing(IndexRows(listed, lambda ids: load_version_lines(self.index, model, ids)), listed.total)
+        return Listing(
+            IndexRows(listed, lambda ids: load_version_lines(self.index, model, ids, fields=fields)), listed.total
+        )
 
     def refresh(self, session: Session, cancelled: threading.Event, progress: Callable[[str, int, int], None]) -> bool:
         """Bring the index up to the bucket and return whether anything changed: not for the screen's thread."""

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 RowOut_co = TypeVar("RowOut_co", covariant=True)
 
-ROWS_PER_READ = 128
-READS_KEPT = 8
+ROWS_PER_READ = 64
+READS_KEPT = 16
 GUTTER_COLUMNS = 3
 """Cursor, mark, and a space."""
 SCROLL_PART = 4
@@ -120,6 +120,11 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         return self._columns
 
     @property
+    def cursor_offset(self) -> Offset:
+        """Where in the widget the cursor is."""
+        return Offset(0, self._cursor - self._top + 1)
+
+    @property
     def current(self) -> Row | None:
         """The row under the cursor."""
         return self.row_at(self._cursor)
@@ -146,6 +151,11 @@ class LineTable(Widget, Generic[Row], can_focus=True):
                 del self._reads[oldest]
             self._reads[start] = read
         return read[position - start] if position - start < len(read) else None
+
+    def rows_on_screen(self) -> list[Row]:
+        """Return the rows that can be seen now."""
+        found = (self.row_at(position) for position in range(self._top, self._top + self.page_rows))
+        return [row for row in found if row is not None]
 
     def place_of(self, key: Hashable) -> int | None:
         """Return the position of the row with a key."""
@@ -319,7 +329,7 @@ class LineTable(Widget, Generic[Row], can_focus=True):
             self.refresh(Region(0, y, self.size.width, 1))
 
     def _settle(self) -> None:
-        """Scroll until the cursor is on the screen, and put the terminal's cursor there for a screen reader."""
+        """Scroll until the cursor is on the screen."""
         page = self.page_rows
         step = max(1, page // SCROLL_PART)
         if self._cursor < self._top:
@@ -330,12 +340,6 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         self._top = max(0, min(self._top, self.count - page))
         row = self.current
         self._cursor_key = self._key_of(row) if row is not None else self._cursor_key
-        if self.has_focus:
-            self.app.cursor_position = self.region.offset + Offset(0, self._cursor - self._top + 1)
-
-    def on_focus(self) -> None:
-        """Take the terminal's cursor along."""
-        self._settle()
 
     def _follow_range(self, before: int) -> None:
         if self._range_start is not None:

@@ -18,11 +18,13 @@ STANDARD_DESCRIPTORS = (0, 1, 2)
 LEAST_COLUMNS = 60
 LEAST_ROWS = 15
 SSH_FRAMES_PER_SECOND = 30
+BROWSER_DRIVER = "bucketry.tui.browser_driver:BrowserDriver"
+"""What the toolkit draws with where TEXTUAL_DRIVER says so: screens that a browser shows have no terminal here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """The abilities of a terminal. `name` is its TERM."""
+    """The abilities of a terminal. `name` is its TERM; a browser shows one that is not on this machine's side."""
 
     name: str
     is_unicode: bool
@@ -30,6 +32,7 @@ class Terminal:
     is_tmux: bool
     colours: int
     is_light: bool
+    is_browser: bool = False
 
     @property
     def theme(self) -> ThemeName:
@@ -42,6 +45,10 @@ class Terminal:
 def look_at_terminal(environment: Mapping[str, str]) -> Terminal:
     """Return what the environment says of the terminal."""
     name = environment.get("TERM", "")
+    if _is_in_browser(environment):  # whatever else is said there speaks of the terminal that serves it
+        return Terminal(
+            name, is_unicode=True, is_ssh=False, is_tmux=False, colours=1 << 24, is_light=False, is_browser=True
+        )
     return Terminal(
         name=name,
         is_unicode=_is_unicode(environment),
@@ -55,7 +62,8 @@ def look_at_terminal(environment: Mapping[str, str]) -> Terminal:
 def check_terminal(environment: Mapping[str, str]) -> None:
     """Raise `UsageError` where the screens cannot be shown, naming the commands that do the same."""
     advice = "use the commands instead: bucketry models, bucketry versions MODEL, bucketry show REF"
-    if not all(os.isatty(descriptor) for descriptor in STANDARD_DESCRIPTORS):
+    is_terminal = all(os.isatty(descriptor) for descriptor in STANDARD_DESCRIPTORS)
+    if not is_terminal and not _is_in_browser(environment):
         raise UsageError("the screens need a terminal, and there is none here", advice=advice)
     if environment.get("TERM", "") in {"", "dumb", "unknown"}:
         raise UsageError(
@@ -67,8 +75,16 @@ def prepare_environment(terminal: Terminal) -> None:
     """Set what the toolkit reads from the environment when it is imported."""
     os.environ["TEXTUAL_ANIMATIONS"] = "none"  # every frame of one is sent over the line
     os.environ["TEXTUAL_SMOOTH_SCROLL"] = "0"
+    if not _is_in_browser(os.environ):
+        # What a shell or readline once exported would be believed for ever, whatever size the window has now.
+        for name in ("COLUMNS", "LINES"):
+            os.environ.pop(name, None)
     if terminal.is_ssh:
         os.environ.setdefault("TEXTUAL_FPS", str(SSH_FRAMES_PER_SECOND))
+
+
+def _is_in_browser(environment: Mapping[str, str]) -> bool:
+    return environment.get("TEXTUAL_DRIVER") == BROWSER_DRIVER
 
 
 def _is_unicode(environment: Mapping[str, str]) -> bool:

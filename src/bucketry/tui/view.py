@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from textual.containers import Container
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.widget import Widget
 
     from bucketry.tui.app import BucketryApp
@@ -44,6 +46,11 @@ class View(Container):
     @property
     def commands(self) -> tuple[Command, ...]:
         """What can be done here; these come before what can be done everywhere."""
+        return ()
+
+    @property
+    def legend(self) -> Sequence[Line]:
+        """What the columns here mean, for the help."""
         return ()
 
     @property

@@ -81,7 +81,7 @@ def _signable(name: str, action: Action, example: str, text: str) -> click.Comma
         if sum((key is not None, detached, signature is not None)) > 1:
             raise UsageError("--sign, --detached and --signature exclude each other", advice="give one of them")
         if signature is not None:
-            _submit(call, reference, action, signature)
+            _submit(call, reference, action, signature, comment)
         elif detached:
             _print_payload(call, reference, action, comment)
         else:
@@ -138,14 +138,14 @@ def _print_payload(call: Call, reference: Reference, action: Action, comment: st
     call.messages.note(f"then: {submit}")
 
 
-def _submit(call: Call, reference: Reference, action: Action, path: Path) -> None:
+def _submit(call: Call, reference: Reference, action: Action, path: Path, comment: str) -> None:
     session = call.open()
     review = read_signed(path)
-    _check_same(session, reference, action, review)
+    _check_same(session, reference, action, review, comment)
     _tell(call, record_decision(session, review))
 
 
-def _check_same(session: Session, reference: Reference, action: Action, review: Review) -> None:
+def _check_same(session: Session, reference: Reference, action: Action, review: Review, comment: str) -> None:
     """Raise unless what was signed is what the command line says: nobody submits a decision unread."""
     from bucketry.schema.reviews import decode_statement  # noqa: PLC0415 - beside its one use
 
@@ -157,6 +157,10 @@ def _check_same(session: Session, reference: Reference, action: Action, review: 
             f"what was signed is to {statement.action} {statement.model}:{statement.version}, "
             f"not to {action} {reference.model}:{version}",
             advice="sign what --detached printed for this version",
+        )
+    if comment not in ("", statement.comment):
+        raise UsageError(
+            "the comment is not the one that was signed", advice="leave --comment out: the signed one goes on record"
         )
 
 

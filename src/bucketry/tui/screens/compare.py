@@ -19,16 +19,21 @@ from bucketry.tui.comparing import (
     with_aliases,
     with_next_baseline,
 )
+from bucketry.tui.downloading import download_command
 from bucketry.tui.figures import count_of
 from bucketry.tui.frame import OneLine
+from bucketry.tui.linkview import LinkedLineView
+from bucketry.tui.pager import card_command
 from bucketry.tui.paint import Span, line
 from bucketry.tui.screens.compare_lines import (
     SORTINGS,
     Look,
     compare_lines,
     foci,
+    focus_place,
     focused_metric,
     hidden_count,
+    metric_places,
     names_of,
     verdict_counts,
     worse_slices,
@@ -49,6 +54,8 @@ if TYPE_CHECKING:
     from bucketry.tui.paint import Line
 
 LOADING_WORD_SECONDS = 0.4
+LINES_BROUGHT_UP = 7
+"""Of the slices of a metric that is opened: the worst ones, or a trend."""
 
 
 def open_marked(shell: BucketryApp, rows: Sequence[VersionLine]) -> None:
@@ -99,10 +106,12 @@ class CompareView(TextView):
 
     def __init__(self, shell: BucketryApp, references: Sequence[Reference]) -> None:
         super().__init__(shell)
+        self.text: LinkedLineView = LinkedLineView(shell.painter)
         self.references = tuple(references)
         self.compared: Compared | None = None
         self.look = Look(80)
         self._head = OneLine(shell.painter)
+        self._places: dict[int, str] = {}
         self._problem = ""
         self._outcome: list[Span] = []
         self._row: VersionLine | None = None
@@ -132,6 +141,14 @@ class CompareView(TextView):
     def commands(self) -> tuple[Command, ...]:
         """Ways to look, actions on the newest version, scrolling."""
         return (
+            Command(
+                "open",
+                ("enter", "l"),
+                "Show the slices and the trend of the metric",
+                lambda _: self._open_metric(),
+                lambda: "" if self._metric else "the cursor is on no metric",
+                group="Move",
+            ),
             Command("baseline", ("b",), "Next baseline", lambda _: self._next_baseline(), self._why_not, "baseline"),
             Command("unchanged", ("z",), "Hide or show what is the same", lambda _: self._flip(), hint=self._flip_word),
             Command("sort", ("s",), "Sort by verdict, name or change", lambda _: self._sort(), self._why_not, "sort"),
@@ -152,6 +169,8 @@ class CompareView(TextView):
                 argument="VERSION VERSION",
             ),
             *version_commands(self.shell, lambda: self._row, diff=self._shown_digest),
+            download_command(self.shell, lambda: self._row),
+            card_command(self.shell, lambda: self._row),
             *super().commands,
         )
 
@@ -247,7 +266,8 @@ class CompareView(TextView):
         self.look = replace(self.look, width=max(20, self.size.width - 2))
         self._head.show(self._head_line(self.compared))
         lines = compare_lines(self.compared, self.look, self.shell.painter)
-        self.text.show([line(" ", *shown) for shown in lines], keep_place=keep_place)
+        self._places = metric_places(self.compared, self.look)
+        self.text.show_linked([line(" ", *shown) for shown in lines], self._places, keep_place=keep_place)
         self.shell.update_frame()
 
     def _head_line(self, compared: Compared) -> Line:
@@ -280,6 +300,22 @@ class CompareView(TextView):
             self.look = replace(self.look, focus=(self.look.focus + step) % count)
             self._lay_out(keep_place=True)
             self._read_trend()
+
+    @property
+    def _metric(self) -> str:
+        """The metric under the cursor, or ""."""
+        return self._places.get(self.text.chosen, "") if self.text.chosen is not None else ""
+
+    def _open_metric(self) -> None:
+        if self.compared is None:
+            return
+        names = [name for _, name in foci(self.compared)]
+        self.look = replace(self.look, focus=names.index(self._metric))
+        self._lay_out(keep_place=True)
+        place = focus_place(self.text.lines)
+        if place is not None:
+            self.text.reveal(place, LINES_BROUGHT_UP)
+        self._read_trend()
 
     def _next_baseline(self) -> None:
         """Make the next version the baseline; the one that was goes to the end."""

@@ -29,7 +29,7 @@ from bucketry.tui.verdict_words import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bucketry.schema.diff import Dataset, MetricDiff, Subject
     from bucketry.schema.trend import Trend
@@ -40,6 +40,7 @@ Sorting = Literal["verdict", "name", "change"]
 SORTINGS: tuple[Sorting, ...] = ("verdict", "name", "change")
 MOST_METRICS = 400
 LEFT_COLUMNS = 80
+FOCUS_TITLES = ("SLICES  ", "TREND  ")
 DIFFERENT_DATA = "different data"
 """The reason of a comparison that allows no verdict, as `schema/verdicts.py` gives it."""
 _URGENCY = {Verdict.WORSE: 0, Verdict.BETTER: 1, Verdict.UNJUDGED: 2, Verdict.NOISE: 3, Verdict.SAME: 4}
@@ -71,6 +72,19 @@ def compare_lines(compared: Compared, look: Look, painter: Painter) -> list[Line
     room = look.width - LEFT_COLUMNS - 3 if is_wide else look.width
     rest = item_lines(compared.diff, room, painter, with_unchanged=look.with_unchanged, with_tensors=look.with_tensors)
     return beside(main, rest, width, painter) if is_wide else [*main, line(), *rest]
+
+
+def metric_places(compared: Compared, look: Look) -> dict[int, str]:
+    """Return on which lines of the comparison a metric stands, and its name."""
+    width = LEFT_COLUMNS if look.width >= WIDE_COLUMNS else look.width
+    first = len(banner_lines(compared, width)) + 2  # behind an empty line and the titles
+    return {first + place: metric.name for place, metric in enumerate(_shown_metrics(compared, look))}
+
+
+def focus_place(lines: Sequence[Line]) -> int | None:
+    """Return on which line the slices of what is in focus begin, or its trend."""
+    found = (place for place, spans in enumerate(lines) if any(span.text in FOCUS_TITLES for span in spans))
+    return next(found, None)
 
 
 def foci(compared: Compared) -> list[tuple[int | None, str]]:
@@ -108,15 +122,15 @@ def banner_lines(compared: Compared, width: int) -> list[Line]:
 
 def metric_lines(compared: Compared, look: Look, width: int, painter: Painter) -> list[Line]:
     """Return the table of the metrics over whole data sets."""
-    whole = _sorted(compared, look.sorting)
-    shown = [one for one in whole if look.with_unchanged or one.is_changed or not one.comparisons]
+    whole, shown = compared.whole, _shown_metrics(compared, look)
     if not shown:
         same = "no metric was measured over whole data" if not whole else f"all {count_of(len(whole), 'metric')} same"
         return [line(Span(f"METRICS  {same}", "dim")), line()]
     columns = metric_columns(compared)
-    lines = table_lines(columns, shown[:MOST_METRICS], width, painter)
-    if len(shown) > MOST_METRICS:
-        lines.append(line(Span(f"and {len(shown) - MOST_METRICS:,} more: y copies all", "dim")))
+    lines = table_lines(columns, shown, width, painter)
+    more = sum(look.with_unchanged or one.is_changed or not one.comparisons for one in whole) - len(shown)
+    if more:
+        lines.append(line(Span(f"and {more:,} more: y copies all", "dim")))
     return [*lines, line()]
 
 
@@ -236,6 +250,13 @@ def _gate_span(passes: bool | None) -> Span:  # noqa: FBT001 - three answers of 
     if passes is None:
         return Span("")
     return Span("ok", "good") if passes else Span("FAILED", "bad")
+
+
+def _shown_metrics(compared: Compared, look: Look) -> list[MetricDiff]:
+    shown = [
+        one for one in _sorted(compared, look.sorting) if look.with_unchanged or one.is_changed or not one.comparisons
+    ]
+    return shown[:MOST_METRICS]
 
 
 def _sorted(compared: Compared, sorting: Sorting) -> list[MetricDiff]:

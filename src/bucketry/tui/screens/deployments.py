@@ -7,21 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.registry.deployments import MOST_RECEIPTS, Observed, list_deployments
-from bucketry.registry.index_views import Named, list_models_by, load_model_lines
+from bucketry.registry.index_views import Named, find_version_line, list_models_by, load_model_lines
 from bucketry.schema.deployment import Standing
 from bucketry.schema.names import AliasName
 from bucketry.tui.columns import Column
 from bucketry.tui.commands import Command
+from bucketry.tui.downloading import download_command
 from bucketry.tui.figures import NOTHING, count_of, parse_moment, short_age, short_size, shown_time
 from bucketry.tui.marks import is_production
+from bucketry.tui.pager import card_command
 from bucketry.tui.paint import Line, Role, Span, line
 from bucketry.tui.screens.reading import ReadListView, ReadRows
 from bucketry.tui.textlines import wrapped
+from bucketry.tui.version_reads import yank_version
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
     from datetime import datetime
 
+    from bucketry.registry.index_views import VersionLine
     from bucketry.registry.session import Session
     from bucketry.schema.deployment import Deployment
     from bucketry.schema.names import ModelName
@@ -142,8 +146,19 @@ class DeploymentsView(ReadListView[Served]):
         )
         return (
             drift,
-            Command("yank", ("y",), "Copy the name", lambda _: self._yank(), self._why_no_row, "copy", "Read"),
+            Command("yank", ("y",), "Copy a name", lambda _: self._yank(), self._why_no_row, "copy", "Read"),
+            download_command(self.shell, self._version_served),
+            card_command(self.shell, self._version_served),
         )
+
+    def _version_served(self) -> VersionLine | None:
+        """Return the version that the instance serves, or that the alias names."""
+        row = self.current
+        if row is None or row.model is None:
+            return None
+        deployment = row.item.deployment if row.item is not None else None
+        version = deployment.version if deployment is not None else row.named.version if row.named else None
+        return None if version is None else find_version_line(self.shell.source.index, row.model, version)
 
     def detail(self, row: Served, width: int) -> Sequence[Line]:
         """Return everything that is known of an instance, or of an alias."""
@@ -200,8 +215,14 @@ class DeploymentsView(ReadListView[Served]):
 
     def _yank(self) -> None:
         row = self.current
-        if row is not None:
-            self.shell.copy(row.item.key if row.item is not None else f"{row.model}@{row.alias}")
+        if row is None:
+            return
+        name = row.item.key if row.item is not None else f"{row.model}@{row.alias}"
+        version = self._version_served()
+        if version is None:
+            self.shell.copy(name)
+        else:
+            yank_version(self.shell, version, more={"l": ("the line's", lambda: self.shell.copy(name))})
 
 
 def _grouped(named: Sequence[tuple[ModelName, Named]], observed: Sequence[Observed]) -> list[Served]:

@@ -235,7 +235,8 @@ class HealthView(TextView):
         colours = "no colours (NO_COLOR is set)" if os.environ.get("NO_COLOR") else _colours(terminal.colours)
         text = "UTF-8" if terminal.is_unicode else "ASCII alone, as the locale is not UTF-8"
         size, least = f"{shell.size.width}x{shell.size.height}", f"{LEAST_COLUMNS}x{LEAST_ROWS}"
-        over = [name for name, is_so in (("tmux", terminal.is_tmux), ("SSH", terminal.is_ssh)) if is_so]
+        between = (("tmux", terminal.is_tmux), ("SSH", terminal.is_ssh), ("a browser", terminal.is_browser))
+        over = [name for name, is_so in between if is_so]
         return [
             line(Span(" TERMINAL", "header")),
             *_entry(
@@ -244,6 +245,7 @@ class HealthView(TextView):
             *_entry("-", f"text in {text}; times {'in UTC' if shell.zone == 'utc' else 'local'}", width),
             *_entry("-", f"inside {' and '.join(over)}" if over else "neither tmux nor SSH between", width),
             *_entry("-", f"y copies by {_CLIPBOARD.get(way := way_to_copy(terminal), way)}", width),
+            *(each for fault in shell.key_faults.said for each in _entry("WARN", fault, width)),
         ]
 
 

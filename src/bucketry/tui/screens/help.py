@@ -25,6 +25,7 @@ class HelpView(TextView):
     def __init__(self, shell: BucketryApp, listed: Sequence[Command]) -> None:
         super().__init__(shell)
         self._listed = tuple(listed)
+        self._legend = tuple(shell.view.legend)
 
     @property
     def crumbs(self) -> tuple[str, ...]:
@@ -48,6 +49,8 @@ class HelpView(TextView):
         for group, commands in groups.items():
             lines += [line(), line(Span(f" {group.upper()}", "header"))]
             lines += [self._line(command) for command in commands.values()]
+        if self._legend:
+            lines += [line(), line(Span(" COLUMNS", "header")), *self._legend]
         return lines
 
     def _line(self, command: Command) -> Line:

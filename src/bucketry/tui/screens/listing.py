@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from textual.containers import Horizontal
 
+from bucketry.errors import BucketryError
+from bucketry.schema.query import DetailCondition, MetricIs, parse_query
+from bucketry.tui.chooser import Chooser
+from bucketry.tui.columns import choose_columns
 from bucketry.tui.commands import Command
-from bucketry.tui.paint import Line, Span, line
+from bucketry.tui.paint import Line, Span, line, pad
 from bucketry.tui.prompts import Question
 from bucketry.tui.table import LineTable
 from bucketry.tui.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from textual.app import ComposeResult
     from textual.widget import Widget
 
-    from bucketry.errors import BucketryError
     from bucketry.tui.app import BucketryApp
     from bucketry.tui.columns import Column
     from bucketry.tui.source import Listing
@@ -29,6 +32,7 @@ Row = TypeVar("Row")
 LOADING_WORD_SECONDS = 0.4
 """Until then an empty frame says enough; a word that flickers is worse than none."""
 MOST_MARKS = 1_000
+LEGEND_COLUMNS = 19
 
 
 class ListView(View, Generic[Row]):
@@ -38,6 +42,7 @@ class ListView(View, Generic[Row]):
 
     def __init__(self, shell: BucketryApp) -> None:
         super().__init__(shell)
+        self._chosen_columns: tuple[str, ...] = ()
         self.filter = ""
         self.order = ""
         self.descending = True
@@ -45,6 +50,7 @@ class ListView(View, Generic[Row]):
         self._total = 0
         self._is_loaded = False
         self._problem = ""
+        self._chooser: Chooser | None = None
 
     # What subclasses say
 
@@ -67,6 +73,15 @@ class ListView(View, Generic[Row]):
     def empty_lines(self) -> Sequence[Line]:
         """Return what is said where there is nothing at all: why, and the next key."""
         return (line("Nothing is here."),)
+
+    @property
+    def choice_key(self) -> str:
+        """Under what the choice of columns is remembered; empty for a list that has the same for everybody."""
+        return ""
+
+    def extra_columns(self) -> Sequence[Column[Row]]:
+        """Return columns that can be chosen besides the usual ones."""
+        return ()
 
     def own_commands(self) -> tuple[Command, ...]:
         """Return what can be done with the rows."""
@@ -92,6 +107,8 @@ class ListView(View, Generic[Row]):
     @property
     def notice(self) -> Line:
         """A fault, the filter, or what is marked."""
+        if self._chooser is not None:
+            return self._chooser.hint
         if self._problem:
             return line(" ", Span(self._problem, "bad"))
         failure = self.shell.source.freshness.failure
@@ -115,10 +132,13 @@ class ListView(View, Generic[Row]):
     @property
     def commands(self) -> tuple[Command, ...]:
         """The commands of the rows, of moving, of finding."""
+        if self._chooser is not None:
+            return self._chooser.commands
         return (*self._find_commands(), *self.own_commands(), *self._move_commands())
 
     def shown(self) -> None:
         """Fill the list, if it was not; else look whether it changed."""
+        self._load_choice()
         self.set_timer(LOADING_WORD_SECONDS, self._say_loading)
         self.reload()
 
@@ -132,7 +152,10 @@ class ListView(View, Generic[Row]):
         self.reload()
 
     def escape(self) -> bool:
-        """Take back the range, the marks, then the filter."""
+        """Take back the chooser, the range, the marks, then the filter."""
+        if self._chooser is not None:
+            self._close_chooser()
+            return True
         if self.table.range_start is not None or self.table.marks:
             self.table.clear_marks()
             return True
@@ -170,6 +193,26 @@ class ListView(View, Generic[Row]):
         """Open what was clicked."""
         self._open_current()
 
+    def shown_columns(self) -> Sequence[Column[Row]]:
+        """Return the columns that the user chose, else the usual ones."""
+        if not self._chosen_columns:
+            return self.columns()
+        return choose_columns((*self.columns(), *self.extra_columns()), self._chosen_columns)
+
+    @property
+    def chosen_columns(self) -> tuple[str, ...]:
+        """The names of the columns that the user chose; none for the usual ones."""
+        return self._chosen_columns
+
+    @property
+    def legend(self) -> Sequence[Line]:
+        """What the columns mean, for the help."""
+        return [
+            line("  ", Span(pad(column.title, LEGEND_COLUMNS), "accent"), " ", column.about)
+            for column in self.shown_columns()
+            if column.about
+        ]
+
     def row_changed(self) -> None:
         """Answer to another row under the cursor."""
 
@@ -179,7 +222,7 @@ class ListView(View, Generic[Row]):
         self._total = listing.total
         self.table.sorted_by, self.table.descending = self.order, self.descending
         self.table.message = tuple(self._nothing_lines())
-        self.table.show(listing.rows, columns=self.columns())
+        self.table.show(listing.rows, columns=self.shown_columns())
         self.shell.swap_in(self)
 
     def _fail(self, error: BucketryError) -> None:
@@ -218,7 +261,7 @@ class ListView(View, Generic[Row]):
 
     def _find_commands(self) -> tuple[Command, ...]:
         table = self.table
-        commands = (
+        commands: tuple[Command, ...] = (
             Command(
                 "filter", ("/",), "Filter the rows", self._ask_filter, hint="filter", group="Find", argument="WORDS"
             ),
@@ -229,6 +272,9 @@ class ListView(View, Generic[Row]):
             Command("previous-column", ("<",), "Choose the column before", lambda _: self._choose(-1), group="Table"),
             Command("sort", ("s",), "Sort by the chosen column, or flip", lambda _: self._sort(), group="Table"),
         )
+        if self.choice_key:
+            chooses = Command("columns", ("o",), "Choose the columns", lambda _: self.choose_columns(), group="Table")
+            commands = (*commands, chooses)
         marks = (
             Command(
                 "mark", ("space",), "Mark the row", lambda _: table.toggle_mark(), self._why_no_row, "mark", "Table"
@@ -266,6 +312,54 @@ class ListView(View, Generic[Row]):
             )
         )
 
+    def choose_columns(self) -> None:
+        """Let the user choose columns, in lines below the list."""
+        shown = self._chosen_columns or tuple(column.name for column in self.columns())
+        offered = (*self.columns(), *self.extra_columns())
+        painter = self.shell.painter
+        self._chooser = Chooser(painter, offered, shown, keep=self._keep_columns, close=self._close_chooser)
+        self.mount(self._chooser)
+        self.shell.update_frame()
+
+    @property
+    def is_choosing(self) -> bool:
+        """Whether columns are being chosen."""
+        return self._chooser is not None
+
+    def offer_columns(self) -> None:
+        """Offer what is known by now to whoever is choosing."""
+        if self._chooser is not None:
+            self._chooser.offer((*self.columns(), *self.extra_columns()), self._chosen_columns)
+
+    def _close_chooser(self) -> None:
+        if self._chooser is not None:
+            self._chooser.remove()
+            self._chooser = None
+            self.shell.update_frame()
+
+    def _keep_columns(self, names: tuple[str, ...]) -> None:
+        """Show other columns, and remember them; what cannot be remembered is said."""
+        key = self.choice_key
+        self._chosen_columns = names
+
+        def save() -> None:
+            from bucketry.tui.column_choices import save_choice  # noqa: PLC0415 - few choose columns
+
+            save_choice(key, names)
+
+        self.shell.background.start("columns", save, lambda _: None, self.shell.fail)
+        self.reload()
+
+    def _load_choice(self) -> None:
+        if not self.choice_key or self._is_loaded:
+            return
+        from bucketry.tui.column_choices import load_choice  # noqa: PLC0415 - not every list has a choice
+
+        try:
+            self._chosen_columns = load_choice(self.choice_key)
+        except BucketryError as error:
+            self.shell.flash(f"{error.message}; {error.advice}", "warn")
+
     def _choose(self, step: int) -> None:
         title = self.table.choose_column(step)
         if title:
@@ -279,6 +373,21 @@ class ListView(View, Generic[Row]):
         else:
             self.order, self.descending = self.table.chosen, True
         self.reload()
+
+
+def asks_for_details(query: str, known_metrics: Iterable[str] = ()) -> bool:
+    """Return whether a filter needs more than rows say: they have the metrics that are known."""
+    try:
+        parsed = parse_query(query)
+    except BucketryError:  # it is being typed
+        return False
+    known = set(known_metrics)
+    asked = [term.condition for term in parsed.terms]
+    return any(
+        isinstance(condition, DetailCondition)
+        and not (isinstance(condition, MetricIs) and not condition.slice and condition.name in known)
+        for condition in asked
+    )
 
 
 def _failure_lines(failure: BucketryError) -> tuple[Line, ...]:

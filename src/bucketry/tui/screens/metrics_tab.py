@@ -16,6 +16,7 @@ from bucketry.tui.paint import Painter, Span, line
 from bucketry.tui.screens.compare_lines import (
     MOST_METRICS,
     banner_lines,
+    hidden_count,
     metric_columns,
     names_of,
     trend_marks,
@@ -57,34 +58,39 @@ def load_metrics_tab(request: TabRequest) -> TabContent:
     compared = with_aliases(
         read_comparison(request.session, references, with_tensors=False, about=references[-1]), request.index
     )
-    lines = [*_heading(compared), *banner_lines(compared, request.width), line()]
-    if compared.whole:
-        lines += [*_metric_table(compared, request.width, painter), line()]
+    hides = request.only_changed and bool(compared.diff.others)
+    lines = [*_heading(compared, hides=hides), *banner_lines(compared, request.width), line()]
+    shown_metrics = [one for one in compared.whole if one.is_changed or not hides]
+    if shown_metrics:
+        lines += [*_metric_table(compared, shown_metrics, request.width, painter), line()]
     names = names_of(compared)
-    shown = compared.groups[:MOST_GROUPS]
+    groups = [group for group in compared.groups if not hides or any(one.is_changed for one in group.slices)]
+    shown = groups[:MOST_GROUPS]
     for place, group in enumerate(shown):
-        position = f"{place + 1}/{len(compared.groups)}"
+        position = f"{place + 1}/{len(groups)}"
         lines += [*slice_lines(compared, group, names, position, request.width, painter), line()]
-    if len(compared.groups) > len(shown):
-        lines += [line(Span(f"and {len(compared.groups) - len(shown):,} more groups of slices", "dim")), line()]
+    if len(groups) > len(shown):
+        lines += [line(Span(f"and {len(groups) - len(shown):,} more groups of slices", "dim")), line()]
     lines += _plots(request, compared)
     lines += _evidence(compared, request.width, painter, request.zone)
     return TabContent(tuple(lines))
 
 
-def _heading(compared: Compared) -> list[Line]:
+def _heading(compared: Compared, *, hides: bool) -> list[Line]:
     if not compared.diff.others:
         only = compared.diff.baseline
         why = "it serves production" if compared.aliases[0] else "nothing serves production"
         return [line(Span(f"{only.name}", "title"), Span(f"  alone: {why}  (= compares marked versions)", "dim"))]
     base, new = names_of(compared)
-    counts = verdict_counts(compared)
+    counts, same = verdict_counts(compared), hidden_count(compared)
+    how = "changed only: {} same hidden" if hides else "z hides {} same"
     return [
         line(
             Span(new, "title"),
             Span("  next to  ", "dim"),
             Span(f"{base} * {compared.aliases[0]}", "title"),
             *_said(counts),
+            *((Span(f"   {how.format(same)}", "dim"),) if same else ()),
         )
     ]
 
@@ -93,13 +99,13 @@ def _said(counts: str) -> tuple[Span, ...]:
     return (Span(f"   {counts}"),) if counts else ()
 
 
-def _metric_table(compared: Compared, width: int, painter: Painter) -> list[Line]:
+def _metric_table(compared: Compared, shown: Sequence[MetricDiff], width: int, painter: Painter) -> list[Line]:
     columns: list[Column[MetricDiff]] = [
         *metric_columns(compared),
         Column("samples", "N", _samples, 7, right=True, rank=4),
     ]
-    lines = table_lines(columns, compared.whole[:MOST_METRICS], width, painter)
-    more = len(compared.whole) - MOST_METRICS
+    lines = table_lines(columns, shown[:MOST_METRICS], width, painter)
+    more = len(shown) - MOST_METRICS
     return [*lines, line(Span(f"and {count_of(more, 'metric')} more", "dim"))] if more > 0 else lines
 
 

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.registry.index_views import ModelLine
+from bucketry.registry.index_views import ModelLine, VersionLine, find_version_line
+from bucketry.tui.closer import Closer
 from bucketry.tui.columns import Column
 from bucketry.tui.commands import Command
-from bucketry.tui.figures import NOTHING, short_age
+from bucketry.tui.downloading import download_command
+from bucketry.tui.figures import NOTHING, short_age, short_number
 from bucketry.tui.marks import production_of, trend_text
+from bucketry.tui.pager import card_command
 from bucketry.tui.paint import Line, Span, line
 from bucketry.tui.prompts import Choice
-from bucketry.tui.screens.listing import ListView
+from bucketry.tui.screens.listing import ListView, asks_for_details
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from bucketry.tui.app import BucketryApp
     from bucketry.tui.source import Listing
 
 TREND_COLUMNS = 12
+_UPDATED = "how long ago the model or its versions changed"
+_DESCRIBED = "what was written about the model"
 
 
 class ModelsView(ListView[ModelLine]):
     """The models of the registry."""
+
+    def __init__(self, shell: BucketryApp) -> None:
+        super().__init__(shell)
+        self._closer = Closer(shell, None, self.reload)
 
     @property
     def crumbs(self) -> tuple[str, ...]:
@@ -33,13 +43,38 @@ class ModelsView(ListView[ModelLine]):
         """Return the columns of the list."""
         now = self.shell.session.ports.now()
         return (
-            Column("name", "MODEL", lambda row: Span(str(row.model), "strong"), 20, 60),
-            Column("production", "PRODUCTION", _production, 18, 24, sortable=False),
-            Column("newest", "NEWEST", lambda row: f"v{row.newest}" if row.newest else NOTHING, 7, right=True),
-            Column("waiting", "WAITS", _waiting, 5, right=True, rank=1),
-            Column("trend", "TREND", self._trend, TREND_COLUMNS, rank=3, sortable=False),
-            Column("updated", "UPDATED", lambda row: short_age(row.updated_at, now), 7, right=True, rank=2),
+            Column("name", "MODEL", lambda row: Span(str(row.model), "strong"), 20, 60, about="the model's name"),
+            Column("production", "PRODUCTION", _production, 18, 24, about="which version serves, under which alias"),
+            Column("newest", "NEWEST", _newest, 7, right=True, about="its newest version that was not deleted"),
+            Column("waiting", "WAITS", _waiting, 5, right=True, rank=1, about="how many versions are in review"),
+            Column(
+                "trend",
+                "TREND",
+                self._trend,
+                TREND_COLUMNS,
+                rank=3,
+                sortable=False,
+                about="its first metric over the newest versions, the newest on the right",
+            ),
+            Column(
+                "metric", "METRIC", _metric, 13, 20, rank=4, sortable=False, about="that metric, of the newest version"
+            ),
+            Column(
+                "updated", "UPDATED", lambda row: short_age(row.updated_at, now), 7, right=True, rank=2, about=_UPDATED
+            ),
         )
+
+    def extra_columns(self) -> Sequence[Column[ModelLine]]:
+        """Return what can be shown of a model besides."""
+        return (
+            Column("versions", "VERSIONS", lambda row: f"{row.versions:,}", 8, right=True, about="how many there were"),
+            Column("description", "DESCRIPTION", lambda row: row.description, 12, 60, sortable=False, about=_DESCRIBED),
+        )
+
+    @property
+    def choice_key(self) -> str:
+        """Under what the choice of columns is remembered."""
+        return f"{self.shell.session.store.name} models"
 
     def key_of(self, row: ModelLine) -> Hashable:
         """Return the model's id in the index."""
@@ -65,7 +100,46 @@ class ModelsView(ListView[ModelLine]):
 
     def own_commands(self) -> tuple[Command, ...]:
         """Return what can be done with a model."""
-        return (Command("yank", ("y",), "Copy the name", lambda _: self._yank(), self._why_no_row, "copy", "Read"),)
+        return (
+            Command("yank", ("y",), "Copy the name", lambda _: self._yank(), self._why_no_row, "copy", "Read"),
+            download_command(self.shell, self._serving, why_none="nothing of it serves production"),
+            card_command(self.shell, self._serving),
+        )
+
+    def shown(self) -> None:
+        """Fill the list."""
+        super().shown()
+        self._look_closer()
+
+    def set_filter(self, text: str) -> None:
+        """Show the models that a filter means; manifests are read where it asks about them."""
+        super().set_filter(text)
+        self._look_closer()
+
+    @property
+    def notice(self) -> Line:
+        """How far the reading is that a filter asks for, else as in every list."""
+        if self._closer.progress:
+            return line(" ", Span(self._closer.progress, "dim"))
+        return super().notice
+
+    def on_unmount(self) -> None:
+        """Read nothing more."""
+        self._closer.stop()
+
+    def _look_closer(self) -> None:
+        if asks_for_details(self.filter):
+            self._closer.read_all()
+        else:
+            self._closer.stop()
+
+    def _serving(self) -> VersionLine | None:
+        """Return the version that serves production of the model under the cursor."""
+        row = self.current
+        named = production_of(row.aliases) if row is not None else None
+        if row is None or named is None:
+            return None
+        return find_version_line(self.shell.source.index, row.model, named.version)
 
     def _trend(self, row: ModelLine) -> str:
         return trend_text(row.trend, TREND_COLUMNS, is_unicode=not self.shell.painter.ascii_only)
@@ -89,6 +163,14 @@ class ModelsView(ListView[ModelLine]):
 def _production(row: ModelLine) -> Span:
     named = production_of(row.aliases)
     return Span(f"* v{named.version} {named.alias}", "good") if named else Span(NOTHING, "dim")
+
+
+def _newest(row: ModelLine) -> str:
+    return f"v{row.newest}" if row.newest else NOTHING
+
+
+def _metric(row: ModelLine) -> Span:
+    return Span(f"{row.metric} {short_number(row.trend[-1])}") if row.trend else Span(NOTHING, "dim")
 
 
 def _waiting(row: ModelLine) -> Span:

@@ -9,20 +9,22 @@ from bucketry.registry.index_views import VersionLine, find_version_line
 from bucketry.registry.review_queue import Waiting, load_review_queue
 from bucketry.tui.actions import version_commands
 from bucketry.tui.columns import Column
-from bucketry.tui.commands import Command
 from bucketry.tui.figures import NOTHING, count_of, parse_moment, short_age, shown_time, span_text
 from bucketry.tui.paint import Line, Span, line
+from bucketry.tui.screens.compare import compare_command
 from bucketry.tui.screens.reading import ReadListView, ReadRows
-from bucketry.tui.screens.versions import yank_version
 from bucketry.tui.textlines import wrapped
+from bucketry.tui.version_reads import read_commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
     from datetime import datetime
 
     from bucketry.registry.session import Session
+    from bucketry.tui.commands import Command
 
 MOST_COMMENTS = 8
+_MINE = "you: you may decide about it, and have not yet"
 
 
 class ReviewView(ReadListView[Waiting]):
@@ -42,6 +44,9 @@ class ReviewView(ReadListView[Waiting]):
     def sort_values(self) -> Mapping[str, Callable[[Waiting], Any]]:
         """What the columns sort by."""
         return {
+            "mine": lambda row: row.mine,
+            "approvals": lambda row: len(row.standing.approvals.principals) / max(1, row.standing.approvals.required),
+            "what": lambda row: row.renewal,
             "version": lambda row: (str(row.model), row.standing.row.version),
             "waits": lambda row: row.since,
             "author": lambda row: row.standing.row.created_by,
@@ -53,15 +58,20 @@ class ReviewView(ReadListView[Waiting]):
         """Return the columns."""
         now = self.shell.session.ports.now()
         return (
-            Column("mine", "FOR", lambda row: Span("you", "warn") if row.mine else NOTHING, 3, sortable=False),
+            Column("mine", "FOR", lambda row: Span("you", "warn") if row.mine else NOTHING, 3, about=_MINE),
             Column("version", "VERSION", lambda row: Span(_reference(row), "strong"), 18, 48),
             Column("waits", "WAITS", lambda row: short_age(row.since, now), 6, right=True),
-            Column("approvals", "APPROVED", _approvals, 8, rank=1, sortable=False),
-            Column("gates", "GATES", _gates, 12, 14),
+            Column("approvals", "APPROVED", _approvals, 8, rank=1, about="that count, of those the policy asks for"),
+            Column("gates", "GATES", _gates, 12, 14, about="how many of the policy's gates fail, else how many hold"),
             Column("author", "AUTHOR", lambda row: row.standing.row.created_by, 10, 30, rank=2),
-            Column("what", "WHAT", lambda row: _what(row, now), 9, sortable=False),
+            Column("what", "WHAT", lambda row: _what(row, now), 9, about="a review, or in how long an approval ends"),
             Column("asked", "ASKED BY", lambda row: row.asked_by, 12, 30, rank=3),
         )
+
+    @property
+    def choice_key(self) -> str:
+        """Under what the choice of columns is remembered."""
+        return f"{self.shell.session.store.name} review"
 
     def key_of(self, row: Waiting) -> Hashable:
         """Return the version's name."""
@@ -69,7 +79,7 @@ class ReviewView(ReadListView[Waiting]):
 
     def read(self, session: Session) -> ReadRows[Waiting]:
         """Return what waits; among equals the order stays, longest first."""
-        queue = load_review_queue(session)
+        queue = load_review_queue(session, index=self.shell.source.index)
         found = sorted(queue.waiting, key=lambda item: not item.mine)
         mine = sum(item.mine for item in found)
         told = f"{count_of(len(found), 'version')} {'waits' if len(found) == 1 else 'wait'}, {mine} for you."
@@ -106,10 +116,10 @@ class ReviewView(ReadListView[Waiting]):
 
     def own_commands(self) -> tuple[Command, ...]:
         """Return what can be done with the version under the cursor."""
-        copy = "Copy digest, name, URI or command"
         return (
+            compare_command(self.shell, lambda: [found for found in (self._version_shown(),) if found]),
             *version_commands(self.shell, self._version_shown),
-            Command("yank", ("y",), copy, lambda _: self._yank(), self._why_no_row, "copy", "Read"),
+            *read_commands(self.shell, self._version_shown),
         )
 
     def detail(self, row: Waiting, width: int) -> Sequence[Line]:
@@ -161,11 +171,6 @@ class ReviewView(ReadListView[Waiting]):
         row = waiting.standing.row
         found = find_version_line(self.shell.source.index, waiting.model, row.version)
         return None if found is None else replace(found, state=row.state, manifest=row.manifest)
-
-    def _yank(self) -> None:
-        found = self._version_shown()
-        if found is not None:
-            yank_version(self.shell, found)
 
 
 def _reference(row: Waiting) -> str:

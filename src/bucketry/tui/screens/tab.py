@@ -21,6 +21,7 @@ class TabRequest:
     """What a tab is made from. The session counts its requests; `width` is how many columns a line may have.
 
     `ascii_only`: the terminal shows nothing else, and an escape of another character is wider than the character.
+    `only_changed`: of what stands next to another version, only what differs is wanted.
     """
 
     session: Session
@@ -29,6 +30,7 @@ class TabRequest:
     width: int
     zone: Zone
     ascii_only: bool = False
+    only_changed: bool = False
 
     @property
     def reference(self) -> str:
@@ -46,8 +48,12 @@ class TabContent:
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A tab: its title, what makes it, and the words of the command line that says the same."""
+    """A tab: its title, what makes it, and the words of the command line that says the same.
+
+    `compares`: it shows the version next to another.
+    """
 
     title: str
     load: Callable[[TabRequest], TabContent]
     words: Callable[[VersionLine], tuple[str, ...]]
+    compares: bool = False

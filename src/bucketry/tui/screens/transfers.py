@@ -358,15 +358,20 @@ class TransfersView(View):
 class BlockLines(LineView):
     """Lines of which a block is chosen."""
 
+    _first = 0
+
+    @property
+    def cursor_offset(self) -> Offset:
+        """Where in the widget the block begins."""
+        return Offset(0, max(0, self._first - self._top))
+
     def bring(self, first: int, end: int) -> None:
         """Scroll so that a block is on the screen, its first line in any case."""
-        height = max(1, self.size.height)
+        self._first, height = first, max(1, self.size.height)
         if first < self._top:
             self.scroll_lines(first - self._top)
         elif end > self._top + height:
             self.scroll_lines(min(end - height, first) - self._top)
-        if self.has_focus:
-            self.app.cursor_position = self.region.offset + Offset(0, max(0, first - self._top))
 
 
 def parse_limit(text: str) -> int | None:

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 from bucketry.registry.index_views import find_version_line
 from bucketry.tui.actions import version_commands
 from bucketry.tui.commands import Command
-from bucketry.tui.downloading import download_command
 from bucketry.tui.frame import OneLine
 from bucketry.tui.linkview import LinkedLineView
 from bucketry.tui.marks import alias_span
-from bucketry.tui.pager import card_command
 from bucketry.tui.paint import Span, line
 from bucketry.tui.screens.compare import compare_command
 from bucketry.tui.screens.text import TextView
 from bucketry.tui.screens.version_tabs import TABS, TabContent, TabRequest
-from bucketry.tui.screens.versions import yank_version
+from bucketry.tui.version_reads import read_commands
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -42,6 +40,7 @@ class VersionView(TextView):
         self._fresh: set[tuple[int, int]] = set()
         self._content = TabContent(())
         self._problem = ""
+        self._only_changed = False
 
     def compose(self) -> ComposeResult:
         """Lay out the tabs and the text."""
@@ -74,15 +73,14 @@ class VersionView(TextView):
             Command("previous-tab", ("[",), "Tab before", lambda _: self.open_tab(self.tab - 1), group="Tabs"),
             *tabs,
             Command(
-                "yank",
-                ("y",),
-                "Copy digest, name, URI or command",
-                lambda _: yank_version(self.shell, self.row),
-                hint="copy",
+                "unchanged",
+                ("z",),
+                "Hide or show what is the same as in production",
+                lambda _: self._flip(),
+                lambda: "" if TABS[self.tab].compares else "nothing here stands next to another version",
                 group="Read",
             ),
-            download_command(self.shell, lambda: self.row),
-            card_command(self.shell, lambda: self.row),
+            *read_commands(self.shell, lambda: self.row),
             compare_command(self.shell, lambda: [self.row]),
             *version_commands(self.shell, lambda: self.row),
             *super().commands,
@@ -145,7 +143,9 @@ class VersionView(TextView):
             f"tab-{id(self)}",
             tab.words(row),
             lambda session: tab.load(
-                TabRequest(session, shell.source.index, row, width, shell.zone, shell.painter.ascii_only)
+                TabRequest(
+                    session, shell.source.index, row, width, shell.zone, shell.painter.ascii_only, self._only_changed
+                )
             ),
             done,
             failed,
@@ -163,6 +163,13 @@ class VersionView(TextView):
 
     def _why_not_open(self) -> str:
         return "" if self._linked.chosen in self._content.links else "this line opens nothing"
+
+    def _flip(self) -> None:
+        """Make the tab anew, without or with what is the same."""
+        self._only_changed = not self._only_changed
+        self._made = {where: made for where, made in self._made.items() if where[0] != self.tab}
+        self._fresh = {where for where in self._fresh if where[0] != self.tab}
+        self._load(keep_place=True)
 
     def _say_loading(self, where: tuple[int, int]) -> None:
         if where not in self._made and not self.text.lines and self.tab == where[0]:

@@ -37,7 +37,7 @@ def _lineage_words(row: VersionLine) -> tuple[str, ...]:
 
 TABS: tuple[Tab, ...] = (
     Tab("Overview", _overview, _show_words),
-    Tab("Metrics", load_metrics_tab, metrics_words),
+    Tab("Metrics", load_metrics_tab, metrics_words, compares=True),
     Tab("Files", load_files, _show_words),
     Tab("Lineage", load_lineage_tab, _lineage_words),
     Tab("Card", load_card, _show_words),

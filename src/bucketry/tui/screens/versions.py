@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal
 
-from bucketry.registry.index_views import VersionLine, load_metric_names
+from bucketry.registry.index_fields import Field, find_field, list_fields, load_headlines, needed_details
+from bucketry.registry.index_views import VersionLine
 from bucketry.tui.actions import version_commands
+from bucketry.tui.closer import Closer
 from bucketry.tui.columns import Column
-from bucketry.tui.commands import Command
-from bucketry.tui.downloading import download_command
-from bucketry.tui.figures import short_age, short_number, short_size
+from bucketry.tui.comparing import MOST_COMPARED
+from bucketry.tui.figures import NOTHING, column_number, metric_title, short_age, short_number, short_size
 from bucketry.tui.lineview import LineView
-from bucketry.tui.marks import alias_span, state_span
-from bucketry.tui.pager import card_command
+from bucketry.tui.marks import named_span, production_of, review_span, signed_span
 from bucketry.tui.paint import Line, Span, line
-from bucketry.tui.prompts import Choice
 from bucketry.tui.screens.compare import compare_command
-from bucketry.tui.screens.listing import ListView
+from bucketry.tui.screens.listing import ListView, asks_for_details
 from bucketry.tui.screens.version_tabs import TABS, TabRequest
+from bucketry.tui.version_reads import read_commands
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from textual.app import ComposeResult
 
+    from bucketry.registry.index_fields import Headline
     from bucketry.schema.names import ModelName
     from bucketry.tui.app import BucketryApp
+    from bucketry.tui.commands import Command
     from bucketry.tui.screens.version_tabs import TabContent
     from bucketry.tui.source import Listing
 
-MOST_METRIC_COLUMNS = 2
+MOST_METRIC_COLUMNS = 3
+LEAST_METRIC_COLUMNS = 6
+MOST_TITLE_COLUMNS = 12
+_METRIC_RANKS = (4, 5, 9)
+_ALIAS = "* serves, ~ other alias, o named before (B goes back to it), x refused and by whom"
+_REVIEW = "approvals that count of those needed; checks..: a gate's evidence is missing; expired: an approval ended"
+_SIGNED = "yes: a publisher's signature lies beside it, not verified here (`bucketry verify` does); -: not read yet"
 PANEL_FROM_COLUMNS = 110
 LIST_COLUMNS_BESIDE_PANEL = 62
 PANEL_PAUSE_SECONDS = 0.15
@@ -45,8 +55,11 @@ class VersionsView(ListView[VersionLine]):
 
     def __init__(self, shell: BucketryApp, model: ModelName) -> None:
         self.model = model
-        self._metrics: tuple[str, ...] = ()
+        self._headlines: tuple[Headline, ...] = ()
+        self._fields: list[Field] = []
+        self._moves = 0
         super().__init__(shell)
+        self._closer = Closer(shell, model, self._closer_changed)
         self.order, self.descending = "version", True
         self._panel = LineView(shell.painter)
         self._panel_for: tuple[int, int] | None = None
@@ -68,14 +81,20 @@ class VersionsView(ListView[VersionLine]):
         return self.shell.size.width >= PANEL_FROM_COLUMNS
 
     @property
+    def choice_key(self) -> str:
+        """Under what the choice of columns is remembered: each model has metrics of its own."""
+        return f"{self.shell.session.store.name} versions {self.model}"
+
+    @property
     def notice(self) -> Line:
-        """A fault or a filter, else the marked versions."""
+        """A fault, how far the manifests are read, a filter, else the marked versions and what `=` does with them."""
         usual = super().notice
+        if self._closer.progress:
+            return line(" ", Span(self._closer.progress, "dim"))
         marked = self.marked
-        if marked and not self.filter and len(marked) <= 4:
-            names = " with ".join(f"v{row.version}" for row in marked)
-            return line(f" {len(marked)} marked: {names}.")
-        return usual
+        if marked and not self.filter and len(self.table.marks) <= MOST_COMPARED:
+            return line(f" {len(marked)} marked. = compares {_compared_words(marked)}.")
+        return usual or line(" ", Span(self._closer.problem, "bad"))
 
     @property
     def marked(self) -> list[VersionLine]:
@@ -84,28 +103,69 @@ class VersionsView(ListView[VersionLine]):
         return [row for row in map(self._row_of, keys) if row is not None]
 
     def columns(self) -> Sequence[Column[VersionLine]]:
-        """Return the columns of the list: those of the model's own metrics among them."""
+        """Return the usual columns of the list: those of the model's own metrics among them."""
         now = self.shell.session.ports.now()
-        metrics = [
-            Column(
-                f"metric:{name}",
-                name.upper(),
-                lambda row, name=name: short_number(row.metrics.get(name)),  # type: ignore[misc]
-                max(6, min(10, len(name) + 1)),
-                right=True,
-                rank=4 + place,
-            )
-            for place, name in enumerate(self._metrics[:MOST_METRIC_COLUMNS])
-        ]
+        beside = not self.chosen_columns or ("alias", "review") in pairwise(self.chosen_columns)
         return (
-            Column("version", "VERS", lambda row: Span(f"v{row.version}", "strong"), 6),
-            Column("alias", "ALIAS", lambda row: alias_span(row.aliases), 12, 20, sortable=False),
-            Column("state", "REVIEW", lambda row: state_span(row.state), 10),
-            *metrics,
-            Column("size", "SIZE", lambda row: short_size(row.size_bytes), 8, right=True, rank=8),
-            Column("created", "AGE", lambda row: short_age(row.created_at, now), 4, right=True),
-            Column("author", "BY", lambda row: row.created_by, 6, 20, rank=2),
+            Column("version", "VERS", lambda row: Span(f"v{row.version}", "strong"), 6, about="its number"),
+            Column("alias", "ALIAS", named_span, 12, 16, spills=True, about=_ALIAS),
+            Column("review", "REVIEW", lambda row: review_span(row, beside_alias=beside), 10, about=_REVIEW),
+            *(
+                self._metric_column(Field("metric", each.name), is_whole=each.is_whole, rank=_METRIC_RANKS[place])
+                for place, each in enumerate(self._headlines[:MOST_METRIC_COLUMNS])
+            ),
+            Column(
+                "size", "SIZE", lambda row: short_size(row.size_bytes), 8, right=True, rank=8, about="of all its files"
+            ),
+            Column(
+                "created", "AGE", lambda row: short_age(row.created_at, now), 4, right=True, about="since the publish"
+            ),
+            Column("author", "BY", lambda row: row.created_by, 6, 20, rank=2, about="who published it, by their claim"),
+            Column("signed", "SIGNED", signed_span, 6, rank=7, about=_SIGNED),
         )
+
+    def extra_columns(self) -> Sequence[Column[VersionLine]]:
+        """Return columns for what else the versions have: metrics, parameters, labels."""
+        usual = {column.name for column in self.columns()}
+        chosen = [find_field(name) for name in self.chosen_columns]
+        offered = {field.spelled: field for field in (*self._fields, *chosen) if field is not None}
+        whole = {each.name: each.is_whole for each in self._headlines}
+        return (
+            Column(
+                "base", "BASE", lambda row: row.base or NOTHING, 12, 24, sortable=False, about="what it was made from"
+            ),
+            *(
+                self._metric_column(field, is_whole=whole.get(field.name, False), rank=9)
+                if field.kind == "metric"
+                else self._text_column(field)
+                for spelled, field in offered.items()
+                if spelled not in usual
+            ),
+        )
+
+    def _metric_column(self, field: Field, *, is_whole: bool, rank: int) -> Column[VersionLine]:
+        name = field.spelled
+        title = metric_title(name.removeprefix("metric:"))
+
+        def cell(row: VersionLine) -> str:
+            known = row.metrics.get(field.name) if not field.slice else None
+            return column_number(row.fields.get(name, known), is_whole=is_whole)
+
+        width = max(LEAST_METRIC_COLUMNS, min(MOST_TITLE_COLUMNS, len(title) + 2))
+        return Column(name, title, cell, width, right=True, rank=rank, about=f"metric {name.removeprefix('metric:')}")
+
+    def _text_column(self, field: Field) -> Column[VersionLine]:
+        name = field.spelled
+
+        def cell(row: VersionLine) -> str:
+            if field.kind == "label":
+                return row.labels.get(field.name, NOTHING)
+            value = row.fields.get(name)
+            return short_number(value) if isinstance(value, float | int) else value or NOTHING
+
+        word = "label" if field.kind == "label" else "parameter"
+        width = max(LEAST_METRIC_COLUMNS, min(MOST_TITLE_COLUMNS, len(field.name) + 2))
+        return Column(name, field.name, cell, width, 24, rank=9, about=f"{word} {field.name}")
 
     def key_of(self, row: VersionLine) -> Hashable:
         """Return the version's id in the index."""
@@ -113,8 +173,9 @@ class VersionsView(ListView[VersionLine]):
 
     def fetch(self, query: str, order: str, *, descending: bool) -> Listing[VersionLine]:
         """Return the versions from the index."""
-        self._metrics = load_metric_names(self.shell.source.index, self.model)
-        return self.shell.source.versions(self.model, query, order, descending=descending)
+        self._headlines = load_headlines(self.shell.source.index, self.model)
+        fields = self._shown_fields()
+        return self.shell.source.versions(self.model, query, order, descending=descending, fields=fields)
 
     def open_row(self, row: VersionLine) -> None:
         """Open a version."""
@@ -133,19 +194,32 @@ class VersionsView(ListView[VersionLine]):
 
     def own_commands(self) -> tuple[Command, ...]:
         """Return what can be done with a version."""
-        copy = "Copy digest, name, URI or command"
         return (
             compare_command(self.shell, lambda: self.marked or ([self.current] if self.current else [])),
             *version_commands(self.shell, lambda: self.current),
-            download_command(self.shell, lambda: self.current),
-            card_command(self.shell, lambda: self.current),
-            Command("yank", ("y",), copy, lambda _: self._yank(), self._why_no_row, "copy", "Read"),
+            *read_commands(self.shell, lambda: self.current),
         )
+
+    def choose_columns(self) -> None:
+        """Offer the columns, and what the versions on the screen turn out to have once that is read."""
+        super().choose_columns()
+        self._ask_fields()
+        self._closer.look_at(self._ids_on_screen(), with_details=True)
+
+    def set_filter(self, text: str) -> None:
+        """Show the versions that a filter means; manifests are read where it asks about them."""
+        super().set_filter(text)
+        self._read_what_is_asked()
 
     def shown(self) -> None:
         """Fill the list and the panel."""
         self._lay_out()
         super().shown()
+        self._read_what_is_asked()
+
+    def on_unmount(self) -> None:
+        """Read nothing more."""
+        self._closer.stop()
 
     def on_resize(self) -> None:
         """Show or hide the panel."""
@@ -154,9 +228,55 @@ class VersionsView(ListView[VersionLine]):
         self.row_changed()
 
     def row_changed(self) -> None:
-        """Show the version under the cursor beside the list, once the cursor rests."""
+        """Show the version under the cursor beside the list, and look closer at what is there, once that rests."""
+        self._moves += 1
+        self.set_timer(PANEL_PAUSE_SECONDS, partial(self._rest, self._moves))
+
+    def _rest(self, moves: int) -> None:
+        if moves != self._moves or not self.is_attached or not self.display:
+            return
         if self.has_panel:
-            self.set_timer(PANEL_PAUSE_SECONDS, self._fill_panel)
+            self._fill_panel()
+        self._closer.look_at(self._ids_on_screen(), with_details=self._is_details_shown())
+
+    def _closer_changed(self) -> None:
+        """Show what was read; whoever is choosing columns is offered what came."""
+        self.reload()
+        if self.is_choosing:
+            self._ask_fields()
+
+    def _ask_fields(self) -> None:
+        def show(fields: list[Field]) -> None:
+            self._fields = fields
+            self.offer_columns()
+
+        index = self.shell.source.index
+        self.shell.background.start(f"fields-{id(self)}", lambda: list_fields(index, self.model), show, self.shell.fail)
+
+    def _read_what_is_asked(self) -> None:
+        """Read all manifests where the filter or the order asks about them; else no more of them."""
+        field = find_field(self.order)
+        asked = field is not None and needed_details([field], self._headline_names())
+        if asked or asks_for_details(self.filter, self._headline_names()):
+            self._closer.read_all()
+        else:
+            self._closer.stop()
+
+    def _sort(self) -> None:
+        super()._sort()
+        self._read_what_is_asked()
+
+    def _headline_names(self) -> list[str]:
+        return [each.name for each in self._headlines]
+
+    def _shown_fields(self) -> list[Field]:
+        return [field for field in map(find_field, self.chosen_columns) if field is not None]
+
+    def _is_details_shown(self) -> bool:
+        return needed_details(self._shown_fields(), self._headline_names())
+
+    def _ids_on_screen(self) -> list[int]:
+        return [row.row_id for row in self.table.rows_on_screen()]
 
     def _lay_out(self) -> None:
         self._panel.display = self.has_panel
@@ -186,23 +306,12 @@ class VersionsView(ListView[VersionLine]):
         place = self.table.place_of(key)
         return None if place is None else self.table.row_at(place)
 
-    def _yank(self) -> None:
-        row = self.current
-        if row is not None:
-            yank_version(self.shell, row)
 
-
-def yank_version(shell: BucketryApp, row: VersionLine) -> None:
-    """Offer what can be copied of a version."""
-    reference = f"{row.model}:{row.version}"
-    shell.choose(
-        Choice(
-            "copy",
-            {
-                "d": ("digest", lambda: shell.copy(f"sha256:{row.manifest}")),
-                "n": ("name", lambda: shell.copy(reference)),
-                "u": ("URI", lambda: shell.copy(f"{shell.session.store.name}#{row.model}@sha256:{row.manifest}")),
-                "c": ("command", lambda: shell.copy(shell.command_line("pull", reference, "."))),
-            },
-        )
-    )
+def _compared_words(marked: Sequence[VersionLine]) -> str:
+    """Say what is compared with which baseline: the version that serves production, else the oldest."""
+    newest_first = sorted(marked, key=lambda row: -row.version)
+    if len(marked) == 1:
+        return f"v{marked[0].version} with production"
+    base = next((row for row in newest_first if production_of(row.aliases)), newest_first[-1])
+    others = [f"v{row.version}" for row in newest_first if row is not base]
+    return f"{', '.join(others)} with v{base.version}"

@@ -1,0 +1,130 @@
+"""What is read of the versions of a list besides their rows, and when?
+
+How the reviews stand, of the versions on the screen; manifests and evidence, of those on the screen where a column asks
+for them, and of all where a filter or the order does. All behind the keys; the rows are there meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from bucketry.registry.counting import counted
+from bucketry.registry.index_details import EVERYTHING, count_pending, of_model, of_rows
+from bucketry.tui.background import Finished
+from bucketry.tui.command_log import LogEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bucketry.errors import BucketryError
+    from bucketry.schema.names import ModelName
+    from bucketry.tui.app import BucketryApp
+
+SHOWN_WHILE_READING = 5
+"""While manifests are read, the list is shown anew at most so many times for each hundred percent."""
+
+
+class Closer:
+    """The closer looks of one list; of one model's versions, or of all where `model` is None."""
+
+    def __init__(self, shell: BucketryApp, model: ModelName | None, changed: Callable[[], None]) -> None:
+        self.progress = ""
+        self.problem = ""
+        self._shell = shell
+        self._model = model
+        self._changed = changed
+        self._reading: threading.Event | None = None
+        self._shown_part = 0
+
+    def stop(self) -> None:
+        """Read nothing more."""
+        if self._reading is not None:
+            self._reading.set()
+            self._reading = None
+        self.progress = ""
+
+    def look_at(self, ids: Sequence[int], *, with_details: bool) -> None:
+        """Bring what is known of these versions up to date; nothing is asked of the bucket where it is."""
+        shell, model = self._shell, self._model
+        if not ids or model is None:
+            return
+        session, count = counted(shell.session)
+        index = shell.source.index
+
+        def work() -> int:
+            from bucketry.registry.index_standings import refresh_standings  # noqa: PLC0415 - not for the first paint
+
+            done = refresh_standings(index, session, model, ids, shell.closing)
+            if with_details and count_pending(index, of_rows(ids)):
+                from bucketry.registry.index_refresh import refresh_some_details  # noqa: PLC0415 - few columns need it
+
+                done += refresh_some_details(index, session, of_rows(ids), cancelled=shell.closing)
+            return done
+
+        def done(read: int) -> None:
+            self.problem = ""
+            if count.made:
+                shell.log_of_commands.add(LogEntry(session.ports.timestamp(), "(reviews)", count.made, 0.0))
+            if read:
+                self._changed()
+
+        shell.background.start(f"closer-{with_details}-{id(self)}", work, done, self._fail)
+
+    def read_all(self) -> None:
+        """Read the manifests and evidence of all versions that the list is of, unless that is being done."""
+        if self._reading is not None:
+            return
+        shell = self._shell
+        cancelled = self._reading = threading.Event()
+        session, count = counted(shell.session)
+        index = shell.source.index
+        among = of_model(self._model) if self._model is not None else EVERYTHING
+
+        def work() -> int:
+            from bucketry.registry.index_refresh import refresh_some_details  # noqa: PLC0415 - few filters need it
+
+            if not count_pending(index, among):
+                return 0
+            return refresh_some_details(index, session, among, progress=self._tell(cancelled), cancelled=cancelled)
+
+        def done(read: int) -> None:
+            self._end(cancelled)
+            if count.made:
+                shell.log_of_commands.add(LogEntry(session.ports.timestamp(), "(manifests)", count.made, 0.0))
+            if read:
+                self._changed()
+
+        def failed(error: BucketryError) -> None:
+            self._end(cancelled)
+            self._fail(error)
+
+        shell.background.start(f"details-{id(self)}", work, done, failed)
+
+    def _tell(self, cancelled: threading.Event) -> Callable[[str, int, int], None]:
+        """Return what hands over how far the reading is; called in its thread."""
+
+        def tell(what: str, done: int, total: int) -> None:
+            def show() -> None:
+                if cancelled.is_set():
+                    return
+                self.progress = f"reading {what} for this: {done:,} of {total:,}; what fits is shown as it is found"
+                part = done * SHOWN_WHILE_READING // max(1, total)
+                if part != self._shown_part:
+                    self._shown_part = part
+                    self._changed()
+
+            if self._shell.closing.is_set():
+                cancelled.set()
+            self._shell.post_message(Finished(show))
+
+        return tell
+
+    def _end(self, cancelled: threading.Event) -> None:
+        if self._reading is cancelled:
+            self._reading = None
+        self.progress = ""
+        self._shown_part = 0
+
+    def _fail(self, error: BucketryError) -> None:
+        self.problem = f"{error.message}; {error.advice}" if error.advice else error.message

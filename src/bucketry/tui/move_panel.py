@@ -1,0 +1,157 @@
+"""How is a move of an alias asked for, while what it would change is still being read?
+
+The panel opens at once and fills in; what is typed meanwhile stays. There is no answer before everything that the
+decision depends on is shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.tui.marks import PRODUCTION_NAMES
+from bucketry.tui.paint import Span
+from bucketry.tui.prompts import Question
+from bucketry.tui.prospects import read_servers, read_verdicts
+from bucketry.tui.tablelines import wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bucketry.errors import BucketryError
+    from bucketry.registry.session import Session
+    from bucketry.schema.names import AliasName, ModelName
+    from bucketry.tui.app import BucketryApp
+    from bucketry.tui.paint import Line
+    from bucketry.tui.prospects import Prospect
+
+PANEL_COLUMNS = 4
+"""What the edges of the panel take."""
+READING: tuple[Span, ...] = (Span("reading ...", "dim"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What is asked for. `words` are the command that reads the same as `look`; `told` is what changed meanwhile.
+
+    `head` returns the first line, `body` what is said of the version, `tail` how it is undone and done elsewhere;
+    they get None while it is being read. `go` moves.
+    """
+
+    verb: str
+    title: str
+    model: ModelName
+    alias: AliasName
+    words: tuple[str, ...]
+    look: Callable[[Session], Prospect]
+    head: Callable[[Prospect | None], Line]
+    body: Callable[[Prospect, int], Sequence[Line]]
+    tail: Callable[[Prospect | None], Sequence[Line]]
+    go: Callable[[Prospect], None]
+    told: str = ""
+
+
+class MovePanel:
+    """The panel of one move, for as long as it is asked for."""
+
+    def __init__(self, shell: BucketryApp, move: Move, prospect: Prospect | None = None) -> None:
+        self._shell = shell
+        self._move = move
+        self._prospect = prospect
+        self._servers: Sequence[Span] = READING
+        self._verdicts: Sequence[Span] = READING
+        self._fault = ""
+        self._question = self._asked()
+
+    def open(self) -> None:
+        """Show the panel, ask, and begin to read."""
+        shell, move = self._shell, self._move
+        shell.ask(self._question)
+        if self._prospect is not None:
+            self._take(self._prospect)
+        else:
+            shell.read("prospect", move.words, move.look, self._take, self._fail)
+        shell.read(
+            "prospect-servers",
+            ("deployments", str(move.model)),
+            lambda session: read_servers(session, move.model, move.alias),
+            self._take_servers,
+            lambda error: self._take_servers(_unread(error)),
+        )
+
+    def _take(self, prospect: Prospect) -> None:
+        """Show what the move depends on, and read how the two versions compare."""
+        self._prospect = prospect
+        move = self._move
+        if prospect.now is None or prospect.now == prospect.version:
+            same = f"{move.alias} names v{prospect.now} already" if prospect.now else "it names nothing yet"
+            self._take_verdicts((Span(same, "warn" if prospect.now else "dim"),))
+            return
+        self._redraw()
+        self._shell.read(
+            "prospect-verdicts",
+            ("diff", f"{move.model}@{move.alias}", f"{move.model}:{prospect.version}"),
+            lambda session: read_verdicts(session, move.model, prospect.version, move.alias),
+            self._take_verdicts,
+            lambda error: self._take_verdicts(_unread(error)),
+        )
+
+    def _fail(self, error: BucketryError) -> None:
+        self._fault = f"{error.message}; {error.advice}" if error.advice else error.message
+        self._take_verdicts((Span("-", "dim"),))
+
+    def _take_servers(self, found: Sequence[Span]) -> None:
+        self._servers = found
+        self._redraw()
+
+    def _take_verdicts(self, found: Sequence[Span]) -> None:
+        self._verdicts = found
+        self._redraw()
+
+    def _redraw(self) -> None:
+        """Show what is known by now, unless the question was answered or given up."""
+        after = self._asked()
+        if self._shell.asking.revise(self._question, after):
+            self._question = after
+
+    def _asked(self) -> Question:
+        move, prospect = self._move, self._prospect
+        serves = move.alias in PRODUCTION_NAMES or (prospect is not None and prospect.is_protected)
+        return Question(
+            f"type  {move.model}  to {move.verb}:",
+            self._answer,
+            panel=self._lines(),
+            panel_title=f"{move.title} PROD" if serves else move.title.removesuffix(" TO"),
+            is_production=serves,
+            why_not=self._why_not,
+        )
+
+    def _answer(self, _text: str) -> None:
+        if self._prospect is not None:  # else the question takes no answer
+            self._move.go(self._prospect)
+
+    def _why_not(self, text: str) -> str:
+        if self._prospect is None:
+            return "cannot be read" if self._fault else "still reading"
+        return "" if text == str(self._move.model) else "name differs"
+
+    def _lines(self) -> tuple[Line, ...]:
+        move, prospect = self._move, self._prospect
+        width = self._shell.size.width - PANEL_COLUMNS
+        changed = f"CHANGED MEANWHILE: {move.told}" if move.told else ""
+        return (
+            *_sentence(changed, width),
+            move.head(prospect),
+            *wrapped([Span("serves:", "dim"), *self._servers], width, between=" "),
+            *wrapped(list(self._verdicts), width, between="   "),
+            *(move.body(prospect, width) if prospect is not None else _sentence(self._fault, width)),
+            *move.tail(prospect),
+        )
+
+
+def _sentence(text: str, width: int) -> list[Line]:
+    return wrapped([Span(word, "bad") for word in text.split()], width, between=" ")
+
+
+def _unread(error: BucketryError) -> Sequence[Span]:
+    return (Span(f"cannot be read: {error.message}", "warn"),)

@@ -1,0 +1,224 @@
+"""What would the move of an alias change, whom would it reach, and what speaks for it? Read, then said in lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bucketry.registry.aliases import load_rollback_target
+from bucketry.registry.compare import find_comparison
+from bucketry.registry.deployments import list_deployments
+from bucketry.registry.gating import check_version_gates
+from bucketry.registry.registers import load_alias, load_existing_head
+from bucketry.registry.reviewing import load_standing
+from bucketry.registry.rows import load_row
+from bucketry.schema.deployment import Standing as Serving
+from bucketry.schema.gates import PickleScan, applies_to
+from bucketry.schema.reviews import Action
+from bucketry.schema.slice_groups import is_too_small
+from bucketry.schema.text import displayable
+from bucketry.schema.verdicts import Verdict
+from bucketry.tui.figures import count_of, shown_time
+from bucketry.tui.paint import Span, line
+from bucketry.tui.tablelines import wrapped
+from bucketry.tui.verdict_words import short_digests
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bucketry.registry.reviewing import Standing
+    from bucketry.registry.session import Session
+    from bucketry.schema.diff import VersionDiff
+    from bucketry.schema.gates import GateResult
+    from bucketry.schema.names import AliasName, ModelName
+    from bucketry.schema.scans import ScanReport
+    from bucketry.schema.states import State
+    from bucketry.tui.figures import Zone
+    from bucketry.tui.paint import Line, Role
+
+MOST_NAMES = 4
+"""Of metrics under one verdict, and of environments that serve; how many more there are is said."""
+MOST_GATES_TOLD = 3
+_WORDS: tuple[tuple[Verdict, str, str, Role], ...] = (
+    (Verdict.BETTER, "better", "^", "good"),
+    (Verdict.NOISE, "noise", "~", "dim"),
+    (Verdict.WORSE, "worse", "v", "bad"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What is known of a version that an alias may name next.
+
+    `now` is what the alias names, since when. `gates` are those before this alias, but for a pickle scan that nobody
+    made yet: `waits_for_scan`. `scan` is what a scan found, if there was one.
+    """
+
+    alias: AliasName
+    version: int
+    state: State
+    now: int | None
+    since: str
+    standing: Standing
+    gates: tuple[GateResult, ...]
+    waits_for_scan: bool
+    scan: ScanReport | None
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether the alias names approved versions only."""
+        return self.alias in self.standing.policy.protected_aliases
+
+
+def read_prospect(session: Session, model: ModelName, version: int, alias: AliasName) -> Prospect:
+    """Read what a promotion depends on; files are not scanned for it, which would read whole ones."""
+    register = load_alias(session, model, alias).state
+    head = load_existing_head(session, model)
+    row = load_row(session, head, version)
+    standing = load_standing(session, head, row, alias=alias)
+    results = check_version_gates(session, head, row, alias=alias, scan=False)
+    asked = [gate for gate in standing.policy.gates if applies_to(gate, alias)]
+    scan = session.scans.get(row.manifest)
+    unscanned = {
+        result.gate
+        for gate, result in zip(asked, results, strict=True)
+        if isinstance(gate, PickleScan) and scan is None and not result.passed
+    }
+    records = register.trail.records if register is not None else ()
+    return Prospect(
+        alias=alias,
+        version=version,
+        state=row.state,
+        now=register.target.version if register is not None and register.target is not None else None,
+        since=records[-1].at if records else "",
+        standing=standing,
+        gates=tuple(result for result in results if result.gate not in unscanned),
+        waits_for_scan=bool(unscanned),
+        scan=scan,
+    )
+
+
+def read_retreat(session: Session, model: ModelName, alias: AliasName) -> Prospect:
+    """Read to which version a rollback would go, and what is known of it."""
+    return read_prospect(session, model, load_rollback_target(session, model, alias).version, alias)
+
+
+def read_servers(session: Session, model: ModelName, alias: AliasName) -> Sequence[Span]:
+    """Read who reported to serve what the alias names, or named: by environment."""
+    found = [
+        item
+        for item in list_deployments(session, model).observed
+        if item.deployment is not None and item.deployment.alias == alias and item.standing is not Serving.DAMAGED
+    ]
+    counts = Counter(item.deployment.place.environment for item in found if item.deployment is not None)
+    late = sum(item.standing is not Serving.CURRENT for item in found)
+    if not found:
+        return (Span("nobody reported to follow it", "dim"),)
+    told = [
+        f"{name} ({count_of(count, 'instance')})" if count > 1 else name
+        for name, count in counts.most_common(MOST_NAMES)
+    ]
+    more = f" and {len(counts) - MOST_NAMES} more" if len(counts) > MOST_NAMES else ""
+    behind = (Span(f"({late} not at what it names now)", "warn"),) if late else ()
+    return (Span(", ".join(told) + more), *behind)
+
+
+def read_verdicts(session: Session, model: ModelName, version: int, alias: AliasName) -> Sequence[Span]:
+    """Read how a version compares with what the alias names: a piece for each verdict."""
+    diff = find_comparison(session, model, version, alias)
+    if diff is None:
+        return (Span("nothing else to compare it with", "dim"),)
+    if not diff.metrics:
+        return (Span("no metric was measured of either", "warn"),)
+    return _verdict_spans(diff)
+
+
+def promotion_lines(prospect: Prospect, width: int, zone: Zone, now: str) -> list[Line]:
+    """Return what speaks for a promotion: gates, approvals, signature, scan."""
+    failed = [gate for gate in prospect.gates if not gate.passed]
+    lines = [
+        *wrapped([_gates(prospect), *_approvals(prospect, zone, now), _signed(prospect), _scan(prospect)], width),
+        *(each for gate in failed[:MOST_GATES_TOLD] for each in _failed_gate(gate, width)),
+    ]
+    if len(failed) > MOST_GATES_TOLD:
+        lines.append(line(Span(f"and {count_of(len(failed) - MOST_GATES_TOLD, 'gate')} more FAILED", "bad")))
+    return lines
+
+
+def retreat_lines(prospect: Prospect, width: int, zone: Zone, now: str) -> list[Line]:
+    """Return what is known of the version that a rollback goes to."""
+    state = Span(f"v{prospect.version} is {prospect.state}", "good" if str(prospect.state) == "approved" else "warn")
+    return wrapped([state, *_approvals(prospect, zone, now), _signed(prospect), _scan(prospect)], width)
+
+
+def _approvals(prospect: Prospect, zone: Zone, now: str) -> list[Span]:
+    """Return who approved when, and how many of how many that are; a piece for each, so that lines can be broken."""
+    approvals, required = prospect.standing.approvals, prospect.standing.policy.approvals_required
+    if approvals.refusals:
+        return [Span(f"REFUSED by {', '.join(approvals.refusals)}", "bad")]
+    at = {
+        decision.statement.principal: decision.statement.created
+        for decision in prospect.standing.decisions
+        if decision.statement.action is Action.APPROVE
+    }
+    who = [f"{name} {_clock(at[name], zone, now)}" for name in approvals.principals if name in at]
+    is_enough = approvals.are_enough or not required
+    count = f" ({len(who)} of {required})" if required else ""
+    if not who:
+        return [Span(f"approved by: nobody{count}", "dim" if is_enough else "bad")]
+    first, *others = who
+    pieces = [f"approved by: {first}", *others]
+    pieces[-1] += count
+    return [Span(piece, "good" if is_enough else "bad") for piece in pieces]
+
+
+def _signed(prospect: Prospect) -> Span:
+    by = prospect.standing.authorship.signed
+    return Span(f"signed: yes, {by}", "good") if by else Span("signed: NO", "warn")
+
+
+def _scan(prospect: Prospect) -> Span:
+    if prospect.scan is not None:
+        unsafe = sum(bool(file.fault_if(strict=False)) for file in prospect.scan.files)
+        return Span(f"scan: {count_of(unsafe, 'file')} UNSAFE", "bad") if unsafe else Span("scan: clean", "good")
+    if prospect.waits_for_scan:
+        return Span("scan: made before it moves", "warn")
+    return Span("scan: not asked for", "dim")
+
+
+def _gates(prospect: Prospect) -> Span:
+    if not prospect.gates:
+        return Span("gates: none", "dim")
+    passed = sum(gate.passed for gate in prospect.gates)
+    return Span(f"gates: {passed} of {len(prospect.gates)}", "good" if passed == len(prospect.gates) else "bad")
+
+
+def _failed_gate(gate: GateResult, width: int) -> list[Line]:
+    said = short_digests(f"gate FAILED {displayable(gate.gate)}: {displayable(gate.reason)}")
+    return wrapped([Span(word, "bad") for word in said.split()], width, between=" ", indent="   ")
+
+
+def _verdict_spans(diff: VersionDiff) -> list[Span]:
+    whole = [metric for metric in diff.metrics if not metric.slice]
+    spans = []
+    for verdict, word, sign, role in _WORDS:
+        names = list(dict.fromkeys(one.name for one in whole if one.comparisons[0].verdict is verdict))
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        told = ", ".join(f"{displayable(name)} {sign}" for name in names[:MOST_NAMES])
+        spans.append(Span(f"{word}: {told}{more}", role) if names else Span(f"{word}: none", "dim"))
+    parts = [one for one in diff.metrics if one.slice and not is_too_small(one)]
+    slices = sum(one.comparisons[0].verdict is Verdict.WORSE for one in parts)
+    unjudged = sum(one.comparisons[0].verdict is Verdict.UNJUDGED for one in whole)
+    if slices:
+        spans.append(Span(f"{count_of(slices, 'slice')} WORSE", "bad"))
+    if unjudged:
+        spans.append(Span(f"? {unjudged} unjudged", "warn"))
+    return spans
+
+
+def _clock(at: str, zone: Zone, now: str) -> str:
+    """Return a time of today, or the day of an earlier one."""
+    shown = shown_time(at, zone)
+    day, _, clock = shown.partition(" ")
+    return clock if day == shown_time(now, zone).partition(" ")[0] else day

@@ -1,0 +1,152 @@
+"""Does the terminal get only what differs, in its brackets, and its cursor where a screen reader looks for it?"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bucketry.errors import UsageError
+from bucketry.store.folder import FolderStore
+from bucketry.tui.settings import parse_settings
+from tui.cells import Screen
+from tui.desk import filled_registry
+from tui.on_terminal import on_terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tui.on_terminal import Session
+
+BEGIN, END = b"\x1b[?2026h", b"\x1b[?2026l"
+SHOW_CURSOR = b"\x1b[?25h"
+REST_SECONDS = 0.8
+KEYS = (b"G", b"\r", b"j", b" ", b"j", b"y", b"x", b":", b"mo", b"\x1b", b"?", b"j", b"h", b"\r", b"]", b"h", b"/v9\r")
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> str:
+    (tmp_path / "registry").mkdir()
+    filled_registry(FolderStore(tmp_path / "registry"))
+    return str(tmp_path / "registry")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "config.toml").touch()
+    return {
+        "BUCKETRY_CONFIG": str(tmp_path / "config.toml"),
+        "BUCKETRY_CACHE": str(tmp_path / "cache"),
+        "BUCKETRY_IDENTITY": "ops",
+        "TERM": "xterm-256color",
+        "COLORTERM": "truecolor",
+        "LC_ALL": "C.UTF-8",
+        "SSH_CONNECTION": "",
+        "SSH_TTY": "",
+        "SSH_CLIENT": "",
+    }
+
+
+def cursor_line(session: Session) -> str:
+    return session.text.splitlines()[session.screen.at[1]]
+
+
+def test_with_and_without_the_cell_diff_the_terminal_shows_the_same(
+    registry: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    shown: list[list[object]] = []
+    sizes: list[int] = []
+    for cell_diff in ("true", "false"):
+        (tmp_path / "config.toml").write_text(f"[tui]\ncell_diff = {cell_diff}\n")
+        with on_terminal("-r", registry, "tui", environment=environment) as session:
+            size = len(session.read(until=b"credit-risk"))
+            screens: list[object] = []
+            for keys in KEYS:
+                size += len(session.press(keys, quiet_seconds=REST_SECONDS))
+                assert session.text
+                screens.append(session.screen.shown())
+            assert session.screen.text() == session.text
+        shown.append(screens)
+        sizes.append(size)
+    for key, changed, whole in zip(KEYS, *shown, strict=True):
+        assert changed == whole, f"after {key!r}"
+    assert sizes[0] * 4 < sizes[1]
+
+
+def test_each_update_is_in_brackets_and_none_is_empty(registry: str, environment: dict[str, str]) -> None:
+    with on_terminal("-r", registry, "tui", environment=environment) as session:
+        session.read(until=b"credit-risk")
+        session.press(b"\x1b[?2026;2$y")  # the terminal says that it can
+        sent = b"".join(session.press(keys) for keys in (b"G", b"\r", b"j", b"k", b":", b"\x1b", b"\x1b"))
+    updates = re.findall(re.escape(BEGIN) + rb"(.*?)" + re.escape(END), sent, re.DOTALL)
+    assert len(updates) >= 5
+    assert b"".join(BEGIN + update + END for update in updates) == sent
+    assert all(updates)
+
+
+def test_after_a_change_of_size_and_back_everything_is_sent(registry: str, environment: dict[str, str]) -> None:
+    with on_terminal("-r", registry, "tui", environment=environment, columns=80, rows=24) as session:
+        first = session.read(until=b"credit-risk")
+        before = session.text
+        session.resize(100, 30, until=b"credit-risk")
+        session.resize(80, 24, until=b"credit-risk")
+        assert session.text == before
+        sent = len(session.resize(80, 24))
+        assert sent == 0 or session.text == before
+    assert before.count("\n") == 23
+    assert len(first) > 2_000
+
+
+def test_the_cursor_is_hidden_and_costs_nothing_unless_it_is_asked_for(
+    registry: str, environment: dict[str, str]
+) -> None:
+    costs = []
+    for arguments in ((), ("--cursor",)):
+        with on_terminal("-r", registry, "tui", *arguments, environment=environment) as session:
+            first = session.read(until=b"credit-risk")
+            assert first.count(SHOW_CURSOR) == len(arguments)
+            costs.append(len(session.press(b"G")))
+    assert costs[0] < costs[1] <= costs[0] + len(b"\x1b[40;120H")
+
+
+def test_the_cursor_follows_the_selected_row_and_the_prompt(registry: str, environment: dict[str, str]) -> None:
+    with on_terminal("-r", registry, "tui", "--cursor", environment=environment, columns=80, rows=24) as session:
+        session.read(until=b"credit-risk")
+        assert cursor_line(session).startswith(">  acme/chat")
+        session.press(b"j")
+        assert cursor_line(session).startswith(">  credit-risk")
+        session.press(b"\r", until=b">  v12")
+        assert cursor_line(session).startswith(">  v12")
+        session.press(b"jj")
+        assert cursor_line(session).startswith(">  v10")
+        session.press(b":de")
+        assert cursor_line(session).rstrip() == " : de"
+        assert session.screen.at[0] == len(" : de")
+        session.press(b"\x1b")
+        assert cursor_line(session).startswith(">  v10")
+        assert session.screen.at[0] == 0
+
+
+def test_the_configuration_can_ask_for_the_cursor_and_turn_the_cell_diff_off(
+    registry: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "config.toml").write_text("[tui]\ncursor = true\ncell_diff = false\n")
+    with on_terminal("-r", registry, "tui", environment=environment) as session:
+        assert SHOW_CURSOR in session.read(until=b"credit-risk")
+        assert len(session.press(b"\r", until=b"VERS")) > 10_000
+        assert cursor_line(session).startswith(">  v")
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_refused_by_name() -> None:
+    assert parse_settings({}, (), where="tui").cell_diff
+    assert not parse_settings({"cell_diff": False}, (), where="tui").cell_diff
+    assert parse_settings({"cursor": True}, (), where="tui").cursor
+    for name in ("cell_diff", "cursor"):
+        with pytest.raises(UsageError, match=f"{name} is neither true nor false"):
+            parse_settings({name: "yes"}, (), where="tui")
+
+
+def test_a_terminal_of_the_tests_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(AssertionError, match="not known"):
+        Screen(10, 1).feed("\x1b[2J")
