@@ -21,6 +21,7 @@ from benchmarks.peers import TOP, versions
 from benchmarks.publishes import measure_delta_publish, measure_publish
 from benchmarks.pulls import measure_pull, measure_shaped, measure_small, measure_tls
 from benchmarks.report import describe_machine, iter_lines, merge, write_docs
+from benchmarks.screens import measure_screens
 from benchmarks.site import open_site
 from benchmarks.startup import measure_startup
 
@@ -43,7 +44,10 @@ ROWS: dict[str, Callable[[Site, Options], RowResult]] = {
     "requests": measure_requests,
     "commits": measure_commits,
     "startup": measure_startup,
+    "screens": measure_screens,
 }
+LEAST_SCREENS = 1_000
+"""With fewer, what is looked for may stand there already."""
 PAGE = TOP / "docs" / "performance.md"
 FIGURES = TOP / "build" / "benchmark.json"
 
@@ -58,6 +62,8 @@ def main(arguments: Sequence[str]) -> int:
         huge_bytes=int(given.huge_gb * GIBIBYTE),
         shaped_bytes=int(given.shaped_gb * GIBIBYTE),
         memory_bytes=int(given.memory_gb * GIBIBYTE),
+        screens_versions=given.screens_versions,
+        screens_models=given.screens_models,
     )
     document: dict[str, Any] = {"machine": describe_machine(), "versions": versions(), "rows": {}}
     failed = []
@@ -105,13 +111,18 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--huge-gb", type=float, default=4.0, help="the larger one of pull and tls (default: 4)")
     parser.add_argument("--shaped-gb", type=float, default=4.0, help="the file for the slow link, sparse (default: 4)")
     parser.add_argument("--memory-gb", type=float, default=20.0, help="the largest file, sparse (default: 20)")
+    parser.add_argument("--screens-versions", type=int, default=100_000, help="of one model (default: 100000)")
+    parser.add_argument("--screens-models", type=int, default=10_000, help="in all (default: 10000)")
     parser.add_argument("--work", type=Path, default=Path("/dev/shm"), help="where to work (default: in memory)")
     parser.add_argument("--json", type=Path, default=FIGURES, help="where the figures go (default: build/)")
     parser.add_argument("--write-docs", action="store_true", help="put the figures into docs/performance.md")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.rows if name not in ROWS]
-    if unknown or given.rounds < 1 or min(given.size_gb, given.huge_gb, given.shaped_gb, given.memory_gb) <= 0:
+    sizes = (given.size_gb, given.huge_gb, given.shaped_gb, given.memory_gb)
+    if unknown or given.rounds < 1 or min(sizes) <= 0:
         parser.error(f"there is no row {unknown[0]}" if unknown else "sizes and rounds are above 0")
+    if min(given.screens_versions, given.screens_models) < LEAST_SCREENS:
+        parser.error(f"the screens are measured with {LEAST_SCREENS:,} versions and models or more")
     return given
 
 

@@ -16,3 +16,5 @@ class Options:
     huge_bytes: int
     shaped_bytes: int
     memory_bytes: int
+    screens_versions: int
+    screens_models: int

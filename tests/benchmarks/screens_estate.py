@@ -11,7 +11,6 @@ import random
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.registry.opening import create_registry, open_session
@@ -32,6 +31,7 @@ from bucketry.store.interface import Unconditional
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bucketry.registry.session import Session
 
@@ -67,7 +67,9 @@ def build_estate(folder: Path, *, versions: int, models: int) -> Estate:
 
 def card_text(size_bytes: int = CARD_BYTES) -> str:
     """Return a model card of this size with everything that cards have: headings, lists, code, tables."""
-    table = "| slice | n | auc |\n|---|---|---|\n" + "".join(f"| age {n} | {n * 37} | 0.9{n} |\n" for n in range(10, 30))
+    table = "| slice | n | auc |\n|---|---|---|\n" + "".join(
+        f"| age {n} | {n * 37} | 0.9{n} |\n" for n in range(10, 30)
+    )
     code = "```python\nimport bucketry\nprint(bucketry.open('s3://models').resolve('credit-risk@production'))\n```\n"
     prose = "Scores **card payments** by their risk; see [the guide](https://example.org/guide). " * 6
     parts, size = ["---\nlicense: apache-2.0\n---\n# Credit risk\n"], 0
@@ -137,7 +139,9 @@ class _Building:
                 created_by=AUTHORS[number % len(AUTHORS)],
                 artifacts=(artifact,),
                 training=Training({"lr": 0.001 * (number + 1), "seed": number}),
-                evidence_at_publish=(Evidence("automated", (Metric("auc", 0.9 + number / 1000), Metric("p95_ms", 44))),),
+                evidence_at_publish=(
+                    Evidence("automated", (Metric("auc", 0.9 + number / 1000), Metric("p95_ms", 44))),
+                ),
                 card="README.md",
             )
             body = encode_manifest(manifest)
@@ -159,7 +163,9 @@ class _Building:
             self._put(keys.alias(model, alias), encode_alias(register))
 
     def _trail(self, action: str, row: Row) -> Trail:
-        return Trail((Record(1, uuid.uuid4().hex, row.created_at, row.created_by, action, str(row.version), NO_RECORD),))
+        return Trail(
+            (Record(1, uuid.uuid4().hex, row.created_at, row.created_by, action, str(row.version), NO_RECORD),)
+        )
 
     def _put(self, key: str, body: bytes) -> None:
         self._store.put(key, body, Unconditional())

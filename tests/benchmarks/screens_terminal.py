@@ -40,7 +40,9 @@ class Cells:
     row: int = 0
     column: int = 0
     _rest: str = ""
-    _decoder: codecs.IncrementalDecoder = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
+    _decoder: codecs.IncrementalDecoder = field(
+        default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
+    )
 
     def feed(self, sent: bytes) -> None:
         """Take what was sent."""

@@ -67,10 +67,11 @@ def publish_at_random(session: Session, rng: random.Random, model: ModelName) ->
 def dump(index: Index) -> dict[str, list[tuple[object, ...]]]:
     """Return all that the index says, without the ids that it gave itself."""
     queries = {
-        "models": "SELECT name, etag, generation, versions, newest, updated_at, description, labels, directory"
-        " FROM models",
+        "models": "SELECT name, etag, generation, versions, newest, updated_at, description, labels, directory,"
+        " policy FROM models",
         "pages": "SELECT m.name, p.first, p.last, p.page FROM pages p JOIN models m ON m.id = p.model_id",
-        "aliases": "SELECT model, alias, etag, generation, version, manifest, protected, updated_at FROM aliases",
+        "aliases": "SELECT model, alias, etag, generation, version, manifest, before, protected, updated_at"
+        " FROM aliases",
         "versions": "SELECT m.name, v.version, v.manifest, state, created_at, created_by, size_bytes, v.labels,"
         " metrics, base, dossier, created_us, author, words, pending, evidence, published_notes, notes"
         " FROM versions v JOIN models m ON m.id = v.model_id",

@@ -99,6 +99,21 @@ def test_another_policy_is_counted_by_at_once(index: Index, *, default: bool) ->
     assert rows[1].noted.required == 3
 
 
+def test_an_index_that_is_behind_notes_nothing_and_reports_no_change(index: Index) -> None:
+    registry = registry_of(1)
+    registry.decide(1, Action.REQUEST, by=TRAINER)
+    look(index, registry)
+    set_policy(registry.session(), RISK, parse_policy_toml("approvals_required = 3", what="p"))
+    registry.decide(1, Action.APPROVE)
+    ids = list_versions_by(index, RISK).ids
+    with index.writing() as connection:
+        connection.execute("DELETE FROM standings")
+    assert refresh_standings(index, registry.session(), RISK, ids, threading.Event()) == 0
+    found = find_version_line(index, RISK, 1)
+    assert found is not None
+    assert found.noted is None
+
+
 def test_a_refusal_says_by_whom_and_whether_it_revoked(index: Index) -> None:
     registry = registry_of(2, "approvals_required = 1")
     registry.decide(1, Action.REJECT, comment="no", by=FRED)

@@ -94,7 +94,7 @@ def test_a_wrong_filter_says_where_it_is_wrong_and_keeps_the_rows() -> None:
 
 def test_a_list_is_sorted_by_a_metric_and_flipped() -> None:
     async def act(desk: Desk) -> None:
-        await desk.press(*VERSIONS, "g", "greater_than_sign", "greater_than_sign", "greater_than_sign", "s", "s")
+        await desk.press(*VERSIONS, "g", *["greater_than_sign"] * 4, "s", "s")
         assert "[AUC^]" in desk.text
         first = next(line for line in desk.lines[2:] if line.strip())
         assert "v1 " in first
@@ -110,7 +110,9 @@ def test_a_version_is_approved_by_one_line_and_the_log_has_the_same_command() ->
         await desk.type("looks good")
         await desk.press("enter")
         assert "credit-risk:12 is approved now (1 of 1 approvals)" in desk.notice
-        await desk.press("at", "j", "enter")
+        await desk.press("at", "slash")
+        await desk.type("approve")
+        await desk.press("enter", "enter")
         assert "bucketry review approve credit-risk:12 --comment 'looks good'" in desk.notice
 
     on(registry, act)

@@ -19,7 +19,7 @@ PATHS = {
     "models": (),
     "versions": ("G", "enter"),
     "versions-marked": ("G", "enter", "space", "j", "space"),
-    "versions-sorted": ("G", "enter", "greater_than_sign", "greater_than_sign", "greater_than_sign", "s"),
+    "versions-sorted": ("G", "enter", *["greater_than_sign"] * 4, "s"),
     "version": ("G", "enter", "enter"),
     "help": ("question_mark",),
     "palette": ("ctrl+p",),

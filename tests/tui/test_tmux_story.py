@@ -135,12 +135,12 @@ def test_without_the_bucket_the_screens_stay_and_come_back(registry: FarRegistry
             pane.wait_for("looking at the bucket")
             pane.press("j")
             assert "OFFLINE" not in pane.wait_for(">  credit-risk")  # the key did not wait for the request
-            pane.wait_for("OFFLINE <1m", "acme/chat", ">  credit-risk")
+            pane.wait_for("OFFLINE <1m", "acme/chat", ">  credit-risk", "the store did not answer")
             pane.press("Enter")
             pane.wait_for(f">  v{CANDIDATE}", "OFFLINE")
         finally:
             registry.far.mend()
         pane.press("r")
-        pane.wait_for("LIVE <1m", f">  v{CANDIDATE}")
+        pane.wait_for("LIVE <1m", f">  v{CANDIDATE}", "this is how the bucket is now")
         pane.press("q", "q")
         pane.wait_for("left with 0")

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
-from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError
+from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError, web
+from aiohttp.test_utils import TestServer
 
 from bucketry.store.folder import FolderStore
+from bucketry.tui import web_screens
 from bucketry.tui.web_page import load_assets
 from tui.chromium import CHROMIUM, open_page
 from tui.desk import filled_registry
@@ -111,10 +113,11 @@ def server(station: Station) -> Iterator[Server]:
 async def drawn(page: ClientWebSocketResponse, text: bytes) -> bytes:
     """Return what is drawn until a text is."""
     shown = b""
-    while text not in shown:
-        message = await page.receive(timeout=LONGEST_SECONDS)
-        assert message.type is not WSMsgType.CLOSED, shown
-        shown += message.data if message.type is WSMsgType.BINARY else b""
+    async with asyncio.timeout(LONGEST_SECONDS):
+        while text not in shown:
+            message = await page.receive()
+            assert message.type is not WSMsgType.CLOSED, shown
+            shown += message.data if message.type is WSMsgType.BINARY else b""
     return shown
 
 
@@ -289,6 +292,30 @@ def test_no_process_is_left_behind_however_the_server_ends(station: Station, num
         assert len(children) == 1
         assert server.process.wait(LONGEST_SECONDS) == (-number if number is signal.SIGKILL else 0)
         wait_until_gone(children)
+
+
+def test_a_process_that_does_not_leave_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_screens, "LEAVING_SECONDS", 0.1)
+    monkeypatch.setattr(web_screens, "ENDING_SECONDS", 0.1)
+    stubborn = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    stubborn += "; os.write(1, b'__GANGLION__\\nD\\0\\0\\0\\x08' + b'%8d' % os.getpid()); time.sleep(1000)"
+
+    async def show(request: web.Request) -> web.StreamResponse:
+        page = web.WebSocketResponse()
+        await page.prepare(request)
+        await web_screens.show_screens(page, [sys.executable, "-c", stubborn], 80, 24)
+        return page
+
+    async def use() -> int:
+        application = web.Application()
+        application.add_routes([web.get("/", show)])
+        async with TestServer(application) as server, ClientSession() as client:
+            async with client.ws_connect(server.make_url("/")) as page:
+                number = int(await page.receive_bytes(timeout=LONGEST_SECONDS))
+                assert is_alive(number)
+            return number
+
+    wait_until_gone([asyncio.run(use())])
 
 
 # The command

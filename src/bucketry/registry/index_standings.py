@@ -102,7 +102,7 @@ def _write(
     standing: Standing,
     lacks: bool,  # noqa: FBT001 - as it was read
 ) -> bool:
-    """Write a standing, unless the index has another dossier or state of the version than the one that was read."""
+    """Write a standing, unless the index has another dossier, policy or state than what was read: it is behind then."""
     row, approvals, decisions = standing.row, standing.approvals, standing.decisions
     refusal = next((d.statement for d in reversed(decisions) if d.statement.action in REFUSALS), None)
     now = moment(session.ports.timestamp())
@@ -125,8 +125,8 @@ def _write(
     written = connection.execute(
         f"INSERT OR REPLACE INTO standings (version_id, basis, {_COLUMNS})"  # noqa: S608 - names of our own
         " SELECT v.id, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM versions v JOIN models m ON m.id = v.model_id"
-        " WHERE m.name = ? AND v.version = ? AND v.dossier IS ? AND v.state = ?",
-        (*values, str(head.model), row.version, row.dossier, row.state.value),
+        f" WHERE m.name = ? AND v.version = ? AND {BASIS} = ?",
+        (*values, str(head.model), row.version, values[0]),
     )
     return written.rowcount > 0
 

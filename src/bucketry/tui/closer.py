@@ -7,6 +7,7 @@ for them, and of all where a filter or the order does. All behind the keys; the 
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.registry.counting import counted
@@ -36,6 +37,8 @@ class Closer:
         self._changed = changed
         self._reading: threading.Event | None = None
         self._shown_part = 0
+        self._is_looking = False
+        self._next: tuple[tuple[int, ...], bool] | None = None
 
     def stop(self) -> None:
         """Read nothing more."""
@@ -45,31 +48,47 @@ class Closer:
         self.progress = ""
 
     def look_at(self, ids: Sequence[int], *, with_details: bool) -> None:
-        """Bring what is known of these versions up to date; nothing is asked of the bucket where it is."""
-        shell, model = self._shell, self._model
-        if not ids or model is None:
+        """Bring what is known of these versions up to date; nothing is asked of the bucket where it is.
+
+        One look is taken at a time; of those that are asked for meanwhile, the last one follows.
+        """
+        if not ids or self._model is None:
             return
-        session, count = counted(shell.session)
-        index = shell.source.index
-
-        def work() -> int:
-            from bucketry.registry.index_standings import refresh_standings  # noqa: PLC0415 - not for the first paint
-
-            done = refresh_standings(index, session, model, ids, shell.closing)
-            if with_details and count_pending(index, of_rows(ids)):
-                from bucketry.registry.index_refresh import refresh_some_details  # noqa: PLC0415 - few columns need it
-
-                done += refresh_some_details(index, session, of_rows(ids), cancelled=shell.closing)
-            return done
+        if self._is_looking:
+            follows = self._next is not None and self._next[1]
+            self._next = (tuple(ids), with_details or follows)
+            return
+        self._is_looking = True
 
         def done(read: int) -> None:
             self.problem = ""
-            if count.made:
-                shell.log_of_commands.add(LogEntry(session.ports.timestamp(), "(reviews)", count.made, 0.0))
             if read:
                 self._changed()
+            self._look_again()
 
-        shell.background.start(f"closer-{with_details}-{id(self)}", work, done, self._fail)
+        def failed(error: BucketryError) -> None:
+            self._fail(error)
+            self._look_again()
+
+        work = partial(self._look, tuple(ids), self._model, with_details=with_details)
+        self._shell.background.start(f"closer-{id(self)}", work, done, failed)
+
+    def _look(self, ids: Sequence[int], model: ModelName, *, with_details: bool) -> int:
+        from bucketry.registry.index_standings import refresh_standings  # noqa: PLC0415 - not for the first paint
+
+        index, session, closing = self._shell.source.index, self._shell.session, self._shell.closing
+        done = refresh_standings(index, session, model, ids, closing)
+        if with_details and count_pending(index, of_rows(ids)):
+            from bucketry.registry.index_refresh import refresh_some_details  # noqa: PLC0415 - few columns need it
+
+            done += refresh_some_details(index, session, of_rows(ids), cancelled=closing)
+        return done
+
+    def _look_again(self) -> None:
+        self._is_looking = False
+        following, self._next = self._next, None
+        if following is not None:
+            self.look_at(following[0], with_details=following[1])
 
     def read_all(self) -> None:
         """Read the manifests and evidence of all versions that the list is of, unless that is being done."""

@@ -64,7 +64,7 @@ def _moves(app: BucketryApp) -> tuple[Command, ...]:
             "quit", ("q",), "Go back, or leave from the first screen", lambda _: _quit(app), group="Go", also=("q",)
         ),
         Command("leave", ("ctrl+c", "ctrl+q"), "Leave", lambda _: app.leave(), group="Go"),
-        Command("refresh", ("r",), "Look at the bucket now", lambda _: _refresh(app), group="Read"),
+        Command("refresh", ("r",), "Look at the bucket now", lambda _: app.refreshing.ask(), group="Read"),
     )
 
 
@@ -171,11 +171,6 @@ def _quit(app: BucketryApp) -> None:
         app.back()
     else:
         app.leave()
-
-
-def _refresh(app: BucketryApp) -> None:
-    app.flash("looking at the bucket ...", "dim")
-    app.refreshing.start(forced=True)
 
 
 def _why_not_unlock(app: BucketryApp) -> str:

@@ -15,7 +15,7 @@ from bucketry.tui.move_panel import Move, MovePanel
 from bucketry.tui.paint import Span, line
 from bucketry.tui.prompts import Question
 from bucketry.tui.prospects import promotion_lines, read_prospect, read_retreat, retreat_lines
-from bucketry.tui.seen import AliasMovedError, check_unchanged, check_unmoved
+from bucketry.tui.seen import AliasMovedError, check_state, check_unchanged, check_unmoved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,6 +142,7 @@ def _retreat(shell: BucketryApp, model: ModelName, alias: AliasName) -> Move:
     def go(prospect: Prospect) -> None:
         def work(session: Session) -> AliasMove:
             check_unmoved(session, model, alias, prospect.now)
+            check_state(session, model, prospect.version, prospect.state)
             return roll_back(session, model, alias, to=prospect.version)
 
         def failed(error: BucketryError) -> None:

@@ -26,6 +26,7 @@ class Refreshing:
         self._app = app
         self._is_running = False
         self._again = False
+        self._is_asked = False
         self._shown_part = 0
 
     def begin(self) -> None:
@@ -33,6 +34,12 @@ class Refreshing:
         self._app.set_interval(self._app.settings.refresh_seconds, self.start)
         self._app.set_interval(FRESHNESS_CHECK_SECONDS, self._app.update_frame)
         self.start()
+
+    def ask(self) -> None:
+        """Look at the bucket because the user wants to see it now, and say what came of that."""
+        self._is_asked = True
+        self._app.flash("looking at the bucket ...", "dim")
+        self.start(forced=True)
 
     def start(self, *, forced: bool = False) -> None:
         """Look at the bucket; `forced` again, if that is being done already and may have passed what changed."""
@@ -53,18 +60,24 @@ class Refreshing:
 
         def failed(error: BucketryError) -> None:
             app.source.note_failure(error)
-            self._end()
+            self._end(error)
             app.view.data_changed()
 
         app.background.start("refresh", lambda: app.source.refresh(session, app.closing, self._tell), done, failed)
 
-    def _end(self) -> None:
+    def _end(self, failure: BucketryError | None = None) -> None:
         self._is_running = False
         self.progress = ""
         self._shown_part = 0
         if self._again:
             self._again = False
             self.start(forced=True)
+        elif self._is_asked:
+            self._is_asked = False
+            if failure is None:
+                self._app.flash("this is how the bucket is now", "good")
+            else:
+                self._app.fail(failure)
 
     def _tell(self, what: str, done: int, total: int) -> None:
         """Hand over how far the refresh is; called in its thread."""

@@ -13,12 +13,13 @@ from bucketry.registry.registers import load_alias, load_existing_head
 from bucketry.registry.rows import load_row
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from bucketry.registry.index_views import VersionLine
     from bucketry.registry.session import Session
     from bucketry.schema.audit import Record
     from bucketry.schema.names import AliasName, ModelName
+    from bucketry.schema.states import State
 
 ADVICE = "look at it again, then decide"
 DECIDED = frozenset({"approve", "reject", "revoke", "evaluate"})
@@ -39,14 +40,7 @@ def check_unchanged(
 
     Also if somebody else did to it what the user `minds`, since the `generation` of the model that was shown.
     """
-    head = load_existing_head(session, seen.model)
-    row = load_row(session, head, seen.version)
-    mine = [record for record in head.trail.records if record.target == str(seen.version)]
-    if row.state is not seen.state:
-        raise ContendedError(
-            f"{seen.model}:{seen.version} is {row.state} now, not {seen.state} as shown{_by_whom(mine[::-1])}",
-            advice=ADVICE,
-        )
+    mine = check_state(session, seen.model, seen.version, seen.state)
     since = [
         record
         for record in mine
@@ -61,6 +55,18 @@ def check_unchanged(
         raise ContendedError(
             f"{seen.model}:{seen.version} is not as it was shown any more: {what}{more}", advice=ADVICE
         )
+
+
+def check_state(session: Session, model: ModelName, version: int, state: State) -> Sequence[Record]:
+    """Return the last records about a version; raise `ContendedError` if it is not in the state that was shown."""
+    head = load_existing_head(session, model)
+    row = load_row(session, head, version)
+    mine = [record for record in head.trail.records if record.target == str(version)]
+    if row.state is not state:
+        raise ContendedError(
+            f"{model}:{version} is {row.state} now, not {state} as shown{_by_whom(mine[::-1])}", advice=ADVICE
+        )
+    return mine
 
 
 def check_unmoved(session: Session, model: ModelName, alias: AliasName, seen: int | None) -> None:

@@ -152,9 +152,9 @@ class LineTable(Widget, Generic[Row], can_focus=True):
             self._reads[start] = read
         return read[position - start] if position - start < len(read) else None
 
-    def rows_on_screen(self) -> list[Row]:
-        """Return the rows that can be seen now."""
-        found = (self.row_at(position) for position in range(self._top, self._top + self.page_rows))
+    def rows_on_screen(self, least: int) -> list[Row]:
+        """Return the rows that can be seen now, and so many at least: before it is laid out nobody knows how many."""
+        found = (self.row_at(position) for position in range(self._top, self._top + max(least, self.page_rows)))
         return [row for row in found if row is not None]
 
     def place_of(self, key: Hashable) -> int | None:
@@ -163,6 +163,7 @@ class LineTable(Widget, Generic[Row], can_focus=True):
 
     def show(self, source: RowSource[Row], *, columns: Sequence[Column[Row]] | None = None) -> None:
         """Show other rows, or the same ones anew; the cursor stays on its row, or where that row was."""
+        begun = self.row_at(self._range_start) if self._range_start is not None else None
         self._source = source
         self._reads.clear()
         if columns is not None:
@@ -172,7 +173,7 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         on_screen = self._cursor - self._top
         self._cursor = min(self._cursor if place is None else place, max(0, source.count - 1))
         self._top = max(0, self._cursor - on_screen)
-        self._range_start = None
+        self._range_start = None if begun is None else source.position_of(self._key_of(begun))
         self._settle()
         self._refresh_changed()
         self.post_message(self.Moved())

@@ -33,14 +33,17 @@ Fact = tuple[str, Line]
 
 
 def overview_lines(session: Session, row: VersionLine, *, width: int, zone: Zone) -> list[Line]:
-    """Return the version's lines, as wide as they may be; reads what the head and the manifest say."""
+    """Return the version's lines, as wide as they may be; reads what the head and the manifest say.
+
+    What every version has comes first, so that it stands still beside a list while the cursor runs down.
+    """
     detail = load_detail(session, Reference(row.model, ByVersion(row.version)))
     now = session.ports.now()
     lines = [line(Span(f"{row.model}:{row.version}", "title"))]
-    lines += _fact_lines([*_identity(detail, now, zone), *_origin(detail), *_training(detail)], width)
-    lines += _notes(detail, width)
-    lines += _table("REVIEWS", _REVIEW_TITLES, list(_reviews(detail, now)), width)
+    lines += _fact_lines([*_identity(detail, now, zone, width), *_origin(detail), *_training(detail)], width)
     lines += _table("METRICS", _METRIC_TITLES, list(_metrics(detail))[:MOST_METRICS], width)
+    lines += _table("REVIEWS", _REVIEW_TITLES, list(_reviews(detail, now)), width)
+    lines += _notes(detail, width)
     lines += _table("FILES", _FILE_TITLES, list(_files(detail))[:MOST_FILES], width)
     return lines
 
@@ -64,12 +67,14 @@ _METRIC_TITLES = (
 _FILE_TITLES = (("FILE", 12, 60, False), ("SIZE", 8, 8, True), ("SHA-256", DIGEST_DIGITS, DIGEST_DIGITS, False))
 
 
-def _identity(detail: VersionDetail, now: datetime, zone: Zone) -> Iterator[Fact]:
+def _identity(detail: VersionDetail, now: datetime, zone: Zone, width: int) -> Iterator[Fact]:
     row, manifest = detail.row, detail.resolved.manifest
     state = state_span(row.state)
     yield "state", line(Span(row.state.value, state.role), *_approvals(detail))
-    yield "aliases", line(" ".join(register.alias for register in detail.aliases))
-    yield "digest", line(f"sha256:{row.manifest}")
+    yield "aliases", line(" ".join(register.alias for register in detail.aliases) or "-")
+    digest = f"sha256:{row.manifest}"
+    has_room = NAME_COLUMNS + cell_len(digest) <= width
+    yield "digest", line(digest if has_room else f"sha256:{row.manifest[:DIGEST_DIGITS]}...{row.manifest[-4:]}")
     yield (
         "published",
         line(f"{shown_time(row.created_at, zone)} ({short_age(row.created_at, now)}) by {row.created_by}"),

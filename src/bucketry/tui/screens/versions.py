@@ -109,7 +109,14 @@ class VersionsView(ListView[VersionLine]):
         return (
             Column("version", "VERS", lambda row: Span(f"v{row.version}", "strong"), 6, about="its number"),
             Column("alias", "ALIAS", named_span, 12, 16, spills=True, about=_ALIAS),
-            Column("review", "REVIEW", lambda row: review_span(row, beside_alias=beside), 10, about=_REVIEW),
+            Column(
+                "review",
+                "REVIEW",
+                lambda row: review_span(row, beside_alias=beside),
+                10,
+                0 if beside else 24,
+                about=_REVIEW,
+            ),
             *(
                 self._metric_column(Field("metric", each.name), is_whole=each.is_whole, rank=_METRIC_RANKS[place])
                 for place, each in enumerate(self._headlines[:MOST_METRIC_COLUMNS])
@@ -237,6 +244,13 @@ class VersionsView(ListView[VersionLine]):
             return
         if self.has_panel:
             self._fill_panel()
+        self._look_closer()
+
+    def _show(self, listing: Listing[VersionLine]) -> None:
+        super()._show(listing)
+        self._look_closer()
+
+    def _look_closer(self) -> None:
         self._closer.look_at(self._ids_on_screen(), with_details=self._is_details_shown())
 
     def _closer_changed(self) -> None:
@@ -276,7 +290,7 @@ class VersionsView(ListView[VersionLine]):
         return needed_details(self._shown_fields(), self._headline_names())
 
     def _ids_on_screen(self) -> list[int]:
-        return [row.row_id for row in self.table.rows_on_screen()]
+        return [row.row_id for row in self.table.rows_on_screen(self.shell.size.height)]
 
     def _lay_out(self) -> None:
         self._panel.display = self.has_panel
