@@ -14,6 +14,7 @@ from bucketry.schema.query import (
     CreatedIs,
     DatasetHas,
     LabelIs,
+    LettersIn,
     MetricIs,
     ModelLike,
     NotesHave,
@@ -26,7 +27,7 @@ from bucketry.schema.query import (
     parse_query,
 )
 from bucketry.schema.query_details import Details
-from bucketry.schema.query_match import Candidate, fits, matches_pattern
+from bucketry.schema.query_match import Candidate, fits, has_letters, matches_pattern
 from bucketry.schema.states import State
 
 CHAT, BASE = ModelName("acme", "chat"), ModelName("acme", "base")
@@ -245,3 +246,23 @@ def test_a_label_with_a_dot_is_told_how_it_is_asked_about() -> None:
     with pytest.raises(UsageError) as raised:
         parse_query("label.team=nlp")
     assert raised.value.advice == "write label:team=nlp"
+
+
+@pytest.mark.parametrize(
+    ("text", "letters", "found"),
+    [
+        ("credit-risk", "crdrsk", True),
+        ("credit-risk", "rskcrd", False),
+        ("aab", "ab", True),
+        ("ab", "aab", False),
+        ("cre\ndit", "crd", False),  # not over the end of a line
+        ("x\nab", "ab", True),
+    ],
+)
+def test_letters_are_found_in_their_order_in_one_line(text: str, letters: str, *, found: bool) -> None:
+    assert has_letters(text, letters) is found
+
+
+def test_a_tilde_asks_for_letters_and_alone_or_quoted_for_itself() -> None:
+    asked = [term.condition for term in parse_query('~CrD ~ "~x"').terms]
+    assert asked == [LettersIn("crd"), WordIn("~"), WordIn("~x")]

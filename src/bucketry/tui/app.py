@@ -102,8 +102,6 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         self.asking = Asking(self)
         self._everywhere = commands_everywhere(self)
 
-    # What views ask for
-
     @property
     def session(self) -> Session:
         """The opened registry."""
@@ -289,8 +287,6 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
             view.repaint()
         for widget in self.screen.children:
             widget.refresh()
-
-    # Keys
 
     async def on_key(self, event: events.Key) -> None:
         """Find the command that a key stands for, and do it or say why not."""
