@@ -201,6 +201,20 @@ def test_a_filter_finds_what_only_manifests_say(query: str, found: str) -> None:
     on(filled_registry(), act)
 
 
+def test_a_version_that_is_published_meanwhile_is_found_by_a_filter_on_parameters() -> None:
+    registry = filled_registry()
+
+    async def act(desk: Desk) -> None:
+        await desk.press(*VERSIONS, "slash")
+        await desk.type("param.seed>9")
+        await desk.press("enter")
+        registry.publish(RISK, 13)
+        await desk.press("r")
+        assert " 4/13 " in desk.top
+
+    on(registry, act)
+
+
 def test_models_are_found_by_what_the_manifests_of_their_versions_say() -> None:
     async def act(desk: Desk) -> None:
         await desk.press("slash")

@@ -110,6 +110,22 @@ def test_marks_are_of_rows_and_not_of_places() -> None:
     asyncio.run(run())
 
 
+def test_a_range_that_is_being_marked_outlives_other_rows() -> None:
+    async def run() -> None:
+        app = OneTable()
+        async with app.run_test(size=(60, 20)):
+            app.table.show(Numbers(10, first=5))
+            app.table.toggle_range()
+            app.table.show(Numbers(10, first=3))
+            assert app.table.range_start == 2
+            app.table.move_by(1)
+            assert list(app.table.marks) == [5, 6]
+            app.table.show(Numbers(10, first=6))
+            assert app.table.range_start is None
+
+    asyncio.run(run())
+
+
 def test_columns_go_by_rank_where_there_is_no_room_and_grow_in_turn_where_there_is() -> None:
     columns: list[Column[int]] = [
         Column("a", "A", str, 10),

@@ -23,7 +23,7 @@ from bucketry.tui.frame import OneLine, Panel, Rule, hints_line, state_spans, to
 from bucketry.tui.lineview import LineView
 from bucketry.tui.paint import Painter, Span, line, plain_text
 from bucketry.tui.prompt import Notice
-from bucketry.tui.refreshing import Refreshing
+from bucketry.tui.refreshing import Refreshing, begin_looking
 from bucketry.tui.settings import Settings
 from bucketry.tui.terminal import LEAST_COLUMNS, LEAST_ROWS
 from bucketry.tui.transfer_board import TransferBoard
@@ -392,9 +392,4 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         fault = self.key_faults.look(self.commands)
         self._flash = Span(fault, "warn") if fault else self._flash
         self.update_frame()
-        # Loading what looks at the bucket would take the processor from the first picture.
-        self._is_looking = self._is_looking or self.call_after_refresh(self._begin_looking)
-
-    def _begin_looking(self) -> None:
-        self.refreshing.begin()
-        self.transfers.begin()
+        self._is_looking = self._is_looking or self.call_after_refresh(begin_looking, self)

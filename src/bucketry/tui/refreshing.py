@@ -1,4 +1,4 @@
-"""When is the bucket looked at? When the screens open, every half minute, after each change, and when a user asks."""
+"""When is the bucket looked at? Once the first picture is there, every half minute, after each change, and when asked."""
 
 from __future__ import annotations
 
@@ -16,6 +16,23 @@ FRESHNESS_CHECK_SECONDS = 10.0
 """How often the word LIVE or STALE is looked at; nothing is sent while it stays."""
 LISTED_WHILE_READING = 5
 """While the first refresh reads, the list is shown anew at most so many times for each hundred percent."""
+
+
+FIRST_LOOK_PAUSE_SECONDS = 0.3
+"""Where rows are shown, the user's first keys come before loading what looks at the bucket, and before its reply."""
+
+
+def begin_looking(app: BucketryApp) -> None:
+    """Look at the bucket and at the transfers from now on: at once where nothing can be shown yet."""
+
+    def begin() -> None:
+        app.refreshing.begin()
+        app.transfers.begin()
+
+    if app.source.is_filled:
+        app.set_timer(FIRST_LOOK_PAUSE_SECONDS, begin)
+    else:
+        begin()
 
 
 class Refreshing:

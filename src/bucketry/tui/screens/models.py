@@ -127,6 +127,11 @@ class ModelsView(ListView[ModelLine]):
         """Read nothing more."""
         self._closer.stop()
 
+    def data_changed(self) -> None:
+        """Fill the list anew; of new versions, read what the filter asks for."""
+        super().data_changed()
+        self._look_closer()
+
     def _look_closer(self) -> None:
         if asks_for_details(self.filter):
             self._closer.read_all()

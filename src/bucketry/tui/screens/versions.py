@@ -253,6 +253,11 @@ class VersionsView(ListView[VersionLine]):
     def _look_closer(self) -> None:
         self._closer.look_at(self._ids_on_screen(), with_details=self._is_details_shown())
 
+    def data_changed(self) -> None:
+        """Fill the list anew; of new versions, read what the filter or the order asks for."""
+        super().data_changed()
+        self._read_what_is_asked()
+
     def _closer_changed(self) -> None:
         """Show what was read; whoever is choosing columns is offered what came."""
         self.reload()
