@@ -157,6 +157,12 @@ def test_a_wide_character_is_sent_as_a_whole() -> None:
     assert changes([Segment("a世b")], [Segment("axyb")]) == "\x1b[1;2Hxy"
 
 
+def test_the_half_that_is_left_of_a_wide_character_is_a_space() -> None:
+    shown = Shown(COLUMNS, 1, ColorSystem.TRUECOLOR)
+    shown.update([Piece(0, 0, [Segment("a世b世")])])
+    assert shown.update([Piece(2, 0, [Segment("x")]), Piece(4, 0, [Segment("y")])]) == "\x1b[1;2H xby "
+
+
 def test_a_line_with_an_emoji_is_sent_as_a_whole_when_anything_on_it_changes() -> None:
     sent = changes([Segment("\U0001f600 0123456 a")], [Segment("\U0001f600 0123456 b")])
     assert sent == "\x1b[1;1H\U0001f600\x1b[1;3H 0123456 b"

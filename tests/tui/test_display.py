@@ -101,6 +101,17 @@ def test_after_a_change_of_size_and_after_a_stop_everything_is_sent(registry: st
         assert session.text == before
 
 
+def test_a_screen_that_another_program_wrote_over_is_drawn_anew_by_a_key(
+    registry: str, environment: dict[str, str]
+) -> None:
+    with on_terminal("-r", registry, "tui", environment=environment, columns=80, rows=24) as session:
+        session.read(until=b"credit-risk")
+        before = session.text
+        session.screen = Screen(80, 24)
+        session.press(b"\x0c")
+        assert session.text == before
+
+
 def test_the_cursor_is_hidden_and_costs_nothing_unless_it_is_asked_for(
     registry: str, environment: dict[str, str]
 ) -> None:

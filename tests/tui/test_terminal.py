@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MOST_BYTES_OF_A_MOVE = 600
 MOST_BYTES_OF_A_PAGE = 8_500
 MOST_BYTES_OF_A_WORD = 500
+MOST_BYTES_OF_A_PANEL = 1_200
+"""A step to a version of which other things are known: two rows of the list, and the text beside it."""
 REST_SECONDS = 0.8
 """What stands beside a list follows the cursor once it rests."""
 IDLE_SECONDS = 3.0
@@ -67,6 +69,8 @@ def test_no_key_costs_more_than_it_may(
         }
         assert ("sha256:" in screen.text) == (columns >= 110)
         costs |= {
+            "j to one with reviews": (screen.press(b"j", quiet_seconds=REST_SECONDS), MOST_BYTES_OF_A_PANEL),
+            "6j": (screen.press(b"jjjjjj", quiet_seconds=REST_SECONDS), 6 * MOST_BYTES_OF_A_MOVE),
             "j": (screen.press(b"j", quiet_seconds=REST_SECONDS), MOST_BYTES_OF_A_MOVE),
             "k": (screen.press(b"k", quiet_seconds=REST_SECONDS), MOST_BYTES_OF_A_MOVE),
             "y": (screen.press(b"y"), MOST_BYTES_OF_A_WORD),

@@ -91,6 +91,7 @@ class BlobUpload:
                 connections=self.options.connections,
                 progress=self.options.progress,
                 stop=self.options.stop,
+                controls=self.options.controls,
                 # What was stored under an earlier epoch is a source too.
                 copies={**self.options.copies, **dict(self._own_chunks())},
             )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.transfer.hashing import FileDigest
+    from bucketry.transfer.ratelimit import RateLimit
 
 SLICE_BYTES = 1024 * 1024
 
@@ -132,10 +133,14 @@ class LocalReadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PieceBody:
-    """The bytes of a piece, as a store takes them: read while they are sent, and compared before the last are."""
+    """The bytes of a piece, as a store takes them: read while they are sent, and compared before the last are.
+
+    With a limit no more of them are given in a second than it lets pass.
+    """
 
     piece: PieceOfFile
     buffers: Buffers
+    limit: RateLimit | None = None
 
     def __len__(self) -> int:
         """Return the size of the piece."""
@@ -156,14 +161,18 @@ class PieceBody:
     def _read(self) -> Iterator[memoryview]:
         piece, checksum = self.piece, xxhash.xxh3_128()
         with self._opened() as descriptor, self.buffers.lent() as buffer:
-            for start in range(piece.start, piece.stop, SLICE_BYTES):
-                one = buffer[: min(SLICE_BYTES, piece.stop - start)]
+            start = piece.start
+            while start < piece.stop:  # bounded: each round takes some of it
+                size_bytes = SLICE_BYTES if self.limit is None else self.limit.read_size_bytes(SLICE_BYTES)
+                one = buffer[: min(size_bytes, piece.stop - start)]
                 with disk_errors(piece.file.label):
                     count = read_full(descriptor, one, start)
                 checksum.update(one)
-                is_last = start + SLICE_BYTES >= piece.stop
-                if count < len(one) or (is_last and not self._is_right(checksum.hexdigest())):
+                start += len(one)
+                if count < len(one) or (start >= piece.stop and not self._is_right(checksum.hexdigest())):
                     raise changed_while_published(piece.file.label)
+                if self.limit is not None:
+                    self.limit.take(len(one))
                 yield one
 
     @contextmanager

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 REPORT_INTERVAL_SECONDS = 0.1
 RATE_WINDOW_REPORTS = 50  # five seconds: steady enough to read, quick enough to show a stall
@@ -23,6 +23,8 @@ class ActiveFile:
     retries: int = 0
     bytes_per_second: float = 0.0
     eta_seconds: float | None = None
+    is_hashing: bool = False
+    """Whether its bytes are only read, to be sent when all are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Progress:
     """The state of a transfer at one moment.
 
     `done_bytes` may go back when a chunk turns out wrong and is fetched again. `eta_seconds` is None while
-    unknown. `connections` is how many requests may run at once now, 0 where none are sent.
+    unknown. `connections` is how many requests may run at once now, 0 where none are sent. `hashed_bytes` are those of
+    an upload whose digests are known, sent or not; None where it is not told.
     """
 
     total_bytes: int
@@ -43,9 +46,17 @@ class Progress:
     bytes_per_second: float
     eta_seconds: float | None
     connections: int = 0
+    hashed_bytes: int | None = None
 
 
 ProgressListener = Callable[[Progress], None]
+
+
+def with_hashing(sent: Progress, hashed: Progress) -> Progress:
+    """Return in one how far the sending of files is and how far their hashing, which runs ahead of it."""
+    sending = {file.label for file in sent.active}
+    hashing = tuple(replace(file, is_hashing=True) for file in hashed.active if file.label not in sending)
+    return replace(sent, active=sent.active + hashing, hashed_bytes=hashed.done_bytes)
 
 
 class ProgressMeter:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bucketry.store.interface import Part, Store
     from bucketry.transfer.outgoing import Buffers, ChunkPlace, LocalFile
     from bucketry.transfer.progress import ProgressMeter
+    from bucketry.transfer.ratelimit import RateLimit
     from bucketry.transfer.workers import Gate, Halt
 
 # From this size on, asking first whether the object is there costs less than sending it in vain.
@@ -109,6 +110,7 @@ class Sender:
     halt: Halt
     meter: ProgressMeter
     gate: Gate
+    limit: RateLimit
     buffers: Buffers
     copies: Mapping[str, ChunkPlace]
     enqueue: Callable[[Sequence[Piece]], None]
@@ -186,7 +188,7 @@ class Sender:
                 sending.upload_id, sending.kept, sending.is_adopted = upload, kept, True
 
     def _put_whole(self, sending: Sending, piece: PieceOfFile) -> None:
-        body = PieceBody(piece, self.buffers)
+        body = PieceBody(piece, self.buffers, self.limit)
         self._create(sending, lambda: self.store.put_blob(sending.file.key, body, sha256=sending.file.digest.sha256))
         if not sending.already_there:
             self._count_sent(sending, piece)
@@ -199,11 +201,10 @@ class Sender:
             # A folder's ETag of a part is the SHA-256 that was sent with it: nothing need be read to compare it.
             part = kept if kept is not None and kept.etag == what.sha256 else None
         if part is None:
-            body = PieceBody(what, self.buffers)
-            if kept is not None and kept.etag == _md5_of(body):
+            if kept is not None and kept.etag == _md5_of(PieceBody(what, self.buffers)):
                 part = kept
             else:
-                part = self._send_part(sending, what, upload_id, body)
+                part = self._send_part(sending, what, upload_id, PieceBody(what, self.buffers, self.limit))
         with sending.lock:
             if piece.round == sending.round:
                 sending.parts[part.number] = part

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Literal
 
 from bucketry.errors import DeniedError, RejectedError, UnavailableError, UsageError
 from bucketry.transfer.concurrency import Concurrency
+from bucketry.transfer.controls import MOST_CONNECTIONS, Controls
 from bucketry.transfer.hashing import Digester, FileDigest
 from bucketry.transfer.outgoing import Buffers, ChunkPlace, LocalFile, SourceFile, Uploaded
 from bucketry.transfer.patience import Patience
-from bucketry.transfer.progress import ProgressListener, ProgressMeter
+from bucketry.transfer.progress import Progress, ProgressListener, ProgressMeter, with_hashing
+from bucketry.transfer.ratelimit import RateLimit
 from bucketry.transfer.sending import Piece, Sender, Sending
 from bucketry.transfer.workers import MAX_CONNECTIONS, POLL_SECONDS, Gate, Halt, check_connections, run_parallel
 
@@ -50,7 +52,8 @@ class UploadOptions:
     """How files are sent, and who watches. `stop` ends the work soon after it is set.
 
     `connections` is the most that are used; how many are, the link decides. `copies` says where the store has chunks
-    already, by their SHA-256: it is asked to copy these, and they are sent only where it cannot.
+    already, by their SHA-256: it is asked to copy these, and they are sent only where it cannot. What `controls` say
+    holds instead of `connections`, also when it is changed meanwhile.
     """
 
     connections: int = DEFAULT_CONNECTIONS
@@ -59,6 +62,12 @@ class UploadOptions:
     on_hash: ProgressListener | None = None
     stop: threading.Event | None = None
     patience: Patience = field(default_factory=Patience)
+    controls: Controls | None = None
+
+    @property
+    def most_senders(self) -> int:
+        """How many threads that send are to stand ready."""
+        return self.connections if self.controls is None else MOST_CONNECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,7 @@ class HashedFile:
     uploaded: Uploaded | None
 
 
-def upload(
+def upload(  # noqa: PLR0913 - each is one independent choice of the caller
     store: Store,
     files: Sequence[LocalFile],
     *,
@@ -78,6 +87,7 @@ def upload(
     stop: threading.Event | None = None,
     patience: Patience | None = None,
     copies: Mapping[str, ChunkPlace] | None = None,
+    controls: Controls | None = None,
 ) -> tuple[Uploaded, ...]:
     """Make every file an object, if absent, and return what happened to each, in their order.
 
@@ -86,14 +96,19 @@ def upload(
     for whoever uploads the same bytes again; only those of a file that changed are given up.
     """
     options = UploadOptions(
-        connections=connections, copies=copies or {}, progress=progress, stop=stop, patience=patience or Patience()
+        connections=connections,
+        copies=copies or {},
+        progress=progress,
+        stop=stop,
+        patience=patience or Patience(),
+        controls=controls,
     )
     check_connections(options.connections)
     sizes_bytes = {file.key: file.digest.size_bytes for file in files}
     run = _Run(store, options, sum(sizes_bytes.values()), len(sizes_bytes))
     for file in files:
         run.add(file)
-    run.work(["send"] * min(options.connections, run.queue.length))
+    run.work(["send"] * min(options.most_senders, run.queue.length), run.meter.snapshot)
     return tuple(run.outcome(file) for file in files)
 
 
@@ -114,11 +129,11 @@ def hash_and_upload(
     run = _Run(store, options, sum(file.size_bytes for file in files), len(files))
     hashing = _Hashing(run, files, chunk_size_bytes, place, options.on_hash)
     hashers = min(len(files), cpu_count() or 1, MOST_HASHING_THREADS)
-    senders = min(options.connections, MAX_CONNECTIONS - hashers)
+    senders = min(options.most_senders, MAX_CONNECTIONS - hashers)
     run.queue.expect(len(files))
     roles: list[_Role] = ["hash"] * hashers
     roles += ["send"] * senders
-    run.work(roles, hashing.hash_files)
+    run.work(roles, lambda: with_hashing(run.meter.snapshot(), hashing.meter.snapshot()), hashing.hash_files)
     hashing.meter.close()
     return tuple(hashing.result(index) for index in range(len(files)))
 
@@ -179,7 +194,9 @@ class _Run:
 
     def __init__(self, store: Store, options: UploadOptions, total_bytes: int, total_files: int) -> None:
         self.halt = Halt(options.stop)
-        self.gate = Gate(Concurrency(options.connections, clock=options.patience.clock))
+        self._controls = options.controls or Controls(options.connections)
+        self.gate = Gate(Concurrency(self._controls.connections, clock=options.patience.clock))
+        self._limit = RateLimit(self._controls.limit_bytes_per_second, options.patience, self.halt)
         self.meter = ProgressMeter(
             total_bytes=total_bytes,
             total_files=total_files,
@@ -194,6 +211,7 @@ class _Run:
             halt=self.halt,
             meter=self.meter,
             gate=self.gate,
+            limit=self._limit,
             buffers=Buffers(),
             copies=options.copies,
             enqueue=self.queue.add,
@@ -213,8 +231,10 @@ class _Run:
             raise UsageError(f"{file.label} and {known.file.label} differ, yet share the key {file.key}")
         return known is None
 
-    def work(self, roles: Sequence[_Role], hash_files: Callable[[], None] | None = None) -> None:
-        """Let one thread play each role, until everything is sent."""
+    def work(
+        self, roles: Sequence[_Role], look: Callable[[], Progress], hash_files: Callable[[], None] | None = None
+    ) -> None:
+        """Let one thread play each role, until everything is sent; `look` tells whoever has the controls how far it is."""
 
         def play(_: None, role: _Role) -> None:
             try:
@@ -228,14 +248,15 @@ class _Run:
                 raise
 
         try:
-            run_parallel(
-                roles,
-                play,
-                make_context=lambda: None,
-                connections=max(1, len(roles)),
-                halt=self.halt,
-                linger_seconds=LINGER_SECONDS,
-            )
+            with self._controls.obeyed_by(self.gate, self._limit, look):
+                run_parallel(
+                    roles,
+                    play,
+                    make_context=lambda: None,
+                    connections=max(1, len(roles)),
+                    halt=self.halt,
+                    linger_seconds=LINGER_SECONDS,
+                )
         except RejectedError:
             self._sender.clean_up()
             raise
@@ -323,4 +344,6 @@ class _Hashing:
         if not is_new:
             self._run.meter.begin_file(file.label, file.size_bytes)
             self._run.meter.advance(file.label, file.size_bytes)
+            for _ in digest.chunks.sha256:
+                self._run.meter.count_verified_chunk(file.label)
             self._run.meter.finish_file(file.label)

@@ -31,7 +31,7 @@ READING = frozenset(
         *("column-toggle", "column-earlier", "column-later", "columns-keep", "columns-leave", "columns-usual"),
         *("yank", "card", "download", "refresh", "measure", "drift", "unchanged"),
         *("baseline", "next-slices", "previous-slices", "tensors", "markdown"),
-        *("lock", "theme", "time", "mouse"),
+        *("lock", "redraw", "theme", "time", "mouse"),
         *("pause", "cancel", "retry", "verify", "more", "fewer", "limit", "helper-log"),
     }
 )

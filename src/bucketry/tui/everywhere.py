@@ -70,6 +70,7 @@ def _moves(app: BucketryApp) -> tuple[Command, ...]:
 
 def _switches(app: BucketryApp) -> tuple[Command, ...]:
     return (
+        Command("redraw", ("ctrl+l",), "Draw the screen anew", lambda _: app.forget_display(), group="Show"),
         Command(
             "lock",
             ("W",),
