@@ -16,7 +16,8 @@ import pytest
 from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UsageError
 from bucketry.registry import jobs
 from bucketry.registry.jobs import Job, JobId, JobState
-from bucketry.registry.jobs_pull import controls_of, do_order
+from bucketry.registry.jobs_pull import do_order
+from bucketry.transfer.controls import Controls
 from bucketry.registry.jobs_wire import listen
 from bucketry.schema.names import parse_reference
 from faults.scene import REFERENCE, SIZE_BYTES, check_contents
@@ -396,7 +397,7 @@ def test_a_registry_that_took_another_ones_place_is_not_pulled_from(world: Detac
     order = done(world.submit()).order
     other = replace(order, registry_id="another", dest=world.root / "other")
     with pytest.raises(RejectedError, match="another registry"):
-        do_order(other, controls_of(other), threading.Event(), lambda _: None)
+        do_order(other, Controls(2), threading.Event(), lambda _: None)
     assert beside(world) == ["model"]
 
 

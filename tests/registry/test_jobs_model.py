@@ -22,7 +22,7 @@ from bucketry.registry.jobs_model import (
     job_document,
     read_job,
 )
-from bucketry.registry.jobs_pull import check_settings, digest_settings
+from bucketry.registry.jobs_settings import check_settings, digest_settings
 from bucketry.schema.codec import Fields, decode_foreign, encode
 from bucketry.schema.names import parse_model_name
 from bucketry.transfer.progress import ActiveFile, Progress

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bucketry.registry import jobs
 from bucketry.registry.jobs import Job, JobFailure, JobId, JobOptions, JobResult, JobState
 from bucketry.registry.jobs_files import job_folder
-from bucketry.registry.jobs_model import PullOrder
+from bucketry.registry.jobs_orders import PublishJobOptions, PublishOrder, PublishResult, PullOrder
 from bucketry.schema.names import ModelName
 from bucketry.transfer.progress import ActiveFile, Progress
 
@@ -36,6 +36,36 @@ def order(name: str = "credit-risk", version: int = 486, dest: str | None = None
         settings={},
         options=JobOptions(**options),
     )
+
+
+def publish_order(name: str = "vision-ocr", **options: Any) -> PublishOrder:
+    return PublishOrder(
+        token="t" * 32,
+        registry="s3://ml-reg",
+        registry_id="r" * 32,
+        model=ModelName("default", name),
+        actor="ada@example.org",
+        draft="d1" * 32,
+        key="e2" * 32,
+        sources=(f"/data/runs/{name}/out",),
+        size_bytes=12_100 * MB,
+        files=4,
+        chunks=190,
+        settings={},
+        options=PublishJobOptions(**options),
+    )
+
+
+def sent(done_bytes: int = 2_200 * MB, *, hashed_bytes: int = 7_100 * MB) -> Progress:
+    active = (
+        ActiveFile("vision-00001.safetensors", 1_200 * MB, 4_900 * MB, 18, 0, 61.0 * MB, 60.0),
+        ActiveFile("vision-00002.safetensors", 2_100 * MB, 4_900 * MB, 0, 0, 900.0 * MB, 3.0, is_hashing=True),
+    )
+    return Progress(12_100 * MB, done_bytes, 4, 2, active, 34, 0, 95.0 * MB, 104.0, 8, hashed_bytes)
+
+
+def published(created: bool = True) -> PublishResult:
+    return PublishResult(33, "ab" * 32, 12_100 * MB, 12_000 * MB, 100 * MB, created, 127.0)
 
 
 def progress(done_bytes: int = 59_600 * MB, *, files: int = 4, rate: float = 812.0 * MB) -> Progress:

@@ -1,4 +1,4 @@
-"""How is a version pulled by a process that outlives the terminal, and how is that seen and steered?
+"""How is a version pulled or published by a process that outlives the terminal, and how is that seen and steered?
 
 A helper does it, one for each user and machine, which is started when there is something to do and ends itself when
 there is nothing. What is known of a job is read from the helper, or from the journals where none runs.
@@ -13,26 +13,28 @@ import sys
 import time
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bucketry.errors import NotFoundError, UnavailableError, UsageError
-from bucketry.registry.config import load_config
+from bucketry.errors import BucketryError, NotFoundError, UnavailableError, UsageError
 from bucketry.registry.jobs_files import JobFolder, job_folder
 from bucketry.registry.jobs_model import (
     Job,
     JobFailure,
     JobId,
-    JobOptions,
-    JobResult,
     JobState,
-    PullOrder,
-    order_document,
     read_job,
 )
-from bucketry.registry.jobs_pull import digest_settings, settle_paths
+from bucketry.registry.jobs_orders import (
+    JobOptions,
+    JobResult,
+    PublishJobOptions,
+    PublishOrder,
+    PublishResult,
+    PullOrder,
+    order_document,
+)
+from bucketry.registry.jobs_settings import absolute_path, digest_settings, registry_text, settle_paths
 from bucketry.registry.jobs_wire import LARGEST_REPLY_BYTES, ConnectionLostError, Line, connect
-from bucketry.registry.location import BucketLocation, parse_location
 from bucketry.registry.opening import open_session
 from bucketry.registry.resolve import resolve
 from bucketry.transfer.controls import MOST_CONNECTIONS
@@ -41,7 +43,10 @@ from bucketry.transfer.receipt import Foreign, inspect_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from bucketry.registry.publish import PublishRequest
+    from bucketry.registry.session import Session
     from bucketry.schema.codec import Document, Fields
     from bucketry.schema.names import Reference
 
@@ -56,6 +61,10 @@ __all__ = [
     "JobResult",
     "JobState",
     "Progress",
+    "PublishJobOptions",
+    "PublishOrder",
+    "PublishResult",
+    "PullOrder",
     "cancel",
     "find_helper",
     "find_job",
@@ -67,6 +76,7 @@ __all__ = [
     "retry",
     "set_connections",
     "set_limit",
+    "submit_publish",
     "submit_pull",
     "verify_again",
 ]
@@ -95,6 +105,27 @@ def submit_pull(
     """
     order = _order(where, reference, dest, options or JobOptions(), trust)
     return _ask_for_job({"do": "submit", "order": order_document(order)}, fresh=True).id
+
+
+def submit_publish(
+    session: Session, where: str | None, request: PublishRequest, options: PublishJobOptions | None = None
+) -> JobId:
+    """Have files published by the helper, as `publish` does, and return at once with the number of the job.
+
+    `session` is that of the registry `where`. Everything but the bytes of the files is read and checked before.
+    """
+    from bucketry.registry.jobs_publish import order_publish  # noqa: PLC0415 - who only looks on publishes nothing
+
+    order, draft = order_publish(session, where, request, options or PublishJobOptions())
+    folder = job_folder().made()
+    folder.save_draft(draft)
+    try:
+        return _ask_for_job({"do": "submit", "order": order_document(order)}, fresh=True).id
+    except UnavailableError:
+        raise  # it may have taken the order: if it has not, a later helper removes the draft
+    except BucketryError:
+        folder.forget_draft(order.draft)
+        raise
 
 
 def list_jobs() -> tuple[Job, ...]:
@@ -151,7 +182,7 @@ def resume(job_id: JobId) -> Job:
 
 
 def cancel(job_id: JobId) -> Job:
-    """Stop a job for good, and remove what it had fetched."""
+    """Stop a job for good, and remove what it had fetched; what it had sent stays for whoever sends the same bytes."""
     return _ask_for_job({"do": "cancel", "job": job_id})
 
 
@@ -161,7 +192,7 @@ def retry(job_id: JobId) -> Job:
 
 
 def verify_again(job_id: JobId) -> Job:
-    """Hash what a finished job brought once more, and fetch again what is wrong."""
+    """Hash what a finished pull brought once more, and fetch again what is wrong."""
     return _ask_for_job({"do": "verify", "job": job_id}, fresh=True)
 
 
@@ -196,7 +227,7 @@ def log_path() -> Path:
 def _order(
     where: str | None, reference: Reference, dest: Path | None, options: JobOptions, trust: Path | None
 ) -> PullOrder:
-    absolute = None if dest is None else _absolute(dest)
+    absolute = None if dest is None else absolute_path(dest)
     if absolute is not None and isinstance(there := inspect_target(absolute), Foreign):
         raise there.rejection()
     session = open_session(where, serves=True, trust=trust)
@@ -208,37 +239,17 @@ def _order(
         trusted = trust or (None if profile is None else profile.trust)
         return PullOrder(
             token=secrets.token_hex(16),
-            registry=_registry_text(where),
+            registry=registry_text(where),
             registry_id=session.registry.registry,
             reference=str(reference),
             model=resolved.model,
             version=resolved.version,
             manifest=resolved.digest,
             dest=absolute,
-            trust=None if trusted is None else _absolute(trusted),
+            trust=None if trusted is None else absolute_path(trusted),
             settings=digest_settings(os.environ),
             options=options,
         )
-
-
-def _registry_text(where: str | None) -> str:
-    """Return the registry as a process in another folder would name it: by its profile, or its place."""
-    config = load_config()
-    profile = config.find_profile(where)
-    location = parse_location(profile.url)
-    if isinstance(location, BucketLocation):
-        return next((name for name, known in config.registries.items() if known is profile), profile.url)
-    return str(location.path)
-
-
-def _absolute(path: Path) -> Path:
-    """Return a path that means the same to the helper; raise `UsageError` for one that cannot be written down."""
-    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they are
-    try:
-        str(absolute).encode()
-    except UnicodeEncodeError as error:
-        raise UsageError("the path is not valid UTF-8", advice="choose another, or pull without --detach") from error
-    return absolute
 
 
 def _ask_for_job(request: Document, *, fresh: bool = False) -> Job:

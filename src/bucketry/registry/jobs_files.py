@@ -2,6 +2,7 @@
 
     <state>/transfers/<host>/
         job-<number>.json    one job, replaced whole at each change of its state
+        draft-<sha256>.json  what is to be published, for a job that publishes; it goes when that is done
         lock                 held by the helper for as long as it lives; its text is the helper's process id
         socket               where the helper listens
         helper.log           what the helper did
@@ -26,17 +27,18 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, CorruptError, DeniedError
 from bucketry.registry.jobs_model import JobId, job_document, read_job
-from bucketry.schema.codec import FORMAT, Fields, decode, encode
+from bucketry.schema.codec import FORMAT, LARGEST_DOCUMENT_BYTES, Fields, decode, digest_of, encode
 from bucketry.transfer.localfiles import disk_errors, open_regular
 from bucketry.trust.generations import default_state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from bucketry.registry.jobs_model import Job
 
 LARGEST_JOURNAL_BYTES = 1024 * 1024
 _JOURNAL = re.compile(r"job-([1-9][0-9]{0,8})\.json")
+_DRAFT = re.compile(r"draft-([0-9a-f]{64})\.json")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -71,8 +73,41 @@ class JobFolder:
 
     def save(self, job: Job) -> None:
         """Replace what is written of a job, at once, and bring it to the disk."""
-        body = encode({"format": FORMAT} | job_document(job))
-        aside = self.path / f".job-{job.id}.{secrets.token_hex(4)}"
+        self._write(self._journal(job.id), encode({"format": FORMAT} | job_document(job)))
+
+    def save_draft(self, body: bytes) -> None:
+        """Write down what is to be published, and bring it to the disk before any job can name it."""
+        self._write(self._draft(digest_of(body)), body)
+
+    def load_draft(self, digest: str) -> bytes:
+        """Return what is to be published; raise `CorruptError` where it is not what the job says."""
+        path = self._draft(digest)
+        with disk_errors(str(path)):
+            try:
+                descriptor = open_regular(path)
+            except FileNotFoundError as error:
+                raise CorruptError(f"{path} is missing", advice="publish anew") from error
+            with os.fdopen(descriptor, "rb") as file:
+                body = file.read(LARGEST_DOCUMENT_BYTES + 1)
+        if digest_of(body) != digest:
+            raise CorruptError(f"{path} is not what was ordered", advice="publish anew")
+        return body
+
+    def forget_draft(self, digest: str) -> None:
+        """Remove what was to be published."""
+        with disk_errors(str(self.path)):
+            self._draft(digest).unlink(missing_ok=True)
+
+    def sweep_drafts(self, kept: Collection[str], *, before_seconds: float) -> None:
+        """Remove what no job needs, and what was not written just now: its job may be about to come."""
+        with disk_errors(str(self.path)):
+            for path in self.path.iterdir():
+                found = _DRAFT.fullmatch(path.name)
+                if found and found[1] not in kept and path.lstat().st_mtime < before_seconds:
+                    path.unlink(missing_ok=True)
+
+    def _write(self, path: Path, body: bytes) -> None:
+        aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         with disk_errors(str(self.path)):
             descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
@@ -80,7 +115,7 @@ class JobFolder:
                     file.write(body)
                     file.flush()
                     os.fsync(file.fileno())
-                aside.replace(self._journal(job.id))
+                aside.replace(path)
             finally:
                 aside.unlink(missing_ok=True)
 
@@ -148,6 +183,9 @@ class JobFolder:
 
     def _journal(self, job_id: JobId) -> Path:
         return self.path / f"job-{job_id}.json"
+
+    def _draft(self, digest: str) -> Path:
+        return self.path / f"draft-{digest}.json"
 
 
 def job_folder() -> JobFolder:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from bucketry.registry.jobs_files import JobFolder, job_folder
 from bucketry.registry.jobs_log import Log
-from bucketry.registry.jobs_pull import digest_settings
 from bucketry.registry.jobs_queue import JobQueue
 from bucketry.registry.jobs_server import JobServer
+from bucketry.registry.jobs_settings import digest_settings
 from bucketry.registry.jobs_wire import listen
 from bucketry.registry.ports import Ports
 

@@ -7,12 +7,17 @@ before its threads have ended, so that a helper that dies in between does not go
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, NotFoundError, RejectedError
 from bucketry.registry.jobs_model import Job, JobFailure, JobId, JobState, failure_of
-from bucketry.registry.jobs_pull import check_settings, controls_of, discard_beginnings, do_order
+from bucketry.registry.jobs_orders import PublishOrder, PullOrder, place_of, purpose_of
+from bucketry.registry.jobs_publish import do_publish
+from bucketry.registry.jobs_pull import discard_beginnings, do_order
+from bucketry.registry.jobs_settings import check_settings
+from bucketry.transfer.controls import Controls
 from bucketry.transfer.workers import Interrupted
 
 if TYPE_CHECKING:
@@ -20,14 +25,14 @@ if TYPE_CHECKING:
 
     from bucketry.registry.jobs_files import JobFolder
     from bucketry.registry.jobs_log import Log
-    from bucketry.registry.jobs_model import JobResult, PullOrder
-    from bucketry.transfer.controls import Controls
+    from bucketry.registry.jobs_orders import JobResult, Order, PublishResult
     from bucketry.transfer.progress import Progress
 
 MOST_AT_ONCE = 2
 MOST_WAITING = 1_000
 MOST_ENDED_KEPT = 100
 STOP_SECONDS = 10.0
+YOUNG_DRAFT_SECONDS = 3600.0
 
 _S = JobState
 MAY_PAUSE = frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSED})
@@ -71,6 +76,9 @@ class JobQueue:
         self._next = max(folder.numbers(), default=0) + 1
         for job in jobs:
             self._pick_up(job)
+        if not faults:  # else one of the jobs that cannot be read may need what no other names
+            needed = {job.order.draft for job in jobs if isinstance(job.order, PublishOrder) and job.result is None}
+            folder.sweep_drafts(needed, before_seconds=time.time() - YOUNG_DRAFT_SECONDS)
 
     def start(self) -> None:
         """Let run what waits."""
@@ -93,9 +101,9 @@ class JobQueue:
         with self._lock:
             return _seen(self._entry(job_id))
 
-    def submit(self, order: PullOrder) -> Job:
+    def submit(self, order: Order) -> Job:
         """Put an order at the end of the queue; one that was put there before stays the same job."""
-        controls = controls_of(order)
+        controls = _controls_of(order)
         with self._lock:
             self._check_open()
             for entry in self._entries.values():
@@ -109,7 +117,7 @@ class JobQueue:
             self._folder.save(job)
             self._next += 1
             self._entries[job.id] = _Entry(job, controls)
-            self._log.write(f"job {job.id}: {order.reference} is to be pulled to {order.dest or 'the cache'}")
+            self._log.write(f"job {job.id}: {purpose_of(order)}")
             self._forget_oldest()
             self._start_waiting()
             return self.find(job.id)
@@ -162,7 +170,7 @@ class JobQueue:
     def _pick_up(self, job: Job) -> None:
         """Take over what an earlier helper left."""
         try:
-            entry = _Entry(job, controls_of(job.order), progress=job.progress)
+            entry = _Entry(job, _controls_of(job.order), progress=job.progress)
         except BucketryError as error:
             self._log.write(f"left aside: job {job.id}: {error.message}")
             return
@@ -181,13 +189,16 @@ class JobQueue:
         if self._closed:
             raise ClosedError
 
-    def _check_alone(self, order: PullOrder, but: _Entry | None = None) -> None:
-        """Raise where another job for the same place has not ended: the two would fill each other's folder in turn."""
+    def _check_alone(self, order: Order, but: _Entry | None = None) -> None:
+        """Raise where another job for the same place has not ended: the two would fill each other's folder in turn.
+
+        Of a publish, its idempotency key is the place: the two would send the same bytes twice.
+        """
         for entry in self._unfinished():
             job = entry.job
-            if entry is not but and _place(job.order) == _place(order):
+            if entry is not but and place_of(job.order) == place_of(order):
                 raise RejectedError(
-                    f"transfer {job.id} to {order.dest or 'the cache'} has not ended",
+                    f"transfer {job.id}{_whither(job.order)} has not ended",
                     advice=f"wait for it with `bucketry transfers attach {job.id}`, or cancel it",
                 )
 
@@ -199,7 +210,12 @@ class JobQueue:
         for number in ended[: max(0, len(ended) - MOST_ENDED_KEPT)]:
             if self._entries[number].thread is None:
                 self._folder.forget(number)
+                self._forget_draft(self._entries[number].job.order)
                 del self._entries[number]
+
+    def _forget_draft(self, order: Order) -> None:
+        if isinstance(order, PublishOrder):
+            self._folder.forget_draft(order.draft)
 
     def _turn(
         self, job_id: JobId, allowed: frozenset[JobState], participle: str, state: JobState, *, rehash: bool = False
@@ -216,13 +232,13 @@ class JobQueue:
                 return _seen(entry)
             if state is JobState.QUEUED:
                 self._check_alone(entry.job.order, but=entry)
-                order = replace(entry.job.order, options=replace(entry.job.order.options, rehash=True))
-                self._put(entry, state=state, failure=None, ended_at=None, order=order if rehash else entry.job.order)
+                order = _rehashing(job_id, entry.job.order) if rehash else entry.job.order
+                self._put(entry, state=state, failure=None, ended_at=None, order=order)
             else:
                 entry.stop.set()
                 self._put(entry, state=state, ended_at=self._timestamp() if state.is_over else None)
                 if state is JobState.CANCELLED and entry.thread is None:
-                    discard_beginnings(entry.job.order)
+                    _discard_beginnings(entry.job.order)
             self._log.write(f"job {job_id}: {participle}")
             self._start_waiting()
             return _seen(entry)
@@ -240,7 +256,8 @@ class JobQueue:
             order = replace(order, options=replace(order.options, **changes))  # type: ignore[arg-type]
             entry.controls.allow(order.options.connections)
             entry.controls.limit(order.options.limit_bytes_per_second)
-            if order.options.processes > 1 and entry.thread is not None and state is JobState.RUNNING:
+            has_processes = isinstance(order, PullOrder) and order.options.processes > 1
+            if has_processes and entry.thread is not None and state is JobState.RUNNING:
                 # Other processes are not told of a change: they stop, and others go on with what it says now.
                 entry.stop.set()
                 state = JobState.QUEUED
@@ -249,7 +266,7 @@ class JobQueue:
 
     def _put(self, entry: _Entry, **changes: object) -> None:
         # First here: where the disk is full, what is wanted still holds for as long as this helper lives.
-        entry.job = replace(entry.job, progress=entry.progress, **changes)  # type: ignore[arg-type]
+        entry.job = replace(_seen(entry), **changes)  # type: ignore[arg-type]
         self._folder.save(entry.job)
 
     def _start_waiting(self) -> None:
@@ -271,10 +288,10 @@ class JobQueue:
         entry.thread.start()
 
     def _run(self, entry: _Entry, stop: threading.Event) -> None:
-        outcome: JobResult | JobFailure | None = None
+        outcome: JobResult | PublishResult | JobFailure | None = None
         try:
             check_settings(entry.job.order, self._settings)
-            outcome = do_order(entry.job.order, entry.controls, stop, lambda told: _note(entry, told))
+            outcome = self._do(entry, stop)
         except Interrupted:
             pass
         except BucketryError as error:
@@ -286,9 +303,19 @@ class JobQueue:
         finally:
             self._end(entry, outcome)
 
-    def _end(self, entry: _Entry, outcome: JobResult | JobFailure | None) -> None:
+    def _do(self, entry: _Entry, stop: threading.Event) -> JobResult | PublishResult:
+        order, controls = entry.job.order, entry.controls
+
+        def note(progress: Progress) -> None:
+            entry.progress = progress
+
+        if isinstance(order, PullOrder):
+            return do_order(order, controls, stop, note)
+        return do_publish(order, self._folder.load_draft(order.draft), controls, stop, note)
+
+    def _end(self, entry: _Entry, outcome: JobResult | PublishResult | JobFailure | None) -> None:
         if entry.job.state is JobState.CANCELLED:
-            discard_beginnings(entry.job.order)
+            _discard_beginnings(entry.job.order)
         with self._lock:
             entry.thread = None
             try:
@@ -297,7 +324,7 @@ class JobQueue:
                 self._log.write(f"job {entry.job.id}: its end cannot be written down: {error.message}")
             self._start_waiting()
 
-    def _put_outcome(self, entry: _Entry, outcome: JobResult | JobFailure | None) -> None:
+    def _put_outcome(self, entry: _Entry, outcome: JobResult | PublishResult | JobFailure | None) -> None:
         state, now = entry.job.state, self._timestamp()
         if outcome is None:
             if state is JobState.RUNNING:  # the helper is leaving
@@ -310,12 +337,9 @@ class JobQueue:
         else:
             # It may have been done before it heard of a pause or a cancellation.
             self._put(entry, state=JobState.DONE, result=outcome, ended_at=now)
-            told = f"done, {outcome.fetched_bytes:,} bytes fetched"
+            self._forget_draft(entry.job.order)
+            told = f"done, {outcome.moved_bytes:,} bytes moved"
         self._log.write(f"job {entry.job.id}: {told}")
-
-
-def _note(entry: _Entry, progress: Progress) -> None:
-    entry.progress = progress
 
 
 def _seen(entry: _Entry) -> Job:
@@ -323,10 +347,30 @@ def _seen(entry: _Entry) -> Job:
     return replace(entry.job, progress=looked or entry.progress)
 
 
-def _place(order: PullOrder) -> tuple[str, ...]:
-    if order.dest is not None:
-        return (str(order.dest),)
-    return (order.registry_id, str(order.model), order.manifest)
+def _controls_of(order: Order) -> Controls:
+    """Return the controls of a job; raise `UsageError` for what no transfer can be told."""
+    return Controls(order.options.connections, order.options.limit_bytes_per_second)
+
+
+def _whither(order: Order) -> str:
+    if isinstance(order, PublishOrder):
+        return f", which publishes {order.model} with this idempotency key,"
+    return f" to {order.dest or 'the cache'}"
+
+
+def _rehashing(job_id: JobId, order: Order) -> PullOrder:
+    if isinstance(order, PublishOrder):
+        raise RejectedError(
+            f"transfer {job_id} published a version, whose bytes were verified as they were sent",
+            advice="to hash what the registry holds, see `bucketry fsck --help`",
+        )
+    return replace(order, options=replace(order.options, rehash=True))
+
+
+def _discard_beginnings(order: Order) -> None:
+    """Remove what a pull fetched. What a publish sent stays for a week, as where it is interrupted: it may be used."""
+    if isinstance(order, PullOrder):
+        discard_beginnings(order)
 
 
 def _advice(state: JobState, job_id: JobId) -> str:

@@ -16,7 +16,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, RejectedError, UsageError
-from bucketry.registry.jobs_model import JobId, failure_of, job_document, read_order
+from bucketry.registry.jobs_model import JobId, failure_of, job_document
+from bucketry.registry.jobs_orders import read_order
 from bucketry.registry.jobs_queue import ClosedError
 from bucketry.registry.jobs_wire import LARGEST_REQUEST_BYTES, ConnectionLostError, Line, check_peer
 

@@ -10,6 +10,8 @@ from bucketry.errors import RejectedError, UsageError
 from bucketry.registry.blobs import BlobUpload, end_abandoned_uploads
 from bucketry.registry.capture import capture_code, capture_command, capture_environment
 from bucketry.registry.collect import Collection, collect_files, media_type
+from bucketry.registry.policies import load_policy
+from bucketry.registry.registers import load_head
 from bucketry.registry.registration import (
     PreparedVersion,
     RegisteredVersion,
@@ -19,7 +21,7 @@ from bucketry.registry.registration import (
 from bucketry.registry.resolve import resolve
 from bucketry.schema.codec import digest_of, encode, parse_labels
 from bucketry.schema.evidence import Evidence, check_given_evidence, headline_values
-from bucketry.schema.head import LARGEST_ROW_LABELS_BYTES
+from bucketry.schema.head import LARGEST_ROW_LABELS_BYTES, Head
 from bucketry.schema.manifest import (
     RELATIONS,
     Artifact,
@@ -39,13 +41,15 @@ from bucketry.transfer.upload import DEFAULT_CONNECTIONS, UploadOptions
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bucketry.registry.session import Session
     from bucketry.registry.signing import Sign
     from bucketry.schema.names import ModelName, Reference
     from bucketry.schema.reviews import Review
+    from bucketry.transfer.controls import Controls
     from bucketry.transfer.hashing import FileDigest
+    from bucketry.transfer.outgoing import SourceFile
     from bucketry.transfer.progress import ProgressListener
 
 LONGEST_IDEMPOTENCY_KEY = 1_024
@@ -76,18 +80,46 @@ class PublishRequest:
 
 @dataclass(frozen=True, slots=True)
 class TransferOptions:
-    """How bytes are moved, and who watches. `stop` ends the work soon after it is set."""
+    """How bytes are moved, and who watches. `stop` ends the work soon after it is set.
+
+    What `controls` say holds instead of `connections`, also when it is changed meanwhile.
+    """
 
     connections: int = DEFAULT_CONNECTIONS
     on_hash: ProgressListener | None = None
     on_transfer: ProgressListener | None = None
     stop: threading.Event | None = None
+    controls: Controls | None = None
 
     def for_upload(self) -> UploadOptions:
         """Return these choices as the transfer knows them."""
         return UploadOptions(
-            connections=self.connections, progress=self.on_transfer, on_hash=self.on_hash, stop=self.stop
+            connections=self.connections,
+            progress=self.on_transfer,
+            on_hash=self.on_hash,
+            stop=self.stop,
+            controls=self.controls,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPublish:
+    """All that a publish reads, but for the bytes of its files: `draft` is the manifest without its artifacts."""
+
+    draft: Manifest
+    files: tuple[SourceFile, ...]
+    idempotency_key: str | None
+
+    @property
+    def chunk_bytes(self) -> int:
+        """How long each chunk of its files is but the last."""
+        return choose_chunk_size([file.size_bytes for file in self.files])
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks its files have."""
+        chunk_bytes = self.chunk_bytes
+        return sum(-(-file.size_bytes // chunk_bytes) for file in self.files)
 
 
 def publish(session: Session, request: PublishRequest, options: TransferOptions | None = None) -> RegisteredVersion:
@@ -102,42 +134,77 @@ def publish(session: Session, request: PublishRequest, options: TransferOptions 
     published = find_published(session, request.model, request.idempotency_key)
     if published is not None:
         return published
-    parents = _find_parents(session, request)
-    collection = collect_files(request.sources, card=request.card)
-    sizes_bytes = [file.size_bytes for file in collection.files]
-    chunk_bytes = choose_chunk_size(sizes_bytes)
-    check_limits(sizes_bytes, chunks=sum(-(-size // chunk_bytes) for size in sizes_bytes))
-    draft = _draft(session, request, collection, parents)
-    headline = headline_values(request.evidence)
-    blobs = BlobUpload(session, request.model, options.for_upload())
-    digests = blobs.hash_and_send(collection.files, chunk_bytes)
-    manifest = replace(draft, created_at=session.ports.timestamp(), artifacts=_artifacts(collection, digests))
-    prepared = PreparedVersion(
-        manifest=manifest,
-        headline=headline,
-        row_labels=request.labels,
-        idempotency_key=request.idempotency_key,
-        signature=_signature(session, request, manifest),
+    return publish_prepared(session, _prepare(session, request), options, sign=request.sign)
+
+
+def prepare_publish(session: Session, request: PublishRequest) -> PreparedPublish:
+    """Read and check all that a publish reads but the bytes of its files, for `publish_prepared`."""
+    _check_request(request)
+    session.check_writable()
+    return _prepare(session, request)
+
+
+def needs_signature(session: Session, model: ModelName) -> bool:
+    """Tell whether nobody can approve a version of a model whose publish was not signed."""
+    policy = load_policy(session, load_head(session, model).state or Head(session.registry.registry, model))
+    return policy.signatures == "required" and policy.separate_duties
+
+
+def publish_prepared(
+    session: Session,
+    prepared: PreparedPublish,
+    options: TransferOptions,
+    *,
+    sign: Sign | None = None,
+    created_at: str | None = None,
+    check_files: Callable[[], None] = lambda: None,
+) -> RegisteredVersion:
+    """Upload what the registry does not have, and register the version; `created_at` is now, unless it is given.
+
+    `check_files` raises where they are not those that were meant; it is asked once they have been read.
+    """
+    draft, model = prepared.draft, prepared.draft.model
+    blobs = BlobUpload(session, model, options.for_upload())
+    digests = blobs.hash_and_send(prepared.files, prepared.chunk_bytes)
+    check_files()
+    manifest = replace(
+        draft, created_at=created_at or session.ports.timestamp(), artifacts=_artifacts(prepared.files, digests)
     )
-    registered = register_version(session, prepared, blobs)
-    end_abandoned_uploads(session, request.model)
+    version = PreparedVersion(
+        manifest=manifest,
+        headline=headline_values(draft.evidence_at_publish),
+        row_labels=draft.labels,
+        idempotency_key=prepared.idempotency_key,
+        signature=_signature(session, sign, manifest),
+    )
+    registered = register_version(session, version, blobs)
+    end_abandoned_uploads(session, model)
     return registered
 
 
-def _signature(session: Session, request: PublishRequest, manifest: Manifest) -> Review | None:
+def _prepare(session: Session, request: PublishRequest) -> PreparedPublish:
+    parents = _find_parents(session, request)
+    collection = collect_files(request.sources, card=request.card)
+    draft = _draft(session, request, collection, parents)
+    prepared = PreparedPublish(draft, collection.files, request.idempotency_key)
+    check_limits([file.size_bytes for file in collection.files], chunks=prepared.chunks)
+    return prepared
+
+
+def _signature(session: Session, sign: Sign | None, manifest: Manifest) -> Review | None:
     """Return the publisher's signature over the manifest, if it is to be signed."""
-    if request.sign is None:
+    if sign is None:
         return None
     statement = Statement(
         registry=session.registry.registry,
-        model=request.model,
+        model=manifest.model,
         manifest=digest_of(encode_manifest(manifest)),
         action=Action.PUBLISH,
         principal=session.actor,
         sequence=0,
         created=session.ports.timestamp(),
     )
-    return request.sign(statement)
+    return sign(statement)
 
 
 def _check_request(request: PublishRequest) -> None:
@@ -184,7 +251,7 @@ def _draft(session: Session, request: PublishRequest, collection: Collection, pa
     return draft
 
 
-def _artifacts(collection: Collection, digests: Sequence[FileDigest]) -> tuple[Artifact, ...]:
+def _artifacts(files: Sequence[SourceFile], digests: Sequence[FileDigest]) -> tuple[Artifact, ...]:
     return tuple(
         Artifact(
             path=file.label,
@@ -193,5 +260,5 @@ def _artifacts(collection: Collection, digests: Sequence[FileDigest]) -> tuple[A
             media_type=media_type(file.label),
             chunks=Chunks(digest.chunks.size_bytes, digest.chunks.sha256, digest.chunks.xxh3_128),
         )
-        for file, digest in zip(collection.files, digests, strict=True)
+        for file, digest in zip(files, digests, strict=True)
     )

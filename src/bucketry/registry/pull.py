@@ -241,7 +241,7 @@ class _Pull:
 
     def _sources(self, files: Sequence[RemoteFile], there: TargetState, dest: Path) -> list[Source]:
         """Return where on this machine bytes of these files may lie: at the target, and in the cache."""
-        sources = [blobs_of(self.cache)]
+        sources = [blobs_of(self.cache)] if self.cache.holds_any(file.sha256 for file in files) else []
         if isinstance(there, Ours):
             sources.insert(0, version_in(dest, self._older_files(files, there)))
         if _has_new_chunks(files, lambda sha256: self.cache.find(sha256) is not None):

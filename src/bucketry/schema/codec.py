@@ -27,13 +27,17 @@ if TYPE_CHECKING:
 FORMAT = 1
 LARGEST_DOCUMENT_BYTES = 8 * 1024 * 1024
 DEEPEST_NESTING = 32
+LONGEST_TEXT = 65_536
 _LEAVES = frozenset({str, int, bool, type(None)})
+
+_OPENING = frozenset({b"[", b"{"})
 
 Document = dict[str, Any]
 T = TypeVar("T")
 
-# Possessive, and content with a string that never ends: otherwise 40 kB of `\"` take seconds, 8 MiB days.
-_STRINGS_AND_BRACKETS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
+# All up to the next bracket or the end, and the bracket: the strings of a large manifest cost no step of ours.
+# Possessive, and content with a string or a text that never ends: otherwise 40 kB of `\"` take seconds, 8 MiB days.
+_UP_TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)*+([\[\]{}]?)', re.DOTALL)
 
 
 def encode(document: Mapping[str, object]) -> bytes:
@@ -118,7 +122,7 @@ class Fields:
         self._document: Document = document if isinstance(document, dict) else self._wrong("", "an object")
         self._seen: set[str] = {"format"}
 
-    def text(self, name: str, *, default: str | None = None, longest: int = 65_536) -> str:
+    def text(self, name: str, *, default: str | None = None, longest: int = LONGEST_TEXT) -> str:
         """Return a string."""
         value = self._take(name, default)
         if not isinstance(value, str) or len(value) > longest:
@@ -251,15 +255,15 @@ def parse_labels(labels: Mapping[str, str], *, largest_bytes: int) -> dict[str, 
 def _nesting(body: bytes) -> int:
     depth = deepest = 0
     # Found one after the other: to take the strings out of a large manifest took 50 MB for a moment.
-    for found in _STRINGS_AND_BRACKETS.finditer(body):
-        match found[0]:
-            case b"[" | b"{":
-                depth += 1
-                deepest = max(deepest, depth)
+    for found in _UP_TO_BRACKET.finditer(body):
+        if found[1] in _OPENING:
+            depth += 1
+            if depth > deepest:
+                deepest = depth
                 if deepest > DEEPEST_NESTING:
                     break
-            case b"]" | b"}":
-                depth -= 1
+        elif found[1]:
+            depth -= 1
     return deepest
 
 

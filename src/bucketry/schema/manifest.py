@@ -5,21 +5,25 @@ It has no version number: the number is given by the commit, and a decision bind
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, RejectedError, UsageError
 from bucketry.schema.audit import parse_time
-from bucketry.schema.codec import FORMAT, Document, Fields, decode, encode
+from bucketry.schema.codec import FORMAT, LONGEST_TEXT, Document, Fields, decode, encode
 from bucketry.schema.evidence import Evidence, read_evidence
 from bucketry.schema.names import Digest, ModelName, parse_digest, parse_model_name
-from bucketry.schema.paths import check_paths_together, parse_artifact_path
+from bucketry.schema.paths import check_paths_together, is_plain_artifact_path, parse_artifact_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MOST_ARTIFACTS = 20_000
 MOST_CHUNKS = 20_000
+_PLAIN_FIELDS = {"path", "size_bytes", "sha256", "media_type", "chunks"}
+_PLAIN_CHUNK_FIELDS = {"size_bytes", "sha256", "xxh3_128"}
+_PLAIN_DIGESTS = re.compile("[0-9a-f]{64} [0-9a-f]{64} [0-9a-f]{32}")
 RELATIONS = ("adapter", "finetune", "quantized", "merge", "distilled")
 
 
@@ -229,6 +233,37 @@ def _without_empty(document: Document) -> Document:
 
 
 def _read_artifact(fields: Fields) -> Artifact:
+    return _find_plain_artifact(fields.rest()) or _read_any_artifact(fields)
+
+
+def _find_plain_artifact(document: Document) -> Artifact | None:
+    """Return a file of one chunk, without fields of a newer program; None for all else, which is read with care.
+
+    Of thousands of files most are such, and take a third of the time.
+    """
+    chunks = document.get("chunks")
+    if document.keys() != _PLAIN_FIELDS or type(chunks) is not dict or chunks.keys() != _PLAIN_CHUNK_FIELDS:
+        return None
+    path, media_type, sha256 = document["path"], document["media_type"], document["sha256"]
+    size_bytes, chunk_bytes = document["size_bytes"], chunks["size_bytes"]
+    sha256s, xxh3s = chunks["sha256"], chunks["xxh3_128"]
+    # Not isinstance: to it, true is an integer.
+    if not (
+        type(path) is type(media_type) is type(sha256) is str
+        and type(size_bytes) is type(chunk_bytes) is int
+        and type(sha256s) is type(xxh3s) is list
+        and len(sha256s) == len(xxh3s) == 1
+        and type(sha256s[0]) is type(xxh3s[0]) is str
+    ):
+        return None
+    if not 0 < size_bytes <= chunk_bytes or len(media_type) > LONGEST_TEXT or not is_plain_artifact_path(path):
+        return None
+    if not _PLAIN_DIGESTS.fullmatch(f"{sha256} {sha256s[0]} {xxh3s[0]}"):
+        return None
+    return Artifact(path, size_bytes, Digest(sha256), media_type, Chunks(chunk_bytes, tuple(sha256s), tuple(xxh3s)))
+
+
+def _read_any_artifact(fields: Fields) -> Artifact:
     chunks = fields.inner("chunks")
     size_bytes, chunk_bytes = fields.integer("size_bytes"), chunks.integer("size_bytes", least=1)
     expected = -(-size_bytes // chunk_bytes)

@@ -7,6 +7,7 @@ never one outside the target. Paths are rejected, never normalised, and nothing 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
@@ -25,6 +26,10 @@ MOST_PATHS = 20_000
 OWN_FOLDER = ".bucketry"
 """Where the client keeps its receipt beside the artifacts."""
 
+# Parts of letters, digits and a few signs, with dots between them alone: no rule is against those, but that of devices.
+_PLAIN_PART = r"[A-Za-z0-9_+=@-]++(?:\.++[A-Za-z0-9_+=@-]++)*+"
+_PLAIN_PATH = re.compile(f"{_PLAIN_PART}(?:/{_PLAIN_PART})*+")
+
 _KINDS_FORBIDDEN = {
     "Cc": "a control character",
     "Cf": "a format character",
@@ -36,13 +41,20 @@ _KINDS_FORBIDDEN = {
 
 def parse_artifact_path(text: str) -> str:
     """Return the path, unchanged, if it is one; raise `UsageError` that names the rule it breaks."""
-    fault = next(_faults(text), "")
+    fault = "" if is_plain_artifact_path(text) else next(_faults(text), "")
     if fault:
         raise UsageError(
             f'"{_shown(text)}" cannot be the path of an artifact: {fault}',
             advice="rename the file, or leave it out",
         )
     return text
+
+
+def is_plain_artifact_path(text: str) -> bool:
+    """Tell whether a text is a path that needs no closer look, as most are; False says nothing against it."""
+    if not _PLAIN_PATH.fullmatch(text) or len(text) > LONGEST_SEGMENT_BYTES or text.count("/") >= MOST_SEGMENTS:
+        return False
+    return not any(name.partition(".")[0] in WINDOWS_DEVICES for name in text.lower().split("/"))
 
 
 def check_paths_together(paths: Iterable[str]) -> None:
@@ -126,6 +138,8 @@ def _folded(path: str) -> str:
     Each of NFKC and case folding can undo the other for a few characters, hence twice each, as in Unicode's
     compatibility caseless matching (D146).
     """
+    if path.isascii():
+        return path.lower()  # which is all that the rest would come to
     once = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", path).casefold())
     return unicodedata.normalize("NFKC", once.casefold())
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # Servers close what is idle, S3 after some 20 seconds.
 IDLE_SECONDS = 15.0
+# To ask the system whether a connection is still open costs as much as to find out by using it; of a request that is
+# repeated if it was not, and whose bytes are verified, nothing else is lost.
+WARM_SECONDS = 0.1
 LARGEST_SMALL_BODY_BYTES = 1024 * 1024
 
 
@@ -51,7 +54,7 @@ class Pool:
 
     def begin(self, head: bytes) -> Begun:
         """Send a request that has no body and may be repeated; its reply is asked for later. Raises `OSError`."""
-        connection = self._take()
+        connection = self._take(warm_seconds=WARM_SECONDS)
         try:
             connection.begin(head, None)
         except BaseException:
@@ -92,10 +95,13 @@ class Pool:
 
     def _surplus(self, now: float) -> list[tuple[float, Connection]]:
         """Return the oldest ones, which lie in front, as far as they are too old or too many."""
+        if now - self._idle[0][0] <= IDLE_SECONDS and len(self._idle) <= self._most_idle:
+            return []
         old = sum(1 for since, _ in self._idle if now - since > IDLE_SECONDS)
         return self._idle[: max(old, len(self._idle) - self._most_idle)]
 
-    def _take(self) -> Connection:
+    def _take(self, *, warm_seconds: float = 0.0) -> Connection:
+        """Return a connection on which nothing is under way; one that was used so recently is not asked whether."""
         now = time.monotonic()
         for _ in range(self._most_idle + 1):
             with self._lock:
@@ -103,7 +109,7 @@ class Pool:
                     break
                 since, connection = self._idle.pop()
                 self._busy.add(connection)
-            if now - since <= IDLE_SECONDS and connection.is_quiet():
+            if now - since <= warm_seconds or (now - since <= IDLE_SECONDS and connection.is_quiet()):
                 return connection
             self.discard(connection)
         return self._connect()

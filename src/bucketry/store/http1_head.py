@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ LARGEST_HEAD_BYTES = 64 * 1024
 END_OF_HEAD = b"\r\n\r\n"
 # Two of one of these, and it is not said where the reply ends, or which object it brings.
 SAID_ONCE = frozenset({"content-length", "content-range", "content-encoding", "etag", "transfer-encoding"})
+
+LARGEST_USUAL_HEADER = 256
+USUAL_HEADERS = 256
 
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n\0]*)?")
 _HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*")
@@ -67,17 +71,25 @@ def parse_head(text: bytes) -> Head:
 def _parse_headers(lines: list[str]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for line in lines:
-        # A line that begins with a space would continue the one before it, which HTTP/1.1 no longer allows.
-        header = _HEADER.fullmatch(line)
-        if header is None:
-            raise MalformedReplyError("a header that is not one")
-        name, value = header[1].lower(), header[2]
+        name, value = _parse_usual_header(line) if len(line) <= LARGEST_USUAL_HEADER else _parse_header(line)
         if name in headers:
             if name in SAID_ONCE:
                 raise MalformedReplyError(f"two headers {name}")
             value = f"{headers[name]}, {value}"
         headers[name] = value
     return headers
+
+
+def _parse_header(line: str) -> tuple[str, str]:
+    # A line that begins with a space would continue the one before it, which HTTP/1.1 no longer allows.
+    header = _HEADER.fullmatch(line)
+    if header is None:
+        raise MalformedReplyError("a header that is not one")
+    return header[1].lower(), header[2]
+
+
+# Most lines of one server's replies are the same in each.
+_parse_usual_header = lru_cache(maxsize=USUAL_HEADERS)(_parse_header)
 
 
 def _is_chunked(headers: Mapping[str, str]) -> bool:

@@ -108,6 +108,26 @@ class Unsigned:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Signable:
+    """A request with all its headers but the signature; `canonical` is what the signature is of."""
+
+    headers: Mapping[str, str] = field(repr=False)
+    canonical: str = field(repr=False)
+    credential: str
+    preface: str
+    key: bytes = field(repr=False)
+
+    def signature(self, canonical: str) -> str:
+        """Return the signature of this request, or of one that differs in its canonical form only."""
+        digest = new_sha256(canonical.encode()).hexdigest()
+        return hmac.digest(self.key, f"{self.preface}{digest}".encode(), "sha256").hex()
+
+    def authorization(self, signature: str) -> str:
+        """Return the header that carries a signature."""
+        return f"{ALGORITHM} {self.credential}, Signature={signature}"
+
+
 class Signer:
     """Signs the requests of one scope; safe for many threads. The key that a day's signatures share is made once."""
 
@@ -115,10 +135,22 @@ class Signer:
         self._scope = scope
         self._clock = clock
         self._kept: tuple[str, str, bytes] = ("", "", b"")
+        self._kept_stamp: tuple[datetime | None, str] = (None, "")
 
     def sign(self, request: Unsigned, keys: Keys) -> dict[str, str]:
         """Return the headers of the request with the time, the token, the digest and the signature."""
-        stamp = self._clock.now().strftime(TIMESTAMP)
+        signable = self.prepare(request, keys, self.stamp())
+        return {**signable.headers, "Authorization": signable.authorization(signable.signature(signable.canonical))}
+
+    def stamp(self) -> str:
+        """Return the time to sign with, as it is written in a request; it changes once a second."""
+        second, kept = self._clock.now().replace(microsecond=0), self._kept_stamp
+        if kept[0] != second:
+            kept = self._kept_stamp = (second, second.strftime(TIMESTAMP))
+        return kept[1]
+
+    def prepare(self, request: Unsigned, keys: Keys, stamp: str) -> Signable:
+        """Return what is to be signed of a request, and with what."""
         headers = {**request.headers, "X-Amz-Date": stamp, "X-Amz-Content-SHA256": request.sha256}
         if keys.token:
             headers["X-Amz-Security-Token"] = keys.token
@@ -135,13 +167,13 @@ class Signer:
             request.sha256,
         ]
         scope = f"{stamp[:8]}/{self._scope.region}/{self._scope.service}/aws4_request"
-        digest = new_sha256("\n".join(lines).encode()).hexdigest()
-        key = self._key(keys.secret_key, stamp[:8])
-        signature = hmac.digest(key, f"{ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode(), "sha256").hex()
-        headers["Authorization"] = (
-            f"{ALGORITHM} Credential={keys.access_key}/{scope}, SignedHeaders={signed}, Signature={signature}"
+        return Signable(
+            headers=headers,
+            canonical="\n".join(lines),
+            credential=f"Credential={keys.access_key}/{scope}, SignedHeaders={signed}",
+            preface=f"{ALGORITHM}\n{stamp}\n{scope}\n",
+            key=self._key(keys.secret_key, stamp[:8]),
         )
-        return headers
 
     def _key(self, secret_key: str, day: str) -> bytes:
         kept = self._kept  # read once: another thread may put another one there

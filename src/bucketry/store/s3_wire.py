@@ -8,14 +8,11 @@ since it signs again for the region that S3 names, and for no other host than th
 
 from __future__ import annotations
 
-import hashlib
-import re
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from bucketry.errors import UsageError
 from bucketry.store.http1 import Pool
 from bucketry.store.http1_connection import Patience
 from bucketry.store.s3_bytes import (
@@ -29,6 +26,7 @@ from bucketry.store.s3_bytes import (
 )
 from bucketry.store.s3_connection import MOST_CURES, translated
 from bucketry.store.s3_errors import Request, error_of_reply, is_elsewhere, parse_refusal
+from bucketry.store.s3_heads import SHA256_OF_NOTHING, RangeHeads, spell_head
 from bucketry.store.s3_signing import Signer, Unsigned
 
 if TYPE_CHECKING:
@@ -45,14 +43,12 @@ if TYPE_CHECKING:
     from bucketry.store.s3_target import Target
 
 CHECKSUM_HEADER = "x-amz-checksum-sha256"
-SHA256_OF_NOTHING = hashlib.sha256().hexdigest()
 LARGEST_REFUSAL_BYTES = 64 * 1024
 # The first, and where its redirect led. Who is redirected again is left to the SDK.
 MOST_TARGETS = 2
 SAFE_IN_KEYS = "/~"
 SAFE_IN_QUERIES = "-_.~"
-
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+PARTIAL_CONTENT = 206
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +75,7 @@ class _Line:
 
     target: Target
     signer: Signer
+    ranges: RangeHeads
     pool: Pool
 
 
@@ -89,6 +86,15 @@ class Begun:
     account: Account
     line: _Line
     sent: Sending
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """The reply to a request, and as whom and over which line it was asked for."""
+
+    account: Account
+    line: _Line
+    reply: Reply
 
 
 class WireTransport:
@@ -108,17 +114,17 @@ class WireTransport:
         self._is_closed = False
         self._retired: list[Pool] = []
 
-    def ask(self, asked: Asked, begun: Begun | None = None) -> Reply | None:
+    def ask(self, asked: Asked, answered: _Answered | None = None) -> Reply | None:
         """Return the reply to a request that was carried out; None if the SDK has to make it.
 
-        `begun` is the same request, already sent.
+        `answered` is the same request, with the reply to it that came already.
         """
         request = Request(asked.at.where, self._connection.bucket, conditional_write=asked.conditional_write)
         for attempt in range(MOST_CURES + 1):
             account = self._connection.account
             with translated(asked.at.where):
-                if begun is not None and attempt == 0:
-                    account, line, reply = begun.account, begun.line, begun.sent.reply()
+                if answered is not None and attempt == 0:
+                    account, line, reply = answered.account, answered.line, answered.reply
                 else:
                     found = self._find_line()
                     if found is None:
@@ -148,16 +154,22 @@ class WireTransport:
 
     def begin(self, at: At, start: int, stop: int) -> Begun | None:
         """Send the request for a range, whose reply `finish` brings; None if the SDK has to make it."""
-        asked, account = _range_of(at, start, stop, None), self._connection.account
+        account = self._connection.account
         with translated(at.where):
             line = self._find_line()
             if line is None:
                 return None
-            return Begun(account, line, line.pool.begin(_head_of(asked, line, account.credentials())))
+            head = line.ranges.head(_path_of(line.target, at.key), f"bytes={start}-{stop - 1}", account.credentials())
+            return Begun(account, line, line.pool.begin(head))
 
     def finish(self, begun: Begun, at: At, start: int, stop: int) -> Opened:
         """Return what `open` would."""
-        reply = self.ask(_range_of(at, start, stop, None), begun)
+        with translated(at.where):
+            first = begun.sent.reply()
+        if first.status == PARTIAL_CONTENT:
+            self._connection.note_server(first.headers)
+            return _opened(first, at.where)
+        reply = self.ask(_range_of(at, start, stop, None), _Answered(begun.account, begun.line, first))
         return self._sdk.open(at, start, stop, None) if reply is None else _opened(reply, at.where)
 
     def put(self, at: At, body: Body, sha256: str | None) -> Sent:
@@ -212,7 +224,8 @@ class WireTransport:
                     self._is_for_sdk = True
                 else:
                     pool = Pool(target.origin, self._patience, most_idle=self._most_idle)
-                    self._line = _Line(target, Signer(target.scope, self._connection.clock), pool)
+                    signer = Signer(target.scope, self._connection.clock)
+                    self._line = _Line(target, signer, RangeHeads(target, signer), pool)
             return self._line
 
     def _forget(self, line: _Line) -> None:
@@ -259,20 +272,18 @@ def _opened(reply: Reply, where: str) -> Opened:
 def _head_of(asked: Asked, line: _Line, keys: Keys) -> bytes:
     """Return the head of the request, signed, as it goes over the wire."""
     target = line.target
-    path = target.base_path + quote(asked.at.key, safe=SAFE_IN_KEYS) if asked.at.key else target.bucket_path
+    path = _path_of(target, asked.at.key)
     headers = line.signer.sign(
         Unsigned(
             asked.method, path, asked.query, {**target.headers, "Host": target.host, **asked.headers}, asked.sha256
         ),
         keys,
     )
-    # Not signed: something on the way may change it.
-    headers["Accept-Encoding"] = "identity"
     if asked.body is not None:
         headers["Content-Length"] = str(len(asked.body))
-    lines = [f"{asked.method} {path}{'?' if asked.query else ''}{asked.query} HTTP/1.1"]
-    for name, value in headers.items():
-        if not _HEADER_VALUE.fullmatch(value):
-            raise UsageError(f"{asked.at.where}: the header {name} would contain a control character")
-        lines.append(f"{name}: {value}")
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    place = f"{path}{'?' if asked.query else ''}{asked.query}"
+    return spell_head(asked.method, place, headers, where=asked.at.where).encode("latin-1")
+
+
+def _path_of(target: Target, key: str) -> str:
+    return target.base_path + quote(key, safe=SAFE_IN_KEYS) if key else target.bucket_path

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnavailableError, UsageError
 from bucketry.store.interface import PreconditionFailedError, SlowDownError
-from bucketry.transfer.localfiles import disk_errors, open_directory
+from bucketry.transfer.localfiles import OpenFolders, disk_errors, open_directory
 from bucketry.transfer.receive import Pace
 from bucketry.transfer.reuse import new_hash
 
@@ -88,12 +88,14 @@ class SmallFiles:
         # The descriptor is this thread's own: one that hangs in a read must not find another file behind its number.
         with disk_errors(str(self._directory)):
             directory_fd = open_directory(self._directory)
+        folders = OpenFolders(directory_fd)
         try:
-            self._bring_all(directory_fd, buffer)
+            self._bring_all(folders, buffer)
         finally:
+            folders.close()
             os.close(directory_fd)
 
-    def _bring_all(self, directory_fd: int, buffer: memoryview) -> None:
+    def _bring_all(self, folders: OpenFolders, buffer: memoryview) -> None:
         halt, poll = self._work.receiver.halt, select.poll()
         asked: dict[int, _Asked] = {}
         try:
@@ -108,7 +110,7 @@ class SmallFiles:
                 else:
                     for number in self._ready(asked, poll):
                         poll.unregister(number)
-                        self._take(*asked.pop(number)[:2], directory_fd, buffer)
+                        self._take(*asked.pop(number)[:2], folders, buffer)
         finally:
             for _, one, _ in asked.values():
                 one.close()
@@ -153,7 +155,7 @@ class SmallFiles:
             ready.append(oldest)
         return ready
 
-    def _take(self, piece: Piece, asked: AskedRange, directory_fd: int, buffer: memoryview) -> None:
+    def _take(self, piece: Piece, asked: AskedRange, folders: OpenFolders, buffer: memoryview) -> None:
         work = self._work
         try:
             with closing(asked):
@@ -172,7 +174,7 @@ class SmallFiles:
             self._again(piece, buffer, None)
             return
         work.receiver.limit.take(piece.size_bytes)  # there was none when this began, but there may be one now
-        piece.staged.write_whole(body, directory_fd)
+        piece.staged.write_whole(body, folders)
         work.receiver.meter.advance(piece.staged.file.path, piece.size_bytes)
         work.finish(piece, fetched=True, is_small=True)
         self._grow()

@@ -39,7 +39,7 @@ from bucketry.transfer.workers import Halt, run_parallel
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bucketry.transfer.remote import RemoteFile
 
@@ -82,6 +82,13 @@ class Cache:
             if error.errno not in {errno.EPERM, errno.EACCES, errno.EROFS}:
                 return None
         return path
+
+    def holds_any(self, digests: Iterable[str]) -> bool:
+        """Tell whether a blob of any of these digests seems to be here: of thousands, it is asked once for all."""
+        blobs = str(self.root / "blobs")
+        # Texts, and not `find`: to make a path object costs more than to look.
+        paths = (f"{blobs}/{sha256[:2]}/{sha256}" for sha256 in digests)
+        return os.path.isdir(blobs) and any(map(os.path.lexists, paths))  # noqa: PTH112 - see above
 
     def open_blob(self, sha256: str) -> int | None:
         """Return a descriptor of the blob said to have this digest, or None: a source for `reuse`."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bucketry.transfer.workers import Halt
 
 MAX_PATH_SEGMENTS = 64
+MAX_OPEN_FOLDERS = 64
 COPY_STEP_BYTES = 64 * 1024 * 1024
 
 # O_NONBLOCK: opening a FIFO must not wait for its writer before fstat can refuse it.
@@ -37,6 +38,7 @@ _CANNOT_COPY_IN_KERNEL = frozenset(
     {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EBADF}
 )
 _FICLONERANGE = 0x4020940D  # of linux/fs.h; no module of the standard library names it
+_NO_NAMES = frozenset({"", ".", ".."})
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -131,6 +133,47 @@ def open_existing_below(directory_fd: int, relative_path: str) -> int:
     return descriptor
 
 
+class OpenFolders:
+    """The folders below a folder, as one thread needs them for thousands of files: each is walked to once.
+
+    Close it when the work is done; the folder that was given stays open.
+    """
+
+    def __init__(self, directory_fd: int) -> None:
+        self.directory_fd = directory_fd
+        self._open: dict[str, int] = {}
+
+    def create(self, relative_path: str) -> int:
+        """Create a new file as `create_below` does."""
+        parent_fd, name = self._find(relative_path, create=True)
+        return os.open(name, _CREATE_FLAGS, 0o666, dir_fd=parent_fd)
+
+    def stat(self, relative_path: str) -> os.stat_result:
+        """Return what there is to say of the regular file at a path. Raises `OSError` or `RejectedError`."""
+        parent_fd, name = self._find(relative_path, create=False)
+        status = os.stat(name, dir_fd=parent_fd, follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode):
+            raise _not_regular(relative_path)
+        return status
+
+    def close(self) -> None:
+        """Close what was opened."""
+        while self._open:  # bounded: each round takes one away
+            os.close(self._open.popitem()[1])
+
+    def _find(self, relative_path: str, *, create: bool) -> tuple[int, str]:
+        *folders, name = split_relative_path(relative_path)
+        if not folders:
+            return self.directory_fd, name
+        folder = "/".join(folders)
+        if folder not in self._open:
+            with _walked(self.directory_fd, folders, create=create) as parent_fd:
+                if len(self._open) == MAX_OPEN_FOLDERS:
+                    os.close(self._open.pop(next(iter(self._open))))
+                self._open[folder] = os.dup(parent_fd)
+        return self._open[folder], name
+
+
 def remove_below(directory_fd: int, relative_path: str) -> None:
     """Remove the file at a relative POSIX path. Raises `OSError`."""
     *folders, name = split_relative_path(relative_path)
@@ -158,7 +201,7 @@ def split_relative_path(relative_path: str) -> list[str]:
     The grammar of artifact paths is stricter and was checked long before; this is the last line of defence.
     """
     segments = relative_path.split("/")
-    if len(segments) > MAX_PATH_SEGMENTS or any(part in {"", ".", ".."} or "\0" in part for part in segments):
+    if len(segments) > MAX_PATH_SEGMENTS or "\0" in relative_path or not _NO_NAMES.isdisjoint(segments):
         raise RejectedError(
             f"the path {relative_path!r} is not a plain relative path", advice="do not use this version"
         )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError, RejectedError, UsageError
 from bucketry.transfer.localfiles import (
+    OpenFolders,
     create_below,
     disk_errors,
     open_below,
@@ -132,18 +133,7 @@ def write_receipt(directory: Path, digests: Mapping[str, str], about: Mapping[st
     with disk_errors(str(directory)):
         directory_fd = open_directory(directory)
         try:
-            files = {}
-            for path, sha256 in digests.items():
-                status = _stat_below(directory_fd, path)
-                files[path] = {"sha256": sha256, "size_bytes": status.st_size, "changed_at_ns": status.st_mtime_ns}
-            document = {**about, "format": RECEIPT_FORMAT, "files": files}
-            if parse_receipt(document) is None:
-                raise UsageError("a receipt needs its registry, model, manifest and files")
-            body = bytearray()
-            # Not `dumps`, which keeps each of these texts until it has all of them.
-            for text in json.JSONEncoder(sort_keys=True, ensure_ascii=False, indent=1).iterencode(document):
-                body += text.encode()
-            body += b"\n"
+            body = _encode_receipt(about, _record_files(directory_fd, digests))
             descriptor = create_below(directory_fd, RECEIPT_PATH)
             try:
                 write_all(descriptor, memoryview(body), 0)
@@ -153,22 +143,65 @@ def write_receipt(directory: Path, digests: Mapping[str, str], about: Mapping[st
             os.close(directory_fd)
 
 
+def _record_files(directory_fd: int, digests: Mapping[str, str]) -> dict[str, RecordedFile]:
+    folders, files = OpenFolders(directory_fd), {}
+    try:
+        for path, sha256 in digests.items():
+            status = folders.stat(path)
+            files[path] = RecordedFile(sha256, status.st_size, status.st_mtime_ns)
+    finally:
+        folders.close()
+    return files
+
+
+def _encode_receipt(about: Mapping[str, object], files: Mapping[str, RecordedFile]) -> bytearray:
+    """Return the receipt's bytes: keys sorted, a line for each file, which the encoder itself takes its time for."""
+    is_right = all(_is_digest(file.sha256) and _is_file_path(path) for path, file in files.items())
+    head = {**about, "format": RECEIPT_FORMAT, "files": {}}
+    if not files or not is_right or _parse_head(head) is None:
+        raise UsageError("a receipt needs its registry, model, manifest and files")
+    encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
+    body = bytearray(b"{")
+    for number, (name, value) in enumerate(sorted(head.items())):
+        body += f"{',' if number else ''}\n {encode(name)}: {'{' if name == 'files' else encode(value)}".encode()
+        if name == "files":
+            between = "\n"
+            for path, file in sorted(files.items()):
+                body += (
+                    f'{between}  {encode(path)}: {{"changed_at_ns": {file.changed_at_ns},'
+                    f' "sha256": "{file.sha256}", "size_bytes": {file.size_bytes}}}'
+                ).encode()
+                between = ",\n"
+            body += b"\n }"
+    return body + b"\n}\n"
+
+
 def parse_receipt(document: object) -> Receipt | None:
     """Return the receipt that a JSON document is, or None for anything that no pull writes."""
-    if not isinstance(document, dict) or document.get("format") != RECEIPT_FORMAT:
+    if not isinstance(document, dict):
         return None
-    registry, model, manifest = (document.get(name) for name in ("registry", "model", "manifest"))
-    if not (isinstance(registry, str) and isinstance(model, str) and _is_digest(manifest)):
+    head = _parse_head(document)
+    if head is None:
         return None
-    listed = document.get("files")
-    if not isinstance(listed, dict) or not listed:
+    registry, model, manifest, listed = head
+    if not listed:
         return None
     files = {path: _parse_file(file) for path, file in listed.items() if _is_file_path(path)}
     known = {path: file for path, file in files.items() if file is not None}
     if len(known) < len(listed):
         return None
     about = {name: value for name, value in document.items() if name not in _PARSED}
-    return Receipt(registry, model, str(manifest), known, about)
+    return Receipt(registry, model, manifest, known, about)
+
+
+def _parse_head(document: dict[str, object]) -> tuple[str, str, str, dict[str, object]] | None:
+    """Return registry, model, manifest and the files as they stand there, or None."""
+    if document.get("format") != RECEIPT_FORMAT:
+        return None
+    registry, model, manifest, listed = (document.get(name) for name in ("registry", "model", "manifest", "files"))
+    if not (isinstance(registry, str) and isinstance(model, str) and _is_digest(manifest) and isinstance(listed, dict)):
+        return None
+    return registry, model, str(manifest), listed
 
 
 def _parse_file(document: object) -> RecordedFile | None:
@@ -263,14 +296,6 @@ def _iter_entries(directory_fd: int, prefix: str, folders: set[str]) -> Iterator
                 # there instead.
                 if error.errno not in _MOVED:
                     raise
-
-
-def _stat_below(directory_fd: int, path: str) -> os.stat_result:
-    descriptor = open_below(directory_fd, path)
-    try:
-        return os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_still_at(destination: Path, directory_fd: int) -> bool:

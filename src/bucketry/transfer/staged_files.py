@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.store.interface import ETag
+    from bucketry.transfer.localfiles import OpenFolders
     from bucketry.transfer.remote import RemoteFile
 
 
@@ -63,10 +64,12 @@ class StagedFile:
                     with disk_errors(self.file.path):
                         os.close(self._descriptor)
 
-    def write_whole(self, body: memoryview, directory_fd: int) -> None:
+    def write_whole(self, body: memoryview, folders: OpenFolders) -> None:
         """Write a file of one chunk, which nobody else has open, below the staging folder that the caller has open."""
         with disk_errors(self.file.path):
-            descriptor = self._open_at(directory_fd)
+            found = self._open_existing(folders.directory_fd) if self._may_exist else None
+            descriptor = folders.create(self.file.path) if found is None else found
+            self._may_exist = True
             try:
                 write_all(descriptor, body, 0)
             finally:

@@ -78,7 +78,7 @@ class HashedFile:
     uploaded: Uploaded | None
 
 
-def upload(  # noqa: PLR0913 - each is one independent choice of the caller
+def upload(
     store: Store,
     files: Sequence[LocalFile],
     *,
@@ -234,7 +234,7 @@ class _Run:
     def work(
         self, roles: Sequence[_Role], look: Callable[[], Progress], hash_files: Callable[[], None] | None = None
     ) -> None:
-        """Let one thread play each role, until everything is sent; `look` tells whoever has the controls how far it is."""
+        """Let one thread play each role, until everything is sent; `look` tells how far it is."""
 
         def play(_: None, role: _Role) -> None:
             try:

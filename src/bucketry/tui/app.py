@@ -16,7 +16,7 @@ from bucketry.tui.asking import Asking
 from bucketry.tui.background import Background, Finished
 from bucketry.tui.clipboard import copy_text
 from bucketry.tui.command_log import CommandLog, LogEntry, command_line
-from bucketry.tui.commands import Command, KeyFaults, hint_texts, key_of, shown_key
+from bucketry.tui.commands import Command, KeyFaults, key_of, shown_key
 from bucketry.tui.display import DisplayedApp
 from bucketry.tui.everywhere import commands_everywhere
 from bucketry.tui.frame import OneLine, Panel, Rule, hints_line, state_spans, top_line, wrapped_lines
@@ -278,7 +278,7 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
             long = wrapped_lines(said, width) if cell_len(plain_text(said)) > width else ()
             self.query_one(Panel).show("", long, is_production=False)
             self.query_one(Notice).show(() if long else said)
-        self.query_one("#hints", OneLine).show(hints_line(hint_texts(self.commands, self.settings.keymap), width))
+        self.query_one("#hints", OneLine).show(hints_line(self.asking.hints(), width))
 
     def repaint(self) -> None:
         """Draw everything anew, after a change of theme."""

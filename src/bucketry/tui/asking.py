@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bucketry.tui.commands import hint_texts
 from bucketry.tui.frame import Panel
 from bucketry.tui.prompt import Notice
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual import events
 
     from bucketry.tui.app import BucketryApp
@@ -28,6 +31,22 @@ class Asking:
     def has_question(self) -> bool:
         """Whether the keys belong to the prompt."""
         return self._question is not None
+
+    def hints(self) -> Sequence[tuple[str, str]]:
+        """Return the keys that work now and their words: those of the question, else those of the view.
+
+        The last is the one to keep where there is little room.
+        """
+        app, question = self._app, self._question
+        if question is not None:
+            moves = [("up/down", "choose")] if question.on_move is not None else []
+            completes = [("tab", "complete")] if question.complete is not None else []
+            return [("enter", question.enter), *moves, *completes, ("esc", "cancel")]
+        if self._choice is not None:
+            return [("esc", "cancel")]
+        cannot_write = bool(app.why_not_write())
+        listed = [command for command in app.commands if not (command.writes and cannot_write)]
+        return [*hint_texts(listed, app.settings.keymap), ("?", "all")]
 
     def ask(self, question: Question) -> None:
         """Ask for a text."""
@@ -78,6 +97,8 @@ class Asking:
                 self.answer(notice.value)
             case "tab":
                 self.complete()
+            case "up" | "down" if self._question is not None and self._question.on_move is not None:
+                self._question.on_move(1 if event.key == "down" else -1)
             case _:
                 if notice.take_key(event):
                     self.changed(notice.value)

@@ -96,8 +96,8 @@ def header_line(fitted: Sequence[Fitted[Row]], *, chosen: str, sorted_by: str, d
     for index, place in enumerate(fitted):
         column = place.column
         title = column.title
-        if column.name == sorted_by:
-            title += "v" if descending else "^"
+        if column.name == sorted_by:  # a sign that touches the title reads like a letter of it
+            title += " " * (cell_len(title) + 2 <= place.width) + ("v" if descending else "^")
         is_chosen = column.name == chosen
         if is_chosen and cell_len(title) + 2 <= place.width:
             title = f"[{title}]"

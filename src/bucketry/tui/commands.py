@@ -124,6 +124,12 @@ def shown_key(key: str) -> str:
     return {"escape": "esc", "backspace": "bksp", "pageup": "pgup", "pagedown": "pgdn"}.get(key, key)
 
 
+def shown_keys(command: Command, keymap: Keymap) -> str:
+    """Return how people do a command: its keys, or what they type after `:` where it has none."""
+    keys = keymap.keys_of(command)
+    return " ".join(map(shown_key, keys)) or f":{min((command.name, *command.also), key=len)}"
+
+
 def parse_keymap(table: object, *, where: str) -> Keymap:
     """Return the keymap of a `[tui.keys]` table, with a sentence about each entry that could not be taken.
 

@@ -154,16 +154,17 @@ def wrapped_lines(shown: Line, width: int) -> tuple[Line, ...]:
 
 
 def hints_line(hints: Sequence[tuple[str, str]], width: int) -> Line:
-    """Return the keys and their words, as many as fit, and always how to see all."""
-    last = (Span("?", "accent"), Span(" all", "dim"))
+    """Return the keys and their words, as many as fit, and always the last."""
     spans: list[Span] = [Span(" ")]
-    room = width - 1 - sum(cell_len(span.text) for span in last)
-    for key, word in hints:
+    room = width - 1 - sum(cell_len(f"{key} {word}") for key, word in hints[-1:])
+    for place, (key, word) in enumerate(hints, 1):
         size = cell_len(f"{key} {word}  ")
-        if size <= room:
+        if place == len(hints):
+            spans += [Span(key, "accent"), Span(f" {word}", "dim")]
+        elif size <= room:
             spans += [Span(key, "accent"), Span(f" {word}  ", "dim")]
             room -= size
-    return (*spans, *last)
+    return tuple(spans)
 
 
 def _width(spans: Sequence[Span]) -> int:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from bucketry.registry.index_views import Named, VersionLine
 
 PRODUCTION_NAMES = ("production", "prod")
+_SHORT_NAMES = {"production": "prod"}
+"""`o was production` would be cut in most lists."""
 
 _STATES: Mapping[State, tuple[str, Role]] = {
     State.REGISTERED: (NOTHING, "dim"),
@@ -56,7 +58,7 @@ def named_span(row: VersionLine) -> Span:
     if row.stage in _REFUSALS:
         return _refusal_span(row)
     if row.named_before:
-        return Span(f"o was {row.named_before[0]}", "dim")
+        return Span(f"o was {_SHORT_NAMES.get(row.named_before[0], row.named_before[0])}", "dim")
     return Span(NOTHING, "dim")
 
 
@@ -87,6 +89,11 @@ def signed_span(row: VersionLine) -> Span:
 def state_span(state: State) -> Span:
     """Return a state's word."""
     return Span(*_STATES[state])
+
+
+def state_word(state: State) -> str:
+    """Return a state as people say it, also the first one, for which lists have no word."""
+    return state.value.replace("_", " ")
 
 
 def _refusal_span(row: VersionLine) -> Span:

@@ -127,7 +127,7 @@ class Painter:
             if cell_len(text) > left:
                 text = cut(text, left, ellipsis=self.ellipsis)
             left -= cell_len(text)
-            pieces.append((text, base + self.style(span.role)))
+            pieces.append((text, _over(base, self.style(span.role))))
         if left > 0:
             pieces.append((" " * left, base))
         return _merged(pieces)
@@ -161,6 +161,11 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
     """Return the text with spaces up to a width; a longer one stays as it is."""
     spaces = " " * (width - cell_len(text))
     return spaces + text if right else text + spaces
+
+
+def _over(base: Style, style: Style) -> Style:
+    """Return how text looks on a line of a style: where that is reversed, a colour would become a block behind it."""
+    return base + (Style(bold=style.bold) if base.reverse else style)
 
 
 def _merged(pieces: Iterable[tuple[str, Style]]) -> list[Segment]:

@@ -21,7 +21,8 @@ class Question:
     """A text that is asked for. `panel` is shown above it; with `is_production` in the colours of danger.
 
     `why_not` returns why a text will not do, or "". `on_change` is called with every change, `on_cancel` if there is
-    no answer. `complete` returns what the tab key could make of the text.
+    no answer. `complete` returns what the tab key could make of the text. `on_move` is for a text that chooses among
+    rows: up and down go through them meanwhile. `enter` is what the enter key does, in a word.
     """
 
     label: str
@@ -34,6 +35,8 @@ class Question:
     on_change: Callable[[str], None] | None = None
     on_cancel: Callable[[], None] | None = None
     complete: Callable[[str], Sequence[str]] | None = None
+    on_move: Callable[[int], None] | None = None
+    enter: str = "confirm"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bucketry.tui.figures import count_of
 from bucketry.tui.paint import Span
 from bucketry.tui.transfer_lines import short_rate
+from bucketry.tui.transfer_words import version_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -149,7 +150,9 @@ def _told_end(job: Job) -> Span | None:
     name = job_name(job)
     state: JobState = job.state
     if state == "done" and job.result is not None:
-        return Span(f"{name} has arrived at {job.result.path}", "good")
+        result = job.result
+        told = f"has arrived at {result.path}" if result.kind == "pull" else f"is published in {job.order.registry}"
+        return Span(f"{name} {told}", "good")
     if state == "failed" and job.failure is not None:
         return Span(f"transfer of {name} failed: {job.failure.message} (t shows it)", "bad")
     if state == "interrupted":
@@ -159,7 +162,7 @@ def _told_end(job: Job) -> Span | None:
 
 def job_name(job: Job) -> str:
     """Return which version a job brings."""
-    return f"{job.order.model}:{job.result.version if job.result else job.order.version}"
+    return version_name(job)
 
 
 def job_words(verb: str, job_id: JobId, *more: str) -> tuple[str, ...]:

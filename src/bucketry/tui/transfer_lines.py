@@ -10,6 +10,18 @@ from bucketry.schema.text import displayable
 from bucketry.tui.figures import count_of, parse_moment, short_size
 from bucketry.tui.paint import Line, Span, cut, line, pad
 from bucketry.tui.textlines import wrapped
+from bucketry.tui.transfer_words import (
+    beginning_words,
+    cancelled_words,
+    counted_words,
+    end_words,
+    moved_words,
+    ordered_words,
+    place_name,
+    size_words,
+    standing_words,
+    version_name,
+)
 
 if TYPE_CHECKING:
     from bucketry.registry.jobs import ActiveFile, Job, Progress
@@ -26,7 +38,6 @@ LEAST_BAR_COLUMNS = 10
 WIDEST_BAR_COLUMNS = 100
 WIDEST_NAME_COLUMNS = 60
 ENDED = frozenset({"done", "failed", "cancelled"})
-_CHECKED = {"sha256": "verified by SHA-256", "fast": "verified by XXH3", "sizes_and_times": "was there already"}
 
 
 def block_lines(job: Job, width: int, *, ahead: int, is_open: bool, zone: Zone) -> list[Line]:
@@ -40,14 +51,10 @@ def block_lines(job: Job, width: int, *, ahead: int, is_open: bool, zone: Zone) 
             behind = f"queued behind {count_of(ahead, 'transfer')}" if ahead else "queued, begins now"
             lines = [title, line("   ", Span(behind, "dim"))]
         case "paused":
-            lines = [
-                title,
-                *_bar_lines(job, width),
-                line("   ", Span("paused", "warn"), Span("   p lets it go on", "dim")),
-            ]
+            lines = [title, *_bar_lines(job, width), _standing_line(job, Span("paused", "warn"))]
         case "interrupted":
             said = Span("interrupted: the helper has gone", "bad")
-            lines = [title, *_bar_lines(job, width), line("   ", said, Span("   p lets it go on", "dim"))]
+            lines = [title, *_bar_lines(job, width), _standing_line(job, said)]
         case _:
             lines = [title, *_bar_lines(job, width), *_running_lines(job, width, is_open=is_open)]
     return lines + (_order_lines(job, width, zone) if is_open else [])
@@ -56,15 +63,15 @@ def block_lines(job: Job, width: int, *, ahead: int, is_open: bool, zone: Zone) 
 def ended_lines(job: Job, width: int, *, is_open: bool, zone: Zone) -> list[Line]:
     """Return what is said of a job that has ended, on one line; with `is_open` all there is to say."""
     at = _clock(job.ended_at, zone)
-    name = displayable(f"{job.order.model} v{_version(job)}")
+    name = displayable(version_name(job, " v"))
     result = job.result
     if result is not None:
-        rate = f" ({short_rate(result.fetched_bytes / result.seconds)})" if result.seconds > 0 else ""
-        said = Span(f"{short_size(result.size_bytes)} in {span_clock(result.seconds)}{rate}  {_CHECKED[result.verify]}")
+        rate = f" ({short_rate(result.moved_bytes / result.seconds)})" if result.seconds > 0 else ""
+        said = Span(f"{short_size(result.size_bytes)} in {span_clock(result.seconds)}{rate}  {end_words(result)}")
     elif job.failure is not None:
         said = Span(f"FAILED: {job.failure.message}", "bad")
     else:
-        said = Span("cancelled, what it had fetched is removed", "dim")
+        said = Span(cancelled_words(job), "dim")
     lines = [line(Span(f" {at} ", "dim"), Span(name, "strong"), "  ", said)]
     if job.failure is not None:
         fits = cell_len(displayable(f" {at} {name}  {said.text}")) <= width
@@ -99,22 +106,21 @@ def bar(done: int, total: int, columns: int) -> str:
 
 
 def _title(job: Job, width: int) -> Line:
-    progress, result = job.progress, job.result
-    figures = ""
-    if progress is not None and progress.total_files:
-        figures = f"{short_size(progress.total_bytes):>8}   {count_of(progress.total_files, 'file'):>9}"
-    elif result is not None:
-        figures = f"{short_size(result.size_bytes):>8}"
-    name = f"{job.order.model} v{_version(job)}"
+    figures, name = size_words(job), version_name(job, " v")
     room = max(8, width - 2 - cell_len(name) - 4 - cell_len(figures) - 2)
-    place = cut_left(displayable(str(job.order.dest or "the cache")), room)
+    place = cut_left(displayable(place_name(job)), room)
     return line(" ", Span(name, "title"), " -> ", pad(place, room), "  ", figures)
+
+
+def _standing_line(job: Job, said: Span) -> Line:
+    place = standing_words(job)
+    return line("   ", said, f"   {place}" if place else "", Span("   p lets it go on", "dim"))
 
 
 def _bar_lines(job: Job, width: int) -> list[Line]:
     progress = job.progress
     if progress is None:
-        return [] if str(job.state) != "running" else [line(Span("   looking at what is there already ...", "dim"))]
+        return [] if str(job.state) != "running" else [line(Span(f"   {beginning_words(job)}", "dim"))]
     told = f"  {_percent(progress.done_bytes, progress.total_bytes):>3}%   {_of(progress)}"
     columns = max(LEAST_BAR_COLUMNS, min(WIDEST_BAR_COLUMNS, width - 2 - cell_len(told)))
     return [line(" ", Span(bar(progress.done_bytes, progress.total_bytes, columns), "accent"), told)]
@@ -125,13 +131,15 @@ def _running_lines(job: Job, width: int, *, is_open: bool) -> list[Line]:
     if progress is None:
         return []
     limit = job.order.options.limit_bytes_per_second
+    *before, counted = counted_words(job)
     parts = [
         f"{short_rate(progress.bytes_per_second)} (5 s avg)",
         f"ETA {span_clock(progress.eta_seconds)}" if progress.eta_seconds is not None else "ETA unknown",
         f"limit {short_rate(limit)}" if limit is not None else "",
+        *before,
         f"{progress.connections} of {job.order.options.connections} requests",
         f"retries {progress.retries}" if progress.retries else "",
-        f"chunks ok {progress.verified_chunks}",
+        counted,
     ]
     said = ""
     for part in filter(None, parts):  # what comes first matters most; the rest as far as there is room
@@ -161,7 +169,9 @@ def _file_lines(progress: Progress, width: int, *, is_open: bool) -> list[Line]:
 def _file_cells(file: ActiveFile, name_columns: int, bar_columns: int) -> Line:
     name = pad(cut_left(displayable(file.label), name_columns), name_columns)
     state, role = short_rate(file.bytes_per_second), "plain"
-    if file.done_bytes >= file.size_bytes:
+    if file.is_hashing:
+        state = "hashing"
+    elif file.done_bytes >= file.size_bytes:
         state = "verifying"
     if file.retries:
         state, role = f"retry {file.retries} {state}", "warn"
@@ -174,29 +184,22 @@ def _file_cells(file: ActiveFile, name_columns: int, bar_columns: int) -> Line:
 
 def _order_lines(job: Job, width: int, zone: Zone) -> list[Line]:
     """Return what was asked for, and what became of it."""
-    order, result = job.order, job.result
-    options = order.options
+    result, options = job.result, job.order.options
     limit = options.limit_bytes_per_second
     asked, begun, ended = (_clock(at, zone) for at in (job.submitted_at, job.started_at, job.ended_at))
     said = [
-        f"transfer {job.id}: {order.reference} from {order.registry}",
-        f"to {result.path if result else order.dest or 'the cache'}",
-        f"sha256:{order.manifest}",
+        *ordered_words(job),
         f"asked {asked}, begun {begun}, ended {ended}",
         f"at most {count_of(options.connections, 'request')} at once, "
         + (short_rate(limit) if limit is not None else "no limit of speed"),
     ]
     if result is not None:
-        said.append(f"fetched {short_size(result.fetched_bytes)}, reused {short_size(result.reused_bytes)}")
+        said.append(moved_words(result))
     return [line("   ", *shown) for text in said for shown in wrapped(text, width - 4, role="dim")]
 
 
 def _span(text: str, role: str) -> Span:
     return Span(text, "warn" if role == "warn" else "plain")
-
-
-def _version(job: Job) -> int:
-    return job.result.version if job.result is not None else job.order.version
 
 
 def _of(progress: Progress) -> str:

@@ -14,9 +14,8 @@ from bucketry.cli.documents import registered_document
 from bucketry.cli.figures import count_of, human_size
 from bucketry.cli.parameters import FILE, MODEL, REFERENCE, FiniteRange, parse_pairs
 from bucketry.cli.statements import parse_dataset, parse_hyperparameters, parse_pipeline, read_evidence_file
-from bucketry.registry.policies import load_policy
-from bucketry.registry.publish import PublishRequest, TransferOptions, publish
-from bucketry.registry.registers import load_existing_head
+from bucketry.errors import UsageError
+from bucketry.registry.publish import PublishRequest, TransferOptions, needs_signature, publish
 from bucketry.registry.resolve import load_manifest
 from bucketry.registry.reviewing import ask_for_review
 from bucketry.registry.signing import open_signer
@@ -26,9 +25,13 @@ from bucketry.schema.names import LARGEST_INTEGER
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
     from bucketry.cli.messages import ProgressLine, TransferState
+    from bucketry.registry.jobs import PublishResult
     from bucketry.registry.registration import RegisteredVersion
     from bucketry.registry.session import Session
     from bucketry.schema.names import ModelName, Reference
+
+
+UNSIGNED = "nobody can approve it: the policy asks for a signed publish (--sign)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Given:
     duration: float | None
     cost: str | None
     request_review: bool
+    detach: bool
     key: str | None
 
 
@@ -98,6 +102,12 @@ class Given:
 @click.option("--cost", metavar="TEXT", help="What training cost, such as 412 EUR.")
 @click.option("--request-review", is_flag=True, help="Ask the reviewers to look at it, once it is published.")
 @click.option(
+    "--detach",
+    is_flag=True,
+    show_default=False,
+    help="Leave it to a helper that outlives this terminal, and print its number for `bucketry transfers`.",
+)
+@click.option(
     "--sign",
     "key",
     is_flag=False,
@@ -113,7 +123,14 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
     folder, the environment and who publishes are recorded. Bytes that the model has already are not uploaded again.
     """
     given = Given(**options)
+    if given.detach and given.key is not None:
+        raise UsageError(
+            "--detach and --sign exclude each other: the helper has no key to sign with", advice="leave one of them out"
+        )
     request = _request(given)
+    if given.detach:
+        _detach(call, request, request_review=given.request_review)
+        return
     if given.key is not None:
         request = replace(request, sign=open_signer(given.key or None, ask_passphrase=call.messages.ask_passphrase))
     session = call.open()
@@ -124,7 +141,31 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
         _warn_unsigned(call, session, done, wanted=given.key is not None)
     if given.request_review:
         ask_for_review(session, done.model, done.version)
-    call.answer(registered_document(done), [_told(done, files)])
+    call.answer(registered_document(done), [published_line(f"{done.model}:{done.version}", done, files)])
+
+
+def published_line(name: str, done: RegisteredVersion | PublishResult, files: int) -> str:
+    """Return in one line what a publish of `model:version` did."""
+    size = human_size(done.size_bytes)
+    if not done.created:
+        return f"{name} was published with this idempotency key before ({size}, {count_of(files, 'file')})"
+    return (
+        f"published {name} ({size}, {count_of(files, 'file')}; "
+        f"uploaded {human_size(done.uploaded_bytes)}, reused {human_size(done.reused_bytes)})"
+    )
+
+
+def _detach(call: Call, request: PublishRequest, *, request_review: bool) -> None:
+    from bucketry.registry.jobs import PublishJobOptions, submit_publish  # noqa: PLC0415 - most need no helper
+
+    session = call.open()
+    options = PublishJobOptions(request_review=request_review)
+    is_in_vain = needs_signature(session, request.model)
+    job_id = submit_publish(session, call.registry, request, options)
+    call.answer({"transfer": job_id}, [f"transfer {job_id}"])
+    if is_in_vain:
+        call.messages.note(UNSIGNED)
+    call.messages.note(f"it goes on by itself; `bucketry transfers attach {job_id}` shows how far it is")
 
 
 def _warn_unsigned(call: Call, session: Session, done: RegisteredVersion, *, wanted: bool) -> None:
@@ -132,9 +173,8 @@ def _warn_unsigned(call: Call, session: Session, done: RegisteredVersion, *, wan
     if wanted:
         call.messages.note("it was published before, so nothing was signed now")
         return
-    policy = load_policy(session, load_existing_head(session, done.model))
-    if done.created and policy.signatures == "required" and policy.separate_duties:
-        call.messages.note("nobody can approve it: the policy asks for a signed publish (--sign)")
+    if done.created and needs_signature(session, done.model):
+        call.messages.note(UNSIGNED)
 
 
 def _watched_by(line: ProgressLine) -> TransferOptions:
@@ -185,14 +225,4 @@ def _request(given: Given) -> PublishRequest:
         labels=parse_pairs(given.labels, option="--label"),
         notes=given.notes,
         idempotency_key=given.idempotency_key,
-    )
-
-
-def _told(done: RegisteredVersion, files: int) -> str:
-    name, size = f"{done.model}:{done.version}", human_size(done.size_bytes)
-    if not done.created:
-        return f"{name} was published with this idempotency key before ({size}, {count_of(files, 'file')})"
-    return (
-        f"published {name} ({size}, {count_of(files, 'file')}; "
-        f"uploaded {human_size(done.uploaded_bytes)}, reused {human_size(done.reused_bytes)})"
     )

@@ -1,12 +1,14 @@
-"""`transfers`: how far are the pulls that run apart from any terminal, and how are they steered?"""
+"""`transfers`: how far are the pulls and publishes that run apart from any terminal, and how are they steered?"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from bucketry.cli.command import CommandGroup, command
+from bucketry.cli.commands.publish import published_line
 from bucketry.cli.commands.pull import BYTES_PER_MB, MOST_CONNECTIONS, pulled_line
 from bucketry.cli.figures import clock_time, count_of, human_size
 from bucketry.cli.output import width_columns
@@ -14,12 +16,14 @@ from bucketry.cli.parameters import parse_rate
 from bucketry.cli.tables import Column, table
 from bucketry.errors import RejectedError, UnavailableError
 from bucketry.registry import jobs
-from bucketry.registry.jobs import Job, JobId, JobState
+from bucketry.registry.jobs import Job, JobId, JobResult, JobState, PublishOrder, PublishResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bucketry.cli.call import Call
+    from bucketry.cli.messages import ProgressLine
+    from bucketry.registry.jobs import Progress, PullOrder
 
 COLUMNS = (
     Column("ID", number=True),
@@ -31,6 +35,11 @@ COLUMNS = (
     Column("WHAT", flexible=True),
 )
 HIGHEST_NUMBER = 999_999_999
+CANCEL = """Stop a transfer for good.
+
+What a pull had fetched is removed. What a publish had sent stays for a week, as where it is interrupted: to retry it,
+or to publish the same bytes again, goes on from there.
+"""
 NUMBER = click.argument("job", metavar="ID", type=click.IntRange(1, HIGHEST_NUMBER))
 
 
@@ -43,18 +52,17 @@ def list_all(call: Call) -> None:
 @command("attach", example="bucketry transfers attach 3")
 @NUMBER
 def attach(call: Call, job: int) -> None:
-    """Show a transfer until it has ended, as `pull` does. Ctrl-C detaches: the transfer goes on."""
+    """Show a transfer until it has ended, as `pull` and `publish` do. Ctrl-C detaches: the transfer goes on."""
     last: Job | None = None
     is_told = False
     try:
         with call.messages.progress() as line:
-            show = line.listener("downloading")
             for last in jobs.follow(JobId(job)):
                 if last.state is JobState.QUEUED and not is_told:
                     call.messages.note(f"transfer {job} waits for others to end")
                     is_told = True
-                if show is not None and last.progress is not None:
-                    show(last.progress)
+                if last.progress is not None:
+                    _show(line, last.progress)
                 if last.state is JobState.PAUSED:
                     break
     except KeyboardInterrupt:
@@ -98,11 +106,23 @@ def _list(call: Call) -> None:
         call.messages.note(f"no helper runs; `bucketry transfers resume {interrupted[0].id}` lets {told} go on")
 
 
+def _show(line: ProgressLine, progress: Progress) -> None:
+    """Show an upload as `publish` does: hashing as long as nothing is being sent."""
+    doing, hashed_bytes = "downloading", progress.hashed_bytes
+    if hashed_bytes is not None:
+        doing, hashing = "uploading", [file for file in progress.active if file.is_hashing]
+        if hashing and len(hashing) == len(progress.active) and progress.done_files < progress.total_files:
+            doing, rate = "hashing", sum(file.bytes_per_second for file in hashing)
+            progress = replace(progress, done_bytes=hashed_bytes, bytes_per_second=rate, eta_seconds=None)
+    if (show := line.listener(doing)) is not None:
+        show(progress)
+
+
 def _tell_end(call: Call, job: Job) -> None:
     """Answer with the end of a job; raise what it failed with."""
     match job.state:
         case JobState.DONE if job.result is not None:
-            lines = [pulled_line(f"{job.order.model}:{job.result.version}", job.result)]
+            lines = [_done_line(job, job.result)]
         case JobState.FAILED if job.failure is not None:
             raise job.failure.as_error()
         case JobState.CANCELLED:
@@ -119,18 +139,45 @@ def _tell_end(call: Call, job: Job) -> None:
     call.answer(_document(job), lines)
 
 
+def _done_line(job: Job, result: JobResult | PublishResult) -> str:
+    name = f"{job.order.model}:{result.version}"
+    if isinstance(result, JobResult):
+        return pulled_line(name, result)
+    return published_line(name, result, job.order.files if isinstance(job.order, PublishOrder) else 0)
+
+
 def _cells(job: Job) -> tuple[str, ...]:
-    progress, result = job.progress, job.result
-    size_bytes = result.size_bytes if result else progress.total_bytes if progress else None
+    size_bytes, version = _size_bytes(job), _version(job)
     return (
         str(job.id),
-        f"{job.order.model}:{result.version if result else job.order.version}",
+        f"{job.order.model}:{'new' if version is None else version}",
         job.state,
         _share(job),
         "" if size_bytes is None else human_size(size_bytes),
-        str(job.order.dest or (result.path if result else "the cache")),
+        _place(job),
         _what(job),
     )
+
+
+def _version(job: Job) -> int | None:
+    """Return the version, which a publish has only when it is done."""
+    if job.result is not None:
+        return job.result.version
+    return None if isinstance(job.order, PublishOrder) else job.order.version
+
+
+def _size_bytes(job: Job) -> int | None:
+    if job.result is not None:
+        return job.result.size_bytes
+    if isinstance(job.order, PublishOrder):
+        return job.order.size_bytes
+    return None if job.progress is None else job.progress.total_bytes
+
+
+def _place(job: Job) -> str:
+    if isinstance(job.order, PublishOrder):
+        return f"{job.order.registry} (upload)"
+    return str(job.order.dest or (job.result.path if isinstance(job.result, JobResult) else "the cache"))
 
 
 def _share(job: Job) -> str:
@@ -152,30 +199,50 @@ def _what(job: Job) -> str:
 
 
 def _document(job: Job) -> dict[str, object]:
-    order, progress, result, failure = job.order, job.progress, job.result, job.failure
+    order, progress, failure = job.order, job.progress, job.failure
     return {
         "id": job.id,
+        "direction": "upload" if isinstance(order, PublishOrder) else "download",
         "state": str(job.state),
         "registry": order.registry,
-        "reference": order.reference,
         "model": str(order.model),
-        "version": result.version if result else order.version,
-        "manifest": result.manifest if result else order.manifest,
-        "path": str(order.dest) if order.dest else str(result.path) if result else None,
+        "version": _version(job),
+        **(_publish_fields(job, order) if isinstance(order, PublishOrder) else _pull_fields(job, order)),
         "connections": order.options.connections,
         "limit_bytes_per_second": order.options.limit_bytes_per_second,
         "submitted_at": job.submitted_at,
         "started_at": job.started_at,
         "ended_at": job.ended_at,
-        "size_bytes": result.size_bytes if result else progress.total_bytes if progress else None,
-        "done_bytes": result.size_bytes if result else progress.done_bytes if progress else 0,
+        "size_bytes": _size_bytes(job),
+        "done_bytes": job.result.size_bytes if job.result else progress.done_bytes if progress else 0,
         "bytes_per_second": progress.bytes_per_second if progress and job.state is JobState.RUNNING else 0,
         "eta_seconds": progress.eta_seconds if progress and job.state is JobState.RUNNING else None,
         "retries": progress.retries if progress else 0,
-        "fetched_bytes": result.fetched_bytes if result else None,
-        "reused_bytes": result.reused_bytes if result else None,
-        "verify": result.verify if result else None,
+        "reused_bytes": job.result.reused_bytes if job.result else None,
         "failure": {"kind": failure.kind, "message": failure.message, "advice": failure.advice} if failure else None,
+    }
+
+
+def _pull_fields(job: Job, order: PullOrder) -> dict[str, object]:
+    result = job.result if isinstance(job.result, JobResult) else None
+    return {
+        "reference": order.reference,
+        "manifest": result.manifest if result else order.manifest,
+        "path": str(order.dest) if order.dest else str(result.path) if result else None,
+        "fetched_bytes": result.fetched_bytes if result else None,
+        "verify": result.verify if result else None,
+    }
+
+
+def _publish_fields(job: Job, order: PublishOrder) -> dict[str, object]:
+    result = job.result if isinstance(job.result, PublishResult) else None
+    return {
+        "manifest": result.manifest if result else None,
+        "sources": list(order.sources),
+        "files": order.files,
+        "hashed_bytes": job.progress.hashed_bytes if job.progress else None,
+        "uploaded_bytes": result.uploaded_bytes if result else None,
+        "created": result.created if result else None,
     }
 
 
@@ -201,19 +268,19 @@ def _without_command(context: click.Context) -> None:
 
 run = CommandGroup(
     "transfers",
-    example="bucketry pull acme/chat@production /models/chat --detach\nbucketry transfers\nbucketry transfers attach 1",
+    example="bucketry publish acme/chat out/ --detach\nbucketry transfers\nbucketry transfers attach 1",
     commands=[
         list_all,
         attach,
         _steer("pause", jobs.pause, "Stop a transfer, to be resumed where it was."),
         _steer("resume", jobs.resume, "Let a paused or interrupted transfer go on."),
-        _steer("cancel", jobs.cancel, "Stop a transfer for good, and remove what it had fetched."),
+        _steer("cancel", jobs.cancel, CANCEL),
         _steer("retry", jobs.retry, "Try a transfer again that failed or was cancelled."),
-        _steer("verify", jobs.verify_again, "Hash again what a finished transfer brought, and mend what is wrong."),
+        _steer("verify", jobs.verify_again, "Hash again what a finished pull brought, and mend what is wrong."),
         limit,
         connections,
     ],
-    help="Show and steer the pulls that run apart from any terminal.\n\nWithout a command they are listed.",
+    help="Show and steer pulls and publishes that run apart from any terminal.\n\nWithout a command they are listed.",
 )
 run.invoke_without_command = True
 run.callback = _without_command

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from textual.containers import Horizontal
 
-from bucketry.errors import BucketryError
+from bucketry.errors import BucketryError, UsageError
 from bucketry.schema.query import DetailCondition, MetricIs, parse_query
 from bucketry.tui.chooser import Chooser
 from bucketry.tui.columns import choose_columns
@@ -134,7 +135,10 @@ class ListView(View, Generic[Row]):
         """The commands of the rows, of moving, of finding."""
         if self._chooser is not None:
             return self._chooser.commands
-        return (*self._find_commands(), *self.own_commands(), *self._move_commands())
+        listed = (*self._find_commands(), *self.own_commands(), *self._move_commands())
+        if self.table.count:
+            return listed
+        return tuple(replace(command, hint="") if command.why_not() else command for command in listed)
 
     def shown(self) -> None:
         """Fill the list, if it was not; else look whether it changed."""
@@ -227,7 +231,8 @@ class ListView(View, Generic[Row]):
 
     def _fail(self, error: BucketryError) -> None:
         """Say what is wrong; the last good rows stay."""
-        self._problem = f"{error.message}; {error.advice}" if error.advice else error.message
+        said = f"{error.message}; {error.advice}" if error.advice else error.message
+        self._problem = said if self.table.count else ""  # else it stands in place of the rows
         self.shell.asking.remark("not a filter yet")
         if not self.table.count:
             self.table.message = _failure_lines(error)
@@ -266,20 +271,20 @@ class ListView(View, Generic[Row]):
                 "filter", ("/",), "Filter the rows", self._ask_filter, hint="filter", group="Find", argument="WORDS"
             ),
             Command(
-                "open", ("enter", "l", "right"), "Open", lambda _: self._open_current(), self._why_no_row, "open", "Go"
+                "open", ("enter", "l", "right"), "Open the row", lambda _: self._open_current(), self._why_no_row, "open", "Go"
             ),
             Command("next-column", (">",), "Choose the next column", lambda _: self._choose(1), group="Table"),
             Command("previous-column", ("<",), "Choose the column before", lambda _: self._choose(-1), group="Table"),
             Command("sort", ("s",), "Sort by the chosen column, or flip", lambda _: self._sort(), group="Table"),
         )
         if self.choice_key:
-            chooses = Command("columns", ("o",), "Choose the columns", lambda _: self.choose_columns(), group="Table")
+            chooses = Command("columns", ("o",), "Choose which columns are shown", lambda _: self.choose_columns(), group="Table")
             commands = (*commands, chooses)
         marks = (
             Command(
                 "mark", ("space",), "Mark the row", lambda _: table.toggle_mark(), self._why_no_row, "mark", "Table"
             ),
-            Command("range", ("v",), "Mark a range", lambda _: table.toggle_range(), self._why_no_row, group="Table"),
+            Command("range", ("v",), "Begin or end a range of marks", lambda _: table.toggle_range(), self._why_no_row, group="Table"),
             Command("mark-all", ("*",), "Mark all, or none", lambda _: table.toggle_all(MOST_MARKS), group="Table"),
         )
         return (*commands, *marks) if self.can_mark else commands
@@ -309,6 +314,8 @@ class ListView(View, Generic[Row]):
                 initial=before,
                 on_change=self.set_filter,
                 on_cancel=lambda: self.set_filter(""),
+                on_move=self.table.move_by,
+                enter="keep",
             )
         )
 
@@ -391,4 +398,6 @@ def asks_for_details(query: str, known_metrics: Iterable[str] = ()) -> bool:
 
 
 def _failure_lines(failure: BucketryError) -> tuple[Line, ...]:
-    return (line(), line("  ", Span(failure.message, "bad")), line("  ", failure.advice), line("  r tries again."))
+    then = "esc clears the filter." if isinstance(failure, UsageError) else "r tries again."
+    advice = [line("  ", failure.advice)] if failure.advice else []
+    return (line(), line("  ", Span(failure.message, "bad")), *advice, line(f"  {then}"))

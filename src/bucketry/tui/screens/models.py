@@ -43,8 +43,8 @@ class ModelsView(ListView[ModelLine]):
         """Return the columns of the list."""
         now = self.shell.session.ports.now()
         return (
-            Column("name", "MODEL", lambda row: Span(str(row.model), "strong"), 20, 60, about="the model's name"),
-            Column("production", "PRODUCTION", _production, 18, 24, about="which version serves, under which alias"),
+            Column("name", "MODEL", lambda row: Span(str(row.model), "strong"), 20, 40, about="the model's name"),
+            Column("production", "PRODUCTION", _production, 18, 18, about="which version serves, under which alias"),
             Column("newest", "NEWEST", _newest, 7, right=True, about="its newest version that was not deleted"),
             Column("waiting", "WAITS", _waiting, 5, right=True, rank=1, about="how many versions are in review"),
             Column(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.tui.columns import Column
-from bucketry.tui.commands import Command, matching_commands, shown_key
+from bucketry.tui.commands import Command, matching_commands, shown_keys
 from bucketry.tui.paint import Span
+from bucketry.tui.prompts import Question
 from bucketry.tui.screens.listing import ListView
 from bucketry.tui.source import Listing, ListRows
 
@@ -21,7 +22,6 @@ class PaletteView(ListView[Command]):
 
     def __init__(self, shell: BucketryApp, listed: Sequence[Command]) -> None:
         self._listed = tuple(listed)
-        self._has_asked = False
         super().__init__(shell)
 
     @property
@@ -36,12 +36,12 @@ class PaletteView(ListView[Command]):
                 "title",
                 "COMMAND",
                 lambda row: Span(row.title, "dim" if row.why_not() else "strong"),
-                30,
+                42,
                 60,
                 sortable=False,
             ),
             Column("keys", "KEYS", self._keys, 14, 20, sortable=False),
-            Column("why", "", lambda row: Span(row.why_not(), "warn"), 10, 60, sortable=False, rank=1),
+            Column("why", "NOT NOW", lambda row: Span(row.why_not(), "warn"), 19, 60, sortable=False, rank=1),
         )
 
     def key_of(self, row: Command) -> Hashable:
@@ -61,9 +61,28 @@ class PaletteView(ListView[Command]):
     def shown(self) -> None:
         """Ask for words at once."""
         super().shown()
-        if not self._has_asked:
-            self._has_asked = True
-            self._ask_filter("")
+        self._ask_filter("")
+
+    def _ask_filter(self, _text: str) -> None:
+        """Ask for words; enter does what they mean at once, and esc leaves."""
+        listed = self._listed
+        self.shell.ask(
+            Question(
+                "do",
+                self._do,
+                why_not=lambda text: "" if matching_commands(listed, text) else "no command has these words",
+                on_change=self.set_filter,
+                on_cancel=self.shell.back,
+                on_move=self.table.move_by,
+                enter="do it",
+            )
+        )
+
+    def _do(self, words: str) -> None:
+        """Do the command under the cursor, if the list has what was typed by now; else the first that has the words."""
+        found = matching_commands(self._listed, words)
+        current = self.current
+        self.open_row(current if current in found else found[0])
 
     def _keys(self, row: Command) -> Span:
-        return Span(" ".join(map(shown_key, self.shell.settings.keymap.keys_of(row))), "accent")
+        return Span(shown_keys(row, self.shell.settings.keymap), "accent")

@@ -1,4 +1,4 @@
-"""Which versions are on their way to this machine, how far are they, and how are they steered?"""
+"""Which versions are on their way to or from this machine, how far are they, and how are they steered?"""
 
 from __future__ import annotations
 
@@ -175,7 +175,9 @@ class TransfersView(View):
         goes = MAY_PAUSE | {jobs.JobState.INTERRUPTED}
         return (
             command("pause", ("p",), "Pause, or let it go on", self._pause_or_resume, goes, "pause"),
-            command("cancel", ("c",), "Cancel, and remove what was fetched", self._ask_cancel, MAY_CANCEL, "cancel"),
+            command(
+                "cancel", ("c",), "Cancel, and remove what was fetched", self._ask_cancel, MAY_CANCEL, "cancel"
+            ),
             command("limit", ("L",), "Limit the speed, in MB/s", self._ask_limit, MAY_TUNE, "limit"),
             command("verify", ("V",), "Verify again what arrived", self._verify, MAY_VERIFY, "verify"),
             command("retry", ("r",), "Try again what failed", self._retry, MAY_RETRY - MAY_PAUSE, "retry"),
@@ -249,6 +251,8 @@ class TransfersView(View):
             return "there is no transfer"
         if job.id in self._asked:
             return "the helper has not yet answered the last key"
+        if may is MAY_VERIFY and job.order.kind == "publish":
+            return "what a publish sent was verified as it was sent"
         return "" if job.state in may else f"this transfer is {job.state}"
 
     def _move(self, step: int) -> None:
@@ -285,13 +289,14 @@ class TransfersView(View):
 
     def _ask_cancel(self, job: Job) -> None:
         name, number = job_name(job), job.id
+        kept = "remove what it fetched" if job.order.kind == "pull" else "keep what it sent for a week"
 
         def cancel() -> None:
             self._ask(job, job_words("cancel", number), lambda: jobs.cancel(number), lambda _: f"{name} is cancelled")
 
         self.shell.choose(
             Choice(
-                f"cancel {name} and remove what it fetched",
+                f"cancel {name} and {kept}",
                 {"y": ("yes", cancel), "n": ("no", lambda: self.shell.flash(f"{name} was not cancelled"))},
             )
         )
@@ -348,7 +353,10 @@ class TransfersView(View):
         job = self.current
         if job is None:
             return
-        path = job.result.path if job.result is not None else job.order.dest
+        if job.order.kind == "publish":
+            self.shell.copy("\n".join(job.order.sources))
+            return
+        path = job.result.path if job.result is not None and job.result.kind == "pull" else job.order.dest
         if path is None:
             self.shell.flash("it goes to the cache; where, is known when it has arrived", "warn")
         else:

@@ -63,14 +63,14 @@ class VersionView(TextView):
     def commands(self) -> tuple[Command, ...]:
         """Tabs, actions, scrolling."""
         tabs = tuple(
-            Command(f"tab-{number}", (str(number),), tab.title, lambda _, n=number: self.open_tab(n - 1), group="Tabs")  # type: ignore[misc]
+            Command(f"tab-{number}", (str(number),), f"Tab {tab.title}", lambda _, n=number: self.open_tab(n - 1), group="Tabs")  # type: ignore[misc]
             for number, tab in enumerate(TABS, 1)
         )
         opens = "open" if self._content.links else ""
         return (
-            Command("open", ("enter", "l", "right"), "Open", lambda _: self._open(), self._why_not_open, opens, "Go"),
-            Command("next-tab", ("]",), "Next tab", lambda _: self.open_tab(self.tab + 1), hint="tab", group="Tabs"),
-            Command("previous-tab", ("[",), "Tab before", lambda _: self.open_tab(self.tab - 1), group="Tabs"),
+            Command("open", ("enter", "l", "right"), "Open the line", lambda _: self._open(), self._why_not_open, opens, "Go"),
+            Command("next-tab", ("]",), "The next tab", lambda _: self.open_tab(self.tab + 1), hint="tab", group="Tabs"),
+            Command("previous-tab", ("[",), "The tab before", lambda _: self.open_tab(self.tab - 1), group="Tabs"),
             *tabs,
             Command(
                 "unchanged",
