@@ -400,6 +400,22 @@ def test_damage_that_comes_while_the_file_is_open_is_told_once(folder: Session) 
         assert dump(index) == whole
 
 
+def test_two_versions_of_the_program_leave_each_other_their_files(
+    folder: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_index(folder) as index:
+        index.refresh(folder)
+        with monkeypatch.context() as another:
+            another.setattr("bucketry.registry.index.VERSION", 999)
+            with open_index(folder) as newer:
+                newer.refresh(folder)
+                assert versions(newer, "") == versions(index, "")
+    found = find_index(folder.profile) if folder.profile is not None else None
+    assert found is not None
+    with found:
+        assert versions(found, "") == ["acme/chat:2", "acme/chat:1"]
+
+
 @pytest.mark.parametrize("pragma", ["user_version = 999", "application_id = 7"])
 def test_a_file_of_another_version_is_filled_anew(folder: Session, pragma: str) -> None:
     with open_index(folder) as index:

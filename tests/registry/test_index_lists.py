@@ -71,7 +71,8 @@ def _insert(connection: sqlite3.Connection, model_id: int, version: int, rng: ra
     ).lastrowid
     if value is not None:
         connection.execute(
-            "INSERT INTO metrics (version_id, name, slice, value) VALUES (?, 'auc', '', ?)", (version_id, value)
+            "INSERT INTO metrics (version_id, name, slice, value, model_id, version) VALUES (?, 'auc', '', ?, ?, ?)",
+            (version_id, value, model_id, version),
         )
 
 
@@ -123,6 +124,27 @@ def test_a_filter_on_a_metric_means_the_versions_of_this_model_alone(
     assert listed.total == sum(row[1] != "deleted" for row in known.values())
 
 
+@pytest.mark.parametrize(
+    ("query", "fits"),
+    [
+        ("risk", lambda _: True),  # the model's name has it
+        ("~rk", lambda _: True),
+        ("!~rk", lambda _: False),
+        ("!risk", lambda _: False),
+        ("~c1", lambda words: "ci-1" in words),
+        ("~av1", lambda _: False),  # `ada` and `v1` are two lines
+        ("v14", lambda words: "v14" in words),
+        ("~[", lambda _: False),
+        ("~*", lambda _: False),
+    ],
+)
+def test_words_and_letters_mean_the_same_as_one_by_one(index: Index, query: str, fits: Callable[[str], bool]) -> None:
+    known = [row for row in rows(index).values() if row[1] != "deleted"]
+    expected = {row[0] for row in known if fits(f"{row[4]}\nv{row[0]}")}
+    found = load_version_lines(index, RISK, list_versions_by(index, RISK, query=query).ids)
+    assert {line.version for line in found} == expected
+
+
 def test_models_are_meant_by_what_one_of_their_versions_fits(index: Index) -> None:
     def names(query: str) -> list[str]:
         return [str(line.model) for line in load_model_lines(index, list_models_by(index, query=query).ids)]
@@ -151,8 +173,12 @@ def test_a_list_of_a_large_model_is_found_without_reading_whole_rows(
             for sql in asked
             if "group_concat" in sql
         ]
-    assert len(plans) == 4
-    assert all("v USING COVERING INDEX versions_listed" in plan for plan in plans)
+    *of_versions, sorted_values, fitting_values = plans
+    assert len(of_versions) == 4
+    assert all("v USING COVERING INDEX versions_listed" in plan for plan in of_versions)
+    for plan in (sorted_values, fitting_values):
+        assert "metrics USING COVERING INDEX metrics_by_value" in plan
+        assert "TEMP B-TREE" not in plan
 
 
 def test_the_review_queue_asks_the_index_that_the_caller_has_open(

@@ -21,7 +21,6 @@ from bucketry.registry.index_search import (
     list_alias_names,
     list_model_names,
     list_models_found,
-    list_versions_in_state,
     parse_order,
 )
 from bucketry.registry.lifecycle import LabelEdit, edit_version
@@ -231,16 +230,6 @@ def test_models_come_in_pages_and_are_counted(filled: tuple[Session, Index]) -> 
     assert [str(one.model) for one in (*first, *rest)] == names(index, "")
     assert count_models_found(index, everything, after=first[-1].model) == len(rest) == 2
     assert list_models(session, limit=2, after=ModelName("acme", "base")) == list_models(session)[1:3]
-
-
-def test_the_versions_that_wait_are_listed_by_model(filled: tuple[Session, Index]) -> None:
-    _, index = filled
-    waiting = list_versions_in_state(index, [State.IN_REVIEW, State.APPROVED])
-    found = iter_versions_found(index, parse_query("state:in_review"), order=parse_order("version"))
-    assert {(model, version) for model, some in waiting.items() for version in some} == {
-        (one.model, one.version) for one in found
-    }
-    assert waiting
 
 
 def test_names_are_completed_exactly(filled: tuple[Session, Index]) -> None:

@@ -15,11 +15,11 @@ import pytest
 
 from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UsageError
 from bucketry.registry import jobs
-from bucketry.registry.jobs import Job, JobId, JobState
+from bucketry.registry.jobs import Job, JobId, JobResult, JobState, PullOrder
 from bucketry.registry.jobs_pull import do_order
-from bucketry.transfer.controls import Controls
 from bucketry.registry.jobs_wire import listen
 from bucketry.schema.names import parse_reference
+from bucketry.transfer.controls import Controls
 from faults.scene import REFERENCE, SIZE_BYTES, check_contents
 from registry.detached import SECRET, detached_world, done, end_helper, ended, holder, is_gone, until
 from servers.fault_proxy import Refused
@@ -54,6 +54,16 @@ def states() -> list[JobState]:
     return [job.state for job in jobs.list_jobs()]
 
 
+def pulled(job: Job) -> JobResult:
+    assert isinstance(job.result, JobResult)
+    return job.result
+
+
+def ordered(job: Job) -> PullOrder:
+    assert isinstance(job.order, PullOrder)
+    return job.order
+
+
 def beside(world: Detached) -> list[str]:
     return sorted(path.name for path in world.root.iterdir())
 
@@ -68,9 +78,9 @@ def test_a_version_arrives_though_whoever_ordered_it_has_gone(world: Detached) -
     world.heals()
     job = done(JobId(number))
     check_contents(world.root / "model")
-    assert job.result is not None
-    assert (job.result.fetched_bytes, job.result.size_bytes) == (SIZE_BYTES, SIZE_BYTES)
-    assert (job.result.path, job.result.version) == (world.root / "model", 1)
+    result = pulled(job)
+    assert (result.fetched_bytes, result.size_bytes) == (SIZE_BYTES, SIZE_BYTES)
+    assert (result.path, result.version) == (world.root / "model", 1)
     assert job.started_at is not None
     assert job.ended_at is not None
 
@@ -89,13 +99,12 @@ def test_a_helper_that_was_killed_is_followed_by_one_that_goes_on_with_identical
     assert jobs.find_helper() is None
     world.heals()
     jobs.resume(number)
-    job = done(number)
+    result = pulled(done(number))
     assert jobs.find_helper() not in {killed, None}
     check_contents(world.root / "model")
     assert beside(world) == ["model"]
-    assert job.result is not None
-    assert 0 < job.result.fetched_bytes < SIZE_BYTES
-    assert job.result.fetched_bytes + job.result.reused_bytes == SIZE_BYTES
+    assert 0 < result.fetched_bytes < SIZE_BYTES
+    assert result.fetched_bytes + result.reused_bytes == SIZE_BYTES
 
 
 def test_a_helper_that_is_told_to_end_leaves_its_job_to_the_next(world: Detached) -> None:
@@ -140,8 +149,7 @@ def test_a_paused_job_stands_still_and_goes_on_where_it_was(world: Detached) -> 
     end_helper(world.folder)
     assert states() == [JobState.PAUSED]
     assert jobs.resume(number).state in {JobState.QUEUED, JobState.RUNNING}
-    result = done(number).result
-    assert result is not None
+    result = pulled(done(number))
     assert result.fetched_bytes < SIZE_BYTES
     check_contents(world.root / "model")
 
@@ -309,8 +317,7 @@ def test_what_was_brought_is_hashed_again_and_mended(world: Detached) -> None:
         file.write(b"wrong")
     os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
     jobs.verify_again(number)
-    result = done(number).result
-    assert result is not None
+    result = pulled(done(number))
     assert 0 < result.fetched_bytes < SIZE_BYTES
     check_contents(world.root / "model")
 
@@ -351,10 +358,9 @@ def test_what_is_wrong_with_an_order_is_told_before_it_is_one(world: Detached) -
 
 
 def test_a_pull_without_a_target_goes_to_the_cache(world: Detached) -> None:
-    job = done(jobs.submit_pull(None, parse_reference(REFERENCE)))
-    assert job.result is not None
-    check_contents(job.result.path)
-    assert job.result.path.is_relative_to(world.root.parent / "cache")
+    path = pulled(done(jobs.submit_pull(None, parse_reference(REFERENCE)))).path
+    check_contents(path)
+    assert path.is_relative_to(world.root.parent / "cache")
 
 
 def test_relative_paths_mean_what_they_mean_where_the_order_was_given(
@@ -364,7 +370,7 @@ def test_relative_paths_mean_what_they_mean_where_the_order_was_given(
     monkeypatch.setenv("BUCKETRY_CACHE", "../cache")
     monkeypatch.setenv("BUCKETRY_STATE", "../state")
     job = done(jobs.submit_pull(None, parse_reference(REFERENCE), type(world.root)("here")))
-    assert job.order.dest == world.root / "here"
+    assert ordered(job).dest == world.root / "here"
     check_contents(world.root / "here")
 
 
@@ -394,7 +400,7 @@ def test_an_idle_helper_gives_way_to_one_with_the_environment_of_today(
 
 
 def test_a_registry_that_took_another_ones_place_is_not_pulled_from(world: Detached) -> None:
-    order = done(world.submit()).order
+    order = ordered(done(world.submit()))
     other = replace(order, registry_id="another", dest=world.root / "other")
     with pytest.raises(RejectedError, match="another registry"):
         do_order(other, Controls(2), threading.Event(), lambda _: None)
@@ -411,6 +417,17 @@ def test_a_stale_socket_and_journals_that_nobody_can_read_are_in_nobodys_way(wor
     assert "left aside" in world.log()
     with pytest.raises(CorruptError):
         folder.load(JobId(6))
+
+
+def test_a_journal_that_somebody_wrote_as_interrupted_does_not_stand_in_the_way_for_ever(world: Detached) -> None:
+    job = done(world.submit())
+    helper = jobs.find_helper()
+    assert helper is not None
+    os.kill(helper, signal.SIGTERM)
+    assert until(lambda: is_gone(helper))
+    world.folder.save(replace(job, state=JobState.INTERRUPTED, result=None))
+    jobs.resume(job.id)
+    assert done(job.id).state is JobState.DONE
 
 
 def test_nothing_that_is_written_down_holds_a_credential_or_is_anybody_elses_to_read(world: Detached) -> None:

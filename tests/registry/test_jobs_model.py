@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +15,22 @@ from bucketry.registry.jobs_model import (
     Job,
     JobFailure,
     JobId,
-    JobOptions,
-    JobResult,
     JobState,
-    PullOrder,
     failure_of,
     job_document,
     read_job,
 )
+from bucketry.registry.jobs_orders import (
+    JobOptions,
+    JobResult,
+    PublishJobOptions,
+    PublishOrder,
+    PublishResult,
+    PullOrder,
+)
 from bucketry.registry.jobs_settings import check_settings, digest_settings
 from bucketry.schema.codec import Fields, decode_foreign, encode
-from bucketry.schema.names import parse_model_name
+from bucketry.schema.names import parse_digest, parse_model_name
 from bucketry.transfer.progress import ActiveFile, Progress
 
 if TYPE_CHECKING:
@@ -49,13 +55,32 @@ PROGRESS = Progress(
     done_bytes=10,
     total_files=2,
     done_files=1,
-    active=(ActiveFile("a.bin", 5, 50, 1, 2, 3.5, None), ActiveFile("b.bin", 5, 50, eta_seconds=2.0)),
+    active=(
+        ActiveFile("a.bin", 5, 50, 1, 2, 3.5, None),
+        ActiveFile("b.bin", 5, 50, eta_seconds=2.0, is_hashing=True),
+    ),
     verified_chunks=3,
     retries=2,
     bytes_per_second=12.5,
     eta_seconds=7.2,
     connections=4,
 )
+PUBLISH_ORDER = PublishOrder(
+    token="t" * 32,
+    registry="prod",
+    registry_id="an-id",
+    model=parse_model_name("acme/chat"),
+    actor="ada@example.org",
+    draft="cd" * 32,
+    key="ef" * 32,
+    sources=("/runs/chät",),
+    size_bytes=100,
+    files=2,
+    chunks=3,
+    settings={"AWS_PROFILE": "0123"},
+    options=PublishJobOptions(connections=3, limit_bytes_per_second=5, request_review=True),
+)
+PUBLISHED = PublishResult(7, parse_digest(DIGEST), 100, 60, 40, True, 1.5)
 RESULT = JobResult(Path("/models/chat"), 7, DIGEST, 100, 60, 40, 1.5, "sha256")
 JOB = Job(
     JobId(3),
@@ -76,8 +101,13 @@ def read(document: dict[str, Any]) -> Job:
 
 @pytest.mark.parametrize(
     "job",
-    [JOB, Job(JobId(1), ORDER, JobState.QUEUED, "now")],
-    ids=["with everything", "with as little as possible"],
+    [
+        JOB,
+        Job(JobId(1), ORDER, JobState.QUEUED, "now"),
+        replace(JOB, order=PUBLISH_ORDER, result=PUBLISHED, progress=replace(PROGRESS, hashed_bytes=70)),
+        Job(JobId(1), PUBLISH_ORDER, JobState.QUEUED, "now"),
+    ],
+    ids=["a pull", "a pull with as little as possible", "a publish", "a publish with as little as possible"],
 )
 def test_a_job_is_read_as_it_was_written(job: Job, tmp_path: Path) -> None:
     assert read(job_document(job)) == job
@@ -110,6 +140,20 @@ def test_what_could_not_have_been_written_is_not_read(change: Callable[[dict[str
     change(document)
     with pytest.raises(CorruptError):
         read(document)
+
+
+@pytest.mark.parametrize("wrong", [{"draft": "../x"}, {"sources": [1]}, {"files": 0}, {"kind": "push"}, {"actor": 1}])
+def test_an_order_to_publish_that_could_not_have_been_written_is_not_read(wrong: dict[str, Any]) -> None:
+    document = job_document(Job(JobId(1), PUBLISH_ORDER, JobState.QUEUED, "now"))
+    document["order"].update(wrong)
+    with pytest.raises(CorruptError):
+        read(document)
+
+
+def test_an_order_that_does_not_say_its_kind_is_a_pull_as_it_was_before_there_were_others() -> None:
+    document = job_document(JOB)
+    del document["order"]["kind"]
+    assert read(document) == JOB
 
 
 def test_a_failure_comes_back_as_the_error_that_it_was() -> None:

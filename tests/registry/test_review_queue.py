@@ -1,17 +1,28 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeVar
+
 import pytest
 
 from bucketry.errors import NotFoundError
+from bucketry.registry import rows
+from bucketry.registry.counting import counted
+from bucketry.registry.index import Index
+from bucketry.registry.registers import load_directory
 from bucketry.registry.review_queue import Waiting, list_waiting, load_review_queue
 from bucketry.registry.session import Session
 from bucketry.schema import keys
 from bucketry.schema.names import ModelName
+from bucketry.schema.pages import ROWS_KEPT, decode_page
 from bucketry.schema.reviews import Action
 from bucketry.store.interface import Unconditional
 from registry.people import ANNA, BERT, CLEO, TRAINER, Office, open_office
 from simulation.world import Bucket
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 TWO = "approvals_required = 2\n"
 
 
@@ -151,3 +162,56 @@ def test_a_damaged_dossier_hides_no_other_version_and_is_named(office: Office) -
     queue = load_review_queue(office.session(CLEO))
     assert [item.standing.row.version for item in queue.waiting] == [3]
     assert any(fault.startswith("acme/chat:1 cannot be read") for fault in queue.faults)
+
+
+def test_what_was_counted_as_approved_is_not_read_again_before_it_is_to_be_renewed(office: Office) -> None:
+    office.policy("approvals_required = 1\napproval_expires_days = 30\n")
+    office.approve(ANNA)
+    with Index(None) as index:
+        requests = []
+        for days in (0.0, 1.0, 16.0):
+            office.days = days
+            session, count = counted(office.session(CLEO))
+            found = load_review_queue(session, index=index).waiting
+            requests.append(count.made)
+        assert [item.renewal for item in found] == [True]
+    first, again, renewed = requests
+    assert again < first
+    assert renewed > again
+
+
+def test_another_policy_makes_what_was_counted_wait(office: Office) -> None:
+    office.policy("approvals_required = 1\n")
+    office.approve(ANNA)
+    with Index(None) as index:
+        assert load_review_queue(office.session(CLEO), index=index).waiting == []
+        office.policy(TWO)
+        (item,) = load_review_queue(office.session(CLEO), index=index).waiting
+    assert not item.renewal
+
+
+def test_the_rows_of_a_large_model_are_read_page_by_page(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def counting(function: Callable[..., T]) -> Callable[..., T]:
+        def call(*arguments: object, **named: object) -> T:
+            read.append(function.__name__)
+            return function(*arguments, **named)
+
+        return call
+
+    office.policy(TWO)
+    for _ in range(2 * ROWS_KEPT):
+        office.publish()
+    asked = [1, 2, 3, ROWS_KEPT + 1, 2 * ROWS_KEPT]
+    for version in asked:
+        office.decide(TRAINER, Action.REQUEST, version)
+    monkeypatch.setattr(rows, "load_directory", counting(load_directory))
+    monkeypatch.setattr(rows, "decode_page", counting(decode_page))
+    with Index(None) as index:
+        session = office.session(CLEO)
+        index.refresh(session, details=False)
+        read.clear()
+        found = load_review_queue(session, index=index).waiting
+    assert sorted(item.standing.row.version for item in found) == asked
+    assert read == ["load_directory", "decode_page"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bucketry.errors import CorruptError
 from bucketry.schema.alias import AliasRegister, AliasTarget, decode_alias, encode_alias
 from bucketry.schema.audit import NO_RECORD, Record, Trail, continue_trail, decode_block, encode_block
 from bucketry.schema.codec import decode, encode
@@ -63,7 +65,7 @@ MANIFEST = Manifest(
     AT,
     "a@example.org",
     (Artifact("a.bin", 3, A, "application/octet-stream", Chunks(16, ("b" * 64,), ("c" * 32,))),),
-    Training(hyperparameters={"lr": 0.1}, datasets=({"name": "d"},), seed=7),
+    Training(hyperparameters={"lr": 0.1}, datasets=({"name": "d"},), seed=-7),
     Lineage(experiment="e", parents=(Parent(ModelName("acme", "base"), 1, A, "adapter"),)),
     card="a.bin",
     labels={"l": "x"},
@@ -162,3 +164,52 @@ def test_a_registry_keeps_the_newest_probe_of_each_endpoint() -> None:
     assert found is not None
     assert found.passed
     assert both.find_conformance("s3://z") is None
+
+
+PLAIN = json.loads(encode_manifest(MANIFEST))["artifacts"][0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"path": "../a"},
+        {"path": ".bucketry/a"},
+        {"path": "CON.txt"},
+        {"path": ".hidden/é.bin"},
+        {"path": 1},
+        {"size_bytes": True},
+        {"size_bytes": 0},
+        {"size_bytes": 17},
+        {"size_bytes": 3.0},
+        {"sha256": "A" * 64},
+        {"sha256": "a" * 63},
+        {"media_type": None},
+        {"media_type": "x" * 65_537},
+        {"media_type": ["x"]},
+        {"chunks": None},
+        {"chunks": {"size_bytes": 0, "sha256": ["b" * 64], "xxh3_128": ["c" * 32]}},
+        {"chunks": {"size_bytes": True, "sha256": ["b" * 64], "xxh3_128": ["c" * 32]}},
+        {"chunks": {"size_bytes": 16, "sha256": ["b" * 64], "xxh3_128": []}},
+        {"chunks": {"size_bytes": 16, "sha256": "b" * 64, "xxh3_128": "c" * 32}},
+        {"chunks": {"size_bytes": 16, "sha256": [1], "xxh3_128": ["c" * 32]}},
+        {"chunks": {"size_bytes": 16, "sha256": ["b" * 64 + "\n"], "xxh3_128": ["c" * 32]}},
+        {"chunks": {"size_bytes": 16, "sha256": ["b" * 64], "xxh3_128": ["c" * 32], "newer": 1}},
+        {"chunks": {"size_bytes": 2, "sha256": ["b" * 64, "b" * 64], "xxh3_128": ["c" * 32, "c" * 32]}},
+        {"newer": 1},
+        {},
+    ],
+    ids=str,
+)
+def test_a_file_is_read_as_it_would_be_with_all_care(change: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    document = MANIFEST.to_document() | {"artifacts": [PLAIN | change]}
+    body = json.dumps(document).encode()
+
+    def outcome() -> object:
+        try:
+            return decode_manifest(body, what="it").artifacts
+        except CorruptError as error:
+            return error.message
+
+    quickly = outcome()
+    monkeypatch.setattr("bucketry.schema.manifest._find_plain_artifact", lambda _: None)
+    assert quickly == outcome()

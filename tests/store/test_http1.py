@@ -11,7 +11,7 @@ import pytest
 from bucketry.store import http1
 from bucketry.store.http1 import Pool
 from bucketry.store.http1_connection import Origin, Patience, StaleConnectionError
-from bucketry.store.http1_head import LARGEST_HEAD_BYTES, MalformedReplyError, parse_head
+from bucketry.store.http1_head import LARGEST_HEAD_BYTES, LARGEST_USUAL_HEADER, MalformedReplyError, parse_head
 from servers.scripted import Scripted, Step, reply, run_scripted
 
 if TYPE_CHECKING:
@@ -365,3 +365,36 @@ def test_an_upload_that_nobody_takes_ends() -> None:
         with pytest.raises(TimeoutError):
             pool.ask(head, body, may_repeat=False)
         pool.close()
+
+
+@pytest.mark.parametrize("end", ["hang up", "reset"])
+def test_a_warm_connection_that_proves_closed_is_replaced_for_a_request_that_was_begun(end: Step) -> None:
+    script = _in_turn([reply(body=b"1")], [end], [reply(body=b"2")])
+    with run_scripted(script) as server:
+        pool = _pool(server)
+        assert _read(pool) == b"1"
+        assert pool.begin(REQUEST).reply().read_small() == b"2"
+        assert server.connections == [0, 0, 1]
+        pool.close()
+
+
+def test_a_connection_on_which_something_else_came_is_not_used_for_a_request_that_is_begun_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http1, "WARM_SECONDS", 1e-9)
+    with run_scripted(_in_turn([reply(body=b"1"), reply(body=b"smuggled")], [reply(body=b"2")])) as server:
+        pool = _pool(server)
+        assert _read(pool) == b"1"
+        time.sleep(0.1)
+        assert pool.begin(REQUEST).reply().read_small() == b"2"
+        assert server.connections == [0, 1]
+        pool.close()
+
+
+@pytest.mark.parametrize("length", [1, LARGEST_USUAL_HEADER, 10 * LARGEST_USUAL_HEADER])
+def test_a_line_that_comes_again_is_understood_again_however_long_it_is(length: int) -> None:
+    for value in ("a" * length, "b" * length, "a" * length):
+        head = parse_head(f"HTTP/1.1 200 OK\r\nX-Tag: {value}\r\nContent-Length: 0".encode())
+        assert head.headers == {"x-tag": value, "content-length": "0"}
+        with pytest.raises(MalformedReplyError):
+            parse_head(f"HTTP/1.1 200 OK\r\n X-Tag: {value}".encode())

@@ -17,7 +17,7 @@ from botocore.utils import get_environ_proxies
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bucketry.errors import DeniedError
+from bucketry.errors import DeniedError, UsageError
 from bucketry.store.s3 import S3Settings, S3Store
 from bucketry.store.s3_account import Account
 from bucketry.store.s3_environment import READ_HERE, WITHOUT_EFFECT, find_environment
@@ -196,6 +196,16 @@ def test_the_keys_are_those_of_the_beginning_and_shown_by_nothing() -> None:
         assert account.client.meta.endpoint_url == HERE.endpoint_url
         signer: Any = account.client
         assert signer._request_signer._credentials.access_key == "AKIA"  # noqa: SLF001 - nothing else shows it
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
+@pytest.mark.parametrize("behind", ["\n", "\r\nX-Injected: 1", "\udcff"])
+def test_a_key_that_cannot_be_sent_is_named_and_not_repeated(name: str, behind: str) -> None:
+    said = {name: f"hidden-word{behind}"}
+    with credentials("a", "b"), mock.patch.dict(os.environ, said), pytest.raises(UsageError) as caught:
+        S3Store("registry", "", HERE)
+    assert caught.value.message.startswith(f"{name} has a character")
+    assert "hidden-word" not in f"{caught.value} {caught.value.advice}"
 
 
 def test_an_expired_token_of_the_environment_is_final() -> None:

@@ -331,8 +331,9 @@ def test_an_unknown_profile_is_a_mistake_of_the_caller() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://storage.example.com", "http://10.0.0.1:9000", "ftp://example.com", "example.com", "https://"],
-)
+    ["http://storage.example.com", "http://10.0.0.1:9000", "ftp://example.com", "example.com", "https://",
+     "https://example.com:99999", "https://example.com:x"],
+)  # fmt: skip
 def test_an_endpoint_that_is_not_private_is_refused(url: str) -> None:
     with credentials("a", "b"), pytest.raises(UsageError):
         S3Store("registry", "", S3Settings(endpoint_url=url))

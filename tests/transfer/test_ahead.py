@@ -11,7 +11,9 @@ import pytest
 from bucketry.errors import CorruptError, DeniedError, UnavailableError
 from bucketry.store.interface import SlowDownError
 from bucketry.store.memory import MemoryStore
+from bucketry.transfer.ahead import MOST_IN_A_BUNDLE, bundle
 from bucketry.transfer.download import fetch
+from bucketry.transfer.staged_files import StagedFile, order_pieces
 from transfer.helpers import CHUNK_BYTES, HASTY, VirtualTime, read_tree, stock
 
 if TYPE_CHECKING:
@@ -167,3 +169,22 @@ def test_a_request_that_is_never_answered_is_given_up_while_others_are(tmp_path:
     (tmp_path / "target").mkdir()
     fetch(store, files, tmp_path / "target", connections=8, patience=virtual.patience())
     assert read_tree(tmp_path / "target") == SMALL
+
+
+def test_small_files_are_bundled_where_the_first_of_each_bundle_was(tmp_path: Path) -> None:
+    many = {f"{n:04}": b"x" for n in range(MOST_IN_A_BUNDLE + 5)}
+    files = stock(MemoryStore(), tmp_path / "source", many | LARGE)
+    pieces = order_pieces([StagedFile(n, file, tmp_path, may_exist=False) for n, file in enumerate(files)])
+    bundles = bundle(pieces)
+    assert sorted(map(len, bundles)) == [1] * len(LARGE) * 40 + [5, MOST_IN_A_BUNDLE]
+    assert {id(piece) for one in bundles for piece in one} == set(map(id, pieces))
+    places = [pieces.index(one[0]) for one in bundles]
+    assert places == sorted(places)
+
+
+def test_a_few_small_files_are_not_bundled(tmp_path: Path) -> None:
+    files = stock(MemoryStore(), tmp_path / "source", {"a": b"1", "b": b"2", "c": b"3"} | LARGE)
+    pieces = order_pieces([StagedFile(n, file, tmp_path, may_exist=False) for n, file in enumerate(files)])
+    bundles = bundle(pieces)
+    assert {len(one) for one in bundles} == {1}
+    assert len(bundles) == len(pieces)

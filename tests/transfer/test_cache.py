@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 import time
@@ -258,3 +259,12 @@ def test_where_the_cache_lies() -> None:
     assert default_cache_root({}, home) == home / ".cache/bucketry"
     assert default_cache_root({"XDG_CACHE_HOME": "/x"}, home) == Path("/x/bucketry")
     assert default_cache_root({"XDG_CACHE_HOME": "/x", "BUCKETRY_CACHE": "/b"}, home) == Path("/b")
+
+
+def test_whether_any_of_many_blobs_is_here_is_known(tmp_path: Path, cache: Cache) -> None:
+    assert not cache.holds_any([FIRST, SECOND])
+    (tmp_path / "file").write_bytes(b"x")
+    digest = hashlib.sha256(b"x").hexdigest()
+    cache.add(digest, tmp_path / "file")
+    assert cache.holds_any([FIRST, digest, SECOND])
+    assert not cache.holds_any([FIRST, SECOND])

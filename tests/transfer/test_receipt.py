@@ -216,3 +216,43 @@ def test_a_target_that_may_not_be_read_is_denied(chat: Path, monkeypatch: pytest
 def test_a_name_that_no_folder_can_have_is_a_usage_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError):
         inspect_target(tmp_path / name)
+
+
+def test_a_receipt_is_one_document_with_sorted_names_and_a_line_for_each_file(tmp_path: Path) -> None:
+    names = ["z", "a", 'quoted"\\', "é/ü", "folder/b"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    about = {"registry": "r", "model": "é", "manifest": "b" * 64, "zone": None, "alias": ["x", {"b": 1, "a": 2}]}
+    receipt.write_receipt(tmp_path, dict.fromkeys(names, "a" * 64), about)
+    text = (tmp_path / RECEIPT_PATH).read_text("utf-8")
+    document = json.loads(text)
+    status = {name: (tmp_path / name).stat() for name in names}
+    files = {
+        name: {"sha256": "a" * 64, "size_bytes": one.st_size, "changed_at_ns": one.st_mtime_ns}
+        for name, one in status.items()
+    }
+    assert document == {**about, "format": 1, "files": files}
+    assert list(document) == sorted(document)
+    assert list(document["files"]) == sorted(names)
+    assert len(text.splitlines()) == len(names) + len(document) + 3
+    assert "é" in text
+
+
+@pytest.mark.parametrize(
+    ("digests", "about"),
+    [
+        ({}, WHOLE),
+        ({"a": "A" * 64}, WHOLE),
+        ({"a": "a" * 64}, WHOLE | {"manifest": "b"}),
+        ({"a": "a" * 64}, {"registry": "r", "model": "m"}),
+        ({".bucketry/a": "a" * 64}, WHOLE),
+    ],
+)
+def test_what_is_no_receipt_is_not_written(tmp_path: Path, digests: dict[str, str], about: dict[str, Any]) -> None:
+    for path in digests:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(b"")
+    with pytest.raises(UsageError, match="a receipt needs"):
+        receipt.write_receipt(tmp_path, digests, about)
+    assert not (tmp_path / RECEIPT_PATH).exists()

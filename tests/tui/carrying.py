@@ -10,7 +10,7 @@ from bucketry.registry import jobs
 from bucketry.registry.jobs import Job, JobFailure, JobId, JobOptions, JobResult, JobState
 from bucketry.registry.jobs_files import job_folder
 from bucketry.registry.jobs_orders import PublishJobOptions, PublishOrder, PublishResult, PullOrder
-from bucketry.schema.names import ModelName
+from bucketry.schema.names import Digest, ModelName
 from bucketry.transfer.progress import ActiveFile, Progress
 
 if TYPE_CHECKING:
@@ -64,8 +64,21 @@ def sent(done_bytes: int = 2_200 * MB, *, hashed_bytes: int = 7_100 * MB) -> Pro
     return Progress(12_100 * MB, done_bytes, 4, 2, active, 34, 0, 95.0 * MB, 104.0, 8, hashed_bytes)
 
 
-def published(created: bool = True) -> PublishResult:
-    return PublishResult(33, "ab" * 32, 12_100 * MB, 12_000 * MB, 100 * MB, created, 127.0)
+def published() -> PublishResult:
+    return PublishResult(33, Digest("ab" * 32), 12_100 * MB, 12_000 * MB, 100 * MB, created=True, seconds=127.0)
+
+
+def upload_jobs() -> tuple[Job, ...]:
+    """Return a pull that runs, and a publish in each state."""
+    ended_at = "2026-11-22T14:02:00.000Z"
+    return (
+        job(1, JobState.DONE, publish_order(), ended_at=ended_at, result=published()),
+        job(2, JobState.CANCELLED, publish_order("chat"), ended_at="2026-11-22T13:30:00.000Z"),
+        job(3, JobState.RUNNING, progress=progress(files=1)),
+        job(4, JobState.RUNNING, publish_order(), progress=sent()),
+        job(5, JobState.PAUSED, publish_order(), progress=sent(hashed_bytes=12_100 * MB)),
+        job(6, JobState.QUEUED, publish_order("fraud-text"), started_at=None),
+    )
 
 
 def progress(done_bytes: int = 59_600 * MB, *, files: int = 4, rate: float = 812.0 * MB) -> Progress:
@@ -77,7 +90,7 @@ def progress(done_bytes: int = 59_600 * MB, *, files: int = 4, rate: float = 812
     return Progress(97_700 * MB, done_bytes, 21, 11, active, 931, 3, rate, 47.0, 16)
 
 
-def job(number: int, state: JobState, given: PullOrder | None = None, **more: Any) -> Job:
+def job(number: int, state: JobState, given: PullOrder | PublishOrder | None = None, **more: Any) -> Job:
     at = {"submitted_at": "2026-11-22T13:50:00.000Z", "started_at": "2026-11-22T13:51:00.000Z"}
     return Job(JobId(number), given or order(), state, **(at | more))
 
@@ -123,7 +136,7 @@ class Helper:
     def tune(self, name: str, job_id: JobId, **changed: Any) -> Job:
         self.asked.append((name, job_id, *changed.values()))
         given = next(job.order for job in self.jobs if job.id == job_id)
-        return self._put(job_id, order=replace(given, options=replace(given.options, **changed)))
+        return self._put(job_id, order=replace(given, options=replace(given.options, **changed)))  # type: ignore[arg-type]
 
     def submit(self, where: str | None, reference: object, dest: Path | None = None) -> JobId:
         self.asked.append(("submit", where, str(reference), dest))

@@ -109,7 +109,7 @@ def test_a_version_is_approved_by_one_line_and_the_log_has_the_same_command() ->
         await desk.press(*VERSIONS, "A")
         await desk.type("looks good")
         await desk.press("enter")
-        assert "credit-risk:12 is approved now (1 of 1 approvals)" in desk.notice
+        assert "credit-risk:12 is approved now (1 of 1 approval)" in desk.notice
         await desk.press("at", "slash")
         await desk.type("approve")
         await desk.press("enter", "enter")
@@ -209,7 +209,7 @@ def test_a_version_that_was_decided_about_meanwhile_is_shown_anew_first() -> Non
         await desk.press(*VERSIONS, "A")
         registry.decide(12, Action.REJECT, comment="no")
         await desk.press("enter")
-        assert "is rejected now, not in_review as shown: reject by rev1@example.org" in desk.notice
+        assert "is rejected now, not in review as shown: reject by rev1@example.org" in desk.notice
         assert "x rejected" in desk.cursor_line
 
     on(registry, act)
@@ -338,7 +338,7 @@ def test_a_command_is_typed_completed_and_found_by_its_words() -> None:
         await desk.type("pal")
         await desk.press("tab", "enter")
         await desk.type("write lock")
-        await desk.press("enter", "enter")
+        await desk.press("enter")
         assert "write lock on" in desk.notice
         await desk.press("colon")
         await desk.type("nonsense")

@@ -154,7 +154,7 @@ def test_the_tab_key_goes_through_slices_and_trends(registry: Registry) -> None:
         await desk.press(*COMPARE)
         assert "SLICES  recall@1%fpr by age_band" in desk.text
         await desk.press("tab")
-        assert "TREND  auc over the newest versions of credit-risk  2/5" in desk.text
+        assert "TREND  auc over the newest versions of credit-risk  (2 of 5)" in desk.text
         assert "v27 .9135" in desk.text
         await desk.press("shift+tab")
         assert "SLICES  recall@1%fpr by age_band" in desk.text
@@ -278,7 +278,7 @@ def test_a_scan_that_nobody_made_yet_is_said_and_does_not_count_as_failed() -> N
 def test_a_write_key_says_why_it_does_nothing_with_read_only(registry: Registry) -> None:
     async def act(desk: Desk) -> None:
         await desk.press(*COMPARE, "A")
-        assert "A: approve: not now, these screens were opened with --read-only" in desk.notice
+        assert "A approve: not now, these screens were opened with --read-only" in desk.notice
         assert desk.top.endswith("ops ro")
 
     on(registry, act, read_only=True)

@@ -32,7 +32,7 @@ def names_in_the_source() -> Iterator[str]:
     for path in Path(bucketry.tui.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and bool(node.args)
-            if is_call and node.func.id in {"Command", "command", "_command"}:  # type: ignore[attr-defined]
+            if is_call and node.func.id in {"Command", "command", "_command", "look"}:  # type: ignore[attr-defined]
                 name = node.args[0]  # type: ignore[attr-defined]
                 if isinstance(name, ast.Constant) and isinstance(name.value, str):
                     yield name.value

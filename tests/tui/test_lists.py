@@ -130,7 +130,7 @@ def test_columns_are_chosen_moved_kept_and_taken_back(size: tuple[int, int]) -> 
         await desk.press("space", *["less_than_sign"] * 12)
         await desk.press("enter")
         await rest(desk)
-        assert desk.lines[1].split()[:3] == ["seed", "VERSv", "REVIEW"]
+        assert desk.lines[1].split()[:3] == ["seed", "VERS", "v"]
         assert "x rejected" in line_of(desk, 10)
         assert line_of(desk, 9).split()[0] == "9"
         check_snapshot(f"lists-chosen-{size[0]}x{size[1]}", desk.text)
@@ -138,7 +138,7 @@ def test_columns_are_chosen_moved_kept_and_taken_back(size: tuple[int, int]) -> 
         await rest(desk)
         assert desk.lines[1].split()[0] == "seed"
         await desk.press("o", "u")
-        assert desk.lines[1].split()[:2] == ["VERSv", "ALIAS"]
+        assert desk.lines[1].split()[:2] == ["VERS", "v"]
 
     on(registry, act, size=size)
 
@@ -162,7 +162,7 @@ def test_a_damaged_choice_is_ignored_and_said_once(tmp_path: Path, damage: str) 
     async def act(desk: Desk) -> None:
         assert "columns.json cannot be used" in desk.notice
         await desk.press(*VERSIONS)
-        assert "VERSv" in desk.lines[1]
+        assert "VERS v ALIAS" in desk.lines[1]
         assert "cannot be used" not in desk.text
 
     on(filled_registry(), act)
@@ -267,7 +267,7 @@ def test_versions_are_sorted_by_a_parameter_that_is_read_for_it() -> None:
 
     async def act(desk: Desk) -> None:
         await desk.press(*VERSIONS, "greater_than_sign", "greater_than_sign", "s", "s")
-        assert "[seed^]" in desk.text
+        assert "[seed ^]" in desk.text
         await desk.press("g")
         assert desk.cursor_line.split() == [">", "v1", "1"]
 
@@ -323,7 +323,7 @@ def test_the_help_says_what_the_columns_mean() -> None:
     async def act(desk: Desk) -> None:
         await desk.press(*VERSIONS, "question_mark", "G")
         assert "COLUMNS" in desk.text
-        assert "SIGNED              yes: a publisher's signature lies beside it, not verified here" in desk.text
+        assert "SIGNED         by the publisher, not verified here; -: not read yet" in desk.text
 
     on(filled_registry(), act, size=(140, 40))
 

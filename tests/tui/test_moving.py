@@ -73,7 +73,7 @@ def test_a_failing_gate_and_what_got_worse_stand_in_the_panel(size: tuple[int, i
         await desk.press("enter")
         assert "gate FAILED recall@1%fpr >= 0.63" in desk.text
         assert "worse: recall@1%fpr v" in desk.text
-        assert "approved by: nobody (0 of 1)" in desk.text
+        assert "approved by: nobody (0 of 1, 1 MISSING)" in desk.text
         check_snapshot(f"promote-blocked-{size[0]}x{size[1]}", boxed(desk))
         await desk.type("credit-risk")
         await desk.press("enter")
@@ -190,7 +190,7 @@ def test_a_decision_of_another_meanwhile_is_told_first_and_what_is_approved_is_r
         await desk.type("drifts")
         registry.decide(12, Action.APPROVE, by=EVE, comment="fine")
         await desk.press("enter")
-        assert "is approved now, not in_review as shown: approve by eve@example.org" in desk.notice
+        assert "is approved now, not in review as shown: approve by eve@example.org" in desk.notice
         await desk.press("X")
         assert "revoke the approval of credit-risk:12 for ever, reason:" in desk.text
         await desk.type("drifts")
@@ -208,11 +208,11 @@ def test_a_reason_is_not_typed_twice_where_the_first_was_in_vain() -> None:
         await desk.type("drifts")
         registry.decide(12, Action.APPROVE, by=EVE, comment="fine")
         await desk.press("enter")
-        assert "is approved now, not in_review as shown" in desk.notice
+        assert "is approved now, not in review as shown" in desk.notice
         await desk.press("C")
         assert "comment on credit-risk:12: drifts" in desk.text
         await desk.press("enter")
-        assert "credit-risk:12 is approved now" in desk.notice
+        assert "commented on credit-risk:12" in desk.notice
         await desk.press("C")
         assert "drifts" not in desk.text
 
@@ -228,7 +228,7 @@ def test_an_approval_of_another_that_changes_no_state_is_told_too() -> None:
         registry.decide(12, Action.COMMENT, by=EVE, comment="hm")
         registry.decide(12, Action.APPROVE, by=EVE, comment="fine")
         await desk.press("enter")
-        assert "credit-risk:12 is not as it was shown any more: approve by eve@example.org at" in desk.notice
+        assert "credit-risk:12 is not as it was shown any more: approve by eve@example.org just now" in desk.notice
         await desk.press("A", "enter")
         assert "credit-risk:12 is approved now (2 of 2 approvals)" in desk.notice
 
@@ -244,7 +244,7 @@ def test_what_another_edited_meanwhile_is_not_overwritten(keys: tuple[str, ...],
         edit_version(registry.session(EVE), RISK, 1, labels=LabelEdit({"tier": "base"}), notes="theirs")
         await desk.type(text)
         await desk.press("enter")
-        assert "credit-risk:1 is not as it was shown any more: edit by eve@example.org at" in desk.notice
+        assert "credit-risk:1 is not as it was shown any more: edit by eve@example.org just now" in desk.notice
 
     on(registry, act)
     session = registry.session()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -170,7 +171,10 @@ def test_a_command_is_found_by_its_name_its_short_name_its_beginning_and_its_wor
         ({"time": "mars"}, "time is not one of"),
         ({"mouse": "yes"}, "mouse is neither true nor false"),
         ({"refresh_seconds": True}, "refresh_seconds is not a number"),
-        ({"refresh_seconds": 1}, "refresh_seconds is not a number of 5 or more"),
+        ({"refresh_seconds": 1}, "refresh_seconds is not a number from 5 to 86400"),
+        ({"refresh_seconds": math.nan}, "refresh_seconds is not a number"),
+        ({"refresh_seconds": math.inf}, "refresh_seconds is not a number"),
+        ({"refresh_seconds": 10**400}, "refresh_seconds is not a number"),
     ],
 )
 def test_wrong_settings_say_what_is_wrong(table: object, said: str) -> None:

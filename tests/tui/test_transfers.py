@@ -16,8 +16,8 @@ from bucketry.registry.jobs import Job, JobId, JobState
 from bucketry.schema.text import displayable
 from bucketry.tui.screens.transfers import parse_limit
 from bucketry.tui.transfer_lines import bar, block_lines, span_clock
-from tui.carrying import busy_jobs, job, order, progress, result, stand_in
-from tui.desk import HOSTILE, Registry, Wire, check_snapshot, filled_registry, open_desk
+from tui.carrying import busy_jobs, job, order, progress, publish_order, published, result, sent, stand_in, upload_jobs
+from tui.desk import HOSTILE, XTERM, Registry, Wire, check_snapshot, filled_registry, open_desk
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -51,7 +51,7 @@ def on(registry: Registry, act: Callable[[Desk], Awaitable[None]], **how: object
     asyncio.run(run())
 
 
-def options(helper: Helper, number: int = 1) -> jobs.JobOptions:
+def options(helper: Helper, number: int = 1) -> jobs.JobOptions | jobs.PublishJobOptions:
     return next(job.order.options for job in helper.jobs if job.id == number)
 
 
@@ -325,6 +325,40 @@ def test_the_transfers_look_as_they_did(
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
+@pytest.mark.parametrize(("name", "keys"), [("uploads", ()), ("uploads-open", ("j", "enter"))])
+def test_uploads_look_as_they_did(
+    registry: Registry, helper: Helper, name: str, keys: tuple[str, ...], size: tuple[int, int]
+) -> None:
+    helper.jobs = upload_jobs()
+
+    async def act(desk: Desk) -> None:
+        await desk.press("t", *keys)
+        check_snapshot(f"transfers-{name}-{size[0]}x{size[1]}", desk.text)
+
+    on(registry, act, size=size)
+
+
+def test_an_upload_is_cancelled_with_what_it_sent_kept_and_never_hashed_again(
+    registry: Registry, helper: Helper
+) -> None:
+    helper.jobs = (
+        job(1, JobState.RUNNING, publish_order(), progress=sent()),
+        job(2, JobState.DONE, publish_order(), ended_at="2026-11-22T14:02:00.000Z", result=published()),
+    )
+
+    async def act(desk: Desk) -> None:
+        await desk.press("t", "c")
+        assert "cancel a new version of vision-ocr and keep what it sent for a week" in desk.notice
+        await desk.press("y")
+        assert "what it had sent is kept for a week" in desk.text
+        await desk.press("g", "V")
+        assert "not now, what a publish sent was verified as it was sent" in desk.notice
+
+    on(registry, act)
+    assert helper.asked == [("cancel", 1)]
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
 def test_a_download_looks_as_it_did(registry: Registry, helper: Helper, size: tuple[int, int]) -> None:
     helper.jobs = busy_jobs()
 
@@ -379,6 +413,20 @@ def test_the_transfers_stand_where_the_bucket_cannot_be_reached_and_nothing_may_
         assert "is paused" in desk.notice
 
     on(registry, act, read_only=True)
+
+
+@pytest.mark.parametrize("keys", [("G", "enter", "d"), *(("t", key) for key in ("p", "c", "L", "V", "r", "+", "-"))])
+def test_read_only_screens_in_a_browser_begin_and_steer_nothing_on_the_machine_that_serves_them(
+    registry: Registry, helper: Helper, keys: tuple[str, ...]
+) -> None:
+    helper.jobs = busy_jobs()
+
+    async def act(desk: Desk) -> None:
+        await desk.press(*keys)
+        assert "a browser begins and steers no transfer" in desk.notice
+
+    on(registry, act, read_only=True, terminal=replace(XTERM, is_browser=True))
+    assert helper.asked == []
 
 
 def test_foreign_text_does_nothing(registry: Registry, helper: Helper) -> None:

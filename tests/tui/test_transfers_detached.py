@@ -78,6 +78,7 @@ def test_a_download_ends_though_the_terminal_was_closed(tmp_path: Path, monkeypa
         assert helper is not None
         world.heals()
         job = done(JobId(1))
+        assert job.order.kind == "pull"
         assert job.order.dest == world.root / "model"
         check_contents(world.root / "model")
         assert os.getsid(helper) != os.getsid(0)

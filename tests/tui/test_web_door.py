@@ -32,7 +32,7 @@ def test_a_request_to_this_machine_with_the_token_comes_in_through_a_tunnel_too(
 @pytest.mark.parametrize(
     "hosts",
     [(), ("",), ("evil.example",), ("192.0.2.7",), ("localhost.evil.example",), ("localhost@evil.example",),
-     ("127.0.0.1 x",), ("127.0.0.1", "evil.example"), ("[::1",)],
+     ("127.0.0.1 x",), ("127.0.0.1", "evil.example"), ("[::1",), ("[:::::]:8000",)],
 )  # fmt: skip
 def test_a_name_that_is_not_ours_is_refused_before_anything_else(hosts: tuple[str, ...]) -> None:
     assert Door("127.0.0.1", TOKEN).why_not(Knock(f"/{TOKEN}/", hosts)) == WRONG_HOST
@@ -112,6 +112,8 @@ def test_a_message_of_the_page_becomes_one_packet_or_none() -> None:
         assert packet_for(message) == b""
     with pytest.raises(ValueError, match="Expecting"):
         packet_for("x")
+    with pytest.raises(ValueError, match="nested"):
+        packet_for("[" * 200_000)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ COMMANDS = {
     "evaluate": "Add evidence to a published version.",
     "resolve": "Say which version a reference names, now or at a moment in the past.",
     "pull": "Download a version, verified; the target appears complete or not at all.",
-    "transfers": "Show and steer the pulls that run apart from any terminal.",
+    "transfers": "Show and steer pulls and publishes that run apart from any terminal.",
     "cat": "Write one file of a version, or a range of its bytes, to stdout.",
     "tensors": "List the tensors of a version's safetensors files, from their headers alone.",
     "review": "Ask for a review, comment, approve, reject or revoke.",

@@ -1,8 +1,8 @@
 """Where is what is known of a registry kept on this machine, so that searching it waits for no bucket?
 
-One SQLite file for each registry, user and machine, below the cache's folder. It is a cache: a file that is damaged,
-or of another version of the program, is thrown away and filled anew. Processes and threads share it (write-ahead log,
-one connection for each thread); filling it is `index_refresh.py`, asking it `index_search.py`.
+One SQLite file for each registry, user, machine and version of the tables, below the cache's folder. It is a cache: a
+file that is damaged, or has other tables, is thrown away and filled anew. Processes and threads share it (write-ahead
+log, one connection for each thread); filling it is `index_refresh.py`, asking it `index_search.py`.
 """
 
 from __future__ import annotations
@@ -222,10 +222,11 @@ class Index:
 
 
 def _file_of(profile: RegistryProfile) -> Path:
-    """Return where the index of a registry lies: one for each place, endpoint and machine.
+    """Return where the index of a registry lies: one for each place, endpoint, machine and version of the tables.
 
-    Each machine has its own, because what processes share of a write-ahead log is memory: a home folder on a network
-    file system may be used by many. Which registry is at the place is noted inside.
+    Two versions of the program at once would throw away each other's file for ever. Each machine has its own, because
+    what processes share of a write-ahead log is memory: a home folder on a network file system may be used by many.
+    Which registry is at the place is noted inside.
     """
     location = parse_location(profile.url)
     settings = [f"{name}={os.environ.get(name, '')}" for name in _ENDPOINT_VARIABLES]
@@ -233,7 +234,8 @@ def _file_of(profile: RegistryProfile) -> Path:
     place = [str(location)] if isinstance(location, FolderLocation) else [str(location), *settings]
     identity = "\n".join([*place, socket.gethostname()])
     root = default_cache_root(os.environ, Path.home())
-    return root / "index" / str(os.getuid()) / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.sqlite"
+    name = hashlib.sha256(identity.encode()).hexdigest()[:32]
+    return root / "index" / str(os.getuid()) / f"{name}-{VERSION}.sqlite"
 
 
 def _make_folder(folder: Path) -> None:

@@ -47,7 +47,9 @@ def of_rows(ids: Sequence[int]) -> Clause:
 
 def count_pending(index: Index, among: Clause = EVERYTHING) -> int:
     """Return of how many versions something is still to be read."""
-    sql = f"SELECT count(*) FROM versions v JOIN models m ON m.id = v.model_id WHERE v.pending > 0 AND {among.sql}"  # noqa: S608 - values are parameters
+    # Of all of them the index of those that wait is enough: beside the models it takes 30 times as long.
+    source = "versions v" if among is EVERYTHING else "versions v JOIN models m ON m.id = v.model_id"
+    sql = f"SELECT count(*) FROM {source} WHERE v.pending > 0 AND {among.sql}"  # noqa: S608 - values are parameters
     with index.reading() as connection:
         return int(connection.execute(sql, among.values).fetchone()[0])
 

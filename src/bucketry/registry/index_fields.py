@@ -133,10 +133,7 @@ def load_fields(
 
 
 def sorting(field: Field) -> tuple[str, tuple[object, ...], tuple[str, ...]]:
-    """Return what to join to a row `v` of `versions`, with which arguments, and what to sort by, in turn."""
-    if field.kind == "metric":
-        join = "LEFT JOIN metrics o ON o.version_id = v.id AND o.name = ? AND o.slice = ?"
-        return join, (field.name, slice_text(field.slice)), ("o.value",)
+    """Return how a parameter or a label sorts: what to join to `versions v`, its arguments, and by what in turn."""
     if field.kind == "param":
         return (
             "LEFT JOIN parameters o ON o.version_id = v.id AND o.name = ?",

@@ -55,10 +55,17 @@ _UPDATE_ROW = (
     f"UPDATE versions SET {', '.join(f'{name} = ?' for name in _ROW_COLUMNS)}, "  # noqa: S608 - names of our own
     "pending = ?, evidence = ? WHERE id = ?"
 )
+_PUT_METRIC = (
+    "INSERT INTO metrics (version_id, name, slice, value, model_id, version)"
+    " SELECT id, ?, ?, ?, model_id, version FROM versions WHERE id = ?"
+    " ON CONFLICT (version_id, name, slice) DO UPDATE SET value = excluded.value"
+)
 
 NOTHING_READ, DOSSIER_UNREAD = 2, 1
 """What `versions.pending` says of a version whose details are not all here."""
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
+"""One for all rows: `json.dumps` makes another one each time, which takes as long as the row."""
 _METRICS, _DOSSIER = _ROW_COLUMNS.index("metrics"), _ROW_COLUMNS.index("dossier")
 _UNKNOWN_EVIDENCE = "?"
 """A mark that no evidence has: it is read again, because the row shows other metrics than it did."""
@@ -309,9 +316,8 @@ def _row_values(row: Row) -> tuple[object, ...]:
 def _write_headline(connection: sqlite3.Connection, version_id: int, metrics: Mapping[str, float]) -> None:
     """Write what the row shows of its metrics; what else is known of it comes with the details."""
     connection.executemany(
-        "INSERT INTO metrics (version_id, name, slice, value) VALUES (?, ?, '', ?)"
-        " ON CONFLICT (version_id, name, slice) DO UPDATE SET value = excluded.value",
-        ((version_id, name, value) for name, value in metrics.items()),
+        _PUT_METRIC,
+        ((name, "", value, version_id) for name, value in metrics.items()),
     )
 
 
@@ -333,9 +339,10 @@ def _write_published(connection: sqlite3.Connection, version_id: int, published:
         ((version_id, *parent) for parent in published.parents),
     )
     connection.executemany(
-        "INSERT INTO metrics (version_id, name, slice, value, published, measured_as) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO metrics (version_id, name, slice, value, published, measured_as, model_id, version)"
+        " SELECT id, ?, ?, ?, ?, ?, model_id, version FROM versions WHERE id = ?",
         (
-            (version_id, name, slice_text(part), item.value, item.value, item.measured_as)
+            (name, slice_text(part), item.value, item.value, item.measured_as, version_id)
             for (name, part), item in published.metrics.items()
         ),
     )
@@ -352,9 +359,8 @@ def _write_metrics(
     connection.execute("DELETE FROM metrics WHERE version_id = ? AND published IS NULL", (version_id,))
     connection.execute("UPDATE metrics SET value = published WHERE version_id = ?", (version_id,))
     connection.executemany(
-        "INSERT INTO metrics (version_id, name, slice, value) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (version_id, name, slice) DO UPDATE SET value = excluded.value",
-        ((version_id, name, slice_text(part), item.value) for (name, part), item in measured.items()),
+        _PUT_METRIC,
+        ((name, slice_text(part), item.value, version_id) for (name, part), item in measured.items()),
     )
     _write_headline(connection, version_id, headline)
 
@@ -364,4 +370,4 @@ def _read_slice(text: str) -> Slice:
 
 
 def _json(values: Mapping[str, object]) -> str:
-    return json.dumps(dict(values), ensure_ascii=False, sort_keys=True)
+    return _ENCODER.encode(dict(values)) if values else "{}"

@@ -5,10 +5,11 @@ whoever is interrupted goes on. `versions.pending` says what is still to be read
 dossier (2), its dossier (1), nothing (0). Metrics keep what was published (`published`, `measured_as`), so that later
 evidence is folded in without reading the manifest again. `standings` is how a version's reviews stood when they were
 read, and for which dossier, policies and state that holds (`basis`): with another one it is read again.
+`metrics_by_value` has a metric's versions of each model in their order: a list is sorted by reading it.
 `versions_listed` has what the rows of a list are chosen and sorted by: a tenth of what whole rows would be to read.
 """
 
-VERSION = 3
+VERSION = 4
 APPLICATION = 0x42_4B_49_58
 """`BKIX`, by which a SQLite file says whose it is."""
 
@@ -93,9 +94,11 @@ CREATE TABLE metrics (
     value,
     published,
     measured_as TEXT,
+    model_id INTEGER NOT NULL,
+    version INTEGER NOT NULL,
     PRIMARY KEY (version_id, name, slice)
 ) WITHOUT ROWID;
-CREATE INDEX metrics_by_value ON metrics (name, slice, value);
+CREATE INDEX metrics_by_value ON metrics (name, slice, model_id, value, version);
 
 CREATE TABLE parameters (
     version_id INTEGER NOT NULL REFERENCES versions ON DELETE CASCADE,

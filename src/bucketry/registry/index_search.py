@@ -185,17 +185,6 @@ def list_alias_names(index: Index, model: str, beginning: str) -> list[str]:
         return [alias for (alias,) in found]
 
 
-def list_versions_in_state(index: Index, states: Sequence[State]) -> dict[ModelName, list[int]]:
-    """Return the versions that were in one of these states, by their models."""
-    marks = ", ".join("?" * len(states))
-    sql = f"SELECT m.name, v.version FROM versions v JOIN models m ON m.id = v.model_id WHERE v.state IN ({marks})"  # noqa: S608 - values are parameters
-    found: dict[ModelName, list[int]] = {}
-    with index.reading() as connection:
-        for name, version in connection.execute(f"{sql} ORDER BY m.name, v.version", [state.value for state in states]):
-            found.setdefault(_model(name), []).append(version)
-    return found
-
-
 def _model(name: str) -> ModelName:
     """Return the name of a model that the index has, which was parsed when it came in."""
     namespace, slash, rest = name.rpartition("/")

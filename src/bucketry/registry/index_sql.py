@@ -24,11 +24,13 @@ from bucketry.schema.query import (
     WordIn,
 )
 from bucketry.schema.query_details import slice_text
+from bucketry.schema.query_match import has_letters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from bucketry.schema.moments import Moment
+    from bucketry.schema.names import ModelName
     from bucketry.schema.query import Condition, Term
 
 
@@ -48,24 +50,41 @@ def all_of(clauses: Iterable[Clause]) -> Clause:
     return Clause(" AND ".join(part.sql for part in parts), tuple(value for part in parts for value in part.values))
 
 
-def version_clause(term: Term, *, with_name: bool = True, of_one_model: bool = False) -> Clause:
+def version_clause(term: Term, *, with_name: bool = True) -> Clause:
     """Return a term as it is asked of a row `v` of `versions`, beside its row `m` of `models`.
 
-    Words are looked for in the model's name too, unless all versions are of one model and `with_name` is False. With
-    `of_one_model` a metric is looked up for each version, instead of once for all models, which also have it.
+    Words are looked for in the model's name too, unless all versions are of one model and `with_name` is False.
     """
     condition = term.condition
     match condition:
-        case MetricIs(name, part, comparison, number) if of_one_model:
-            looked_up = f"SELECT 1 FROM metrics WHERE version_id = v.id AND {_MEASURED} {_spelled(comparison)} ?"  # noqa: S608 - one of six
-            clause = Clause(f"EXISTS ({looked_up})", (name, slice_text(part), number))
-        case WordIn(word):
-            clause = _text_clause(_WORD, word, with_name=with_name)
-        case LettersIn(letters):
-            clause = _text_clause(_LETTERS, letters, with_name=with_name)
+        case WordIn() | LettersIn():
+            clause = _text_clause(_looked(condition), with_name=with_name)
         case _:
             clause = _version_clause(condition)
-    return Clause(f"NOT ({clause.sql})", clause.values) if term.negated else clause
+    return _negated(clause) if term.negated else clause
+
+
+def version_clause_of(model: ModelName, term: Term) -> Clause:
+    """Return a term as it is asked of a row `v` of `versions`, all of this model: of its name once, not of each."""
+    condition, name = term.condition, str(model)
+    match condition:
+        case WordIn(text) if text in name:
+            clause = Clause("1")
+        case LettersIn(text) if has_letters(name, text):
+            clause = Clause("1")
+        case WordIn() | LettersIn():
+            words, alias = _looked(condition)("v.words"), _looked(condition)("a.alias")
+            named = f"SELECT a.version FROM aliases a WHERE a.model = ? AND a.version IS NOT NULL AND {alias.sql}"  # noqa: S608 - values are parameters
+            clause = Clause(f"({words.sql} OR v.version IN ({named}))", (*words.values, name, *alias.values))
+        case _:
+            clause = _version_clause(condition)
+    return _negated(clause) if term.negated else clause
+
+
+def metric_clause(condition: MetricIs) -> Clause:
+    """Return what is asked of a row of `metrics`."""
+    values = (condition.name, slice_text(condition.slice), condition.number)
+    return Clause(f"name = ? AND slice = ? AND value {_spelled(condition.comparison)} ?", values)
 
 
 def model_clause(term: Term) -> Clause | None:
@@ -73,15 +92,13 @@ def model_clause(term: Term) -> Clause | None:
     clause = _model_clause(term.condition)
     if clause is None:
         return None
-    return Clause(f"NOT ({clause.sql})", clause.values) if term.negated else clause
+    return _negated(clause) if term.negated else clause
 
 
 def _model_clause(condition: Condition) -> Clause | None:
     match condition:
-        case WordIn(word):
-            return Clause(_WORD.format("m.name"), (word,))
-        case LettersIn(letters):
-            return Clause(_LETTERS.format("m.name"), (letters,))
+        case WordIn() | LettersIn():
+            return _looked(condition)("m.name")
         case ModelLike(pattern):
             return Clause("m.name GLOB ?", (pattern,))
         case AliasIs(alias):
@@ -92,19 +109,30 @@ def _model_clause(condition: Condition) -> Clause | None:
     return None
 
 
-_WORD, _LETTERS = "instr({}, ?) > 0", "has_letters({}, ?)"
-"""How a text is looked into; `has_letters` is a function of ours, which every connection to the index has."""
+def _negated(clause: Clause) -> Clause:
+    return Clause(f"NOT ({clause.sql})", clause.values)
 
 
-_MEASURED = "name = ? AND slice = ? AND value"
+def _looked(condition: WordIn | LettersIn) -> Callable[[str], Clause]:
+    """Return how a text, by its SQL, is looked into.
+
+    `has_letters` is a function of ours, which every connection to the index has. A call of it takes as long as ten of
+    GLOB, which finds the letters in any lines: most texts do not get as far as the call.
+    """
+    if isinstance(condition, WordIn):
+        return lambda text: Clause(f"instr({text}, ?) > 0", (condition.word,))
+    letters = condition.letters
+    pattern = "*".join(["", *(f"[{letter}]" if letter in "*?[" else letter for letter in letters), ""])
+    return lambda text: Clause(f"({text} GLOB ? AND has_letters({text}, ?))", (pattern, letters))
 
 
-def _text_clause(looked: str, wanted: str, *, with_name: bool) -> Clause:
-    named = f"SELECT a.model, a.version FROM aliases a WHERE a.version IS NOT NULL AND {looked.format('a.alias')}"  # noqa: S608 - values are parameters
-    sql = f"{looked.format('v.words')} OR (m.name, v.version) IN ({named})"
+def _text_clause(looked: Callable[[str], Clause], *, with_name: bool) -> Clause:
+    words, alias = looked("v.words"), looked("a.alias")
+    named = f"SELECT a.model, a.version FROM aliases a WHERE a.version IS NOT NULL AND {alias.sql}"  # noqa: S608 - values are parameters
+    either = [words, Clause(f"(m.name, v.version) IN ({named})", alias.values)]
     if with_name:
-        return Clause(f"({sql} OR {looked.format('m.name')})", (wanted, wanted, wanted))
-    return Clause(f"({sql})", (wanted, wanted))
+        either.append(looked("m.name"))
+    return Clause(f"({' OR '.join(each.sql for each in either)})", tuple(one for each in either for one in each.values))
 
 
 def _version_clause(condition: Condition) -> Clause:  # noqa: PLR0911 - one for each kind
@@ -146,13 +174,9 @@ def _in_table(condition: Condition) -> Clause:  # noqa: PLR0911 - one for each k
             return _among("SELECT version_id FROM parents WHERE model = ? AND version = ?", str(model), version)
         case DatasetHas(text):
             return _among("SELECT version_id FROM datasets WHERE instr(name, ?) > 0", text)
-        case MetricIs(name, part, comparison, number):
-            return _among(
-                f"SELECT version_id FROM metrics WHERE {_MEASURED} {_spelled(comparison)} ?",  # noqa: S608 - one of six
-                name,
-                slice_text(part),
-                number,
-            )
+        case MetricIs():
+            asked = metric_clause(condition)
+            return _among(f"SELECT version_id FROM metrics WHERE {asked.sql}", *asked.values)  # noqa: S608 - values are parameters
         case ParameterIs():
             return _parameter_clause(condition)
     raise AssertionError(f"{condition} is asked of no table")

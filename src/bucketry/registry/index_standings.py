@@ -6,30 +6,35 @@ screen shows, and kept in the index for as long as dossier, policies and state a
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, NotFoundError, UnsupportedError
 from bucketry.registry.gating import waits_for_evidence
 from bucketry.registry.index_noted import BASIS
-from bucketry.registry.policies import load_default_digest
+from bucketry.registry.policies import load_default_digest, load_policy_over_default
+from bucketry.registry.ports import format_time
 from bucketry.registry.registers import load_head
 from bucketry.registry.reviewing import load_standing
-from bucketry.registry.rows import find_row
+from bucketry.registry.rows import group_by_page, load_group
 from bucketry.schema.decisions import moment, newest_approvals
 from bucketry.schema.moments import microseconds_of
+from bucketry.schema.names import parse_model_name
 from bucketry.schema.reviews import REFUSALS, Action
 from bucketry.schema.states import State
 
 if TYPE_CHECKING:
     import sqlite3
     import threading
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from bucketry.registry.index import Index
     from bucketry.registry.reviewing import Standing
     from bucketry.registry.session import Session
     from bucketry.schema.head import Head, Row
-    from bucketry.schema.names import ModelName
+    from bucketry.schema.names import Digest, ModelName
+    from bucketry.schema.pages import PageEntry
 
 MOST_AT_ONCE = 64
 """How many are read before they are written, and seen."""
@@ -44,7 +49,7 @@ def refresh_standings(
 
     Nothing is read of those that are: the bucket is not asked then. One that cannot be read is left as it is.
     """
-    _note_default_policy(index, session)
+    note_default_policy(index, session)
     versions = _stale(index, session, ids)
     head = load_head(session, model).state if versions else None
     if head is None:
@@ -54,13 +59,60 @@ def refresh_standings(
         if cancelled.is_set():
             break
         batch = versions[begin : begin + MOST_AT_ONCE]
-        found = session.ports.map_in_parallel(lambda version: _read(session, head, version), batch)
+        try:
+            groups = group_by_page(session, head, batch)
+        except _UNREADABLE:
+            break
+        found = session.ports.map_in_parallel(lambda group: _read(session, head, *group), groups)
         with index.writing() as connection:
-            done += sum(_write(connection, session, head, *read) for read in found if read is not None)
+            done += sum(_write(connection, session, head, *read) for group in found for read in group)
     return done
 
 
-def _note_default_policy(index: Index, session: Session) -> None:
+def note_standings(index: Index, session: Session, found: Iterable[tuple[Head, Standing]]) -> None:
+    """Note how approved versions stand that somebody read anyway."""
+    with index.writing() as connection:
+        for head, standing in found:
+            _write(connection, session, head, standing, lacks=False)
+
+
+def list_undecided(
+    index: Index, session: Session, states: Sequence[State], *, renewed_until: datetime
+) -> dict[ModelName, list[int]]:
+    """Return the versions in these states that may wait for somebody, by their models.
+
+    Left out are those whose approvals were counted before, are enough, and last beyond that moment; and those about
+    which nothing was decided, where the policy asks for no approvals.
+    """
+    note_default_policy(index, session)
+    marks = ", ".join("?" * len(states))
+    last_us = microseconds_of(format_time(renewed_until))
+    with index.reading() as connection:
+        policies = [digest for (digest,) in connection.execute("SELECT DISTINCT policy FROM models")]
+    free = [digest or "" for digest in policies if _asks_for_nothing(session, digest)]
+    is_free = f"coalesce(m.policy, '') IN ({', '.join('?' * len(free))})"
+    sql = (
+        "SELECT m.name, v.version FROM versions v JOIN models m ON m.id = v.model_id"  # noqa: S608 - values are parameters
+        f" LEFT JOIN standings s ON s.version_id = v.id AND s.basis = {BASIS} WHERE v.state IN ({marks})"
+        " AND NOT (v.state = 'approved' AND s.approvals IS NOT NULL"
+        f" AND (s.approvals >= s.required OR {is_free}) AND (s.ends_us IS NULL OR s.ends_us > ?))"
+        f" AND NOT (v.dossier IS NULL AND {is_free}) ORDER BY m.name, v.version"
+    )
+    found: dict[ModelName, list[int]] = {}
+    with index.reading() as connection:
+        for name, version in connection.execute(sql, (*(state.value for state in states), *free, last_us, *free)):
+            found.setdefault(parse_model_name(name), []).append(version)
+    return found
+
+
+def _asks_for_nothing(session: Session, digest: Digest | None) -> bool:
+    try:
+        return load_policy_over_default(session, digest).approvals_required == 0
+    except _UNREADABLE:
+        return False  # who looks at the model's versions is told
+
+
+def note_default_policy(index: Index, session: Session) -> None:
     """Note which default policy holds: with another one, everything is read again."""
     default = load_default_digest(session) or ""
     with index.reading() as connection:
@@ -83,16 +135,17 @@ def _stale(index: Index, session: Session, ids: Sequence[int]) -> list[int]:
         return [version for (version,) in connection.execute(sql, (*ids, now_us))]
 
 
-def _read(session: Session, head: Head, version: int) -> tuple[Standing, bool] | None:
-    try:
-        row = find_row(session, head, version)
-        if row is None or row.state is State.DELETED:
-            return None
-        standing = load_standing(session, head, row)
-        lacks = row.state is State.IN_REVIEW and waits_for_evidence(session, head, row, standing.policy)
-    except _UNREADABLE:
-        return None
-    return standing, lacks
+def _read(
+    session: Session, head: Head, entry: PageEntry | None, versions: Sequence[int]
+) -> list[tuple[Standing, bool]]:
+    found: list[tuple[Standing, bool]] = []
+    with suppress(*_UNREADABLE):
+        for row in load_group(session, head, entry, versions):
+            with suppress(*_UNREADABLE):
+                standing = load_standing(session, head, row)
+                lacks = row.state is State.IN_REVIEW and waits_for_evidence(session, head, row, standing.policy)
+                found.append((standing, lacks))
+    return found
 
 
 def _write(

@@ -11,11 +11,12 @@ from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from bucketry.registry.index_fields import find_field, load_fields, sorting
+from bucketry.registry.index_fields import load_fields
 from bucketry.registry.index_noted import BASIS, NOTED, read_noted, stage_of
-from bucketry.registry.index_sql import Clause, all_of, model_clause, version_clause
+from bucketry.registry.index_order import kept_by_metric, ordered_ids, ordered_versions
+from bucketry.registry.index_sql import Clause, all_of, model_clause, version_clause, version_clause_of
 from bucketry.schema.names import AliasName, Digest, ModelName, parse_model_name
-from bucketry.schema.query import StateIs, parse_query
+from bucketry.schema.query import MetricIs, StateIs, parse_query
 from bucketry.schema.states import State, parse_state
 
 if TYPE_CHECKING:
@@ -25,13 +26,12 @@ if TYPE_CHECKING:
     from bucketry.registry.index import Index
     from bucketry.registry.index_fields import Field, Value
     from bucketry.registry.index_noted import Noted, Stage
+    from bucketry.registry.index_order import VersionOrder
+    from bucketry.schema.query import Term
 
 MOST_TREND_VERSIONS = 24
 
 ModelOrder = Literal["name", "versions", "production", "newest", "waiting", "updated"]
-VersionOrder = str
-"""`version`, `alias`, `review`, `state`, `size`, `created`, `author`, `signed`, or a field as it is spelled."""
-
 
 _NOT_DELETED = Clause("v.state <> 'deleted'")
 _SERVING = (
@@ -45,11 +45,6 @@ _MODEL_ORDERS = {
     "updated": "m.updated_at",
     "waiting": "coalesce(w.waiting, 0)",
 }
-# What waits comes first; what nobody has asked about has no place in the order.
-_STAGES = (
-    "CASE v.state WHEN 'in_review' THEN 1 WHEN 'approved' THEN 2 WHEN 'rejected' THEN 3 WHEN 'retired' THEN 4"
-    " WHEN 'deleting' THEN 5 END"
-)
 # Counted once for all: asked for each model, it would go through every version in review each time.
 _WAITING = "SELECT model_id, count(*) AS waiting FROM versions WHERE state = 'in_review'"
 
@@ -137,7 +132,7 @@ def list_models_by(index: Index, *, query: str = "", order: ModelOrder = "name",
     direction = "DESC" if descending else "ASC"
     nulls = " NULLS LAST" if order in {"production", "newest"} else ""  # an index cannot serve what ends so
     with index.reading() as connection:
-        ids = _ordered_ids(
+        ids = ordered_ids(
             connection,
             f"SELECT m.id AS id FROM models m {join} WHERE {where.sql} ORDER BY {column} {direction}{nulls}, m.name",  # noqa: S608 - values are parameters
             where.values,
@@ -152,22 +147,23 @@ def list_versions_by(
 
     Deleted ones are left out unless the query asks for that state. Versions without the metric to sort by come last.
     """
-    where = _versions_meant(query)
-    join, joined, by = _version_order(order, descending=descending)
+    terms = parse_query(query).terms
+    where = _versions_meant(model, terms)
     with index.reading() as connection:
         model_id = _model_id(connection, model)
         if model_id is None:
             return ListedIds()
-        ids = _ordered_ids(
-            connection,
-            f"SELECT v.id AS id FROM versions v JOIN models m ON m.id = v.model_id {join} "  # noqa: S608 - values are parameters
-            f"WHERE v.model_id = ? AND {where.sql} ORDER BY {by}",
-            (*joined, model_id, *where.values),
-        )
-        if not query.strip():
+        meant = Clause(f"v.model_id = ? AND {where.sql}", (model_id, *where.values))
+        ids = ordered_versions(connection, model_id, meant, order, descending=descending)
+        if not terms:
             return ListedIds(ids, len(ids))
-        total = "SELECT count(*) FROM versions WHERE model_id = ? AND state <> 'deleted'"
-        return ListedIds(ids, _count(connection, total, model_id))
+        for term in terms:
+            if isinstance(term.condition, MetricIs):
+                ids = kept_by_metric(connection, model_id, term.condition, ids, negated=term.negated)
+        # Two narrow indexes: the rows of a list would take three times as long to count.
+        deleted = _count(connection, "SELECT count(*) FROM versions WHERE model_id = ? AND state = 'deleted'", model_id)
+        everything = _count(connection, "SELECT count(*) FROM versions WHERE model_id = ?", model_id)
+        return ListedIds(ids, everything - deleted)
 
 
 def load_model_lines(index: Index, ids: Sequence[int]) -> list[ModelLine]:
@@ -313,64 +309,17 @@ def _models_meant(text: str) -> Clause:
     return all_of(clauses)
 
 
-def _versions_meant(text: str) -> Clause:
-    query = parse_query(text)
-    clauses = [version_clause(term, of_one_model=True) for term in query.terms]
-    if not any(term.condition == StateIs(State.DELETED) for term in query.terms):
+def _versions_meant(model: ModelName, terms: Sequence[Term]) -> Clause:
+    """Return what is asked of the versions' rows; of their metrics `kept_by_metric` asks."""
+    clauses = [version_clause_of(model, term) for term in terms if not isinstance(term.condition, MetricIs)]
+    if not any(term.condition == StateIs(State.DELETED) for term in terms):
         clauses.append(_NOT_DELETED)
     return all_of(clauses)
-
-
-def _version_order(order: VersionOrder, *, descending: bool) -> tuple[str, tuple[object, ...], str]:
-    """Return what to join, with which arguments, and the whole ORDER BY; what has nothing to sort by comes last."""
-    join, joined, columns = _sorted_by(order)
-    direction = "DESC" if descending else "ASC"
-    is_one = len(columns) == 1  # an index serves neither way to put last what is missing
-    by = [f"{column} {direction}{' NULLS LAST' if join and is_one else ''}" for column in columns]
-    if not is_one:
-        by.insert(0, f"{columns[0] if order == 'review' else columns[-1]} IS NULL")
-    if order.startswith("metric:"):  # SQLite compares whole numbers in half the time of any others
-        last = -(2**63) if descending else 2**63 - 1
-        by.insert(0, f"coalesce(CAST({columns[0]} * 1000000 AS INTEGER), {last}) {direction}")
-    return join, joined, ", ".join(by if columns == ("v.version",) else [*by, "v.version DESC"])
-
-
-def _sorted_by(order: VersionOrder) -> tuple[str, tuple[object, ...], tuple[str, ...]]:
-    """Return what to join, with which arguments, and what to sort by, in turn."""
-    field = find_field(order)
-    if field is not None:
-        return sorting(field)
-    if order == "alias":
-        named = "SELECT model, version, min(alias) AS alias FROM aliases WHERE version IS NOT NULL GROUP BY 1, 2"
-        return f"LEFT JOIN ({named}) o ON o.model = m.name AND o.version = v.version", (), ("o.alias",)
-    standings = "LEFT JOIN standings s ON s.version_id = v.id"
-    if order == "review":
-        return standings, (), (_STAGES, "s.approvals")
-    if order == "signed":
-        return standings, (), ("iif(v.dossier IS NULL, 0, s.is_signed)",)
-    columns = {
-        "version": "v.version",
-        "state": "v.state",
-        "size": "v.size_bytes",
-        "created": "v.created_us",
-        "author": "v.author",
-    }
-    return "", (), (columns[order],)
 
 
 def _model_id(connection: sqlite3.Connection, model: ModelName) -> int | None:
     found = connection.execute("SELECT id FROM models WHERE name = ?", (str(model),)).fetchone()
     return int(found[0]) if found else None
-
-
-def _ordered_ids(connection: sqlite3.Connection, select: str, values: Sequence[object]) -> array[int]:
-    """Return the ids that a SELECT finds, in its order.
-
-    As one text, because 100,000 rows that are handed over one by one take as long as finding them. SQLite keeps the
-    order of a subquery for `group_concat`, as for every aggregate but count, min and max.
-    """
-    text = connection.execute(f"SELECT group_concat(id) FROM ({select})", values).fetchone()[0]  # noqa: S608 - see the callers
-    return array("q", json.loads(f"[{text or ''}]"))
 
 
 def _count(connection: sqlite3.Connection, question: str, *arguments: object) -> int:

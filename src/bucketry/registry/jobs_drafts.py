@@ -44,12 +44,13 @@ def draft_of(prepared: PreparedPublish) -> Draft:
     return Draft(prepared, {file.label: _mark(file) for file in prepared.files})
 
 
-def encode_draft(draft: Draft) -> bytes:
-    """Return what is written down; raise `RejectedError` for what is too large."""
+def encode_draft(draft: Draft, token: str) -> bytes:
+    """Return what is written down; raise `RejectedError` for what is too large. No two tokens give the same bytes."""
     prepared = draft.prepared
     return encode(
         {
             "format": FORMAT,
+            "token": token,
             "manifest": encode(prepared.draft.to_document()).decode(),  # as a text: it may be nested as deep as allowed
             "idempotency_key": prepared.idempotency_key,
             "files": [_file_document(file, draft.marks[file.label]) for file in prepared.files],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bucketry.registry.pull import Verified
     from bucketry.schema.codec import Document, Fields
-    from bucketry.schema.names import ModelName
+    from bucketry.schema.names import Digest, ModelName
 
 T = TypeVar("T", bound=str)
 
@@ -129,7 +129,7 @@ class PublishResult:
     kind: ClassVar[Literal["publish"]] = "publish"
 
     version: int
-    manifest: str
+    manifest: Digest
     size_bytes: int
     uploaded_bytes: int
     reused_bytes: int

@@ -49,12 +49,12 @@ def order_publish(
             "the transfer helper has no key to sign with", advice="sign it, or detach it: leave out --sign or --detach"
         )
     token = secrets.token_hex(16)
-    key = request.idempotency_key or f"transfer-{token}"
+    key = f"transfer-{token}" if request.idempotency_key is None else request.idempotency_key
     sources = tuple(absolute_path(source) for source in request.sources)
     card = None if request.card is None else absolute_path(request.card)
     request = replace(request, sources=sources, card=card, idempotency_key=key)
     prepared = prepare_publish(session, request)
-    body = encode_draft(draft_of(prepared))
+    body = encode_draft(draft_of(prepared), token)
     decode_draft(body, what="the draft of the version")  # what the helper could not read is refused here
     order = PublishOrder(
         token=token,

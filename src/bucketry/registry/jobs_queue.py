@@ -175,7 +175,7 @@ class JobQueue:
             self._log.write(f"left aside: job {job.id}: {error.message}")
             return
         self._entries[job.id] = entry
-        if job.state is JobState.RUNNING:
+        if job.state in {JobState.RUNNING, JobState.INTERRUPTED}:  # the latter is written by nobody but an editor
             self._log.write(f"job {job.id}: goes on where an earlier helper left it")
             self._put(entry, state=JobState.QUEUED)
 
@@ -266,7 +266,8 @@ class JobQueue:
 
     def _put(self, entry: _Entry, **changes: object) -> None:
         # First here: where the disk is full, what is wanted still holds for as long as this helper lives.
-        entry.job = replace(_seen(entry), **changes)  # type: ignore[arg-type]
+        entry.progress = _seen(entry).progress
+        entry.job = replace(entry.job, progress=entry.progress, **changes)  # type: ignore[arg-type]
         self._folder.save(entry.job)
 
     def _start_waiting(self) -> None:

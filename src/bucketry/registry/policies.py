@@ -70,8 +70,13 @@ class PolicySet:
 
 def load_policy(session: Session, head: Head) -> Policy:
     """Return the policy that holds for the model of a head: what its own leaves open is the default's."""
+    return load_policy_over_default(session, head.policy)
+
+
+def load_policy_over_default(session: Session, digest: Digest | None) -> Policy:
+    """Return the policy that holds for a model whose own has this digest; None where it has none of its own."""
     default = _load_named(session, load_default_digest(session)) or DEFAULT_POLICY
-    own = _load_named(session, head.policy)
+    own = _load_named(session, digest)
     return own.over(default) if own else default
 
 

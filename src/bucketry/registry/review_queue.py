@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from bucketry.errors import CorruptError, DeniedError, UnsupportedError, UsageError
 from bucketry.registry.gating import check_version_gates
 from bucketry.registry.index import open_index
-from bucketry.registry.index_search import list_versions_in_state
+from bucketry.registry.index_standings import list_undecided, note_standings
 from bucketry.registry.registers import load_head
 from bucketry.registry.reviewing import Standing, load_standing
-from bucketry.registry.rows import find_row
+from bucketry.registry.rows import group_by_page, load_group
 from bucketry.schema.decisions import is_reviewer, moment
 from bucketry.schema.reviews import Action
 from bucketry.schema.states import State
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bucketry.schema.gates import GateResult
     from bucketry.schema.head import Head
     from bucketry.schema.names import ModelName
+    from bucketry.schema.pages import PageEntry
 
 WAITING_STATES = (State.IN_REVIEW, State.APPROVED)
 """Approved versions wait too: for the renewal of an approval that ends soon."""
@@ -75,37 +76,74 @@ def load_review_queue(session: Session, *, mine: bool = False, index: Index | No
     """
     with nullcontext(index) if index is not None else open_index(session) as opened:
         refreshed = opened.refresh(session, details=False)
-        candidates = list_versions_in_state(opened, WAITING_STATES)
-    found = session.ports.map_in_parallel(lambda item: _of_model(session, *item), list(candidates.items()))
-    waiting = [item for queue in found for item in queue.waiting if item.mine or not mine]
+        until = session.ports.now() + timedelta(days=WARNING_DAYS)
+        candidates = list_undecided(opened, session, WAITING_STATES, renewed_until=until)
+        models = session.ports.map_in_parallel(lambda item: _groups_of(session, *item), list(candidates.items()))
+        groups = [group for model in models for group in model.groups]
+        looked = session.ports.map_in_parallel(lambda group: _look_at(session, group), groups)
+        note_standings(opened, session, (approved for found in looked for approved in found.approved))
+    found = [*models, *looked]
+    waiting = [item for queue in looked for item in queue.waiting if item.mine or not mine]
     waiting.sort(key=lambda item: (moment(item.since), str(item.model), item.standing.row.version))
     # A head that cannot be read is found by the refresh, and found again where the index still has its versions.
     told = dict.fromkeys((*refreshed.faults, *(fault for queue in found for fault in queue.faults)))
     return ReviewQueue(waiting, tuple(told))
 
 
-def _of_model(session: Session, name: ModelName, versions: Iterable[int]) -> ReviewQueue:
-    """Return which of these versions wait, as the model's head has them now: the index only said where to look."""
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Versions of a model whose rows are read together: those of one page, or one that is in the head itself."""
+
+    head: Head
+    entry: PageEntry | None
+    versions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What looking at a model or a group brought. `approved` are the standings of versions that do not wait for now."""
+
+    groups: tuple[_Group, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    approved: tuple[tuple[Head, Standing], ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+def _groups_of(session: Session, name: ModelName, versions: Iterable[int]) -> _Found:
+    """Return these versions as the model's head has them now: the index only said where to look."""
     try:
         head = load_head(session, name).state
+        groups = group_by_page(session, head, versions) if head is not None else []
     except UNREADABLE as error:
-        return ReviewQueue([], (f"{name} cannot be read: {error.message}",))
+        return _Found(faults=(f"{name} cannot be read: {error.message}",))
+    return _Found(tuple(_Group(head, entry, inside) for entry, inside in groups if head is not None))
+
+
+def _look_at(session: Session, group: _Group) -> _Found:
+    """Return which versions of a group wait."""
+    head = group.head
+    try:
+        rows = load_group(session, head, group.entry, group.versions)
+    except UNREADABLE as error:
+        names = ", ".join(f"{head.model}:{version}" for version in group.versions)
+        return _Found(faults=(f"{names} cannot be read: {error.message}",))
     waiting: list[Waiting] = []
+    approved: list[tuple[Head, Standing]] = []
     faults: list[str] = []
-    if head is None:
-        return ReviewQueue([])
-    for version in versions:
+    for row in rows:
+        if row.state not in WAITING_STATES:
+            continue
         try:
-            row = find_row(session, head, version)
-            if row is None or row.state not in WAITING_STATES:
-                continue
-            item = _waiting(session, head, load_standing(session, head, row))
+            standing = load_standing(session, head, row)
+            item = _waiting(session, head, standing)
         except UNREADABLE as error:
-            faults.append(f"{name}:{version} cannot be read: {error.message}")
+            faults.append(f"{head.model}:{row.version} cannot be read: {error.message}")
             continue
         if item is not None:
             waiting.append(item)
-    return ReviewQueue(waiting, tuple(faults))
+        elif row.state is State.APPROVED:
+            approved.append((head, standing))
+    return _Found(waiting=tuple(waiting), approved=tuple(approved), faults=tuple(faults))
 
 
 def _waiting(session: Session, head: Head, standing: Standing) -> Waiting | None:

@@ -14,7 +14,7 @@ from bucketry.schema.pages import Page, PageEntry, change_sealed_row, decode_pag
 from bucketry.schema.states import BLOBS_KEPT, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from bucketry.registry.immutable import Immutable
     from bucketry.registry.session import Session
@@ -41,6 +41,37 @@ def find_row(session: Session, head: Head, version: int) -> Row | None:
         return row
     entry = load_directory(session, head).find(version)
     return load_page(session, head, entry).find_row(version) if entry else None
+
+
+def group_by_page(
+    session: Session, head: Head, versions: Iterable[int]
+) -> list[tuple[PageEntry | None, tuple[int, ...]]]:
+    """Return the versions by the page that their rows are in, each of those in the head itself (None) by itself.
+
+    The directory is read once, and whoever takes a group reads its page once: of a model with 100,000 versions the
+    directory alone takes 40 ms.
+    """
+    sealed: dict[PageEntry, list[int]] = {}
+    groups: list[tuple[PageEntry | None, tuple[int, ...]]] = []
+    directory = None
+    for version in versions:
+        if not 1 <= version < head.next_version:
+            continue
+        if head.find_row(version) is not None:
+            groups.append((None, (version,)))
+            continue
+        directory = directory or load_directory(session, head)
+        entry = directory.find(version)
+        if entry is not None:
+            sealed.setdefault(entry, []).append(version)
+    return [*groups, *((entry, tuple(inside)) for entry, inside in sealed.items())]
+
+
+def load_group(session: Session, head: Head, entry: PageEntry | None, versions: Iterable[int]) -> list[Row]:
+    """Return the rows of a group, without those of deleted versions."""
+    rows = head if entry is None else load_page(session, head, entry)
+    found = (rows.find_row(version) for version in versions)
+    return [row for row in found if row is not None and row.state is not State.DELETED]
 
 
 def find_row_by_manifest(session: Session, head: Head, manifest: Digest) -> Row | None:

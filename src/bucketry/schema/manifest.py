@@ -13,7 +13,7 @@ from bucketry.errors import CorruptError, RejectedError, UsageError
 from bucketry.schema.audit import parse_time
 from bucketry.schema.codec import FORMAT, LONGEST_TEXT, Document, Fields, decode, encode
 from bucketry.schema.evidence import Evidence, read_evidence
-from bucketry.schema.names import Digest, ModelName, parse_digest, parse_model_name
+from bucketry.schema.names import LARGEST_INTEGER, Digest, ModelName, parse_digest, parse_model_name
 from bucketry.schema.paths import check_paths_together, is_plain_artifact_path, parse_artifact_path
 
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ def _read_training(fields: Fields) -> Training:
         environment=fields.table("environment"),
         framework=fields.optional_text("framework"),
         hardware=fields.optional_text("hardware"),
-        seed=fields.optional_integer("seed"),
+        seed=fields.optional_integer("seed", least=-LARGEST_INTEGER),
         cost=fields.optional_text("cost"),
         extra=fields.rest(),
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import select
 import socket
-import ssl
 import struct
 import time
 from contextlib import closing, suppress
@@ -21,6 +20,8 @@ from bucketry.store.http1_head import END_OF_HEAD, LARGEST_HEAD_BYTES, Head, Mal
 from bucketry.store.interface import iter_slices
 
 if TYPE_CHECKING:
+    import ssl
+
     from bucketry.store.interface import Body
 
 # A socket wakes up this often while nothing comes, and a slow body is handed on this often.
@@ -30,8 +31,8 @@ MOST_INTERIM_REPLIES = 10
 TLS_SEND_BYTES = 256 * 1024
 LARGEST_SIZE_LINE_BYTES = 1024
 
-# How a connection says that the other side has gone.
-_GONE = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+# How a plain connection says that the other side has gone.
+_GONE = (BrokenPipeError, ConnectionResetError)
 
 
 class StaleConnectionError(ConnectionError):
@@ -63,6 +64,7 @@ class Connection:
         self._tick_seconds = min(TICK_SECONDS, patience.stall_seconds)
         self._most_ticks = math.ceil(patience.stall_seconds / self._tick_seconds)
         self._is_tls = origin.tls is not None
+        self._gone = _GONE if origin.tls is None else _gone_of_tls()
         self._is_used = False
         self._was_used = False
         self._broken: OSError | None = None
@@ -109,7 +111,7 @@ class Connection:
                     break
             else:
                 raise MalformedReplyError("interim replies without end")
-        except _GONE as error:
+        except self._gone as error:
             if self._was_used:
                 raise StaleConnectionError("the connection was closed") from error
             raise
@@ -184,7 +186,7 @@ class Connection:
                 self._send_body(body)
         except BlockingIOError as error:
             raise TimeoutError(f"nothing was taken for {self._stall_seconds:g} seconds") from error
-        except _GONE as error:
+        except self._gone as error:
             return error
         finally:
             if self._is_tls:
@@ -251,7 +253,7 @@ class Connection:
                 return self._socket.recv_into(buffer, 0, flags)
             except (BlockingIOError, TimeoutError):
                 continue
-            except _GONE:
+            except self._gone:
                 if may_wait:
                     raise
                 # The caller has bytes that came before the break; the next call finds the end.
@@ -273,6 +275,12 @@ def _open_socket(origin: Origin, connect_seconds: float) -> socket.socket:
     except BaseException:
         plain.close()
         raise
+
+
+def _gone_of_tls() -> tuple[type[OSError], ...]:
+    import ssl  # noqa: PLC0415 - who has a context has loaded it, and nobody else needs it
+
+    return (*_GONE, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 def _timeval(seconds: float) -> bytes:

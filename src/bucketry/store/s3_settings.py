@@ -44,6 +44,7 @@ def check_endpoint(url: str, *, allow_http: bool) -> None:
         parts = urlsplit(url)
         host = parts.hostname or ""
         credentials = parts.username is not None or parts.password is not None
+        _ = parts.port  # raises where it is none
     except ValueError:
         # The cause would repeat the URL, and with it whatever is in it.
         raise UsageError("the S3 endpoint is not a URL", advice="write it as https://host:port") from None

@@ -33,25 +33,27 @@ _Asked = tuple["Piece", "AskedRange", float]
 
 LARGEST_SMALL_BYTES = 256 * 1024
 FEWEST_IN_A_BUNDLE = 4  # of less, asking ahead would save nothing
-MOST_IN_A_BUNDLE = 16
+MOST_IN_A_BUNDLE = 1024  # the end of each has nothing left to ask ahead for, and waits
 POLL_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0  # while others are answered; then it is asked for again, on another connection
 REPLIES_BEFORE_ONE_MORE = 64  # after the store asked for less
 
 
 def bundle(pieces: Sequence[Piece]) -> list[Sequence[Piece]]:
-    """Return the queue with small files put together, each bundle where its last one was, and all else alone."""
+    """Return the queue with small files put together, each bundle where its first one was, and all else alone."""
     bundles: list[Sequence[Piece]] = []
     small: list[Piece] = []
     for piece in pieces:
         if len(piece.staged.file.chunk_sha256) != 1 or piece.size_bytes > LARGEST_SMALL_BYTES:
-            bundles.append((piece,))
+            bundles.append([piece])
             continue
-        small.append(piece)
-        if len(small) == MOST_IN_A_BUNDLE:
-            bundles.append(tuple(small))
+        if len(small) % MOST_IN_A_BUNDLE == 0:
             small = []
-    return bundles + ([tuple(small)] if len(small) >= FEWEST_IN_A_BUNDLE else [(piece,) for piece in small])
+            bundles.append(small)
+        small.append(piece)
+    if len(small) >= FEWEST_IN_A_BUNDLE:
+        return bundles
+    return [one for one in bundles if one is not small] + [[piece] for piece in small]
 
 
 class SmallFiles:

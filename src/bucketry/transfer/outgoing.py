@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import xxhash
 
@@ -21,7 +21,7 @@ from bucketry.transfer.hashing import EMPTY_SHA256, changed_while_published
 from bucketry.transfer.localfiles import disk_errors, open_regular, read_full
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from bucketry.transfer.hashing import FileDigest
@@ -120,6 +120,31 @@ class Buffers:
             self._free.append(buffer)
 
 
+class SentBytes:
+    """How much of one piece was handed over, told as it goes; what comes to nothing is taken back."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self._advance = advance
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            self.take_back()
+
+    def add(self, size_bytes: int) -> None:
+        """Count bytes that a store has taken."""
+        self.count += size_bytes
+        self._advance(size_bytes)
+
+    def take_back(self) -> None:
+        """Count nothing of it: it is sent anew, or not at all."""
+        if self.count:
+            self.add(-self.count)
+
+
 class LocalReadError(Exception):
     """A local file cannot be read, for the reason that `failure` is, while a store sends it.
 
@@ -135,12 +160,13 @@ class LocalReadError(Exception):
 class PieceBody:
     """The bytes of a piece, as a store takes them: read while they are sent, and compared before the last are.
 
-    With a limit no more of them are given in a second than it lets pass.
+    With a limit no more of them are given in a second than it lets pass; `sent` counts them.
     """
 
     piece: PieceOfFile
     buffers: Buffers
     limit: RateLimit | None = None
+    sent: SentBytes | None = None
 
     def __len__(self) -> int:
         """Return the size of the piece."""
@@ -160,6 +186,8 @@ class PieceBody:
 
     def _read(self) -> Iterator[memoryview]:
         piece, checksum = self.piece, xxhash.xxh3_128()
+        if self.sent is not None:
+            self.sent.take_back()
         with self._opened() as descriptor, self.buffers.lent() as buffer:
             start = piece.start
             while start < piece.stop:  # bounded: each round takes some of it
@@ -174,6 +202,8 @@ class PieceBody:
                 if self.limit is not None:
                     self.limit.take(len(one))
                 yield one
+                if self.sent is not None:
+                    self.sent.add(len(one))
 
     @contextmanager
     def _opened(self) -> Iterator[int]:

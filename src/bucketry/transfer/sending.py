@@ -25,7 +25,7 @@ from bucketry.errors import (
     UsageError,
 )
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError, SlowDownError
-from bucketry.transfer.outgoing import LocalReadError, PieceBody, PieceOfFile
+from bucketry.transfer.outgoing import LocalReadError, PieceBody, PieceOfFile, SentBytes
 from bucketry.transfer.patience import MAX_ATTEMPTS, Attempts, Patience
 
 if TYPE_CHECKING:
@@ -130,12 +130,13 @@ class Sender:
                     self._begin(sending)
                     sending.begun = True
                 upload_id = sending.upload_id
-            if not sending.already_there:
-                if upload_id is None:
-                    self._put_whole(sending, piece.what)
-                else:
-                    self._bring_part(piece, upload_id)
-            self._finish_piece(piece, upload_id)
+            with SentBytes(lambda count: self.meter.advance(sending.file.label, count)) as sent:
+                if not sending.already_there:
+                    if upload_id is None:
+                        self._put_whole(sending, piece.what, sent)
+                    else:
+                        self._bring_part(piece, upload_id, sent)
+                self._finish_piece(piece, upload_id, sent)
         except _LostUploadError as error:
             self._begin_anew(piece, error)
         except LocalReadError as error:
@@ -187,13 +188,13 @@ class Sender:
             if len(kept) > len(sending.kept):
                 sending.upload_id, sending.kept, sending.is_adopted = upload, kept, True
 
-    def _put_whole(self, sending: Sending, piece: PieceOfFile) -> None:
-        body = PieceBody(piece, self.buffers, self.limit)
+    def _put_whole(self, sending: Sending, piece: PieceOfFile, sent: SentBytes) -> None:
+        body = PieceBody(piece, self.buffers, self.limit, sent)
         self._create(sending, lambda: self.store.put_blob(sending.file.key, body, sha256=sending.file.digest.sha256))
         if not sending.already_there:
             self._count_sent(sending, piece)
 
-    def _bring_part(self, piece: Piece, upload_id: str) -> None:
+    def _bring_part(self, piece: Piece, upload_id: str, sent: SentBytes) -> None:
         sending, what = piece.sending, piece.what
         part = self._copy_part(sending, what, upload_id)
         if part is None:
@@ -204,7 +205,7 @@ class Sender:
             if kept is not None and kept.etag == _md5_of(PieceBody(what, self.buffers)):
                 part = kept
             else:
-                part = self._send_part(sending, what, upload_id, PieceBody(what, self.buffers, self.limit))
+                part = self._send_part(sending, what, upload_id, PieceBody(what, self.buffers, self.limit, sent))
         with sending.lock:
             if piece.round == sending.round:
                 sending.parts[part.number] = part
@@ -245,15 +246,17 @@ class Sender:
             self._unusable.add(place.key)
         return None
 
-    def _finish_piece(self, piece: Piece, upload_id: str | None) -> None:
+    def _finish_piece(self, piece: Piece, upload_id: str | None, sent: SentBytes) -> None:
         sending, label = piece.sending, piece.sending.file.label
         with sending.lock:
             if piece.round != sending.round:
+                sent.take_back()
                 return
             sending.remaining -= 1
             sending.done_bytes += piece.what.size_bytes
             is_last = sending.remaining == 0
-        self.meter.advance(label, piece.what.size_bytes)
+        self.meter.advance(label, piece.what.size_bytes - sent.count)
+        sent.count = 0  # from here on it counts as done, whatever becomes of the whole
         self.meter.count_verified_chunk(label)
         if is_last:
             if upload_id is not None:

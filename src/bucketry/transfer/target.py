@@ -246,19 +246,16 @@ def _mounted(destination: Path) -> RejectedError:
 
 def _sync_tree(directory: Path) -> None:
     """Bring a tree to the disk, so that after a power cut its name never stands for less than all of it."""
-    folders: list[Path] = []
-    files: list[Path] = []
-    for folder, _, names in os.walk(directory):
-        folders.append(Path(folder))
-        files.extend(Path(folder, name) for name in names)
-    if len(files) > FILES_SYNCED_ONE_BY_ONE:
+    found = [(folder, names) for folder, _, names in os.walk(directory)]
+    if sum(len(names) for _, names in found) > FILES_SYNCED_ONE_BY_ONE:
         directory_fd = open_directory(directory)
         try:
             if sync_file_system(directory_fd):
                 return
         finally:
             os.close(directory_fd)
-    for path in (*files, *reversed(folders)):
+    files = [Path(folder, name) for folder, names in found for name in names]
+    for path in (*files, *(Path(folder) for folder, _ in reversed(found))):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)

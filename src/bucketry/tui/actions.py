@@ -10,14 +10,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError
 from bucketry.registry.deletion import delete_version
 from bucketry.registry.lifecycle import LabelEdit, edit_version, retire, unretire
 from bucketry.registry.registers import load_existing_head
 from bucketry.registry.rows import load_dossier, load_row
 from bucketry.schema.reviews import Action
-from bucketry.schema.states import State, check_servable, state_after_retire
-from bucketry.tui.commands import Command
+from bucketry.schema.states import State
 from bucketry.tui.deciding import Wish, decide, generation_shown
 from bucketry.tui.paint import Span, line
 from bucketry.tui.promoting import ask_promotion, ask_rollback
@@ -27,73 +25,28 @@ from bucketry.tui.seen import ANYTHING, EDITED, check_unchanged
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bucketry.errors import BucketryError
     from bucketry.registry.index_views import VersionLine
     from bucketry.registry.session import Session
     from bucketry.schema.head import Row
     from bucketry.schema.names import Digest
     from bucketry.tui.app import BucketryApp
-    from bucketry.tui.command_log import LogEntry
 
 
-def version_commands(
-    shell: BucketryApp, current: Callable[[], VersionLine | None], *, diff: Callable[[], Digest | None] = lambda: None
-) -> tuple[Command, ...]:
-    """Return what can be done with the version that `current` returns; `diff` is the comparison that is shown of it."""
-
-    def command(
-        name: str,
-        key: str,
-        title: str,
-        act: Callable[[BucketryApp, VersionLine], None],
-        rule: Callable[[VersionLine], object] = lambda _: None,
-        hint: str = "",
-    ) -> Command:
-        def run(_: str) -> None:
-            row = current()
-            if row is not None:
-                act(shell, row)
-
-        return Command(name, (key,), title, run, partial(_why_not, shell, current, rule), hint, "Write", writes=True)
-
-    return (
-        command("approve", "A", "Approve", partial(_ask_decision, action=Action.APPROVE, diff=diff), hint="approve"),
-        command("reject", "X", "Reject, with the reason", partial(_ask_decision, action=Action.REJECT, diff=diff)),
-        command("comment", "C", "Comment", partial(_ask_decision, action=Action.COMMENT, diff=diff)),
-        command("request", "R", "Request a review", partial(_ask_decision, action=Action.REQUEST, diff=diff)),
-        command(
-            "promote", "P", "Promote", ask_promotion, lambda row: check_servable(row.version, row.state), "promote"
-        ),
-        command("rollback", "B", "Roll an alias back", ask_rollback, hint="roll back"),
-        command("edit", "E", "Edit labels and notes", _ask_edit),
-        command("retire", "T", "Retire, or take out of retirement", _retire, _check_retirable),
-        command("delete", "D", "Delete", _ask_delete),
-        Command(
-            "undo",
-            ("U",),
-            "Undo your last change",
-            lambda _: _undo(shell),
-            lambda: _why_not_undo(shell),
-            "",
-            "Write",
-            writes=True,
-        ),
-    )
+def act_on(shell: BucketryApp, row: VersionLine, name: str, diff: Callable[[], Digest | None]) -> None:
+    """Do what the command of this name does with a version; `diff` is the comparison that is shown of it."""
+    if name in _ASKED:
+        _ask_decision(shell, row, action=_ASKED[name], diff=diff)
+    else:
+        _OTHERS[name](shell, row)
 
 
-def _why_not(
-    shell: BucketryApp, current: Callable[[], VersionLine | None], rule: Callable[[VersionLine], object]
-) -> str:
-    """Return why nothing can be done: the session, no version, or what the registry's own rule says of its state."""
-    row = current()
-    if row is None:
-        return "there is no version"
-    try:
-        rule(row)
-    except BucketryError as error:
-        return error.message
-    return shell.why_not_write()
-
-
+_ASKED = {
+    "approve": Action.APPROVE,
+    "reject": Action.REJECT,
+    "comment": Action.COMMENT,
+    "request": Action.REQUEST,
+}
 _DECISIONS: dict[Action, tuple[str, bool]] = {
     Action.APPROVE: ("approve {}, comment (may be empty):", False),
     Action.REJECT: ("reject {} for ever, reason:", True),
@@ -121,7 +74,7 @@ def _ask_decision(shell: BucketryApp, row: VersionLine, *, action: Action, diff:
 
         decide(shell, Wish(row, action, text.strip(), generation, shown), failed)
 
-    shell.ask(Question(label, answer, initial=drafts.pop(label, ""), why_not=why_not))
+    shell.ask(Question(label, answer, initial=drafts.pop(label, ""), why_not=why_not, enter=action.value))
 
 
 def _ask_edit(shell: BucketryApp, row: VersionLine) -> None:
@@ -144,7 +97,7 @@ def _ask_labels(shell: BucketryApp, row: VersionLine) -> None:
         undone = LabelEdit(before, frozenset(name for name in edit.put if name not in row.labels))
         _edit_labels(shell, row, edit, generation, undone=undone)
 
-    shell.ask(Question("labels:", answer, panel=panel, panel_title="LABELS", why_not=_why_not_labels))
+    shell.ask(Question("labels:", answer, panel=panel, panel_title="LABELS", why_not=_why_not_labels, enter="save"))
 
 
 def _edit_labels(
@@ -192,7 +145,7 @@ def _ask_notes(shell: BucketryApp, row: VersionLine) -> None:
             shell.flash(f"these notes have several lines; use: bucketry edit {reference} --notes TEXT", "warn")
             return
         answer = partial(_edit_notes, shell, row, generation=generation, before=before)
-        shell.ask(Question(f"notes of {reference}:", answer, initial=before))
+        shell.ask(Question(f"notes of {reference}:", answer, initial=before, enter="save"))
 
     shell.read("notes", ("show", reference), partial(_load_notes, row=row), ask)
 
@@ -220,11 +173,6 @@ def _edit_notes(
     shell.write(("edit", reference, "--notes", text), work, done)
 
 
-def _check_retirable(row: VersionLine) -> None:
-    if row.state is not State.RETIRED:
-        state_after_retire(row.version, row.state)
-
-
 def _retire(shell: BucketryApp, row: VersionLine, *, is_undo: bool = False) -> None:
     back = row.state is State.RETIRED
     verb, service = ("unretire", unretire) if back else ("retire", retire)
@@ -249,7 +197,7 @@ def _ask_delete(shell: BucketryApp, row: VersionLine) -> None:
     generation = generation_shown(shell, row)
     panel = (
         line(Span(f"{reference} will be deleted for ever.", "bad")),
-        line("Its number is never used again; its bytes are freed by a later garbage collection."),
+        line("Its number is never used again; a later garbage collection frees its bytes."),
         line(Span("same as:  " + shell.command_line("delete", reference, "--yes"), "dim")),
     )
 
@@ -266,24 +214,16 @@ def _ask_delete(shell: BucketryApp, row: VersionLine) -> None:
             panel=panel,
             panel_title="DELETE",
             is_production=True,
+            enter="delete",
             why_not=lambda text: "" if text == name else "name differs",
         )
     )
 
 
-def _why_not_undo(shell: BucketryApp) -> str:
-    if shell.undo is not None:
-        return shell.why_not_write()
-    last = next((entry for entry in shell.log_of_commands.newest_first() if entry.writes and not entry.failure), None)
-    return f"there is nothing to undo: {'nothing was changed from here' if last is None else _no_counterpart(last)}"
-
-
-def _no_counterpart(last: LogEntry) -> str:
-    return f'"{last.line}" has no counterpart, or was one'
-
-
-def _undo(shell: BucketryApp) -> None:
-    if shell.undo is not None:
-        _, again = shell.undo
-        shell.undo = None
-        again()
+_OTHERS: dict[str, Callable[[BucketryApp, VersionLine], None]] = {
+    "promote": ask_promotion,
+    "rollback": ask_rollback,
+    "edit": _ask_edit,
+    "retire": _retire,
+    "delete": _ask_delete,
+}

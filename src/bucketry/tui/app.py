@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from textual.containers import Container
 from textual.screen import Screen
 
-from bucketry.errors import ContendedError
+from bucketry.errors import ContendedError, UnavailableError
 from bucketry.registry.counting import counted
 from bucketry.tui.asking import Asking
 from bucketry.tui.background import Background, Finished
@@ -19,13 +19,13 @@ from bucketry.tui.command_log import CommandLog, LogEntry, command_line
 from bucketry.tui.commands import Command, KeyFaults, key_of, shown_key
 from bucketry.tui.display import DisplayedApp
 from bucketry.tui.everywhere import commands_everywhere
-from bucketry.tui.frame import OneLine, Panel, Rule, hints_line, state_spans, top_line, wrapped_lines
+from bucketry.tui.figures import short_digests
+from bucketry.tui.frame import OneLine, Panel, Rule, hints_line, state_spans, too_small_lines, top_line, wrapped_lines
 from bucketry.tui.lineview import LineView
 from bucketry.tui.paint import Painter, Span, line, plain_text
 from bucketry.tui.prompt import Notice
 from bucketry.tui.refreshing import Refreshing, begin_looking
 from bucketry.tui.settings import Settings
-from bucketry.tui.terminal import LEAST_COLUMNS, LEAST_ROWS
 from bucketry.tui.transfer_board import TransferBoard
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
 
     def fail(self, error: BucketryError) -> None:
         """Say what went wrong, and what to do now."""
-        self.flash(f"{error.message}; {error.advice}" if error.advice else error.message, "bad")
+        self.flash(short_digests(f"{error.message}; {error.advice}" if error.advice else error.message), "bad")
 
     def ask(self, question: Question) -> None:
         """Ask for a text on the line above the hints."""
@@ -313,7 +313,7 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         """Do what a command says, or say why it cannot be done now."""
         why_not = command.why_not()
         if why_not:
-            name = f"{shown_key(key)}: " if key else ""
+            name = f"{shown_key(key)} " if key else ""
             self.flash(f"{name}{command.title[0].lower()}{command.title[1:]}: not now, {why_not}", "warn")
             return
         command.run(argument)
@@ -326,12 +326,9 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
 
     def on_resize(self, event: events.Resize) -> None:
         """Say so where there is too little room."""
-        is_small = event.size.width < LEAST_COLUMNS or event.size.height < LEAST_ROWS
-        self.screen.set_class(is_small, "-too-small")
-        if is_small:
-            needed = f"The screens need {LEAST_COLUMNS}x{LEAST_ROWS} characters."
-            said = [needed, f"This is {event.size.width}x{event.size.height}.", "Or use: bucketry models"]
-            self.query_one("#small", LineView).show([line(text) for text in said])
+        small = too_small_lines(event.size)
+        self.screen.set_class(bool(small), "-too-small")
+        self.query_one("#small", LineView).show(small)
         self.call_after_refresh(self.update_frame)
 
     def on_finished(self, message: Finished) -> None:
@@ -370,6 +367,8 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
 
         def noted_failure(error: BucketryError) -> None:
             note(error.message)
+            if isinstance(error, UnavailableError) and count.made:  # not the helper of the transfers
+                self.source.note_failure(error)
             failed(error)
             if isinstance(error, ContendedError):  # the bucket has moved on from what is shown
                 self.refreshing.start(forced=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.tui.commands import hint_texts
+from bucketry.tui.commands import hint_texts, shown_keys
 from bucketry.tui.frame import Panel
 from bucketry.tui.prompt import Notice
 
@@ -42,11 +42,14 @@ class Asking:
             moves = [("up/down", "choose")] if question.on_move is not None else []
             completes = [("tab", "complete")] if question.complete is not None else []
             return [("enter", question.enter), *moves, *completes, ("esc", "cancel")]
-        if self._choice is not None:
-            return [("esc", "cancel")]
         cannot_write = bool(app.why_not_write())
         listed = [command for command in app.commands if not (command.writes and cannot_write)]
-        return [*hint_texts(listed, app.settings.keymap), ("?", "all")]
+        last = next(
+            (shown_keys(command, app.settings.keymap).split()[0] for command in listed if command.name == "help"), "?"
+        )
+        texts = dict(hint_texts(listed, app.settings.keymap))
+        word = texts.pop(last, "all")
+        return [*texts.items(), (last, word)]
 
     def ask(self, question: Question) -> None:
         """Ask for a text."""
@@ -68,10 +71,6 @@ class Asking:
         app.query_one(Panel).show(question.panel_title, question.panel, is_production=question.is_production)
         self._check(notice.value)
         return True
-
-    def is_asking(self, question: Question) -> bool:
-        """Whether this very question is being asked now."""
-        return self._question is question
 
     def choose(self, choice: Choice) -> str:
         """Ask for one key of several; return what is to be said."""

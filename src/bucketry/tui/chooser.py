@@ -90,7 +90,7 @@ class Chooser(LineView):
 
     def _draw(self) -> None:
         count = sum(each.is_shown for each in self._offered)
-        title = f"-- COLUMNS  {count} of {len(self._offered)} chosen, as they stand from left to right, as far as they fit"
+        title = f"-- COLUMNS  {count} of {len(self._offered)} chosen, from left to right, as far as they fit"
         room = max(1, int(self.styles.height.value if self.styles.height else MOST_LINES) - 1)
         top = max(0, min(self._at - room // 2, len(self._offered) - room))
         lines = [line(Span(title, "header"))]

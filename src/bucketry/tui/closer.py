@@ -10,15 +10,16 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bucketry.errors import BucketryError
 from bucketry.registry.counting import counted
 from bucketry.registry.index_details import EVERYTHING, count_pending, of_model, of_rows
+from bucketry.schema.query import DetailCondition, MetricIs, parse_query
 from bucketry.tui.background import Finished
 from bucketry.tui.command_log import LogEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from bucketry.errors import BucketryError
     from bucketry.schema.names import ModelName
     from bucketry.tui.app import BucketryApp
 
@@ -147,3 +148,18 @@ class Closer:
 
     def _fail(self, error: BucketryError) -> None:
         self.problem = f"{error.message}; {error.advice}" if error.advice else error.message
+
+
+def asks_for_details(query: str, known_metrics: Iterable[str] = ()) -> bool:
+    """Return whether a filter needs more than rows say: they have the metrics that are known."""
+    try:
+        parsed = parse_query(query)
+    except BucketryError:  # it is being typed
+        return False
+    known = set(known_metrics)
+    asked = [term.condition for term in parsed.terms]
+    return any(
+        isinstance(condition, DetailCondition)
+        and not (isinstance(condition, MetricIs) and not condition.slice and condition.name in known)
+        for condition in asked
+    )

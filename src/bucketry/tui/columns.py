@@ -95,10 +95,9 @@ def header_line(fitted: Sequence[Fitted[Row]], *, chosen: str, sorted_by: str, d
     spans: list[Span] = []
     for index, place in enumerate(fitted):
         column = place.column
-        title = column.title
+        title, is_chosen = column.title, column.name == chosen
         if column.name == sorted_by:  # a sign that touches the title reads like a letter of it
-            title += " " * (cell_len(title) + 2 <= place.width) + ("v" if descending else "^")
-        is_chosen = column.name == chosen
+            title += " " * (cell_len(title) + (4 if is_chosen else 2) <= place.width) + ("v" if descending else "^")
         if is_chosen and cell_len(title) + 2 <= place.width:
             title = f"[{title}]"
         if index:

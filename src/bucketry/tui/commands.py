@@ -6,7 +6,7 @@ users remap its keys by it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
@@ -95,6 +95,11 @@ def matching_commands(commands: Iterable[Command], words: str) -> list[Command]:
         if all(word in text for word in wanted):
             found.setdefault(command.name, command)
     return list(found.values())
+
+
+def without_idle_hints(commands: Iterable[Command]) -> tuple[Command, ...]:
+    """Return the commands of a screen that has nothing to show: those that cannot be done there have no hint."""
+    return tuple(replace(command, hint="") if command.hint and command.why_not() else command for command in commands)
 
 
 def hint_texts(commands: Iterable[Command], keymap: Keymap) -> list[tuple[str, str]]:

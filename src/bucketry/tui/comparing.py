@@ -20,6 +20,7 @@ from bucketry.schema.gates import MetricThreshold, NoWorse, PickleScan
 from bucketry.schema.names import ByVersion, Reference, parse_reference
 from bucketry.schema.slice_groups import SliceGroup, slice_groups
 from bucketry.schema.states import State
+from bucketry.tui.compare_command import MOST_COMPARED
 from bucketry.tui.marks import production_of
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
     from bucketry.schema.names import Digest, ModelName
     from bucketry.schema.trend import Trend
 
-FEWEST_COMPARED, MOST_COMPARED = 2, 4
-"""More columns than four versions have no room at 80 columns."""
+FEWEST_COMPARED = 2
 TREND_VERSIONS = 24
 
 

@@ -13,12 +13,15 @@ from bucketry.registry.registers import load_existing_head
 from bucketry.registry.reviewing import prepare_decision, record_decision
 from bucketry.registry.signing_keys import find_signing_keys
 from bucketry.schema.reviews import Action, Review, encode_statement
+from bucketry.schema.states import State
 from bucketry.schema.text import displayable
+from bucketry.tui.figures import count_of
+from bucketry.tui.marks import state_word
 from bucketry.tui.prompts import Choice
 from bucketry.tui.seen import DECIDED, check_unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from bucketry.errors import BucketryError
     from bucketry.registry.index_views import VersionLine
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from bucketry.schema.names import Digest
     from bucketry.tui.app import BucketryApp
 
+SAID: Mapping[Action, str] = {Action.COMMENT: "commented on {}", Action.REQUEST: "requested a review of {}"}
+"""What is said of an action that decides nothing."""
 SIGNED = frozenset({Action.APPROVE, Action.REJECT, Action.REVOKE})
 """What a policy may want signed."""
 MOST_KEYS_OFFERED = 9
@@ -118,11 +123,22 @@ def _record(session: Session, wish: Wish, key: SigningKey | None, why: str) -> D
     return record_decision(session, Review(encode_statement(statement)))
 
 
+def _approved(decided: Decided) -> str:
+    """Say how many approvals there are of those that are needed."""
+    approvals, needed = decided.approvals, max(1, decided.approvals.required)
+    count, reference = len(approvals.principals), f"{decided.model}:{decided.version}"
+    if decided.state is State.APPROVED:
+        return f"{reference} is approved now ({count} of {count_of(needed, 'approval')})"
+    waits = f"waits for {needed - count} more" if count < needed else f"is {state_word(decided.state)} still"
+    return f"approved {reference}: {count} of {count_of(needed, 'approval')}, it {waits}"
+
+
 def _tell(shell: BucketryApp, decided: Decided, key: SigningKey | None, why: str) -> None:
-    approvals = decided.approvals
-    told = f"{decided.model}:{decided.version} is {decided.state} now"
+    told = f"{decided.model}:{decided.version} is {state_word(decided.state)} now"
     if decided.action is Action.APPROVE:
-        told += f" ({len(approvals.principals)} of {max(1, approvals.required)} approvals)"
+        told = _approved(decided)
+    elif decided.action in SAID:
+        told = SAID[decided.action].format(f"{decided.model}:{decided.version}")
     if decided.reached:
         told += f"; told {', '.join(decided.reached)}"
     if key is not None:

@@ -29,6 +29,17 @@ def transfer_commands(app: BucketryApp) -> tuple[Command, ...]:
     )
 
 
+def why_not_here(app: BucketryApp) -> str:
+    """Return why no transfer may be begun or steered from here, or "".
+
+    Read-only screens in a browser may be served to other machines, over a line that others read: whoever comes in
+    reads the registry, and fills or stops nothing on this machine.
+    """
+    if app.read_only and app.terminal.is_browser:
+        return "with --read-only, a browser begins and steers no transfer on the machine that serves it"
+    return ""
+
+
 def download_command(
     shell: BucketryApp, current: Callable[[], VersionLine | None], *, why_none: str = "there is no version"
 ) -> Command:
@@ -42,7 +53,7 @@ def download_command(
             _ask(shell, row)
 
     def why_not() -> str:
-        return "" if current() is not None else why_none
+        return why_not_here(shell) or ("" if current() is not None else why_none)
 
     return Command(
         "download", ("d",), "Download, apart from this screen", run, why_not, "get", "Read", argument="FOLDER"
@@ -65,6 +76,7 @@ def _ask(shell: BucketryApp, row: VersionLine) -> None:
             panel=panel,
             panel_title="DOWNLOAD",
             why_not=_why_not_there,
+            enter="get",
             complete=_folders,
         )
     )

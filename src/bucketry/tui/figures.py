@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Literal
@@ -11,6 +12,7 @@ Zone = Literal["local", "utc"]
 _SIZE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _AGE_UNITS = ((365 * 86_400, "y"), (86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _UNITS = frozenset({"ms", "us", "ns", "s", "kb", "mb", "gb", "kib", "mib", "gib", "pct"})
+_DIGEST = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 NOTHING = "-"
 """What a cell says where there is nothing to say."""
 
@@ -90,3 +92,8 @@ def count_of(count: int, noun: str) -> str:
     """Return `1 file` or `12 files`."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeou" else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"
+
+
+def short_digests(text: str) -> str:
+    """Return a text with the first digits of each digest in it."""
+    return _DIGEST.sub(r"\1", text)

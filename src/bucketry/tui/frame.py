@@ -10,15 +10,19 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from bucketry.tui.paint import Line, Role, Span, plain_text
+from bucketry.tui.paint import Line, Role, Span, cut, line, plain_text
+from bucketry.tui.terminal import LEAST_COLUMNS, LEAST_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from textual.geometry import Size
 
     from bucketry.tui.app import BucketryApp
     from bucketry.tui.paint import Painter
 
 LEAST_CRUMBS_COLUMNS = 20
+LEAST_REGISTRY_COLUMNS = 6
 PANEL_MARGIN = 2
 MOST_SAID_LINES = 6
 MOST_IDENTITY_COLUMNS = 16
@@ -137,8 +141,11 @@ def top_line(crumbs: Sequence[str], right: Sequence[Span], width: int) -> Line:
     while len(shown) > 2 and cell_len(" > ".join(shown)) > room:  # the registry and the last one stay the longest
         shown = [shown[0], "..", *shown[3:]] if len(shown) > 3 else shown[1:]
     text = f" {' > '.join(shown)}"
+    if cell_len(text) > room and len(shown) > 1:  # the name of the registry is what one knows best
+        rest = f" > {' > '.join(shown[1:])}"
+        text = f" {cut(shown[0], max(LEAST_REGISTRY_COLUMNS, room - 1 - cell_len(rest)), ellipsis='~')}{rest}"
     if cell_len(text) > room:
-        text = text[: max(0, room - 1)] + "~"
+        text = cut(text, room, ellipsis="~")
     spans: list[Span] = [Span(text + " " * (room - cell_len(text)), "title")]
     for span in kept:
         spans += [Span("  "), span]
@@ -154,17 +161,28 @@ def wrapped_lines(shown: Line, width: int) -> tuple[Line, ...]:
 
 
 def hints_line(hints: Sequence[tuple[str, str]], width: int) -> Line:
-    """Return the keys and their words, as many as fit, and always the last."""
+    """Return the keys and their words, as many as fit, and always the last.
+
+    Only the keys are coloured: the line is drawn anew with each prompt, and each change of colour costs 20 bytes.
+    """
     spans: list[Span] = [Span(" ")]
     room = width - 1 - sum(cell_len(f"{key} {word}") for key, word in hints[-1:])
     for place, (key, word) in enumerate(hints, 1):
         size = cell_len(f"{key} {word}  ")
         if place == len(hints):
-            spans += [Span(key, "accent"), Span(f" {word}", "dim")]
+            spans += [Span(key, "accent"), Span(f" {word}")]
         elif size <= room:
-            spans += [Span(key, "accent"), Span(f" {word}  ", "dim")]
+            spans += [Span(key, "accent"), Span(f" {word}  ")]
             room -= size
     return tuple(spans)
+
+
+def too_small_lines(size: Size) -> list[Line]:
+    """Return what is said where there is too little room, and what works in any terminal; else nothing."""
+    if size.width >= LEAST_COLUMNS and size.height >= LEAST_ROWS:
+        return []
+    needed = f"The screens need {LEAST_COLUMNS}x{LEAST_ROWS} characters."
+    return [line(text) for text in (needed, f"This is {size.width}x{size.height}.", "Or use: bucketry models")]
 
 
 def _width(spans: Sequence[Span]) -> int:

@@ -98,7 +98,7 @@ class MovePanel:
 
     def _fail(self, error: BucketryError) -> None:
         self._fault = f"{error.message}; {error.advice}" if error.advice else error.message
-        self._take_verdicts((Span("-", "dim"),))
+        self._take_verdicts(())
 
     def _take_servers(self, found: Sequence[Span]) -> None:
         self._servers = found
@@ -124,6 +124,7 @@ class MovePanel:
             panel_title=f"{move.title} PROD" if serves else move.title.removesuffix(" TO"),
             is_production=serves,
             why_not=self._why_not,
+            enter=move.verb,
         )
 
     def _answer(self, _text: str) -> None:
@@ -143,7 +144,7 @@ class MovePanel:
             *_sentence(changed, width),
             move.head(prospect),
             *wrapped([Span("serves:", "dim"), *self._servers], width, between=" "),
-            *wrapped(list(self._verdicts), width, between="   "),
+            *wrapped(list(self._verdicts), width, between="   ", indent=""),
             *(move.body(prospect, width) if prospect is not None else _sentence(self._fault, width)),
             *move.tail(prospect),
         )

@@ -47,6 +47,7 @@ def ask_promotion(shell: BucketryApp, row: VersionLine) -> None:
             f"promote {row.model}:{row.version} to alias:",
             answer,
             why_not=_why_no_alias,
+            enter="look",
             complete=lambda text: [name for name in names if name.startswith(text)],
         )
     )
@@ -62,6 +63,7 @@ def ask_rollback(shell: BucketryApp, row: VersionLine) -> None:
             lambda text: MovePanel(shell, _retreat(shell, row.model, parse_alias(text.strip()))).open(),
             initial=production.alias if production else "",
             why_not=_why_no_alias,
+            enter="look",
             complete=lambda text: [named.alias for named in found if named.alias.startswith(text)],
         )
     )
@@ -137,7 +139,8 @@ def _retreat(shell: BucketryApp, model: ModelName, alias: AliasName) -> Move:
 
     def tail(prospect: Prospect | None) -> tuple[Line, ...]:
         same = shell.command_line(*_retreat_words(model, alias, prospect))
-        return (line("undo: U moves it forth again"), line(Span(f"same as:  {same}", "dim")))
+        to = f"back to v{prospect.now}" if prospect is not None and prospect.now else "forth again"
+        return (line(f"undo: U moves it {to}"), line(Span(f"same as:  {same}", "dim")))
 
     def go(prospect: Prospect) -> None:
         def work(session: Session) -> AliasMove:
@@ -175,8 +178,8 @@ def _retreat_words(model: ModelName, alias: AliasName, prospect: Prospect | None
 
 
 def _now_text(shell: BucketryApp, prospect: Prospect) -> str:
-    since = f", since {short_age(prospect.since, shell.session.ports.now())}" if prospect.since else ""
-    return f"now v{prospect.now}{since}"
+    age = short_age(prospect.since, shell.session.ports.now()) if prospect.since else ""
+    return f"now v{prospect.now}" + (", since just now" if age == "now" else f", for {age}" if age else "")
 
 
 def _moved(shell: BucketryApp, move: AliasMove) -> None:

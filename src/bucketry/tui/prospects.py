@@ -17,12 +17,13 @@ from bucketry.schema.deployment import Standing as Serving
 from bucketry.schema.gates import PickleScan, applies_to
 from bucketry.schema.reviews import Action
 from bucketry.schema.slice_groups import is_too_small
+from bucketry.schema.states import State
 from bucketry.schema.text import displayable
 from bucketry.schema.verdicts import Verdict
-from bucketry.tui.figures import count_of, shown_time
+from bucketry.tui.figures import count_of, short_digests, shown_time
+from bucketry.tui.marks import state_word
 from bucketry.tui.paint import Span, line
 from bucketry.tui.tablelines import wrapped
-from bucketry.tui.verdict_words import short_digests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from bucketry.schema.gates import GateResult
     from bucketry.schema.names import AliasName, ModelName
     from bucketry.schema.scans import ScanReport
-    from bucketry.schema.states import State
     from bucketry.tui.figures import Zone
     from bucketry.tui.paint import Line, Role
 
@@ -120,7 +120,8 @@ def read_servers(session: Session, model: ModelName, alias: AliasName) -> Sequen
         for name, count in counts.most_common(MOST_NAMES)
     ]
     more = f" and {len(counts) - MOST_NAMES} more" if len(counts) > MOST_NAMES else ""
-    behind = (Span(f"({late} not at what it names now)", "warn"),) if late else ()
+    serve = "serves" if late == 1 else "serve"
+    behind = (Span(f"({late} of {len(found)} {serve} something else now)", "warn"),) if late else ()
     return (Span(", ".join(told) + more), *behind)
 
 
@@ -137,8 +138,9 @@ def read_verdicts(session: Session, model: ModelName, version: int, alias: Alias
 def promotion_lines(prospect: Prospect, width: int, zone: Zone, now: str) -> list[Line]:
     """Return what speaks for a promotion: gates, approvals, signature, scan."""
     failed = [gate for gate in prospect.gates if not gate.passed]
+    pieces = [_gates(prospect), *_approvals(prospect, zone, now, width), _signed(prospect), _scan(prospect)]
     lines = [
-        *wrapped([_gates(prospect), *_approvals(prospect, zone, now), _signed(prospect), _scan(prospect)], width),
+        *wrapped(pieces, width, between="   ", indent=""),
         *(each for gate in failed[:MOST_GATES_TOLD] for each in _failed_gate(gate, width)),
     ]
     if len(failed) > MOST_GATES_TOLD:
@@ -148,12 +150,15 @@ def promotion_lines(prospect: Prospect, width: int, zone: Zone, now: str) -> lis
 
 def retreat_lines(prospect: Prospect, width: int, zone: Zone, now: str) -> list[Line]:
     """Return what is known of the version that a rollback goes to."""
-    state = Span(f"v{prospect.version} is {prospect.state}", "good" if str(prospect.state) == "approved" else "warn")
-    return wrapped([state, *_approvals(prospect, zone, now), _signed(prospect), _scan(prospect)], width)
+    state = Span(
+        f"v{prospect.version} is {state_word(prospect.state)}", "good" if prospect.state is State.APPROVED else "warn"
+    )
+    pieces = [state, *_approvals(prospect, zone, now, width), _signed(prospect), _scan(prospect)]
+    return wrapped(pieces, width, between="   ", indent="")
 
 
-def _approvals(prospect: Prospect, zone: Zone, now: str) -> list[Span]:
-    """Return who approved when, and how many of how many that are; a piece for each, so that lines can be broken."""
+def _approvals(prospect: Prospect, zone: Zone, now: str, width: int) -> list[Span]:
+    """Return who approved when, and how many of how many that are; in a piece for each where one line is too short."""
     approvals, required = prospect.standing.approvals, prospect.standing.policy.approvals_required
     if approvals.refusals:
         return [Span(f"REFUSED by {', '.join(approvals.refusals)}", "bad")]
@@ -164,13 +169,16 @@ def _approvals(prospect: Prospect, zone: Zone, now: str) -> list[Span]:
     }
     who = [f"{name} {_clock(at[name], zone, now)}" for name in approvals.principals if name in at]
     is_enough = approvals.are_enough or not required
-    count = f" ({len(who)} of {required})" if required else ""
+    missing = 0 if is_enough else max(0, required - len(who))
+    count = f" ({len(who)} of {required}{f', {missing} MISSING' if missing else ''})" if required else ""
     if not who:
         return [Span(f"approved by: nobody{count}", "dim" if is_enough else "bad")]
-    first, *others = who
-    pieces = [f"approved by: {first}", *others]
-    pieces[-1] += count
-    return [Span(piece, "good" if is_enough else "bad") for piece in pieces]
+    role: Role = "good" if is_enough else "bad"
+    whole = f"approved by: {', '.join(who)}{count}"
+    if len(whole) <= width:
+        return [Span(whole, role)]
+    *others, last = (f"{'' if place else 'approved by: '}{name}" for place, name in enumerate(who))
+    return [*(Span(f"{name},", role) for name in others), Span(f"{last}{count}", role)]
 
 
 def _signed(prospect: Prospect) -> Span:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from bucketry.registry.counting import counted
@@ -66,13 +67,16 @@ class Refreshing:
         self._is_running = True
         app = self._app
         session, count = counted(app.session)
+        at, began = session.ports.timestamp(), time.monotonic()
 
         def done(changed: bool) -> None:  # noqa: FBT001 - what the work returned
+            is_first = not app.source.is_filled  # what waited for it has to say that there is nothing
             app.source.note_seen()
             self._end()
             if changed or forced:
-                note = LogEntry(session.ports.timestamp(), "(refresh)", count.made, 0.0)
+                note = LogEntry(at, "(refresh)", count.made, time.monotonic() - began)
                 app.log_of_commands.add(note)
+            if changed or forced or is_first:
                 app.view.data_changed()
 
         def failed(error: BucketryError) -> None:

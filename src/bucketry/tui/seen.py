@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 from bucketry.errors import ContendedError
 from bucketry.registry.registers import load_alias, load_existing_head
 from bucketry.registry.rows import load_row
+from bucketry.tui.figures import short_age
+from bucketry.tui.marks import state_word
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
+    from datetime import datetime
 
     from bucketry.registry.index_views import VersionLine
     from bucketry.registry.session import Session
@@ -51,7 +54,8 @@ def check_unchanged(
     ]
     if since:
         more = f" and {len(since) - MOST_NAMED} more" if len(since) > MOST_NAMED else ""
-        what = ", ".join(_told(record) for record in since[-MOST_NAMED:])
+        now = session.ports.now()
+        what = ", ".join(_told(record, now) for record in since[-MOST_NAMED:])
         raise ContendedError(
             f"{seen.model}:{seen.version} is not as it was shown any more: {what}{more}", advice=ADVICE
         )
@@ -63,9 +67,9 @@ def check_state(session: Session, model: ModelName, version: int, state: State) 
     row = load_row(session, head, version)
     mine = [record for record in head.trail.records if record.target == str(version)]
     if row.state is not state:
-        raise ContendedError(
-            f"{model}:{version} is {row.state} now, not {state} as shown{_by_whom(mine[::-1])}", advice=ADVICE
-        )
+        by = _by_whom(mine[::-1], session.ports.now())
+        said = f"{model}:{version} is {state_word(row.state)} now, not {state_word(state)} as shown{by}"
+        raise ContendedError(said, advice=ADVICE)
     return mine
 
 
@@ -74,16 +78,21 @@ def check_unmoved(session: Session, model: ModelName, alias: AliasName, seen: in
     register = load_alias(session, model, alias).state
     now = register.target.version if register is not None and register.target is not None else None
     if now != seen:
-        by = _by_whom(register.trail.records[::-1]) if register is not None else ""
+        by = _by_whom(register.trail.records[::-1], session.ports.now()) if register is not None else ""
         names = f"v{now}" if now else "nothing"
         was = f"v{seen}" if seen else "nothing"
         raise AliasMovedError(f"{model}@{alias} names {names} now, not {was} as shown{by}", advice=ADVICE)
 
 
-def _by_whom(newest_first: Iterable[Record]) -> str:
+def _by_whom(newest_first: Iterable[Record], now: datetime) -> str:
     last = next(iter(newest_first), None)
-    return "" if last is None else f": {_told(last)}"
+    return "" if last is None else f": {_told(last, now)}"
 
 
-def _told(record: Record) -> str:
-    return f"{record.action} by {record.actor} at {record.at[11:16]} UTC"
+def _told(record: Record, now: datetime) -> str:
+    """Say who did it, how long ago (an age reads alike in every zone), and the reason if the record has it."""
+    age = short_age(record.at, now)
+    when = "just now" if age == "now" else f"{age} ago"
+    reason = record.detail.get("reason")
+    why = f' ("{reason}")' if isinstance(reason, str) and reason else ""
+    return f"{record.action} by {record.actor} {when}{why}"

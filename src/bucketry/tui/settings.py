@@ -25,7 +25,7 @@ from bucketry.tui.figures import Zone
 from bucketry.tui.paint import ThemeName
 
 DEFAULT_REFRESH_SECONDS = 30.0
-LEAST_REFRESH_SECONDS = 5.0
+LEAST_REFRESH_SECONDS, MOST_REFRESH_SECONDS = 5.0, 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,11 @@ def parse_settings(table: object, *, where: str) -> Settings:
         if not isinstance(table.get(name, False), bool):
             raise UsageError(f"{where}: {name} is neither true nor false")
     seconds = table.get("refresh_seconds", DEFAULT_REFRESH_SECONDS)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < LEAST_REFRESH_SECONDS:
-        raise UsageError(f"{where}: refresh_seconds is not a number of {LEAST_REFRESH_SECONDS:.0f} or more")
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not LEAST_REFRESH_SECONDS <= seconds <= MOST_REFRESH_SECONDS:  # which "nan" is not either
+        raise UsageError(
+            f"{where}: refresh_seconds is not a number from {LEAST_REFRESH_SECONDS:.0f} to {MOST_REFRESH_SECONDS:.0f}"
+        )
     keymap = parse_keymap(table.get("keys", {}), where=f"{where}.keys")
     cell_diff, cursor = table.get("cell_diff", True), table.get("cursor", False)
     return Settings(theme, zone, mouse, float(seconds), keymap, cell_diff, cursor)

@@ -148,10 +148,6 @@ class Source:
         refreshed = self.index.refresh(session, details=False, progress=progress, cancelled=cancelled)
         return bool(refreshed.heads_read or refreshed.aliases_read or refreshed.rows_changed)
 
-    def load_details(self, session: Session, cancelled: threading.Event) -> None:
-        """Read what filters on metrics, parameters and notes need, which lists can do without."""
-        self.index.refresh(session, details=True, cancelled=cancelled)
-
     def note_seen(self) -> None:
         """Note that the index is as the bucket now."""
         self.freshness.seen_at = time.monotonic()

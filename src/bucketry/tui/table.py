@@ -209,13 +209,6 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         self.refresh()
         self.move_to(self._cursor + rows)
 
-    def move_to_key(self, key: Hashable) -> bool:
-        """Put the cursor on the row with a key; return whether there is one."""
-        place = self._source.position_of(key)
-        if place is not None:
-            self.move_to(place)
-        return place is not None
-
     # Marks, columns
 
     def toggle_mark(self) -> None:

@@ -20,7 +20,7 @@ from bucketry.tui.transfer_words import (
     place_name,
     size_words,
     standing_words,
-    version_name,
+    version_title,
 )
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def block_lines(job: Job, width: int, *, ahead: int, is_open: bool, zone: Zone) 
 def ended_lines(job: Job, width: int, *, is_open: bool, zone: Zone) -> list[Line]:
     """Return what is said of a job that has ended, on one line; with `is_open` all there is to say."""
     at = _clock(job.ended_at, zone)
-    name = displayable(version_name(job, " v"))
+    name = displayable(version_title(job))
     result = job.result
     if result is not None:
         rate = f" ({short_rate(result.moved_bytes / result.seconds)})" if result.seconds > 0 else ""
@@ -106,7 +106,7 @@ def bar(done: int, total: int, columns: int) -> str:
 
 
 def _title(job: Job, width: int) -> Line:
-    figures, name = size_words(job), version_name(job, " v")
+    figures, name = size_words(job), version_title(job)
     room = max(8, width - 2 - cell_len(name) - 4 - cell_len(figures) - 2)
     place = cut_left(displayable(place_name(job)), room)
     return line(" ", Span(name, "title"), " -> ", pad(place, room), "  ", figures)
@@ -158,7 +158,7 @@ def _file_lines(progress: Progress, width: int, *, is_open: bool) -> list[Line]:
     if shown:
         head = f"{pad('FILE', name_columns)}{'SIZE':>10}  {pad('', bar_columns)}    %  STATE"
         lines.append(line(" ", Span(head, "header")))
-    lines += [line(" ", *_file_cells(file, name_columns, bar_columns)) for file in shown]
+    lines += [line(" ", *_file_cells(file, progress, name_columns, bar_columns)) for file in shown]
     hidden = len(progress.active) - len(shown)
     waiting = max(0, progress.total_files - progress.done_files - len(progress.active))
     rest = [f"{hidden} more" if hidden else "", f"{progress.done_files} done", f"{waiting} waiting" if waiting else ""]
@@ -166,13 +166,13 @@ def _file_lines(progress: Progress, width: int, *, is_open: bool) -> list[Line]:
     return [*lines, line(Span(f"   + {', '.join(filter(None, rest))}{keys}", "dim"))]
 
 
-def _file_cells(file: ActiveFile, name_columns: int, bar_columns: int) -> Line:
+def _file_cells(file: ActiveFile, progress: Progress, name_columns: int, bar_columns: int) -> Line:
     name = pad(cut_left(displayable(file.label), name_columns), name_columns)
     state, role = short_rate(file.bytes_per_second), "plain"
     if file.is_hashing:
         state = "hashing"
     elif file.done_bytes >= file.size_bytes:
-        state = "verifying"
+        state = "verifying" if progress.hashed_bytes is None else "completing"
     if file.retries:
         state, role = f"retry {file.retries} {state}", "warn"
     shown = bar(file.done_bytes, file.size_bytes, bar_columns)

@@ -12,10 +12,16 @@ if TYPE_CHECKING:
 _CHECKED = {"sha256": "verified by SHA-256", "fast": "verified by XXH3", "sizes_and_times": "was there already"}
 
 
-def version_name(job: Job, mark: str = ":") -> str:
-    """Return which version a job brings; one that is being published has no number before it is there."""
+def version_name(job: Job) -> str:
+    """Return which version a job is about, in a sentence; one that is published has no number before it is there."""
     version = version_of(job)
-    return f"{job.order.model}{mark}{version}" if version is not None else f"{job.order.model}, a new version"
+    return f"{job.order.model}:{version}" if version is not None else f"a new version of {job.order.model}"
+
+
+def version_title(job: Job) -> str:
+    """Return which version a job is about, at the beginning of a line."""
+    version = version_of(job)
+    return f"{job.order.model} v{version}" if version is not None else f"{job.order.model}, a new version"
 
 
 def version_of(job: Job) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING
 
 from bucketry.schema.slice_groups import LEAST_SAMPLES, is_too_small
@@ -27,7 +26,6 @@ _WORDS: Mapping[Verdict, tuple[str, Role]] = {
 _WANTED = {"higher": "up", "lower": "down"}
 _REASONS = {"no direction stated": "no direction", "measured in the baseline only": "baseline only"}
 _REASONS |= {"measured not in the baseline": "not in baseline", "measured in neither": "in neither"}
-_DIGEST = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 GREATEST_PERCENT = 9.995
 DIGEST_DIGITS = 8
 GREATEST_FIXED = 100_000
@@ -100,11 +98,6 @@ def column_title(name: str, width: int) -> str:
     if len(name) <= width or not colon:
         return name
     return f"{model[: max(0, width - len(version) - 2)]}~:{version}"
-
-
-def short_digests(text: str) -> str:
-    """Return a text with the first digits of each digest in it."""
-    return _DIGEST.sub(r"\1", text)
 
 
 def value_text(value: object) -> str:

@@ -49,8 +49,8 @@ class View(Container):
         return ()
 
     @property
-    def legend(self) -> Sequence[Line]:
-        """What the columns here mean, for the help."""
+    def legend(self) -> Sequence[tuple[str, str]]:
+        """What the columns here are called and mean, for the help."""
         return ()
 
     @property

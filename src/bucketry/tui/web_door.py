@@ -69,7 +69,10 @@ class Door:
         """Return whether a Host header names this server; the port may be another one, of a tunnel."""
         if not HOST.fullmatch(host):
             return False
-        name = urlsplit(f"//{host}").hostname or ""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:  # between brackets is no address
+            return False
         if name in LOOPBACK_NAMES or name == self.host.lower():
             return True
         try:

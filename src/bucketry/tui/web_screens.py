@@ -81,7 +81,11 @@ def packet_for(message: str) -> bytes:
 
     Raises `ValueError` for what is no JSON.
     """
-    match json.loads(message):
+    try:
+        said = json.loads(message)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    match said:
         case ["stdin", str(keys)]:
             return _packet(b"D", keys.encode(errors="replace"))
         case ["resize", {"width": int(columns), "height": int(rows)}]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from bucketry.registry.auditing import AuditEntry, load_audit, load_registry_audit
 from bucketry.registry.index_views import list_models_by, load_model_lines
 from bucketry.registry.notes import load_reason
+from bucketry.schema.audit import NO_RECORD
 from bucketry.tui.columns import Column
 from bucketry.tui.commands import Command
-from bucketry.tui.figures import count_of, shown_time
+from bucketry.tui.figures import count_of, short_digests, shown_time
 from bucketry.tui.paint import Line, Span, line
 from bucketry.tui.screens.reading import ReadListView, ReadRows
 from bucketry.tui.textlines import wrapped
@@ -27,6 +28,11 @@ MOST_MODELS = 50
 """The whole trails of so many models are read at once, those first that changed last."""
 NAMES_ALIAS = "name-alias"
 """The action whose target is an alias, not a version."""
+TELLS_ALIAS = "touch"
+"""The action by which an alias notes what became of a version."""
+TOLD_ONLY = "The alias took note of the version; it names the same one as before."
+NAMES_VERSION = frozenset({"from", "to"})
+"""What an alias's record says of the versions that it named."""
 LONGEST_VERSION = 16
 MOST_LONG_REASONS = 100
 """Reasons that lie in a document of their own, of which so many are read with the list."""
@@ -75,7 +81,9 @@ class AuditView(ReadListView[Event]):
             Column("by", "BY", lambda row: row.entry.record.actor, 12, 32, rank=1),
             Column("action", "ACTION", lambda row: Span(row.entry.record.action, "strong"), 10, 12),
             Column("of", "OF", _of, 28, 48),
-            Column("detail", "DETAIL", lambda row: row.reason or _told(row), 12, 80, rank=2, sortable=False),
+            Column(
+                "detail", "DETAIL", lambda row: row.reason or short_digests(_told(row)), 12, 80, rank=2, sortable=False
+            ),
         )
 
     def key_of(self, row: Event) -> Hashable:
@@ -131,15 +139,17 @@ class AuditView(ReadListView[Event]):
         record = row.entry.record
         title = f"{record.action} {_of(row)}"
         told = _told(row)
-        chain = f"generation {record.generation} of {row.entry.key}"
+        before = record.previous if record.previous != NO_RECORD else "none: this is the first"
+        chain = f"record {record.generation} of {row.entry.key}"
         return [
             line(Span(title, "strong")),
-            *wrapped(f"by {record.actor} at {record.at}", width),
+            *wrapped(f"by {record.actor}, {shown_time(record.at, self.shell.zone)}", width),
             *(wrapped(f"reason  {row.reason}", width) if row.reason else ()),
             *(wrapped(told, width) if told else ()),
+            *(wrapped(TOLD_ONLY, width) if record.action == TELLS_ALIAS else ()),
             *wrapped(chain, width, role="dim"),
-            *wrapped(f"sha256 {record.digest}", width, role="dim"),
-            *wrapped(f"after  {record.previous}", width, role="dim"),
+            *wrapped(f"SHA-256   {record.digest}", width, role="dim"),
+            *wrapped(f"before it {before}", width, role="dim"),
         ]
 
     def _load_audits(self, session: Session) -> tuple[list[Audit], int]:
@@ -177,7 +187,8 @@ def _why(entry: AuditEntry, long: Mapping[str, str]) -> str:
 
 def _told(row: Event) -> str:
     known = {name: value for name, value in row.entry.record.detail.items() if name not in {"note", "reason"}}
-    return "  ".join(f"{name} {value}" for name, value in known.items() if value is not None)
+    told = [f"{name} {f'v{value}' if name in NAMES_VERSION else value}" for name, value in known.items()]
+    return "  ".join(each for each, value in zip(told, known.values(), strict=True) if value is not None)
 
 
 def _version_of(row: Event) -> int | None:
@@ -189,9 +200,11 @@ def _of(row: Event) -> str:
     """Say what a record is about: `acme/chat:7`, `acme/chat@production -> v7`, or the registry."""
     target, version = row.entry.record.target, _version_of(row)
     if row.model is None:
-        return f"the registry: {target}" if target else "the registry"
+        return f"the registry (check {target})" if target else "the registry"
     if row.entry.alias is not None:
         named = f"{row.model}@{row.entry.alias}"
+        if version is not None and row.entry.record.action == TELLS_ALIAS:
+            return f"{named} (v{version})"
         return f"{named} -> v{version}" if version is not None else f"{named} {target}".strip()
     if row.entry.record.action == NAMES_ALIAS:
         return f"{row.model}@{target}"

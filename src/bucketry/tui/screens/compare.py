@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
 from bucketry.registry.index_views import find_version_line
-from bucketry.tui.actions import version_commands
 from bucketry.tui.clipboard import copy_text
-from bucketry.tui.commands import Command
+from bucketry.tui.commands import Command, without_idle_hints
 from bucketry.tui.compare_markdown import comparison_markdown
 from bucketry.tui.comparing import (
     marked_references,
@@ -40,6 +39,7 @@ from bucketry.tui.screens.compare_lines import (
 )
 from bucketry.tui.screens.text import TextView
 from bucketry.tui.tablelines import wrapped
+from bucketry.tui.version_writes import version_commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,29 +66,6 @@ def open_marked(shell: BucketryApp, rows: Sequence[VersionLine]) -> None:
         shell.fail(error)
         return
     shell.open_view(CompareView(shell, references))
-
-
-def compare_command(shell: BucketryApp, chosen: Callable[[], Sequence[VersionLine]]) -> Command:
-    """Return the command that compares the chosen versions, or on the `:` line those that are typed behind it."""
-
-    def run(text: str) -> None:
-        rows = chosen()
-        if text and rows:
-            alone = f" {rows[0].version}" if len(text.split()) == 1 and len(rows) == 1 else ""
-            open_typed(shell, rows[0].model, text + alone)
-        elif rows:
-            open_marked(shell, rows)
-
-    return Command(
-        "compare",
-        ("=",),
-        "Compare the marked versions; one alone with production",
-        run,
-        lambda: "" if chosen() else "there is no version",
-        "compare",
-        "Read",
-        argument="[BASELINE] VERSION",
-    )
 
 
 def open_typed(shell: BucketryApp, model: ModelName | None, text: str) -> None:
@@ -125,12 +102,12 @@ class CompareView(TextView):
     def crumbs(self) -> tuple[str, ...]:
         """Where this is."""
         models = dict.fromkeys(str(reference.model) for reference in self.references)
-        return (*(models if len(models) == 1 else ("models",)), "compare")
+        return (*(models if len(models) == 1 else ()), "compare")
 
     @property
     def notice(self) -> Line:
         """What went wrong, else how many got better or worse and whether gates stand in the way."""
-        if self._problem:
+        if self._problem and self.compared is not None:  # else it stands in place of the comparison
             return line(" ", Span(self._problem, "bad"))
         if self.compared is None:
             return ()
@@ -139,7 +116,22 @@ class CompareView(TextView):
 
     @property
     def commands(self) -> tuple[Command, ...]:
-        """Ways to look, actions on the newest version, scrolling."""
+        """Ways to look, actions on the newest version, scrolling; none is offered before there is a comparison."""
+        listed = (*self._looking(), *self._acting(), *super().commands)
+        return listed if self.compared is not None else without_idle_hints(listed)
+
+    def _looking(self) -> tuple[Command, ...]:
+        def look(
+            name: str,
+            keys: tuple[str, ...],
+            title: str,
+            act: Callable[[], None],
+            why_not: Callable[[], str] = self._why_not,
+            hint: str = "",
+        ) -> Command:
+            return Command(name, keys, title, lambda _: act(), why_not, hint, "Compare")
+
+        why_no_focus = self._why_no_focus
         return (
             Command(
                 "open",
@@ -149,16 +141,18 @@ class CompareView(TextView):
                 lambda: "" if self._metric else "the cursor is on no metric",
                 group="Move",
             ),
-            Command("baseline", ("b",), "Next baseline", lambda _: self._next_baseline(), self._why_not, "baseline"),
-            Command("unchanged", ("z",), "Hide or show what is the same", lambda _: self._flip(), hint=self._flip_word),
-            Command("sort", ("s",), "Sort by verdict, name or change", lambda _: self._sort(), self._why_not, "sort"),
-            Command("next-slices", ("tab", "]"), "Next slices", lambda _: self._focus(1), self._why_no_focus, "slices"),
-            Command(
-                "previous-slices", ("shift+tab", "["), "Slices before", lambda _: self._focus(-1), self._why_no_focus
+            look("baseline", ("b",), "Make the next version the baseline", self._next_baseline, hint="baseline"),
+            look("unchanged", ("z",), "Hide or show what is the same", self._flip, hint=self._flip_word),
+            look("sort", ("s",), "Sort by verdict, name or change", self._sort, hint="sort"),
+            look("next-slices", ("tab", "]"), "Next slices or trend", lambda: self._focus(1), why_no_focus, "slices"),
+            look(
+                "previous-slices", ("shift+tab", "["), "Slices or trend before", lambda: self._focus(-1), why_no_focus
             ),
-            Command(
-                "tensors", ("x",), "Compare the tensors, too", lambda _: self._read_tensors(), self._why_no_tensors
-            ),
+            look("tensors", ("x",), "Compare the tensors, too", self._read_tensors, self._why_no_tensors),
+        )
+
+    def _acting(self) -> tuple[Command, ...]:
+        return (
             Command("markdown", ("y",), "Copy as Markdown", lambda _: self._copy(), self._why_not, "copy", "Read"),
             Command(
                 "compare",
@@ -171,7 +165,6 @@ class CompareView(TextView):
             *version_commands(self.shell, lambda: self._row, diff=self._shown_digest),
             download_command(self.shell, lambda: self._row),
             card_command(self.shell, lambda: self._row),
-            *super().commands,
         )
 
     def shown(self) -> None:
@@ -210,8 +203,9 @@ class CompareView(TextView):
         def failed(error: BucketryError) -> None:
             self._problem = f"{error.message}; {error.advice or 'r tries again'}"
             if self.compared is None:
-                advice = error.advice or "r tries again, h goes back"
-                self.text.show([line(), line("  ", Span(error.message, "bad")), line("  ", advice)])
+                advice = [line("  ", error.advice)] if error.advice else []
+                said = [line("  ", Span(error.message, "bad")), *advice, line("  r tries again, h goes back.")]
+                self.text.show([line(), *said])
 
         shell.read(
             f"compare-{id(self)}",
@@ -256,7 +250,8 @@ class CompareView(TextView):
         failed, slices, counts = len(compared.failed), worse_slices(compared), verdict_counts(compared)
         self._outcome = [Span(f"Promote is blocked by {count_of(failed, 'gate')}.", "bad")] if failed else []
         self._outcome += [Span(f"{count_of(slices, 'slice')} WORSE.", "bad")] if slices else []
-        self._outcome += [Span(f"{counts}.")] if counts else []
+        about = f"{names_of(compared)[compared.other + 1]}: " if len(compared.diff.others) > 1 else ""
+        self._outcome += [Span(f"{about}{counts}.")] if counts else []
 
     # Showing
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from bucketry.schema.slice_groups import is_too_small
 from bucketry.schema.verdicts import Verdict
 from bucketry.tui.columns import Column
-from bucketry.tui.figures import count_of, short_number
+from bucketry.tui.figures import count_of, short_digests, short_number
 from bucketry.tui.frame import WIDE_COLUMNS
 from bucketry.tui.paint import Span, line
 from bucketry.tui.screens.compare_items import item_lines
@@ -22,7 +22,6 @@ from bucketry.tui.verdict_words import (
     dataset_text,
     metric_text,
     percent_text,
-    short_digests,
     signed_text,
     verdict_span,
     wanted_text,
@@ -184,7 +183,7 @@ def _focus_lines(compared: Compared, look: Look, width: int, painter: Painter) -
         return []
     place = look.focus % len(found)
     group, name = found[place]
-    position = f"{place + 1}/{len(found)}"
+    position = f"({place + 1} of {len(found)})"
     lines: list[Line] = []
     if group is not None:
         lines += slice_lines(compared, compared.groups[group], names_of(compared), position, width, painter)
@@ -228,9 +227,7 @@ def metric_columns(compared: Compared) -> list[Column[MetricDiff]]:
     for place, name in enumerate(names):
         columns.append(_value_column(place, column_title(name, wide), wide))
         if place and len(names) > 2:
-            columns.append(
-                Column(f"verdict{place}", "", lambda row, at=place: verdict_span(row, at - 1, with_reason=False), 8)  # type: ignore[misc]
-            )
+            columns.append(_verdict_column(place))
     if len(names) == 2:
         columns += [
             Column("delta", "DELTA", lambda row: signed_text(row, 0), 8, right=True),
@@ -244,6 +241,10 @@ def metric_columns(compared: Compared) -> list[Column[MetricDiff]]:
 
 def _value_column(place: int, title: str, width: int) -> Column[MetricDiff]:
     return Column(f"v{place}", title, lambda row: aligned_number(row, place), width, right=True)
+
+
+def _verdict_column(place: int) -> Column[MetricDiff]:
+    return Column(f"verdict{place}", "VERDICT", lambda row: verdict_span(row, place - 1, with_reason=False), 8)
 
 
 def _gate_span(passes: bool | None) -> Span:  # noqa: FBT001 - three answers of one question

@@ -48,7 +48,8 @@ def _gap_lines(compared: Compared, group: SliceGroup, names: Sequence[str]) -> l
     if len(known) == 1:
         only, gap = known[0]
         return [line(f" worst gap {short_number(gap)} in {only}", which)]
-    said = Span(f" worst gap {' -> '.join(short_number(gap) for _, gap in known)}")
+    which_two = f" ({known[0][0]} -> {known[1][0]})" if len(names) > 2 else ""
+    said = Span(f" worst gap {' -> '.join(short_number(gap) for _, gap in known)}{which_two}")
     growth = group.gap_growth(compared.other)
     if growth is None:
         return [line(said, Span("  ? not the same slices: the gaps may not be comparable", "warn"))]
@@ -72,11 +73,12 @@ def _columns(compared: Compared, group: SliceGroup, names: Sequence[str]) -> lis
     values = [value for row in group.slices for value in (row.values[0], row.values[other + 1]) if value is not None]
     low, high = min(values, default=0.0), max(values, default=0.0)
     scale = f"{short_number(low):<{BAR_COLUMNS // 2}}{short_number(high):>{BAR_COLUMNS // 2}}"
+    of = f" {column_title(names[other + 1], 7)}" if len(names) > 2 else ""
     return [
         *columns,
         Column("delta", "DELTA", lambda row: signed_text(row, other), 8, right=True),
         Column("bar", scale, lambda row: _bar(row, other, low, high), BAR_COLUMNS, rank=3),
-        Column("verdict", "VERDICT", lambda row: verdict_span(row, other), 14, 18),
+        Column("verdict", f"VERDICT{of}", lambda row: verdict_span(row, other), 14, 18),
     ]
 
 

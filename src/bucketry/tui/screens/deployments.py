@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 STALE_DAYS = 2
 """Whose report is older is marked: it may be gone. `stale` finds these."""
 DAY_SECONDS = 86_400
+NAME_COLUMNS, LEAST_NAME_COLUMNS, ROOMY_COLUMNS = 28, 20, 80
 MODELS_PER_READ = 500
 DRIFT_FILTER = "standing:drift"
 SETTLED = (Standing.CURRENT, Standing.PINNED)
@@ -79,8 +80,9 @@ class DeploymentsView(ReadListView[Served]):
     def columns(self) -> Sequence[Column[Served]]:
         """Return the columns. Instances stand below their alias, so nothing sorts."""
         now = self.shell.session.ports.now()
+        names = NAME_COLUMNS if self.shell.size.width >= ROOMY_COLUMNS else LEAST_NAME_COLUMNS
         return (
-            Column("who", "ALIAS, INSTANCES", _who, 20, 70, sortable=False),
+            Column("who", "ALIAS, INSTANCES", _who, names, 70, sortable=False),
             Column("version", "VERS", _version, 6, sortable=False),
             Column("since", "SINCE", lambda row: _since(row, now), 5, right=True, sortable=False),
             Column("standing", "STANDING", _standing, 21, 44, sortable=False),
@@ -141,7 +143,8 @@ class DeploymentsView(ReadListView[Served]):
             ("z",),
             "Show only what differs from its alias, or all",
             lambda _: self._only_drift(),
-            hint="drift only",
+            lambda: "" if self.table.count or self.filter else "there is no row",
+            hint="show all" if self.filter == DRIFT_FILTER else "drift only",
             group="Find",
         )
         return (

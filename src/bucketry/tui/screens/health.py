@@ -10,7 +10,7 @@ from bucketry.maintenance.health import GETS, measure_health
 from bucketry.registry.index_views import list_models_by
 from bucketry.tui.clipboard import way_to_copy
 from bucketry.tui.commands import Command
-from bucketry.tui.figures import count_of, short_age, short_size, shown_time
+from bucketry.tui.figures import count_of, short_age, short_size, shown_time, span_text
 from bucketry.tui.paint import Line, Role, Span, line
 from bucketry.tui.prompts import Question
 from bucketry.tui.screens.text import TextView
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LOADING_WORD_SECONDS = 0.4
 SLOW_SECONDS = 0.25
+LONGEST_SKEW_TOLD_SECONDS = 600
 """A store whose small reads take longer makes everything feel slow, whatever the client does."""
 SIGN_COLUMNS = 6
 PROMPT_WORD = "probe"
@@ -55,8 +56,9 @@ class HealthView(TextView):
     def notice(self) -> Line:
         """What went wrong, else when it was measured."""
         if self._fault is not None:
+            advice = f"; {self._fault.advice}" if self._fault.advice else ""
             stays = f"; this is from {shown_time(self._at, self.shell.zone)}" if self._health is not None else ""
-            return line(" ", Span(f"{self._fault.message}{stays}, r tries again", "bad"))
+            return line(" ", Span(f"{self._fault.message}{advice}{stays}, r tries again", "bad"))
         if self._health is None:
             return ()
         return line(f" measured {shown_time(self._at, self.shell.zone)}; ", Span("r measures again", "dim"))
@@ -141,6 +143,7 @@ class HealthView(TextView):
                 panel=panel,
                 panel_title="PROBE",
                 why_not=lambda text: "" if text == PROMPT_WORD else f"not {PROMPT_WORD} yet",
+                enter="probe",
             )
         )
 
@@ -275,7 +278,8 @@ def _latency(health: Health) -> tuple[Sign, str]:
 def _clock(health: Health) -> tuple[Sign, str]:
     skew = health.clock_skew_seconds
     if health.is_clock_wrong:
-        return "WARN", f"the store's clock is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
+        by = f"{abs(skew):.0f} s" if abs(skew) < LONGEST_SKEW_TOLD_SECONDS else span_text(round(abs(skew)))
+        return "WARN", f"the store's clock is {by} {'ahead of' if skew > 0 else 'behind'} this machine's"
     return "ok", "the store's clock agrees with this machine's, to the second or so"
 
 

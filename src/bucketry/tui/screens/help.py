@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.tui.commands import shown_key
+from rich.cells import cell_len
+
+from bucketry.tui.commands import Command, shown_keys
 from bucketry.tui.paint import Span, line, pad
 from bucketry.tui.screens.text import TextView
+from bucketry.tui.textlines import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bucketry.tui.app import BucketryApp
-    from bucketry.tui.commands import Command
     from bucketry.tui.paint import Line
 
-KEY_COLUMNS = 22
-NAME_COLUMNS = 18
+MOST_KEY_COLUMNS, MOST_NAME_COLUMNS = 18, 20
+GAP_COLUMNS = 2
 
 
 class HelpView(TextView):
@@ -32,37 +34,67 @@ class HelpView(TextView):
         """Where this is."""
         return ("all keys",)
 
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """Scrolling, and back: the keys that open the help close it."""
+        return (
+            Command("help", ("?", "f1"), "Close the help", lambda _: self.shell.back(), hint="close", group="Go"),
+            Command("back", ("h", "left", "backspace"), "Go back", lambda _: self.shell.back(), group="Go"),
+            *super().commands,
+        )
+
     def shown(self) -> None:
         """Show the keys, by what they are for."""
         self.text.show(self._lines())
+
+    def on_resize(self) -> None:
+        """Lay the lines out for the new width."""
+        self.text.show(self._lines(), keep_place=True)
 
     def _lines(self) -> list[Line]:
         groups: dict[str, dict[str, Command]] = {}
         for command in self._listed:
             groups.setdefault(command.group, {}).setdefault(command.name, command)
+        width = max(20, self.size.width - 2)
+        named = "The name in the middle is what to type after : and in [tui.keys] of the configuration."
         lines: list[Line] = [
             line(" Lower case never changes the registry; capital letters do (but for G)."),
-            line(
-                Span(" The name in the middle is what to type after : and in [tui.keys] of the configuration.", "dim")
-            ),
+            *(line(" ", *shown) for shown in wrapped(named, width, role="dim")),
         ]
+        keys, names = (
+            min(most, max(cell_len(text(command)) for command in self._listed)) + GAP_COLUMNS
+            for most, text in ((MOST_KEY_COLUMNS, self._keys), (MOST_NAME_COLUMNS, _name))
+        )
         for group, commands in groups.items():
             lines += [line(), line(Span(f" {group.upper()}", "header"))]
-            lines += [self._line(command) for command in commands.values()]
+            for command in commands.values():
+                lines += self._command_lines(command, keys, names, width)
         if self._legend:
-            lines += [line(), line(Span(" COLUMNS", "header")), *self._legend]
+            lines += [line(), line(Span(" COLUMNS", "header"))]
+            for title, about in self._legend:
+                left = (Span(title, "accent"), Span(" " * (keys - cell_len(title))))
+                lines += _beside(left, wrapped(about, width - keys - 1))
         return lines
 
-    def _line(self, command: Command) -> Line:
-        keys = " ".join(map(shown_key, self.shell.settings.keymap.keys_of(command)))
-        why_not = command.why_not()
-        name = " ".join(part for part in (command.name, command.argument) if part)
-        after = Span(f"  (not now: {why_not})", "warn") if why_not else Span("")
-        return line(
-            "  ",
-            Span(pad(keys, KEY_COLUMNS - 2), "accent"),
-            Span(pad(name, NAME_COLUMNS), "dim"),
-            " ",
-            command.title,
-            after,
-        )
+    def _command_lines(self, command: Command, keys: int, names: int, width: int) -> list[Line]:
+        why_not, name = command.why_not(), _name(command)
+        shown = self._keys(command)
+        left = (Span(shown, "accent"), Span(" " * (keys - cell_len(shown)) + pad(name, names)))
+        room = width - keys - names - 1
+        said = [*wrapped(command.title, room), *(wrapped(f"not now: {why_not}", room, role="warn") if why_not else ())]
+        if cell_len(name) < names:
+            return _beside(left, said)
+        return [line(" ", *left), *_beside((Span(" " * (keys + names)),), said)]
+
+    def _keys(self, command: Command) -> str:
+        return shown_keys(command, self.shell.settings.keymap)
+
+
+def _name(command: Command) -> str:
+    return " ".join(part for part in (command.name, command.argument) if part)
+
+
+def _beside(left: Line, said: Sequence[Line]) -> list[Line]:
+    """Return lines with something to the left of the first."""
+    space = " " * sum(cell_len(span.text) for span in left)
+    return [line(" ", *(left if not place else (Span(space),)), *shown) for place, shown in enumerate(said)]

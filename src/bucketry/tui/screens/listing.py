@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from textual.containers import Horizontal
 
 from bucketry.errors import BucketryError, UsageError
-from bucketry.schema.query import DetailCondition, MetricIs, parse_query
 from bucketry.tui.chooser import Chooser
 from bucketry.tui.columns import choose_columns
 from bucketry.tui.commands import Command
-from bucketry.tui.paint import Line, Span, line, pad
+from bucketry.tui.paint import Line, Span, line
 from bucketry.tui.prompts import Question
 from bucketry.tui.table import LineTable
 from bucketry.tui.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Hashable, Sequence
 
     from textual.app import ComposeResult
     from textual.widget import Widget
@@ -33,7 +32,6 @@ Row = TypeVar("Row")
 LOADING_WORD_SECONDS = 0.4
 """Until then an empty frame says enough; a word that flickers is worse than none."""
 MOST_MARKS = 1_000
-LEGEND_COLUMNS = 19
 
 
 class ListView(View, Generic[Row]):
@@ -209,13 +207,9 @@ class ListView(View, Generic[Row]):
         return self._chosen_columns
 
     @property
-    def legend(self) -> Sequence[Line]:
+    def legend(self) -> Sequence[tuple[str, str]]:
         """What the columns mean, for the help."""
-        return [
-            line("  ", Span(pad(column.title, LEGEND_COLUMNS), "accent"), " ", column.about)
-            for column in self.shown_columns()
-            if column.about
-        ]
+        return [(column.title, column.about) for column in self.shown_columns() if column.about]
 
     def row_changed(self) -> None:
         """Answer to another row under the cursor."""
@@ -235,7 +229,7 @@ class ListView(View, Generic[Row]):
         self._problem = said if self.table.count else ""  # else it stands in place of the rows
         self.shell.asking.remark("not a filter yet")
         if not self.table.count:
-            self.table.message = _failure_lines(error)
+            self.table.message = failure_lines(error)
             self.table.repaint()
 
     def _nothing_lines(self) -> Sequence[Line]:
@@ -243,7 +237,7 @@ class ListView(View, Generic[Row]):
             return (line(), line(f"  No row fits the filter {self.filter!r}."), line("  esc clears it."))
         if not self.shell.source.is_filled:
             failure = self.shell.source.freshness.failure
-            return self._loading_lines() if failure is None else _failure_lines(failure)
+            return self._loading_lines() if failure is None else failure_lines(failure)
         return (line(), *(line("  ", *said) for said in self.empty_lines()))
 
     def _loading_lines(self) -> Sequence[Line]:
@@ -271,20 +265,35 @@ class ListView(View, Generic[Row]):
                 "filter", ("/",), "Filter the rows", self._ask_filter, hint="filter", group="Find", argument="WORDS"
             ),
             Command(
-                "open", ("enter", "l", "right"), "Open the row", lambda _: self._open_current(), self._why_no_row, "open", "Go"
+                "open",
+                ("enter", "l", "right"),
+                "Open the row",
+                lambda _: self._open_current(),
+                self._why_no_row,
+                "open",
+                "Go",
             ),
             Command("next-column", (">",), "Choose the next column", lambda _: self._choose(1), group="Table"),
             Command("previous-column", ("<",), "Choose the column before", lambda _: self._choose(-1), group="Table"),
             Command("sort", ("s",), "Sort by the chosen column, or flip", lambda _: self._sort(), group="Table"),
         )
         if self.choice_key:
-            chooses = Command("columns", ("o",), "Choose which columns are shown", lambda _: self.choose_columns(), group="Table")
+            chooses = Command(
+                "columns", ("o",), "Choose which columns are shown", lambda _: self.choose_columns(), group="Table"
+            )
             commands = (*commands, chooses)
         marks = (
             Command(
                 "mark", ("space",), "Mark the row", lambda _: table.toggle_mark(), self._why_no_row, "mark", "Table"
             ),
-            Command("range", ("v",), "Begin or end a range of marks", lambda _: table.toggle_range(), self._why_no_row, group="Table"),
+            Command(
+                "range",
+                ("v",),
+                "Begin or end a range of marks",
+                lambda _: table.toggle_range(),
+                self._why_no_row,
+                group="Table",
+            ),
             Command("mark-all", ("*",), "Mark all, or none", lambda _: table.toggle_all(MOST_MARKS), group="Table"),
         )
         return (*commands, *marks) if self.can_mark else commands
@@ -382,22 +391,8 @@ class ListView(View, Generic[Row]):
         self.reload()
 
 
-def asks_for_details(query: str, known_metrics: Iterable[str] = ()) -> bool:
-    """Return whether a filter needs more than rows say: they have the metrics that are known."""
-    try:
-        parsed = parse_query(query)
-    except BucketryError:  # it is being typed
-        return False
-    known = set(known_metrics)
-    asked = [term.condition for term in parsed.terms]
-    return any(
-        isinstance(condition, DetailCondition)
-        and not (isinstance(condition, MetricIs) and not condition.slice and condition.name in known)
-        for condition in asked
-    )
-
-
-def _failure_lines(failure: BucketryError) -> tuple[Line, ...]:
+def failure_lines(failure: BucketryError) -> tuple[Line, ...]:
+    """Return what stands where nothing can be shown: what is wrong, what to do about it, and the next key."""
     then = "esc clears the filter." if isinstance(failure, UsageError) else "r tries again."
     advice = [line("  ", failure.advice)] if failure.advice else []
     return (line(), line("  ", Span(failure.message, "bad")), *advice, line(f"  {then}"))

@@ -27,12 +27,12 @@ class LogView(ListView[LogEntry]):
     def columns(self) -> Sequence[Column[LogEntry]]:
         """Return the columns."""
         return (
-            Column("at", "TIME", self._time, 8, sortable=False),
-            Column("requests", "REQS", lambda row: str(row.requests), 5, right=True, sortable=False),
+            Column("at", "TIME", self._time, 9, sortable=False),
+            Column("requests", "REQUESTS", lambda row: str(row.requests), 8, right=True, sortable=False),
             Column(
                 "seconds", "TOOK", lambda row: f"{row.seconds * 1000:.0f} ms", 8, right=True, sortable=False, rank=2
             ),
-            Column("outcome", "", _outcome, 6, sortable=False),
+            Column("outcome", "RESULT", _outcome, 6, sortable=False),
             Column(
                 "line",
                 "COMMAND",
@@ -46,6 +46,12 @@ class LogView(ListView[LogEntry]):
     def key_of(self, row: LogEntry) -> Hashable:
         """Return the entry itself."""
         return id(row)
+
+    @property
+    def notice(self) -> Line:
+        """What is usual, else why the command under the cursor failed."""
+        usual, row = super().notice, self.current
+        return usual or (line(" ", Span(row.failure, "bad")) if row is not None and row.failure else ())
 
     def fetch(self, query: str, order: str, *, descending: bool) -> Listing[LogEntry]:  # noqa: ARG002 - the protocol's
         """Return the entries that have every word."""
@@ -71,7 +77,7 @@ class LogView(ListView[LogEntry]):
 
     def _time(self, row: LogEntry) -> str:
         moment = parse_moment(row.at)
-        return (moment if self.shell.zone == "utc" else moment.astimezone()).strftime("%H:%M:%S")
+        return moment.strftime("%H:%M:%SZ") if self.shell.zone == "utc" else moment.astimezone().strftime("%H:%M:%S")
 
 
 def _outcome(row: LogEntry) -> Span:

@@ -49,15 +49,8 @@ def metrics_words(row: VersionLine) -> tuple[str, ...]:
 
 def load_metrics_tab(request: TabRequest) -> TabContent:
     """Return the tab: called in a thread of its own."""
-    row, painter = request.row, Painter(ascii_only=request.ascii_only)
-    found = find_model_line(request.index, row.model)
-    production = production_of(found.aliases) if found else None
-    references = [Reference(row.model, ByVersion(row.version))]
-    if production is not None and production.version != row.version:
-        references.insert(0, Reference(row.model, ByVersion(production.version)))
-    compared = with_aliases(
-        read_comparison(request.session, references, with_tensors=False, about=references[-1]), request.index
-    )
+    painter = Painter(ascii_only=request.ascii_only)
+    compared = compare_with_production(request)
     hides = request.only_changed and bool(compared.diff.others)
     lines = [*_heading(compared, hides=hides), *banner_lines(compared, request.width), line()]
     shown_metrics = [one for one in compared.whole if one.is_changed or not hides]
@@ -74,6 +67,18 @@ def load_metrics_tab(request: TabRequest) -> TabContent:
     lines += _plots(request, compared)
     lines += _evidence(compared, request.width, painter, request.zone)
     return TabContent(tuple(lines))
+
+
+def compare_with_production(request: TabRequest) -> Compared:
+    """Read what was measured of a version and of the one that serves production, and whether the gates hold."""
+    row = request.row
+    found = find_model_line(request.index, row.model)
+    production = production_of(found.aliases) if found else None
+    references = [Reference(row.model, ByVersion(row.version))]
+    if production is not None and production.version != row.version:
+        references.insert(0, Reference(row.model, ByVersion(production.version)))
+    read = read_comparison(request.session, references, with_tensors=False, about=references[-1])
+    return with_aliases(read, request.index)
 
 
 def _heading(compared: Compared, *, hides: bool) -> list[Line]:

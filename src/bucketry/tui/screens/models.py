@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.registry.index_views import ModelLine, VersionLine, find_version_line
-from bucketry.tui.closer import Closer
+from bucketry.tui.closer import Closer, asks_for_details
 from bucketry.tui.columns import Column
 from bucketry.tui.commands import Command
 from bucketry.tui.downloading import download_command
@@ -14,7 +14,7 @@ from bucketry.tui.marks import production_of, trend_text
 from bucketry.tui.pager import card_command
 from bucketry.tui.paint import Line, Span, line
 from bucketry.tui.prompts import Choice
-from bucketry.tui.screens.listing import ListView, asks_for_details
+from bucketry.tui.screens.listing import ListView
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 TREND_COLUMNS = 12
 _UPDATED = "how long ago the model or its versions changed"
-_DESCRIBED = "what was written about the model"
 
 
 class ModelsView(ListView[ModelLine]):
@@ -54,7 +53,7 @@ class ModelsView(ListView[ModelLine]):
                 TREND_COLUMNS,
                 rank=3,
                 sortable=False,
-                about="its first metric over the newest versions, the newest on the right",
+                about="its first metric over the versions, newest on the right",
             ),
             Column(
                 "metric", "METRIC", _metric, 13, 20, rank=4, sortable=False, about="that metric, of the newest version"
@@ -62,13 +61,22 @@ class ModelsView(ListView[ModelLine]):
             Column(
                 "updated", "UPDATED", lambda row: short_age(row.updated_at, now), 7, right=True, rank=2, about=_UPDATED
             ),
+            Column(
+                "description",
+                "DESCRIPTION",
+                lambda row: row.description,
+                12,
+                60,
+                rank=6,
+                sortable=False,
+                about="what was written about the model",
+            ),
         )
 
     def extra_columns(self) -> Sequence[Column[ModelLine]]:
         """Return what can be shown of a model besides."""
         return (
             Column("versions", "VERSIONS", lambda row: f"{row.versions:,}", 8, right=True, about="how many there were"),
-            Column("description", "DESCRIPTION", lambda row: row.description, 12, 60, sortable=False, about=_DESCRIBED),
         )
 
     @property

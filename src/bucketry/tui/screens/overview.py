@@ -7,21 +7,27 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from bucketry.errors import CorruptError, NotFoundError, UnsupportedError
 from bucketry.registry.listing import load_detail
 from bucketry.schema.names import ByVersion, Reference
 from bucketry.tui.columns import Column, fit_columns, header_line
-from bucketry.tui.figures import count_of, short_age, short_number, short_size, shown_time
-from bucketry.tui.marks import state_span
-from bucketry.tui.paint import Line, Role, Span, cut, line, pad
+from bucketry.tui.figures import NOTHING, count_of, short_age, short_size, shown_time
+from bucketry.tui.marks import state_span, state_word
+from bucketry.tui.paint import Line, Painter, Role, Span, cut, line, pad
+from bucketry.tui.screens.compare_lines import check_lines, metric_columns
+from bucketry.tui.screens.metrics_tab import compare_with_production
+from bucketry.tui.screens.tab_reviews import signature_span
+from bucketry.tui.tablelines import table_lines
+from bucketry.tui.textlines import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from bucketry.registry.index_views import VersionLine
     from bucketry.registry.listing import VersionDetail
-    from bucketry.registry.session import Session
+    from bucketry.tui.comparing import Compared
     from bucketry.tui.figures import Zone
+    from bucketry.tui.screens.tab import TabRequest
 
 MOST_METRICS = 200
 MOST_FILES = 200
@@ -32,20 +38,44 @@ DIGEST_DIGITS = 12
 Fact = tuple[str, Line]
 
 
-def overview_lines(session: Session, row: VersionLine, *, width: int, zone: Zone) -> list[Line]:
-    """Return the version's lines, as wide as they may be; reads what the head and the manifest say.
+def overview_lines(request: TabRequest) -> list[Line]:
+    """Return the version's lines; reads what the head and the manifests say, its own and that of production.
 
     What every version has comes first, so that it stands still beside a list while the cursor runs down.
     """
-    detail = load_detail(session, Reference(row.model, ByVersion(row.version)))
-    now = session.ports.now()
+    row, width, zone = request.row, request.width, request.zone
+    detail = load_detail(request.session, Reference(row.model, ByVersion(row.version)))
+    now = request.session.ports.now()
     lines = [line(Span(f"{row.model}:{row.version}", "title"))]
-    lines += _fact_lines([*_identity(detail, now, zone, width), *_origin(detail), *_training(detail)], width)
-    lines += _table("METRICS", _METRIC_TITLES, list(_metrics(detail))[:MOST_METRICS], width)
+    lines += _fact_lines(_identity(detail, now, zone, width), width)
+    lines += _judged(request)
+    origin = _fact_lines([*_origin(detail), *_training(detail)], width)
+    lines += [line(), line(Span("HOW IT WAS MADE", "strong")), *origin] if origin else []
     lines += _table("REVIEWS", _REVIEW_TITLES, list(_reviews(detail, now)), width)
-    lines += _notes(detail, width)
+    lines += _notes(detail)
     lines += _table("FILES", _FILE_TITLES, list(_files(detail))[:MOST_FILES], width)
     return lines
+
+
+def _judged(request: TabRequest) -> list[Line]:
+    """Return what was measured and which checks hold; of a version that cannot be compared, why not."""
+    try:
+        compared = compare_with_production(request)
+    except (CorruptError, NotFoundError, UnsupportedError) as error:  # of the one in production, perhaps
+        return [line(), *wrapped(f"not compared with production: {error.message}", request.width, role="warn")]
+    measured = _measured(compared, request.width, Painter(ascii_only=request.ascii_only))
+    return [*measured, line(), *check_lines(compared, request.width)]
+
+
+def _measured(compared: Compared, width: int, painter: Painter) -> list[Line]:
+    """Return the metrics over whole data beside those of production; the tab Metrics has the slices."""
+    whole = compared.whole[:MOST_METRICS]
+    if not whole:
+        return [line(), line(Span("METRICS", "strong"), Span("  none on record", "dim"))]
+    more = len(compared.diff.metrics) - len(whole)
+    tells = Span(f"  {more:,} more by slice: tab 2", "dim") if more else Span("")
+    table = table_lines(metric_columns(compared), whole, width, painter)
+    return [line(), line(Span("METRICS", "strong"), tells), *table]
 
 
 _Cells = tuple[Span, ...]
@@ -56,21 +86,13 @@ _REVIEW_TITLES = (
     ("SIGNED", 6, 6, False),
     ("COMMENT", 8, 200, False),
 )
-_METRIC_TITLES = (
-    ("METRIC", 10, 30, False),
-    ("VALUE", 9, 9, True),
-    ("UNIT", 4, 6, False),
-    ("BETTER", 6, 6, False),
-    ("DATASET", 8, 30, False),
-    ("SLICE", 5, 30, False),
-)
 _FILE_TITLES = (("FILE", 12, 60, False), ("SIZE", 8, 8, True), ("SHA-256", DIGEST_DIGITS, DIGEST_DIGITS, False))
 
 
 def _identity(detail: VersionDetail, now: datetime, zone: Zone, width: int) -> Iterator[Fact]:
     row, manifest = detail.row, detail.resolved.manifest
     state = state_span(row.state)
-    yield "state", line(Span(row.state.value, state.role), *_approvals(detail))
+    yield "state", line(Span(state_word(row.state), state.role), *_approvals(detail))
     yield "aliases", line(" ".join(register.alias for register in detail.aliases) or "-")
     digest = f"sha256:{row.manifest}"
     has_room = NAME_COLUMNS + cell_len(digest) <= width
@@ -81,7 +103,7 @@ def _identity(detail: VersionDetail, now: datetime, zone: Zone, width: int) -> I
     )
     yield "size", line(f"{short_size(row.size_bytes)} in {count_of(len(manifest.artifacts), 'file')}")
     yield "card", line(manifest.card or "")
-    yield "labels", line(_pairs(row.labels))
+    yield "labels", line(_pairs(row.labels) or NOTHING)  # always: what is below stays where it is
 
 
 def _origin(detail: VersionDetail) -> Iterator[Fact]:
@@ -118,7 +140,7 @@ def _approvals(detail: VersionDetail) -> Iterator[Span]:
         yield Span(f"   refused by {principal}", "bad")
 
 
-def _notes(detail: VersionDetail, width: int) -> list[Line]:
+def _notes(detail: VersionDetail) -> list[Line]:
     notes = detail.dossier.notes or detail.resolved.manifest.notes
     if not notes:
         return []
@@ -126,7 +148,7 @@ def _notes(detail: VersionDetail, width: int) -> list[Line]:
     more = (
         [line(Span(f"  and {len(shown) - MOST_NOTE_LINES} more lines", "dim"))] if len(shown) > MOST_NOTE_LINES else []
     )
-    return [line(), _heading("NOTES", width), *(line(f"  {text}") for text in shown[:MOST_NOTE_LINES]), *more]
+    return [line(), line(Span("NOTES", "strong")), *(line(f"  {text}") for text in shown[:MOST_NOTE_LINES]), *more]
 
 
 def _reviews(detail: VersionDetail, now: datetime) -> Iterator[_Cells]:
@@ -136,30 +158,9 @@ def _reviews(detail: VersionDetail, now: datetime) -> Iterator[_Cells]:
             Span(said.action.value),
             Span(said.principal),
             Span(short_age(said.created, now)),
-            Span("yes", "good") if decision.is_signed else Span("NO", "warn"),
+            signature_span(decision),
             Span(said.comment.replace("\n", " ")),
         )
-
-
-def _metrics(detail: VersionDetail) -> Iterator[_Cells]:
-    """Yield the metrics of all evidence. What others added is taken as it comes."""
-    for evidence in detail.evidence:
-        found = evidence.get("dataset")
-        dataset = found if isinstance(found, dict) else {}
-        where = " ".join(str(dataset[name]) for name in ("name", "version", "split") if dataset.get(name))
-        metrics = evidence.get("metrics")
-        for metric in metrics if isinstance(metrics, list) else []:
-            if isinstance(metric, dict):
-                value, part = metric.get("value"), metric.get("slice")
-                is_number = isinstance(value, int | float)
-                yield (
-                    Span(str(metric.get("name", ""))),
-                    Span(short_number(value) if is_number else _plain(value)),
-                    Span(str(metric.get("unit") or "")),
-                    Span(str(metric.get("direction") or "")),
-                    Span(where),
-                    Span(_pairs(part) if isinstance(part, dict) else ""),
-                )
 
 
 def _files(detail: VersionDetail) -> Iterator[_Cells]:
@@ -183,10 +184,6 @@ def _cut_line(shown: Line, width: int) -> Line:
         if used <= width
         else (*shown[:-1], Span(cut(shown[-1].text, max(1, width - used + cell_len(shown[-1].text))), shown[-1].role))
     )
-
-
-def _heading(title: str, width: int) -> Line:
-    return line(Span(cut(title, width), "header"))
 
 
 def _table(title: str, titles: Sequence[tuple[str, int, int, bool]], rows: Sequence[_Cells], width: int) -> list[Line]:

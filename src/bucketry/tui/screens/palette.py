@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.tui.columns import Column
 from bucketry.tui.commands import Command, matching_commands, shown_keys
-from bucketry.tui.paint import Span
+from bucketry.tui.paint import Line, Span, line
 from bucketry.tui.prompts import Question
 from bucketry.tui.screens.listing import ListView
 from bucketry.tui.source import Listing, ListRows
@@ -77,6 +77,9 @@ class PaletteView(ListView[Command]):
                 enter="do it",
             )
         )
+
+    def _nothing_lines(self) -> Sequence[Line]:
+        return (line(), line("  No command has these words."))
 
     def _do(self, words: str) -> None:
         """Do the command under the cursor, if the list has what was typed by now; else the first that has the words."""

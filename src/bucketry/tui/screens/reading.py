@@ -88,10 +88,8 @@ class ReadListView(ListView[Row]):
     @property
     def notice(self) -> Line:
         """A fault, the filter, or what is said of the list as a whole and when it was read."""
-        if self._fault:
-            stays = (
-                f"; this is from {shown_time(self._read_at, self.shell.zone)}" if self._read_rows is not None else ""
-            )
+        if self._fault and self._read_rows is not None:
+            stays = f"; this is from {shown_time(self._read_at, self.shell.zone)}"
             return line(" ", Span(f"{self._fault}{stays}, r tries again", "bad"))
         usual = super().notice
         if usual or self._read_rows is None:
@@ -182,7 +180,7 @@ class ReadListView(ListView[Row]):
 
     def _fail_reading(self, error: BucketryError) -> None:
         """Say what is wrong; what was read last stays."""
-        self._fault = error.message
+        self._fault = f"{error.message}; {error.advice}" if error.advice else error.message
         self._is_asked = False
         if self._read_rows is None:
             self._fail(error)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.registry.index_views import VersionLine, find_version_line
 from bucketry.registry.review_queue import Waiting, load_review_queue
-from bucketry.tui.actions import version_commands
 from bucketry.tui.columns import Column
-from bucketry.tui.figures import NOTHING, count_of, parse_moment, short_age, shown_time, span_text
+from bucketry.tui.compare_command import compare_command
+from bucketry.tui.figures import NOTHING, count_of, parse_moment, short_age, short_digests, shown_time, span_text
 from bucketry.tui.paint import Line, Span, line
-from bucketry.tui.screens.compare import compare_command
 from bucketry.tui.screens.reading import ReadListView, ReadRows
 from bucketry.tui.textlines import wrapped
 from bucketry.tui.version_reads import read_commands
+from bucketry.tui.version_writes import version_commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -126,12 +126,15 @@ class ReviewView(ReadListView[Waiting]):
         """Return who decided what, which gates hold, and what was said."""
         zone = self.shell.zone
         title = f"{_reference(row)}  waits since {shown_time(row.since, zone)}, asked for by {row.asked_by}"
-        lines: list[Line] = [line(Span(title, "strong")), self._whose_turn(row), *self._approval_lines(row, width)]
+        lines: list[Line] = [
+            line(Span(title, "strong")),
+            *self._whose_turn(row, width),
+            *self._approval_lines(row, width),
+        ]
         for gate in sorted(row.gates, key=lambda gate: gate.passed):
-            said = f"gate  {'ok  ' if gate.passed else 'FAIL'}  {gate.gate}" + (
-                f": {gate.reason}" if gate.reason else ""
-            )
-            lines += wrapped(said, width, role="good" if gate.passed else "bad")
+            why = f": {short_digests(gate.reason)}" if gate.reason else ""
+            said = f"gate  {'ok    ' if gate.passed else 'FAILED'}  {gate.gate}{why}"
+            lines += wrapped(said, width, role="plain" if gate.passed else "bad")
         if not row.gates:
             lines.append(line(Span("gates  the policy has none", "dim")))
         told = [each.statement for each in row.standing.decisions if each.statement.comment]
@@ -139,15 +142,21 @@ class ReviewView(ReadListView[Waiting]):
             lines += wrapped(f"{each.principal}, {each.action}: {each.comment}", width)
         return lines
 
-    def _whose_turn(self, row: Waiting) -> Line:
-        why_not = self.shell.why_not_write()
+    def _whose_turn(self, row: Waiting, width: int) -> Sequence[Line]:
+        why_not, me = self.shell.why_not_write(), self.shell.session.actor
         if row.mine and why_not:
-            return line(Span(f"It waits for you, but {why_not}.", "warn"))
+            return wrapped(f"It waits for you, but {why_not}.", width, role="warn")
         if row.mine:
-            return line(Span("It is your turn: A approves, X rejects with a reason, C comments.", "warn"))
-        if self.shell.session.actor in row.standing.approvals.principals:
-            return line(Span("You approved it; it waits for others.", "dim"))
-        return line(Span("It is not yours to decide: you made it, have decided, or the policy names others.", "dim"))
+            return wrapped("It is your turn: A approves, X rejects with a reason, C comments.", width, role="warn")
+        if me in row.standing.approvals.principals:
+            said = "You approved it; it waits for others."
+        elif row.standing.policy.separate_duties and row.standing.authorship.includes(me):
+            said = "You made it; others decide about it."
+        elif row.renewal:
+            said = "It waits for those who approved it to do so again."
+        else:
+            said = "It is not yours to decide: the policy names others."
+        return wrapped(said, width, role="dim")
 
     def _approval_lines(self, row: Waiting, width: int) -> Sequence[Line]:
         approvals, policy = row.standing.approvals, row.standing.policy
@@ -158,9 +167,8 @@ class ReviewView(ReadListView[Waiting]):
         for who, why in approvals.dropped:
             lines += wrapped(f"does not count  {who}: {why}", width, role="warn")
         if approvals.expires:
-            lines.append(
-                line(Span(f"the first approval ends {shown_time(approvals.expires, self.shell.zone)}", "warn"))
-            )
+            ends = shown_time(approvals.expires, self.shell.zone)
+            lines += wrapped(f"the first approval ends {ends}", width, role="warn")
         return lines
 
     def _version_shown(self) -> VersionLine | None:
@@ -186,7 +194,7 @@ def _gates(row: Waiting) -> Span:
     failed = sum(not gate.passed for gate in row.gates)
     if not row.gates:
         return Span("none", "dim")
-    return Span(f"{failed} of {len(row.gates)} FAIL", "bad") if failed else Span(f"{len(row.gates)} ok", "good")
+    return Span(f"{failed} of {len(row.gates)} FAILED", "bad") if failed else Span(f"{len(row.gates)} ok", "good")
 
 
 def _what(row: Waiting, now: datetime) -> str:

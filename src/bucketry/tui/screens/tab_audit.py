@@ -17,13 +17,8 @@ if TYPE_CHECKING:
     from bucketry.tui.figures import Zone
 
 NOTE_INDENT = 4
-_HEADINGS = (
-    Heading("WHEN", 17, 17),
-    Heading("BY", 10, 40),
-    Heading("ACTION", 8, 20),
-    Heading("ALIAS", 5, 30),
-    Heading("NAMED", 5, 24),
-)
+_HEADINGS = (Heading("WHEN", 17, 17), Heading("BY", 10, 40), Heading("ACTION", 8, 20))
+_ALIAS_HEADINGS = (Heading("ALIAS", 5, 30), Heading("MOVED", 5, 24))
 
 
 def load_version_audit(request: TabRequest) -> TabContent:
@@ -33,7 +28,9 @@ def load_version_audit(request: TabRequest) -> TabContent:
     events = history.events
     count = f"{count_of(len(events), 'record')} about this version, newest first"
     lines: list[Line] = [line(Span(count, "strong")), *_missing(request, is_whole=history.is_whole), line()]
-    table = table_lines(_HEADINGS, [_cells(event, row.version, request.zone) for event in events], width)
+    headings = (*_HEADINGS, *(_ALIAS_HEADINGS if any(event.alias for event in events) else ()))
+    cells = [_cells(event, row.version, request.zone)[: len(headings)] for event in events]
+    table = table_lines(headings, cells, width)
     lines.append(table[0])
     for event, shown in zip(events, table[1:], strict=True):
         lines.append(shown)

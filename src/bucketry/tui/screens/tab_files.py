@@ -31,7 +31,7 @@ def load_files(request: TabRequest) -> TabContent:
         return TabContent((line("This version has no files: it was published for its records alone."),))
     with_tensors = sum(artifact.path.endswith(SUFFIX) for artifact in artifacts)
     lines: list[Line] = [_summary(manifest.size_bytes, len(artifacts), with_tensors), line()]
-    rows = [_cells(artifact, manifest.card) for artifact in artifacts]
+    rows = [_cells(artifact, manifest.card, _digits(request.width)) for artifact in artifacts]
     table = table_lines(_headings(request.width), rows, request.width)
     first = len(lines) + 1
     links = {first + place: _opens(request.row, artifact) for place, artifact in enumerate(artifacts)}
@@ -39,14 +39,17 @@ def load_files(request: TabRequest) -> TabContent:
 
 
 def _headings(width: int) -> tuple[Heading, ...]:
-    digits = WHOLE_DIGEST if width >= WHOLE_DIGEST_FROM_COLUMNS else SHORT_DIGEST
     return (
         Heading("PATH", 24, 120),
         Heading("SIZE", 8, 8, right=True),
         Heading("CHUNKS", 6, 6, right=True, rank=1),
         Heading("MEDIA TYPE", 10, 40, rank=2),
-        Heading("SHA-256", SHORT_DIGEST, digits),
+        Heading("SHA-256", SHORT_DIGEST, _digits(width)),
     )
+
+
+def _digits(width: int) -> int:
+    return WHOLE_DIGEST if width >= WHOLE_DIGEST_FROM_COLUMNS else SHORT_DIGEST
 
 
 def _summary(size_bytes: int, count: int, with_tensors: int) -> Line:
@@ -55,13 +58,13 @@ def _summary(size_bytes: int, count: int, with_tensors: int) -> Line:
     return line(Span(said, "strong"), Span(opens, "dim"))
 
 
-def _cells(artifact: Artifact, card: str | None) -> tuple[Span, ...]:
+def _cells(artifact: Artifact, card: str | None, digits: int) -> tuple[Span, ...]:
     return (
         Span(artifact.path, "accent" if artifact.path == card else "plain"),
         Span(short_size(artifact.size_bytes)),
         Span(f"{len(artifact.chunks.sha256):,}"),
         Span(artifact.media_type, "dim"),
-        Span(artifact.sha256, "dim"),
+        Span(artifact.sha256[:digits], "dim"),
     )
 
 

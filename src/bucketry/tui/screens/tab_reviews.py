@@ -9,6 +9,7 @@ from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import load_row
 from bucketry.schema.decisions import newest_approvals
 from bucketry.schema.reviews import REFUSALS, Action
+from bucketry.tui.deciding import SIGNED
 from bucketry.tui.figures import NOTHING, count_of, shown_time
 from bucketry.tui.paint import Line, Span, line
 from bucketry.tui.screens.tab import TabContent, TabRequest
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 NOTE_INDENT = 4
 DIGEST_DIGITS = 12
-SIGNED_MEANS = "SIGNED says that a signature over the decision lies beside it, not whose it is."
+SIGNED_MEANS = "SIGNED says that a signature lies beside the decision, not whose it is."
 _HEADINGS = (
     Heading("DECISION", 8, 8),
     Heading("BY", 10, 40),
@@ -52,11 +53,15 @@ def load_reviews(request: TabRequest) -> TabContent:
         lines.append(shown)
         for note, role in counting.notes(decision):
             lines += wrapped(note, width, indent=NOTE_INDENT, role=role)
-    lines += [
-        line(),
-        line(Span("SIGNED says that a signature over the decision lies beside it, not whose it is.", "dim")),
-    ]
+    lines += [line(), *wrapped(SIGNED_MEANS, width, role="dim")]
     return TabContent(tuple(lines))
+
+
+def signature_span(decision: Decision) -> Span:
+    """Return whether a signature lies beside a decision: `NO` only for one that is worth a signature."""
+    if decision.is_signed:
+        return Span("yes", "good")
+    return Span("NO", "warn") if decision.statement.action in SIGNED else Span(NOTHING, "dim")
 
 
 def _verdict(standing: Standing) -> Line:
@@ -101,7 +106,7 @@ class _Counting:
             Span(said.action.value, "bad" if said.action in REFUSALS else "strong"),
             Span(said.principal),
             Span(shown_time(said.created, zone)),
-            Span("yes", "good") if decision.is_signed else Span("NO", "warn"),
+            signature_span(decision),
             Span(shown_time(said.expires, zone) if said.expires else NOTHING),
             self._counts(decision),
         )

@@ -8,7 +8,8 @@ from textual.geometry import Offset
 
 from bucketry.registry import jobs
 from bucketry.registry.jobs_queue import MAY_CANCEL, MAY_PAUSE, MAY_RETRY, MAY_TUNE, MAY_VERIFY
-from bucketry.tui.commands import Command
+from bucketry.tui.commands import Command, without_idle_hints
+from bucketry.tui.downloading import why_not_here
 from bucketry.tui.figures import count_of
 from bucketry.tui.lineview import LineView
 from bucketry.tui.paint import Line, Span, line
@@ -85,7 +86,8 @@ class TransfersView(View):
     @property
     def commands(self) -> tuple[Command, ...]:
         """Steering, looking, moving."""
-        return (*self._steering(), *self._looking(), *self._tuning(), *self._moving())
+        listed = (*self._steering(), *self._looking(), *self._tuning(), *self._moving())
+        return listed if self.shell.transfers.jobs else without_idle_hints(listed)
 
     @property
     def current(self) -> Job | None:
@@ -175,9 +177,7 @@ class TransfersView(View):
         goes = MAY_PAUSE | {jobs.JobState.INTERRUPTED}
         return (
             command("pause", ("p",), "Pause, or let it go on", self._pause_or_resume, goes, "pause"),
-            command(
-                "cancel", ("c",), "Cancel, and remove what was fetched", self._ask_cancel, MAY_CANCEL, "cancel"
-            ),
+            command("cancel", ("c",), "Cancel, and remove what was fetched", self._ask_cancel, MAY_CANCEL, "cancel"),
             command("limit", ("L",), "Limit the speed, in MB/s", self._ask_limit, MAY_TUNE, "limit"),
             command("verify", ("V",), "Verify again what arrived", self._verify, MAY_VERIFY, "verify"),
             command("retry", ("r",), "Try again what failed", self._retry, MAY_RETRY - MAY_PAUSE, "retry"),
@@ -238,12 +238,12 @@ class TransfersView(View):
     ) -> Command:
         """Return a command about the chosen job, where its state is one of `may`."""
 
-        def act(_: str) -> None:
+        def do(_: str) -> None:
             job = self.current
             if job is not None:
                 run(job)
 
-        return Command(name, keys, title, act, lambda: self._why_not(may), hint, "Transfers")
+        return Command(name, keys, title, do, lambda: why_not_here(self.shell) or self._why_not(may), hint, "Transfers")
 
     def _why_not(self, may: frozenset[JobState]) -> str:
         job = self.current

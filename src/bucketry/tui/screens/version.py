@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.registry.index_views import find_version_line
-from bucketry.tui.actions import version_commands
 from bucketry.tui.commands import Command
+from bucketry.tui.compare_command import compare_command
 from bucketry.tui.frame import OneLine
 from bucketry.tui.linkview import LinkedLineView
 from bucketry.tui.marks import alias_span
 from bucketry.tui.paint import Span, line
-from bucketry.tui.screens.compare import compare_command
+from bucketry.tui.screens.listing import failure_lines
 from bucketry.tui.screens.text import TextView
 from bucketry.tui.screens.version_tabs import TABS, TabContent, TabRequest
 from bucketry.tui.version_reads import read_commands
+from bucketry.tui.version_writes import version_commands
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -55,7 +57,7 @@ class VersionView(TextView):
     @property
     def notice(self) -> Line:
         """What went wrong, else which aliases name the version."""
-        if self._problem:
+        if self._problem and self._content.lines:
             return line(" ", Span(self._problem, "bad"))
         return line(" ", alias_span(self.row.aliases)) if self.row.aliases else ()
 
@@ -63,14 +65,16 @@ class VersionView(TextView):
     def commands(self) -> tuple[Command, ...]:
         """Tabs, actions, scrolling."""
         tabs = tuple(
-            Command(f"tab-{number}", (str(number),), f"Tab {tab.title}", lambda _, n=number: self.open_tab(n - 1), group="Tabs")  # type: ignore[misc]
+            Command(
+                f"tab-{number}", (str(number),), f"Tab {tab.title}", partial(self._open_number, number), group="Tabs"
+            )
             for number, tab in enumerate(TABS, 1)
         )
         opens = "open" if self._content.links else ""
         return (
-            Command("open", ("enter", "l", "right"), "Open the line", lambda _: self._open(), self._why_not_open, opens, "Go"),
-            Command("next-tab", ("]",), "The next tab", lambda _: self.open_tab(self.tab + 1), hint="tab", group="Tabs"),
-            Command("previous-tab", ("[",), "The tab before", lambda _: self.open_tab(self.tab - 1), group="Tabs"),
+            Command("open", ("enter", "l", "right"), "Open", lambda _: self._open(), self._why_not_open, opens, "Go"),
+            Command("next-tab", ("]",), "Next tab", lambda _: self.open_tab(self.tab + 1), hint="tab", group="Tabs"),
+            Command("previous-tab", ("[",), "Tab before", lambda _: self.open_tab(self.tab - 1), group="Tabs"),
             *tabs,
             Command(
                 "unchanged",
@@ -97,6 +101,9 @@ class VersionView(TextView):
         self._problem = ""
         self._bar.show(self._tab_line())
         self._load()
+
+    def _open_number(self, number: int, _: str) -> None:
+        self.open_tab(number - 1)
 
     def data_changed(self) -> None:
         """Read the version again."""
@@ -125,6 +132,7 @@ class VersionView(TextView):
         if not keep_place:
             self._content = TabContent(())
             self._linked.show_linked((), ())
+        if not self.text.lines:
             self.set_timer(LOADING_WORD_SECONDS, lambda: self._say_loading(where))
 
         def done(content: TabContent) -> None:
@@ -137,7 +145,7 @@ class VersionView(TextView):
         def failed(error: BucketryError) -> None:
             self._problem = f"{tab.title}: {error.message}; r tries again"
             if not self._content.lines:
-                self.text.show([line(), line("  ", Span(error.message, "bad")), line("  ", error.advice)])
+                self.text.show(failure_lines(error))
 
         shell.read(
             f"tab-{id(self)}",

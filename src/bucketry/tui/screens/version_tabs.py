@@ -20,7 +20,7 @@ __all__ = ["TABS", "Tab", "TabContent", "TabRequest"]
 
 
 def _overview(request: TabRequest) -> TabContent:
-    return TabContent(tuple(overview_lines(request.session, request.row, width=request.width, zone=request.zone)))
+    return TabContent(tuple(overview_lines(request)))
 
 
 def _show_words(row: VersionLine) -> tuple[str, ...]:

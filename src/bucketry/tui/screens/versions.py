@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -10,25 +11,26 @@ from textual.containers import Horizontal
 
 from bucketry.registry.index_fields import Field, find_field, list_fields, load_headlines, needed_details
 from bucketry.registry.index_views import VersionLine
-from bucketry.tui.actions import version_commands
-from bucketry.tui.closer import Closer
+from bucketry.tui.closer import Closer, asks_for_details
 from bucketry.tui.columns import Column
-from bucketry.tui.comparing import MOST_COMPARED
+from bucketry.tui.compare_command import MOST_COMPARED, compare_command
 from bucketry.tui.figures import NOTHING, column_number, metric_title, short_age, short_number, short_size
 from bucketry.tui.lineview import LineView
 from bucketry.tui.marks import named_span, production_of, review_span, signed_span
 from bucketry.tui.paint import Line, Span, line
-from bucketry.tui.screens.compare import compare_command
-from bucketry.tui.screens.listing import ListView, asks_for_details
-from bucketry.tui.screens.version_tabs import TABS, TabRequest
+from bucketry.tui.screens.listing import ListView
+from bucketry.tui.textlines import wrapped
 from bucketry.tui.version_reads import read_commands
+from bucketry.tui.version_writes import version_commands
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from textual.app import ComposeResult
 
+    from bucketry.errors import BucketryError
     from bucketry.registry.index_fields import Headline
+    from bucketry.registry.session import Session
     from bucketry.schema.names import ModelName
     from bucketry.tui.app import BucketryApp
     from bucketry.tui.commands import Command
@@ -39,11 +41,12 @@ MOST_METRIC_COLUMNS = 3
 LEAST_METRIC_COLUMNS = 6
 MOST_TITLE_COLUMNS = 12
 _METRIC_RANKS = (4, 5, 9)
-_ALIAS = "* serves, ~ other alias, o named before (B goes back to it), x refused and by whom"
-_REVIEW = "approvals that count of those needed; checks..: a gate's evidence is missing; expired: an approval ended"
-_SIGNED = "yes: a publisher's signature lies beside it, not verified here (`bucketry verify` does); -: not read yet"
+_ALIAS = "* serves, ~ other alias, o named before, x refused"
+_REVIEW = "approvals of those needed; checks..: evidence missing"
+_SIGNED = "by the publisher, not verified here; -: not read yet"
 PANEL_FROM_COLUMNS = 110
 LIST_COLUMNS_BESIDE_PANEL = 62
+LOADED_AHEAD = ("bucketry.tui.screens.version", "bucketry.tui.screens.compare", "bucketry.tui.actions")
 PANEL_PAUSE_SECONDS = 0.15
 """A cursor that runs down the list does not read each version that it passes."""
 
@@ -58,6 +61,7 @@ class VersionsView(ListView[VersionLine]):
         self._headlines: tuple[Headline, ...] = ()
         self._fields: list[Field] = []
         self._moves = 0
+        self._has_loaded_ahead = False
         super().__init__(shell)
         self._closer = Closer(shell, model, self._closer_changed)
         self.order, self.descending = "version", True
@@ -221,6 +225,7 @@ class VersionsView(ListView[VersionLine]):
     def shown(self) -> None:
         """Fill the list and the panel."""
         self._lay_out()
+        self._panel_for = None  # it may have been decided about meanwhile
         super().shown()
         self._read_what_is_asked()
 
@@ -245,16 +250,16 @@ class VersionsView(ListView[VersionLine]):
         if self.has_panel:
             self._fill_panel()
         self._look_closer()
-
-    def _show(self, listing: Listing[VersionLine]) -> None:
-        super()._show(listing)
-        self._look_closer()
+        if not self._has_loaded_ahead:
+            self._has_loaded_ahead = True
+            self.shell.background.start("ahead", _load_ahead, lambda _: None, self.shell.fail)
 
     def _look_closer(self) -> None:
         self._closer.look_at(self._ids_on_screen(), with_details=self._is_details_shown())
 
     def data_changed(self) -> None:
         """Fill the list anew; of new versions, read what the filter or the order asks for."""
+        self._panel_for = None
         super().data_changed()
         self._read_what_is_asked()
 
@@ -312,18 +317,33 @@ class VersionsView(ListView[VersionLine]):
         shell, width = self.shell, max(20, self._panel.size.width - 2)
 
         def show(content: TabContent) -> None:
-            self._panel.show([line(Span("| ", "dim"), *shown) for shown in content.lines])
+            self._show_beside(content.lines)
 
-        shell.read(
-            "panel",
-            TABS[0].words(row),
-            lambda session: TABS[0].load(TabRequest(session, shell.source.index, row, width, shell.zone)),
-            show,
-        )
+        def failed(error: BucketryError) -> None:
+            self._panel_for = None
+            title = Span(f"{row.model}:{row.version}", "title")
+            said = wrapped(error.message, width, role="bad") + wrapped(error.advice, width)
+            self._show_beside([line(title), line(), *said])
+
+        def load(session: Session) -> TabContent:
+            from bucketry.tui.screens.version_tabs import TABS, TabRequest  # noqa: PLC0415 - the list is there earlier
+
+            return TABS[0].load(TabRequest(session, shell.source.index, row, width, shell.zone))
+
+        shell.read("panel", ("show", f"{row.model}:{row.version}"), load, show, failed)
+
+    def _show_beside(self, lines: Sequence[Line]) -> None:
+        self._panel.show([line(Span("| ", "dim"), *shown) for shown in lines])
 
     def _row_of(self, key: Hashable) -> VersionLine | None:
         place = self.table.place_of(key)
         return None if place is None else self.table.row_at(place)
+
+
+def _load_ahead() -> None:
+    """Load what the next key may need, while no key is pressed."""
+    for name in LOADED_AHEAD:
+        import_module(name)
 
 
 def _compared_words(marked: Sequence[VersionLine]) -> str:

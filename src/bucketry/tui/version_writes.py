@@ -1,0 +1,98 @@
+"""What can be done with a version wherever one is under the cursor, by which key, and why not?
+
+How it is done is `actions.py`, which is loaded when something is: lists stand on the screen earlier.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bucketry.errors import BucketryError
+from bucketry.schema.states import State, check_servable, state_after_retire
+from bucketry.tui.commands import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bucketry.registry.index_views import VersionLine
+    from bucketry.schema.names import Digest
+    from bucketry.tui.app import BucketryApp
+    from bucketry.tui.command_log import LogEntry
+
+
+def version_commands(
+    shell: BucketryApp, current: Callable[[], VersionLine | None], *, diff: Callable[[], Digest | None] = lambda: None
+) -> tuple[Command, ...]:
+    """Return what can be done with the version that `current` returns; `diff` is the comparison that is shown of it."""
+
+    def command(
+        name: str, key: str, title: str, rule: Callable[[VersionLine], object] = lambda _: None, hint: str = ""
+    ) -> Command:
+        def run(_: str) -> None:
+            row = current()
+            if row is not None:
+                from bucketry.tui.actions import act_on  # noqa: PLC0415 - only who acts needs it
+
+                act_on(shell, row, name, diff)
+
+        return Command(name, (key,), title, run, partial(_why_not, shell, current, rule), hint, "Write", writes=True)
+
+    return (
+        command("approve", "A", "Approve", hint="approve"),
+        command("reject", "X", "Reject, with the reason"),
+        command("comment", "C", "Comment"),
+        command("request", "R", "Request a review"),
+        command("promote", "P", "Promote", lambda row: check_servable(row.version, row.state), "promote"),
+        command("rollback", "B", "Roll an alias back", hint="roll back"),
+        command("edit", "E", "Edit labels and notes"),
+        command("retire", "T", "Retire, or take out of retirement", _check_retirable),
+        command("delete", "D", "Delete"),
+        Command(
+            "undo",
+            ("U",),
+            "Undo your last change",
+            lambda _: _undo(shell),
+            lambda: _why_not_undo(shell),
+            "",
+            "Write",
+            writes=True,
+        ),
+    )
+
+
+def _why_not(
+    shell: BucketryApp, current: Callable[[], VersionLine | None], rule: Callable[[VersionLine], object]
+) -> str:
+    """Return why nothing can be done: the session, no version, or what the registry's own rule says of its state."""
+    row = current()
+    if row is None:
+        return "there is no version"
+    try:
+        rule(row)
+    except BucketryError as error:
+        return error.message
+    return shell.why_not_write()
+
+
+def _check_retirable(row: VersionLine) -> None:
+    if row.state is not State.RETIRED:
+        state_after_retire(row.version, row.state)
+
+
+def _why_not_undo(shell: BucketryApp) -> str:
+    if shell.undo is not None:
+        return shell.why_not_write()
+    last = next((entry for entry in shell.log_of_commands.newest_first() if entry.writes and not entry.failure), None)
+    return f"there is nothing to undo: {'nothing was changed from here' if last is None else _no_counterpart(last)}"
+
+
+def _no_counterpart(last: LogEntry) -> str:
+    return f'"{last.line}" has no counterpart, or was one'
+
+
+def _undo(shell: BucketryApp) -> None:
+    if shell.undo is not None:
+        _, again = shell.undo
+        shell.undo = None
+        again()
