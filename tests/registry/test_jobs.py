@@ -18,7 +18,7 @@ from bucketry.registry import jobs
 from bucketry.registry.jobs import Job, JobId, JobResult, JobState, PullOrder
 from bucketry.registry.jobs_pull import do_order
 from bucketry.registry.jobs_wire import listen
-from bucketry.schema.names import parse_reference
+from bucketry.schema.names import parse_digest, parse_reference
 from bucketry.transfer.controls import Controls
 from faults.scene import REFERENCE, SIZE_BYTES, check_contents
 from registry.detached import SECRET, detached_world, done, end_helper, ended, holder, is_gone, until
@@ -403,6 +403,14 @@ def test_a_registry_that_took_another_ones_place_is_not_pulled_from(world: Detac
     order = ordered(done(world.submit()))
     other = replace(order, registry_id="another", dest=world.root / "other")
     with pytest.raises(RejectedError, match="another registry"):
+        do_order(other, Controls(2), threading.Event(), lambda _: None)
+    assert beside(world) == ["model"]
+
+
+def test_an_alias_that_moved_since_the_order_brings_nothing_that_nobody_ordered(world: Detached) -> None:
+    order = ordered(done(world.submit()))
+    other = replace(order, manifest=parse_digest("0" * 64), dest=world.root / "other")
+    with pytest.raises(RejectedError, match="not the version that was ordered"):
         do_order(other, Controls(2), threading.Event(), lambda _: None)
     assert beside(world) == ["model"]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError
+from bucketry.errors import BucketryError, RejectedError
 from bucketry.registry.jobs_orders import JobResult
 from bucketry.registry.jobs_settings import check_registry
 from bucketry.registry.opening import open_session
 from bucketry.registry.pull import PullOptions, open_cache, pull
 from bucketry.registry.pull_bases import pull_with_bases
+from bucketry.registry.resolve import resolve
 from bucketry.schema.names import parse_reference
 from bucketry.transfer.target import sweep_beside
 
@@ -18,17 +19,23 @@ if TYPE_CHECKING:
     import threading
 
     from bucketry.registry.jobs_orders import PullOrder
+    from bucketry.registry.resolve import ResolvedVersion
     from bucketry.transfer.controls import Controls
     from bucketry.transfer.progress import ProgressListener
 
 
 def do_order(order: PullOrder, controls: Controls, stop: threading.Event, told: ProgressListener) -> JobResult:
-    """Pull what was ordered; raises as `pull` does, and `RejectedError` where another registry is found there now."""
+    """Pull what was ordered.
+
+    Raises as `pull` does, and `RejectedError` where another registry is found there now, or an alias names another
+    version: a job that waited must not bring what nobody ordered.
+    """
     session = open_session(order.registry, trust=order.trust, serves=True)
     try:
         check_registry(order, session)
         options = _pull_options(order, controls, stop, told)
         reference = parse_reference(order.reference)
+        _check_same(order, resolve(session, reference))
         if order.options.with_base:
             pulled = pull_with_bases(session, reference, order.dest, options).pulled
         else:
@@ -45,6 +52,14 @@ def do_order(order: PullOrder, controls: Controls, stop: threading.Event, told: 
         seconds=pulled.seconds,
         verify=pulled.verify,
     )
+
+
+def _check_same(order: PullOrder, found: ResolvedVersion) -> None:
+    if (found.model, found.digest) != (order.model, order.manifest):
+        raise RejectedError(
+            f"{order.reference} is {found.model}:{found.version} now, not the version that was ordered",
+            advice="cancel this transfer, and order what is wanted now",
+        )
 
 
 def discard_beginnings(order: PullOrder) -> None:

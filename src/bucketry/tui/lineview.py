@@ -99,3 +99,22 @@ class LineView(Widget, can_focus=True):
 
 def _line_at(lines: Sequence[Line], place: int) -> Line:
     return lines[place] if place < len(lines) else ()
+
+
+class BlockLines(LineView):
+    """Lines of which a block is chosen."""
+
+    _first = 0
+
+    @property
+    def cursor_offset(self) -> Offset:
+        """Where in the widget the block begins."""
+        return Offset(0, max(0, self._first - self._top))
+
+    def bring(self, first: int, end: int) -> None:
+        """Scroll so that a block is on the screen, its first line in any case."""
+        self._first, height = first, max(1, self.size.height)
+        if first < self._top:
+            self.scroll_lines(first - self._top)
+        elif end > self._top + height:
+            self.scroll_lines(min(end - height, first) - self._top)

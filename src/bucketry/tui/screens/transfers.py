@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.geometry import Offset
-
 from bucketry.registry import jobs
 from bucketry.registry.jobs_queue import MAY_CANCEL, MAY_PAUSE, MAY_RETRY, MAY_TUNE, MAY_VERIFY
 from bucketry.tui.commands import Command, without_idle_hints
 from bucketry.tui.downloading import why_not_here
 from bucketry.tui.figures import count_of
-from bucketry.tui.lineview import LineView
+from bucketry.tui.lineview import BlockLines
 from bucketry.tui.paint import Line, Span, line
 from bucketry.tui.prompts import Choice, Question
 from bucketry.tui.screens.transfers_log import TransfersLogView
@@ -361,25 +359,6 @@ class TransfersView(View):
             self.shell.flash("it goes to the cache; where, is known when it has arrived", "warn")
         else:
             self.shell.copy(str(path))
-
-
-class BlockLines(LineView):
-    """Lines of which a block is chosen."""
-
-    _first = 0
-
-    @property
-    def cursor_offset(self) -> Offset:
-        """Where in the widget the block begins."""
-        return Offset(0, max(0, self._first - self._top))
-
-    def bring(self, first: int, end: int) -> None:
-        """Scroll so that a block is on the screen, its first line in any case."""
-        self._first, height = first, max(1, self.size.height)
-        if first < self._top:
-            self.scroll_lines(first - self._top)
-        elif end > self._top + height:
-            self.scroll_lines(min(end - height, first) - self._top)
 
 
 def parse_limit(text: str) -> int | None:
