@@ -250,6 +250,18 @@ def test_decisions_are_about_the_newest_version_whatever_the_baseline_is() -> No
     assert [said.action for said in statements(registry, 12)] == [Action.REQUEST, Action.REJECT]
 
 
+def test_an_older_version_that_is_compared_with_production_is_the_one_that_is_checked_and_decided_about() -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press("colon")
+        await desk.type("compare credit-risk:9 credit-risk:5")
+        await desk.press("enter")
+        assert "CHECKS v5" in desk.text
+        await desk.press("A")
+        assert "approve credit-risk:5" in desk.text
+
+    on(filled_registry(), act)
+
+
 def test_a_failing_gate_is_named_with_its_reason_and_blocks(registry: Registry) -> None:
     async def act(desk: Desk) -> None:
         await desk.press(*COMPARE)

@@ -41,10 +41,11 @@ TREND_VERSIONS = 24
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A comparison and what a decision about its newest version depends on.
+    """A comparison and what a decision about the newest of its versions but the baseline depends on.
 
-    `newest` is its place in `diff.versions`, `other` the place of the newest but the baseline in `diff.others`.
-    `aliases` names what serves each of the versions, in words. `is_scanned`: this session knows what is in the pickles.
+    `newest` is its place in `diff.versions`; it stays the same version when another becomes the baseline. `other` is
+    the place of the newest but the baseline in `diff.others`. `aliases` names what serves each of the versions, in
+    words. `is_scanned`: this session knows what is in the pickles.
     `digest` is by what a review names the comparison.
     """
 
@@ -93,7 +94,7 @@ def read_comparison(
 ) -> Compared:
     """Read versions and compare them with the first; of a single one, what is measured of it.
 
-    What a decision depends on is read of the newest version, or of `about`.
+    What a decision depends on is read of the newest version but the baseline, or of `about`.
     """
     models = list(dict.fromkeys(reference.model for reference in references))
     heads = {model: load_existing_head(session, model) for model in models}
@@ -200,7 +201,8 @@ def _compared(
 
 
 def _newest(diff: VersionDiff) -> int:
-    """Return the place of the newest version; of several models the last that was named."""
+    """Return the place of the newest version but the baseline; of several models the last that was named."""
     if len({subject.model for subject in diff.versions}) > 1:
         return len(diff.versions) - 1
-    return max(range(len(diff.versions)), key=lambda place: diff.versions[place].version)
+    others = range(1, len(diff.versions))
+    return max(others, key=lambda place: diff.versions[place].version, default=0)

@@ -1,4 +1,4 @@
-"""How do two to four versions differ, and may the newest of them go on?"""
+"""How do two to four versions differ, and may the newest but the baseline go on?"""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class CompareView(TextView):
 
     @property
     def commands(self) -> tuple[Command, ...]:
-        """Ways to look, actions on the newest version, scrolling; none is offered before there is a comparison."""
+        """Ways to look, actions on the version in question, scrolling; none is offered before there is a comparison."""
         listed = (*self._looking(), *self._acting(), *super().commands)
         return listed if self.compared is not None else without_idle_hints(listed)
 
@@ -188,6 +188,7 @@ class CompareView(TextView):
 
     def _read(self) -> None:
         shell, references, with_tensors = self.shell, self.references, self.look.with_tensors
+        about = references[self.compared.newest] if self.compared is not None else None  # whichever is the baseline now
 
         def done(compared: Compared) -> None:
             if references != self.references:  # another baseline was chosen meanwhile
@@ -211,7 +212,7 @@ class CompareView(TextView):
             f"compare-{id(self)}",
             ("diff", *map(str, references), *(("--tensors",) if with_tensors else ())),
             lambda session: with_aliases(
-                read_comparison(session, references, with_tensors=with_tensors), shell.source.index
+                read_comparison(session, references, with_tensors=with_tensors, about=about), shell.source.index
             ),
             done,
             failed,
@@ -353,7 +354,7 @@ class CompareView(TextView):
     # Deciding
 
     def _find_row(self) -> None:
-        """Find the version that actions are about: the newest that is shown."""
+        """Find the version that actions are about: the newest that was not the baseline at first."""
         if self.compared is not None:
             subject = self.compared.diff.versions[self.compared.newest]
             self._row = find_version_line(self.shell.source.index, subject.model, subject.version)
