@@ -176,7 +176,7 @@ def test_an_approval_without_a_key_says_that_it_is_not_signed() -> None:
 
     async def act(desk: Desk) -> None:
         await desk.press(*APPROVE, "enter")
-        assert "credit-risk:12 is approved now (1 of 1 approvals); NOT signed: there is no SSH agent" in desk.notice
+        assert "credit-risk:12 is approved now (1 of 1 approval); NOT signed: there is no SSH agent" in desk.notice
 
     on(registry, act)
     assert not last_decision(registry).is_signed
