@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from servers.process import S3Server
 
+LONGEST_NAME = 40
+"""Bytes of a parameter that name a test."""
+
 
 @pytest.fixture(scope="session")
 def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
@@ -32,3 +35,8 @@ def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     with run_moto(tmp_path_factory.mktemp("moto")) as server:
         yield server
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Long bytes are named by their argument: compressed ones hold the time, and all workers need the same names."""
+    return argname if isinstance(val, bytes) and len(val) > LONGEST_NAME else None

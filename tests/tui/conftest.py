@@ -28,3 +28,27 @@ def _rests_at_once() -> Iterator[None]:
         patch.setattr(versions, "PANEL_PAUSE_SECONDS", 0.001)
         patch.setattr(reading, "DETAIL_PAUSE_SECONDS", 0.001)
         yield
+
+
+@pytest.fixture
+def no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the user's own session: no agent that would sign, no clipboard."""
+    for name in ("SSH_AUTH_SOCK", "TMUX", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """What a program on a pseudo-terminal is told: nothing of the user's, a terminal with all colours, no SSH."""
+    (tmp_path / "config.toml").touch()
+    return {
+        "BUCKETRY_CONFIG": str(tmp_path / "config.toml"),
+        "BUCKETRY_CACHE": str(tmp_path / "cache"),
+        "BUCKETRY_IDENTITY": "ops",
+        "TERM": "xterm-256color",
+        "COLORTERM": "truecolor",
+        "LC_ALL": "C.UTF-8",
+        "SSH_CONNECTION": "",
+        "SSH_TTY": "",
+        "SSH_CLIENT": "",
+    }

@@ -25,13 +25,7 @@ if TYPE_CHECKING:
     from tui.desk import Desk
 
 VERSIONS = ("G", "enter")
-
-
-@pytest.fixture(autouse=True)
-def _no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    for name in ("TMUX", "DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("no_agent")
 
 
 def on(registry: Registry, act: Callable[[Desk], Awaitable[None]], **how: object) -> None:

@@ -27,12 +27,7 @@ if TYPE_CHECKING:
 NARROW, WIDE = (80, 24), (140, 40)
 COMPARE = ("G", "enter", "equals_sign")
 METRICS = ("G", "enter", "enter", "2")
-
-
-@pytest.fixture(autouse=True)
-def _no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SSH_AUTH_SOCK", "TMUX", "DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("no_agent")
 
 
 @pytest.fixture(scope="module")

@@ -34,22 +34,6 @@ def registry(tmp_path: Path) -> str:
     return str(tmp_path / "registry")
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    (tmp_path / "config.toml").touch()
-    return {
-        "BUCKETRY_CONFIG": str(tmp_path / "config.toml"),
-        "BUCKETRY_CACHE": str(tmp_path / "cache"),
-        "BUCKETRY_IDENTITY": "ops",
-        "TERM": "xterm-256color",
-        "COLORTERM": "truecolor",
-        "LC_ALL": "C.UTF-8",
-        "SSH_CONNECTION": "",
-        "SSH_TTY": "",
-        "SSH_CLIENT": "",
-    }
-
-
 def cursor_line(session: Session) -> str:
     return session.text.splitlines()[session.screen.at[1]]
 

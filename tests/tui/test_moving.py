@@ -28,12 +28,7 @@ VERSIONS = ("G", "enter")
 TO_V8 = (*VERSIONS, "j", "j", "j", "j", "P")
 EVE = "eve@example.org"
 SIZES = [(80, 24), (140, 40)]
-
-
-@pytest.fixture(autouse=True)
-def _no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SSH_AUTH_SOCK", "TMUX", "DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("no_agent")
 
 
 def target(registry: Registry) -> int | None:

@@ -24,12 +24,7 @@ if TYPE_CHECKING:
 
 VERSIONS = ("G", "enter")
 EVE = "eve@example.org"
-
-
-@pytest.fixture(autouse=True)
-def _no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SSH_AUTH_SOCK", "TMUX", "DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("no_agent")
 
 
 def test_a_registry_without_models_says_so_once_it_was_looked_at() -> None:

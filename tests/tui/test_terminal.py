@@ -34,22 +34,6 @@ ALLOWED = re.compile(
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202e]")
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    (tmp_path / "config.toml").touch()
-    return {
-        "BUCKETRY_CONFIG": str(tmp_path / "config.toml"),
-        "BUCKETRY_CACHE": str(tmp_path / "cache"),
-        "BUCKETRY_IDENTITY": "ops",
-        "TERM": "xterm-256color",
-        "COLORTERM": "truecolor",
-        "LC_ALL": "C.UTF-8",
-        "SSH_CONNECTION": "",
-        "SSH_TTY": "",
-        "SSH_CLIENT": "",
-    }
-
-
 def make(tmp_path: Path, text: str = "plain") -> str:
     folder = tmp_path / "registry"
     folder.mkdir()

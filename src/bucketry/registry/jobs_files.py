@@ -17,7 +17,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import secrets
 import socket
 import stat
 from contextlib import contextmanager, suppress
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import BucketryError, CorruptError, DeniedError
 from bucketry.registry.jobs_model import JobId, job_document, read_job
 from bucketry.schema.codec import FORMAT, LARGEST_DOCUMENT_BYTES, Fields, decode, digest_of, encode
-from bucketry.transfer.localfiles import disk_errors, open_regular
+from bucketry.transfer.localfiles import disk_errors, open_regular, write_private
 from bucketry.trust.generations import default_state_folder
 
 if TYPE_CHECKING:
@@ -107,17 +106,8 @@ class JobFolder:
                     path.unlink(missing_ok=True)
 
     def _write(self, path: Path, body: bytes) -> None:
-        aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         with disk_errors(str(self.path)):
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(body)
-                    file.flush()
-                    os.fsync(file.fileno())
-                aside.replace(path)
-            finally:
-                aside.unlink(missing_ok=True)
+            write_private(path, body)
 
     def forget(self, job_id: JobId) -> None:
         """Remove what is written of a job."""

@@ -7,14 +7,13 @@ of thing, readable by its owner alone, and replaced whole. None of it is needed:
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
 from bucketry.schema.codec import FORMAT, decode, encode
-from bucketry.transfer.localfiles import disk_errors, open_regular
+from bucketry.transfer.localfiles import disk_errors, open_regular, write_private
 from bucketry.trust.generations import default_state_folder
 
 if TYPE_CHECKING:
@@ -44,18 +43,9 @@ def load_user_document(name: str) -> Document | None:
 def save_user_document(name: str, document: Document) -> None:
     """Remember a document under a name, in place of what is there."""
     path, body = _path(name), encode({"format": FORMAT} | document)
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with disk_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        write_private(path, body)
 
 
 def set_aside(name: str, error: CorruptError) -> CorruptError:

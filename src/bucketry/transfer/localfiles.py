@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import secrets
 import stat
 import struct
 from contextlib import contextmanager, suppress
@@ -93,6 +94,20 @@ def open_regular(path: Path | str, *, dir_fd: int | None = None) -> int:
         os.close(descriptor)
         raise _not_regular(path)
     return descriptor
+
+
+def write_private(path: Path, body: bytes) -> None:
+    """Write a file that its owner alone may read, whole or not at all, in place of an older one. Raises `OSError`."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(aside, _CREATE_FLAGS, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def open_directory(path: Path) -> int:
