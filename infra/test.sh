@@ -9,6 +9,6 @@ if [ $# -eq 0 ]; then
     ruff format --check
     mypy
 fi
-# Many tests wait for servers, terminals and other processes: three at a time keep two cores busy.
+# Many tests wait for servers, terminals and other processes: four at a time keep two cores busy.
 # A test whose outside program is missing is skipped and named in the summary.
-exec python -m pytest -n 3 --dist loadscope "$@"
+exec python -m pytest -n 4 --dist loadscope "$@"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
+from bucketry.tui import app
 from bucketry.tui.screens import reading, versions
 
 if TYPE_CHECKING:
@@ -25,8 +27,21 @@ def _nobodys_transfers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 def _rests_at_once() -> Iterator[None]:
     """What is read once the cursor rests is read before the screens count as settled, however slow the machine is."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "EMPTY_VIEW_SECONDS", 0.001)
         patch.setattr(versions, "PANEL_PAUSE_SECONDS", 0.001)
         patch.setattr(reading, "DETAIL_PAUSE_SECONDS", 0.001)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _a_key_does_not_wait_for_an_idle_process() -> Iterator[None]:
+    """The toolkit's pilot waits after each key until the process needs no processor; `Desk.settle` knows better."""
+
+    async def begin_others(*_seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("textual.app.wait_for_idle", begin_others)
         yield
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import threading
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -49,7 +49,7 @@ NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202egnp.exe\u200b\x9b31m\x7f[/nope][@click=app.exit]"
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 XTERM = Terminal("xterm-256color", is_unicode=False, is_ssh=False, is_tmux=False, colours=256, is_light=False)
-MOST_ROUNDS = 300
+ROUND_SECONDS, CALM_ROUNDS = 0.01, 3
 LONGEST_HOLD_SECONDS = 10
 POLICY = """
 approvals_required = 1
@@ -140,9 +140,10 @@ class Desk:
             await self.settle()
 
     async def press_only(self, *keys: str) -> None:
-        """Press keys without waiting for what they began."""
+        """Press keys without waiting for what they began in the background."""
         for key in keys:
             await self._pilot.press(key)
+            await self._pilot.pause(ROUND_SECONDS)
 
     async def type(self, text: str) -> None:
         names = {
@@ -164,12 +165,15 @@ class Desk:
 
     async def settle(self) -> None:
         """Wait until nothing is under way and what is shown stays."""
-        before = ""
-        for _ in range(MOST_ROUNDS):
-            await self._pilot.pause()
-            if self.app.background.is_idle and before == (before := self.text):
+        before, calm_rounds = "", 0
+        deadline = time.monotonic() + LONGEST_HOLD_SECONDS
+        while time.monotonic() < deadline:
+            # Timers that are due by then come first, so that what they begin is seen by the next round.
+            await self._pilot.pause(ROUND_SECONDS)
+            is_calm = self.app.background.is_idle and before == (before := self.text)
+            calm_rounds = calm_rounds + 1 if is_calm else 0
+            if calm_rounds == CALM_ROUNDS:
                 return
-            await asyncio.sleep(0.01)
         raise AssertionError("the screens did not come to rest")
 
     @property

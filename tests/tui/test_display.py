@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,20 +42,23 @@ def cursor_line(session: Session) -> str:
 def test_with_and_without_the_cell_diff_the_terminal_shows_the_same(
     registry: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    shown: list[list[object]] = []
-    sizes: list[int] = []
-    for cell_diff in ("true", "false"):
-        (tmp_path / "config.toml").write_text(f"[tui]\ncell_diff = {cell_diff}\n")
-        with on_terminal("-r", registry, "tui", environment=environment) as session:
-            size = len(session.read(until=b"credit-risk"))
-            screens: list[object] = []
-            for keys in KEYS:
-                size += len(session.press(keys, quiet_seconds=REST_SECONDS))
+    configurations = {"true": tmp_path / "changes.toml", "false": tmp_path / "whole.toml"}
+    shown: list[list[object]] = [[], []]
+    with ExitStack() as stack:
+        sessions = []
+        for cell_diff, path in configurations.items():
+            path.write_text(f"[tui]\ncell_diff = {cell_diff}\n")
+            told = environment | {"BUCKETRY_CONFIG": str(path)}
+            sessions.append(stack.enter_context(on_terminal("-r", registry, "tui", environment=told)))
+        sizes = [len(session.read(until=b"credit-risk")) for session in sessions]
+        for keys in KEYS:
+            for session in sessions:
+                os.write(session.descriptor, keys)
+            for number, session in enumerate(sessions):  # while the first comes to rest, the second does too
+                sizes[number] += len(session.read(quiet_seconds=REST_SECONDS if number == 0 else REST_SECONDS / 4))
                 assert session.text
-                screens.append(session.screen.shown())
-            assert session.screen.text() == session.text
-        shown.append(screens)
-        sizes.append(size)
+                shown[number].append(session.screen.shown())
+        assert all(session.screen.text() == session.text for session in sessions)
     for key, changed, whole in zip(KEYS, *shown, strict=True):
         assert changed == whole, f"after {key!r}"
     assert sizes[0] * 4 < sizes[1]

@@ -52,11 +52,9 @@ def session_of(registry: Registry, actor: str = "ops", *, read_only: bool = Fals
 
 
 async def go(desk: Desk, name: str) -> None:
-    await desk.press("colon")
+    await desk.press_only("colon")
     await desk.type(name)
     await desk.press("enter")
-    await desk.wait(0.3)
-    await desk.settle()
 
 
 def on(registry: Registry, screen: str, act: Callable[[Desk], Awaitable[None]], **how: Any) -> None:
@@ -111,7 +109,6 @@ def test_a_screen_looks_as_it_did(registry: Registry, name: str, size: tuple[int
 def test_hostile_text_is_shown_and_not_obeyed(name: str, key: str) -> None:
     async def act(desk: Desk) -> None:
         await desk.press(key)
-        await desk.wait(0.3)
         check(f"{name}-hostile-80x24", desk)
         assert not set(HOSTILE) & set(desk.text) - set(map(chr, range(32, 127)))
 
@@ -188,7 +185,7 @@ def test_lower_case_never_writes(name: str) -> None:
 
     async def act(desk: Desk) -> None:
         for key in "abcdefgijklmnoprstuvwxyz":
-            await desk.press(key)
+            await desk.press_only(key)
             await desk.press("escape")
             if SCREENS[name] not in desk.app.view.crumbs and name not in desk.app.view.crumbs:
                 await go(desk, SCREENS[name])
@@ -202,7 +199,6 @@ def test_what_waits_for_me_comes_first_and_what_does_not_says_so(registry: Regis
         assert [line[3:6] for line in desk.lines[2:4]] == ["you", "-  "]
         assert "2 versions wait, 1 for you." in desk.notice
         await desk.press("G")
-        await desk.wait(0.3)
         assert "You approved it; it waits for others." in desk.text
 
     on(registry, "r", act, session=session_of(registry, REVIEWER))
@@ -211,7 +207,6 @@ def test_what_waits_for_me_comes_first_and_what_does_not_says_so(registry: Regis
 def test_authors_are_told_that_it_is_not_theirs_to_decide(registry: Registry) -> None:
     async def act(desk: Desk) -> None:
         await desk.press("G")
-        await desk.wait(0.3)
         assert "acme/chat:1" in desk.cursor_line
         assert "You made it; others decide about it." in desk.text
 

@@ -225,7 +225,7 @@ class ListView(View, Generic[Row]):
 
     def _fail(self, error: BucketryError) -> None:
         """Say what is wrong; the last good rows stay."""
-        said = f"{error.message}; {error.advice}" if error.advice else error.message
+        said = "; ".join(part for part in (error.message, error.advice, next_key(error)) if part)
         self._problem = said if self.table.count else ""  # else it stands in place of the rows
         self.shell.asking.remark("not a filter yet")
         if not self.table.count:
@@ -391,8 +391,12 @@ class ListView(View, Generic[Row]):
         self.reload()
 
 
+def next_key(failure: BucketryError) -> str:
+    """Return which key helps against what is wrong with a list."""
+    return "esc clears the filter" if isinstance(failure, UsageError) else "r tries again"
+
+
 def failure_lines(failure: BucketryError) -> tuple[Line, ...]:
     """Return what stands where nothing can be shown: what is wrong, what to do about it, and the next key."""
-    then = "esc clears the filter." if isinstance(failure, UsageError) else "r tries again."
     advice = [line("  ", failure.advice)] if failure.advice else []
-    return (line(), line("  ", Span(failure.message, "bad")), *advice, line(f"  {then}"))
+    return (line(), line("  ", Span(failure.message, "bad")), *advice, line(f"  {next_key(failure)}."))
