@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from textual._compositor import Compositor, ReflowResult
 
 from bucketry.errors import DeniedError, UnavailableError
 from bucketry.registry.registers import load_existing_head
@@ -17,11 +18,15 @@ from bucketry.schema import keys
 from bucketry.schema.reviews import Action
 from bucketry.store.interface import Entry, Unconditional
 from bucketry.tui.screens.reading import matches_words
+from bucketry.tui.view import View
 from tui.desk import CHAT, HOSTILE, REVIEWER, RISK, TRAINER, Wire, check_snapshot, empty_registry, open_desk
 from tui.estate import estate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from textual.geometry import Size
+    from textual.widget import Widget
 
     from bucketry.registry.session import Session
     from bucketry.store.interface import Store
@@ -154,6 +159,21 @@ def test_what_could_never_be_read_says_why(name: str) -> None:
             check(f"{name}-denied-80x24", desk)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_a_view_that_the_toolkit_does_not_tell_its_size_is_laid_out(
+    registry: Registry, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reflow = Compositor.reflow
+
+    def tell_no_view(compositor: Compositor, parent: Widget, size: Size) -> ReflowResult:
+        """As where the place of any widget was asked for before the view was laid out."""
+        found = reflow(compositor, parent, size)
+        return found._replace(shown={widget for widget in found.shown if not isinstance(widget, View)})
+
+    monkeypatch.setattr(Compositor, "reflow", tell_no_view)
+    photograph(registry, f"{name}-80x24", SCREENS[name])
 
 
 @pytest.mark.parametrize("name", SCREENS)

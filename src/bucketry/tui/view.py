@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from textual import events
 from textual.containers import Container
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from textual.geometry import Size
     from textual.widget import Widget
 
     from bucketry.tui.app import BucketryApp
@@ -27,6 +29,7 @@ class View(Container):
     def __init__(self, shell: BucketryApp) -> None:
         super().__init__()
         self.shell = shell
+        self._told_size: Size | None = None
 
     @property
     def crumbs(self) -> tuple[str, ...]:
@@ -76,8 +79,24 @@ class View(Container):
         """Take back one step inside the view, such as its filter; return whether there was one."""
         return False
 
+    def on_resize(self) -> None:
+        """Note which size the view was told."""
+        self._told_size = self.size
+
+    def watch_virtual_size(self) -> None:
+        """Look, behind what waits already, whether the view was told its size.
+
+        The toolkit tells it to a widget that is laid out for the first time; to one whose place was asked for between
+        its being shown and the next layout it does not, and what is laid out by its width would stay empty.
+        """
+        self.call_later(self.call_later, self._tell_size)
+
     def repaint(self) -> None:
         """Draw everything anew, after a change of theme."""
         self.refresh()
         for widget in self.query("*"):
             widget.refresh()
+
+    def _tell_size(self) -> None:
+        if self.display and self._told_size != self.size:
+            self.post_message(events.Resize(self.size, self.virtual_size, self.container_size))
