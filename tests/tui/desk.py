@@ -170,7 +170,7 @@ class Desk:
         while time.monotonic() < deadline:
             # Timers that are due by then come first, so that what they begin is seen by the next round.
             await self._pilot.pause(ROUND_SECONDS)
-            is_calm = self.app.background.is_idle and before == (before := self.text)
+            is_calm = before == (before := self.text) and self.app.background.is_idle and self.app.view.display
             calm_rounds = calm_rounds + 1 if is_calm else 0
             if calm_rounds == CALM_ROUNDS:
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def test_with_and_without_the_cell_diff_the_terminal_shows_the_same(
 ) -> None:
     configurations = {"true": tmp_path / "changes.toml", "false": tmp_path / "whole.toml"}
     shown: list[list[object]] = [[], []]
-    with ExitStack() as stack:
+    with ThreadPoolExecutor(2) as both, ExitStack() as stack:
         sessions = []
         for cell_diff, path in configurations.items():
             path.write_text(f"[tui]\ncell_diff = {cell_diff}\n")
@@ -54,8 +55,9 @@ def test_with_and_without_the_cell_diff_the_terminal_shows_the_same(
         for keys in KEYS:
             for session in sessions:
                 os.write(session.descriptor, keys)
-            for number, session in enumerate(sessions):  # while the first comes to rest, the second does too
-                sizes[number] += len(session.read(quiet_seconds=REST_SECONDS if number == 0 else REST_SECONDS / 4))
+            sent = list(both.map(lambda session: session.read(quiet_seconds=REST_SECONDS), sessions))
+            for number, session in enumerate(sessions):
+                sizes[number] += len(sent[number])
                 assert session.text
                 shown[number].append(session.screen.shown())
         assert all(session.screen.text() == session.text for session in sessions)
