@@ -25,6 +25,8 @@ IMPURE = frozenset({
     "select", "signal", "pathlib",
 })
 # fmt: on
+BESIDE = frozenset({"errors", "frozen"})
+"""What every module may import."""
 PURE_NAMES = frozenset({"pathlib.PurePath", "pathlib.PurePosixPath"})
 IMPURE_CALLS = frozenset({"open", "input", "print", "now", "utcnow", "today", "time", "monotonic", "perf_counter"})
 KEY = re.compile(
@@ -133,12 +135,12 @@ def iter_table_faults(modules: Iterable[Module], table: Table) -> Iterator[str]:
 
 def may_import(module: Module, each: Import, table: Table) -> bool:
     target = each.target.split(".")[1] if "." in each.target else ""
-    if module.path == "errors.py":
+    if module.path in {"errors.py", "frozen.py"}:
         return False
     if module.package == "":
         # `import bucketry` stays light: its public names, and the program itself, are resolved on first use.
-        return target == "errors" or each.local or in_type_checking(module, each)
-    if target in {"errors", module.package} or target.startswith("__"):
+        return target in BESIDE or each.local or in_type_checking(module, each)
+    if target in BESIDE | {module.package} or target.startswith("__"):
         return True
     allowed = table.allowed.get(module.package, frozenset())
     return target in allowed or (each.local and target in table.lazily.get(module.package, frozenset()))

@@ -10,12 +10,12 @@ import csv
 import io
 import json
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.cli.figures import human_number, human_size
 from bucketry.cli.output import Heading
 from bucketry.cli.tables import Column, table
+from bucketry.frozen import frozen
 from bucketry.schema.text import csv_cell, displayable, markdown_text
 from bucketry.schema.verdicts import Verdict
 
@@ -43,7 +43,7 @@ CSV_COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block:
     """A titled table of a comparison; `notes` stand below it."""
 

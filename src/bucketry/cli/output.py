@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ NARROWEST_TERMINAL = 40
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Heading:
     """A line that stands out where the terminal can show it."""
 

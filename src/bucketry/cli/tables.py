@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.cli.output import Heading
+from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ NARROWEST_COLUMN = 8
 """A cell is never cut below this, even if the line then is too long."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Column:
     """One column: its title, and whether it holds numbers (right-aligned) or may be cut to fit."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bucketry.frozen import frozen
+
 Severity = Literal["damage", "unfinished", "garbage"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """One thing that is not as it should be, in one sentence about the object at `key`.
 

@@ -7,10 +7,11 @@ registers keep moving, so that a race is not taken for damage.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
+from bucketry.frozen import frozen
 from bucketry.maintenance.findings import Finding, Findings
 from bucketry.maintenance.fsck_bases import PinLedger
 from bucketry.maintenance.fsck_deployments import check_deployments
@@ -39,7 +40,7 @@ CheckProgress = Callable[[str, int, int], None]
 """Hears the name of the model that is about to be checked, how many are done, and how many there are."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """What the check found, and how many models, versions and artifacts' bytes it looked at."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.maintenance.fsck_cited import read_dossier
 from bucketry.maintenance.fsck_reading import UNREADABLE, report
 from bucketry.registry.pins import find_children
@@ -70,7 +71,7 @@ class BaseCheck:
             return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PinSeen:
     """A pin of a live version: which model's version is held back for which other model."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.maintenance.fsck_reading import (
     UNREADABLE,
     Fault,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bucketry.store.interface import Store
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Added:
     """What was added to a version. `decisions` is None where not all of them could be read."""
 
@@ -41,7 +41,7 @@ class Added:
     decisions: tuple[Decision, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Citation:
     row: Row
     cited: Cited

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 from bucketry.maintenance.fsck_reading import Fault, read_named, report
 from bucketry.registry.policies import ACTION
 from bucketry.schema import keys
@@ -49,7 +50,7 @@ class PolicyShelf:
         self.defaults = None if None in known else (DEFAULT_POLICY, *(policy for policy in known if policy is not None))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PolicyChanges:
     """At which generations of a register which policy was set, oldest first; None where a record does not say."""
 

@@ -6,10 +6,10 @@ there and an interrupt are none: nothing could be checked, so they are raised.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import CorruptError, DeniedError, RejectedError, UnsupportedError, UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.immutable import find_object
 from bucketry.schema.codec import digest_of
 from bucketry.store.interface import Entry
@@ -29,14 +29,14 @@ that no parser accepts."""
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unreadable:
     """Something is at the key, or might be, and cannot be read; `reason` is a part of a sentence."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """What is wrong with a document that something names: the end of the sentence "This is the page of ..., and"."""
 

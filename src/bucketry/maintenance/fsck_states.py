@@ -8,10 +8,11 @@ default there ever was is taken for possible.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.registry.ports import format_time
 from bucketry.registry.reviewing import authorship_of
 from bucketry.schema.decisions import count_approvals, derive_state
@@ -37,7 +38,7 @@ DOUBT = timedelta(minutes=2)
 """How far the moment of a record may be from the one at which its commit asked which approvals had expired."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StateRule:
     """When each version's state was decided, and under which policies. Without a whole trail, nobody knows.
 

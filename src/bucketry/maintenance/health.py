@@ -5,11 +5,11 @@ What a bucket's own rights allow shows only when something is written: here stan
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, NotFoundError
+from bucketry.frozen import frozen
 from bucketry.registry.local_cache import cache_root, list_cached
 from bucketry.schema import keys
 from bucketry.schema.settings import RegistryDocument, decode_registry
@@ -29,7 +29,7 @@ ProbeResult = Conformance
 """What `doctor.examine` found: a check for each promise, with what was seen."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CacheSize:
     """What the node's cache takes: `size_bytes` of the blobs, which the versions share."""
 
@@ -39,7 +39,7 @@ class CacheSize:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Health:
     """What was measured. `latencies_seconds` is sorted; `clock_skew_seconds` is the server's clock minus ours.
 

@@ -8,11 +8,12 @@ alias's register, so a promoter that has not seen it loses its compare-and-swap.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import NotFoundError, RejectedError
+from bucketry.frozen import frozen
 from bucketry.registry.carried import carried_reviews
 from bucketry.registry.commit import Change, load_current
 from bucketry.registry.gating import check_version_gates
@@ -44,7 +45,7 @@ MOVES = frozenset({"promote", "rollback", "unset"})
 """The actions that change what an alias names; others (such as a deleter's touch) do not."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AliasMove:
     """What a promotion, a rollback or an unset did. `previous` and `target` are versions, or None."""
 
@@ -55,7 +56,7 @@ class AliasMove:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AliasEvent:
     """One entry of an alias's history."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnavailableError, UsageError
+from bucketry.frozen import frozen
 from bucketry.store.interface import PreconditionFailedError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ MOST_CONNECTIONS_BROKEN_IN_VAIN = 8
 """In a row, each of which brought the head of a reply, and no byte that we could read."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ArtifactReader:
     """One artifact, open for reading. All ranges are of the same object, or an error is raised.
 

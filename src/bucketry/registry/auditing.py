@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import CorruptError, NotFoundError, UnsupportedError, UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.commit import Current, HasTrail, Register, load_current
 from bucketry.registry.history import load_block
 from bucketry.registry.registers import alias_register, head_register, registry_register
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=HasTrail)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuditEntry:
     """One record and where it stands: in the object at `key`, of an alias, or of none."""
 
@@ -39,7 +40,7 @@ class AuditEntry:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """What is wrong with a chain, in which object, and at which generation, where that is known."""
 
@@ -51,7 +52,7 @@ class Fault:
         return f"{self.key}: {self.problem}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Audit:
     """A model's whole trail in the order of time (of the registry's own document where `model` is None).
 
@@ -68,7 +69,7 @@ class Audit:
         return not self.faults
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuditFilter:
     """Which records are wanted. `actor` and `action` are shell globs; `since` and `until` RFC 3339, both included."""
 

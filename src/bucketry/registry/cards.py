@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.registry.artifacts import open_artifact
 from bucketry.registry.resolve import resolve
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST_CARD_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Card:
     """The card's file and text, exactly as it was published. `is_cut`: there is more, and none of it was verified."""
 

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from bucketry.frozen import frozen
 from bucketry.registry import aliases, artifacts, lifecycle, listing, opening, registers, resolve
 from bucketry.schema.names import ByVersion, parse_alias, parse_model_name, parse_reference
 
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     """What signs: True for the usual SSH key, a key's file or its name in the agent, or a function; False: nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reader:
     """A registry that can only be read. References are texts such as `acme/chat@production` or `acme/chat:7`."""
 
@@ -218,7 +219,7 @@ class Reader:
         self.close()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Registry(Reader):
     """A registry that can be written too."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import mimetypes
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from bucketry.errors import DeniedError, NotFoundError, UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.paths import MOST_SEGMENTS, OWN_FOLDER, check_paths_together, parse_artifact_path
 from bucketry.schema.text import displayable
 from bucketry.transfer.outgoing import SourceFile
@@ -31,7 +31,7 @@ _OWN_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Collection:
     """The files of a version in the order of their paths, and the path of the model card among them, if any.
 

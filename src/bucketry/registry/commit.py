@@ -29,6 +29,7 @@ from bucketry.errors import (
     CorruptError,
     UnavailableError,
 )
+from bucketry.frozen import frozen
 from bucketry.registry.immutable import Immutable, find_object, put_immutable
 from bucketry.schema.audit import (
     BLOCK_RECORDS,
@@ -73,7 +74,7 @@ class HasTrail(Protocol):
 S = TypeVar("S", bound=HasTrail)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change(Generic[S]):
     """What an edit wants: the new state (its trail is filled in by the commit), what to record, and what it refers to.
 
@@ -87,7 +88,7 @@ class Change(Generic[S]):
     objects: tuple[Immutable, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Register(Generic[S]):
     """How one kind of register is read and written.
 
@@ -103,7 +104,7 @@ class Register(Generic[S]):
     settle: Callable[[S], tuple[S, tuple[Immutable, ...]]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Current(Generic[S]):
     """A register as it was read: no state and no ETag where there is none yet."""
 
@@ -121,7 +122,7 @@ class Current(Generic[S]):
         return IfMatch(self.etag) if self.etag is not None else IfAbsent()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Committed(Generic[S]):
     """The state that was committed, its record, and how many attempts it took."""
 
@@ -189,7 +190,7 @@ class _Pace:
         self.began_at_seconds = self.ports.monotonic_seconds()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Attempt(Generic[S]):
     """One logical write: its transaction id and deadline stay the same over all attempts."""
 

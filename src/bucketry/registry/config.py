@@ -15,11 +15,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import DeniedError, UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.location import parse_location
 from bucketry.schema.audit import LONGEST_ACTOR_BYTES
 
@@ -33,7 +34,7 @@ S3_FLAGS = ("requester_pays", "allow_http")
 ADDRESSINGS = ("auto", "path", "virtual")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RegistryProfile:
     """One registry that the configuration names.
 
@@ -52,7 +53,7 @@ class RegistryProfile:
         return S3Settings(**self.s3)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Config:
     """The configuration file as values."""
 

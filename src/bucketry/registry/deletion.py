@@ -9,10 +9,11 @@ and to finish both ask for that same generation, and whoever resumes a deletion 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import NotFoundError, RejectedError
+from bucketry.frozen import frozen
 from bucketry.registry.commit import Change
 from bucketry.registry.notes import reason_detail
 from bucketry.registry.pins import release_pins
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from bucketry.schema.names import AliasName, ModelName
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deleted:
     """A version that was given up. Its bytes are freed by a garbage collection, later."""
 

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnsupportedError, UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.immutable import find_object
 from bucketry.registry.registers import load_alias, load_head
 from bucketry.registry.rows import find_row
@@ -40,7 +41,7 @@ MOST_RECEIPTS = 100_000
 """How many receipts one look reads; `Deployments.cut` says whether there are more."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Observed:
     """One receipt, or what lies in its place, and how it stands.
 
@@ -57,7 +58,7 @@ class Observed:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deployments:
     """Everything that was looked at, in the order of its keys; `cut` if there is more."""
 

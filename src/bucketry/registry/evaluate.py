@@ -7,10 +7,11 @@ added it, is not added again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import NotFoundError, RejectedError, UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.commit import Change
 from bucketry.registry.evaluations import load_added_evidence
 from bucketry.registry.immutable import Immutable
@@ -39,7 +40,7 @@ MOST_EVALUATIONS = 1_000
 RECORDED_DIGITS = 32
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AddedEvaluation:
     """One evaluation that a version has now. `created` is False where it had it before; `id` names the object."""
 
@@ -48,7 +49,7 @@ class AddedEvaluation:
     created: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EvaluatedVersion:
     """What adding evidence did."""
 

@@ -14,11 +14,11 @@ import shlex
 import subprocess
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bucketry.errors import UnavailableError, UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.codec import encode
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def move_fields(move: WatchedMove) -> dict[str, object]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CommandHook:
     """Runs a command for each move, one at a time, for an hour at most.
 
@@ -85,7 +85,7 @@ class CommandHook:
         return inherited | registry | told
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PostHook:
     """Posts each move to a URL, signed; `sleep` waits between tries."""
 

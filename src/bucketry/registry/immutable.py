@@ -5,10 +5,10 @@ A refusal with the same bytes already there is success, so every immutable write
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnavailableError
+from bucketry.frozen import frozen
 from bucketry.store.interface import IfAbsent, ObjectNotFoundError, PreconditionFailedError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_ATTEMPTS = 100
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Immutable:
     """A create-only object, to be written before the commit that refers to it."""
 

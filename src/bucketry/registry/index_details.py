@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.registry.index_rows import (
     NOTHING_READ,
     PublishedDetails,
@@ -54,7 +54,7 @@ def count_pending(index: Index, among: Clause = EVERYTHING) -> int:
         return int(connection.execute(sql, among.values).fetchone()[0])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pending:
     """A version of which something is still to be read.
 

@@ -6,10 +6,10 @@ A field is spelled as a column is named: `metric:auc`, `metric:auc[age=18-25]`, 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.query import parse_metric_name, spell_metric
 from bucketry.schema.query_details import slice_text
 
@@ -35,7 +35,7 @@ _NEWEST = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Field:
     """Something that versions of a model may have, by its name; only metrics have slices."""
 
@@ -49,7 +49,7 @@ class Field:
         return f"{self.kind}:{spell_metric(self.name, self.slice)}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Headline:
     """A metric that rows show; `is_whole` where all of its newest values are whole numbers."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.schema.states import State
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Stage(StrEnum):
     DELETED = "deleted"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Noted:
     """How the reviews of a version stood when they were read.
 

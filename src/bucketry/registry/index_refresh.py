@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import BucketryError, CorruptError, NotFoundError, UnsupportedError
+from bucketry.frozen import frozen
 from bucketry.registry.index_aliases import remove_aliases, write_alias
 from bucketry.registry.index_details import EVERYTHING, count_pending, iter_pending, read_details
 from bucketry.registry.index_listing import list_registers
@@ -56,7 +57,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refreshed:
     """What a refresh found and did.
 
@@ -103,7 +104,7 @@ class _Tally:
             self.faults.append(fault.message)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _ReadHead:
     """What was read of one model: `directory` is None where the index knows it, `fault` says what went wrong."""
 
@@ -113,7 +114,7 @@ class _ReadHead:
     fault: BucketryError | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _KnownModel:
     """What the index has of a model."""
 

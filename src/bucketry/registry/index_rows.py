@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bucketry.frozen import frozen
 from bucketry.schema.moments import microseconds_of
 from bucketry.schema.query_details import Measured, parameter_number, parameter_text, slice_text
 from bucketry.schema.query_match import words_of
@@ -71,7 +71,7 @@ _UNKNOWN_EVIDENCE = "?"
 """A mark that no evidence has: it is read again, because the row shows other metrics than it did."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _KnownRow:
     """A version as the index has it."""
 
@@ -81,7 +81,7 @@ class _KnownRow:
     values: tuple[object, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SealedRows:
     """A page's place in its model, and its digest."""
 
@@ -90,7 +90,7 @@ class SealedRows:
     page: Digest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WrittenHead:
     """A head as it was written: its row in `models`, and the pages that are still to be read."""
 
@@ -102,7 +102,7 @@ class WrittenHead:
     rows_changed: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReadDetails:
     """What was read of one version: `published` and the three after it only where its manifest was read."""
 
@@ -114,7 +114,7 @@ class ReadDetails:
     published: PublishedDetails | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PublishedDetails:
     """What a manifest says that can be asked about."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import NotFoundError, UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.index_sql import Clause, all_of, model_clause, version_clause
 from bucketry.schema.names import DEFAULT_NAMESPACE, AliasName, ByVersion, Digest, ModelName
 from bucketry.schema.query import Query, parse_metric_name
@@ -34,7 +34,7 @@ _COLUMNS = {
 """What can be sorted by that every version has; anything else is a metric."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Order:
     """By what versions are sorted: a column of `_COLUMNS` or a metric; those without it come last."""
 
@@ -42,7 +42,7 @@ class Order:
     descending: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoundAlias:
     """An alias that names a version."""
 
@@ -52,7 +52,7 @@ class FoundAlias:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoundVersion:
     """A version that fits; `metrics` are its headline values, and those that were asked about."""
 
@@ -69,7 +69,7 @@ class FoundVersion:
     base: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoundModel:
     """A model that fits."""
 

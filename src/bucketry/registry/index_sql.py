@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.schema.query import (
     COMPARISONS,
     AliasIs,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bucketry.schema.query import Condition, Term
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Clause:
     """A piece of SQL that is true or false, and the values of its question marks."""
 

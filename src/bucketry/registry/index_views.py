@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
+from bucketry.frozen import frozen
 from bucketry.registry.index_fields import load_fields
 from bucketry.registry.index_noted import BASIS, NOTED, read_noted, stage_of
 from bucketry.registry.index_order import kept_by_metric, ordered_ids, ordered_versions
@@ -49,7 +50,7 @@ _MODEL_ORDERS = {
 _WAITING = "SELECT model_id, count(*) AS waiting FROM versions WHERE state = 'in_review'"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Named:
     """An alias in a list: what it names, and since when."""
 
@@ -59,7 +60,7 @@ class Named:
     since: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ModelLine:
     """A model in a list. `waiting` counts its versions in review; `trend` is its first metric, oldest first."""
 
@@ -75,7 +76,7 @@ class ModelLine:
     trend: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VersionLine:
     """A version in a list.
 
@@ -113,7 +114,7 @@ class VersionLine:
         return None if self.has_dossier else False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListedIds:
     """The ids of a list's rows in their order, and how many rows there are without the query."""
 

@@ -6,11 +6,11 @@ that of the day it was ordered on is another file. Nothing in a draft is secret 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
+from bucketry.frozen import frozen
 from bucketry.registry.publish import PreparedPublish
 from bucketry.schema.codec import FORMAT, Fields, decode, encode
 from bucketry.schema.manifest import MOST_ARTIFACTS, decode_manifest
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bucketry.schema.codec import Document
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Draft:
     """A publish whose bytes are not sent yet. `marks` has for each path in the version what tells its file."""
 

@@ -20,11 +20,11 @@ import re
 import socket
 import stat
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, CorruptError, DeniedError
+from bucketry.frozen import frozen
 from bucketry.registry.jobs_model import JobId, job_document, read_job
 from bucketry.schema.codec import FORMAT, LARGEST_DOCUMENT_BYTES, Fields, decode, digest_of, encode
 from bucketry.transfer.localfiles import disk_errors, open_regular, write_private
@@ -41,7 +41,7 @@ _DRAFT = re.compile(r"draft-([0-9a-f]{64})\.json")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobFolder:
     """The folder of this user's jobs on this machine. `made` before anything is written."""
 

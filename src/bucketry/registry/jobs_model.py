@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NewType
 
@@ -17,6 +17,7 @@ from bucketry.errors import (
     UnsupportedError,
     UsageError,
 )
+from bucketry.frozen import frozen
 from bucketry.registry.jobs_orders import (
     LONGEST_PATH_CHARACTERS,
     JobResult,
@@ -69,7 +70,7 @@ class JobState(StrEnum):
         return self in {JobState.DONE, JobState.FAILED, JobState.CANCELLED}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobFailure:
     """Why a job failed, as the error that it was."""
 
@@ -82,7 +83,7 @@ class JobFailure:
         return _ERRORS.get(self.kind, BucketryError)(self.message, advice=self.advice)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """One transfer at one moment. Times are RFC 3339; `progress` is the last that was told."""
 

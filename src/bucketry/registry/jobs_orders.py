@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, cast
 
 from bucketry.errors import CorruptError
+from bucketry.frozen import frozen
 from bucketry.registry.pull import PullOptions
 from bucketry.schema.names import parse_model_name
 from bucketry.transfer.upload import DEFAULT_CONNECTIONS
@@ -25,7 +26,7 @@ MOST_PATTERNS = 1_000
 MOST_SOURCES = 100
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobOptions:
     """How a version is pulled, as in `PullOptions`; `with_base` brings what an adapter adapts, too."""
 
@@ -40,7 +41,7 @@ class JobOptions:
     with_base: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PullOrder:
     """What was asked for, complete enough for a process that knows nothing else.
 
@@ -64,7 +65,7 @@ class PullOrder:
     options: JobOptions
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PublishJobOptions:
     """How a version is published apart from any terminal; `request_review` asks the reviewers when it is there."""
 
@@ -73,7 +74,7 @@ class PublishJobOptions:
     request_review: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PublishOrder:
     """What was asked for, with the draft of the version, which lies beside the journal and is named by its SHA-256.
 
@@ -101,7 +102,7 @@ class PublishOrder:
 Order = PullOrder | PublishOrder
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobResult:
     """What a finished job brought, as `PulledVersion` says it."""
 
@@ -122,7 +123,7 @@ class JobResult:
         return self.fetched_bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PublishResult:
     """What a finished publish made, as `RegisteredVersion` says it."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import NotFoundError, UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.commit import Change
 from bucketry.registry.notes import reason_detail
 from bucketry.registry.registers import commit_head
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 LONGEST_NOTES_CHARACTERS = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LabelEdit:
     """Labels to set, and labels to take away; all others stay."""
 

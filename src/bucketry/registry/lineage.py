@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bucketry.errors import NotFoundError
+from bucketry.frozen import frozen
 from bucketry.registry.pins import find_children
 from bucketry.registry.registers import load_head
 from bucketry.registry.resolve import load_manifest, resolve
@@ -24,7 +25,7 @@ MOST_NODES = 1_000
 """How many versions a graph shows at most; `Graph.cut` says whether there are more."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """One thing in the graph: a version, a dataset, a run, or the code that it was made from.
 
@@ -38,7 +39,7 @@ class Node:
     manifest: Digest | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Edge:
     """`child` was made from `parent`: by which relation, or `dataset`, `run`, `experiment`, `code`."""
 

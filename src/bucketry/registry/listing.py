@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
+from bucketry.frozen import frozen
 from bucketry.registry.aliases import load_aliases
 from bucketry.registry.evaluations import load_added_evidence
 from bucketry.registry.registers import load_existing_head, load_head
@@ -37,7 +38,7 @@ DETAILS_AT_ONCE = 64
 """Of so many versions manifest and evidence are read before the first of them is looked at."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ModelSummary:
     """A model in a list. `versions` counts all numbers ever given; `newest` is None for a model without versions."""
 
@@ -49,7 +50,7 @@ class ModelSummary:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VersionSummary:
     """A version in a list: its row, and the aliases that name it."""
 
@@ -57,7 +58,7 @@ class VersionSummary:
     aliases: tuple[AliasRegister, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VersionDetail:
     """Everything about one version. `evidence` holds what was published with it and what was added since."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BucketLocation:
     """A prefix (without slashes around it) in an S3 bucket."""
 
@@ -18,7 +18,7 @@ class BucketLocation:
     prefix: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FolderLocation:
     """A folder of this machine, with links followed, so that two ways to write it are equal."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uuid
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from bucketry.errors import NotFoundError, UnsupportedError, UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.commit import Change, commit, load_current
 from bucketry.registry.config import RegistryProfile, find_identity, load_config
 from bucketry.registry.location import BucketLocation, FolderLocation, parse_location
@@ -30,7 +30,7 @@ UNREACHABLE_SECONDS = 20.0
 """How long a small request is tried again before a person is told; commits and transfers wait longer by themselves."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CreatedRegistry:
     """A registry after `init`; `created` is False where it existed."""
 

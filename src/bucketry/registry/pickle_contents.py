@@ -14,6 +14,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from bucketry.frozen import frozen
 from bucketry.registry.pickle_opcodes import Kind, examine
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Budget:
             raise ScanStoppedError("the scan took too long")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileScan:
     """The scan of one file: by picklescan's module `scanner`, within a budget, into findings."""
 

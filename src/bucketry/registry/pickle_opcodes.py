@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import IO
 
+from bucketry.frozen import frozen
+
 MOST_OPCODES = 2_000_000
 """A scanner keeps them all: some 300 MB."""
 MOST_PICKLES = 10_000
@@ -36,7 +38,7 @@ class Kind(Enum):
     OLD_TORCH = "old torch"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Examined:
     """What a stream is, and why it must not be believed to be harmless (empty if a scanner may judge)."""
 
@@ -61,7 +63,7 @@ def examine(stream: IO[bytes]) -> Examined:
     return Examined(kind, f"it has more than {MOST_PICKLES:,} pickles")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Fault:
     text: str
     is_unknown_opcode: bool = False

@@ -6,11 +6,12 @@ whoever checks a policy checks one that was committed, and its history is the re
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from bucketry.errors import NotFoundError
+from bucketry.frozen import frozen
 from bucketry.registry.commit import Change, commit
 from bucketry.registry.history import iter_records_back
 from bucketry.registry.immutable import Immutable
@@ -35,7 +36,7 @@ DEFAULT_SETTING = "default_policy"
 """Where the settings in `registry.json` name the default policy."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PolicyInForce:
     """What holds, and where it comes from. The digests are None where nobody has set a policy there."""
 
@@ -46,7 +47,7 @@ class PolicyInForce:
     default_digest: Digest | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PolicyEvent:
     """One entry of a policy's history: who set which policy, and what that changed."""
 
@@ -57,7 +58,7 @@ class PolicyEvent:
     changes: tuple[PolicyChange, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PolicySet:
     """What setting a policy did; nothing was committed where `changed` is False. `model` is None for the default."""
 

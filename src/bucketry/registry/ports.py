@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from bucketry.frozen import frozen
 from bucketry.registry.parallel import map_in_parallel
 from bucketry.store.retry import FIRST_PAUSE_SECONDS, draw_pause_seconds
 
@@ -35,7 +35,7 @@ class MapInParallel(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ports:
     """The outside world as far as decisions need it. `chance` returns a float in [0, 1)."""
 

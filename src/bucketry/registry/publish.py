@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.errors import RejectedError, UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.blobs import BlobUpload, end_abandoned_uploads
 from bucketry.registry.capture import capture_code, capture_command, capture_environment
 from bucketry.registry.collect import Collection, collect_files, media_type
@@ -57,7 +58,7 @@ UNFIT_AS_BASE = frozenset({State.RETIRED, State.REJECTED, State.DELETING})
 """No new use of these, and a version made from one is a use."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PublishRequest:
     """What shall be published. `training` and `lineage` are completed with what can be captured, unless they say it.
 
@@ -78,7 +79,7 @@ class PublishRequest:
     sign: Sign | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TransferOptions:
     """How bytes are moved, and who watches. `stop` ends the work soon after it is set.
 
@@ -102,7 +103,7 @@ class TransferOptions:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PreparedPublish:
     """All that a publish reads, but for the bytes of its files: `draft` is the manifest without its artifacts."""
 

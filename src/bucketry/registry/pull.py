@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UnsupportedError
+from bucketry.frozen import frozen
 from bucketry.registry.opening import open_store
 from bucketry.registry.resolve import ResolvedVersion, load_manifest, resolve
 from bucketry.schema.names import ByAlias, parse_digest
@@ -47,7 +48,7 @@ MAX_CACHED_VERSIONS_READ = 2
 """How many cached versions of the model are asked for equal chunks: each costs one read of a manifest."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PullOptions:
     """How a version is pulled. Patterns are shell globs over whole paths; `*` also matches `/`.
 
@@ -71,7 +72,7 @@ class PullOptions:
     stop: threading.Event | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PulledVersion:
     """Where a version is now, how much had to be moved for it, and how it was verified.
 
@@ -140,14 +141,14 @@ def pull_resolved(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Brought:
     path: Path
     fetched_bytes: int
     verify: Verified
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Pull:
     session: Session
     resolved: ResolvedVersion

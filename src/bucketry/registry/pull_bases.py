@@ -7,10 +7,11 @@ adapter appears only where all that it needs is there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, NotFoundError, RejectedError
+from bucketry.frozen import frozen
 from bucketry.registry.pull import PulledVersion, PullOptions, pull_resolved
 from bucketry.registry.registers import load_head
 from bucketry.registry.resolve import resolve, resolved_row
@@ -31,7 +32,7 @@ MOST_BASES = 16
 """How many bases are pulled with one version at most, all together."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PulledBase:
     """One base that is here now, and the relation by which it was named."""
 
@@ -39,7 +40,7 @@ class PulledBase:
     relation: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PulledFamily:
     """A version and its bases, the nearest first; none where it is no adapter."""
 

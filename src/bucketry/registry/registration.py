@@ -8,11 +8,12 @@ publisher that stalled across a garbage collection loses its compare-and-swap in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError, CorruptError, NotFoundError, RejectedError
+from bucketry.frozen import frozen
 from bucketry.registry.commit import COMMIT_DEADLINE_SECONDS, Change
 from bucketry.registry.immutable import Immutable, put_immutable
 from bucketry.registry.policies import load_policy
@@ -42,7 +43,7 @@ UploadBlobs = Callable[[int, Sequence[Artifact]], int]
 """Stores the artifacts' bytes under an epoch, if they are not there, and returns how many bytes were sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PreparedVersion:
     """Everything about a version but its number and where its bytes lie.
 
@@ -61,7 +62,7 @@ class PreparedVersion:
         return digest_of(self.idempotency_key.encode())[:32] if self.idempotency_key else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RegisteredVersion:
     """What a publish did. `created` is False where the idempotency key named a version that was there already."""
 
@@ -74,7 +75,7 @@ class RegisteredVersion:
     created: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Place:
     """Where an artifact's bytes lie: the epoch, and the live version whose row names them (None: we stored them)."""
 
@@ -144,7 +145,7 @@ def iter_reusable(session: Session, head: Head) -> Iterator[tuple[Row, Mapping[D
             yield row, _epochs_of(session, head, row)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _RegistrationEdit:
     """The edit of the head: every precondition is decided on the head that is replaced."""
 

@@ -8,11 +8,11 @@ instance itself, so it is the one object that is written unconditionally.
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry import __version__
 from bucketry.errors import RejectedError, UnavailableError
+from bucketry.frozen import frozen
 from bucketry.registry.pull import open_cache
 from bucketry.registry.registers import load_alias, load_existing_head, not_set
 from bucketry.registry.resolve import select_row
@@ -74,7 +74,7 @@ def check_may_report(session: Session) -> None:
     parse_actor(session.actor)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Named:
     """What a reference names now. An alias that names nothing has neither version nor manifest."""
 
@@ -89,7 +89,7 @@ class _Named:
         return self.reference.model
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Pulled:
     """What the pull recorded besides the files."""
 

@@ -6,10 +6,10 @@ version is old, and the manifest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, NotFoundError, RejectedError
+from bucketry.frozen import frozen
 from bucketry.registry.registers import load_alias, load_existing_head, not_set
 from bucketry.registry.rows import find_row_by_manifest, iter_rows, load_row
 from bucketry.schema import keys
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bucketry.schema.names import AliasName, Digest, ModelName, Reference, Selector
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResolvedVersion:
     """A version's identity and content, as one reference named it.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, DeniedError, UnsupportedError, UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.gating import check_version_gates
 from bucketry.registry.index import open_index
 from bucketry.registry.index_standings import list_undecided, note_standings
@@ -36,7 +36,7 @@ UNREADABLE = (CorruptError, DeniedError, UnsupportedError, UsageError)
 """What is wrong with one model alone; a store that is away is wrong for all."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Waiting:
     """A version that waits: for a review, or, approved already, for an approval to be renewed before it ends.
 
@@ -53,7 +53,7 @@ class Waiting:
     gates: tuple[GateResult, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReviewQueue:
     """What waits, longest first, and what may be missing because it cannot be read: each a clear sentence."""
 
@@ -90,7 +90,7 @@ def load_review_queue(session: Session, *, mine: bool = False, index: Index | No
     return ReviewQueue(waiting, tuple(told))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Group:
     """Versions of a model whose rows are read together: those of one page, or one that is in the head itself."""
 
@@ -99,7 +99,7 @@ class _Group:
     versions: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Found:
     """What looking at a model or a group brought. `approved` are the standings of versions that do not wait for now."""
 

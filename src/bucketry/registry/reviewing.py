@@ -9,7 +9,7 @@ loses the compare-and-swap. Only then is it acknowledged.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from bucketry.errors import (
     UnavailableError,
     UsageError,
 )
+from bucketry.frozen import frozen
 from bucketry.registry.carried import carried_reviews
 from bucketry.registry.commit import Change
 from bucketry.registry.gating import check_version_gates
@@ -72,7 +73,7 @@ MOST_REFUSALS_BEYOND = 64
 """Room that comments cannot take: it must never be hard to stop something."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Standing:
     """What has been decided about a version, and what follows from it under the policy that holds now."""
 
@@ -83,7 +84,7 @@ class Standing:
     approvals: Approvals
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decided:
     """What a decision did. `reached` are the aliases that now carry it."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnsupportedError
+from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ _METADATA = "__metadata__"
 _FIELDS = {"dtype", "shape", "data_offsets"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlacedTensor:
     """One tensor of a file: its bytes are `start:stop` of the whole file, little-endian, rows first."""
 

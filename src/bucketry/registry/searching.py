@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UnavailableError
+from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bucketry.registry.session import Session
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Freshness:
     """How fresh an index is: what its refresh did, or, without one, when it was last fresh, and why it is not now."""
 

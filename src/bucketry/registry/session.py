@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, NotFoundError, RejectedError, UnsupportedError
+from bucketry.frozen import frozen
 from bucketry.registry.immutable import Immutable, find_object
 from bucketry.registry.ports import Ports
 from bucketry.schema import keys
@@ -57,7 +58,7 @@ class DocumentCache:
                 self._size_bytes -= len(dropped)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Session:
     """An opened registry. `actor` is a claim, until something is signed.
 

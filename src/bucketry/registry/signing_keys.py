@@ -7,10 +7,10 @@ of which none is known to be the person's, nobody here may choose: the person is
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
+from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bucketry.trust.trust_file import TrustFile
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SigningKey:
     """A key in the agent: its fingerprint, by which `open_signer` finds it, and the comment that it carries."""
 
@@ -28,7 +28,7 @@ class SigningKey:
     comment: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SigningKeys:
     """What the agent could sign with. `chosen` is the person's; None with `keys` means that the person is to choose.
 

@@ -12,11 +12,12 @@ old state of the bucket from its newest: a refusal that is hidden there stays hi
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError, RejectedError
+from bucketry.frozen import frozen
 from bucketry.registry.history import iter_records_back
 from bucketry.registry.registers import alias_register, load_alias, load_existing_head, not_set
 from bucketry.registry.resolve import ResolvedVersion, load_manifest, resolved_row, select_row
@@ -44,7 +45,7 @@ NEVER_SERVED = frozenset({State.REJECTED, State.DELETING, State.DELETED})
 """That the bucket says so is no proof, but reason enough not to serve."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StrictMode:
     """A trust file, and what was seen on this machine before."""
 

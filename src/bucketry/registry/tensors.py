@@ -7,11 +7,11 @@ asks for it, and the chunks around are then read whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import CorruptError, NotFoundError, UnsupportedError, UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.artifacts import open_artifact
 from bucketry.registry.safetensors_header import BITS, LENGTH_BYTES, parse_header, parse_length
 
@@ -54,7 +54,7 @@ NUMPY_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TensorEntry:
     """One tensor of a version: bytes `start:stop` of the file at `path`, whose SHA-256 is `sha256`."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
+from bucketry.frozen import frozen
 from bucketry.registry.commit import HasTrail, Register, load_current
 from bucketry.registry.history import iter_records_back
 from bucketry.registry.notes import load_reason
@@ -28,7 +28,7 @@ CLOCKS_DIFFER_AT_MOST = timedelta(days=1)
 """An alias's record that is older than the version by more than this cannot be about it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VersionEvent:
     """One record about a version: of its model, or of an alias.
 
@@ -45,7 +45,7 @@ class VersionEvent:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VersionHistory:
     """The events of one version, newest first; `is_whole` says whether every trail was followed to its publish."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnavailableError, UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.registers import alias_register, not_set
 from bucketry.schema import keys
 from bucketry.schema.names import ByAlias
@@ -24,7 +24,7 @@ JITTER = 0.1
 """Polls are spread by up to this part of the interval, so that a fleet does not ask all at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WatchedMove:
     """What an alias names from now on; `version`, `manifest` and `state` are None where it was unset.
 

@@ -5,10 +5,11 @@ It carries all that a server needs, so that alias and manifest are two reads and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import CorruptError
+from bucketry.frozen import frozen
 from bucketry.schema.audit import Trail, read_trail
 from bucketry.schema.codec import FORMAT, Fields, decode, encode
 from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_model_name
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AliasTarget:
     """The version that an alias names, as it was when the alias was set."""
 
@@ -29,7 +30,7 @@ class AliasTarget:
     state: State
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AliasRegister:
     """An alias's register. Without a target it is a tombstone, or not set yet."""
 

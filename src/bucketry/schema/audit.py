@@ -8,12 +8,13 @@ whole trail is readable without a listing and racing committers seal the same by
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, RejectedError, UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, digest_of, encode
 from bucketry.schema.names import Digest, parse_version
 
@@ -31,7 +32,7 @@ _TRANSACTION = re.compile(r"[0-9a-f]{32}")
 _TIME = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9](\.[0-9]{1,6})?Z")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """One commit of a register: who did what to which target, and when (RFC 3339, UTC)."""
 
@@ -64,7 +65,7 @@ class Record:
         return digest_of(encode(self.to_document()))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trail:
     """The newest records of a register, oldest first; empty only before the first commit."""
 

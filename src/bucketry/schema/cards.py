@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+
+from bucketry.frozen import frozen
 
 LARGEST_CARD_BYTES = 1024 * 1024
 
@@ -19,7 +20,7 @@ _PLACEHOLDERS = frozenset({"[more information needed]", "more information needed
 _MARKS = "*_`~"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Section:
     """A heading and whether any text follows before the next heading of its level or above."""
 

@@ -6,12 +6,12 @@ must not believe the bucket asks `trust`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from bucketry.errors import RejectedError
+from bucketry.frozen import frozen
 from bucketry.schema.reviews import REFUSALS, Action, Decision
 from bucketry.schema.states import State
 
@@ -34,7 +34,7 @@ ALLOWED_FROM: Mapping[Action, frozenset[State]] = {
 """From which states each decision may be made."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Authorship:
     """Who published a version: by the row's claim, and by a signed publish statement, if there is one."""
 
@@ -46,7 +46,7 @@ class Authorship:
         return principal in {self.claimed, self.signed}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Approvals:
     """How far a version is from being approved.
 

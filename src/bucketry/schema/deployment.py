@@ -6,11 +6,12 @@ A receipt is a claim by whoever may write below `deployments/`: it is shown and 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UsageError
+from bucketry.frozen import frozen
 from bucketry.schema import keys
 from bucketry.schema.audit import parse_actor, parse_time
 from bucketry.schema.codec import FORMAT, Fields, decode, encode
@@ -49,7 +50,7 @@ class Standing(StrEnum):
     DAMAGED = "damaged"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where a version is served: an environment, and one instance in it."""
 
@@ -57,7 +58,7 @@ class Place:
     instance: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deployment:
     """One instance's receipt. `alias` and `generation` are of the alias that it follows, None where it follows none.
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.schema.diff_items import ItemDiff, diff_items, flatten
 from bucketry.schema.verdicts import Measurement, Verdict, compare
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bucketry.schema.names import Digest, ModelName
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subject:
     """One version to compare. `evidence` in the order in which it came; `sections` of the card by heading.
 
@@ -43,7 +44,7 @@ class Subject:
         return f"{self.model}:{self.version}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dataset:
     """What a metric was measured on; a version that differs among the compared versions is None."""
 
@@ -52,7 +53,7 @@ class Dataset:
     split: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Comparison:
     """One version's value against the baseline's. `delta` and `relative` are None where they make no sense."""
 
@@ -62,7 +63,7 @@ class Comparison:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MetricDiff:
     """One metric: a measurement for each version (None: not measured), and a comparison for each but the baseline."""
 
@@ -86,7 +87,7 @@ class MetricDiff:
         return any(one.verdict is not Verdict.SAME for one in self.comparisons)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SliceGap:
     """A metric over the values of some attributes: for each version its worst slice, and how far the best is from it.
 
@@ -103,7 +104,7 @@ class SliceGap:
     same_slices: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VersionDiff:
     """How versions differ, the baseline first. The same for every face."""
 
@@ -170,7 +171,7 @@ def slice_gaps(metrics: Sequence[MetricDiff]) -> tuple[SliceGap, ...]:
     return tuple(_gap(*key, group) for key, group in groups.items() if len(group) > 1)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Key:
     """What two values must share to be the same measurement."""
 

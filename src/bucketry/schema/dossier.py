@@ -6,9 +6,10 @@ count is thus decided by the commit of the head, and rows do not grow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, encode
 from bucketry.schema.names import Digest, ModelName, parse_model_name
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cited:
     """An immutable object that the dossier names: its key and the SHA-256 of its bytes."""
 
@@ -28,7 +29,7 @@ class Cited:
         return {"key": self.key, "sha256": self.sha256}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pin:
     """A model that has, or is about to have, a version made from this one; at which epoch of its head."""
 
@@ -40,7 +41,7 @@ class Pin:
         return {"model": str(self.model), "epoch": self.epoch}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dossier:
     """Evidence, reviews, dependents and notes of one version."""
 

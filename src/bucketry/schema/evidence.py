@@ -6,10 +6,11 @@ Slices (`{"age": "18-25"}`) make fairness across groups and latency by percentil
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, NoReturn
 
 from bucketry.errors import CorruptError, UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.audit import parse_time
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, decode_foreign, encode
 from bucketry.schema.text import displayable
@@ -32,7 +33,7 @@ Slice = tuple[tuple[str, str], ...]
 """A slice as a value that can be compared: attribute and value, in the order of the attributes."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Confidence:
     """A confidence interval at a level between 0 and 1."""
 
@@ -45,7 +46,7 @@ class Confidence:
         return {"low": self.low, "high": self.high, "level": self.level}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Metric:
     """One measured value. `direction` says which way is better, where somebody said so."""
 
@@ -79,7 +80,7 @@ class Metric:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Evidence:
     """One evaluation: by whom, with what harness, on which data, and what was measured."""
 

@@ -7,10 +7,11 @@ of slices, the worst decides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.schema.cards import card_sections, section_name
 from bucketry.schema.gates import (
     LONGEST_REASON_CHARACTERS,
@@ -43,7 +44,7 @@ MOST_NAMED = 3
 """How many slices, files or sections a reason names."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Evaluations:
     """All evidence about one version: what was published with it, and what was added, in the order of the commits."""
 
@@ -52,7 +53,7 @@ class Evaluations:
     added: tuple[Evidence, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GateSubject:
     """What gates look at. `paths` are the artifacts'; `card` is the model card's text, or None where there is none.
 
@@ -67,7 +68,7 @@ class GateSubject:
     scan: ScanReport | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Verdict:
     passed: bool
     reason: str
@@ -78,7 +79,7 @@ class _Verdict:
 _Identity = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Point:
     """One measured value. `rank` grows with each commit that added evidence; 0 was published with the version."""
 

@@ -6,9 +6,10 @@ kept as it is, and fails: a rule of a newer program must never be passed by an o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.schema.codec import Document, digest_of, encode
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ LONGEST_REASON_CHARACTERS = 240
 """Of a result's texts: 64 results fit into one signed decision."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """Which measurements a gate looks at: a metric, and where it says so, only some of them.
 
@@ -61,7 +62,7 @@ class Selection:
         return {"metric": self.metric} | {name: value for name, value in optional.items() if value}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MetricThreshold:
     """A metric lies within bounds; at least one of them is set. `aliases`: only before these, or everywhere."""
 
@@ -83,7 +84,7 @@ class MetricThreshold:
         return self.selection.to_document() | {name: bound for name, bound in bounds.items() if bound is not None}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoWorse:
     """A metric is no worse than that of the version that an alias names, on the same data, but for a tolerance.
 
@@ -112,7 +113,7 @@ class NoWorse:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EvidenceCount:
     """There are at least so many evaluations of a kind."""
 
@@ -130,7 +131,7 @@ class EvidenceCount:
         return {"evidence": self.evidence, "at_least": self.at_least}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CardSections:
     """The model card has these sections, each with some text."""
 
@@ -147,7 +148,7 @@ class CardSections:
         return {"card_sections": list(self.sections)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Formats:
     """Every file's name ends in one of these suffixes (lower case, without the point), or is one of them."""
 
@@ -164,7 +165,7 @@ class Formats:
         return {"formats": list(self.formats)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PickleScan:
     """No pickle among the files imports anything dangerous; `strict`: nothing but what is known to be harmless."""
 
@@ -181,7 +182,7 @@ class PickleScan:
         return {"pickle_scan": "strict" if self.strict else True}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnknownGate:
     """A gate that this program does not understand; it fails. `fault` says why."""
 
@@ -202,7 +203,7 @@ class UnknownGate:
 Gate = MetricThreshold | NoWorse | EvidenceCount | CardSections | Formats | PickleScan | UnknownGate
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GateResult:
     """Whether a gate holds. `value` and `limit` are numbers where the gate compares two."""
 

@@ -6,10 +6,11 @@ The head stays under 96 KiB whatever the number of versions: rows beyond the new
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import CorruptError, RejectedError
+from bucketry.frozen import frozen
 from bucketry.schema.audit import Trail, parse_time, read_trail
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, encode
 from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_model_name
@@ -28,7 +29,7 @@ MOST_ALIASES = 64
 MOST_HEADLINE_METRICS = 8
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deletion:
     """A deletion that was begun: at which generation of the head, and the state to go back to."""
 
@@ -40,7 +41,7 @@ class Deletion:
         return {"generation": self.generation, "before": self.before}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """What the head says about one version; at most 768 bytes as JSON."""
 
@@ -84,7 +85,7 @@ class Row:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sealed:
     """How many rows left the head, and the digest of the directory of the pages that hold them."""
 
@@ -92,7 +93,7 @@ class Sealed:
     directory: Digest | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Head:
     """A model's commit point. Rows are the newest versions, oldest first, without gaps."""
 

@@ -6,10 +6,11 @@ It has no version number: the number is given by the commit, and a decision bind
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, RejectedError, UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.audit import parse_time
 from bucketry.schema.codec import FORMAT, LONGEST_TEXT, Document, Fields, decode, encode
 from bucketry.schema.evidence import Evidence, read_evidence
@@ -27,7 +28,7 @@ _PLAIN_DIGESTS = re.compile("[0-9a-f]{64} [0-9a-f]{64} [0-9a-f]{32}")
 RELATIONS = ("adapter", "finetune", "quantized", "merge", "distilled")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chunks:
     """An artifact in equal chunks (the last may be shorter): digests as lower-case hexadecimal, in order."""
 
@@ -36,7 +37,7 @@ class Chunks:
     xxh3_128: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Artifact:
     """One named file of a version."""
 
@@ -62,7 +63,7 @@ class Artifact:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parent:
     """A version that this one was made from."""
 
@@ -82,7 +83,7 @@ class Parent:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Training:
     """How the version was made: enough to make it again. Durations in seconds, cost as the user states it."""
 
@@ -116,7 +117,7 @@ class Training:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lineage:
     """Where the version comes from: experiment, run, commit, pipeline and parents."""
 
@@ -140,7 +141,7 @@ class Lineage:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manifest:
     """An immutable version. `card` is the path of the model card among the artifacts, if there is one."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -13,7 +13,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _LONGEST_TEXT = 40
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Moment:
     """A span of time: its first microsecond since the epoch, and the first one after it."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NewType
 
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
 
 DEFAULT_NAMESPACE = "default"
@@ -39,31 +40,31 @@ class ModelName:
         return self.name if self.namespace == DEFAULT_NAMESPACE else f"{self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Newest:
     """`model`: the version with the highest number that is not deleted."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Latest:
     """`model@latest`: the newest version that is neither retired nor rejected."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ByVersion:
     """`model:7`."""
 
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ByAlias:
     """`model@production`."""
 
     alias: AliasName
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ByManifest:
     """`model@sha256:<manifest>`."""
 
@@ -73,7 +74,7 @@ class ByManifest:
 Selector = Newest | Latest | ByVersion | ByAlias | ByManifest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reference:
     """Which version of which model is meant."""
 

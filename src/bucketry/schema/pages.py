@@ -8,10 +8,11 @@ idempotency keys, so that looking one up reads one page at most (and, once in th
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, RejectedError
+from bucketry.frozen import frozen
 from bucketry.schema.codec import FORMAT, Fields, decode, digest_of, encode
 from bucketry.schema.head import LARGEST_HEAD_BYTES, Head, Row, Sealed, check_row, encode_head, read_row
 
@@ -24,7 +25,7 @@ HEAD_BYTES_BEFORE_SEALING = 80 * 1024
 PREFIX_CHARACTERS = 6
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PageEntry:
     """Where the rows `first` to `last` are sealed. `manifests` and `keys` are runs of 6-character prefixes."""
 
@@ -35,7 +36,7 @@ class PageEntry:
     keys: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Directory:
     """The directory of a model's sealed pages, in the order of their versions."""
 
@@ -55,7 +56,7 @@ class Directory:
         return tuple(entry for entry in self.entries if _has_prefix(entry.keys, idempotency))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Page:
     """Sealed rows, without gaps."""
 
@@ -66,7 +67,7 @@ class Page:
         return next((row for row in self.rows if row.version == version), None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SealedChange:
     """A new head, and the bodies of the immutable documents that must exist before it is committed."""
 

@@ -6,10 +6,11 @@ all of its gates: lists are never merged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import CorruptError, RejectedError, UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.codec import FORMAT, Document, decode, encode
 from bucketry.schema.gate_parsing import (
     check_keys,
@@ -37,7 +38,7 @@ MOST_REVIEWERS = 256
 MOST_DAYS = 36_500
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Policy:
     """What must hold before a version counts as approved, and before a protected alias may name it.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.schema.gates import gate_text
 from bucketry.schema.policy import Policy, policy_document
 
@@ -17,7 +17,7 @@ NOTHING = "none"
 _SETS_NOTHING = Policy(unset=frozenset(policy_document(Policy())))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PolicyChange:
     """One key, or one gate (`key` is then `gates`), before and after; None where it was not set."""
 

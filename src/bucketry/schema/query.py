@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import operator
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.moments import Moment, parse_day_or_moment
 from bucketry.schema.names import ByVersion, ModelName, Newest, parse_alias, parse_model_name, parse_reference
 from bucketry.schema.states import State, parse_state
@@ -42,49 +42,49 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 """Each comparison, as it is written and as it is done."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WordIn:
     """A word, in lower case, that must be somewhere in what is known of a version by its row."""
 
     word: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LettersIn:
     """Letters, in lower case, that come in this order, with any others between them, where a word is looked for."""
 
     letters: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StateIs:
     """The version is in this state."""
 
     state: State
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuthorHas:
     """The author contains this text, in lower case."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AliasIs:
     """This alias names the version."""
 
     alias: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ModelLike:
     """The model's name fits a pattern: `*` stands for any characters, `?` for one."""
 
     pattern: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LabelIs:
     """The version has a label, with this value if one is given; both in lower case."""
 
@@ -92,7 +92,7 @@ class LabelIs:
     value: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BaseIs:
     """The version was made from this model, from this version of it if one is given."""
 
@@ -100,21 +100,21 @@ class BaseIs:
     version: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DatasetHas:
     """The version was trained on a data set whose name contains this text, in lower case."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotesHave:
     """The version's notes contain this text, in lower case."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MetricIs:
     """A metric compares so with a number; without a slice, its value over the whole data."""
 
@@ -124,7 +124,7 @@ class MetricIs:
     number: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ParameterIs:
     """A hyperparameter compares so with a number, or is (not) this text; nested ones are written with dots."""
 
@@ -134,7 +134,7 @@ class ParameterIs:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SizeIs:
     """The version's size compares so with a number of bytes."""
 
@@ -142,7 +142,7 @@ class SizeIs:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VersionIs:
     """The version's number compares so with this one."""
 
@@ -150,7 +150,7 @@ class VersionIs:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CreatedIs:
     """The version was made before, in or after a day, a minute or a second, which has a length."""
 
@@ -165,7 +165,7 @@ DetailCondition = BaseIs | DatasetHas | NotesHave | MetricIs | ParameterIs  # th
 Condition = RowCondition | DetailCondition
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Term:
     """A condition that must hold, or must not."""
 
@@ -173,7 +173,7 @@ class Term:
     negated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Query:
     """Terms that must all hold; without any, everything is meant."""
 
@@ -238,7 +238,7 @@ def parse_metric_name(text: str) -> tuple[str, Slice]:
     return found["name"], _parse_slice(found["slice"])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Part:
     """One part of the text: its place (from 1), whether it is negated, and whether it was quoted from its beginning."""
 

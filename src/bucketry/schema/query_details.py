@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +25,7 @@ DEEPEST_PARAMETER = 8
 MetricKey = tuple[str, "Slice"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measured:
     """A metric's value, and as what it was measured: values of other data or kind do not take its place."""
 
@@ -31,7 +33,7 @@ class Measured:
     measured_as: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Details:
     """What only the manifest and the evidence of a version say, as queries ask for it.
 

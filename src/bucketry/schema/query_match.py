@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.schema.moments import microseconds_of
 from bucketry.schema.query import (
     COMPARISONS,
@@ -40,7 +41,7 @@ PATTERNS_KEPT = 64
 """How many patterns of letters are kept: the index asks the same of each of 100,000 versions."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """A version that may fit. Details may be left empty for a query that `needs_details` says can do without.
 

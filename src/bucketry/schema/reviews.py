@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.audit import parse_time
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, decode_foreign, digest_of, encode
 from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_digest, parse_model_name
@@ -48,7 +49,7 @@ REFUSALS = frozenset({Action.REJECT, Action.REVOKE})
 """These always win, whoever approved before or after."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Statement:
     """What somebody says about one manifest.
 
@@ -79,7 +80,7 @@ class Statement:
         return PUBLISH_NAMESPACE if self.action is Action.PUBLISH else REVIEW_NAMESPACE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Review:
     """One decision as it lies in the bucket: the statement's exact bytes, and the armored SSHSIG or None."""
 
@@ -91,7 +92,7 @@ class Review:
         return {"payload": base64.b64encode(self.payload).decode("ascii"), "sshsig": self.sshsig}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
     """A review, parsed: what its statement says, whether anything is signed, and the SHA-256 of its object."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bucketry.frozen import frozen
 
 MOST_IMPORTS_NAMED = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScannedFile:
     """One file with pickles in it: the imports that are dangerous, and those that nobody knows to be harmless.
 
@@ -28,7 +28,7 @@ class ScannedFile:
         return f"imports {_named(self.suspicious)}, not known to be harmless" if strict and self.suspicious else ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScanReport:
     """What a scanner found in each file that has pickles. `fault` says why nothing could be scanned at all."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.schema.audit import Trail, parse_time, read_trail
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, encode
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Conformance:
     """What the probe found at one endpoint: passed, or which promises are broken, in words."""
 
@@ -32,7 +33,7 @@ class Conformance:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RegistryDocument:
     """The registry's own register: its id, its settings, and the newest probe of each endpoint."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.schema.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ LEAST_SAMPLES = 200
 """A share measured on fewer is uncertain by 7 percentage points and more (95 %, at one half)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SliceGroup:
     """One metric over the slices by some attributes, the worst first.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrendPoint:
     """A version's value of the metric, or None where it was not measured."""
 
@@ -17,7 +18,7 @@ class TrendPoint:
     value: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trend:
     """A metric's values by version, the oldest first. The extremes are None where nothing was measured.
 

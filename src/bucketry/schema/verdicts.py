@@ -11,10 +11,11 @@ one, any difference counts.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
 from typing import TYPE_CHECKING
+
+from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
     from bucketry.schema.evidence import Confidence
@@ -30,7 +31,7 @@ class Verdict(StrEnum):
     SAME = "same"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measurement:
     """One value as evidence states it, and which version of the data it was measured on."""
 

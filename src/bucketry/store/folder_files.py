@@ -16,7 +16,6 @@ import stat
 import time
 import uuid
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import (
@@ -28,6 +27,7 @@ from bucketry.errors import (
     UnsupportedError,
     UsageError,
 )
+from bucketry.frozen import frozen
 from bucketry.store.interface import ETag, iter_slices
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ _COPY_BYTES = 1024 * 1024
 _NFS_LEFTOVER = re.compile(r"\.nfs[0-9a-f]{8,}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """One inode with one content. The time and the size tell it from a later file with the same number."""
 
@@ -63,7 +63,7 @@ class Identity:
         return ETag(f"{sequence}-{self.inode:x}-{self.mtime_ns:x}-{self.size_bytes:x}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Written:
     """A file in the staging folder, complete, that only waits for its name."""
 

@@ -25,9 +25,9 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.store.folder_files import MOST_TRIES, Identity, identify, is_listed_name
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
 
@@ -43,7 +43,7 @@ KEPT_STATES = 8
 PAUSE_SECONDS = 0.001
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State:
     """One state of a key: the file that holds it, and its number."""
 

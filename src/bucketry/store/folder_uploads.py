@@ -15,11 +15,11 @@ import re
 import shutil
 import uuid
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UsageError
+from bucketry.frozen import frozen
 from bucketry.store.folder_files import STAGING, Written, copy_range, identify, write_all, write_body
 from bucketry.store.interface import ObjectNotFoundError, Part
 
@@ -36,7 +36,7 @@ _UPLOAD = re.compile(r"[0-9a-f]{32}")
 _MARKER = re.compile(r"part-[1-9][0-9]{0,4}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Marker:
     part: Part
     offset: int

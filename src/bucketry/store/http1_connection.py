@@ -13,9 +13,9 @@ import socket
 import struct
 import time
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.store.http1_head import END_OF_HEAD, LARGEST_HEAD_BYTES, Head, MalformedReplyError, parse_head
 from bucketry.store.interface import iter_slices
 
@@ -39,7 +39,7 @@ class StaleConnectionError(ConnectionError):
     """A connection that had been kept turned out to be closed before any byte of the reply came."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """Where requests go: `tls` checks the server's name and certificate, None means in the clear."""
 
@@ -48,7 +48,7 @@ class Origin:
     tls: ssl.SSLContext | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Patience:
     """How long to wait for a connection, and for the next byte in either direction."""
 

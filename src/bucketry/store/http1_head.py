@@ -6,9 +6,10 @@ Strict on purpose: whoever is lenient about where a reply ends can be made to re
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,7 @@ class MalformedReplyError(Exception):
     """The reply is not HTTP/1.1 as a server of objects speaks it; the text says in what."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Head:
     """The status and the headers of a reply, under their names in lower case.
 

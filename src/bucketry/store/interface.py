@@ -8,10 +8,10 @@ hold" (HTTP 404, 409 and 412) is one `PreconditionFailedError`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType, Protocol, runtime_checkable
 
 from bucketry.errors import ContendedError, NotFoundError, UnavailableError
+from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -25,19 +25,19 @@ SMALL_OBJECT_BYTES = 64 * 1024 * 1024
 """The most that `get` reads at once. Documents have 8 MiB at most: whatever is larger is none, and fills no memory."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IfAbsent:
     """Write only if nothing is at the key (`If-None-Match: *`)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IfMatch:
     """Write only if the object at the key still has this ETag."""
 
     etag: ETag
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unconditional:
     """Write whatever is there: only for objects that one writer alone owns, such as a deployment receipt."""
 
@@ -45,7 +45,7 @@ class Unconditional:
 Condition = IfAbsent | IfMatch | Unconditional
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Object:
     """A small object, whole: its bytes, the ETag of exactly these bytes, and the server's times (UTC).
 
@@ -58,7 +58,7 @@ class Object:
     served_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """What a listing or a HEAD says about one object. `modified_at` is the server's, in UTC."""
 
@@ -68,14 +68,14 @@ class Entry:
     modified_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Folder:
     """What a listing with a delimiter says about the keys below one prefix (which ends in the delimiter)."""
 
     prefix: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """One uploaded part of a large object; `etag` is what the store wants to see again at completion."""
 

@@ -10,11 +10,12 @@ import hashlib
 import itertools
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnavailableError, UsageError
+from bucketry.frozen import frozen
 from bucketry.store.interface import (
     SMALL_OBJECT_BYTES,
     Entry,
@@ -214,7 +215,7 @@ class MemoryStore:
         return stored
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Stored:
     body: bytes
     etag: ETag
@@ -226,7 +227,7 @@ class _Stored:
         return memoryview(self.body)[start:stop]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Upload:
     key: str
     started_at: datetime

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, DeniedError, NotFoundError, UnavailableError
+from bucketry.frozen import frozen
 from bucketry.store.interface import NotModifiedError, ObjectNotFoundError, PreconditionFailedError
 from bucketry.store.probe_checks import CHECKS, BrokenPromiseError, Scratch
 from bucketry.store.probe_races import RACES
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CLOCK_WARNING_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KnownUnsafe:
     """Versions of a server, below `fixed_in`, that are known to break a promise, whatever a race shows."""
 
@@ -46,7 +46,7 @@ KNOWN_UNSAFE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """One promise, and whether it was kept; `detail` says in plain words what was seen."""
 
@@ -56,7 +56,7 @@ class Check:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Conformance:
     """What a probe found; `clock_skew_seconds` is the server's clock minus ours, None if unreadable."""
 

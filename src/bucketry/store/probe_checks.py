@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.store.interface import (
     Entry,
     ETag,
@@ -65,7 +66,7 @@ class Scratch:
         self._keys.clear()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Promise:
     """One promise; `check` raises `BrokenPromiseError`, or returns what was seen."""
 

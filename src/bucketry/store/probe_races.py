@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UnavailableError
+from bucketry.frozen import frozen
 from bucketry.store.interface import IfAbsent, IfMatch, PreconditionFailedError
 from bucketry.store.probe_checks import BrokenPromiseError, Promise, must_hold
 
@@ -23,7 +23,7 @@ RACES_AT_ONCE = 3
 START_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Outcome:
     """What one writer was told: that it won, or that it lost, or nothing that can be relied on."""
 

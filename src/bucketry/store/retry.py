@@ -12,10 +12,10 @@ from __future__ import annotations
 import random as random_module
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import UnavailableError
+from bucketry.frozen import frozen
 from bucketry.store.interface import Entry, SlowDownError
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class RetryingStore:
         return call()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Patience:
     """How long to go on, and the clock, the pause and the chance to do it with."""
 

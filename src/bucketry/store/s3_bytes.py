@@ -10,10 +10,10 @@ import base64
 import hashlib
 import zlib
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bucketry.frozen import frozen
 from bucketry.store.interface import iter_slices
 from bucketry.store.s3_connection import translated
 from bucketry.store.s3_errors import unreadable
@@ -44,7 +44,7 @@ class ClosableStream(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opened:
     """A reply that brings a range, as its headers describe it; empty where they say nothing."""
 
@@ -55,7 +55,7 @@ class Opened:
     stream: ClosableStream
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sent:
     """What a store says about bytes that it took."""
 
@@ -63,7 +63,7 @@ class Sent:
     served_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class At:
     """The object that is meant: its whole key, and what messages call it."""
 

@@ -9,10 +9,10 @@ taken for that, also one that does not exist yet. That both ways lead to the sam
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 from bucketry.store.s3_plain import DEFAULT_REGION
 from bucketry.store.s3_signing import Keys
 
@@ -66,7 +66,7 @@ PREFIXES_OF_THE_SDK = ("AWS_", "BOTO")
 PREFIX_OF_ENDPOINTS = "AWS_ENDPOINT_URL_"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Environment:
     """What the settings and the environment say; None where they say nothing. `authorities` is a path."""
 

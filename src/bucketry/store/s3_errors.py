@@ -8,7 +8,6 @@ it helps and cannot hold a secret, and never with control characters in it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import (
@@ -19,6 +18,7 @@ from bucketry.errors import (
     UnsupportedError,
     UsageError,
 )
+from bucketry.frozen import frozen
 from bucketry.store.interface import (
     NotModifiedError,
     ObjectNotFoundError,
@@ -83,7 +83,7 @@ _SAID_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9._-]{1,100})\s*</Code>")
 _SAID_MESSAGE = re.compile(rb"<Message>([^<]{1,2000})</Message>")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """What was asked, of which object, and whether it was a write with a condition."""
 
@@ -92,7 +92,7 @@ class Request:
     conditional_write: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """What a store answered instead of doing it."""
 

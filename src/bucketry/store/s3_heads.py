@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 from bucketry.store.s3_signing import Unsigned
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ PATH_HOLE, RANGE_HOLE, SIGNATURE_HOLE = "{bucketry:path}", "{bucketry:range}", "
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Pattern:
     """The heads of one second and one kind of keys, cut where they differ."""
 

@@ -9,10 +9,10 @@ or the environment asks for is left to it: see `s3_environment` and `s3_sdk`, wh
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from bucketry.frozen import frozen
 from bucketry.store.s3_settings import is_amazon
 from bucketry.store.s3_signing import SigningScope
 from bucketry.store.s3_target import Target, find_origin, has_proxy
@@ -30,7 +30,7 @@ _AMAZON_REGION = re.compile(r"(af|ap|ca|eu|il|me|mx|sa|us)-[a-z]+-[1-9]")
 DEFAULT_REGION = "us-east-1"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlainEndpoint:
     """Where the requests for a bucket go: `url` names the server, `base_url` ends where the key begins."""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, unquote_plus
 
+from bucketry.frozen import frozen
 from bucketry.store.s3_bytes import At
 from bucketry.store.s3_connection import translated
 from bucketry.store.s3_errors import Request, error_of_reply, oversized, parse_refusal, unreadable
@@ -141,7 +142,7 @@ class ReplyBody:
         self._reply.close()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Form:
     """What tells one operation from the others. `parse` reads the document of its reply, if that matters."""
 

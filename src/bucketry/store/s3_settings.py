@@ -6,18 +6,18 @@ role), and no setting or message of Bucketry ever holds one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 
 Addressing = Literal["auto", "path", "virtual"]
 
 AWS_HOST_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class S3Settings:
     """What a registry's settings say about its S3 server; empty means what the AWS environment says.
 

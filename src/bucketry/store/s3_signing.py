@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hmac
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256 as new_sha256
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.store.s3_text import parse_date
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class SigningClock:
         return True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keys:
     """Who signs. Two of them are secret, and shown by nothing."""
 
@@ -83,7 +84,7 @@ class Keys:
     token: str | None = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SigningScope:
     """What a signature is valid for."""
 
@@ -97,7 +98,7 @@ def find_scope(authorization: str) -> SigningScope | None:
     return None if found is None else SigningScope(found[1], found[2])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unsigned:
     """A request: `path` and `query` as they go over the wire, headers with the host, and the SHA-256 of the body."""
 
@@ -108,7 +109,7 @@ class Unsigned:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signable:
     """A request with all its headers but the signature; `canonical` is what the signature is of."""
 

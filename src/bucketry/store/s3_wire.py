@@ -9,10 +9,11 @@ since it signs again for the region that S3 names, and for no other host than th
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from bucketry.frozen import frozen
 from bucketry.store.http1 import Pool
 from bucketry.store.http1_connection import Patience
 from bucketry.store.s3_bytes import (
@@ -51,7 +52,7 @@ SAFE_IN_QUERIES = "-_.~"
 PARTIAL_CONTENT = 206
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked:
     """One request before it is signed, about an object, or about the bucket if the key is empty.
 
@@ -69,7 +70,7 @@ class Asked:
     may_repeat: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Line:
     """Where requests go, who signs them, and the connections to it."""
 
@@ -79,7 +80,7 @@ class _Line:
     pool: Pool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Begun:
     """A request under way, and as whom and over which line it was sent."""
 
@@ -88,7 +89,7 @@ class Begun:
     sent: Sending
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Answered:
     """The reply to a request, and as whom and over which line it was asked for."""
 

@@ -19,11 +19,11 @@ import secrets
 import shutil
 import stat
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bucketry.errors import CorruptError, UsageError
+from bucketry.frozen import frozen
 from bucketry.transfer.hashing import sha256_of_open_file
 from bucketry.transfer.localfiles import (
     copy_contents,
@@ -48,7 +48,7 @@ HASHING_THREADS = 4
 _CANNOT_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CacheEntry:
     """One blob or version: `used_at` is when it was last taken, in seconds since the epoch.
 

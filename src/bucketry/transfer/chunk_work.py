@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import mmap
-from dataclasses import dataclass, field
+from dataclasses import field
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.transfer.localfiles import disk_errors
 from bucketry.transfer.reuse import is_in_place, take_chunk
 
@@ -39,7 +40,7 @@ class Tally:
                 self.reused_bytes += size_bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChunkWork:
     """Brings chunks to their places; used by all threads of one fetch.
 

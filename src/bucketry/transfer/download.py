@@ -9,10 +9,10 @@ makes it appear when all of it is right.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UnavailableError
+from bucketry.frozen import frozen
 from bucketry.store.interface import AsksAhead
 from bucketry.transfer.ahead import SmallFiles, bundle
 from bucketry.transfer.chunk_work import ChunkWork, make_buffer
@@ -49,7 +49,7 @@ DEFAULT_CONNECTIONS = 16
 """The most that are used, unless more are asked for; how many are, the link decides."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Nearby:
     """What may spare a fetch: earlier and simultaneous work on the same plan, and older versions.
 
@@ -61,7 +61,7 @@ class Nearby:
     sources: Sequence[Source] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fetched:
     """What a fetch moved. `fetched_bytes` came from the store, each counted once; `reused_bytes` were here.
 

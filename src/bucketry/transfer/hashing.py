@@ -11,13 +11,13 @@ import hashlib
 import mmap
 import os
 import threading
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import xxhash
 
 from bucketry.errors import RejectedError, UnavailableError
+from bucketry.frozen import frozen
 from bucketry.transfer.localfiles import disk_errors, open_regular, read_full
 from bucketry.transfer.progress import ProgressListener, ProgressMeter
 from bucketry.transfer.workers import Halt, run_parallel
@@ -36,7 +36,7 @@ BUFFERS = 4  # one is read while others wait for the slower of the two digests
 EMPTY_SHA256 = hashlib.sha256().hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChunkDigests:
     """The digests of a file's chunks in order; all chunks but the last are `size_bytes` long."""
 
@@ -45,7 +45,7 @@ class ChunkDigests:
     xxh3_128: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileDigest:
     """What a file's bytes are: size, SHA-256 of the whole, and its chunks (none if empty)."""
 

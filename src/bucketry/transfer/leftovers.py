@@ -17,11 +17,12 @@ import socket
 import stat
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +38,7 @@ _NAME = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Owner:
     """A process: `pid` means something in `place`; `started` tells it from a later one. Pid 0 is nobody."""
 
@@ -46,7 +47,7 @@ class Owner:
     started: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Workplace:
     """A folder in which a process puts a version together for the target of this (shortened) name."""
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import xxhash
 
 from bucketry.errors import BucketryError, RejectedError
+from bucketry.frozen import frozen
 from bucketry.transfer.hashing import EMPTY_SHA256, changed_while_published
 from bucketry.transfer.localfiles import disk_errors, open_regular, read_full
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SLICE_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SourceFile:
     """A file to hash, and to upload unless its bytes are somewhere already; `label` is how messages call it."""
 
@@ -39,7 +39,7 @@ class SourceFile:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocalFile:
     """A file to upload: `key` names its content, `label` is how messages and progress call it."""
 
@@ -49,7 +49,7 @@ class LocalFile:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Uploaded:
     """What became of one file: `uploaded_bytes` were sent, none where the object was there already.
 
@@ -63,7 +63,7 @@ class Uploaded:
     already_there: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChunkPlace:
     """A range of an object that the store has, and never changes."""
 
@@ -72,7 +72,7 @@ class ChunkPlace:
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PieceOfFile:
     """One chunk of a file, or all of a file that has no more than one."""
 
@@ -156,7 +156,7 @@ class LocalReadError(Exception):
         self.failure = failure
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PieceBody:
     """The bytes of a piece, as a store takes them: read while they are sent, and compared before the last are.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import UnavailableError
+from bucketry.frozen import frozen
 from bucketry.store.interface import SlowDownError
 from bucketry.store.retry import draw_pause_seconds
 from bucketry.transfer.localfiles import is_disk_full
@@ -23,7 +23,7 @@ MAX_ATTEMPTS = 1000
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Patience:
     """How long one piece of work may go without progress, and the clock, sleep and chance that decide it.
 

@@ -13,11 +13,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Pipe
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UnavailableError, UsageError
+from bucketry.frozen import frozen
 from bucketry.transfer.workers import run_parallel
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ POLL_SECONDS = 0.05
 STOP_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slices:
     """How many processes fetch, and how each opens the store; `open_store` can be pickled."""
 
@@ -46,7 +46,7 @@ class Slices:
     open_store: OpenStore
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SliceJob:
     """What one child of process `parent` is to do: its chunks in the order of fetching; `part` names its journal."""
 
@@ -63,7 +63,7 @@ class SliceJob:
     parent: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Told:
     """What a child tells: bytes and retries by file since it last told, chunks that are done, and its level now."""
 
@@ -73,7 +73,7 @@ class Told:
     connections: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ended:
     """The last thing that a child tells: nothing, or why it could not do its slice."""
 

@@ -8,11 +8,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from bucketry.frozen import frozen
+
 REPORT_INTERVAL_SECONDS = 0.1
 RATE_WINDOW_REPORTS = 50  # five seconds: steady enough to read, quick enough to show a stall
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActiveFile:
     """One file whose bytes are moving now; its rate is the average since its first byte."""
 
@@ -27,7 +29,7 @@ class ActiveFile:
     """Whether its bytes are only read, to be sent when all are known."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Progress:
     """The state of a transfer at one moment.
 

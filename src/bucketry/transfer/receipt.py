@@ -12,10 +12,11 @@ import json
 import os
 import re
 import stat
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError, RejectedError, UsageError
+from bucketry.frozen import frozen
 from bucketry.transfer.localfiles import (
     OpenFolders,
     create_below,
@@ -40,7 +41,7 @@ _PARSED = frozenset({"format", "registry", "model", "manifest", "files"})
 _MOVED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENOENT})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordedFile:
     """What a pull noted of a file that it had just verified; `changed_at_ns` is its `st_mtime_ns`."""
 
@@ -49,7 +50,7 @@ class RecordedFile:
     changed_at_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Receipt:
     """Which version a pull left in a folder, by the registry's id, the model's name and the manifest's SHA-256.
 
@@ -68,12 +69,12 @@ class Receipt:
         return {path: file.sha256 for path, file in self.files.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Absent:
     """Nothing is at the target."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ours:
     """A version that a pull made is at the target, with no file beside those of its receipt.
 
@@ -86,7 +87,7 @@ class Ours:
     identity: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Foreign:
     """Something else is at the target, and stays as it is."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnavailableError, UsageError
+from bucketry.frozen import frozen
 from bucketry.store.interface import PreconditionFailedError, SlowDownError
 from bucketry.transfer.localfiles import disk_errors, reserve, write_all
 from bucketry.transfer.patience import MAX_ATTEMPTS, Attempts, Patience
@@ -33,7 +34,7 @@ SLOW_FOR_SECONDS = 30.0  # then the same bytes are asked for over another connec
 SMALLEST_RESERVED_BYTES = 1024 * 1024  # below, one write comes at once with what a reservation would ask for
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Receiver:
     """Reads chunks from a store; used by all threads of one fetch."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bucketry.errors import CorruptError
+from bucketry.frozen import frozen
 from bucketry.transfer.hashing import EMPTY_SHA256
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ Verify = Literal["sha256", "fast"]
 _NAME_DIGITS = 16
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RemoteFile:
     """A file to fetch: a relative POSIX path, and digests in lower-case hex, chunks in order."""
 
@@ -55,7 +55,7 @@ def check_consistent(file: RemoteFile) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """What is being put together: its files, whose order numbers them, and a short name.
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import xxhash
 
 from bucketry.errors import RejectedError
+from bucketry.frozen import frozen
 from bucketry.transfer.localfiles import (
     copy_range,
     disk_errors,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bucketry.transfer.workers import Halt
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocalChunk:
     """A file, open for reading, and where in it a chunk is said to begin. Whoever asked for it closes it."""
 
@@ -47,7 +47,7 @@ Source = Callable[["RemoteFile", int], LocalChunk | None]
 """Returns where the chunk of this number, of this file, is said to lie, or None."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OlderFile:
     """What is known of a file of an older version: its SHA-256, and those of its chunks if they are known."""
 

@@ -24,6 +24,7 @@ from bucketry.errors import (
     UnsupportedError,
     UsageError,
 )
+from bucketry.frozen import frozen
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError, SlowDownError
 from bucketry.transfer.outgoing import LocalReadError, PieceBody, PieceOfFile, SentBytes
 from bucketry.transfer.patience import MAX_ATTEMPTS, Attempts, Patience
@@ -89,7 +90,7 @@ class Sending:
         self.done_bytes = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Piece:
     """A piece to be sent, in a round of its object: of an earlier round, it is of no use any more."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.transfer.localfiles import (
     create_below,
     disk_errors,
@@ -120,7 +120,7 @@ class StagedFile:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Piece:
     """One chunk of a file, to be brought to its place."""
 

@@ -12,11 +12,11 @@ import errno
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from bucketry.errors import ContendedError, RejectedError, UsageError
+from bucketry.frozen import frozen
 from bucketry.transfer.journal import PREFIX as JOURNAL_PREFIX
 from bucketry.transfer.leftovers import (
     NO_PLAN,
@@ -52,7 +52,7 @@ _MOUNTED = frozenset({errno.EBUSY, errno.EXDEV})
 Publication = Literal["appeared", "replaced", "already_there"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Staging:
     """A folder of ours that will become `destination`; `resumed` is whether an earlier process began it.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bucketry.errors import RejectedError
+from bucketry.frozen import frozen
 from bucketry.transfer.cache import CacheEntry, files_of, is_right, mark_used
 from bucketry.transfer.leftovers import OLD_AFTER_SECONDS, sweep_workplaces
 from bucketry.transfer.receipt import Ours, inspect_target
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _Inode = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pruned:
     """What pruning removed, least recently used first, and how much disk the rest uses."""
 
@@ -82,7 +83,7 @@ def prune_cache(cache: Cache, max_size_bytes: int) -> Pruned:
     return Pruned(tuple(removed), whole_bytes - kept_bytes, kept_bytes)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Share:
     entry: CacheEntry
     size_by_inode: dict[_Inode, int]

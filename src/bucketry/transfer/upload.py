@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from os import cpu_count
 from typing import TYPE_CHECKING, Literal
 
 from bucketry.errors import DeniedError, RejectedError, UnavailableError, UsageError
+from bucketry.frozen import frozen
 from bucketry.transfer.concurrency import Concurrency
 from bucketry.transfer.controls import MOST_CONNECTIONS, Controls
 from bucketry.transfer.hashing import Digester, FileDigest
@@ -47,7 +48,7 @@ LINGER_SECONDS = 0.2  # a request that is cut off leaves nothing that the next p
 _Role = Literal["hash", "send"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UploadOptions:
     """How files are sent, and who watches. `stop` ends the work soon after it is set.
 
@@ -70,7 +71,7 @@ class UploadOptions:
         return self.connections if self.controls is None else MOST_CONNECTIONS
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HashedFile:
     """The digest of a file, and what became of it where it was given a key."""
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import socket
 from contextlib import closing
-from dataclasses import dataclass
 
 from bucketry.errors import CorruptError, DeniedError, RejectedError, UnavailableError
+from bucketry.frozen import frozen
 from bucketry.trust.keys import RSA, PublicKey, decode_public_key
 from bucketry.trust.wire import WireReader, wire_string, wire_uint32
 
@@ -24,7 +24,7 @@ SIGN_SECONDS = 120.0
 """A person may have to confirm, type a PIN, or find the key that wants to be touched."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AgentKey:
     """A key that the agent can sign with, and the comment that it carries there."""
 
@@ -32,7 +32,7 @@ class AgentKey:
     comment: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Agent:
     """An ssh-agent behind a Unix socket. Each call is one connection."""
 

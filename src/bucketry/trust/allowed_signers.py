@@ -6,11 +6,11 @@ reviewer-a@example.org namespaces="review@bucketry",valid-after="20260101Z" ssh-
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, RejectedError
+from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
 from bucketry.trust.keys import ALGORITHMS, PublicKey, parse_public_key
 
@@ -26,7 +26,7 @@ _OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(,|\s+)')
 _TIMES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AllowedSigner:
     """One line: for which principals a key speaks, in which namespaces (None: all), and between which moments.
 

@@ -15,11 +15,12 @@ import hashlib
 import os
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, CorruptError, RejectedError
+from bucketry.frozen import frozen
 from bucketry.schema.audit import target_version
 from bucketry.schema.codec import FORMAT, Fields, decode, encode
 from bucketry.schema.names import Digest, parse_digest
@@ -44,7 +45,7 @@ class RollbackError(RejectedError):
     """The alias's register is older than one that was seen here, or does not continue it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seen:
     """What was seen of an alias: its highest generation, that record's digest, and what was refused.
 
@@ -57,7 +58,7 @@ class Seen:
     refused_versions: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GenerationMemory:
     """A folder with one small file for each alias that was ever resolved strictly on this machine."""
 
@@ -152,7 +153,7 @@ def check_continues(
     return walked.refused_versions
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Walked:
     """The digest of the record that was looked for, and the versions that records on the way call rejected."""
 

@@ -5,11 +5,11 @@ Pure: the decisions come from a bucket that is not believed, and the moment from
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, RejectedError
+from bucketry.frozen import frozen
 from bucketry.schema.reviews import REFUSALS, Action
 from bucketry.schema.text import displayable
 from bucketry.trust.sshsig import verify_signature
@@ -31,7 +31,7 @@ class UntrustedError(RejectedError):
     """The trust file does not let this version be served here."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subject:
     """What is judged: which version, named by which alias (None: by none), and the generation of its register."""
 
@@ -47,7 +47,7 @@ class Subject:
         return f"{self.model}@{self.alias}" if self.alias else f"{self.model}:{self.version}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dropped:
     """A decision that does not count: whose it claims to be, what it does, and why not."""
 
@@ -59,7 +59,7 @@ class Dropped:
         return f"{displayable(self.principal)}'s {self.action} {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Judgement:
     """Whether a version may be served, and why: `refusal` is empty if it may.
 
@@ -117,7 +117,7 @@ def judge(trust: TrustFile, subject: Subject, decisions: Sequence[Decision], *, 
     return found if found.refusal else _with_rules(trust, found)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Verified:
     """A decision about this very manifest that a key of the trust file signed; `signers` are the key's entries."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from bucketry.errors import CorruptError, RejectedError, UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
 from bucketry.trust.wire import WireReader, wire_mpint, wire_string, wire_uint32
 
@@ -50,7 +51,7 @@ class SignatureRejectedError(RejectedError):
     """A signature is not over these bytes, or not made in a way that counts."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PublicKey:
     """A public key; two are equal if their bytes on the wire are. `application` is what a FIDO key signs for."""
 

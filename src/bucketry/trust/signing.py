@@ -6,7 +6,6 @@ The agent comes first, because its keys are unlocked, may be forwarded from the 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
 
 from bucketry.errors import BucketryError, DeniedError, NotFoundError, UnavailableError, UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
 from bucketry.trust.agent import Agent, AgentKey
 from bucketry.trust.keys import ED25519, PublicKey, decode_public_key, encode_public_key, parse_public_key
@@ -48,7 +48,7 @@ class Signer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AgentSigner:
     """A key in an ssh-agent. A security key waits to be touched."""
 
@@ -61,7 +61,7 @@ class AgentSigner:
         return encode_signature(self.public_key, signature, namespace=namespace)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileSigner:
     """A private key that was read from a file."""
 

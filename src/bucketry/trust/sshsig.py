@@ -10,10 +10,10 @@ import base64
 import binascii
 import hashlib
 import textwrap
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
 from bucketry.trust.keys import SignatureRejectedError, check_key_signature, decode_public_key
 from bucketry.trust.wire import WireReader, wire_string, wire_uint32
@@ -37,7 +37,7 @@ HASHES: Mapping[str, Callable[[bytes], bytes]] = {
 SIGNING_HASH = "sha512"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SshSignature:
     """An SSHSIG, parsed: the key that it names, what it is for, and the signature itself, unverified."""
 

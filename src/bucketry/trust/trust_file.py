@@ -29,11 +29,11 @@ import os
 import re
 import stat
 import tomllib
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bucketry.errors import BucketryError, RejectedError
+from bucketry.frozen import frozen
 from bucketry.schema.names import LARGEST_INTEGER, AliasName, Digest, ModelName, parse_digest
 from bucketry.schema.reviews import check_principal
 from bucketry.schema.text import displayable
@@ -58,7 +58,7 @@ class TrustFileError(RejectedError):
     """The trust file is missing, empty, not protected or not understood: nothing can be trusted by it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrustedSigner:
     """A key, whose it is, and whether it was taken out of use."""
 
@@ -67,7 +67,7 @@ class TrustedSigner:
     revoked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrustRule:
     """How many approvals by which principals a version needs, for which models and aliases."""
 
@@ -87,7 +87,7 @@ class TrustRule:
         return any(fnmatchcase(alias, pattern) for pattern in self.aliases)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrustFile:
     """All that the trust file says. Where several rules speak about a version, each must hold."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bucketry.frozen import frozen
 from bucketry.tui.commands import Command
 from bucketry.tui.lineview import LineView
 from bucketry.tui.paint import Span, line, pad
@@ -19,7 +20,7 @@ MOST_LINES = 12
 TITLE_COLUMNS = 16
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Offered:
     """A column that may be shown."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rich.cells import cell_len
 
+from bucketry.frozen import frozen
 from bucketry.tui.paint import Line, Painter, Span, cut, pad
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ GAP = 1
 """Columns between two cells."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Column(Generic[Row]):
     """A column: its stable name (what it sorts by), its title and what it says of a row.
 
@@ -41,7 +42,7 @@ class Column(Generic[Row]):
     about: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fitted(Generic[Row]):
     """A column and the width that it got."""
 

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 MOST_ENTRIES = 1_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogEntry:
     """One action. `at` is a time as documents spell it; `failure` is why it failed, or empty."""
 

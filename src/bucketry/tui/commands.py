@@ -6,10 +6,11 @@ users remap its keys by it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
 from bucketry.tui.command_names import COMMAND_NAMES, WRITING
 
@@ -34,7 +35,7 @@ def always() -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """Something that can be done.
 
@@ -55,7 +56,7 @@ class Command:
     also: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keymap:
     """Which keys a command has: its own, or those that the user's configuration gives it.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.compare import compare_rows
 from bucketry.registry.gating import check_version_gates
 from bucketry.registry.index_views import find_model_line
@@ -39,7 +40,7 @@ FEWEST_COMPARED = 2
 TREND_VERSIONS = 24
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compared:
     """A comparison and what a decision about the newest of its versions but the baseline depends on.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.index_views import find_generation
 from bucketry.registry.policies import load_policy
 from bucketry.registry.registers import load_existing_head
@@ -40,7 +40,7 @@ FINGERPRINT_CHARACTERS = 15
 """Of a key among several: enough to tell them apart."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """What a user wants on record about a version, as it was shown.
 

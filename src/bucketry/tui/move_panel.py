@@ -6,9 +6,9 @@ decision depends on is shown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.tui.marks import PRODUCTION_NAMES
 from bucketry.tui.paint import Span
 from bucketry.tui.prompts import Question
@@ -30,7 +30,7 @@ PANEL_COLUMNS = 4
 READING: tuple[Span, ...] = (Span("reading ...", "dim"),)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Move:
     """What is asked for. `words` are the command that reads the same as `look`; `told` is what changed meanwhile.
 

@@ -13,6 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
+from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ Role = Literal[
 ThemeName = Literal["dark", "light", "terminal"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """A piece of text, as it came from wherever it came, and what it means."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ def any_text(_text: str) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """A text that is asked for. `panel` is shown above it; with `is_production` in the colours of danger.
 
@@ -39,7 +40,7 @@ class Question:
     enter: str = "confirm"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choice:
     """One key of several: each has its word and what it does. Any other key leaves things as they are."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.registry.aliases import load_rollback_target
 from bucketry.registry.compare import find_comparison
 from bucketry.registry.deployments import list_deployments
@@ -47,7 +47,7 @@ _WORDS: tuple[tuple[Verdict, str, str, Role], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prospect:
     """What is known of a version that an alias may name next.
 

@@ -15,10 +15,11 @@ open = ["enter", "l"]
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import get_args
 
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.config import config_path
 from bucketry.tui.commands import Keymap, parse_keymap
 from bucketry.tui.figures import Zone
@@ -28,7 +29,7 @@ DEFAULT_REFRESH_SECONDS = 30.0
 LEAST_REFRESH_SECONDS, MOST_REFRESH_SECONDS = 5.0, 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """The user's wishes; None where the terminal decides."""
 

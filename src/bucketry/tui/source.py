@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from bucketry.errors import BucketryError, UnavailableError
+from bucketry.frozen import frozen
 from bucketry.registry.index_views import (
     ListedIds,
     ModelLine,
@@ -35,7 +36,7 @@ LIVE_SECONDS = 90.0
 """What was seen in the bucket so recently is called live: three rounds of the refresh, unless it is set otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listing(Generic[Row]):
     """Rows in their order, and how many there are without the filter."""
 
@@ -43,7 +44,7 @@ class Listing(Generic[Row]):
     total: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IndexRows(Generic[Row]):
     """Rows of the index, read when they come on the screen; their key is their id in the index."""
 
@@ -67,7 +68,7 @@ class IndexRows(Generic[Row]):
             return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListRows(Generic[Row]):
     """Rows that are in memory, in their order."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ BROWSER_DRIVER = "bucketry.tui.browser_driver:BrowserDriver"
 """What the toolkit draws with where TEXTUAL_DRIVER says so: screens that a browser shows have no terminal here."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Terminal:
     """The abilities of a terminal. `name` is its TERM; a browser shows one that is not on this machine's side."""
 

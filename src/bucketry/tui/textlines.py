@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, chop_cells
 
+from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
 from bucketry.tui.columns import Column, fit_columns
 from bucketry.tui.paint import Line, Role, Span, cut, line, pad
@@ -19,7 +19,7 @@ MOST_WRAPPED_LINES = 400
 Cells = tuple[Span, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Heading:
     """A column of a table in a text: at least and at most so wide, where its cells need it.
 

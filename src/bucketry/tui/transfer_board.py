@@ -6,9 +6,9 @@ spoken to never ends. Its folder is looked at instead, in which every change of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.tui.figures import count_of
 from bucketry.tui.paint import Span
 from bucketry.tui.transfer_lines import short_rate
@@ -26,7 +26,7 @@ MOVING = frozenset({"queued", "running"})
 """A paused job changes only when somebody asks for it, and that leaves its time in the folder."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Looked:
     """What was seen at one look: every job, and which process helps, if one does."""
 

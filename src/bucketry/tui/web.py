@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from aiohttp import WSCloseCode, web
 
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 from bucketry.tui.settings import load_settings
 from bucketry.tui.web_door import Door, Knock, is_loopback
 from bucketry.tui.web_page import headers_for, load_assets
@@ -41,7 +42,7 @@ _LOG.addHandler(logging.NullHandler())  # a request that went wrong would be log
 _LOG.propagate = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Served:
     """What is served where: the command that opens the screens, and what the page calls them."""
 

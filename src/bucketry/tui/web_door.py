@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass, field
+from dataclasses import field
 from hmac import compare_digest
 from ipaddress import ip_address
 from secrets import token_urlsafe
 from urllib.parse import urlsplit
+
+from bucketry.frozen import frozen
 
 TOKEN_BYTES = 32
 LOOPBACK_NAMES = frozenset({"localhost"})
@@ -36,7 +38,7 @@ def is_loopback(host: str) -> bool:
         return host.lower() in LOOPBACK_NAMES
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Knock:
     """What a request says of itself: its path, the server it is for, and the page it comes from, if it says so."""
 
@@ -46,7 +48,7 @@ class Knock:
     is_websocket: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Door:
     """The door of a server that listens on `host`."""
 

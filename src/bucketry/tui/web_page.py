@@ -6,11 +6,11 @@ a script of its own, which a strict content security policy would have to allow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ _OF_TEXTUAL_SERVE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asset:
     """A file of the page."""
 

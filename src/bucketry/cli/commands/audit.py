@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import ALIAS, MODEL, TIME
 from bucketry.cli.tables import Column, table
 from bucketry.errors import CorruptError
+from bucketry.frozen import frozen
 from bucketry.registry.auditing import AuditFilter, load_audit, load_registry_audit
 from bucketry.registry.notes import load_reason
 from bucketry.schema.codec import encode
@@ -38,7 +38,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Given:
     """Arguments and options as they were given."""
 

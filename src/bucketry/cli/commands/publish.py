@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from bucketry.cli.figures import count_of, human_size
 from bucketry.cli.parameters import FILE, MODEL, REFERENCE, FiniteRange, parse_pairs
 from bucketry.cli.statements import parse_dataset, parse_hyperparameters, parse_pipeline, read_evidence_file
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 from bucketry.registry.publish import PublishRequest, TransferOptions, needs_signature, publish
 from bucketry.registry.resolve import load_manifest
 from bucketry.registry.reviewing import ask_for_review
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 UNSIGNED = "nobody can approve it: the policy asks for a signed publish (--sign)"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Given:
     """Arguments and options as they were given."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bucketry.frozen import frozen
 from bucketry.registry.auditing import AuditEntry, load_audit, load_registry_audit
 from bucketry.registry.index_views import list_models_by, load_model_lines
 from bucketry.registry.notes import load_reason
@@ -38,7 +38,7 @@ MOST_LONG_REASONS = 100
 """Reasons that lie in a document of their own, of which so many are read with the list."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """One record of a model (of the registry itself where `model` is None); `reason` is the one that it gives."""
 

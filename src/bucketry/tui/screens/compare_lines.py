@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
+from bucketry.frozen import frozen
 from bucketry.schema.slice_groups import is_too_small
 from bucketry.schema.verdicts import Verdict
 from bucketry.tui.columns import Column
@@ -45,7 +46,7 @@ DIFFERENT_DATA = "different data"
 _URGENCY = {Verdict.WORSE: 0, Verdict.BETTER: 1, Verdict.UNJUDGED: 2, Verdict.NOISE: 3, Verdict.SAME: 4}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Look:
     """How a comparison is looked at now. `focus` is the slice group, or behind them the metric, that is shown."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.registry.deployments import MOST_RECEIPTS, Observed, list_deployments
 from bucketry.registry.index_views import Named, find_version_line, list_models_by, load_model_lines
 from bucketry.schema.deployment import Standing
@@ -50,7 +50,7 @@ _ROLES: Mapping[Standing, Role] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Served:
     """A line of the screen: an alias and who follows it, or one instance (`item`) below its alias.
 

@@ -7,11 +7,11 @@ stands; what was read last stays when the bucket cannot be reached. Filtering an
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rich.cells import cell_len
 
+from bucketry.frozen import frozen
 from bucketry.tui.commands import Command
 from bucketry.tui.figures import shown_time
 from bucketry.tui.lineview import LineView
@@ -40,7 +40,7 @@ DETAIL_PAUSE_SECONDS = 0.12
 """It follows the cursor once that rests: who holds j down has no use for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReadRows(Generic[Row]):
     """What was read: the rows in the order that they have unsorted, and what is said of them as a whole."""
 

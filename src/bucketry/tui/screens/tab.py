@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from bucketry.tui.paint import Line
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TabRequest:
     """What a tab is made from. The session counts its requests; `width` is how many columns a line may have.
 
@@ -38,7 +40,7 @@ class TabRequest:
         return f"{self.row.model}:{self.row.version}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TabContent:
     """A tab's lines. `links` are lines that open something, by their position: enter on one calls it."""
 
@@ -46,7 +48,7 @@ class TabContent:
     links: Mapping[int, Callable[[BucketryApp], None]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tab:
     """A tab: its title, what makes it, and the words of the command line that says the same.
 
