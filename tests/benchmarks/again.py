@@ -134,11 +134,11 @@ def written_bytes(pid: int) -> int:
 
 def measure_memory(site: Site, options: Options) -> RowResult:
     """Pull a file that neither memory nor the file system could hold."""
-    blob = make_sparse(site, "huge", options.memory_bytes)
-    ours = [bucketry_pull(REGISTRY_URL, "bench/huge:1", verify) for verify in ("sha256", "fast")]
+    blob = make_sparse(site, "sparse", options.memory_bytes)
+    ours = [bucketry_pull(REGISTRY_URL, "bench/sparse:1", verify) for verify in ("sha256", "fast")]
     with roomy_folder(site.work, blob.size_bytes) as folder, punching(folder, "target-"):
         measured = race(ours, site.environment(site.url()), folder, rounds=1, check=count_fetched(blob.size_bytes))
-    shutil.rmtree(site.blob_folder("huge"))
+    shutil.rmtree(site.blob_folder("sparse"))
     peak_bytes = max(one.peak_bytes for one in measured)
     finding = Finding(
         f"memory while pulling {blob.size_bytes / 1024**3:.0f} GiB",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,11 +25,15 @@ NAME = "bucketry, SHA-256 and XXH3"
 
 
 def measure_publish(site: Site, options: Options) -> RowResult:
-    """One large file into SeaweedFS: a fresh store for each round, since it frees nothing that was deleted."""
+    """One large file into SeaweedFS: a fresh store for each round, since it frees nothing that was deleted.
+
+    The fuller the store, the slower it is, so there are as many rounds as it takes for each to have had each turn.
+    """
     source = source_of(site, 1)
     rounds: dict[str, list[Sample]] = {}
     verifies: dict[str, str] = {}
-    for number in range(options.rounds):
+    number, last = 0, options.rounds
+    while number < last:
         with run_weed(site.work / f"weed-{number}") as server:
             environment = environment_of(site, server)
             registry = open_registry_at(site, server)
@@ -38,6 +43,7 @@ def measure_publish(site: Site, options: Options) -> RowResult:
                 rounds.setdefault(one.name, []).extend(one.samples)
                 verifies[one.name] = one.verifies
         remove_store(site, number)
+        number, last = number + 1, math.ceil(options.rounds / len(clients)) * len(clients)
     measured = [Measured(name, verifies[name], tuple(samples)) for name, samples in rounds.items()]
     measured.sort(key=is_peer)
     peer = fastest(measured, among=is_peer)
