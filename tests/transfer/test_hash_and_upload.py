@@ -39,6 +39,21 @@ def test_every_file_is_hashed_and_stored(store: Store, tmp_path: Path) -> None:
         assert store.get(hashed.uploaded.key).body == CONTENTS[file.label]
 
 
+def test_that_all_is_hashed_is_told_before_the_last_file_is_sent(tmp_path: Path) -> None:
+    store = hooked(MemoryStore())
+    reports: list[Progress] = []
+    told: list[int] = []
+
+    def note(method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        told.append(reports[-1].done_bytes)
+        return method(*arguments, **named)
+
+    store.hooks["put_blob"] = note
+    options = UploadOptions(on_hash=reports.append)
+    hash_and_upload(store, sources(tmp_path, {"model": b"m" * 100}), CHUNK_BYTES, key_of, options)
+    assert told == [100]
+
+
 def test_a_file_is_sent_while_others_are_still_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = hooked(MemoryStore())
     is_sent = threading.Event()

@@ -337,6 +337,8 @@ class _Hashing:
         digest = digester.digest(file.path, lambda count: self.meter.advance(file.label, count))
         self.meter.finish_file(file.label)
         self._digests[index] = digest
+        if len(self._digests) == len(self._files):
+            self.meter.close()  # sending may go on for hours, and what was told last may be long past
         key = self._place(digest)
         is_new = False
         if key is not None:
