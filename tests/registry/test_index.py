@@ -11,6 +11,7 @@ import sys
 import threading
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,20 @@ def test_nothing_changed_costs_two_listings_and_nothing_else(index: Index) -> No
     refreshed = index.refresh(session)
     assert bucket.requests == {"list": 2}
     assert (refreshed.heads_read, refreshed.rows_changed, refreshed.details_read) == (0, 0, 0)
+
+
+def test_each_change_and_nothing_else_makes_a_new_edition_for_every_process(index: Index) -> None:
+    _, session = made()
+    with Index(index.path) as other:
+        editions = [other.edition()]
+        for change in (None, None, CHAT, None, BASE):
+            if change is not None:
+                publish_at_random(session, random.Random(1), change)
+            index.refresh(session)
+            editions.append(other.edition())
+            other.refresh(session)
+        assert other.edition() == editions[-1]
+    assert [later > before for before, later in pairwise(editions)] == [True, False, True, False, True]
 
 
 def test_a_new_version_costs_its_head_and_its_manifest(index: Index) -> None:

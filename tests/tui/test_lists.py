@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from bucketry.errors import UnavailableError
+from bucketry.registry.index import Index
+from bucketry.registry.index_standings import refresh_standings
 from bucketry.registry.policies import set_policy
 from bucketry.schema.policy import parse_policy_toml
 from bucketry.schema.reviews import Action
@@ -16,6 +18,7 @@ from bucketry.tui.column_choices import MOST_LISTS, load_choice, save_choice
 from bucketry.tui.columns import Column, choose_columns, fit_columns, row_line
 from bucketry.tui.figures import column_number, metric_title
 from bucketry.tui.paint import Painter, plain_text
+from bucketry.tui.screens.versions import PANEL_PAUSE_SECONDS
 from tui.desk import NOW, RISK, TRAINER, Registry, Wire, check_snapshot, empty_registry, filled_registry, open_desk
 from tui.estate import estate
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from bucketry.registry.session import Session
     from bucketry.store.interface import Store
     from tui.desk import Desk
 
@@ -114,6 +118,31 @@ def test_rows_are_there_before_their_reviews_are_read_and_stay_if_they_cannot_be
         assert "the bucket does not answer" in desk.notice
 
     on(registry, act)
+
+
+def test_what_another_process_of_the_user_read_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = filled_registry()
+    mine, other = Index(tmp_path / "index.sqlite"), Index(tmp_path / "index.sqlite")
+
+    def after_the_other(_: Index, session: Session, *rest: Any) -> int:
+        refresh_standings(other, session, *rest)
+        return refresh_standings(mine, session, *rest)
+
+    async def act(desk: Desk) -> None:
+        monkeypatch.setattr("bucketry.registry.index_standings.refresh_standings", after_the_other)
+        await desk.press(*VERSIONS, "j", "k")
+        await desk.wait(2 * PANEL_PAUSE_SECONDS)
+        await desk.settle()
+        assert "0 of 1" in desk.cursor_line
+
+        registry.decide(12, Action.REJECT, comment="no")
+        other.refresh(registry.session(), details=False)
+        desk.app.refreshing.start()
+        await desk.settle()
+        assert "rejected" in desk.cursor_line
+
+    with other:
+        on(registry, act, index=mine)
 
 
 @pytest.mark.parametrize("size", SIZES)

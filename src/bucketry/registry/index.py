@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 LOCK_TIMEOUT_SECONDS = 30.0
 """Transactions are short: who waits longer waits for a process that hangs."""
 
+_NEXT_EDITION = (
+    "INSERT INTO facts (name, value) VALUES ('edition', '1')"
+    " ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1"
+)
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_PROFILE")
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _SUFFIXES = ("", "-wal", "-shm")
@@ -108,7 +112,24 @@ class Index:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Give this thread's connection in one transaction, which is undone if the block fails."""
+        """Give this thread's connection in one transaction, which is undone if the block fails.
+
+        One that changed something makes a new `edition`.
+        """
+        with self._transaction() as connection:
+            before = connection.total_changes
+            yield connection
+            if connection.total_changes != before:
+                connection.execute(_NEXT_EDITION)
+
+    def edition(self) -> int:
+        """Return a number that is another one when any process has changed what is known of the registry."""
+        with self.reading() as connection:
+            found = connection.execute("SELECT value FROM facts WHERE name = 'edition'").fetchone()
+        return int(found[0]) if found else 0
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._translated():
             connection = self._connection()
             connection.execute("BEGIN IMMEDIATE")
@@ -125,6 +146,11 @@ class Index:
         with self.reading() as connection:
             found = connection.execute("SELECT value FROM facts WHERE name = 'refreshed_at'").fetchone()
         return datetime.fromisoformat(found[0]) if found else None
+
+    def note_refreshed(self, at: str) -> None:
+        """Note that all heads and aliases are as the bucket had them then (UTC, ISO 8601)."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES ('refreshed_at', ?)", (at,))
 
     def close(self) -> None:
         """Close every connection."""

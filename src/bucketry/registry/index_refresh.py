@@ -183,7 +183,7 @@ class _Refresh:
             found = connection.execute("SELECT value FROM facts WHERE name = 'registry'").fetchone()
             if found and found[0] == registry:
                 return
-            for table in ("models", "aliases", "facts"):
+            for table in ("models", "aliases", "facts WHERE name <> 'edition'"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
             connection.execute("INSERT INTO facts (name, value) VALUES ('registry', ?)", (registry,))
 
@@ -199,8 +199,7 @@ class _Refresh:
         changed_aliases = [place for place, etag in listed_aliases.items() if known_aliases.get(place) != etag]
         done = self._read_heads(changed, known) and self._read_aliases(changed_aliases, known_aliases)
         if done:
-            with self._index.writing() as connection:
-                connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES ('refreshed_at', ?)", (began,))
+            self._index.note_refreshed(began)
         return done
 
     def refresh_details(self, among: Clause = EVERYTHING) -> None:

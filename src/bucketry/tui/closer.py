@@ -28,11 +28,16 @@ SHOWN_WHILE_READING = 5
 
 
 class Closer:
-    """The closer looks of one list; of one model's versions, or of all where `model` is None."""
+    """The closer looks of one list; of one model's versions, or of all where `model` is None.
+
+    `edition` is that of the index whose rows the list shows. With another one the list is shown anew where nothing had
+    to be read, too: another process of this user has read it.
+    """
 
     def __init__(self, shell: BucketryApp, model: ModelName | None, changed: Callable[[], None]) -> None:
         self.progress = ""
         self.problem = ""
+        self.edition = 0
         self._shell = shell
         self._model = model
         self._changed = changed
@@ -61,9 +66,9 @@ class Closer:
             return
         self._is_looking = True
 
-        def done(read: int) -> None:
+        def done(found: int) -> None:
             self.problem = ""
-            if read:
+            if found != self.edition:
                 self._changed()
             self._look_again()
 
@@ -78,12 +83,12 @@ class Closer:
         from bucketry.registry.index_standings import refresh_standings  # noqa: PLC0415 - not for the first paint
 
         index, session, closing = self._shell.source.index, self._shell.session, self._shell.closing
-        done = refresh_standings(index, session, model, ids, closing)
+        refresh_standings(index, session, model, ids, closing)
         if with_details and count_pending(index, of_rows(ids)):
             from bucketry.registry.index_refresh import refresh_some_details  # noqa: PLC0415 - few columns need it
 
-            done += refresh_some_details(index, session, of_rows(ids), cancelled=closing)
-        return done
+            refresh_some_details(index, session, of_rows(ids), cancelled=closing)
+        return index.edition()
 
     def _look_again(self) -> None:
         self._is_looking = False

@@ -123,6 +123,7 @@ class Source:
     def __init__(self, session: Session, index: Index, *, live_seconds: float = LIVE_SECONDS) -> None:
         self.session = session
         self.index = index
+        self._edition = index.edition()
         self.freshness = Freshness(_seen_before(session, index), live_seconds=live_seconds)
 
     @property
@@ -145,9 +146,13 @@ class Source:
         )
 
     def refresh(self, session: Session, cancelled: threading.Event, progress: Callable[[str, int, int], None]) -> bool:
-        """Bring the index up to the bucket and return whether anything changed: not for the screen's thread."""
-        refreshed = self.index.refresh(session, details=False, progress=progress, cancelled=cancelled)
-        return bool(refreshed.heads_read or refreshed.aliases_read or refreshed.rows_changed)
+        """Bring the index up to the bucket and return whether it changed: not for the screen's thread.
+
+        Whoever changed it since the last refresh: processes of one user share the index.
+        """
+        self.index.refresh(session, details=False, progress=progress, cancelled=cancelled)
+        before, self._edition = self._edition, self.index.edition()
+        return self._edition != before
 
     def note_seen(self) -> None:
         """Note that the index is as the bucket now."""

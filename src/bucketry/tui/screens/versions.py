@@ -184,7 +184,9 @@ class VersionsView(ListView[VersionLine]):
 
     def fetch(self, query: str, order: str, *, descending: bool) -> Listing[VersionLine]:
         """Return the versions from the index."""
-        self._headlines = load_headlines(self.shell.source.index, self.model)
+        index = self.shell.source.index
+        self._closer.edition = index.edition()
+        self._headlines = load_headlines(index, self.model)
         fields = self._shown_fields()
         return self.shell.source.versions(self.model, query, order, descending=descending, fields=fields)
 
