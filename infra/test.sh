@@ -11,4 +11,9 @@ if [ $# -eq 0 ]; then
 fi
 # Many tests wait for servers, terminals and other processes: four at a time keep two cores busy.
 # A test whose outside program is missing is skipped and named in the summary.
-exec python -m pytest -n 4 --dist loadscope "$@"
+status=0
+python -m pytest -n 4 --dist loadscope "$@" || status=$?
+[ "$status" -eq 1 ] || exit "$status"
+# What waits for terminals and processes may be starved by the others: what failed has to pass by itself.
+echo "some tests failed beside others; each of them again, one at a time:" >&2
+exec python -m pytest --last-failed --last-failed-no-failures none "$@"
