@@ -147,10 +147,10 @@ class Index:
             found = connection.execute("SELECT value FROM facts WHERE name = 'refreshed_at'").fetchone()
         return datetime.fromisoformat(found[0]) if found else None
 
-    def note_refreshed(self, at: str) -> None:
-        """Note that all heads and aliases are as the bucket had them then (UTC, ISO 8601)."""
+    def note(self, name: str, value: str) -> None:
+        """Note a fact that no list shows: it makes no new edition."""
         with self._transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES ('refreshed_at', ?)", (at,))
+            connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
 
     def close(self) -> None:
         """Close every connection."""

@@ -183,9 +183,10 @@ class _Refresh:
             found = connection.execute("SELECT value FROM facts WHERE name = 'registry'").fetchone()
             if found and found[0] == registry:
                 return
-            for table in ("models", "aliases", "facts WHERE name <> 'edition'"):
-                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
-            connection.execute("INSERT INTO facts (name, value) VALUES ('registry', ?)", (registry,))
+            if found:
+                for table in ("models", "aliases", "facts WHERE name <> 'edition'"):
+                    connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
+        self._index.note("registry", registry)
 
     def refresh_heads_and_aliases(self) -> bool:
         """Read what changed; return whether everything was, so that the index is as the bucket."""
@@ -199,7 +200,7 @@ class _Refresh:
         changed_aliases = [place for place, etag in listed_aliases.items() if known_aliases.get(place) != etag]
         done = self._read_heads(changed, known) and self._read_aliases(changed_aliases, known_aliases)
         if done:
-            self._index.note_refreshed(began)
+            self._index.note("refreshed_at", began)
         return done
 
     def refresh_details(self, among: Clause = EVERYTHING) -> None:
