@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.store.retry import RetryingStore
+import pytest
+
 from servers.process import find_free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from cli.harness import Program
     from servers.process import S3Server
@@ -53,16 +52,19 @@ def test_a_server_that_refuses_is_told_without_the_secret(
         assert secret not in verbose.errors
 
 
-def test_a_server_that_is_down_is_unavailable(
-    program: Program, weed: S3Server, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_long", [False, True])
+def test_a_server_that_is_down_is_unavailable_and_a_long_wait_is_explained(
+    program: Program, weed: S3Server, monkeypatch: pytest.MonkeyPatch, *, is_long: bool
 ) -> None:
     use(weed, monkeypatch)
-    monkeypatch.setitem(RetryingStore.__init__.__kwdefaults__ or {}, "deadline_seconds", 0.5)
+    monkeypatch.setattr("bucketry.registry.opening.UNREACHABLE_SECONDS", 1)
+    monkeypatch.setattr("bucketry.registry.opening.SILENCE_SECONDS", 0.01 if is_long else 60)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{find_free_ports(1)[0]}")
     ran = program.run("resolve", "acme/chat:1", "-r", "s3://bucket")
+    *notes, error = ran.errors.splitlines()
     assert ran.code == 6
-    assert ran.errors.startswith("error[unavailable]: ")
-    assert ran.errors.count("\n") == 1
+    assert error.startswith("error[unavailable]: ")
+    assert notes == (["note: still waiting for the first reply of s3://bucket; ctrl-c gives up"] if is_long else [])
 
 
 def test_a_store_that_lies_is_refused_with_the_broken_promise(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from bucketry.store.interface import (
 )
 from bucketry.store.memory import MemoryStore
 from bucketry.store.retry import RetryingStore
+from bucketry.store.silence import Silence
 from store.contract import StoreContract
 
 if TYPE_CHECKING:
@@ -253,3 +255,33 @@ def test_a_listing_is_lazy(store: RetryingStore, below: FailingStore) -> None:
     listing = store.list("")
     assert "list" not in below.calls
     assert list(listing) == []
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_whoever_waits_is_told_once_and_not_after_a_reply(*, refused: bool) -> None:
+    told, below = threading.Event(), FailingStore()
+    silence = Silence(0.01, told.set)
+    below.failures = [UnavailableError("down"), SlowDownError("busy")]
+    if refused:
+        below.failures.append(DeniedError("no"))
+    pauses: list[bool] = []
+    retrying = RetryingStore(below, sleep=lambda _: pauses.append(told.wait(10)), silence=silence)
+    with pytest.raises((DeniedError, ObjectNotFoundError)):
+        retrying.get("a")
+    assert pauses == [True, True]
+    told.clear()
+    with pytest.raises(ObjectNotFoundError):
+        retrying.get("a")
+    assert not told.wait(0.1)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_whoever_is_answered_is_told_nothing_and_nor_is_who_asks_nothing(*, refused: bool) -> None:
+    told, below = threading.Event(), FailingStore()
+    retrying = RetryingStore(below, silence=Silence(0.05, told.set))
+    assert not told.wait(0.1)
+    if refused:
+        below.failures.append(DeniedError("no"))
+    with pytest.raises((DeniedError, ObjectNotFoundError)):
+        retrying.get("a")
+    assert not told.wait(0.1)

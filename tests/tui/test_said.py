@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING, NoReturn, cast
 
 import pytest
 
 from bucketry.errors import UnavailableError
 from bucketry.registry.aliases import roll_back
+from bucketry.registry.index import Index
 from bucketry.registry.policies import set_policy
 from bucketry.schema.policy import parse_policy_toml
 from bucketry.schema.reviews import Action
 from bucketry.tui.frame import top_line
 from bucketry.tui.paint import Span, plain_text
-from tui.desk import PRODUCTION, REVIEWER, RISK, Wire, empty_registry, filled_registry
+from tui.desk import (
+    LONGEST_HOLD_SECONDS,
+    PRODUCTION,
+    REVIEWER,
+    RISK,
+    ROUND_SECONDS,
+    Wire,
+    empty_registry,
+    filled_registry,
+    open_desk,
+)
 from tui.estate import estate
 from tui.evaluated import on
 
@@ -48,6 +61,34 @@ def test_a_read_that_the_bucket_does_not_answer_makes_the_screens_offline_at_onc
         assert "OFFLINE" in desk.top
 
     on(registry, act)
+
+
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_a_bucket_that_leaves_one_waiting_is_named_until_it_answers(
+    monkeypatch: pytest.MonkeyPatch, *, is_filled: bool
+) -> None:
+    monkeypatch.setattr("bucketry.tui.refreshing.SILENCE_SECONDS", 0.05)
+    registry, index = filled_registry(), Index(None)
+    if is_filled:
+        index.refresh(registry.session(), details=False)
+    wire = Wire(registry.store)
+    registry.store = cast("Store", wire)
+    wire.open.clear()
+    words = "eading memory:, which has not answered yet"
+
+    async def run() -> None:
+        async with open_desk(registry, index=index, rests=False) as desk:
+            deadline = time.monotonic() + LONGEST_HOLD_SECONDS
+            while words not in desk.text and time.monotonic() < deadline:
+                await desk.wait(ROUND_SECONDS)
+            assert words in desk.text
+            assert ("credit-risk" in desk.text) == is_filled
+            wire.open.set()
+            await desk.settle()
+            assert words not in desk.text
+            assert "credit-risk" in desk.text
+
+    asyncio.run(run())
 
 
 def test_what_fails_without_the_bucket_is_not_put_down_to_it() -> None:

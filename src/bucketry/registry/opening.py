@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from bucketry.errors import NotFoundError, UnsupportedError, UsageError
@@ -18,8 +19,10 @@ from bucketry.schema import keys
 from bucketry.schema.settings import Conformance, RegistryDocument
 from bucketry.store.late import LateStore
 from bucketry.store.retry import RetryingStore
+from bucketry.store.silence import Silence
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from bucketry.registry.strict import StrictMode
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 UNREACHABLE_SECONDS = 20.0
 """How long a small request is tried again before a person is told; commits and transfers wait longer by themselves."""
+SILENCE_SECONDS = 3.0
+"""How long a bucket may leave somebody waiting for its first reply before that is said."""
 
 
 @frozen
@@ -49,11 +54,13 @@ def open_session(
     trust: Path | None = None,
     serves: bool = False,
     late: bool = False,
+    still_waiting: Callable[[str], None] | None = None,
 ) -> Session:
     """Open a registry by URL, path or profile; nothing is read before it is needed.
 
     With a trust file, or one that the profile names for whoever `serves`, only what it accepts is resolved. With `late`
     a bucket is not even opened before: what is wrong with its settings is then raised by its first use.
+    `still_waiting` is called with the store's name, in another thread, where its first reply takes long.
 
     Raises `UsageError` for a URL of no known kind, `NotFoundError` for a folder that does not exist.
     """
@@ -61,7 +68,7 @@ def open_session(
     profile = config.find_profile(where)
     trusted = trust or (profile.trust if serves else None)
     return Session(
-        store=_open_late(profile) if late else _open_patient(profile),
+        store=_open_late(profile) if late else _open_patient(profile, still_waiting),
         actor=find_identity(config, identity),
         ports=ports or Ports(),
         read_only=read_only or profile.read_only,
@@ -138,8 +145,10 @@ def open_store(profile: RegistryProfile, *, create_folder: bool = False) -> Stor
             return _open_folder(path, create=create_folder)
 
 
-def _open_patient(profile: RegistryProfile) -> Store:
-    return RetryingStore(open_store(profile), deadline_seconds=UNREACHABLE_SECONDS)
+def _open_patient(profile: RegistryProfile, still_waiting: Callable[[str], None] | None = None) -> Store:
+    store = open_store(profile)
+    silence = Silence(SILENCE_SECONDS, partial(still_waiting, store.name)) if still_waiting else None
+    return RetryingStore(store, deadline_seconds=UNREACHABLE_SECONDS, silence=silence)
 
 
 def _open_late(profile: RegistryProfile) -> Store:

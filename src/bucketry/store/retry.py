@@ -14,7 +14,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from bucketry.errors import UnavailableError
+from bucketry.errors import BucketryError, UnavailableError
 from bucketry.frozen import frozen
 from bucketry.store.interface import Entry, SlowDownError
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.store.interface import Body, ByteStream, Condition, ETag, Folder, Object, Part, Store
+    from bucketry.store.silence import Silence
 
 T = TypeVar("T")
 
@@ -48,7 +49,8 @@ def draw_pause_seconds(
 class RetryingStore:
     """A store that repeats what may be repeated, until `deadline_seconds` after the first try of a call.
 
-    `clock` counts seconds from any start; `random` returns a number from 0 to below 1.
+    `clock` counts seconds from any start; `random` returns a number from 0 to below 1. `silence` begins with the
+    first call that may be repeated, other than a listing, and ends with the first reply to one, be it a refusal.
     """
 
     def __init__(
@@ -59,8 +61,10 @@ class RetryingStore:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = random_module.random,
+        silence: Silence | None = None,
     ) -> None:
         self._store = store
+        self._silence = silence
         self._patience = _Patience(deadline_seconds, clock, sleep, random)
 
     @property
@@ -165,16 +169,32 @@ class RetryingStore:
 
     def close(self) -> None:
         """Close the store below."""
+        if self._silence is not None:
+            self._silence.end()
         self._store.close()
 
     def _again(self, call: Callable[[], T]) -> T:
         retry = _Retry(self._patience)
         for _ in range(MOST_ATTEMPTS - 1):
             try:
-                return call()
+                return self._hear(call)
             except UnavailableError as error:
                 retry.pause_or_raise(error)
         return call()
+
+    def _hear(self, call: Callable[[], T]) -> T:
+        if self._silence is None:
+            return call()
+        self._silence.begin()
+        try:
+            result = call()
+        except UnavailableError:
+            raise
+        except BucketryError:
+            self._silence.end()
+            raise
+        self._silence.end()
+        return result
 
 
 @frozen

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.registry.counting import counted
+from bucketry.registry.opening import SILENCE_SECONDS
 from bucketry.tui.background import Finished
 from bucketry.tui.command_log import LogEntry
 
@@ -17,8 +19,6 @@ FRESHNESS_CHECK_SECONDS = 10.0
 """How often the word LIVE or STALE is looked at; nothing is sent while it stays."""
 LISTED_WHILE_READING = 5
 """While the first refresh reads, the list is shown anew at most so many times for each hundred percent."""
-
-
 FIRST_LOOK_PAUSE_SECONDS = 0.3
 """Where rows are shown, the user's first keys come before loading what looks at the bucket, and before its reply."""
 
@@ -43,6 +43,7 @@ class Refreshing:
         self.progress = ""
         self._app = app
         self._is_running = False
+        self._started = 0
         self._again = False
         self._is_asked = False
         self._shown_part = 0
@@ -65,7 +66,9 @@ class Refreshing:
             self._again = self._again or forced
             return
         self._is_running = True
+        self._started += 1
         app = self._app
+        app.set_timer(SILENCE_SECONDS, partial(self._say_silence, self._started))
         session, count = counted(app.session)
         at, began = session.ports.timestamp(), time.monotonic()
 
@@ -86,10 +89,19 @@ class Refreshing:
 
         app.background.start("refresh", lambda: app.source.refresh(session, app.closing, self._tell), done, failed)
 
+    def _say_silence(self, started: int) -> None:
+        if self._is_running and started == self._started and not self.progress:
+            self.progress = f"{self._app.session.store.name}, which has not answered yet"
+            self._app.update_frame()
+            if not self._app.source.is_filled:
+                self._app.view.data_changed()
+
     def _end(self, failure: BucketryError | None = None) -> None:
         self._is_running = False
-        self.progress = ""
         self._shown_part = 0
+        if self.progress:
+            self.progress = ""
+            self._app.update_frame()
         if self._again:
             self._again = False
             self.start(forced=True)
