@@ -6,6 +6,7 @@ import gc
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from servers.moto import run_moto
 from servers.rclone import run_rclone
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 LONGEST_NAME = 40
 """Bytes of a parameter that name a test."""
+
+# The same examples in each run, on machines of any speed; `--hypothesis-profile=search` looks for others.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("search", max_examples=3_000, deadline=None)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

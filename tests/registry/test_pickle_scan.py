@@ -55,7 +55,7 @@ def zipped(**members: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for name, body in members.items():
-            archive.writestr(name.replace("__", "/"), body)
+            archive.writestr(zipfile.ZipInfo(name.replace("__", "/")), body)  # without the time of day
     return file.getvalue()
 
 
@@ -110,6 +110,7 @@ UNREADABLE = {
     "bytes behind it": (HARMLESS + b"junk", "cannot be read as a pickle"),
     "a number that only the unpickler reads": (b"I0x10\ncposix\nsystem\n.", "cannot be read as a pickle"),
     "a text that looks like our rule": (b"Iat position 0, opcode b'x' unknown\ncos\nsystem\n.", "cannot be read"),
+    "an escape that Python warns of, where warnings are errors": (b"S'\\w'\n.", "cannot be read as a pickle"),
     "an unknown opcode behind an import": (b"cos\nsystem\n\xff", "cannot be read as a pickle"),
     "the extension registry": (b"\x80\x04\x82\x01.", "extension registry"),
     "an import far from its name": (

@@ -350,5 +350,12 @@ def test_every_gate_gives_a_verdict_that_agrees_with_its_numbers(
     assert (found.passed, found.value, found.limit) == (again.passed, again.value, again.limit)
 
 
+@pytest.mark.parametrize("gate", [AUC, NO_WORSE])
+def test_measurements_that_differ_by_next_to_nothing_give_one_answer_in_any_order(gate: str) -> None:
+    points = [evidence(auc=value) for value in (0.0, 1e-38, -1e-300, 0.0)]
+    orders = itertools.permutations(points)
+    assert {result(gate, against(subject(*order), evidence(auc=0.5))).value for order in orders} == {-1e-300}
+
+
 def test_no_gate_gives_no_result() -> None:
     assert check_gates(Policy(), subject()) == ()

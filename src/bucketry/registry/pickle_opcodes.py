@@ -94,7 +94,7 @@ class _Walk:
                     return _Fault(fault)
                 if isinstance(argument, int) and self.opcodes - first < 4:
                     numbers.append(argument)
-        except ValueError as error:
+        except (ValueError, Warning) as error:  # a warning where the program that we are part of makes them errors
             text = f"it cannot be read as a pickle: {error}"
             return _Fault(text[:120], is_unknown_opcode=bool(_UNKNOWN_OPCODE.fullmatch(str(error))))
         self.is_torch_magic = TORCH_MAGIC in numbers

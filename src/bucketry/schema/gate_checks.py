@@ -8,7 +8,7 @@ of slices, the worst decides.
 from __future__ import annotations
 
 from dataclasses import field
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
@@ -75,6 +75,9 @@ class _Verdict:
     value: float | None = None
     limit: float | None = None
 
+
+_EXACTLY = Context(prec=700)
+"""As many digits as lie between the largest and the smallest number of 64 bits, 309 before the point and 324 behind."""
 
 _Identity = tuple[tuple[str, str], ...]
 
@@ -148,12 +151,13 @@ def _check_threshold(gate: MetricThreshold, evaluations: Evaluations) -> _Verdic
     if fault:
         return _Verdict(passed=False, reason=fault, limit=limit)
     worst, margin, limit = min(
-        ((point, *_margin(gate, point.value)) for point in points), key=lambda judged: (judged[1], judged[0].place)
+        ((point, *_margin(gate, point.value)) for point in points),
+        key=lambda judged: (judged[1], judged[0].place, judged[0].value),
     )
     side = "below" if gate.at_least is not None and worst.value < gate.at_least else "above"
     what = _measured(worst, gate.selection)
     if margin < 0:
-        return _Verdict(False, f"{what} is {side} {number_text(limit)} by {_difference(margin)}", worst.value, limit)
+        return _Verdict(False, f"{what} is {side} {number_text(limit)} by {_distance(margin)}", worst.value, limit)
     return _Verdict(True, what, worst.value, limit)
 
 
@@ -161,9 +165,9 @@ def _margin(gate: MetricThreshold, value: float) -> tuple[Decimal, float]:
     """Return how far inside of the nearest bound a value is (negative: outside), and which bound that is."""
     margins = []
     if gate.at_least is not None:
-        margins.append((_exact(value) - _exact(gate.at_least), gate.at_least))
+        margins.append((_difference(value, gate.at_least), gate.at_least))
     if gate.at_most is not None:
-        margins.append((_exact(gate.at_most) - _exact(value), gate.at_most))
+        margins.append((_difference(gate.at_most, value), gate.at_most))
     return min(margins)
 
 
@@ -199,16 +203,15 @@ def _compare(gate: NoWorse, ours: Sequence[_Point], theirs: Sequence[_Point], na
     if missing:
         reason = f"not measured{_named(missing, separator=' nor')}, as {named} was"
         return _Verdict(passed=False, reason=reason)
-    slack = sign * _exact(gate.tolerance)
     judged = [
-        (sign * (_exact(here[place].value) - _exact(their.value) + slack), here[place], their)
+        (_slack_left(here[place].value, their.value, gate.tolerance, sign), here[place], their)
         for place, their in there.items()
     ]
-    margin, our, their = min(judged, key=lambda each: (each[0], each[1].place))
-    limit = float(_exact(their.value) - slack)
+    margin, our, their = min(judged, key=lambda each: (each[0], each[1].place, each[1].value, each[2].value))
+    limit = float(_difference(their.value, sign * gate.tolerance))
     what = f"{_measured(our, gate.selection)}, {named} has {number_text(their.value)}"
     if margin < 0:
-        return _Verdict(False, f"{what}: worse than allowed by {_difference(margin)}", our.value, limit)
+        return _Verdict(False, f"{what}: worse than allowed by {_distance(margin)}", our.value, limit)
     return _Verdict(True, what, our.value, limit)
 
 
@@ -321,13 +324,19 @@ def _named(texts: Sequence[str], *, separator: str) -> str:
     return separator.join(f" {text.strip()}" for text in texts[:MOST_NAMED]) + more
 
 
-def _difference(margin: Decimal) -> str:
-    return number_text(float(abs(margin)))
+def _distance(margin: Decimal) -> str:
+    return number_text(abs(float(margin)))
 
 
-def _exact(value: float) -> Decimal:
-    """Return the number that is written, so that 0.9 - 0.005 is 0.895 and nothing else."""
-    return Decimal(repr(value))
+def _slack_left(our: float, their: float, tolerance: float, sign: int) -> Decimal:
+    """Return how much worse ours could be yet (negative: it is too bad), where higher is better if `sign` is 1."""
+    better = _difference(our, their) if sign > 0 else _difference(their, our)
+    return _EXACTLY.add(better, Decimal(repr(tolerance)))
+
+
+def _difference(one: float, other: float) -> Decimal:
+    """Return the difference of the numbers that are written, so that 0.9 - 0.005 is 0.895 and nothing else."""
+    return _EXACTLY.subtract(Decimal(repr(one)), Decimal(repr(other)))
 
 
 def _shortened(text: str) -> str:
