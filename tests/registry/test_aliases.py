@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.errors import NotFoundError, RejectedError
+from bucketry.errors import CorruptError, NotFoundError, RejectedError
 from bucketry.registry.aliases import (
     earlier_targets,
     find_target_at,
@@ -14,10 +14,13 @@ from bucketry.registry.aliases import (
     unset,
 )
 from bucketry.registry.lifecycle import retire
+from bucketry.registry.policies import set_policy
 from bucketry.registry.registers import load_alias
 from bucketry.registry.resolve import resolve, resolve_at
+from bucketry.schema import keys
 from bucketry.schema.audit import NO_RECORD, Record
 from bucketry.schema.names import AliasName, ModelName, parse_reference
+from bucketry.schema.policy import parse_policy_toml
 from simulation.actors import CHAT
 from simulation.scenes import SEALED, Beginning, begin, founder
 from simulation.world import SeededScript, World
@@ -106,6 +109,21 @@ def test_rolling_back_over_sealed_records() -> None:
     session = founder(world.bucket)
     promote(session, CHAT, 5, PRODUCTION)
     assert roll_back(session, CHAT, PRODUCTION).target in {1, 2}
+
+
+def test_damaged_history_keeps_nobody_from_naming_the_version_to_go_back_to(session: Session) -> None:
+    for round_number in range(70):
+        promote(session, CHAT, 1 + round_number % 2, STAGING)
+    session.store.delete(keys.alias_history(CHAT, STAGING, 1))
+    with pytest.raises(CorruptError, match="where to go back to") as told:
+        roll_back(session, CHAT, STAGING)
+    assert "--to VERSION" in told.value.advice
+    assert roll_back(session, CHAT, STAGING, to=3).target == 3
+    demanding = f'protected_aliases = ["{STAGING}"]\n[[gate]]\nmetric = "auc"\nat_least = 0.9'
+    set_policy(session, CHAT, parse_policy_toml(demanding, what="p"))
+    with pytest.raises(RejectedError, match="gate"):
+        roll_back(session, CHAT, STAGING, to=4)
+    assert roll_back(session, CHAT, STAGING, to=2).target == 2  # it is known that the alias named this one
 
 
 @pytest.mark.parametrize("act", [unset, roll_back])

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bucketry.errors import NotFoundError, RejectedError
+from bucketry.errors import CorruptError, NotFoundError, RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.carried import carried_reviews
 from bucketry.registry.commit import Change, load_current
@@ -211,11 +211,18 @@ def _aimed(session: Session, head: Head, register: AliasRegister, row: Row | Non
 
 
 def _was_named(session: Session, register: AliasRegister, version: int) -> bool:
-    """Return whether the alias ever named a version: to go back to any other is a promotion, and asks for the gates."""
+    """Return whether the alias ever named a version: to go back to any other is a promotion, and asks for the gates.
+
+    History that cannot be read proves nothing, and keeps nobody from going back to what passes the gates.
+    """
     records = iter_records_back(session, alias_register(register.model, register.alias), register.trail)
-    return any(
-        target_version(record, what="the alias's history") == version for record in records if record.action in MOVES
-    )
+    with suppress(CorruptError):
+        return any(
+            target_version(record, what="the alias's history") == version
+            for record in records
+            if record.action in MOVES
+        )
+    return False
 
 
 class _AlreadyThereError(Exception):
@@ -230,14 +237,18 @@ def _previous_row(session: Session, head: Head, register: AliasRegister, *, to: 
     if to is not None:
         return load_row(session, head, to)
     here = register.target.version if register.target else None
-    records = list(iter_records_back(session, alias_register(head.model, register.alias), register.trail))
+    choice = f"choose one with `bucketry rollback {head.model} {register.alias} --to VERSION`"
+    try:
+        records = list(iter_records_back(session, alias_register(head.model, register.alias), register.trail))
+    except CorruptError as error:
+        raise CorruptError(f"where to go back to cannot be read: {error.message}", advice=choice) from error
     for version in reversed(earlier_targets(records)):
         row = find_row(session, head, version)
         if row is not None and version != here and row.state in SERVABLE:
             return row
     raise RejectedError(
         f"{head.model}@{register.alias} has no earlier version to go back to",
-        advice=f"choose one with `bucketry rollback {head.model} {register.alias} --to VERSION`",
+        advice=choice,
     )
 
 
