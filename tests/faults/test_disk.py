@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
 import tempfile
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.errors import DeniedError
+from faults.file_systems import mounted, remount
 from faults.scene import CHUNK_BYTES, CONTENTS, SIZE_BYTES, check_contents
 
 if TYPE_CHECKING:
@@ -90,26 +89,6 @@ def test_no_space_to_reserve_is_told_before_anything_is_fetched(scene: Scene, mo
         assert "full" in scene.fails(6).message
         assert not any("/blobs/" in asked.path and asked.method == "GET" for asked in scene.proxy.asked)
     scene.converges()
-
-
-@contextmanager
-def mounted(folder: Path, options: str) -> Iterator[None]:
-    """Put a file system in memory at a folder; skip the test where only root may."""
-    mount = shutil.which("mount")
-    if os.geteuid() != 0 or mount is None:
-        pytest.skip("only root may mount a file system")
-    folder.mkdir(exist_ok=True)
-    done = subprocess.run([mount, "-t", "tmpfs", "-o", options, "none", folder], check=False, capture_output=True)
-    if done.returncode != 0:
-        pytest.skip("file systems cannot be mounted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
-def remount(folder: Path, options: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)
 
 
 def test_a_file_system_that_is_too_small_is_told_and_one_that_has_grown_takes_it(scene: Scene) -> None:

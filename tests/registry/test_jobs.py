@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UsageError
+from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UnavailableError, UsageError
 from bucketry.registry import jobs
 from bucketry.registry.jobs import Job, JobId, JobResult, JobState, PullOrder
 from bucketry.registry.jobs_pull import do_order
 from bucketry.registry.jobs_wire import listen
 from bucketry.schema.names import parse_digest, parse_reference
 from bucketry.transfer.controls import Controls
+from faults.file_systems import mounted
 from faults.scene import REFERENCE, SIZE_BYTES, check_contents
 from registry.detached import SECRET, detached_world, done, end_helper, ended, holder, is_gone, until
 from servers.fault_proxy import Refused
@@ -486,3 +487,16 @@ def test_a_job_whose_start_cannot_be_made_says_so(world: Detached, monkeypatch: 
     monkeypatch.setattr("bucketry.registry.jobs.sys.executable", "/bin/false")
     with pytest.raises(BucketryError, match="does not start"):
         world.submit()
+
+
+def test_a_full_disk_is_told_at_once_and_the_job_starts_when_there_is_room(world: Detached) -> None:
+    state = world.folder.path.parent.parent
+    with mounted(state, "size=100k"):
+        filling = state / "filling"
+        filling.write_bytes(bytes(90_000))
+        with pytest.raises(UnavailableError, match="the disk is full"):
+            world.submit()
+        assert not list(world.folder.path.iterdir())
+        filling.unlink()
+        done(world.submit())
+        end_helper(world.folder)

@@ -330,6 +330,7 @@ def _started(folder: JobFolder) -> Iterator[Line]:
 
 def _start(folder: JobFolder) -> None:
     """Start the helper, with the environment that we have, in no folder that anybody may want to remove."""
+    folder.check_room()
     paths = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)  # noqa: PTH100
     log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:

@@ -6,6 +6,7 @@
         lock                 held by the helper for as long as it lives; its text is the helper's process id
         socket               where the helper listens
         helper.log           what the helper did
+        room                 written and removed before a helper starts, to see whether that is possible
 
 `<state>` is `BUCKETRY_STATE`, else `$XDG_STATE_HOME/bucketry` or `~/.local/state/bucketry`. Each machine has a folder
 of its own: a home folder may be shared by many, and a target's path means something on one. Nothing in it is a
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from bucketry.registry.jobs_model import Job
 
 LARGEST_JOURNAL_BYTES = 1024 * 1024
+ROOM_BYTES = 64 * 1024
+"""A journal, its lock and some lines of the log fit in there."""
 _JOURNAL = re.compile(r"job-([1-9][0-9]{0,8})\.json")
 _DRAFT = re.compile(r"draft-([0-9a-f]{64})\.json")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]")
@@ -69,6 +72,15 @@ class JobFolder:
             if stat.S_IMODE(state.st_mode) != 0o700:
                 self.path.chmod(0o700)
         return self
+
+    def check_room(self) -> None:
+        """Raise `UnavailableError` where nothing more can be written, as a helper must from its first moment on."""
+        path = self.path / "room"
+        try:
+            self._write(path, bytes(ROOM_BYTES))
+        finally:
+            with suppress(OSError):
+                path.unlink()
 
     def save(self, job: Job) -> None:
         """Replace what is written of a job, at once, and bring it to the disk."""
