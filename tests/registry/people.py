@@ -12,9 +12,10 @@ from bucketry.registry.policies import set_policy
 from bucketry.registry.ports import Ports
 from bucketry.registry.registers import load_alias, load_existing_head
 from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.reviewing import Decided, Standing, load_standing, prepare_decision, record_decision
+from bucketry.registry.reviewing import Decided, prepare_decision, record_decision
 from bucketry.registry.rows import load_row
 from bucketry.registry.session import Session
+from bucketry.registry.standings import Standing, load_standing
 from bucketry.schema.codec import Fields
 from bucketry.schema.evidence import Evidence, Metric
 from bucketry.schema.policy import parse_policy_toml

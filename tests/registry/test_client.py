@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from bucketry.errors import BucketryError, NotFoundError, RejectedError, UsageError
 from bucketry.registry.policies import set_policy
 from bucketry.registry.registers import load_existing_head
-from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import load_row
 from bucketry.registry.signing import open_signer
+from bucketry.registry.standings import load_standing
 from bucketry.schema.names import parse_model_name
 from bucketry.schema.policy import parse_policy_toml
 from registry.opened import CHAT, open_in, publish

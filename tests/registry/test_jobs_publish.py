@@ -19,8 +19,8 @@ from bucketry.registry.jobs_publish import do_publish, order_publish
 from bucketry.registry.publish import PublishRequest, publish
 from bucketry.registry.registers import load_existing_head
 from bucketry.registry.resolve import load_manifest
-from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import load_row
+from bucketry.registry.standings import load_standing
 from bucketry.schema.evidence import evidence_from_values
 from bucketry.schema.manifest import Training
 from bucketry.schema.names import parse_reference

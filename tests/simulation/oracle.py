@@ -10,9 +10,9 @@ from bucketry.maintenance.fsck import check_registry
 from bucketry.registry.aliases import MOVES
 from bucketry.registry.history import load_records
 from bucketry.registry.registers import alias_register, head_register, load_alias, load_head
-from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import iter_rows
 from bucketry.registry.session import Session
+from bucketry.registry.standings import load_standing
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
 from bucketry.schema.reviews import REFUSALS, Action, decision_of, read_review

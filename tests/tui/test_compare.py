@@ -9,8 +9,8 @@ import pytest
 from bucketry.registry.compare import compare_versions
 from bucketry.registry.policies import set_policy
 from bucketry.registry.registers import load_existing_head
-from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import load_row
+from bucketry.registry.standings import load_standing
 from bucketry.schema.diff_document import diff_digest
 from bucketry.schema.names import ByVersion, Reference
 from bucketry.schema.policy import parse_policy_toml

@@ -8,9 +8,9 @@ import pytest
 
 from bucketry.registry.policies import set_policy
 from bucketry.registry.registers import load_existing_head
-from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import load_row
 from bucketry.registry.signing_keys import find_signing_keys
+from bucketry.registry.standings import load_standing
 from bucketry.registry.strict import StrictMode
 from bucketry.schema.names import ByAlias, Reference
 from bucketry.schema.policy import parse_policy_toml

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
 from bucketry.registry.ports import format_time
-from bucketry.registry.reviewing import authorship_of
+from bucketry.registry.standings import authorship_of
 from bucketry.schema.decisions import count_approvals, derive_state
 from bucketry.schema.reviews import REFUSALS, Action
 from bucketry.schema.states import State

@@ -27,8 +27,8 @@ from bucketry.registry.registers import (
     load_existing_head,
     not_set,
 )
-from bucketry.registry.reviewing import check_approved, load_standing, refuse_failed_gates
 from bucketry.registry.rows import find_row, load_row
+from bucketry.registry.standings import check_approved, load_standing, refuse_failed_gates
 from bucketry.schema.alias import AliasRegister, AliasTarget
 from bucketry.schema.audit import target_version
 from bucketry.schema.states import SERVABLE, check_servable

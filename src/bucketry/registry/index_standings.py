@@ -15,8 +15,8 @@ from bucketry.registry.index_noted import BASIS
 from bucketry.registry.policies import load_default_digest, load_policy_over_default
 from bucketry.registry.ports import format_time
 from bucketry.registry.registers import load_head
-from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import group_by_page, load_group
+from bucketry.registry.standings import load_standing
 from bucketry.schema.decisions import moment, newest_approvals
 from bucketry.schema.moments import microseconds_of
 from bucketry.schema.names import parse_model_name
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bucketry.registry.index import Index
-    from bucketry.registry.reviewing import Standing
     from bucketry.registry.session import Session
+    from bucketry.registry.standings import Standing
     from bucketry.schema.head import Head, Row
     from bucketry.schema.names import Digest, ModelName
     from bucketry.schema.pages import PageEntry

@@ -10,8 +10,8 @@ from bucketry.frozen import frozen
 from bucketry.registry.commit import Change
 from bucketry.registry.notes import reason_detail
 from bucketry.registry.registers import commit_head
-from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import load_dossier, load_row, replace_dossier, replace_row
+from bucketry.registry.standings import load_standing
 from bucketry.schema.codec import parse_labels
 from bucketry.schema.decisions import derive_state
 from bucketry.schema.head import LARGEST_DESCRIPTION_BYTES, LARGEST_LABELS_BYTES, LARGEST_ROW_LABELS_BYTES

@@ -12,8 +12,8 @@ from bucketry.registry.aliases import load_aliases
 from bucketry.registry.evaluations import load_added_evidence
 from bucketry.registry.registers import load_existing_head, load_head
 from bucketry.registry.resolve import ResolvedVersion, load_manifest, resolved_row, select_row
-from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import iter_rows, load_dossier
+from bucketry.registry.standings import load_standing
 from bucketry.schema import keys
 from bucketry.schema.codec import Document, decode_foreign
 from bucketry.schema.query import parse_query

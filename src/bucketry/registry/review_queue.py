@@ -12,8 +12,8 @@ from bucketry.registry.gating import check_version_gates
 from bucketry.registry.index import open_index
 from bucketry.registry.index_standings import list_undecided, note_standings
 from bucketry.registry.registers import load_head
-from bucketry.registry.reviewing import Standing, load_standing
 from bucketry.registry.rows import group_by_page, load_group
+from bucketry.registry.standings import Standing, load_standing
 from bucketry.schema.decisions import is_reviewer, moment
 from bucketry.schema.reviews import Action
 from bucketry.schema.states import State

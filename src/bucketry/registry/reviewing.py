@@ -17,7 +17,6 @@ from bucketry.errors import (
     BucketryError,
     CommitUnknownError,
     ContendedError,
-    CorruptError,
     NotFoundError,
     RejectedError,
     UnavailableError,
@@ -29,21 +28,20 @@ from bucketry.registry.commit import Change
 from bucketry.registry.gating import check_version_gates
 from bucketry.registry.immutable import Immutable
 from bucketry.registry.notes import reason_detail
-from bucketry.registry.policies import load_policy
 from bucketry.registry.registers import commit_alias, commit_head, load_existing_head
 from bucketry.registry.rows import load_dossier, load_row, replace_dossier
 from bucketry.registry.signing import checked
+from bucketry.registry.standings import Standing, load_decisions, load_standing, refuse_failed_gates
 from bucketry.schema import keys
 from bucketry.schema.alias import AliasRegister
 from bucketry.schema.decisions import (
     Approvals,
-    Authorship,
     check_decision,
     count_approvals,
     derive_state,
     moment,
 )
-from bucketry.schema.dossier import Cited, Dossier
+from bucketry.schema.dossier import Cited
 from bucketry.schema.reviews import (
     REFUSALS,
     Action,
@@ -57,11 +55,9 @@ from bucketry.schema.reviews import (
 from bucketry.schema.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bucketry.registry.session import Session
     from bucketry.schema.gates import GateResult
-    from bucketry.schema.head import Head, Row
+    from bucketry.schema.head import Head
     from bucketry.schema.names import AliasName, Digest, ModelName
     from bucketry.schema.policy import Policy
 
@@ -71,17 +67,6 @@ MOST_REVIEWS = 512
 """How many decisions one version may have; each is an object that a reviewer reads."""
 MOST_REFUSALS_BEYOND = 64
 """Room that comments cannot take: it must never be hard to stop something."""
-
-
-@frozen
-class Standing:
-    """What has been decided about a version, and what follows from it under the policy that holds now."""
-
-    row: Row
-    policy: Policy
-    decisions: tuple[Decision, ...]
-    authorship: Authorship
-    approvals: Approvals
 
 
 @frozen
@@ -197,43 +182,6 @@ def ask_for_review(session: Session, model: ModelName, version: int, *, comment:
     return record_decision(session, Review(encode_statement(statement)))
 
 
-def load_standing(session: Session, head: Head, row: Row, *, alias: AliasName | None = None) -> Standing:
-    """Return what has been decided about a row of this head, and whether that is enough, for an alias or for any."""
-    policy = load_policy(session, head)
-    dossier = load_dossier(session, head, row)
-    decisions = load_decisions(session, dossier)
-    authorship = authorship_of(row, decisions)
-    approvals = count_approvals(
-        decisions,
-        policy,
-        authorship=authorship,
-        cited={cited.sha256 for cited in dossier.evidence},
-        now=session.ports.timestamp(),
-        alias=alias,
-    )
-    return Standing(row, policy, decisions, authorship, approvals)
-
-
-def load_decisions(session: Session, dossier: Dossier) -> tuple[Decision, ...]:
-    """Return every decision that a dossier cites, publish signatures included, in the order in which they came.
-
-    Raises `CorruptError` for one that is missing, or about another manifest.
-    """
-    decisions = session.ports.map_in_parallel(
-        lambda cited: decode_review(session.load_cited(cited), what=cited.key), dossier.reviews
-    )
-    for cited, decision in zip(dossier.reviews, decisions, strict=True):
-        if decision.statement.manifest != dossier.manifest:
-            raise CorruptError(f"{cited.key} is about another version", advice="run `bucketry fsck`")
-    return tuple(decisions)
-
-
-def authorship_of(row: Row, decisions: Sequence[Decision]) -> Authorship:
-    """Return who published the row's version."""
-    signed = [d for d in decisions if d.statement.action is Action.PUBLISH and d.is_signed]
-    return Authorship(row.created_by, signed[0].statement.principal if signed else None)
-
-
 class _AlreadyRecordedError(Exception):
     """These very bytes are cited already: the decision was made, and perhaps not acknowledged."""
 
@@ -280,32 +228,6 @@ def _check_times(session: Session, standing: Standing, statement: Statement) -> 
     latest = _end_of_approval(standing.policy, statement.created) if statement.action is Action.APPROVE else None
     if latest is not None and (statement.expires is None or moment(statement.expires) > moment(latest)):
         raise RejectedError(f"the policy lets this approval last until {latest}, not longer", advice=prepare)
-
-
-def check_approved(head: Head, standing: Standing, alias: AliasName) -> None:
-    """Raise `RejectedError` unless a version has the approvals that a protected alias needs."""
-    approvals, row = standing.approvals, standing.row
-    if standing.policy.approvals_required == 0 and not approvals.refusals:
-        return
-    if approvals.are_enough:
-        return
-    have, need = len(approvals.principals), standing.policy.approvals_required
-    dropped = "".join(f"; {principal} does not count: {reason}" for principal, reason in approvals.dropped)
-    raise RejectedError(
-        f"{head.model}@{alias} is protected and version {row.version} has {have} of {need} approvals{dropped}",
-        advice=f"ask for a review with `bucketry review request {head.model}:{row.version}`",
-    )
-
-
-def refuse_failed_gates(row: Row, gates: Sequence[GateResult], verb: str) -> None:
-    """Raise `RejectedError` naming every gate that failed, and by how much."""
-    failed = [gate for gate in gates if not gate.passed]
-    if failed:
-        reasons = "; ".join(f"{gate.gate}: {gate.reason}" for gate in failed)
-        raise RejectedError(
-            f"version {row.version} cannot be {verb}, {len(failed)} of {len(gates)} gates failed: {reasons}",
-            advice="see `bucketry gates`; add evidence with `bucketry evaluate`, or publish a better version",
-        )
 
 
 def _cite(

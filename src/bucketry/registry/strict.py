@@ -21,8 +21,8 @@ from bucketry.frozen import frozen
 from bucketry.registry.history import iter_records_back
 from bucketry.registry.registers import alias_register, load_alias, load_existing_head, not_set
 from bucketry.registry.resolve import ResolvedVersion, load_manifest, resolved_row, select_row
-from bucketry.registry.reviewing import load_decisions
 from bucketry.registry.rows import load_dossier
+from bucketry.registry.standings import load_decisions
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields
 from bucketry.schema.names import ByAlias, ByManifest, Reference

@@ -13,7 +13,7 @@ from bucketry.registry.index_views import find_model_line
 from bucketry.registry.policies import load_policy
 from bucketry.registry.registers import load_existing_head
 from bucketry.registry.resolve import select_row
-from bucketry.registry.reviewing import load_standing
+from bucketry.registry.standings import load_standing
 from bucketry.registry.trending import load_trend
 from bucketry.schema.diff import VersionDiff, diff_versions
 from bucketry.schema.diff_document import diff_digest
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from bucketry.registry.index import Index
     from bucketry.registry.index_views import Named, VersionLine
-    from bucketry.registry.reviewing import Standing
     from bucketry.registry.session import Session
+    from bucketry.registry.standings import Standing
     from bucketry.schema.diff import MetricDiff
     from bucketry.schema.gates import Gate, GateResult
     from bucketry.schema.names import Digest, ModelName

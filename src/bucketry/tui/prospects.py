@@ -11,8 +11,8 @@ from bucketry.registry.compare import find_comparison
 from bucketry.registry.deployments import list_deployments
 from bucketry.registry.gating import check_version_gates
 from bucketry.registry.registers import load_alias, load_existing_head
-from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import load_row
+from bucketry.registry.standings import load_standing
 from bucketry.schema.deployment import Standing as Serving
 from bucketry.schema.gates import PickleScan, applies_to
 from bucketry.schema.reviews import Action
@@ -28,8 +28,8 @@ from bucketry.tui.tablelines import wrapped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bucketry.registry.reviewing import Standing
     from bucketry.registry.session import Session
+    from bucketry.registry.standings import Standing
     from bucketry.schema.diff import VersionDiff
     from bucketry.schema.gates import GateResult
     from bucketry.schema.names import AliasName, ModelName

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.registry.registers import load_existing_head
-from bucketry.registry.reviewing import load_standing
 from bucketry.registry.rows import load_row
+from bucketry.registry.standings import load_standing
 from bucketry.schema.decisions import newest_approvals
 from bucketry.schema.reviews import REFUSALS, Action
 from bucketry.tui.deciding import SIGNED
@@ -18,7 +18,7 @@ from bucketry.tui.textlines import Heading, table_lines, wrapped
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bucketry.registry.reviewing import Standing
+    from bucketry.registry.standings import Standing
     from bucketry.schema.reviews import Decision, Statement
     from bucketry.tui.figures import Zone
     from bucketry.tui.paint import Role
