@@ -19,6 +19,7 @@ from bucketry.errors import (
     UnavailableError,
 )
 from bucketry.registry.aliases import AliasMove, promote, roll_back, unset
+from bucketry.registry.evaluate import evaluate
 from bucketry.registry.lifecycle import edit_model, edit_version, retire, unretire
 from bucketry.registry.registration import PreparedVersion, RegisteredVersion, register_version
 from bucketry.registry.resolve import resolve
@@ -26,6 +27,7 @@ from bucketry.registry.reviewing import Decided, prepare_decision, record_decisi
 from bucketry.registry.session import Session
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
+from bucketry.schema.evidence import Evidence, Metric
 from bucketry.schema.manifest import Artifact, Chunks, Lineage, Manifest, Parent, encode_manifest
 from bucketry.schema.names import AliasName, ByAlias, Digest, ModelName, Reference
 from bucketry.schema.reviews import REFUSALS, Action, Review, encode_statement
@@ -64,6 +66,8 @@ class Attempt:
     idempotency_key: str | None = None
     error: BucketryError | None = None
     decided: Decided | None = None
+    measured: tuple[int, float] | None = None
+    """The version that was evaluated, and what was measured: no other attempt measures the same."""
     refused_before: frozenset[int] = frozenset()
 
 
@@ -205,6 +209,15 @@ def deciding(action: Action, version: int) -> Operation:
         return record_decision(session, Review(encode_statement(statement)))
 
     return Operation(action, keys.head(CHAT), act, again=action in REFUSALS)
+
+
+def evaluating(version: int, value: float) -> Operation:
+    def act(session: Session, attempt: Attempt) -> Result:
+        attempt.measured = (version, value)
+        evaluate(session, CHAT, version, [Evidence("automated", (Metric("auc", value),))])
+        return None
+
+    return Operation("evaluate", keys.head(CHAT), act, again=True)
 
 
 def retiring(version: int) -> Operation:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import UnavailableError
-from bucketry.registry import aliases, commit, deletion, pins, registers, registration, reviewing
+from bucketry.registry import aliases, commit, deletion, evaluate, pins, registers, registration, reviewing
 from bucketry.registry.commit import Change
 from bucketry.registry.registers import commit_head
-from bucketry.registry.rows import load_row, replace_row
+from bucketry.registry.rows import load_dossier, load_row, replace_row
 from bucketry.schema.audit import Trail
 from bucketry.store.interface import IfAbsent, PreconditionFailedError, Unconditional
 
@@ -209,6 +209,22 @@ def without_asking_for_approvals(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(aliases, "check_approved", lambda *_: None)
 
 
+def without_comparing_the_evidence(patch: pytest.MonkeyPatch) -> None:
+    """An approval counts whatever evidence it was prepared on."""
+    check = reviewing._check
+
+    def check_less(session: Any, head: Any, standing: Any, decision: Any, **how: bool) -> None:
+        there = tuple(cited.sha256 for cited in load_dossier(session, head, standing.row).evidence)
+        check(session, head, standing, replace(decision, statement=replace(decision.statement, evidence=there)), **how)
+
+    patch.setattr(reviewing, "_check", check_less)
+
+
+def with_evidence_added_again(patch: pytest.MonkeyPatch) -> None:
+    """Nobody asks whether an evaluation is there already."""
+    patch.setattr(evaluate, "is_repeated", lambda *_: False)
+
+
 MUTANTS: dict[str, tuple[Mutate, str]] = {
     "without transaction id": (without_transaction_id, ""),
     "new transaction for each attempt": (with_new_transaction_for_each_attempt, ""),
@@ -227,6 +243,8 @@ MUTANTS: dict[str, tuple[Mutate, str]] = {
     "a refusal tells nobody": (with_a_refusal_that_tells_nobody, "review"),
     "a refusal touches nothing": (with_a_refusal_that_touches_nothing, "refuse"),
     "nobody asks for approvals": (without_asking_for_approvals, "review"),
+    "nobody compares the evidence": (without_comparing_the_evidence, "evidence"),
+    "evidence is added again": (with_evidence_added_again, "evidence"),
     "without idempotency": (without_idempotency, ""),
     "careless immutable writes": (without_immutable_writes, ""),
 }

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from bucketry.maintenance.fsck import check_registry
 from bucketry.registry.aliases import MOVES
+from bucketry.registry.evaluations import load_added_evidence
 from bucketry.registry.history import load_records
 from bucketry.registry.registers import alias_register, head_register, load_alias, load_head
-from bucketry.registry.rows import iter_rows
+from bucketry.registry.rows import iter_rows, load_dossier
 from bucketry.registry.session import Session
-from bucketry.registry.standings import load_standing
+from bucketry.registry.standings import load_decisions, load_standing
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
 from bucketry.schema.reviews import REFUSALS, Action, decision_of, read_review
@@ -23,13 +24,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bucketry.schema.audit import Record
+    from bucketry.schema.dossier import Dossier
     from bucketry.schema.head import Row
+    from bucketry.schema.reviews import Decision
     from simulation.actors import Attempt, History
     from simulation.world import World
 
 
 IN_MANY_COMMITS = frozenset({"collect", "delete", *(Action.APPROVE, *REFUSALS)})
 """Operations of which a part may be committed when they fail."""
+
+
+_DECISIONS = frozenset(Action) - {Action.PUBLISH}
+"""What is recorded for each decision that a dossier cites; nobody here signs what he publishes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,7 @@ def find_broken_promises(world: World, history: History) -> list[str]:
         *_broken_moves(history, evidence),
         *_broken_sights(history, evidence),
         *_broken_decisions(session, history, evidence),
+        *_broken_evaluations(session, history, evidence),
     ]
 
 
@@ -178,6 +186,36 @@ def _broken_decisions(session: Session, history: History, evidence: Evidence) ->
             approvers = {d.statement.principal for d in standing.decisions if d.statement.action is Action.APPROVE}
             if len(approvers) < standing.policy.approvals_required:
                 yield f"{attempt.kind} moved {move.alias} to version {move.target}, approved by {sorted(approvers)}"
+
+
+def _broken_evaluations(session: Session, history: History, evidence: Evidence) -> Iterator[str]:
+    """Each is there once if it was acknowledged; an approval names those, and only those, that came before it."""
+    head = load_head(session, CHAT).state
+    if head is None or all(attempt.measured is None for attempt in history.attempts):
+        return
+    for row in evidence.rows[keys.head(CHAT)]:
+        dossier = load_dossier(session, head, row)
+        values = [metric.value for item in load_added_evidence(session, dossier) for metric in item.metrics]
+        for attempt in history.attempts:
+            version, value = attempt.measured or (None, 0.0)
+            found = values.count(value) if version == row.version else 0
+            if found > 1 or (version == row.version and attempt.status == "acknowledged" and not found):
+                yield f"an evaluation of version {version} is {attempt.status}, and there {found} times"
+        records = [record for record in evidence.records[keys.head(CHAT)] if record.target == str(row.version)]
+        yield from _approvals_of_other_evidence(records, dossier, load_decisions(session, dossier))
+
+
+def _approvals_of_other_evidence(
+    records: list[Record], dossier: Dossier, decisions: tuple[Decision, ...]
+) -> Iterator[str]:
+    left, cited = iter(decisions), set[str]()
+    for record in records:
+        if record.action == "evaluate":
+            cited.add(dossier.evidence[len(cited)].sha256)
+        elif record.action in _DECISIONS:
+            named = next(left).statement.evidence
+            if record.action == Action.APPROVE and set(named) != cited:
+                yield f"an approval of version {record.target} names {len(named)} evaluations of {len(cited)}"
 
 
 def target_at(records: list[Record], generation: int) -> int | None:

@@ -33,6 +33,7 @@ from simulation.actors import (
     Uploader,
     deciding,
     describing,
+    evaluating,
     make_manifest,
     manifest_digest,
     noting,
@@ -143,12 +144,13 @@ _SCENES = [
     "children",
     "review",
     "review",
+    "evidence",
 ] * 5 + ["storm"]
 _LARGE_ONE_IN = 24
 
 
 def _beginning(script: Script, scene: str) -> Beginning:
-    if scene in {"review", "refuse"}:
+    if scene in {"review", "refuse", "evidence"}:
         return REVIEWED
     large = script.index(_LARGE_ONE_IN) == 0
     if scene == "storm":
@@ -171,6 +173,7 @@ def _casts() -> dict[str, Callable[[Script], Cast]]:
         "children": _children,
         "review": _reviewers,
         "refuse": _refusers,
+        "evidence": _evaluators,
         "storm": _storm,
     }
 
@@ -256,6 +259,17 @@ def _reviewers(script: Script) -> Cast:
 def _refusers(_: Script) -> Cast:
     """One who rejects a version while others, who may sleep before they write, promote it."""
     return [[deciding(Action.REJECT, 3)], *([[promoting(3, alias=STAGING)]] * 2)]
+
+
+def _evaluators(script: Script) -> Cast:
+    """Evaluations that arrive while two look at the version and approve it, and one promotes it."""
+    version = 2 + script.index(2)
+    return [
+        [evaluating(version, 0.25), deciding(Action.APPROVE, version)],
+        [deciding(Action.APPROVE, version), evaluating(version, 0.5)],
+        [evaluating(version, 0.75), promoting(version)],
+        [deciding(Action.APPROVE, version), promoting(version)],
+    ]
 
 
 def _refusers_faults(number: int) -> Faults:
