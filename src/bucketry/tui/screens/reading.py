@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from rich.cells import cell_len
 
 from bucketry.frozen import frozen
+from bucketry.schema.query_match import has_letters
 from bucketry.tui.commands import Command
 from bucketry.tui.figures import shown_time
 from bucketry.tui.lineview import LineView
@@ -218,15 +219,21 @@ class ReadListView(ListView[Row]):
 
 
 def matches_words(query: str, texts: Mapping[str, str]) -> bool:
-    """Return whether a row has every word of a filter; `!word` must not be there, `name:word` in that text alone."""
+    """Return whether a row has every word of a filter.
+
+    `!word` must not be there, `name:word` in that text alone, and of `~word` the letters, with others between them.
+    """
     for word in query.lower().split():
         wanted = word.removeprefix("!")
-        name, colon, rest = wanted.partition(":")
-        found = (
-            rest in texts[name].lower()
-            if colon and name in texts
-            else any(wanted in text.lower() for text in texts.values())
-        )
-        if wanted and found == word.startswith("!"):
+        if wanted.strip("~") and _has_word(wanted, texts) == word.startswith("!"):
             return False
     return True
+
+
+def _has_word(wanted: str, texts: Mapping[str, str]) -> bool:
+    name, colon, rest = wanted.partition(":")
+    if colon and name in texts:
+        return rest in texts[name].lower()
+    if wanted.startswith("~"):
+        return any(has_letters(text.lower(), wanted[1:]) for text in texts.values())
+    return any(wanted in text.lower() for text in texts.values())
