@@ -81,8 +81,15 @@ def test_the_metric_that_got_worse_comes_before_one_whose_gap_grew_and_that_befo
 
 def test_gaps_over_different_slices_are_not_compared() -> None:
     (group,) = groups([evaluation({"a": 0.5, "b": 0.7})], [evaluation({"a": 0.5, "c": 0.9})])
-    assert not group.same_slices
+    assert not group.has_same_slices()
     assert group.gap_growth() is None
+
+
+def test_a_third_version_without_slices_does_not_keep_two_gaps_from_being_compared() -> None:
+    slices = [evaluation({"a": 0.5, "b": 0.7})]
+    (group,) = groups(slices, [evaluation({}, name="other")], [evaluation({"a": 0.5, "b": 0.6})])
+    assert not group.has_same_slices(0)
+    assert group.gap_growth(1) == pytest.approx(-0.5)
 
 
 def test_a_gap_where_there_was_none_grew_without_end() -> None:

@@ -113,6 +113,61 @@ def test_a_version_is_approved_by_one_line_and_the_log_has_the_same_command() ->
     assert state(registry, 12) == "approved"
 
 
+def test_a_list_that_had_less_room_shows_one_cursor_and_every_row_once() -> None:
+    registry = filled_registry()
+    for version in range(13, 20):
+        registry.publish(RISK, version)
+
+    async def act(desk: Desk) -> None:
+        await desk.press(*VERSIONS, "G", "P")
+        await desk.type("production")
+        await desk.press("enter")
+        assert ">  v1 " in desk.text
+        await desk.press("escape", "k", "k")
+        assert [line.split()[1] for line in desk.lines if line.startswith(">")] == ["v3"]
+        assert len([line for line in desk.lines if " ci-2@ex" in line]) == 19
+        await desk.resize(80, 15)
+        await desk.resize(80, 24)
+        assert [line.split()[1] for line in desk.lines if line.startswith(">")] == ["v3"]
+        assert len([line for line in desk.lines if " ci-2@ex" in line]) == 19
+
+    on(registry, act)
+
+
+def test_nothing_is_done_on_screens_that_are_too_small_to_be_seen() -> None:
+    registry = filled_registry()
+
+    async def act(desk: Desk) -> None:
+        await desk.press(*VERSIONS, "C")
+        await desk.resize(59, 24)
+        assert "59x24; q leaves" in desk.text
+        desk.app.post_message(events.Paste("blind"))
+        await desk.press(*"blind", "enter", "escape", "T", "j")
+        await desk.resize(80, 24)
+        assert "comment" in desk.notice
+        assert "blind" not in desk.text
+        await desk.press("escape")
+        assert "v12" in desk.cursor_line
+        await desk.resize(59, 24)
+        await desk.press("q")
+        assert not desk.app.is_running or desk.app._exit  # noqa: SLF001 - the toolkit has no other way
+
+    on(registry, act)
+    assert state(registry, 12) == "in_review"
+
+
+def test_several_pasted_lines_become_one() -> None:
+    registry = filled_registry()
+
+    async def act(desk: Desk) -> None:
+        await desk.press(*VERSIONS, "C", "x", "space")
+        desk.app.post_message(events.Paste("first line \n\n  second line\r\nthird\n"))
+        await desk.settle()
+        assert "x first line second line third" in desk.text
+
+    on(registry, act)
+
+
 def test_a_rejection_needs_a_reason() -> None:
     registry = filled_registry()
 

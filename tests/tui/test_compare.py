@@ -92,6 +92,18 @@ def test_versions_to_compare_can_be_typed(registry: Registry) -> None:
     on(registry, act)
 
 
+def test_typed_versions_are_compared_where_no_row_is_shown(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press("G", "enter", "slash")
+        await desk.type("nothing-has-this")
+        await desk.press("enter", "colon")
+        await desk.type("compare 2 4")
+        await desk.press("enter")
+        assert desk.lines[1].startswith(" base v2 -> v4")
+
+    on(registry, act)
+
+
 def test_one_typed_version_is_the_baseline_of_the_one_that_is_open(registry: Registry) -> None:
     async def act(desk: Desk) -> None:
         await desk.press("G", "enter", "enter", "colon")

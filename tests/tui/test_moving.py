@@ -48,6 +48,27 @@ def held(registry: Registry) -> Wire:
     return wire
 
 
+def test_an_alias_that_names_the_version_already_is_not_moved() -> None:
+    registry = filled_registry()
+
+    async def act(desk: Desk) -> None:
+        await desk.press(*VERSIONS, "j", "j", "j", "P")
+        await desk.type("production")
+        await desk.press("enter")
+        await desk.type("credit-risk")
+        await desk.press("enter")
+        assert "production names v9 already" in desk.text
+        assert "nothing changes" in desk.text
+        assert "nothing to do" in desk.text
+        await desk.press("escape", "k", "k", "P")
+        await desk.type("staging")
+        await desk.press("enter")
+        assert "staging names credit-risk:11 already" in desk.notice
+
+    on(registry, act)
+    assert target(registry) == 9
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_promotion_is_shown_with_whom_it_reaches_and_what_speaks_for_it(size: tuple[int, int]) -> None:
     async def act(desk: Desk) -> None:

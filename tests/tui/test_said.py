@@ -108,7 +108,7 @@ def test_whoever_moved_an_alias_meanwhile_is_named_with_the_reason() -> None:
     registry = filled_registry()
 
     async def act(desk: Desk) -> None:
-        await desk.press(*VERSIONS, "j", "j", "j", "P")
+        await desk.press(*VERSIONS, "j", "j", "j", "j", "P")
         await desk.type("production")
         await desk.press("enter")
         roll_back(registry.session(EVE), RISK, PRODUCTION, to=8, reason="older is safer")

@@ -98,6 +98,19 @@ def test_nothing_leaves_but_the_expected_sequences_whatever_stands_in_the_regist
     assert "[@click=app.exit]" in text
 
 
+def test_a_paste_answers_no_question_whatever_is_in_it(tmp_path: Path, environment: dict[str, str]) -> None:
+    with on_terminal("-r", make(tmp_path), "tui", environment=environment) as screen:
+        screen.read(until=b"credit-risk")
+        screen.press(b"G")
+        screen.press(b"\r", until=b">  v12")
+        screen.press(b"C", quiet_seconds=0.6)
+        screen.press(b"\x1b[200~one\rt\x1bwo\rthree\x1b[201~", quiet_seconds=0.6)
+        assert "one two three" in screen.text
+        screen.press(b"\x1b", quiet_seconds=0.6)
+        screen.press(b"qqq")
+        assert screen.wait() == 0
+
+
 def test_without_colours_none_are_sent(tmp_path: Path, environment: dict[str, str]) -> None:
     with on_terminal("-r", make(tmp_path), "tui", environment=environment | {"NO_COLOR": "1"}) as screen:
         sent = screen.read(until=b"credit-risk") + screen.press(b"G") + screen.press(b"\r", until=b">  v12")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bucketry.schema.diff import Dataset, MetricDiff, VersionDiff
+    from bucketry.schema.evidence import Slice
 
 LEAST_SAMPLES = 200
 """A share measured on fewer is uncertain by 7 percentage points and more (95 %, at one half)."""
@@ -27,7 +28,7 @@ class SliceGroup:
     """One metric over the slices by some attributes, the worst first.
 
     `gaps` has for each version the distance from its best slice to its worst, of those that can be judged; None where
-    it has fewer than two. `same_slices`: all versions have the same of these.
+    it has fewer than two. `judged` are for each version which these slices are.
     """
 
     name: str
@@ -37,12 +38,16 @@ class SliceGroup:
     direction: str | None
     slices: tuple[MetricDiff, ...]
     gaps: tuple[float | None, ...]
-    same_slices: bool
+    judged: tuple[frozenset[Slice], ...]
+
+    def has_same_slices(self, other: int = -1) -> bool:
+        """Return whether the gap of one of `diff.others` is that of the slices that the baseline's is of."""
+        return self.judged[0] == self.judged[_place(other)]
 
     def gap_growth(self, other: int = -1) -> float | None:
         """Return by how much the gap grew for one of `diff.others`, in parts of the baseline's; None if unknown."""
         before, after = self.gaps[0], self.gaps[_place(other)]
-        if before is None or after is None or not self.same_slices:
+        if before is None or after is None or not self.has_same_slices(other):
             return None
         if not before:
             return math.inf if after else 0.0
@@ -81,17 +86,17 @@ def is_too_small(metric: MetricDiff) -> bool:
     return bool(metric.slice) and any(count < LEAST_SAMPLES for count in counts)
 
 
-def _gaps(metrics: Sequence[MetricDiff]) -> tuple[tuple[float | None, ...], bool]:
-    """Return each version's gap, and whether all versions have the same slices."""
+def _gaps(metrics: Sequence[MetricDiff]) -> tuple[tuple[float | None, ...], tuple[frozenset[Slice], ...]]:
+    """Return each version's gap, and of which slices that is."""
     judged = [metric for metric in metrics if not is_too_small(metric)]
     gaps: list[float | None] = []
-    measured = set()
+    measured: list[frozenset[Slice]] = []
     for place in range(len(metrics[0].measured)):
         values = {metric.slice: value for metric in judged if (value := metric.values[place]) is not None}
-        measured.add(frozenset(values))
+        measured.append(frozenset(values))
         gap = max(values.values()) - min(values.values()) if len(values) > 1 else None
         gaps.append(gap if gap is not None and math.isfinite(gap) else None)
-    return tuple(gaps), len(measured) == 1
+    return tuple(gaps), tuple(measured)
 
 
 def _place(other: int) -> int:

@@ -47,6 +47,7 @@ Result = TypeVar("Result")
 
 MOST_VIEWS = 32
 """How deep views may be stacked; the oldest behind the first is closed beyond that."""
+TOO_SMALL = "-too-small"
 EMPTY_VIEW_SECONDS = 0.08
 """How long the view before stays while the new one has nothing to show yet."""
 
@@ -294,6 +295,11 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         event.prevent_default()
         if not self._views:
             return
+        if self.screen.has_class(TOO_SMALL):  # nothing is done that nobody would see
+            found = self.settings.keymap.find(self.commands, key_of(event))
+            if found is not None and found.name in {"quit", "leave"}:
+                self.leave()
+            return
         if self.asking.has_question:
             self.asking.type_key(event)
             self.update_frame()
@@ -311,7 +317,7 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
 
     def run_command(self, command: Command, argument: str, *, key: str = "") -> None:
         """Do what a command says, or say why it cannot be done now."""
-        why_not = command.why_not()
+        why_not = "" if argument and command.is_typed_whole else command.why_not()
         if why_not:
             name = f"{shown_key(key)} " if key else ""
             self.flash(f"{name}{command.title[0].lower()}{command.title[1:]}: not now, {why_not}", "warn")
@@ -321,13 +327,13 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
 
     def on_paste(self, event: events.Paste) -> None:
         """Put a pasted text into the prompt; elsewhere it would be taken for keys."""
-        if self.asking.has_question:
+        if self.asking.has_question and not self.screen.has_class(TOO_SMALL):
             self.asking.paste(event.text)
 
     def on_resize(self, event: events.Resize) -> None:
         """Say so where there is too little room."""
         small = too_small_lines(event.size)
-        self.screen.set_class(bool(small), "-too-small")
+        self.screen.set_class(bool(small), TOO_SMALL)
         self.query_one("#small", LineView).show(small)
         self.call_after_refresh(self.update_frame)
 

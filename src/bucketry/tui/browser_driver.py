@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from textual import messages
+from textual.drivers import web_driver
 from textual.drivers.web_driver import WebDriver
+
+from bucketry.tui.pasting import guard_pastes
+
+guard_pastes(web_driver)
 
 
 class BrowserDriver(WebDriver):

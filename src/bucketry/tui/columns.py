@@ -98,7 +98,8 @@ def header_line(fitted: Sequence[Fitted[Row]], *, chosen: str, sorted_by: str, d
         column = place.column
         title, is_chosen = column.title, column.name == chosen
         if column.name == sorted_by:  # a sign that touches the title reads like a letter of it
-            title += " " * (cell_len(title) + (4 if is_chosen else 2) <= place.width) + ("v" if descending else "^")
+            sign = " " * (cell_len(title) + (4 if is_chosen else 2) <= place.width) + ("v" if descending else "^")
+            title = cut(title, place.width - cell_len(sign), ellipsis="~") + sign
         if is_chosen and cell_len(title) + 2 <= place.width:
             title = f"[{title}]"
         if index:

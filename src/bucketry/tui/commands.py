@@ -41,7 +41,8 @@ class Command:
 
     `run` gets the text after the name on the `:` line; from a key it is empty. `why_not` returns why it cannot be done
     now, in a sentence's words, or "". `hint` is its word in the line of hints, if it is to be there. `writes`: it
-    changes the registry, and so its keys are capital letters. `argument` says what may follow on the `:` line.
+    changes the registry, and so its keys are capital letters. `argument` says what may follow on the `:` line; with
+    `is_typed_whole` nothing stands in the way of what is given there.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Command:
     group: str = "Other"
     writes: bool = False
     argument: str = ""
+    is_typed_whole: bool = False
     also: tuple[str, ...] = ()
 
 

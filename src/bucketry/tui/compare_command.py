@@ -10,22 +10,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bucketry.registry.index_views import VersionLine
+    from bucketry.schema.names import ModelName
     from bucketry.tui.app import BucketryApp
 
 MOST_COMPARED = 4
 """More columns than four versions have no room at 80 columns."""
 
 
-def compare_command(shell: BucketryApp, chosen: Callable[[], Sequence[VersionLine]]) -> Command:
-    """Return the command that compares the chosen versions, or on the `:` line those that are typed behind it."""
+def compare_command(
+    shell: BucketryApp, chosen: Callable[[], Sequence[VersionLine]], model: ModelName | None = None
+) -> Command:
+    """Return the command that compares the chosen versions, or on the `:` line those that are typed behind it.
+
+    Numbers that are typed are versions of `model`, or of the model that a chosen one is of.
+    """
 
     def run(text: str) -> None:
         from bucketry.tui.screens.compare import open_marked, open_typed  # noqa: PLC0415 - only who compares needs it
 
         rows = chosen()
-        if text and rows:
+        if text:
             alone = f" {rows[0].version}" if len(text.split()) == 1 and len(rows) == 1 else ""
-            open_typed(shell, rows[0].model, text + alone)
+            open_typed(shell, rows[0].model if rows else model, text + alone)
         elif rows:
             open_marked(shell, rows)
 
@@ -38,4 +44,5 @@ def compare_command(shell: BucketryApp, chosen: Callable[[], Sequence[VersionLin
         "compare",
         "Read",
         argument="[BASELINE] VERSION",
+        is_typed_whole=True,
     )

@@ -182,7 +182,9 @@ def too_small_lines(size: Size) -> list[Line]:
     if size.width >= LEAST_COLUMNS and size.height >= LEAST_ROWS:
         return []
     needed = f"The screens need {LEAST_COLUMNS}x{LEAST_ROWS} characters."
-    return [line(text) for text in (needed, f"This is {size.width}x{size.height}.", "Or use: bucketry models")]
+    return [
+        line(text) for text in (needed, f"This is {size.width}x{size.height}; q leaves.", "Or use: bucketry models")
+    ]
 
 
 def _width(spans: Sequence[Span]) -> int:

@@ -33,10 +33,14 @@ def run_screens(
     settings = replace(settings, cursor=settings.cursor or cursor)
     session = open_registry()
 
+    from textual.drivers import linux_driver  # noqa: PLC0415 - a terminal that is refused needs none of these
+
     from bucketry.registry.index import open_index  # noqa: PLC0415 - a terminal that is refused needs none of these
     from bucketry.tui.app import BucketryApp  # noqa: PLC0415 - a terminal that is refused needs none of these
+    from bucketry.tui.pasting import guard_pastes  # noqa: PLC0415 - a terminal that is refused needs none of these
     from bucketry.tui.source import Source  # noqa: PLC0415 - a terminal that is refused needs none of these
 
+    guard_pastes(linux_driver)
     index = open_index(session)
     if index.refreshed_at() is None:  # nothing can be shown yet, so a bucket that cannot be opened is said first
         _ = session.store.endpoint

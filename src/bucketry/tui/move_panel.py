@@ -83,7 +83,7 @@ class MovePanel:
         """Show what the move depends on, and read how the two versions compare."""
         self._prospect = prospect
         move = self._move
-        if prospect.now is None or prospect.now == prospect.version:
+        if prospect.now is None or prospect.is_there:
             same = f"{move.alias} names v{prospect.now} already" if prospect.now else "it names nothing yet"
             self._take_verdicts((Span(same, "warn" if prospect.now else "dim"),))
             return
@@ -134,6 +134,8 @@ class MovePanel:
     def _why_not(self, text: str) -> str:
         if self._prospect is None:
             return "cannot be read" if self._fault else "still reading"
+        if self._prospect.is_there:
+            return "nothing to do"
         return "" if text == str(self._move.model) else "name differs"
 
     def _lines(self) -> tuple[Line, ...]:

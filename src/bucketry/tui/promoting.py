@@ -74,7 +74,9 @@ def _look_first(shell: BucketryApp, row: VersionLine, alias: AliasName) -> None:
     move = _promotion(shell, row, alias)
 
     def done(prospect: Prospect) -> None:
-        if prospect.is_protected:
+        if prospect.is_there:
+            shell.flash(f"{alias} names {row.model}:{row.version} already", "warn")
+        elif prospect.is_protected:
             MovePanel(shell, move, prospect).open()
         else:
             move.go(prospect)
@@ -98,8 +100,9 @@ def _promotion(shell: BucketryApp, row: VersionLine, alias: AliasName) -> Move:
     def tail(prospect: Prospect | None) -> tuple[Line, ...]:
         undo = "U takes it back" if prospect is None else "U takes the alias away again"
         undo = f"B rolls back to v{prospect.now}" if prospect is not None and prospect.now else undo
+        undo = "nothing changes" if prospect is not None and prospect.is_there else f"undo: {undo}"
         same = shell.command_line("promote", reference, alias)
-        return (line(f"undo: {undo}"), line(Span(f"same as:  {same}", "dim")))
+        return (line(undo), line(Span(f"same as:  {same}", "dim")))
 
     def go(prospect: Prospect) -> None:
         def work(session: Session) -> AliasMove:

@@ -87,10 +87,12 @@ class Notice(OneLine):
         self._draw()
 
     def insert(self, text: str) -> None:
-        """Put a text where the cursor is; of several lines, the first is taken."""
-        first = (text.splitlines() or [""])[0]
+        """Put a text where the cursor is; several lines become one."""
+        lines = text.splitlines()
+        if len(lines) > 1:
+            text = " ".join(part for part in map(str.strip, lines) if part)
         room = LONGEST_TEXT - len(self.value)
-        kept = first[: max(0, room)]
+        kept = text.rstrip("\r\n")[: max(0, room)]
         self.value = self.value[: self._at] + kept + self.value[self._at :]
         self._at += len(kept)
         self._draw()

@@ -70,6 +70,11 @@ class Prospect:
         """Whether the alias names approved versions only."""
         return self.alias in self.standing.policy.protected_aliases
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the alias names the version already."""
+        return self.now == self.version
+
 
 def read_prospect(session: Session, model: ModelName, version: int, alias: AliasName) -> Prospect:
     """Read what a promotion depends on; files are not scanned for it, which would read whole ones."""

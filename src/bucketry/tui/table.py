@@ -266,8 +266,11 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         return Strip(self._painter.segments(shown, width, under=under), width)
 
     def on_resize(self, _event: events.Resize) -> None:
-        """Keep the cursor on the screen; the toolkit draws what has a new size."""
+        """Keep the cursor on the screen; the toolkit draws lines that are new, and no others."""
+        top = self._top
         self._settle()
+        if self._top != top:
+            self.refresh()
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor where the mouse clicked; open what is there already."""

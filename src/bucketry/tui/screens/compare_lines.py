@@ -10,6 +10,7 @@ from bucketry.frozen import frozen
 from bucketry.schema.slice_groups import is_too_small
 from bucketry.schema.verdicts import Verdict
 from bucketry.tui.columns import Column
+from bucketry.tui.compare_command import MOST_COMPARED
 from bucketry.tui.figures import count_of, short_digests, short_number
 from bucketry.tui.frame import WIDE_COLUMNS
 from bucketry.tui.paint import Span, line
@@ -220,9 +221,10 @@ def metric_columns(compared: Compared) -> list[Column[MetricDiff]]:
     names = names_of(compared)
     several = len({metric.dataset for metric in compared.whole}) > 1
     wide = min(12, max(7, *map(len, names))) if len(names) == 2 else 7
+    data = 13 if len(names) < MOST_COMPARED else 6  # every verdict has to be seen at 80 columns
     columns: list[Column[MetricDiff]] = [
         Column("name", "METRIC", metric_text, 12, 40),
-        *([Column("data", "DATA", lambda row: dataset_text(row.dataset), 13, 30)] if several else []),
+        *([Column("data", "DATA", lambda row: dataset_text(row.dataset), data, 30)] if several else []),
         Column("want", "WANT", lambda row: wanted_text(row.direction), 4, rank=3),
     ]
     for place, name in enumerate(names):

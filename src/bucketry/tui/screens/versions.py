@@ -208,7 +208,7 @@ class VersionsView(ListView[VersionLine]):
     def own_commands(self) -> tuple[Command, ...]:
         """Return what can be done with a version."""
         return (
-            compare_command(self.shell, lambda: self.marked or ([self.current] if self.current else [])),
+            compare_command(self.shell, lambda: self.marked or ([self.current] if self.current else []), self.model),
             *version_commands(self.shell, lambda: self.current),
             *read_commands(self.shell, lambda: self.current),
         )
