@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.schema.audit import NO_RECORD
+from faults.file_systems import mounted
 from registry.opened import plant
 
 if TYPE_CHECKING:
@@ -67,6 +68,23 @@ def test_an_export_is_one_document_a_line_and_can_be_verified_alone(
     program.ok("audit", "acme/chat", "--export", tmp_path / "trail.jsonl", "--alias", "staging")
     [line] = (tmp_path / "trail.jsonl").read_text().splitlines()
     assert (json.loads(line)["alias"], json.loads(line)["model"]) == ("staging", "acme/chat")
+
+
+def test_an_export_that_cannot_be_written_names_the_file_that_was_given(
+    program: Program, moved: Path, tmp_path: Path
+) -> None:
+    assert moved.is_dir()
+    for code, place in (
+        (3, tmp_path / "missing" / "trail.jsonl"),
+        (2, tmp_path / "config.toml" / "trail.jsonl"),
+        (2, tmp_path / "out"),
+    ):
+        assert f": {place};" in program.fails(code, "audit", "acme/chat", "--export", place)
+    with mounted(tmp_path / "sealed", "ro"):
+        place = tmp_path / "sealed" / "trail.jsonl"
+        told = program.fails(7, "audit", "acme/chat", "--export", place)
+    assert f"read-only file system: {place};" in told
+    assert [path.name for path in tmp_path.iterdir() if "trail" in path.name] == []
 
 
 def test_a_fault_is_named_in_the_document_and_in_the_message(program: Program, moved: Path) -> None:

@@ -66,6 +66,12 @@ def test_deployments_are_filtered(program: Program, served: Path, tmp_path: Path
     assert program.json("deployments", "acme/other") == []
     assert program.json("deployments", "--stale", "1") == []
     assert program.json("deployments", "--stale", "0") != []
+    assert program.ok("deployments", "acme/chat", "--environment", "prod-us").text == (
+        "nobody has reported acme/chat in prod-us\n"
+    )
+    assert program.ok("deployments", "--environment", "prod-eu", "--stale", "1").text == (
+        "nobody who reported in prod-eu has been silent for 1 day\n"
+    )
     program.fails(2, "deployments", "--environment", "Prod EU")
     program.fails(2, "deployments", "--stale", "-1")
 

@@ -36,7 +36,7 @@ def test_evidence_is_added_once_and_shown(program: Program, published: Path, pla
     assert (item["created"], item["kind"], item["metrics"], len(item["id"])) == (True, "automated", 2, IDENTITY)
     assert item["dataset"] == {"name": "fraud", "version": "10", "split": "test"}
     again = ("evaluate", "acme/chat:1", "--evidence", plain, "--dataset", "name=fraud,version=10,split=test")
-    assert program.ok(*again).text == "acme/chat:1 has this evidence already\n"
+    assert program.ok(*again).text.startswith("acme/chat:1 has this evidence already (")
     (shown,) = program.json("show", "acme/chat:1")["evidence"]
     assert (shown["by"], shown["manifest"]) == ("ada@example.org", done["manifest"])
     shown_text = program.ok("show", "acme/chat:1").text
@@ -45,6 +45,25 @@ def test_evidence_is_added_once_and_shown(program: Program, published: Path, pla
     assert heading.endswith("SAYS")
     assert any(line.startswith("p95_ms") and line.endswith("ada@example.org") for line in shown_text.splitlines())
     assert program.json("versions", "acme/chat")[0]["metrics"] == {"auc": 0.91, "p95_ms": 12}
+
+
+def test_what_came_with_the_publish_is_there_already(
+    program: Program, published: Path, files: Path, plain: Path
+) -> None:
+    assert published.is_dir()
+    program.ok("publish", "acme/chat", files, "--metrics", plain)
+    (item,) = program.json("evaluate", "acme/chat:2", "--evidence", plain)["evidence"]
+    assert (item["created"], item["id"]) == (False, program.json("show", "acme/chat:2")["manifest"])
+    assert program.ok("evaluate", "acme/chat:2", "--evidence", plain).text.startswith(
+        "acme/chat:2 has this evidence already ("
+    )
+    assert len(program.json("show", "acme/chat:2")["evidence"]) == 1
+    policy = plain.with_name("policy.toml")
+    policy.write_text('[[gate]]\nevidence = "automated"\nat_least = 2\n')
+    program.ok("policy", "set", "acme/chat", policy)
+    ran = program.run("gates", "acme/chat:2")
+    assert ran.code == 4
+    assert "1 of 2 automated evaluations are there" in ran.text
 
 
 def test_the_command_line_completes_what_a_file_leaves_open(program: Program, published: Path, plain: Path) -> None:

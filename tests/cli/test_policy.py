@@ -50,6 +50,15 @@ def test_a_policy_is_set_and_shown(program: Program, published: Path) -> None:
     assert "auc >= 0.9" in program.ok("policy", "show", "acme/chat").text
 
 
+def test_no_reviewers_are_shown_as_everybody(program: Program, published: Path) -> None:
+    published.write_text("reviewers = []\nprotected_aliases = []\n")
+    done = program.ok("policy", "set", "acme/chat", published).text.splitlines()
+    assert {"  reviewers set to everybody", "  protected_aliases set to none"} <= set(done)
+    rows = [line.split() for line in program.ok("policy", "show", "acme/chat").text.splitlines()]
+    assert ["reviewers", "everybody", "model"] in rows
+    assert program.json("policy", "show", "acme/chat")["reviewers"] == []
+
+
 def test_setting_a_policy_again_says_that_nothing_changed(program: Program, published: Path) -> None:
     first = program.json("policy", "set", "acme/chat", published)
     again = program.json("policy", "set", "acme/chat", published)

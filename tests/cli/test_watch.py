@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bucketry.schema.reviews import Action
 from cli.harness import PROGRAM
 from servers.misbehaving import Answer, run_misbehaving
+from trust.people import ANNA, BERT, EVERYBODY, rule
+from trust.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +27,8 @@ if TYPE_CHECKING:
 
     from cli.harness import Program
 
-WATCH = ("watch", "acme/chat@production", "--interval", "0.1")
+CHAT = "acme/chat@production"
+WATCH = ("watch", CHAT, "--interval", "0.1")
 SECRET = "what both know"
 END_SECONDS = 30.0
 
@@ -46,6 +51,12 @@ class Watching:
         assert self._process.stdout is not None
         return json.loads(self._process.stdout.readline())
 
+    def next_note(self) -> str:
+        assert self._process.stderr is not None
+        ready, _, _ = select.select([self._process.stderr], [], [], END_SECONDS)
+        assert ready, "nothing was said"
+        return self._process.stderr.readline()
+
     def interrupt(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str]:
         self._process.send_signal(number)
         rest, errors = self._process.communicate(timeout=END_SECONDS)
@@ -54,9 +65,9 @@ class Watching:
 
 
 @contextmanager
-def watching(*options: str, **environment: str) -> Iterator[Watching]:
+def watching(*options: str, reference: str = CHAT, **environment: str) -> Iterator[Watching]:
     process = subprocess.Popen(
-        [*PROGRAM, *WATCH, *options],
+        [*PROGRAM, "watch", reference, *WATCH[2:], *options],
         env=os.environ | environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -142,6 +153,45 @@ def test_a_post_of_each_move_is_signed(program: Program, promoted: Path) -> None
         assert asked.headers["x-bucketry-signature"] == f"sha256={expected}"
 
 
+@pytest.mark.parametrize("by_profile", [False, True])
+def test_with_a_trust_file_nothing_is_told_of_what_it_does_not_accept_and_a_note_says_so(
+    program: Program, promoted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, by_profile: bool
+) -> None:
+    assert promoted.is_dir()
+    monkeypatch.setenv("BUCKETRY_STATE", str(tmp_path / "state"))
+    world = World(tmp_path)
+    program.ok("publish", "risk/chat", tmp_path / "out")
+    for text in ("weights 2", "weights 3"):
+        world.publish(text)
+    for version in (1, 3):
+        for person in (ANNA, BERT):
+            world.decide(person, Action.APPROVE, version)
+    world.promote(1)
+    trust = world.trust(*EVERYBODY, rule())
+    options: tuple[str, ...] = ("--trust", str(trust))
+    if by_profile:
+        options = ()
+        (tmp_path / "config.toml").write_text(f'[registries.prod]\nurl = "{promoted}"\ntrust = "{trust.name}"\n')
+        monkeypatch.setenv("BUCKETRY_REGISTRY", "prod")
+    script = tmp_path / "told.py"
+    script.write_text(
+        f"import os\nopen({str(tmp_path / 'told')!r}, 'a').write(os.environ['BUCKETRY_MOVE_VERSION'] + ' ')\n"
+    )
+    with watching("--exec", f"{sys.executable} {script}", *options, reference="risk/chat@production") as watch:
+        assert watch.next_move()["version"] == 1
+        world.promote(2)
+        refused = watch.next_note()
+        world.promote(3)
+        assert watch.next_move()["version"] == 3
+        world.promote(1)
+        assert watch.next_move()["version"] == 1  # the command for version 3 has ended
+        code, errors = watch.interrupt()
+    assert refused.startswith("note: the move of risk/chat@production to version 2 is left out: ")
+    assert "it has 0 of 2 approvals" in refused
+    assert (code, errors.count("left out")) == (130, 0)
+    assert (tmp_path / "told").read_text().split()[:2] == ["1", "3"]
+
+
 def test_what_cannot_be_told_is_refused_before_anything_is_watched(
     program: Program, promoted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,3 +203,8 @@ def test_what_cannot_be_told_is_refused_before_anything_is_watched(
     program.fails(2, "watch", "acme/chat:1")
     program.fails(2, "watch", "acme/chat@production", "--interval", "0")
     program.fails(3, "watch", "acme/chat@staging")
+
+
+def test_the_help_says_that_no_shell_reads_the_command(program: Program) -> None:
+    told = " ".join(program.ok("watch", "--help").text.split())
+    assert "no shell reads CMD (for one: \"sh -c '...'\")" in told

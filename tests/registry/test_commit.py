@@ -26,7 +26,7 @@ from bucketry.schema.alias import AliasRegister
 from bucketry.schema.audit import decode_block, find_chain_fault
 from bucketry.schema.names import AliasName, ModelName
 from bucketry.store.folder import FolderStore
-from bucketry.store.interface import IfAbsent, PreconditionFailedError, SlowDownError
+from bucketry.store.interface import IfAbsent, PreconditionFailedError, SlowDownError, StoreFullError
 from simulation.planned import Clock, Planned
 from simulation.scenes import founder
 
@@ -237,6 +237,24 @@ def test_a_refusal_of_the_first_request_is_just_that(session: Session, bucket: P
         touch(session, "ours")
 
 
+def test_a_full_store_refuses_at_once_with_nothing_done(
+    session: Session, bucket: Planned, clock: Clock, commits_before: int
+) -> None:
+    plan(bucket, applied=False, others=0, reply=StoreFullError("the disk is full"))
+    with pytest.raises(StoreFullError):
+        touch(session, "ours")
+    assert clock.slept == []
+    assert len(chain(session)) == commits_before
+
+
+def test_a_store_that_is_full_after_a_doubtful_request_leaves_it_unknown(session: Session, bucket: Planned) -> None:
+    plan(bucket, applied=False, others=0, reply=UnavailableError("500"))
+    plan(bucket, applied=False, others=0, reply=StoreFullError("the disk is full"))
+    with pytest.raises(CommitUnknownError) as caught:
+        touch(session, "ours")
+    assert isinstance(caught.value.__cause__, StoreFullError)
+
+
 def test_a_refusal_after_a_doubtful_request_is_unknown(session: Session, bucket: Planned) -> None:
     plan(bucket, applied=False, others=0, reply=UnavailableError("500"))
     plan(bucket, applied=False, others=0, reply=DeniedError("403"))
@@ -300,6 +318,20 @@ def test_an_immutable_object_that_cannot_be_written_is_unavailable(session: Sess
     with pytest.raises(UnavailableError, match="could not be written"):
         put_immutable(bucket, Immutable(KEY, b"{}"), ports=session.ports, deadline_seconds=5.0)
     assert all(condition == IfAbsent() for _, _, condition in bucket.puts)
+
+
+def test_an_immutable_object_that_a_full_store_holds_already_is_written(
+    session: Session, bucket: Planned, clock: Clock
+) -> None:
+    def refuse(*_: object) -> ETag:
+        raise StoreFullError("the disk is full")
+
+    bucket.plans = [refuse] * 2
+    with pytest.raises(StoreFullError):
+        put_immutable(bucket, Immutable(KEY, b"{}"), ports=session.ports, deadline_seconds=60.0)
+    bucket.really(KEY, b"{}", IfAbsent())
+    put_immutable(bucket, Immutable(KEY, b"{}"), ports=session.ports, deadline_seconds=60.0)
+    assert (bucket.plans, clock.slept) == ([], [])
 
 
 def _once(bucket: Planned, fate: Callable[..., ETag]) -> Callable[..., ETag]:

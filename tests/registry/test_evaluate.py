@@ -101,6 +101,18 @@ def test_what_a_file_dates_itself_is_another_evaluation(session: Session) -> Non
     assert evaluate(session, CHAT, 2, [replace(AUC, at="2026-02-02T00:00:00.000Z")]).evaluations[0].created
 
 
+def test_what_came_with_the_publish_is_not_added_again_and_what_is_new_is(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    done = publish(session, PublishRequest(CHAT, [tmp_path / "file"], evidence=[AUC]))
+    both = evaluate(session, CHAT, done.version, [AUC, HUMAN])
+    assert [(item.created, item.id == done.manifest) for item in both.evaluations] == [(False, True), (True, False)]
+    again = evaluate(session, CHAT, done.version, [HUMAN, AUC])
+    assert [item.id for item in again.evaluations] == [both.evaluations[1].id, done.manifest]
+    assert len(evidence(session, done.version)) == 2
+    assert load_row(session, head(session), done.version).metrics == {"auc": 0.9, "preferred": 0.6}
+    assert check_registry(session).findings == ()
+
+
 def test_only_what_is_new_is_added(session: Session) -> None:
     evaluate(session, CHAT, 2, [AUC])
     done = evaluate(session, CHAT, 2, [AUC, HUMAN, HUMAN])

@@ -27,6 +27,7 @@ from bucketry.store.interface import (
     IfAbsent,
     IfMatch,
     ObjectNotFoundError,
+    StoreFullError,
     Unconditional,
 )
 from store.contract import FreshETagContract, StoreContract
@@ -316,8 +317,8 @@ def test_a_missing_registry_is_said_to_be_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "expected", "words"),
     [
-        (errno.ENOSPC, UnavailableError, "disk is full"),
-        (errno.EDQUOT, UnavailableError, "disk is full"),
+        (errno.ENOSPC, StoreFullError, "disk is full"),
+        (errno.EDQUOT, StoreFullError, "disk is full"),
         (errno.EACCES, DeniedError, "Permission denied"),
         (errno.EPERM, DeniedError, "not permitted"),
         (errno.EROFS, DeniedError, "Read-only"),
@@ -363,9 +364,9 @@ def test_a_disk_that_fills_up_in_the_middle_leaves_nothing(
     upload = store.start_upload("big")
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", fill_up)
-        with pytest.raises(UnavailableError, match="disk is full"):
+        with pytest.raises(StoreFullError, match="disk is full"):
             store.put_blob("blob", memoryview(bytes(2000)))
-        with pytest.raises(UnavailableError, match="disk is full"):
+        with pytest.raises(StoreFullError, match="disk is full"):
             store.upload_part("big", upload, 1, 0, memoryview(bytes(2000)))
         assert list(store.list_parts("big", upload)) == []
         store.put("small", bytes(range(250)) * 4, IfAbsent())

@@ -10,7 +10,14 @@ import pytest
 
 from bucketry.errors import UnavailableError
 from bucketry.store.folder import FolderStore
-from bucketry.store.interface import Folder, IfAbsent, IfMatch, ObjectNotFoundError, PreconditionFailedError
+from bucketry.store.interface import (
+    Folder,
+    IfAbsent,
+    IfMatch,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    StoreFullError,
+)
 from store.folder_register import KEY, check_register, commit_many
 
 if TYPE_CHECKING:
@@ -197,6 +204,37 @@ def test_a_commit_whose_readable_copy_fails_is_a_commit_all_the_same(
     assert store.local_path(KEY).read_bytes() == b"first"
     assert store.get(KEY).etag == etag
     check_register(store, {b"39"})
+
+
+# --- a full disk
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_is_full_after_the_name_was_given_leaves_it_open_what_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    store = FolderStore(tmp_path)
+    base = store.put("other", b"1", IfAbsent())
+    base = store.put("other", b"2", IfMatch(base))
+    real_link, real_fsync, linked = os.link, os.fsync, [False]
+
+    def link(*arguments: Any, **options: Any) -> None:
+        real_link(*arguments, **options)
+        linked[0] = True
+
+    def fsync(descriptor: int) -> None:
+        if linked[0]:
+            raise OSError(number, os.strerror(number))
+        real_fsync(descriptor)
+
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(os, "fsync", fsync)
+    for key, condition in ((KEY, IfAbsent()), ("other", IfMatch(base))):
+        linked[0] = False
+        with pytest.raises(UnavailableError, match="has its name") as caught:
+            store.put(key, b"after", condition)
+        assert not isinstance(caught.value, StoreFullError)
+        assert store.get(key).body == b"after"
 
 
 # --- losing power

@@ -17,6 +17,7 @@ from bucketry.store.interface import (
     ObjectNotFoundError,
     PreconditionFailedError,
     SlowDownError,
+    StoreFullError,
 )
 from bucketry.store.memory import MemoryStore
 from bucketry.store.retry import RetryingStore
@@ -227,6 +228,24 @@ def test_every_idempotent_call_survives_a_failure(store: RetryingStore, below: F
     below.failures = down(1)
     store.delete("key")
     assert below.failures == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda store: store.upload_part("big", "upload", 1, 0, memoryview(b"1")),
+        lambda store: list(store.list("")),
+    ],
+)
+def test_a_store_that_is_full_is_not_waited_for(
+    store: RetryingStore, below: FailingStore, time: Time, call: Callable[[Store], object]
+) -> None:
+    below.put("key", b"1", IfAbsent())
+    below.calls.clear()
+    below.failures = [StoreFullError("the disk is full")]
+    with pytest.raises(StoreFullError):
+        call(store)
+    assert (len(below.calls), time.slept) == (1, [])
 
 
 def test_a_stream_that_breaks_is_for_its_reader(store: RetryingStore, below: FailingStore) -> None:

@@ -94,7 +94,7 @@ def _usage_error(wrong: click.ClickException) -> BucketryError:
 def _system_error(error: OSError) -> BucketryError:
     place = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
     message = f"{(error.strerror or type(error).__name__).lower()}{place}"
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return DeniedError(message, advice="check the permissions of the file or folder")
     if isinstance(error, FileNotFoundError):
         return NotFoundError(message, advice="check the path")

@@ -8,9 +8,9 @@ import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 GIT_SECONDS = 10.0
@@ -18,6 +18,12 @@ MOST_PACKAGES = 2_000
 LONGEST_COMMAND = 4_096
 
 _SECRET_NAME = re.compile(r"(?i)(token|secret|passw|credential|api.?key|access.?key|signature|auth)")
+_USER_OF_A_URL = re.compile(
+    r"""(\A\s*[a-z][a-z0-9+.-]*://)[^/?#]*@  # what begins as a URL is one, and its password may hold blanks
+    |(://)[^/?#\s"<>]*@                      # inside of a text these end a URL
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 def capture_code(folder: Path) -> dict[str, object]:
@@ -40,13 +46,14 @@ def capture_command(arguments: list[str] | None = None) -> str:
     """Return the command line of this process, with what looks like a secret replaced by `***`."""
     hidden: list[str] = []
     hide_next = False
-    for argument in sys.argv if arguments is None else arguments:
+    for given in sys.argv if arguments is None else arguments:
+        argument = without_credentials(given)  # first, as what looks like a name below may be the half of a URL
         name, equals, _ = argument.partition("=")
         secret = bool(_SECRET_NAME.search(name))
         if hide_next or (secret and equals):
             hidden.append(f"{name}=***" if equals and not hide_next else "***")
         else:
-            hidden.append(without_credentials(argument))
+            hidden.append(argument)
         hide_next = secret and not equals and argument.startswith("-")
     return shlex.join(hidden)[:LONGEST_COMMAND].encode(errors="backslashreplace").decode()
 
@@ -63,12 +70,17 @@ def capture_environment() -> dict[str, object]:
     }
 
 
-def without_credentials(url: str) -> str:
-    """Return a URL without user and password; anything else as it is."""
-    if "://" not in url or "@" not in url:
-        return url
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+def without_credentials(text: str) -> str:
+    """Return a URL, or a text with URLs anywhere in it, without user and password; all else stays as it is.
+
+    What stands between `://` and the last @ before a slash is taken for them: rather too much goes than too little.
+    """
+    return _USER_OF_A_URL.sub(r"\1\2", text)
+
+
+def without_credentials_inside(stated: Mapping[str, object]) -> dict[str, object]:
+    """Return what somebody stated, such as a dataset or a pipeline, with no user and password in its texts."""
+    return {name: without_credentials(value) if isinstance(value, str) else value for name, value in stated.items()}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -116,7 +116,10 @@ class Reader:
         return list_deployments(self.session, name, environment=environment, stale_days=stale_days)
 
     def watch(self, reference: str, *, interval_seconds: float = 30.0) -> Iterator[WatchedMove]:
-        """Yield what an alias names now, and then each change; a poll is one conditional GET."""
+        """Yield what an alias names now, and then each change; a poll is one conditional GET.
+
+        With a trust file, what it does not accept is left out, and the next change that it accepts is yielded.
+        """
         from bucketry.registry.watch import watch  # noqa: PLC0415
 
         return watch(self.session, parse_reference(reference), interval_seconds=interval_seconds)

@@ -4,6 +4,7 @@ Everything immutable is written first; then one compare-and-swap of the register
 conditional write is sent once for each attempt, and its outcome is decided by reading back:
 
     reply 2xx                                       committed
+    denied, or the disk is full                     raised: nothing happened, if no reply before was doubtful
     any other, and the register then holds ours     committed; only the reply was lost
     any other, and the ETag is unchanged            undecided: the same bytes are sent again with the same condition
     any other, moved, and no record since is ours   lost: the edit runs again on the new state
@@ -47,6 +48,7 @@ from bucketry.store.interface import (
     IfMatch,
     PreconditionFailedError,
     SlowDownError,
+    StoreFullError,
 )
 from bucketry.store.retry import FIRST_PAUSE_SECONDS
 
@@ -232,12 +234,12 @@ class _Attempt(Generic[S]):
         for number in range(MOST_ATTEMPTS):
             try:
                 self.store.put(self.register.key, body, base.condition)
-            except (PreconditionFailedError, UnavailableError) as error:
-                doubt: BucketryError = error
-            except BucketryError as error:
-                if number == 0:
-                    raise  # refused before anything could have happened
-                raise self._unknown() from error
+            except BucketryError as doubtful:
+                doubt = doubtful
+                if not _is_doubtful(doubt):
+                    if number == 0:
+                        raise  # refused before anything could have happened
+                    raise self._unknown() from doubt
             else:
                 return None
             current = self._read_back(number, doubt)
@@ -303,3 +305,8 @@ class _Attempt(Generic[S]):
             transaction=self.transaction,
             advice="look for the transaction with `bucketry audit` before trying again",
         )
+
+
+def _is_doubtful(error: BucketryError) -> bool:
+    """Return whether a write may have happened all the same; on a full disk it has not."""
+    return isinstance(error, PreconditionFailedError | UnavailableError) and not isinstance(error, StoreFullError)

@@ -2,7 +2,7 @@
 
 Each evaluation is written create-only, named by the SHA-256 of its bytes, and cited by the version's dossier, which the
 commit of the head replaces: which evidence a gate sees is thus decided by that commit. What is there already, whoever
-added it, is not added again.
+added it and whether it came with the publish, is not added again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ RECORDED_DIGITS = 32
 
 @frozen
 class AddedEvaluation:
-    """One evaluation that a version has now. `created` is False where it had it before; `id` names the object."""
+    """One evaluation that a version has now. `created` is False where it had it before.
+
+    `id` is the digest of the object that holds it: of one that came with the publish, that is the manifest.
+    """
 
     id: Digest
     evidence: Evidence
@@ -83,15 +86,18 @@ def evaluate(session: Session, model: ModelName, version: int, evidence: Sequenc
         if row.state is State.DELETING:
             raise RejectedError(f"version {version} of {model} is being deleted", advice="publish a new version")
         dossier = load_dossier(session, head, row)
-        known = load_added_evidence(session, dossier)
+        published = load_manifest(session, model, row.manifest).evidence_at_publish
+        added = load_added_evidence(session, dossier)
+        there = [(row.manifest, item) for item in published]
+        there += [(cited.sha256, item) for cited, item in zip(dossier.evidence, added, strict=True)]
         # An edit runs again on every conflict: what an older attempt planned is forgotten.
-        planned[:] = _plan(session, row, dossier, known, evidence, at)
+        planned[:] = _plan(session, row, there, evidence, at)
         new = [item for item in planned if item.created]
         if not new:
             raise _NothingNewError
-        if len(known) + len(new) > MOST_EVALUATIONS:
+        if len(added) + len(new) > MOST_EVALUATIONS:
             raise RejectedError(f"{model}:{version} would have more than {MOST_EVALUATIONS:,} evaluations")
-        return _change(session, head, row, dossier, [*known, *(item.evidence for item in new)], new)
+        return _change(session, head, row, dossier, [*published, *added, *(item.evidence for item in new)], new)
 
     try:
         head = commit_head(session, model, edit).state
@@ -101,17 +107,17 @@ def evaluate(session: Session, model: ModelName, version: int, evidence: Sequenc
 
 
 def _plan(
-    session: Session, row: Row, dossier: Dossier, known: Sequence[Evidence], evidence: Sequence[Evidence], at: str
+    session: Session, row: Row, there: Sequence[tuple[Digest, Evidence]], evidence: Sequence[Evidence], at: str
 ) -> list[AddedEvaluation]:
     """Return what becomes of each evaluation; of two that say the same, the first is added."""
-    there = [(cited.sha256, item) for cited, item in zip(dossier.evidence, known, strict=True)]
+    known = list(there)
     planned = []
     for candidate in evidence:
-        found = next((digest for digest, item in there if is_repeated(candidate, item)), None)
+        found = next((digest for digest, item in known if is_repeated(candidate, item)), None)
         if found is None:
             complete = replace(candidate, at=candidate.at or at, by=candidate.by or session.actor)
             digest = digest_of(encode_evidence(complete, row.manifest))
-            there.append((digest, complete))
+            known.append((digest, complete))
             planned.append(AddedEvaluation(digest, complete, created=True))
         else:
             planned.append(AddedEvaluation(found, candidate, created=False))
@@ -123,7 +129,7 @@ def _change(
     head: Head,
     row: Row,
     dossier: Dossier,
-    added: Sequence[Evidence],
+    measured: Sequence[Evidence],
     new: Sequence[AddedEvaluation],
 ) -> Change[Head]:
     model = head.model
@@ -132,11 +138,10 @@ def _change(
         for item in new
     )
     cited = tuple(Cited(item.key, one.id) for item, one in zip(items, new, strict=True))
-    published = load_manifest(session, model, row.manifest).evidence_at_publish
-    headline = headline_values([*published, *added], load_policy(session, head).headline_metrics)
+    headline = headline_values(measured, load_policy(session, head).headline_metrics)
     bare = replace(row, metrics={})
-    measured = replace(bare, metrics=fit_metrics(bare, headline))
-    changed, objects = replace_dossier(session, head, measured, replace(dossier, evidence=(*dossier.evidence, *cited)))
+    shown = replace(bare, metrics=fit_metrics(bare, headline))
+    changed, objects = replace_dossier(session, head, shown, replace(dossier, evidence=(*dossier.evidence, *cited)))
     detail: dict[str, object] = {"evidence": new[0].id[:RECORDED_DIGITS]}
     if len(new) > 1:
         detail["added"] = len(new)

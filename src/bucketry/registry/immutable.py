@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnavailableError
 from bucketry.frozen import frozen
-from bucketry.store.interface import IfAbsent, ObjectNotFoundError, PreconditionFailedError
+from bucketry.store.interface import IfAbsent, ObjectNotFoundError, PreconditionFailedError, StoreFullError
 
 if TYPE_CHECKING:
     from bucketry.registry.ports import Ports
@@ -37,11 +37,22 @@ def find_object(store: Store, key: str) -> Object | None:
 def put_immutable(store: Store, item: Immutable, *, ports: Ports, deadline_seconds: float) -> None:
     """Make sure that exactly these bytes are at the key; `deadline_seconds` is a moment of the monotonic clock.
 
-    Raises `CorruptError` if other bytes are there, `UnavailableError` when the store does not answer in time.
+    Raises `CorruptError` if other bytes are there, `UnavailableError` when the store does not answer in time, and at
+    once where it is full and does not hold them yet.
     """
+    try:
+        _insist(store, item, ports, deadline_seconds)
+    except StoreFullError:
+        if not _is_there(store, item):
+            raise
+
+
+def _insist(store: Store, item: Immutable, ports: Ports, deadline_seconds: float) -> None:
     for attempt in range(MOST_ATTEMPTS):
         try:
             store.put(item.key, item.body, IfAbsent())
+        except StoreFullError:
+            raise  # waiting frees no space
         except PreconditionFailedError as error:
             failure: Exception = error
         except UnavailableError as error:
@@ -50,18 +61,24 @@ def put_immutable(store: Store, item: Immutable, *, ports: Ports, deadline_secon
         else:
             return
         try:
-            there = find_object(store, item.key)
-        except UnavailableError as error:
-            failure, there = error, None
-        if there is not None:
-            if there.body == item.body:
+            if _is_there(store, item):
                 return
-            raise CorruptError(
-                f"{item.key} holds other bytes than it must",
-                advice="run `bucketry fsck` and do not publish until it is mended",
-            )
+        except UnavailableError as error:
+            failure = error
         if ports.monotonic_seconds() >= deadline_seconds:
             break
         if attempt:
             ports.back_off(attempt)
     raise UnavailableError(f"{item.key} could not be written", advice="try again later") from failure
+
+
+def _is_there(store: Store, item: Immutable) -> bool:
+    there = find_object(store, item.key)
+    if there is None:
+        return False
+    if there.body == item.body:
+        return True
+    raise CorruptError(
+        f"{item.key} holds other bytes than it must",
+        advice="run `bucketry fsck` and do not publish until it is mended",
+    )

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 from bucketry.errors import RejectedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.blobs import BlobUpload, end_abandoned_uploads
-from bucketry.registry.capture import capture_code, capture_command, capture_environment
+from bucketry.registry.capture import (
+    capture_code,
+    capture_command,
+    capture_environment,
+    without_credentials,
+    without_credentials_inside,
+)
 from bucketry.registry.collect import Collection, collect_files, media_type
 from bucketry.registry.policies import load_policy
 from bucketry.registry.registers import load_head
@@ -230,7 +236,10 @@ def _find_parents(session: Session, request: PublishRequest) -> tuple[Parent, ..
 
 
 def _draft(session: Session, request: PublishRequest, collection: Collection, parents: tuple[Parent, ...]) -> Manifest:
-    """Return the manifest but for its artifacts; raise for anything in it that could not be written."""
+    """Return the manifest but for its artifacts; raise for anything in it that could not be written.
+
+    A manifest is never changed again, so that no user and password of a URL may come into it.
+    """
     training, lineage = request.training, request.lineage
     draft = Manifest(
         model=request.model,
@@ -239,10 +248,17 @@ def _draft(session: Session, request: PublishRequest, collection: Collection, pa
         artifacts=(),
         training=replace(
             training,
-            command=training.command or capture_command(),
+            hyperparameters=without_credentials_inside(training.hyperparameters),
+            datasets=tuple(without_credentials_inside(dataset) for dataset in training.datasets),
+            command=without_credentials(training.command) if training.command else capture_command(),
             environment=training.environment or capture_environment(),
         ),
-        lineage=replace(lineage, code=lineage.code or capture_code(Path()), parents=parents),
+        lineage=replace(
+            lineage,
+            code=without_credentials_inside(lineage.code) or capture_code(Path()),
+            pipeline=without_credentials_inside(lineage.pipeline),
+            parents=parents,
+        ),
         evidence_at_publish=tuple(request.evidence),
         card=collection.card,
         labels=request.labels,

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from bucketry.schema.head import Head, Row
     from bucketry.schema.names import AliasName, ModelName
     from bucketry.schema.reviews import Decision
+    from bucketry.trust.generations import Seen
 
 NEVER_SERVED = frozenset({State.REJECTED, State.DELETING, State.DELETED})
 """That the bucket says so is no proof, but reason enough not to serve."""
@@ -72,6 +73,15 @@ class StrictMode:
         decisions = load_decisions(session, load_dossier(session, head, row))
         judgement = self._judge(session, resolved, decisions)
         return resolved, _with_state(judgement, row.state)
+
+    def check_register(self, session: Session, register: AliasRegister) -> None:
+        """Raise `RejectedError` unless an alias's register, as it was read, did not go back and may be followed.
+
+        It may where the version that it names is accepted, or where it names none.
+        """
+        seen = self._remember(session, register)
+        if register.target is not None:
+            self._judge_target(session, register, register.target, seen)[1].check()
 
     def check_verification(self, verify: str) -> None:
         """Raise `RejectedError` for a way to verify bytes that somebody hostile could get past."""
@@ -115,12 +125,21 @@ class StrictMode:
         if register is None:
             load_existing_head(session, model)  # a missing model is the better explanation
             raise not_set(model, alias)
-        self._check_registry(register.registry)
-        history = iter_records_back(session, alias_register(model, alias), register.trail)
-        seen = self.memory.advance(register.registry, model, alias, register.trail, history)
-        target = register.target
-        if target is None:
+        seen = self._remember(session, register)
+        if register.target is None:
             raise not_set(model, alias)
+        return self._judge_target(session, register, register.target, seen)
+
+    def _remember(self, session: Session, register: AliasRegister) -> Seen:
+        self._check_registry(register.registry)
+        model, alias = register.model, register.alias
+        history = iter_records_back(session, alias_register(model, alias), register.trail)
+        return self.memory.advance(register.registry, model, alias, register.trail, history)
+
+    def _judge_target(
+        self, session: Session, register: AliasRegister, target: AliasTarget, seen: Seen
+    ) -> tuple[ResolvedVersion, Judgement]:
+        model, alias = register.model, register.alias
         resolved = ResolvedVersion(
             model=model,
             version=target.version,

@@ -1,23 +1,29 @@
-"""How does a server follow an alias cheaply? By a conditional read that is answered 304 while nothing moves."""
+"""How does a server follow an alias cheaply? By a conditional read that is answered 304 while nothing moves.
+
+With a trust file each state of the alias is judged before it is told: a move to a version that is not accepted is left
+out. What is told then stays what it was, until a move, or a decision that reaches the alias, is accepted. Only that the
+version told last was rejected is told all the same, for it asks nobody to serve anything.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, UnavailableError, UsageError
+from bucketry.errors import BucketryError, CorruptError, RejectedError, UnavailableError, UnsupportedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.registers import alias_register, not_set
 from bucketry.schema import keys
 from bucketry.schema.names import ByAlias
+from bucketry.schema.states import State
 from bucketry.store.interface import NotModifiedError, ObjectNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bucketry.registry.session import Session
-    from bucketry.schema.alias import AliasRegister
+    from bucketry.schema.alias import AliasRegister, AliasTarget
     from bucketry.schema.names import AliasName, Digest, ModelName, Reference
-    from bucketry.schema.states import State
     from bucketry.store.interface import ETag
 
 JITTER = 0.1
@@ -39,8 +45,17 @@ class WatchedMove:
     state: State | None = None
 
 
-def watch(session: Session, reference: Reference, *, interval_seconds: float = 30.0) -> Iterator[WatchedMove]:
+def watch(
+    session: Session,
+    reference: Reference,
+    *,
+    interval_seconds: float = 30.0,
+    on_refusal: Callable[[WatchedMove, BucketryError], None] | None = None,
+) -> Iterator[WatchedMove]:
     """Yield what an alias names now, and then each change, for ever. While the store is away, it waits.
+
+    In strict mode a move that the trust file does not accept is left out; `on_refusal` is called with it, and with why,
+    once.
 
     Raises `UsageError` for a reference that is not an alias, `NotFoundError` for an alias that does not exist,
     `CorruptError` where its generation goes back.
@@ -49,24 +64,73 @@ def watch(session: Session, reference: Reference, *, interval_seconds: float = 3
         raise UsageError(f"{reference} is not an alias", advice="watch model@alias")
     if interval_seconds <= 0:
         raise UsageError("the interval must be above 0 seconds")
-    model, alias = reference.model, reference.selector.alias
+    follower = _Follower(session, reference.model, reference.selector.alias, on_refusal)
+    while True:  # a watch ends when its caller stops asking
+        move = follower.look()
+        if move is not None:
+            yield move
+        session.ports.sleep(interval_seconds * (1 + JITTER * (session.ports.chance() - 0.5)))
+
+
+@dataclass(slots=True)
+class _Follower:
+    """What was read last, whether that was left out, and which version was told last."""
+
+    session: Session
+    model: ModelName
+    alias: AliasName
+    on_refusal: Callable[[WatchedMove, BucketryError], None] | None
     seen: AliasRegister | None = None
     etag: ETag | None = None
-    while True:  # a watch ends when its caller stops asking
+    left_out: bool = False
+    told: AliasTarget | None = None
+
+    def look(self) -> WatchedMove | None:
+        """Return what is to be told since the last look, or None; what cannot be read now is read at the next."""
         try:
-            found = session.store.get(keys.alias(model, alias), unless=etag)
+            found = self.session.store.get(keys.alias(self.model, self.alias), unless=self.etag)
         except ObjectNotFoundError as error:
-            raise not_set(model, alias) from error
+            raise not_set(self.model, self.alias) from error
         except (NotModifiedError, UnavailableError):
-            pass
-        else:
-            register = alias_register(model, alias).decode(found.body)
-            if seen is not None and register.generation < seen.generation:
-                raise CorruptError(f"the generation of {reference} went back", advice="run `bucketry audit --verify`")
-            if seen is None or register.target != seen.target:
-                yield _move(register)
-            seen, etag = register, found.etag
-        session.ports.sleep(interval_seconds * (1 + JITTER * (session.ports.chance() - 0.5)))
+            return None
+        register = alias_register(self.model, self.alias).decode(found.body)
+        if self.seen is not None and register.generation < self.seen.generation:
+            what = f"{self.model}@{self.alias}"
+            raise CorruptError(f"the generation of {what} went back", advice="run `bucketry audit --verify`")
+        try:
+            refusal = self._find_refusal(register)
+        except UnavailableError:
+            return None
+        has_moved = self.seen is None or register.target != self.seen.target
+        self.seen, self.etag = register, found.etag
+        return self._settle(register, refusal, has_moved=has_moved)
+
+    def _settle(self, register: AliasRegister, refusal: BucketryError | None, *, has_moved: bool) -> WatchedMove | None:
+        if not has_moved and (refusal is not None or not self.left_out):
+            return None
+        move = _move(register)
+        self.left_out = refusal is not None and not self._withdraws(register.target)
+        if not self.left_out:
+            self.told = register.target
+            return move
+        if refusal is not None and self.on_refusal is not None:
+            self.on_refusal(move, refusal)
+        return None
+
+    def _find_refusal(self, register: AliasRegister) -> BucketryError | None:
+        """Return why the trust file does not accept what this names; what cannot be judged is not accepted either."""
+        if self.session.strict is None:
+            return None
+        try:
+            self.session.strict.check_register(self.session, register)
+        except (RejectedError, CorruptError, UnsupportedError) as error:
+            return error
+        return None
+
+    def _withdraws(self, target: AliasTarget | None) -> bool:
+        if target is None or self.told is None or target.state is not State.REJECTED:
+            return False
+        return (target.version, target.manifest) == (self.told.version, self.told.manifest)
 
 
 def _move(register: AliasRegister) -> WatchedMove:

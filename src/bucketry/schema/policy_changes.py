@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 GATES = "gates"
 NOTHING = "none"
+EVERYBODY = "everybody"
 
 _SETS_NOTHING = Policy(unset=frozenset(policy_document(Policy())))
 
@@ -63,6 +64,8 @@ def _gates_of(policy: Policy) -> list[str]:
 def _text(name: str, value: object) -> str:
     if name == "approval_expires_days" and value == 0:
         return "never"
+    if name == "reviewers" and not value:
+        return EVERYBODY
     if isinstance(value, list):
         return ", ".join(map(str, value)) or NOTHING
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

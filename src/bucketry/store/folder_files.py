@@ -1,11 +1,11 @@
 """How does a file appear in a folder whole, once, and for good, or not at all?
 
-The steps on the file system that everything in a folder store is made of, and what their errors mean. Paths
-are plain text here, because they are built for every request.
+The steps on the file system that everything in a folder store is made of. Paths are plain text here, because they
+are built for every request.
 """
 
 # Descriptors and flags need `os`, and a Path would cost more than the call that it is made for.
-# ruff: noqa: PTH102, PTH106, PTH108, PTH112, PTH116, PTH120
+# ruff: noqa: PTH102, PTH106, PTH108, PTH116, PTH120
 
 from __future__ import annotations
 
@@ -18,16 +18,9 @@ import uuid
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from bucketry.errors import (
-    BucketryError,
-    CorruptError,
-    DeniedError,
-    NotFoundError,
-    UnavailableError,
-    UnsupportedError,
-    UsageError,
-)
+from bucketry.errors import UnavailableError, UsageError
 from bucketry.frozen import frozen
+from bucketry.store.folder_errors import after_naming, explain, file_and_folder, foreign
 from bucketry.store.interface import ETag, iter_slices
 
 if TYPE_CHECKING:
@@ -116,7 +109,7 @@ class Files:
         try:
             yield
         except OSError as error:
-            raise self._explain(error, action) from error
+            raise explain(error, action, self.root) from error
 
     def find_identity(self, path: str) -> Identity | None:
         """Return which file is at `path`, without following a link."""
@@ -138,7 +131,7 @@ class Files:
         except OSError as error:
             # O_NOFOLLOW says ELOOP for a symbolic link; opening a socket says ENXIO.
             if error.errno in (errno.ELOOP, errno.ENXIO):
-                raise _foreign(path) from error
+                raise foreign(path) from error
             raise
         found = os.fstat(descriptor)
         if stat.S_ISREG(found.st_mode):
@@ -146,7 +139,7 @@ class Files:
         os.close(descriptor)
         if stat.S_ISDIR(found.st_mode):
             raise FileNotFoundError(errno.ENOENT, "this is a folder", path)
-        raise _foreign(path)
+        raise foreign(path)
 
     def check_folders_of(self, path: str) -> None:
         """Refuse a path that leads through a symbolic link; a missing folder is fine."""
@@ -191,7 +184,8 @@ class Files:
                 self.clear_empty_folder(path)
                 continue
             if won:
-                self.sync_folder_of(path)
+                with after_naming(path):
+                    self.sync_folder_of(path)
             return won
         raise self.restless(path)
 
@@ -245,7 +239,7 @@ class Files:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            raise _file_and_folder(path) from error
+            raise file_and_folder(path) from error
 
     def sync_folder_of(self, path: str) -> None:
         """Bring the name itself to the disk."""
@@ -292,30 +286,6 @@ class Files:
             return stat.S_ISDIR(os.stat(path, follow_symlinks=False).st_mode)
         except FileNotFoundError:
             return False
-
-    def _explain(self, error: OSError, action: str) -> BucketryError:  # noqa: PLR0911 - one case, one return
-        said = f"could not {action} in {self.root}: {error.strerror or error}"
-        if error.errno in (errno.ENOENT, errno.ENOTDIR) and not os.path.isdir(self.root):
-            return NotFoundError(
-                f"there is no registry folder {self.root}",
-                advice="check the path, or create the registry with `bucketry init`",
-            )
-        if error.errno in (errno.EACCES, errno.EPERM):
-            return DeniedError(
-                said,
-                advice="the user needs to read and write the files there, and hard links must work",
-            )
-        if error.errno == errno.EROFS:
-            return DeniedError(said, advice="the folder is mounted read-only; mount it so that it can be written")
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return UnavailableError(f"{said}: the disk is full", advice="free some space and try again")
-        if error.errno == errno.ENAMETOOLONG:
-            return UsageError(said, advice="shorten the name")
-        if error.errno == errno.ENOTDIR:
-            return _file_and_folder(str(error.filename2 or error.filename))
-        if error.errno in (errno.ENOTSUP, errno.ENOSYS):
-            return UnsupportedError(said, advice="use a file system that has hard links")
-        return UnavailableError(said, advice="check the disk, or the network that it is on, and try again")
 
 
 def write_all(descriptor: int, body: bytes | memoryview, offset: int) -> None:
@@ -378,19 +348,5 @@ def _is_key(key: str) -> bool:
 def _check_folder(folder: str) -> None:
     if not stat.S_ISDIR(mode := os.stat(folder, follow_symlinks=False).st_mode):
         if stat.S_ISLNK(mode):
-            raise _foreign(folder)
+            raise foreign(folder)
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
-
-
-def _foreign(path: str) -> CorruptError:
-    return CorruptError(
-        f"{path} is a symbolic link or a special file, which a registry folder never holds",
-        advice="find out who put it there, and remove it",
-    )
-
-
-def _file_and_folder(path: str) -> UnsupportedError:
-    return UnsupportedError(
-        f"{path} would have to be a file and a folder at once, which a registry folder cannot hold",
-        advice="choose another name",
-    )

@@ -28,6 +28,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
+from bucketry.store.folder_errors import after_naming
 from bucketry.store.folder_files import MOST_TRIES, Identity, identify, is_listed_name
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
 
@@ -126,10 +127,11 @@ class Registers:
             raise self._refusal(key) from error
         if not won:
             raise self._refusal(key)
-        if not self._is_base(key, base):
-            self._withdraw(path, written)
-            raise self._refusal(key)
-        self._files.sync_folder_of(path)
+        with after_naming(path):
+            if not self._is_base(key, base):
+                self._withdraw(path, written)
+                raise self._refusal(key)
+            self._files.sync_folder_of(path)
         self._tidy(key, written)
         return State(base.sequence + 1, written.identity)
 

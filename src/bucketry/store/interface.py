@@ -104,6 +104,10 @@ class SlowDownError(UnavailableError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class StoreFullError(UnavailableError):
+    """The store has no room. A refusal: nothing was put under the key, and trying again frees no space."""
+
+
 @runtime_checkable
 class ByteStream(Protocol):
     """The bytes of one range, read once from front to back."""
@@ -207,9 +211,10 @@ class Store(Protocol):
     def put(self, key: str, body: bytes, condition: Condition) -> ETag:
         """Write a small object, sent exactly once, and return its new ETag.
 
-        Raises `PreconditionFailedError`, or `UnavailableError` when the outcome is unknown (a reply of 5xx, a
-        time-out, a reset): the write may have happened, or may still happen. A refusal, too, may follow a write that
-        happened (its reply was lost and it was repeated, or others wrote on at once): who must know reads it back.
+        Raises `PreconditionFailedError`, `StoreFullError` where nothing was written, or any other `UnavailableError`
+        when the outcome is unknown (a reply of 5xx, a time-out, a reset): the write may have happened, or may still
+        happen. A refused condition, too, may follow a write that happened (its reply was lost and it was repeated, or
+        others wrote on at once): who must know reads it back.
         """
         ...
 

@@ -1,10 +1,11 @@
 """Which calls may simply be made again, and when?
 
 A call that has the same effect whether it arrives once or twice is repeated until a deadline, after a pause
-that `draw_pause_seconds` names, or longer if the store names a time. The three writes that
-create or replace an object under a condition pass through once: after a lost reply only a look at the object
-tells whether the write happened, and that is for the caller to decide. Repeating the start of an upload may
-leave one behind that nobody knows; it holds no parts, and gc removes it.
+that `draw_pause_seconds` names, or longer if the store names a time. Where a store is full nothing is repeated:
+waiting frees no space. The three writes that create or replace an object under a condition pass through once:
+after a lost reply only a look at the object tells whether the write happened, and that is for the caller to
+decide. Repeating the start of an upload may leave one behind that nobody knows; it holds no parts, and gc
+removes it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import BucketryError, UnavailableError
 from bucketry.frozen import frozen
-from bucketry.store.interface import Entry, SlowDownError
+from bucketry.store.interface import Entry, SlowDownError, StoreFullError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -216,7 +217,9 @@ class _Retry:
         self._failures = 0
 
     def pause_or_raise(self, error: UnavailableError) -> None:
-        """Sleep before the next attempt, or raise the error if that would be after the deadline."""
+        """Sleep before the next attempt; raise the error if that would be after the deadline, or in vain."""
+        if isinstance(error, StoreFullError):
+            raise error
         pause_seconds = draw_pause_seconds(self._failures, self._patience.random)
         if isinstance(error, SlowDownError) and error.retry_after_seconds is not None:
             # The store's own figure is a floor; the random part on top keeps clients apart.

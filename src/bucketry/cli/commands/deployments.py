@@ -39,8 +39,14 @@ def run(call: Call, model: ModelName | None, environment: str | None, stale: flo
     found = list_deployments(session, model, environment=environment, stale_days=stale)
     now = session.ports.now()
     rows = [observed_cells(item, now) for item in found.observed]
-    nobody = "nobody has reported" + (f" {model}" if model else "") + (" what was asked for" if stale else "")
-    lines = table(COLUMNS, rows, width=width_columns()) if rows else [nobody]
+    lines = table(COLUMNS, rows, width=width_columns()) if rows else [_nobody(model, environment, stale)]
     call.answer([observed_document(item) for item in found.observed], lines)
     if found.cut:
         call.messages.note(f"there are more than {MOST_RECEIPTS:,} reports; name a model")
+
+
+def _nobody(model: ModelName | None, environment: str | None, stale_days: float | None) -> str:
+    reported = "reported" + (f" {model}" if model else "") + (f" in {environment}" if environment else "")
+    if not stale_days:
+        return f"nobody has {reported}"
+    return f"nobody who {reported} has been silent for {stale_days:g} {'day' if stale_days == 1 else 'days'}"

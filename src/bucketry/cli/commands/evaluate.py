@@ -160,7 +160,7 @@ def _told(done: EvaluatedVersion) -> str:
     known = len(done.evaluations) - len(new)
     name = f"{done.model}:{done.version}"
     if not new:
-        return f"{name} has this evidence already"
+        return f"{name} has this evidence already (what was measured again says when: at)"
     metrics = sum(len(item.evidence.metrics) for item in new)
     said = f"added {count_of(len(new), 'evaluation')} with {count_of(metrics, 'metric')} to {name}"
     return f"{said}; {known:,} were there already" if known else said

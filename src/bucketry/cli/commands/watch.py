@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.parameters import REFERENCE, FiniteRange
+from bucketry.cli.parameters import REFERENCE, TRUST, FiniteRange
 from bucketry.errors import UnavailableError
 from bucketry.registry.hooks import SECRET_VARIABLE, move_fields, parse_command, parse_post
 from bucketry.registry.watch import watch
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bucketry.cli.call import Call
+    from bucketry.errors import BucketryError
     from bucketry.registry.hooks import CommandHook, PostHook
     from bucketry.registry.watch import WatchedMove
     from bucketry.schema.names import Reference
@@ -24,7 +27,12 @@ LONGEST_INTERVAL_SECONDS = 86_400.0
 
 @command("watch", example='bucketry watch acme/chat@production --exec "systemctl reload serving"')
 @click.argument("reference", metavar="REF", type=REFERENCE)
-@click.option("--exec", "command_line", metavar="CMD", help="Run a command for each line; it gets the line on stdin.")
+@click.option(
+    "--exec",
+    "command_line",
+    metavar="CMD",
+    help="Run a program for each line, which it gets on stdin; no shell reads CMD (for one: \"sh -c '...'\").",
+)
 @click.option("--post", metavar="URL", help=f"Post each line, signed with HMAC-SHA256 by ${SECRET_VARIABLE}.")
 @click.option(
     "--interval",
@@ -33,7 +41,15 @@ LONGEST_INTERVAL_SECONDS = 86_400.0
     metavar="S",
     help="Seconds between two looks, give or take 5 %.",
 )
-def run(call: Call, reference: Reference, command_line: str | None, post: str | None, interval: float) -> None:
+@TRUST
+def run(
+    call: Call,
+    reference: Reference,
+    command_line: str | None,
+    post: str | None,
+    interval: float,
+    trust: Path | None,
+) -> None:
     """Follow an alias: a line of JSON for each change, a command or a post.
 
     The first line is what it names now; it goes on until it is interrupted.
@@ -41,14 +57,22 @@ def run(call: Call, reference: Reference, command_line: str | None, post: str | 
     A refusal of the version that it names is a change too: its state is then "rejected". A command gets the same as
     BUCKETRY_MOVE_VERSION, BUCKETRY_MOVE_MANIFEST and so on, and the registry as BUCKETRY_REGISTRY.
     One that fails is told, and the watch goes on.
+
+    With a trust file, a move to a version that it does not accept is left out, with a note of why, and the watch goes
+    on. That the version of the last line was rejected is told all the same.
     """
-    session = call.open()
+    session = call.open(serves=True, trust=trust)
     hooks: list[CommandHook | PostHook] = []
     if command_line is not None:
         hooks.append(parse_command(command_line, registry=session.profile.url if session.profile else None))
     if post is not None:
         hooks.append(parse_post(post, secret=os.environ.get(SECRET_VARIABLE), sleep=session.ports.sleep))
-    for move in watch(session, reference, interval_seconds=interval):
+
+    def note_refusal(move: WatchedMove, refusal: BucketryError) -> None:
+        version = "no version" if move.version is None else f"version {move.version}"
+        call.messages.note(f"the move of {reference} to {version} is left out: {refusal.message}")
+
+    for move in watch(session, reference, interval_seconds=interval, on_refusal=note_refusal):
         call.output.write_document(move_fields(move))
         call.output.flush()
         _tell(call, hooks, move)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NOTE_INDENT = 4
 _HEADINGS = (Heading("WHEN", 17, 17), Heading("BY", 10, 40), Heading("ACTION", 8, 20))
-_ALIAS_HEADINGS = (Heading("ALIAS", 5, 30), Heading("MOVED", 5, 24))
+_ALIAS_HEADINGS = (Heading("ALIAS", 5, 30), Heading("MOVED", 5, 48))
 
 
 def load_version_audit(request: TabRequest) -> TabContent:
