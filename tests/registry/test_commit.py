@@ -28,7 +28,7 @@ from bucketry.schema.names import AliasName, ModelName
 from bucketry.store.folder import FolderStore
 from bucketry.store.interface import IfAbsent, PreconditionFailedError, SlowDownError, StoreFullError
 from simulation.planned import Clock, Planned
-from simulation.scenes import founder
+from simulation.scenes import REGISTRY, founder, new_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 def session(bucket: Planned, clock: Clock) -> Session:
-    plain = founder(bucket)
+    plain = new_registry(bucket)
+    bucket.puts.clear()
     return replace(
         plain,
         ports=replace(plain.ports, monotonic_seconds=lambda: clock.seconds, sleep=clock.sleep, chance=lambda: 0.5),
@@ -77,8 +78,8 @@ def commits_before(request: pytest.FixtureRequest, session: Session) -> int:
 def touch(session: Session, text: str, *, deadline_seconds: float = 60.0) -> Committed[AliasRegister]:
     return commit(
         session.store,
-        alias_register(MODEL, ALIAS),
-        lambda old: Change(old or AliasRegister("r", MODEL, ALIAS), "touch", target=text),
+        alias_register(session, MODEL, ALIAS),
+        lambda old: Change(old or AliasRegister(REGISTRY, MODEL, ALIAS), "touch", target=text),
         actor=session.actor,
         ports=session.ports,
         deadline_seconds=deadline_seconds,
@@ -89,7 +90,7 @@ def chain(session: Session) -> list[str]:
     state = load_alias(session, MODEL, ALIAS).state
     if state is None:
         return []
-    records = load_records(session, alias_register(MODEL, ALIAS), state.trail)
+    records = load_records(session, alias_register(session, MODEL, ALIAS), state.trail)
     assert find_chain_fault(records) == ""
     return [record.target for record in records]
 
@@ -213,7 +214,9 @@ def test_a_lost_race_costs_one_read_and_one_write(session: Session, bucket: Plan
 
 
 def test_a_folder_that_refuses_what_happened_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, others = (Session(FolderStore(tmp_path, durable=False), actor="a@example.com") for _ in range(2))
+    ours, others = (
+        Session(FolderStore(tmp_path, durable=False), actor="a@example.com", takes_any_registry=True) for _ in range(2)
+    )
     touch(ours, "first")
     touch(ours, "second")
     real, pending = os.link, ["others"]

@@ -32,7 +32,7 @@ from bucketry.registry.searching import freshen
 from bucketry.schema import keys
 from bucketry.schema.evidence import Evidence, Metric
 from bucketry.schema.query import parse_query
-from bucketry.store.interface import Unconditional
+from bucketry.store.interface import Entry, Unconditional
 from registry.indexed import MODELS, change_at_random, dump, publish_at_random
 from registry.opened import open_in, publish
 from registry.test_costs import Counting
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from bucketry.registry.session import Session
     from bucketry.schema.names import Digest
-    from bucketry.store.interface import Entry, Folder
+    from bucketry.store.interface import Folder
 
 EVERYTHING = parse_query("")
 ROOT = Path(__file__).parents[2]
@@ -227,8 +227,12 @@ def test_another_registry_at_the_same_place_begins_anew(index: Index) -> None:
         index.refresh(fresh)
     assert versions(index, "") != []  # nothing is thrown away because nothing was found
     new = new_registry(bucket)
-    document = bucket.get(keys.REGISTRY).body.replace(b"0123456789abcdef", b"fedcba9876543210")
-    bucket.put(keys.REGISTRY, document, Unconditional())
+    registers = [
+        entry.key for prefix in (keys.HEADS, keys.ALIASES) for entry in bucket.list(prefix) if isinstance(entry, Entry)
+    ]
+    for key in (keys.REGISTRY, *registers):
+        body = bucket.get(key).body.replace(b"0123456789abcdef", b"fedcba9876543210")
+        bucket.put(key, body, Unconditional())
     new.forget_registry()
     index.refresh(new)
     assert versions(index, "") == []
@@ -237,8 +241,12 @@ def test_another_registry_at_the_same_place_begins_anew(index: Index) -> None:
 def test_another_registry_with_the_same_models_is_read_anew(index: Index) -> None:
     bucket, session = made()
     index.refresh(session)
-    document = bucket.get(keys.REGISTRY).body.replace(b"0123456789abcdef", b"fedcba9876543210")
-    bucket.put(keys.REGISTRY, document, Unconditional())
+    registers = [
+        entry.key for prefix in (keys.HEADS, keys.ALIASES) for entry in bucket.list(prefix) if isinstance(entry, Entry)
+    ]
+    for key in (keys.REGISTRY, *registers):
+        body = bucket.get(key).body.replace(b"0123456789abcdef", b"fedcba9876543210")
+        bucket.put(key, body, Unconditional())
     refreshed = index.refresh(founder(bucket))
     assert (refreshed.heads_read, refreshed.aliases_read, refreshed.details_read) == (2, 1, 5)
 

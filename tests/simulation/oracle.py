@@ -81,7 +81,7 @@ def _collect(session: Session) -> Evidence:
         for name in head.aliases:
             alias = load_alias(session, model, name)
             if alias.state is not None:
-                own = alias_register(model, name)
+                own = alias_register(session, model, name)
                 records[own.key] = load_records(session, own, alias.trail)
     return Evidence(records, rows)
 

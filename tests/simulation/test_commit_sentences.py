@@ -344,8 +344,8 @@ def test_a_register_that_vanishes_while_it_is_changed_is_damage(session: Session
         touch(session)
 
 
-def test_a_commit_on_a_plain_register_needs_no_session(bucket: Planned) -> None:
-    register = alias_register(CHAT, PRODUCTION)
+def test_a_commit_needs_no_session_but_a_register(bucket: Planned) -> None:
+    register = alias_register(founder(bucket), CHAT, PRODUCTION)
     ports = founder(bucket).ports
     done = commit(bucket, register, lambda old: Change(_there(old), "touch"), actor="a@example.org", ports=ports)
     assert done.record.generation == 3

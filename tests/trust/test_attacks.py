@@ -107,7 +107,7 @@ def test_a_whole_register_of_another_model(approved: World) -> None:
     approved.publish("weights 1", other)
     approved.promote(1, other)
     approved.overwrite(keys.alias(other, PRODUCTION), approved.store.get(ALIAS_KEY).body)
-    with pytest.raises(CorruptError, match=r"holds another alias"):
+    with pytest.raises(CorruptError, match=r"holds the alias risk/chat@production, not risk/other@production"):
         approved.resolve("risk/other@production")
 
 

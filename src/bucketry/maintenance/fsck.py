@@ -77,7 +77,9 @@ def check_registry(
     Raises only what keeps it from checking anything: `UnavailableError`, `NotFoundError` for the bucket itself, and
     `DeniedError` where not even the models may be listed. One thing that cannot be read is a finding.
     """
-    session = replace(session, documents=DocumentCache())  # what was read before proves nothing about the bucket
+    session = replace(
+        session, documents=DocumentCache(), takes_any_registry=True
+    )  # what was read before proves nothing about the bucket
     findings, shelf, pins = Findings(), PolicyShelf(session.store), PinLedger()
     registry = _check_registry_document(session, shelf, findings)
     chosen = list(models) if models is not None else list(_find_models(session.store, findings))

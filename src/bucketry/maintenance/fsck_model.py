@@ -119,7 +119,7 @@ class ModelCheck:
     def _check_aliases(self, head: Head, aliases: Sequence[tuple[AliasName, AliasRegister]], blobs: BlobCheck) -> None:
         check = AliasCheck(self._session, self._model, self._registry, self.findings)
         for alias, register in aliases:
-            self._registers.check_chain(alias_register(self._model, alias), register.trail)
+            self._registers.check_chain(alias_register(self._session, self._model, alias), register.trail)
             if alias not in head.aliases:
                 self._damage(f"The head does not know the alias {alias}.", keys.alias(self._model, alias))
             check.check(register, self._rows, self._decisions, blobs)

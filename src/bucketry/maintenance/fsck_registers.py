@@ -70,7 +70,7 @@ class Registers:
             else:
                 found.append(alias)
         loaded = self._session.ports.map_in_parallel(
-            lambda alias: self._load(alias_register(self._model, alias)), found
+            lambda alias: self._load(alias_register(self._session, self._model, alias)), found
         )
         registers = []
         for alias, (register, problem) in zip(found, loaded, strict=True):

@@ -115,7 +115,7 @@ def load_aliases(session: Session, head: Head) -> tuple[AliasRegister, ...]:
 
 def load_alias_history(session: Session, model: ModelName, alias: AliasName) -> list[AliasEvent]:
     """Return every move of an alias, newest first; raise `NotFoundError` for one that was never set."""
-    register = alias_register(model, alias)
+    register = alias_register(session, model, alias)
     current = load_current(session.store, register)
     if current.state is None:
         raise not_set(model, alias)
@@ -125,7 +125,7 @@ def load_alias_history(session: Session, model: ModelName, alias: AliasName) -> 
 
 def find_target_at(session: Session, model: ModelName, alias: AliasName, at: str) -> AliasEvent | None:
     """Return the move that decided what an alias named at a moment (RFC 3339, UTC, milliseconds), if there was one."""
-    register = alias_register(model, alias)
+    register = alias_register(session, model, alias)
     current = load_current(session.store, register)
     for record in iter_records_back(session, register, current.trail):
         if record.action in MOVES and record.at <= at:
@@ -215,7 +215,7 @@ def _was_named(session: Session, register: AliasRegister, version: int) -> bool:
 
     History that cannot be read proves nothing, and keeps nobody from going back to what passes the gates.
     """
-    records = iter_records_back(session, alias_register(register.model, register.alias), register.trail)
+    records = iter_records_back(session, alias_register(session, register.model, register.alias), register.trail)
     with suppress(CorruptError):
         return any(
             target_version(record, what="the alias's history") == version
@@ -239,7 +239,7 @@ def _previous_row(session: Session, head: Head, register: AliasRegister, *, to: 
     here = register.target.version if register.target else None
     choice = f"choose one with `bucketry rollback {head.model} {register.alias} --to VERSION`"
     try:
-        records = list(iter_records_back(session, alias_register(head.model, register.alias), register.trail))
+        records = list(iter_records_back(session, alias_register(session, head.model, register.alias), register.trail))
     except CorruptError as error:
         raise CorruptError(f"where to go back to cannot be read: {error.message}", advice=choice) from error
     for version in reversed(earlier_targets(records)):

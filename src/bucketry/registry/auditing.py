@@ -105,7 +105,7 @@ def load_audit(session: Session, model: ModelName) -> Audit:
         raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
     named = head.state.aliases if head.state is not None else ()
     for alias in dict.fromkeys((*named, *_aliases_of(model, alias_keys, sealed))):
-        register = alias_register(model, alias)
+        register = alias_register(session, model, alias)
         if head.state is not None and alias not in named:
             found.add(register.key, None, f"{keys.head(model)} does not name this alias, and no name ever leaves it")
         _collect(session, register, alias, sealed, found)

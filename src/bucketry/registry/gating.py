@@ -109,7 +109,7 @@ def _load_baseline(session: Session, head: Head, alias: AliasName) -> Evaluation
 
 def _last_row(session: Session, head: Head, register: AliasRegister) -> Row | None:
     """Return the row of the version that an alias named before it was unset, unless that was deleted since."""
-    for record in iter_records_back(session, alias_register(head.model, register.alias), register.trail):
+    for record in iter_records_back(session, alias_register(session, head.model, register.alias), register.trail):
         if record.action in {"promote", "rollback"}:
             version = target_version(record, what=f"the history of {head.model}@{register.alias}")
             row = find_row(session, head, version) if version is not None else None

@@ -116,7 +116,8 @@ def _load_dossier(session: Session, pending: Pending) -> Dossier:
 def _load_published_details(session: Session, pending: Pending) -> PublishedDetails:
     body = session.load_manifest_bytes(pending.model, pending.manifest)
     with _PARSING:
-        manifest = decode_manifest(body, what=keys.manifest(pending.model, pending.manifest))
+        what = keys.manifest(pending.model, pending.manifest)
+        manifest = decode_manifest(body, what=what, model=pending.model)
     return PublishedDetails(
         metrics=fold_metrics({}, manifest.evidence_at_publish),
         parameters=flat_parameters(manifest.training.hyperparameters),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import CorruptError, NotFoundError
 from bucketry.registry.commit import Change, Committed, Current, Register, commit, load_current
+from bucketry.registry.session import FOREIGN
 from bucketry.schema import keys
 from bucketry.schema.alias import AliasRegister, decode_alias, encode_alias
 from bucketry.schema.head import Head, decode_head, encode_head
@@ -31,20 +32,20 @@ def head_register(session: Session, model: ModelName) -> Register[Head]:
     return Register(
         key=key,
         encode=encode_head,
-        decode=partial(_decode_head, model=model, key=key),
+        decode=partial(_decode_head, session, model=model, key=key),
         with_trail=_with_trail,
         history_key=partial(keys.head_history, model),
         settle=partial(_settle_head, session),
     )
 
 
-def alias_register(model: ModelName, alias: AliasName) -> Register[AliasRegister]:
+def alias_register(session: Session, model: ModelName, alias: AliasName) -> Register[AliasRegister]:
     """Return how an alias's register is read and written."""
     key = keys.alias(model, alias)
     return Register(
         key=key,
         encode=encode_alias,
-        decode=partial(_decode_alias, model=model, alias=alias, key=key),
+        decode=partial(_decode_alias, session, model=model, alias=alias, key=key),
         with_trail=_with_trail,
         history_key=partial(keys.alias_history, model, alias),
         settle=_nothing_to_settle,
@@ -76,7 +77,7 @@ def commit_alias(
     edit: Callable[[AliasRegister | None], Change[AliasRegister]],
 ) -> Committed[AliasRegister]:
     """Commit an edit of an alias's register."""
-    register = alias_register(model, alias)
+    register = alias_register(session, model, alias)
     return commit(session.store, register, edit, actor=session.actor, ports=session.ports)
 
 
@@ -96,7 +97,7 @@ def load_existing_head(session: Session, model: ModelName) -> Head:
 
 def load_alias(session: Session, model: ModelName, alias: AliasName) -> Current[AliasRegister]:
     """Return the alias's register as it is now: one GET."""
-    return load_current(session.store, alias_register(model, alias))
+    return load_current(session.store, alias_register(session, model, alias))
 
 
 def not_set(model: ModelName, alias: AliasName) -> NotFoundError:
@@ -118,17 +119,23 @@ def _with_trail(state: S, trail: Trail) -> S:
     return replace(state, trail=trail)
 
 
-def _decode_head(body: bytes, *, model: ModelName, key: str) -> Head:
+def _decode_head(session: Session, body: bytes, *, model: ModelName, key: str) -> Head:
+    """Return the head: the one door through which every reader and every writer takes it, so here it is compared."""
     head = decode_head(body, what=key)
     if head.model != model:
-        raise CorruptError(f"{key} holds the head of another model")
+        raise CorruptError(f"{key} holds the head of {head.model}, not of {model}", advice=FOREIGN)
+    session.check_registry(head.registry, key=key)
     return head
 
 
-def _decode_alias(body: bytes, *, model: ModelName, alias: AliasName, key: str) -> AliasRegister:
+def _decode_alias(session: Session, body: bytes, *, model: ModelName, alias: AliasName, key: str) -> AliasRegister:
+    """Return the alias's register, compared like a head."""
     register = decode_alias(body, what=key)
     if (register.model, register.alias) != (model, alias):
-        raise CorruptError(f"{key} holds another alias")
+        raise CorruptError(
+            f"{key} holds the alias {register.model}@{register.alias}, not {model}@{alias}", advice=FOREIGN
+        )
+    session.check_registry(register.registry, key=key)
     return register
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, NotFoundError, RejectedError
+from bucketry.errors import NotFoundError, RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.registers import load_alias, load_existing_head, not_set
 from bucketry.registry.rows import find_row_by_manifest, iter_rows, load_row
@@ -99,10 +99,7 @@ def resolve_at(session: Session, reference: Reference, at: str) -> ResolvedVersi
 def load_manifest(session: Session, model: ModelName, digest: Digest) -> Manifest:
     """Return a manifest by its digest; its raw bytes are verified before they are parsed."""
     what = keys.manifest(model, digest)
-    manifest = decode_manifest(session.load_manifest_bytes(model, digest), what=what)
-    if manifest.model != model:
-        raise CorruptError(f"{what} is the manifest of another model")
-    return manifest
+    return decode_manifest(session.load_manifest_bytes(model, digest), what=what, model=model)
 
 
 def resolved_row(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bucketry.store.interface import Store
 
 CACHED_DOCUMENT_BYTES = 64 * 1024 * 1024
+FOREIGN = "run `bucketry fsck`; put back what belongs there from the bucket's versions or from a mirror"
 
 
 class DocumentCache:
@@ -63,7 +64,8 @@ class Session:
     """An opened registry. `actor` is a claim, until something is signed.
 
     `profile` is what it was opened by, if another process can open it by that too. `scans` are the pickle scans that
-    were done, by the manifest of the version. With `strict`, only what a trust file accepts is resolved.
+    were done, by the manifest of the version. With `strict`, only what a trust file accepts is resolved. fsck
+    `takes_any_registry`: it reports a register of another one, and looks at it all the same.
     """
 
     store: Store
@@ -74,6 +76,7 @@ class Session:
     profile: RegistryProfile | None = None
     scans: dict[Digest, ScanReport] = field(default_factory=dict)
     strict: StrictMode | None = None
+    takes_any_registry: bool = False
     _registry: list[RegistryDocument] = field(default_factory=list)
 
     @property
@@ -85,6 +88,16 @@ class Session:
     def forget_registry(self) -> None:
         """Read the registry's document again when it is next needed."""
         self._registry.clear()
+
+    def check_registry(self, found: str, *, key: str) -> None:
+        """Raise `CorruptError` unless what lies at the key was written for this registry.
+
+        In strict mode the trust file says which one that is, and the error is its own.
+        """
+        if self.strict is not None:
+            self.strict.check_registry(found)
+        elif not self.takes_any_registry and found != self.registry.registry:
+            self._check_registry_anew(found, key)
 
     def check_not_read_only(self) -> None:
         """Raise if this session may not write at all: configured so, or with an identity that no record can name."""
@@ -140,6 +153,14 @@ class Session:
         digest = digest_of(body)
         self.documents.remember(digest, body)
         return Immutable(keys.page(model, digest), body)
+
+    def _check_registry_anew(self, found: str, key: str) -> None:
+        """Compare with what is here now: a session may last longer than the registry at this place."""
+        expected = self._load_registry().registry
+        if found != expected:
+            raise CorruptError(
+                f"{key} belongs to the registry {found[:64]!a}, not to this one, {expected[:64]!a}", advice=FOREIGN
+            )
 
     def _load_registry(self) -> RegistryDocument:
         found = find_object(self.store, keys.REGISTRY)

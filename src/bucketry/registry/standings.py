@@ -56,7 +56,7 @@ def load_standing(session: Session, head: Head, row: Row, *, alias: AliasName | 
 def load_decisions(session: Session, dossier: Dossier) -> tuple[Decision, ...]:
     """Return every decision that a dossier cites, publish signatures included, in the order in which they came.
 
-    Raises `CorruptError` for one that is missing, or about another manifest.
+    Raises `CorruptError` for one that is missing, or about another manifest, model or registry.
     """
     decisions = session.ports.map_in_parallel(
         lambda cited: decode_review(session.load_cited(cited), what=cited.key), dossier.reviews
@@ -64,6 +64,8 @@ def load_decisions(session: Session, dossier: Dossier) -> tuple[Decision, ...]:
     for cited, decision in zip(dossier.reviews, decisions, strict=True):
         if decision.statement.manifest != dossier.manifest:
             raise CorruptError(f"{cited.key} is about another version", advice="run `bucketry fsck`")
+        if session.strict is None:  # a judge says which decisions do not count, and why
+            session.check_registry(decision.statement.registry, key=cited.key)
     return tuple(decisions)
 
 

@@ -67,7 +67,7 @@ class StrictMode:
         if isinstance(reference.selector, ByAlias):
             return self._judge_alias(session, reference.model, reference.selector.alias)
         head = load_existing_head(session, reference.model)
-        self._check_registry(head.registry)
+        self.check_registry(head.registry)
         row = select_row(session, head, reference.selector)
         resolved = resolved_row(session, head, row)
         decisions = load_decisions(session, load_dossier(session, head, row))
@@ -94,7 +94,7 @@ class StrictMode:
         Raises `ContendedError` where the alias names another version meanwhile: what it carries then says nothing
         about this one any more.
         """
-        self._check_registry(session.registry.registry)
+        self.check_registry(session.registry.registry)
         selector = ByAlias(resolved.alias) if resolved.alias is not None else ByManifest(resolved.digest)
         again = self.resolve(session, Reference(resolved.model, selector))
         if (again.digest, again.version) != (resolved.digest, resolved.version):
@@ -108,7 +108,7 @@ class StrictMode:
 
         The accepted manifest names it by digest, which stands for approvals of its own.
         """
-        self._check_registry(head.registry)
+        self.check_registry(head.registry)
         if base.digest in self.trust.denied_manifests:
             raise UntrustedError(f"the base {base.model}:{base.version} is denied by the trust file")
         if row.state in NEVER_SERVED:
@@ -131,9 +131,9 @@ class StrictMode:
         return self._judge_target(session, register, register.target, seen)
 
     def _remember(self, session: Session, register: AliasRegister) -> Seen:
-        self._check_registry(register.registry)
+        self.check_registry(register.registry)
         model, alias = register.model, register.alias
-        history = iter_records_back(session, alias_register(model, alias), register.trail)
+        history = iter_records_back(session, alias_register(session, model, alias), register.trail)
         return self.memory.advance(register.registry, model, alias, register.trail, history)
 
     def _judge_target(
@@ -172,7 +172,8 @@ class StrictMode:
         )
         return judge(self.trust, subject, decisions, now=session.ports.now())
 
-    def _check_registry(self, registry: str) -> None:
+    def check_registry(self, registry: str) -> None:
+        """Raise `RejectedError` for a registry that the trust file is not about."""
         if registry != self.trust.registry:
             raise UntrustedError(
                 f"this is registry {registry[:64]!a}, and the trust file is about {self.trust.registry}",

@@ -65,7 +65,7 @@ def load_version_history(session: Session, model: ModelName, version: int) -> Ve
         return record.action == "publish" and record.target == str(version)
 
     def follow(alias: AliasName) -> tuple[list[tuple[AliasName | None, Record]], bool]:
-        register = alias_register(model, alias)
+        register = alias_register(session, model, alias)
         trail = load_current(session.store, register).trail
         found, is_whole = _newest(session, register, trail, lambda record: moment(record.at) < begin)
         return [(alias, record) for record in found if _concerns(record, version)], is_whole

@@ -93,7 +93,10 @@ class _Follower:
             raise not_set(self.model, self.alias) from error
         except (NotModifiedError, UnavailableError):
             return None
-        register = alias_register(self.model, self.alias).decode(found.body)
+        try:
+            register = alias_register(self.session, self.model, self.alias).decode(found.body)
+        except UnavailableError:
+            return None
         if self.seen is not None and register.generation < self.seen.generation:
             what = f"{self.model}@{self.alias}"
             raise CorruptError(f"the generation of {what} went back", advice="run `bucketry audit --verify`")

@@ -192,16 +192,25 @@ def encode_manifest(manifest: Manifest) -> bytes:
     return encode(manifest.to_document())
 
 
-def decode_manifest(body: bytes, *, what: str) -> Manifest:
-    """Return the manifest; raise `CorruptError`, also for a path that must never reach a disk."""
+def decode_manifest(body: bytes, *, what: str, model: ModelName | None = None) -> Manifest:
+    """Return the manifest; raise `CorruptError`, also for a path that must never reach a disk.
+
+    With a `model` also for the manifest of any other one: its versions are not this model's, whatever names them.
+    """
     fields = Fields(decode(body, what=what), what=what)
+    named = fields.parsed("model", parse_model_name)
+    if model is not None and named != model:
+        raise CorruptError(
+            f"{what} is the manifest of {named}, not of {model}",
+            advice="run `bucketry fsck`; put back what belongs there from the bucket's versions or from a mirror",
+        )
     artifacts = tuple(_read_artifact(inner) for inner in fields.consumed_inners("artifacts", most=MOST_ARTIFACTS))
     try:
         check_paths_together(artifact.path for artifact in artifacts)
     except UsageError as error:
         raise CorruptError(f"{what}: {error.message}") from error
     return Manifest(
-        model=fields.parsed("model", parse_model_name),
+        model=named,
         created_at=fields.parsed("created_at", parse_time),
         created_by=fields.text("created_by"),
         artifacts=artifacts,
