@@ -19,20 +19,30 @@ if TYPE_CHECKING:
 HOSTILE = "=cmd|'x'!A1 \x1b[2J <b>|`*"
 
 
+def around(value: float, half: float) -> dict[str, float]:
+    return {"low": value - half, "high": value + half}
+
+
 def evidence(**values: float) -> dict[str, Any]:
     return {
         "dataset": {"name": "fraud", "version": "10"},
         "metrics": [
-            {"name": "auc", "value": values["auc"], "direction": "higher"},
+            {"name": "auc", "value": values["auc"], "direction": "higher", "confidence": around(values["auc"], 0.001)},
             {
                 "name": "logloss",
                 "value": values["logloss"],
                 "direction": "lower",
-                "confidence": {"low": values["logloss"] - 0.01, "high": values["logloss"] + 0.01},
+                "confidence": around(values["logloss"], 0.01),
             },
             {"name": "p95", "value": values["p95"], "unit": "ms"},
             {"name": "f1", "value": 0.5, "direction": "higher"},
-            {"name": "recall", "value": values["young"], "direction": "higher", "slice": {"age": "18-25"}},
+            {
+                "name": "recall",
+                "value": values["young"],
+                "direction": "higher",
+                "slice": {"age": "18-25"},
+                "confidence": around(values["young"], 0.02),
+            },
             {"name": "recall", "value": 0.65, "direction": "higher", "slice": {"age": "26-40"}},
         ],
     }
@@ -133,7 +143,7 @@ def test_the_table_hides_what_is_the_same(program: Program, published: Path) -> 
     assert lines[2].split() == ["METRIC", "DATA", "SLICE", "v1", "v2", "DELTA", "DELTA%", "VERDICT"]
     assert lines[3].split() == ["auc", "fraud", "10", "-", "0.91", "0.92", "+0.01", "+1.1%", "^", "better"]
     assert "f1 " not in text
-    assert "1 better, 1 worse, 1 noise, 1 unjudged, 2 same (2 hidden, --all shows them)" in lines
+    assert "1 worse, 1 better, 1 unjudged, 1 noise, 2 same (2 hidden, --all shows them)" in lines
     assert "same.txt" not in text
     whole = program.ok("diff", "acme/chat:2", "--all").text
     assert "f1 " in whole

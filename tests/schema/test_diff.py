@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bucketry.schema.codec import encode
-from bucketry.schema.diff import Dataset, MetricDiff, Subject, diff_metrics, diff_versions, slice_gaps
+from bucketry.schema.diff import Dataset, MetricDiff, Subject, diff_metrics, diff_versions
 from bucketry.schema.diff_items import ItemChange, diff_items, flatten
 from bucketry.schema.evidence import Confidence, Evidence, Metric
 from bucketry.schema.manifest import Artifact, Chunks, Manifest, Training
@@ -20,13 +20,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CHAT = ModelName("acme", "chat")
-MIRRORED = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
+MIRRORED = {
+    Verdict.BETTER: Verdict.WORSE,
+    Verdict.WORSE: Verdict.BETTER,
+    Verdict.HIGHER: Verdict.LOWER,
+    Verdict.LOWER: Verdict.HIGHER,
+}
 
 
 def measured(value: float, name: str = "auc", *, data: Mapping[str, object] | None = None, **more: Any) -> Evidence:
     kind = more.pop("kind", "automated")
     dataset = {"name": "fraud", "version": "1"} if data is None else data
-    return Evidence(kind, (Metric(name, value, **{"direction": "higher", **more}),), dataset=dataset)
+    exact = Confidence(value, value, 0.95)
+    return Evidence(
+        kind, (Metric(name, value, **{"direction": "higher", "confidence": exact, **more}),), dataset=dataset
+    )
 
 
 def only(metrics: tuple[MetricDiff, ...]) -> MetricDiff:
@@ -95,6 +103,36 @@ def test_one_who_states_the_direction_states_it_for_all() -> None:
     assert (metric.direction, metric.comparisons[0].verdict) == ("higher", Verdict.BETTER)
 
 
+def test_a_well_known_metric_has_a_direction_that_nobody_states_and_that_is_marked() -> None:
+    metric = only(compared([measured(0.8, direction=None)], [measured(0.9, direction=None)]))
+    assert (metric.direction, metric.direction_assumed) == ("higher", True)
+    assert (metric.comparisons[0].verdict, metric.comparisons[0].assumed) == (Verdict.BETTER, True)
+    assert metric.comparisons[0].word == "^ better*"
+    unknown = only(compared([measured(0.8, "x", direction=None)], [measured(0.9, "x", direction=None)]))
+    assert (unknown.direction, unknown.direction_assumed) == (None, False)
+    assert unknown.comparisons[0].word == "? no direction stated"
+
+
+def test_a_stated_direction_wins_over_what_is_known() -> None:
+    metric = only(compared([measured(0.8, direction="lower")], [measured(0.9, direction=None)]))
+    assert (metric.direction, metric.direction_assumed) == ("lower", False)
+    assert (metric.comparisons[0].verdict, metric.comparisons[0].assumed) == (Verdict.WORSE, False)
+
+
+def test_a_share_of_known_samples_has_an_interval_that_nobody_states() -> None:
+    few = [[measured(value, "accuracy", confidence=None, samples=60)] for value in (0.9, 0.85)]
+    many = [[measured(value, "accuracy", confidence=None, samples=60_000)] for value in (0.9, 0.85)]
+    assert only(compared(*few)).comparisons[0].word == "~ noise*"
+    assert only(compared(*many)).comparisons[0].word == "v WORSE*"
+    assert [one.assumed for one in only(compared(*many)).measured if one] == [True, True]
+
+
+def test_a_rating_of_few_answers_is_lower_and_not_worse() -> None:
+    rated = [[measured(value, "rating", kind="human", confidence=None, samples=60)] for value in (4.290, 4.270)]
+    comparison = only(compared(*rated)).comparisons[0]
+    assert (comparison.verdict, comparison.reason, comparison.word) == (Verdict.LOWER, "no interval", "v lower")
+
+
 def test_contradictory_directions_allow_no_verdict() -> None:
     comparison = only(compared([measured(0.8, direction="lower")], [measured(0.9)])).comparisons[0]
     assert (comparison.verdict, comparison.reason) == (Verdict.UNJUDGED, "contradictory directions")
@@ -110,43 +148,6 @@ def test_a_difference_that_no_number_holds_is_left_out() -> None:
     comparison = only(compared([measured(-1.7e308)], [measured(1.7e308)])).comparisons[0]
     assert (comparison.delta, comparison.relative, comparison.verdict) == (None, None, Verdict.BETTER)
     assert only(compared([measured(0)], [measured(1)])).comparisons[0].relative is None
-
-
-def by_age(*values: float, direction: str | None = "higher") -> Evidence:
-    ages = ("18-25", "26-40", "41-65")
-    return Evidence(
-        "automated",
-        tuple(
-            Metric("recall", value, direction=direction, slice={"age": age})
-            for value, age in zip(values, ages, strict=False)
-        ),
-    )
-
-
-def test_the_worst_slice_and_the_gap_before_and_after() -> None:
-    (gap,) = slice_gaps(compared([by_age(0.6, 0.65, 0.63)], [by_age(0.64, 0.65, 0.5)]))
-    assert (gap.name, gap.attributes, gap.same_slices) == ("recall", ("age",), True)
-    assert gap.worst == (((("age", "18-25"),), 0.6), ((("age", "41-65"),), 0.5))
-    assert list(gap.gaps) == [pytest.approx(0.05), pytest.approx(0.15)]
-
-
-def test_where_lower_is_better_the_greatest_is_the_worst() -> None:
-    (gap,) = slice_gaps(compared([by_age(1, 2, direction="lower")], [by_age(3, 2, direction="lower")]))
-    assert [worst[1] for worst in gap.worst if worst] == [2, 3]
-
-
-def test_without_a_direction_there_is_a_gap_but_no_worst_slice() -> None:
-    (gap,) = slice_gaps(compared([by_age(1, 2, direction=None)], [by_age(3, 2, direction=None)]))
-    assert (gap.worst, gap.gaps) == ((None, None), (1, 1))
-
-
-def test_it_is_said_when_the_slices_are_not_the_same() -> None:
-    (gap,) = slice_gaps(compared([by_age(0.6, 0.65, 0.63)], [by_age(0.6, 0.65)]))
-    assert not gap.same_slices
-
-
-def test_a_single_slice_has_no_gap() -> None:
-    assert slice_gaps(compared([by_age(0.6)], [by_age(0.5)])) == ()
 
 
 def artifact(path: str, content: str) -> Artifact:
@@ -293,7 +294,6 @@ def test_the_order_of_metrics_within_evidence_does_not_matter(items: list[Eviden
 @settings(deadline=None)
 def test_every_comparison_can_be_written_as_json_and_has_every_measurement(versions: list[Any]) -> None:
     metrics = diff_metrics(versions)
-    slice_gaps(metrics)
     for metric in metrics:
         for one in metric.comparisons:
             encode({"delta": one.delta, "relative": one.relative, "verdict": one.verdict.value})

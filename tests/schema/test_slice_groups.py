@@ -6,9 +6,10 @@ import math
 
 import pytest
 
-from bucketry.schema.diff import VersionDiff, diff_metrics, slice_gaps
-from bucketry.schema.evidence import Evidence, Metric
-from bucketry.schema.slice_groups import LEAST_SAMPLES, SliceGroup, is_too_small, slice_groups
+from bucketry.schema.diff import VersionDiff, diff_metrics
+from bucketry.schema.evidence import Confidence, Evidence, Metric
+from bucketry.schema.slice_groups import SliceGroup, gap_groups, is_too_small, slice_groups
+from bucketry.schema.verdicts import LEAST_SAMPLES, Reason, Verdict
 
 ENOUGH = LEAST_SAMPLES
 
@@ -19,16 +20,25 @@ def evaluation(
     return Evidence(
         "automated",
         tuple(
-            Metric(name, value, direction=direction, slice={"age": age}, samples=samples.get(age, ENOUGH))
+            Metric(
+                name,
+                value,
+                direction=direction,
+                slice={"age": age},
+                confidence=Confidence(value, value, 0.95),
+                samples=samples.get(age, ENOUGH),
+            )
             for age, value in values.items()
         ),
     )
 
 
 def groups(*versions: list[Evidence], other: int = -1) -> tuple[SliceGroup, ...]:
-    metrics = diff_metrics(versions)
-    diff = VersionDiff((), metrics, slice_gaps(metrics), (), (), (), (), (), ())
-    return slice_groups(diff, other)
+    return slice_groups(diff_of(*versions), other)
+
+
+def diff_of(*versions: list[Evidence]) -> VersionDiff:
+    return VersionDiff((), diff_metrics(versions), (), (), (), (), (), ())
 
 
 def ages(group: SliceGroup) -> list[str]:
@@ -62,8 +72,45 @@ def test_a_slice_of_few_samples_comes_last_and_does_not_count_for_the_gap() -> N
 
 
 def test_few_samples_in_one_version_are_enough_to_judge_nothing() -> None:
-    (group,) = groups([evaluation({"a": 0.5}, a=1)], [evaluation({"a": 0.4}, a=ENOUGH)])
+    (group,) = groups([evaluation({"a": 0.5}, a=LEAST_SAMPLES - 1)], [evaluation({"a": 0.4}, a=ENOUGH)])
     assert is_too_small(group.slices[0])
+    only = group.slices[0].comparisons[0]
+    assert (only.verdict, only.reason) == (Verdict.UNJUDGED, Reason.FEW_SAMPLES)
+    assert only.word == "? fewer than 200 samples"
+    (group,) = groups([evaluation({"a": 0.5})], [evaluation({"a": 0.4})])
+    assert group.slices[0].comparisons[0].verdict is Verdict.WORSE
+
+
+def by_age(*values: float, direction: str | None = "higher") -> Evidence:
+    return evaluation(
+        dict(zip(("18-25", "26-40", "41-65"), values, strict=False)), direction=direction, name="x-recall"
+    )
+
+
+def test_the_worst_slice_and_the_gap_before_and_after() -> None:
+    (gap,) = gap_groups(diff_of([by_age(0.6, 0.65, 0.63)], [by_age(0.64, 0.65, 0.5)]))
+    assert (gap.name, gap.attributes, gap.has_same_slices()) == ("x-recall", ("age",), True)
+    assert gap.worst == (((("age", "18-25"),), 0.6), ((("age", "41-65"),), 0.5))
+    assert list(gap.gaps) == [pytest.approx(0.05), pytest.approx(0.15)]
+
+
+def test_where_lower_is_better_the_greatest_is_the_worst() -> None:
+    (gap,) = gap_groups(diff_of([by_age(1, 2, direction="lower")], [by_age(3, 2, direction="lower")]))
+    assert [worst[1] for worst in gap.worst if worst] == [2, 3]
+
+
+def test_without_a_direction_there_is_a_gap_but_no_worst_slice() -> None:
+    (gap,) = gap_groups(diff_of([by_age(1, 2, direction=None)], [by_age(3, 2, direction=None)]))
+    assert (gap.worst, gap.gaps) == ((None, None), (1, 1))
+
+
+def test_a_slice_of_few_samples_is_never_the_worst() -> None:
+    (gap,) = gap_groups(diff_of([evaluation({"few": 0.1, "a": 0.5, "b": 0.7}, few=1)]))
+    assert gap.worst == (((("age", "a"),), 0.5),)
+
+
+def test_a_single_slice_has_no_gap() -> None:
+    assert gap_groups(diff_of([by_age(0.6)], [by_age(0.5)])) == ()
 
 
 def test_a_metric_over_the_whole_data_is_never_too_small() -> None:

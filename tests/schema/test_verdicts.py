@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bucketry.schema.evidence import Confidence
-from bucketry.schema.verdicts import Measurement, Verdict, compare, difference_interval
+from bucketry.schema.verdicts import LEAST_SAMPLES, Measurement, Reason, Verdict, compare, difference_interval
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-1000, 1000)
 LEVELS = st.floats(0, 1, exclude_min=True, exclude_max=True)
@@ -30,7 +31,12 @@ MEASUREMENTS = st.builds(
     data_digest=st.sampled_from([None, "a", "b"]),
 )
 DIRECTIONS = st.sampled_from([None, "higher", "lower"])
-MIRRORED = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
+MIRRORED = {
+    Verdict.BETTER: Verdict.WORSE,
+    Verdict.WORSE: Verdict.BETTER,
+    Verdict.HIGHER: Verdict.LOWER,
+    Verdict.LOWER: Verdict.HIGHER,
+}
 
 
 def around(value: float, half: float, level: float = 0.95) -> Measurement:
@@ -54,8 +60,25 @@ def verdict(before: Measurement, after: Measurement, direction: str | None = "hi
         (0.9100000001, "higher", Verdict.BETTER),
     ],
 )
-def test_without_intervals_any_difference_counts(after: float, direction: str | None, expected: Verdict) -> None:
-    assert verdict(Measurement(0.91), Measurement(after), direction) is expected
+def test_of_exact_values_any_difference_counts(after: float, direction: str | None, expected: Verdict) -> None:
+    assert verdict(around(0.91, 0), around(after, 0), direction) is expected
+
+
+@pytest.mark.parametrize("direction", ["higher", "lower"])
+def test_without_intervals_a_difference_is_not_judged(direction: str) -> None:
+    assert compare(Measurement(0.91), Measurement(0.92), direction) == (Verdict.HIGHER, Reason.NO_INTERVAL)
+    assert compare(Measurement(0.91), Measurement(0.90), direction) == (Verdict.LOWER, Reason.NO_INTERVAL)
+    assert compare(Measurement(0.91), Measurement(0.91), direction) == (Verdict.SAME, Reason.NONE)
+    assert compare(Measurement(0.91), Measurement(0.92), None) == (Verdict.UNJUDGED, Reason.NO_DIRECTION)
+
+
+def test_a_slice_of_few_samples_is_not_judged() -> None:
+    few, enough = around(0.91, 0), around(0.92, 0)
+    few = replace(few, samples=LEAST_SAMPLES - 1)
+    assert compare(few, enough, "higher", of_slice=True) == (Verdict.UNJUDGED, Reason.FEW_SAMPLES)
+    assert compare(enough, few, "higher", of_slice=True) == (Verdict.UNJUDGED, Reason.FEW_SAMPLES)
+    assert verdict(few, enough) is Verdict.BETTER
+    assert compare(replace(few, samples=LEAST_SAMPLES), enough, "higher", of_slice=True)[0] is Verdict.BETTER
 
 
 def test_a_difference_within_its_interval_is_noise() -> None:
@@ -76,13 +99,13 @@ def test_intervals_that_overlap_may_still_show_a_difference() -> None:
 def test_the_side_that_faces_the_other_value_decides() -> None:
     lopsided = Measurement(100, confidence=Confidence(99, 120, 0.95))
     assert verdict(lopsided, Measurement(110)) is Verdict.NOISE
-    assert verdict(lopsided, Measurement(98)) is Verdict.WORSE
+    assert verdict(lopsided, around(98, 0)) is Verdict.WORSE
 
 
-def test_a_side_without_an_interval_counts_as_exact() -> None:
+def test_a_side_without_an_interval_allows_noise_but_no_judgement() -> None:
     assert verdict(around(100, 5), Measurement(104)) is Verdict.NOISE
     assert verdict(Measurement(100), around(104, 5)) is Verdict.NOISE
-    assert verdict(around(100, 5), Measurement(106)) is Verdict.BETTER
+    assert compare(around(100, 5), Measurement(106), "higher") == (Verdict.HIGHER, Reason.NO_INTERVAL)
 
 
 def test_levels_are_brought_to_the_higher_one() -> None:
@@ -109,7 +132,7 @@ def test_what_was_measured_otherwise_is_not_judged(other: Measurement, reason: s
 
 def test_an_unknown_digest_or_unit_is_no_other_one() -> None:
     before = Measurement(0.91, unit="ms", data_version="1", data_digest="a")
-    assert verdict(before, Measurement(0.95, data_version="1")) is Verdict.BETTER
+    assert verdict(before, Measurement(0.95, data_version="1")) is Verdict.HIGHER
 
 
 @given(MEASUREMENTS, MEASUREMENTS, DIRECTIONS)

@@ -78,7 +78,7 @@ def publish(registry: Registry, version: int, text: str, data: Mapping[str, str]
     metrics = (
         Metric("auc", auc, direction="higher", confidence=Confidence(auc - 0.0005, auc + 0.0005, 0.95), samples=45_112),
         Metric("logloss", logloss, direction="lower", confidence=Confidence(logloss - 0.01, logloss + 0.01, 0.95)),
-        Metric("recall@1%fpr", recall, direction="higher", samples=45_112),
+        Metric("recall@1%fpr", recall, direction="higher", confidence=within(recall, 45_112), samples=45_112),
         Metric("p95_ms", p95, samples=45_112),
         Metric("macro_f1" + text[:60], 0.5, direction="higher"),
         *slices("recall@1%fpr", RECALL.get(version, RECALL[SERVING]), text),
@@ -102,6 +102,19 @@ def publish(registry: Registry, version: int, text: str, data: Mapping[str, str]
 def slices(name: str, values: tuple[float, ...], text: str) -> tuple[Metric, ...]:
     found = zip(BANDS.items(), values, strict=True)
     return tuple(
-        Metric(name, value, direction="higher", slice={"age_band": band + text[:40]}, samples=count)
+        Metric(
+            name,
+            value,
+            direction="higher",
+            slice={"age_band": band + text[:40]},
+            confidence=within(value, count),
+            samples=count,
+        )
         for (band, count), value in found
     )
+
+
+def within(share: float, samples: int) -> Confidence:
+    """Return the interval that an evaluator would state for a share of so many samples."""
+    half = 1.96 * (share * (1 - share) / samples) ** 0.5
+    return Confidence(share - half, share + half, 0.95)

@@ -160,7 +160,14 @@ def _evidence(version: int) -> Evidence:
         Metric("recall", recall, direction="higher", confidence=Confidence(recall - 0.001, recall + 0.001, 0.95)),
         Metric("p95_ms", 40.0 + version, unit="ms", direction="lower"),
         *(
-            Metric("recall", recall - place / 50, direction="higher", slice={"age_band": band}, samples=count)
+            Metric(
+                "recall",
+                recall - place / 50,
+                direction="higher",
+                slice={"age_band": band},
+                confidence=Confidence(recall - place / 50 - 0.001, recall - place / 50 + 0.001, 0.95),
+                samples=count,
+            )
             for place, (band, count) in enumerate(BANDS.items())
         ),
     )

@@ -16,24 +16,20 @@ from bucketry.cli.figures import human_number, human_size
 from bucketry.cli.output import Heading
 from bucketry.cli.tables import Column, table
 from bucketry.frozen import frozen
+from bucketry.schema.diff import ASSUMED_MARK
+from bucketry.schema.slice_groups import gap_groups, is_too_small
 from bucketry.schema.text import csv_cell, displayable, markdown_text
-from bucketry.schema.verdicts import Verdict
+from bucketry.schema.verdicts import LEAST_SAMPLES, Reason, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bucketry.cli.output import Line
-    from bucketry.schema.diff import Dataset, MetricDiff, SliceGap, VersionDiff
+    from bucketry.schema.diff import Dataset, MetricDiff, VersionDiff
     from bucketry.schema.diff_items import ItemDiff
     from bucketry.schema.evidence import Slice
+    from bucketry.schema.slice_groups import SliceGroup
 
-WORDS = {
-    Verdict.BETTER: "^ better",
-    Verdict.WORSE: "v WORSE",
-    Verdict.NOISE: "~ noise",
-    Verdict.UNJUDGED: "? unjudged",
-    Verdict.SAME: "= same",
-}
 DIGEST_DIGITS = 12
 LONGEST_VALUE = 60
 NOTHING = "-"
@@ -98,8 +94,9 @@ def csv_lines(diff: VersionDiff, *, with_unchanged: bool) -> Iterator[str]:
 def blocks(diff: VersionDiff, *, with_unchanged: bool) -> Iterator[Block]:
     """Yield the comparison's tables; what has nothing to show is left out, but for the metrics."""
     yield _metrics_block(diff, with_unchanged=with_unchanged)
-    if diff.gaps:
-        yield _gaps_block(diff)
+    groups = gap_groups(diff)
+    if groups:
+        yield _gaps_block(diff, groups)
     for section, items in _sections(diff):
         shown = [item for item in items if with_unchanged or item.is_changed]
         if shown:
@@ -128,8 +125,13 @@ def _metrics_block(diff: VersionDiff, *, with_unchanged: bool) -> Block:
     hidden = len(diff.metrics) - len(shown)
     said = ", ".join(words) + (f" ({hidden:,} hidden, --all shows them)" if hidden else "")
     notes = [said or "no version has evidence"]
-    if any("different data" in one.reason for metric in diff.metrics for one in metric.comparisons):
+    comparisons = [one for metric in diff.metrics for one in metric.comparisons]
+    if any(one.reason is Reason.DIFFERENT_DATA for one in comparisons):
         notes.append("? some were measured on different data, which allows no verdict")
+    if any(one.reason is Reason.NO_INTERVAL for one in comparisons):
+        notes.append("higher and lower: without confidence intervals nobody can tell a difference from noise")
+    if any(one.assumed for one in comparisons):
+        notes.append(f"{ASSUMED_MARK} by what is known of such metrics (docs/metrics.md): its evidence does not say")
     return Block("", tuple(columns), rows, tuple(notes))
 
 
@@ -141,36 +143,35 @@ def _what(metric: MetricDiff) -> tuple[str, str, str]:
 
 def _pair_cells(metric: MetricDiff) -> tuple[str, ...]:
     only = metric.comparisons[0]
-    verdict = f"? {only.reason}" if only.verdict is Verdict.UNJUDGED else WORDS[only.verdict]
     delta = NOTHING if only.delta is None else _signed(only.delta)
     relative = NOTHING if only.relative is None else f"{only.relative:+.1%}"
-    return (*(_value_text(value) for value in metric.values), delta, relative, verdict)
+    return (*(_value_text(value) for value in metric.values), delta, relative, only.word)
 
 
 def _many_cells(metric: MetricDiff) -> tuple[str, ...]:
     cells = [_value_text(metric.values[0])]
     for value, one in zip(metric.values[1:], metric.comparisons, strict=True):
-        cells += [_value_text(value), WORDS[one.verdict]]
+        cells += [_value_text(value), one.word]
     return tuple(cells)
 
 
-def _gaps_block(diff: VersionDiff) -> Block:
+def _gaps_block(diff: VersionDiff, groups: Sequence[SliceGroup]) -> Block:
     names = [subject.name if _many_models(diff) else f"v{subject.version}" for subject in diff.versions]
     columns = [Column("METRIC", flexible=True), Column("DATA", flexible=True), Column("BY", flexible=True)]
     for name in names:
         columns += [Column(f"{name} WORST", flexible=True), Column("GAP", number=True)]
-    differing = any(not gap.same_slices for gap in diff.gaps)
-    notes = (
-        ("the versions were not measured on the same slices: their gaps may not be comparable",) if differing else ()
-    )
-    return Block(
-        "Slices, and the gap from the best to the worst", tuple(columns), tuple(map(_gap_row, diff.gaps)), notes
-    )
+    notes = []
+    if any(len(set(group.judged)) > 1 for group in groups):
+        notes.append("the versions were not measured on the same slices: their gaps may not be comparable")
+    if any(is_too_small(metric) for group in groups for metric in group.slices):
+        notes.append(f"without slices of fewer than {LEAST_SAMPLES} samples")
+    rows = tuple(map(_gap_row, groups))
+    return Block("Slices, and the gap from the best to the worst", tuple(columns), rows, tuple(notes))
 
 
-def _gap_row(gap: SliceGap) -> tuple[str, ...]:
-    cells = [gap.name, _data_text(gap.dataset), ", ".join(gap.attributes)]
-    for worst, width in zip(gap.worst, gap.gaps, strict=True):
+def _gap_row(group: SliceGroup) -> tuple[str, ...]:
+    cells = [group.name, _data_text(group.dataset), ", ".join(group.attributes)]
+    for worst, width in zip(group.worst, group.gaps, strict=True):
         cells.append(f"{_slice_text(worst[0])} {human_number(worst[1])}" if worst else NOTHING)
         cells.append(_value_text(width))
     return tuple(cells)

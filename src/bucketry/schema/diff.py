@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
 from bucketry.schema.diff_items import ItemDiff, diff_items, flatten
-from bucketry.schema.verdicts import Measurement, Verdict, compare
+from bucketry.schema.known_metrics import assumed_direction, assumed_interval
+from bucketry.schema.verdicts import WORDS, Measurement, Reason, Verdict, compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from bucketry.schema.evidence import Evidence, Metric, Slice
     from bucketry.schema.manifest import Manifest
     from bucketry.schema.names import Digest, ModelName
+
+ASSUMED_MARK = "*"
+"""Behind a verdict or a direction that nobody stated: what a well-known metric is."""
 
 
 @frozen
@@ -55,17 +59,31 @@ class Dataset:
 
 @frozen
 class Comparison:
-    """One version's value against the baseline's. `delta` and `relative` are None where they make no sense."""
+    """One version's value against the baseline's. `delta` and `relative` are None where they make no sense.
+
+    `assumed` says that the verdict would be another without what `known_metrics` knows.
+    """
 
     delta: float | None
     relative: float | None
     verdict: Verdict
-    reason: str = ""
+    reason: Reason = Reason.NONE
+    assumed: bool = False
+
+    @property
+    def word(self) -> str:
+        """How the verdict is said: with its reason where there is none, and a star where it rests on an assumption."""
+        if self.verdict is Verdict.UNJUDGED:
+            return f"? {self.reason}"
+        return WORDS[self.verdict] + (ASSUMED_MARK if self.assumed else "")
 
 
 @frozen
 class MetricDiff:
-    """One metric: a measurement for each version (None: not measured), and a comparison for each but the baseline."""
+    """One metric: a measurement for each version (None: not measured), and a comparison for each but the baseline.
+
+    `direction_assumed` says that nobody states the direction: it is that of a well-known metric.
+    """
 
     name: str
     dataset: Dataset
@@ -75,6 +93,7 @@ class MetricDiff:
     direction: str | None
     measured: tuple[Measurement | None, ...]
     comparisons: tuple[Comparison, ...]
+    direction_assumed: bool = False
 
     @property
     def values(self) -> tuple[float | None, ...]:
@@ -88,29 +107,11 @@ class MetricDiff:
 
 
 @frozen
-class SliceGap:
-    """A metric over the values of some attributes: for each version its worst slice, and how far the best is from it.
-
-    `worst` is None where the direction is not known; `same_slices` says whether all versions have the same slices.
-    """
-
-    name: str
-    dataset: Dataset
-    kind: str
-    attributes: tuple[str, ...]
-    direction: str | None
-    worst: tuple[tuple[Slice, float] | None, ...]
-    gaps: tuple[float | None, ...]
-    same_slices: bool
-
-
-@frozen
 class VersionDiff:
     """How versions differ, the baseline first. The same for every face."""
 
     versions: tuple[Subject, ...]
     metrics: tuple[MetricDiff, ...]
-    gaps: tuple[SliceGap, ...]
     parameters: tuple[ItemDiff, ...]
     training: tuple[ItemDiff, ...]
     datasets: tuple[ItemDiff, ...]
@@ -137,7 +138,6 @@ def diff_versions(baseline: Subject, others: Sequence[Subject]) -> VersionDiff:
     return VersionDiff(
         versions=subjects,
         metrics=metrics,
-        gaps=slice_gaps(metrics),
         parameters=diff_items([flatten(subject.manifest.training.hyperparameters) for subject in subjects]),
         training=diff_items([_training_facts(subject.manifest) for subject in subjects]),
         datasets=diff_items([_datasets(subject.manifest) for subject in subjects]),
@@ -159,16 +159,6 @@ def diff_metrics(evidence: Sequence[Sequence[Evidence]]) -> tuple[MetricDiff, ..
     directions = _directions(rows)
     merged = [_metric_diff(key, versions, measured, directions[key.name]) for key, versions, measured in _joined(rows)]
     return tuple(sorted(merged, key=_order))
-
-
-def slice_gaps(metrics: Sequence[MetricDiff]) -> tuple[SliceGap, ...]:
-    """Return the worst slice and the gap of each metric that has two slices or more by the same attributes."""
-    groups: dict[tuple[str, Dataset, str, tuple[str, ...]], list[MetricDiff]] = defaultdict(list)
-    for metric in metrics:
-        if metric.slice:
-            attributes = tuple(name for name, _ in metric.slice)
-            groups[metric.name, metric.dataset, metric.kind, attributes].append(metric)
-    return tuple(_gap(*key, group) for key, group in groups.items() if len(group) > 1)
 
 
 @frozen
@@ -195,14 +185,18 @@ def _measurements(items: Iterable[Evidence]) -> Iterable[tuple[_Key, Measurement
 
 
 def _measurement(metric: Metric, version: str | None, digest: str | None) -> Measurement:
+    assumed = (
+        assumed_interval(metric.name, metric.value, metric.unit, metric.samples) if metric.confidence is None else None
+    )
     return Measurement(
         value=metric.value,
         unit=metric.unit,
         direction=metric.direction,
-        confidence=metric.confidence,
+        confidence=metric.confidence or assumed,
         samples=metric.samples,
         data_version=version,
         data_digest=digest,
+        assumed=assumed is not None,
     )
 
 
@@ -237,8 +231,10 @@ def _directions(rows: Mapping[_Key, list[Measurement | None]]) -> Mapping[str, f
 def _metric_diff(
     key: _Key, versions: frozenset[str | None], measured: Sequence[Measurement | None], directions: frozenset[str]
 ) -> MetricDiff:
-    direction = next(iter(directions)) if len(directions) == 1 else None
+    stated = next(iter(directions)) if len(directions) == 1 else None
+    direction = stated or (None if directions else assumed_direction(key.name))
     units = {one.unit for one in measured if one is not None}
+    judge = _Judge(direction, is_stated=stated is not None, contradictory=len(directions) > 1, of_slice=bool(key.slice))
     return MetricDiff(
         name=key.name,
         dataset=Dataset(key.dataset, next(iter(versions)) if len(versions) == 1 else None, key.split),
@@ -247,47 +243,36 @@ def _metric_diff(
         unit=next(iter(units)) if len(units) == 1 else None,
         direction=direction,
         measured=tuple(measured),
-        comparisons=tuple(
-            _comparison(measured[0], other, direction, contradictory=len(directions) > 1) for other in measured[1:]
-        ),
+        comparisons=tuple(judge.compare(measured[0], other) for other in measured[1:]),
+        direction_assumed=direction is not None and stated is None,
     )
 
 
-def _comparison(
-    before: Measurement | None, after: Measurement | None, direction: str | None, *, contradictory: bool
-) -> Comparison:
-    if before is None or after is None:
-        where = "in neither" if before is after else "not in the baseline" if before is None else "in the baseline only"
-        return Comparison(None, None, Verdict.UNJUDGED, f"measured {where}")
-    verdict, reason = compare(before, after, direction)
-    if contradictory and verdict is Verdict.UNJUDGED and before.is_same_data(after):
-        reason = "contradictory directions"
-    delta = _finite(after.value - before.value)
-    relative = _finite(delta / abs(before.value)) if delta is not None and before.value else None
-    return Comparison(delta, relative, verdict, reason)
+@frozen
+class _Judge:
+    """What is known of a metric when its values are compared."""
 
+    direction: str | None
+    is_stated: bool
+    contradictory: bool
+    of_slice: bool
 
-def _gap(
-    name: str, dataset: Dataset, kind: str, attributes: tuple[str, ...], metrics: Sequence[MetricDiff]
-) -> SliceGap:
-    direction = metrics[0].direction
-    choose = {"higher": min, "lower": max}.get(direction or "")
-    worst: list[tuple[Slice, float] | None] = []
-    gaps: list[float | None] = []
-    measured_slices = set()
-    for index in range(len(metrics[0].measured)):
-        values = [(metric.slice, one.value) for metric in metrics if (one := metric.measured[index]) is not None]
-        measured_slices.add(frozenset(slice_ for slice_, _ in values))
-        numbers = [value for _, value in values]
-        worst.append(choose(values, key=_value_then_slice) if choose and values else None)
-        gaps.append(_finite(max(numbers) - min(numbers)) if len(numbers) > 1 else None)
-    return SliceGap(
-        name, dataset, kind, attributes, direction, tuple(worst), tuple(gaps), same_slices=len(measured_slices) == 1
-    )
-
-
-def _value_then_slice(pair: tuple[Slice, float]) -> tuple[float, Slice]:
-    return pair[1], pair[0]
+    def compare(self, before: Measurement | None, after: Measurement | None) -> Comparison:
+        if before is None or after is None:
+            reason = Reason.IN_NEITHER if before is after else Reason.NOT_IN_BASELINE
+            return Comparison(None, None, Verdict.UNJUDGED, Reason.ONLY_IN_BASELINE if before else reason)
+        verdict, reason = compare(before, after, self.direction, of_slice=self.of_slice)
+        if self.contradictory and reason is Reason.NO_DIRECTION:
+            reason = Reason.CONTRADICTORY
+        by_interval = before.assumed or after.assumed
+        assumed = {
+            Verdict.BETTER: by_interval or not self.is_stated,
+            Verdict.WORSE: by_interval or not self.is_stated,
+            Verdict.NOISE: by_interval,
+        }
+        delta = _finite(after.value - before.value)
+        relative = _finite(delta / abs(before.value)) if delta is not None and before.value else None
+        return Comparison(delta, relative, verdict, reason, assumed=assumed.get(verdict, False))
 
 
 def _order(metric: MetricDiff) -> tuple[object, ...]:

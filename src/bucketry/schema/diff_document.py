@@ -10,19 +10,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.schema.codec import Document, digest_of, encode
+from bucketry.schema.known_metrics import KNOWN_METRICS_VERSION
+from bucketry.schema.slice_groups import gap_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bucketry.schema.diff import Dataset, MetricDiff, SliceGap, VersionDiff
+    from bucketry.schema.diff import Comparison, Dataset, MetricDiff, VersionDiff
     from bucketry.schema.diff_items import ItemDiff
     from bucketry.schema.names import Digest
+    from bucketry.schema.slice_groups import SliceGroup
 
 
 def diff_document(diff: VersionDiff, *, with_unchanged: bool) -> Document:
     """Return the comparison. `delta`, `relative` and `verdict` of a metric are those of the last version.
 
-    `comparisons` has them for each version after the baseline, in the order of `versions`.
+    `comparisons` has them for each version after the baseline, in the order of `versions`. What nobody stated is
+    marked: `direction_assumed`, `confidence_assumed` for each version, and `assumed` where a verdict rests on one of
+    them; `known_metrics` is the number of the table that says so.
     """
     shown = {
         name: [item for item in items if with_unchanged or item.is_changed]
@@ -41,7 +46,8 @@ def diff_document(diff: VersionDiff, *, with_unchanged: bool) -> Document:
             for subject in diff.versions
         ],
         "metrics": [_metric_document(metric) for metric in diff.metrics],
-        "slices": [_gap_document(gap) for gap in diff.gaps],
+        "known_metrics": KNOWN_METRICS_VERSION,
+        "slices": [_gap_document(group) for group in gap_groups(diff)],
         "files": [_file_document(item) for item in diff.files if with_unchanged or item.is_changed],
         "card": [
             {"section": item.name, **_changes(item)} for item in diff.sections if with_unchanged or item.is_changed
@@ -56,7 +62,6 @@ def diff_digest(diff: VersionDiff) -> Digest:
 
 
 def _metric_document(metric: MetricDiff) -> Document:
-    last = metric.comparisons[-1]
     return {
         "name": metric.name,
         "dataset": _dataset_document(metric.dataset),
@@ -64,30 +69,36 @@ def _metric_document(metric: MetricDiff) -> Document:
         "kind": metric.kind,
         "unit": metric.unit,
         "direction": metric.direction,
+        "direction_assumed": metric.direction_assumed,
         "values": list(metric.values),
         "confidence": [one.confidence.to_document() if one and one.confidence else None for one in metric.measured],
+        "confidence_assumed": [one.assumed if one else False for one in metric.measured],
         "samples": [one.samples if one else None for one in metric.measured],
-        "delta": last.delta,
-        "relative": last.relative,
-        "verdict": last.verdict.value,
-        "reason": last.reason,
-        "comparisons": [
-            {"delta": one.delta, "relative": one.relative, "verdict": one.verdict.value, "reason": one.reason}
-            for one in metric.comparisons
-        ],
+        **_comparison_document(metric.comparisons[-1]),
+        "comparisons": [_comparison_document(one) for one in metric.comparisons],
     }
 
 
-def _gap_document(gap: SliceGap) -> Document:
+def _comparison_document(one: Comparison) -> Document:
     return {
-        "name": gap.name,
-        "dataset": _dataset_document(gap.dataset),
-        "kind": gap.kind,
-        "attributes": list(gap.attributes),
-        "direction": gap.direction,
-        "worst": [{"slice": dict(one[0]), "value": one[1]} if one else None for one in gap.worst],
-        "gap": list(gap.gaps),
-        "same_slices": gap.same_slices,
+        "delta": one.delta,
+        "relative": one.relative,
+        "verdict": one.verdict.value,
+        "reason": one.reason.value,
+        "assumed": one.assumed,
+    }
+
+
+def _gap_document(group: SliceGroup) -> Document:
+    return {
+        "name": group.name,
+        "dataset": _dataset_document(group.dataset),
+        "kind": group.kind,
+        "attributes": list(group.attributes),
+        "direction": group.direction,
+        "worst": [{"slice": dict(one[0]), "value": one[1]} if one else None for one in group.worst],
+        "gap": list(group.gaps),
+        "same_slices": len(set(group.judged)) == 1,
     }
 
 

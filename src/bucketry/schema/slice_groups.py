@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from bucketry.schema.diff import Dataset, MetricDiff, VersionDiff
     from bucketry.schema.evidence import Slice
 
-LEAST_SAMPLES = 200
-"""A share measured on fewer is uncertain by 7 percentage points and more (95 %, at one half)."""
-
 
 @frozen
 class SliceGroup:
@@ -39,6 +36,17 @@ class SliceGroup:
     slices: tuple[MetricDiff, ...]
     gaps: tuple[float | None, ...]
     judged: tuple[frozenset[Slice], ...]
+
+    @property
+    def worst(self) -> tuple[tuple[Slice, float] | None, ...]:
+        """Each version's worst slice of those that can be judged, and its value; None where no direction is known."""
+        return tuple(self._worst(place) for place in range(len(self.judged)))
+
+    def _worst(self, place: int) -> tuple[Slice, float] | None:
+        found = [(one.slice, value) for one in self.slices if (value := one.values[place]) is not None]
+        judged = [(part, value) for part, value in found if part in self.judged[place]]
+        choose = {"higher": min, "lower": max}.get(self.direction or "")
+        return choose(judged, key=lambda pair: (pair[1], pair[0])) if choose and judged else None
 
     def has_same_slices(self, other: int = -1) -> bool:
         """Return whether the gap of one of `diff.others` is that of the slices that the baseline's is of."""
@@ -68,6 +76,11 @@ def slice_groups(diff: VersionDiff, other: int = -1) -> tuple[SliceGroup, ...]:
     return tuple(sorted(groups, key=lambda group: _urgency(group, other)))
 
 
+def gap_groups(diff: VersionDiff) -> tuple[SliceGroup, ...]:
+    """Return the groups that have a gap: of two slices or more."""
+    return tuple(group for group in slice_groups(diff) if len(group.slices) > 1)
+
+
 def worst_first(metrics: Sequence[MetricDiff], other: int = -1) -> tuple[MetricDiff, ...]:
     """Return slices by the value of one version, the worst first; those too small to be judged come last."""
 
@@ -82,8 +95,7 @@ def worst_first(metrics: Sequence[MetricDiff], other: int = -1) -> tuple[MetricD
 
 def is_too_small(metric: MetricDiff) -> bool:
     """Return whether a slice was measured on too few samples, in any version, to judge a difference."""
-    counts = [one.samples for one in metric.measured if one is not None and one.samples is not None]
-    return bool(metric.slice) and any(count < LEAST_SAMPLES for count in counts)
+    return bool(metric.slice) and any(one is not None and one.is_small for one in metric.measured)
 
 
 def _gaps(metrics: Sequence[MetricDiff]) -> tuple[tuple[float | None, ...], tuple[frozenset[Slice], ...]]:
@@ -105,7 +117,6 @@ def _place(other: int) -> int:
 
 
 def _urgency(group: SliceGroup, other: int) -> tuple[bool, float, str]:
-    judged = [one for one in group.slices if one.comparisons and not is_too_small(one)]
-    is_worse = any(one.comparisons[other].verdict is Verdict.WORSE for one in judged)
+    is_worse = any(one.comparisons[other].verdict is Verdict.WORSE for one in group.slices if one.comparisons)
     growth = group.gap_growth(other)
     return not is_worse, -(growth if growth is not None else -1.0), group.name

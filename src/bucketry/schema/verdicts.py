@@ -4,8 +4,11 @@ With confidence intervals, the difference has one too: each side's distance to t
 (Newcombe's method, which also holds for lopsided intervals). If it contains 0, the difference is noise. That is right
 for independent measurements and cautious for two models on the same examples, where errors go along. Whether the two
 intervals overlap would be the wrong question: it calls differences noise that are none. Intervals of different levels
-are first brought to the higher level, as if normal. A side without an interval counts as exact; so where neither has
-one, any difference counts.
+are first brought to the higher level, as if normal. Where a side has none, nobody can say how exact its value is: what
+lies within the other's interval is noise all the same, and any other difference is only `higher` or `lower`. A value
+that is exact (a count, a size) says so by an interval of no width.
+
+A slice of few samples is shown, but says too little to be judged.
 """
 
 from __future__ import annotations
@@ -18,22 +21,60 @@ from typing import TYPE_CHECKING
 from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bucketry.schema.evidence import Confidence
 
 
-class Verdict(StrEnum):
-    """What a value is, next to the baseline's."""
+LEAST_SAMPLES = 200
+"""A share measured on fewer is uncertain by 7 percentage points and more (95 %, at one half)."""
 
-    BETTER = "better"
+
+class Verdict(StrEnum):
+    """What a value is, next to the baseline's; the most urgent first."""
+
     WORSE = "worse"
-    NOISE = "noise"
+    BETTER = "better"
+    LOWER = "lower"
+    HIGHER = "higher"
     UNJUDGED = "unjudged"
+    NOISE = "noise"
     SAME = "same"
+
+
+WORDS: Mapping[Verdict, str] = {
+    Verdict.WORSE: "v WORSE",
+    Verdict.BETTER: "^ better",
+    Verdict.LOWER: "v lower",
+    Verdict.HIGHER: "^ higher",
+    Verdict.UNJUDGED: "? unjudged",
+    Verdict.NOISE: "~ noise",
+    Verdict.SAME: "= same",
+}
+"""How every face says a verdict."""
+
+
+class Reason(StrEnum):
+    """Why a difference is not judged."""
+
+    NONE = ""
+    DIFFERENT_DATA = "different data"
+    DIFFERENT_UNITS = "different units"
+    NO_DIRECTION = "no direction stated"
+    CONTRADICTORY = "contradictory directions"
+    NO_INTERVAL = "no interval"
+    FEW_SAMPLES = f"fewer than {LEAST_SAMPLES} samples"
+    IN_NEITHER = "measured in neither"
+    NOT_IN_BASELINE = "measured not in the baseline"
+    ONLY_IN_BASELINE = "measured in the baseline only"
 
 
 @frozen
 class Measurement:
-    """One value as evidence states it, and which version of the data it was measured on."""
+    """One value as evidence states it, and which version of the data it was measured on.
+
+    `assumed` says that the interval is not stated, but follows from what the metric is known to be.
+    """
 
     value: float
     unit: str | None = None
@@ -42,6 +83,12 @@ class Measurement:
     samples: int | None = None
     data_version: str | None = None
     data_digest: str | None = None
+    assumed: bool = False
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it was measured on too few samples to judge a slice by it."""
+        return self.samples is not None and self.samples < LEAST_SAMPLES
 
     def is_same_data(self, other: Measurement) -> bool:
         """Return whether both were measured on the same data, as far as is known."""
@@ -49,21 +96,34 @@ class Measurement:
         return self.data_version == other.data_version and len(digests) < 2
 
 
-def compare(before: Measurement, after: Measurement, direction: str | None) -> tuple[Verdict, str]:
-    """Return what the second value is next to the first, and the reason where there is no verdict."""
-    if not before.is_same_data(after):
-        return Verdict.UNJUDGED, "different data"
-    if before.unit != after.unit and before.unit is not None and after.unit is not None:
-        return Verdict.UNJUDGED, "different units"
-    if before.value == after.value:
-        return Verdict.SAME, ""
-    if direction is None:
-        return Verdict.UNJUDGED, "no direction stated"
+def compare(
+    before: Measurement, after: Measurement, direction: str | None, *, of_slice: bool = False
+) -> tuple[Verdict, Reason]:
+    """Return what the second value is next to the first, and the reason where that is no judgement."""
+    reason = _why_not_comparable(before, after)
+    if reason is Reason.NONE and before.value == after.value:
+        return Verdict.SAME, Reason.NONE
+    if reason is Reason.NONE and of_slice and (before.is_small or after.is_small):
+        reason = Reason.FEW_SAMPLES
+    if reason is Reason.NONE and direction is None:
+        reason = Reason.NO_DIRECTION
+    if reason is not Reason.NONE:
+        return Verdict.UNJUDGED, reason
     low, high = difference_interval(before, after)
     if low <= 0 <= high and (before.confidence or after.confidence):
-        return Verdict.NOISE, ""
-    is_better = (after.value > before.value) == (direction == "higher")
-    return (Verdict.BETTER if is_better else Verdict.WORSE), ""
+        return Verdict.NOISE, Reason.NONE
+    is_higher = after.value > before.value
+    if before.confidence is None or after.confidence is None:
+        return (Verdict.HIGHER if is_higher else Verdict.LOWER), Reason.NO_INTERVAL
+    return (Verdict.BETTER if is_higher == (direction == "higher") else Verdict.WORSE), Reason.NONE
+
+
+def _why_not_comparable(before: Measurement, after: Measurement) -> Reason:
+    if not before.is_same_data(after):
+        return Reason.DIFFERENT_DATA
+    if before.unit != after.unit and before.unit is not None and after.unit is not None:
+        return Reason.DIFFERENT_UNITS
+    return Reason.NONE
 
 
 def difference_interval(before: Measurement, after: Measurement) -> tuple[float, float]:

@@ -67,7 +67,7 @@ def _metric_table(compared: Compared, rows: Sequence[MetricDiff]) -> Iterator[st
     yield _rule(len(titles))
     for row in rows:
         part = ", ".join(f"{name}={value}" for name, value in row.slice)
-        cells = [row.name, dataset_text(row.dataset), part, wanted_text(row.direction), aligned_number(row, 0)]
+        cells = [row.name, dataset_text(row.dataset), part, wanted_text(row), aligned_number(row, 0)]
         for place, one in enumerate(row.comparisons):
             cells.append(aligned_number(row, place + 1))
             cells += [signed_text(row, place), percent_text(one)] if pair else []

@@ -14,9 +14,9 @@ from bucketry.registry.registers import load_alias, load_existing_head
 from bucketry.registry.rows import load_row
 from bucketry.registry.standings import load_standing
 from bucketry.schema.deployment import Standing as Serving
+from bucketry.schema.diff import ASSUMED_MARK
 from bucketry.schema.gates import PickleScan, applies_to
 from bucketry.schema.reviews import Action
-from bucketry.schema.slice_groups import is_too_small
 from bucketry.schema.states import State
 from bucketry.schema.text import displayable
 from bucketry.schema.verdicts import Verdict
@@ -45,6 +45,7 @@ _WORDS: tuple[tuple[Verdict, str, str, Role], ...] = (
     (Verdict.NOISE, "noise", "~", "dim"),
     (Verdict.WORSE, "worse", "v", "bad"),
 )
+_NOT_JUDGED = (Verdict.HIGHER, Verdict.LOWER)
 
 
 @frozen
@@ -216,12 +217,17 @@ def _verdict_spans(diff: VersionDiff) -> list[Span]:
     whole = [metric for metric in diff.metrics if not metric.slice]
     spans = []
     for verdict, word, sign, role in _WORDS:
-        names = list(dict.fromkeys(one.name for one in whole if one.comparisons[0].verdict is verdict))
+        found = [(one.name, one.comparisons[0]) for one in whole if one.comparisons[0].verdict is verdict]
+        names = list(dict.fromkeys(f"{name} {sign}{ASSUMED_MARK * one.assumed}" for name, one in found))
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-        told = ", ".join(f"{displayable(name)} {sign}" for name in names[:MOST_NAMES])
+        told = ", ".join(map(displayable, names[:MOST_NAMES]))
         spans.append(Span(f"{word}: {told}{more}", role) if names else Span(f"{word}: none", "dim"))
-    parts = [one for one in diff.metrics if one.slice and not is_too_small(one)]
-    slices = sum(one.comparisons[0].verdict is Verdict.WORSE for one in parts)
+    moved = {one.name: one.comparisons[0].word.split()[0] for one in whole if one.comparisons[0].verdict in _NOT_JUDGED}
+    if moved:
+        more = f" and {len(moved) - MOST_NAMES} more" if len(moved) > MOST_NAMES else ""
+        told = ", ".join(f"{displayable(name)} {sign}" for name, sign in list(moved.items())[:MOST_NAMES])
+        spans.append(Span(f"not judged: {told}{more}", "strong"))
+    slices = sum(one.comparisons[0].verdict is Verdict.WORSE for one in diff.metrics if one.slice)
     unjudged = sum(one.comparisons[0].verdict is Verdict.UNJUDGED for one in whole)
     if slices:
         spans.append(Span(f"{count_of(slices, 'slice')} WORSE", "bad"))

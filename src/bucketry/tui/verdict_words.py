@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from bucketry.schema.slice_groups import LEAST_SAMPLES, is_too_small
-from bucketry.schema.verdicts import Verdict
+from bucketry.schema.diff import ASSUMED_MARK
+from bucketry.schema.verdicts import LEAST_SAMPLES, Reason, Verdict
 from bucketry.tui.figures import NOTHING, short_number, short_size
 from bucketry.tui.paint import Role, Span
 
@@ -16,16 +16,23 @@ if TYPE_CHECKING:
     from bucketry.schema.diff import Comparison, Dataset, MetricDiff
     from bucketry.schema.evidence import Slice
 
-_WORDS: Mapping[Verdict, tuple[str, Role]] = {
-    Verdict.BETTER: ("^ better", "good"),
-    Verdict.WORSE: ("v WORSE", "bad"),
-    Verdict.NOISE: ("~ noise", "dim"),
-    Verdict.UNJUDGED: ("? unjudged", "warn"),
-    Verdict.SAME: ("= same", "dim"),
+_ROLES: Mapping[Verdict, Role] = {
+    Verdict.WORSE: "bad",
+    Verdict.BETTER: "good",
+    Verdict.LOWER: "strong",
+    Verdict.HIGHER: "strong",
+    Verdict.UNJUDGED: "warn",
+    Verdict.NOISE: "dim",
+    Verdict.SAME: "dim",
 }
 _WANTED = {"higher": "up", "lower": "down"}
-_REASONS = {"no direction stated": "no direction", "measured in the baseline only": "baseline only"}
-_REASONS |= {"measured not in the baseline": "not in baseline", "measured in neither": "in neither"}
+_SHORT_REASONS = {
+    Reason.NO_DIRECTION: "no direction",
+    Reason.ONLY_IN_BASELINE: "baseline only",
+    Reason.NOT_IN_BASELINE: "not in baseline",
+    Reason.IN_NEITHER: "in neither",
+    Reason.FEW_SAMPLES: f"n<{LEAST_SAMPLES}",
+}
 GREATEST_PERCENT = 9.995
 DIGEST_DIGITS = 8
 GREATEST_FIXED = 100_000
@@ -34,17 +41,18 @@ LEAST_FIXED = 0.00005
 
 def verdict_span(metric: MetricDiff, other: int, *, with_reason: bool = True) -> Span:
     """Return a verdict's word and sign; for one that could not be given, why."""
-    if is_too_small(metric):
-        return Span(f"? n<{LEAST_SAMPLES}" if with_reason else "?", "warn")
     one = metric.comparisons[other]
-    if one.verdict is Verdict.UNJUDGED:
-        return Span(f"? {_REASONS.get(one.reason, one.reason)}" if with_reason else "?", "warn")
-    return Span(*_WORDS[one.verdict])
+    if one.verdict is not Verdict.UNJUDGED:
+        return Span(one.word, _ROLES[one.verdict])
+    reason = _SHORT_REASONS.get(one.reason, one.reason.value)
+    return Span(f"? {reason}" if with_reason else "?", _ROLES[one.verdict])
 
 
-def wanted_text(direction: str | None) -> str:
-    """Return which way is better: `up`, `down`, or `-` where nobody said."""
-    return _WANTED.get(direction or "", NOTHING)
+def wanted_text(metric: MetricDiff) -> str:
+    """Return which way is better: `up`, `down` (with a star where it is assumed), or `-` where nobody said."""
+    if metric.direction is None:
+        return NOTHING
+    return _WANTED[metric.direction] + (ASSUMED_MARK if metric.direction_assumed else "")
 
 
 def aligned_number(metric: MetricDiff, place: int) -> str:

@@ -7,8 +7,8 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
 from bucketry.frozen import frozen
-from bucketry.schema.slice_groups import is_too_small
-from bucketry.schema.verdicts import Verdict
+from bucketry.schema.diff import ASSUMED_MARK
+from bucketry.schema.verdicts import Reason, Verdict
 from bucketry.tui.columns import Column
 from bucketry.tui.compare_command import MOST_COMPARED
 from bucketry.tui.figures import count_of, short_digests, short_number
@@ -42,9 +42,7 @@ SORTINGS: tuple[Sorting, ...] = ("verdict", "name", "change")
 MOST_METRICS = 400
 LEFT_COLUMNS = 80
 FOCUS_TITLES = ("SLICES  ", "TREND  ")
-DIFFERENT_DATA = "different data"
-"""The reason of a comparison that allows no verdict, as `schema/verdicts.py` gives it."""
-_URGENCY = {Verdict.WORSE: 0, Verdict.BETTER: 1, Verdict.UNJUDGED: 2, Verdict.NOISE: 3, Verdict.SAME: 4}
+_URGENCY = {verdict: place for place, verdict in enumerate(Verdict)}
 
 
 @frozen
@@ -132,12 +130,14 @@ def metric_lines(compared: Compared, look: Look, width: int, painter: Painter) -
     more = sum(look.with_unchanged or one.is_changed or not one.comparisons for one in whole) - len(shown)
     if more:
         lines.append(line(Span(f"and {more:,} more: y copies all", "dim")))
+    if any(one.direction_assumed or any(each.assumed for each in one.comparisons) for one in shown):
+        lines.append(line(Span(f"{ASSUMED_MARK} not stated: what is known of such metrics (docs/metrics.md)", "dim")))
     return [*lines, line()]
 
 
 def worse_slices(compared: Compared) -> int:
     """Return how many slices got worse, of those that can be judged."""
-    slices = [one for group in compared.groups for one in group.slices if one.comparisons and not is_too_small(one)]
+    slices = [one for group in compared.groups for one in group.slices if one.comparisons]
     return sum(one.comparisons[compared.other].verdict is Verdict.WORSE for one in slices)
 
 
@@ -225,7 +225,7 @@ def metric_columns(compared: Compared) -> list[Column[MetricDiff]]:
     columns: list[Column[MetricDiff]] = [
         Column("name", "METRIC", metric_text, 12, 40),
         *([Column("data", "DATA", lambda row: dataset_text(row.dataset), data, 30)] if several else []),
-        Column("want", "WANT", lambda row: wanted_text(row.direction), 4, rank=3),
+        Column("want", "WANT", wanted_text, 5, rank=3),
     ]
     for place, name in enumerate(names):
         columns.append(_value_column(place, column_title(name, wide), wide))
@@ -286,7 +286,7 @@ def _differing(compared: Compared) -> int:
     count = 0
     for found in measured_on.values():
         is_apart = len(found) > 1 and not any(_is_shared(metric) for metric in found)
-        if is_apart or any(one.reason == DIFFERENT_DATA for metric in found for one in metric.comparisons):
+        if is_apart or any(one.reason is Reason.DIFFERENT_DATA for metric in found for one in metric.comparisons):
             count += len(found)
     return count
 
@@ -319,7 +319,7 @@ def _shared_by(compared: Compared, dataset: Dataset) -> str:
     if not compared.diff.others:
         return ""
     metrics = [metric for metric in compared.diff.metrics if metric.dataset == dataset]
-    if any(one.reason == DIFFERENT_DATA for metric in metrics for one in metric.comparisons):
+    if any(one.reason is Reason.DIFFERENT_DATA for metric in metrics for one in metric.comparisons):
         return " (not the same)"
     names = names_of(compared)
     measured = [name for place, name in enumerate(names) if any(metric.measured[place] for metric in metrics)]

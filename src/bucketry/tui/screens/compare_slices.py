@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.schema.slice_groups import LEAST_SAMPLES, is_too_small
+from bucketry.schema.slice_groups import is_too_small
+from bucketry.schema.verdicts import LEAST_SAMPLES
 from bucketry.tui.columns import Column
 from bucketry.tui.figures import NOTHING, count_of, short_number
 from bucketry.tui.paint import Span, line
