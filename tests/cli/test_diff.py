@@ -233,3 +233,33 @@ def test_what_cannot_be_compared(program: Program, published: Path) -> None:
     program.fails(2, "diff", *["acme/chat:1"] * 17)
     program.fails(2, "diff", "acme/chat:1", "acme/chat:2", "--format", "pdf")
     program.fails(2, "diff")
+
+
+def test_a_metric_on_the_command_line_says_which_way_is_better(program: Program, registry: Path, files: Path) -> None:
+    assert registry.is_dir()
+    for value in ("0.91", "0.93"):
+        program.ok("publish", "acme/tiny", files, "--metric", f"quality={value}:higher", "--metric", "loss=7%")
+    (loss, quality) = program.json("diff", "acme/tiny:1", "acme/tiny:2")["metrics"]
+    assert (quality["direction"], quality["direction_assumed"], quality["verdict"]) == ("higher", False, "higher")
+    assert (loss["values"], loss["unit"], loss["direction"], loss["direction_assumed"]) == ([7, 7], "%", "lower", True)
+    program.ok("evaluate", "acme/tiny:2", "--metric", "auc=0.9:higher", "--dataset", "fraud")
+    assert program.json("show", "acme/tiny:2")["evidence"][-1]["dataset"] == {"name": "fraud"}
+    for wrong in ("auc", "auc=x", "=1", "auc=nan", "auc=1:up", "auc=1:"):
+        program.fails(2, "publish", "acme/tiny", files, "--metric", wrong)
+    program.fails(2, "publish", "acme/tiny", files, "--metric", "auc=1", "--metric", "auc=2")
+    program.fails(2, "evaluate", "acme/tiny:2")
+
+
+def test_what_rests_on_an_assumption_is_marked(program: Program, registry: Path, files: Path, tmp_path: Path) -> None:
+    assert registry.is_dir()
+    for value in (0.9, 0.8):
+        file = tmp_path / "metrics.json"
+        file.write_text(json.dumps({"metrics": [{"name": "accuracy", "value": value, "samples": 5000}]}))
+        program.ok("publish", "acme/tiny", files, "--metrics", file)
+    document = program.json("diff", "acme/tiny:1", "acme/tiny:2")
+    (metric,) = document["metrics"]
+    assert (metric["verdict"], metric["assumed"], metric["confidence_assumed"]) == ("worse", True, [True, True])
+    assert document["known_metrics"] == 1
+    text = program.ok("diff", "acme/tiny:1", "acme/tiny:2").text
+    assert "v WORSE*" in text
+    assert "docs/metrics.md" in text

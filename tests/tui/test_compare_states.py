@@ -83,7 +83,7 @@ def test_the_comparison_stays_when_the_bucket_goes_away_and_comes_back() -> None
         wire.fault = UnavailableError("the bucket does not answer", advice="check the network")
         desk.app.view.data_changed()
         await desk.settle()
-        assert "recall@1%fpr up     .6325   .6250" in desk.text
+        assert "recall@1%fpr up      .6325   .6250" in desk.text
         check_snapshot("compare-offline-80x24", desk.text)
         wire.fault = None
         desk.app.view.data_changed()

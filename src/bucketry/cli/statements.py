@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from bucketry.cli.parameters import parse_fields, parse_pairs
 from bucketry.errors import CorruptError, UsageError
 from bucketry.interop.evidence_files import parse_evidence_file
 from bucketry.schema.codec import decode_json
+from bucketry.schema.evidence import DIRECTIONS, Metric
+from bucketry.schema.known_metrics import PERCENT
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
@@ -56,6 +59,32 @@ def read_evidence_file(path: Path) -> list[Evidence]:
     Raises `UsageError` for anything else, `OSError` for a file that cannot be read.
     """
     return parse_evidence_file(read_input(path), what=displayable(str(path)))
+
+
+def parse_metrics(texts: Sequence[str]) -> list[Metric]:
+    """Return the metrics of `NAME=VALUE` or `NAME=VALUE:higher|lower`, a value also in percent; raise `UsageError`."""
+    metrics = [_parse_metric(text) for text in texts]
+    names = [metric.name for metric in metrics]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f'--metric gives "{displayable(twice)}" twice', advice="give each metric once")
+    return metrics
+
+
+def _parse_metric(text: str) -> Metric:
+    name, equals, rest = text.rpartition("=")  # a metric's name may well hold an equals sign
+    number, colon, direction = rest.partition(":")
+    unit = PERCENT if number.endswith(PERCENT) else None
+    try:
+        value = float(number.removesuffix(PERCENT).strip())
+    except ValueError:
+        value = math.nan
+    if not equals or not math.isfinite(value) or (colon and direction not in DIRECTIONS):
+        raise UsageError(
+            f'--metric: "{displayable(text)}" is not NAME=VALUE or NAME=VALUE:higher or :lower',
+            advice="write --metric auc=0.91:higher",
+        )
+    return Metric(name, value, unit=unit, direction=direction or None)
 
 
 def parse_evaluated_dataset(text: str) -> dict[str, object]:

@@ -10,11 +10,11 @@ import click
 from bucketry.cli.command import command
 from bucketry.cli.figures import count_of
 from bucketry.cli.parameters import FILE, REFERENCE
-from bucketry.cli.statements import parse_evaluated_dataset, parse_harness, read_evidence_file
+from bucketry.cli.statements import parse_evaluated_dataset, parse_harness, parse_metrics, read_evidence_file
 from bucketry.errors import UsageError
 from bucketry.registry.evaluate import evaluate
 from bucketry.registry.resolve import resolve
-from bucketry.schema.evidence import DIRECTIONS, KINDS
+from bucketry.schema.evidence import DIRECTIONS, KINDS, Evidence
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from bucketry.cli.call import Call
     from bucketry.registry.evaluate import AddedEvaluation, EvaluatedVersion
-    from bucketry.schema.evidence import Evidence
     from bucketry.schema.names import Reference
 
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     example="bucketry evaluate acme/chat:3 --evidence results_2026-10-07.json\n"
     "bucketry evaluate acme/chat:3 --evidence toxicity.csv --kind safety \\\n"
     "    --dataset name=red-team,version=4\n"
+    "bucketry evaluate acme/chat:3 --metric auc=0.91:higher --dataset name=fraud,version=10\n"
     "bucketry evaluate acme/chat:3 --evidence metrics.json --direction auc=higher",
 )
 @click.argument("reference", metavar="REF", type=REFERENCE)
@@ -39,10 +39,16 @@ if TYPE_CHECKING:
     "--evidence",
     "files",
     multiple=True,
-    required=True,
     type=FILE,
     metavar="FILE",
     help="What was measured; may be repeated.",
+)
+@click.option(
+    "--metric",
+    "values",
+    multiple=True,
+    metavar="NAME=VALUE[:higher|lower]",
+    help="One value, and which way is better; may be repeated.",
 )
 @click.option("--kind", type=click.Choice(KINDS), help="Who or what judged.  [default: what the file says]")
 @click.option(
@@ -61,6 +67,7 @@ def run(
     reference: Reference,
     *,
     files: tuple[Path, ...],
+    values: tuple[str, ...],
     kind: str | None,
     dataset: str | None,
     harness: str | None,
@@ -75,11 +82,13 @@ def run(
     given_dataset = parse_evaluated_dataset(dataset) if dataset else {}
     given_harness = parse_harness(harness) if harness else {}
     given_directions = _parse_directions(directions)
-    evidence = [
-        _completed(item, kind, given_dataset, given_harness, given_directions)
-        for path in files
-        for item in read_evidence_file(path)
-    ]
+    found = [item for path in files for item in read_evidence_file(path)]
+    stated = tuple(parse_metrics(values))
+    if stated:
+        found.append(Evidence("automated", stated))
+    if not found:
+        raise UsageError("there is no evidence to add", advice="give --evidence FILE or --metric auc=0.91:higher")
+    evidence = [_completed(item, kind, given_dataset, given_harness, given_directions) for item in found]
     measured = {metric.name for item in evidence for metric in item.metrics}
     for name in given_directions:
         if name not in measured:

@@ -13,13 +13,20 @@ from bucketry.cli.command import command
 from bucketry.cli.documents import registered_document
 from bucketry.cli.figures import count_of, human_size
 from bucketry.cli.parameters import FILE, MODEL, REFERENCE, FiniteRange, parse_pairs
-from bucketry.cli.statements import parse_dataset, parse_hyperparameters, parse_pipeline, read_evidence_file
+from bucketry.cli.statements import (
+    parse_dataset,
+    parse_hyperparameters,
+    parse_metrics,
+    parse_pipeline,
+    read_evidence_file,
+)
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.publish import PublishRequest, TransferOptions, needs_signature, publish
 from bucketry.registry.resolve import load_manifest
 from bucketry.registry.reviewing import ask_for_review
 from bucketry.registry.signing import open_signer
+from bucketry.schema.evidence import Evidence
 from bucketry.schema.manifest import RELATIONS, Lineage, Training
 from bucketry.schema.names import LARGEST_INTEGER
 
@@ -42,6 +49,7 @@ class Given:
     model: ModelName
     sources: tuple[Path, ...]
     metrics: tuple[Path, ...]
+    values: tuple[str, ...]
     evidence: tuple[Path, ...]
     params: tuple[str, ...]
     datasets: tuple[str, ...]
@@ -73,6 +81,13 @@ class Given:
 @click.argument("model", type=MODEL)
 @click.argument("sources", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--metrics", multiple=True, type=FILE, metavar="FILE", help='Values, such as {"auc": 0.91}; repeatable.')
+@click.option(
+    "--metric",
+    "values",
+    multiple=True,
+    metavar="NAME=VALUE[:higher|lower]",
+    help="One value, and which way is better; may be repeated.",
+)
 @click.option(
     "--evidence", multiple=True, type=FILE, metavar="FILE", help="Evaluations, see `evaluate --help`; repeatable."
 )
@@ -201,10 +216,14 @@ def _watched_by(line: ProgressLine) -> TransferOptions:
 
 def _request(given: Given) -> PublishRequest:
     files = (*given.metrics, *given.evidence)
+    stated = tuple(parse_metrics(given.values))
     return PublishRequest(
         model=given.model,
         sources=given.sources,
-        evidence=[item for path in files for item in read_evidence_file(path)],
+        evidence=[
+            *(item for path in files for item in read_evidence_file(path)),
+            *([Evidence("automated", stated)] if stated else []),
+        ],
         training=Training(
             hyperparameters=parse_hyperparameters(given.params),
             datasets=tuple(parse_dataset(text) for text in given.datasets),
