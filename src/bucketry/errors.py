@@ -20,6 +20,10 @@ class BucketryError(Exception):
         self.advice = advice
 
 
+class RefusedVersionWarning(UserWarning):
+    """A version is handed out although somebody rejected or revoked it: it was asked for by its number."""
+
+
 class UsageError(BucketryError):
     """The request itself is malformed: a wrong name, path, option or setting."""
 

@@ -36,6 +36,7 @@ def test_what_was_published_is_what_is_pulled(program: Program, published: Path,
     dest = tmp_path / "dest"
     pulled = program.json("pull", "acme/chat:2", dest)
     keys = {"path", "model", "version", "manifest", "size_bytes", "fetched_bytes", "reused_bytes", "seconds", "verify"}
+    keys |= {"state", "refusals"}
     assert set(pulled) == keys
     assert (pulled["path"], pulled["model"], pulled["version"]) == (str(dest), "acme/chat", 2)
     assert (pulled["size_bytes"], pulled["fetched_bytes"], pulled["verify"]) == (22, 22, "sha256")

@@ -14,6 +14,8 @@ from bucketry.schema.names import Digest, ModelName
 from bucketry.transfer.progress import ActiveFile, Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pytest
 
     from bucketry.errors import BucketryError
@@ -115,11 +117,12 @@ def busy_jobs(text: str = "the bucket refuses these credentials") -> tuple[Job, 
 
 @dataclass
 class Helper:
-    """Answers in the helper's place; `asked` is what it was asked for."""
+    """Answers in the helper's place; `asked` is what it was asked for, `refused` what it tells of a version."""
 
     jobs: tuple[Job, ...] = ()
     pid: int | None = HELPER
     fault: BucketryError | None = None
+    refused: str = ""
     asked: list[tuple[Any, ...]] = field(default_factory=list)
 
     def list_jobs(self) -> tuple[Job, ...]:
@@ -138,7 +141,16 @@ class Helper:
         given = next(job.order for job in self.jobs if job.id == job_id)
         return self._put(job_id, order=replace(given, options=replace(given.options, **changed)))  # type: ignore[arg-type]
 
-    def submit(self, where: str | None, reference: object, dest: Path | None = None) -> JobId:
+    def submit(
+        self,
+        where: str | None,
+        reference: object,
+        dest: Path | None = None,
+        *,
+        on_refused: Callable[[str], None] | None = None,
+    ) -> JobId:
+        if self.refused and on_refused is not None:
+            on_refused(self.refused)
         self.asked.append(("submit", where, str(reference), dest))
         if self.fault is not None:
             raise self.fault

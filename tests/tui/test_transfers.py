@@ -232,6 +232,18 @@ def test_a_download_is_ordered_with_the_folder_that_was_used_last(registry: Regi
     assert helper.asked == [("submit", None, "credit-risk:12", where), ("submit", None, "credit-risk:12", None)]
 
 
+def test_of_a_rejected_version_the_panel_and_the_order_say_so(registry: Registry, helper: Helper) -> None:
+    helper.refused = "credit-risk version 10, which rev1@example.org rejected: slow"
+
+    async def act(desk: Desk) -> None:
+        await desk.press("G", "enter", "j", "j", "d")
+        assert "version 10 is REJECTED; by its number it comes all the same" in desk.text
+        await desk.press("enter")
+        assert "this is credit-risk version 10, which rev1@example.org rejected: slow" in desk.notice
+
+    on(registry, act)
+
+
 def test_a_folder_is_completed_and_what_is_in_the_way_is_told(
     registry: Registry, helper: Helper, tmp_path: Path
 ) -> None:

@@ -243,6 +243,8 @@ def pulled_document(pulled: PulledVersion) -> Document:
         "reused_bytes": pulled.reused_bytes,
         "seconds": pulled.seconds,
         "verify": pulled.verify,
+        "state": pulled.resolved.state.value,
+        "refusals": [refusal.to_document() for refusal in pulled.refusals],
     }
 
 

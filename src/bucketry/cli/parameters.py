@@ -155,4 +155,10 @@ TRUST = click.option(
     metavar="FILE",
     help="A trust file: only what the reviewers in it approved.  [default: the profile's]",
 )
+ALLOW_REJECTED = click.option(
+    "--allow-rejected",
+    is_flag=True,
+    show_default=False,
+    help="Also what an alias names although it was rejected or revoked. Never overrides a trust file.",
+)
 REASON = click.option("--reason", default="", show_default=False, metavar="TEXT", help="Why, for the audit trail.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnavailableError, UsageError
 from bucketry.frozen import frozen
+from bucketry.registry.refusals import check_not_refused
 from bucketry.store.interface import PreconditionFailedError
 
 if TYPE_CHECKING:
@@ -126,8 +127,14 @@ class ArtifactReader:
 
 
 @contextmanager
-def open_artifact(session: Session, resolved: ResolvedVersion, path: str) -> Iterator[ArtifactReader]:
-    """Open one file of a version; raise `NotFoundError` for a path that the version does not have."""
+def open_artifact(
+    session: Session, resolved: ResolvedVersion, path: str, *, allow_rejected: bool = False
+) -> Iterator[ArtifactReader]:
+    """Open one file of a version; raise `NotFoundError` for a path that the version does not have.
+
+    Raises `RejectedError` where an alias named a version that was refused, unless that is allowed.
+    """
+    check_not_refused(resolved, allow_rejected=allow_rejected)
     artifact = resolved.artifact(path)
     key = resolved.blob_keys()[path]
     entry = session.store.stat(key)

@@ -6,20 +6,24 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from bucketry.errors import RefusedVersionWarning
 from bucketry.frozen import frozen
 from bucketry.registry import aliases, artifacts, lifecycle, listing, opening, registers, resolve
+from bucketry.registry.refusals import load_refusals, refused_text, version_to_read
 from bucketry.schema.names import ByVersion, parse_alias, parse_model_name, parse_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
+    from bucketry.errors import BucketryError
     from bucketry.registry.aliases import AliasEvent, AliasMove
     from bucketry.registry.artifacts import ArtifactReader
     from bucketry.registry.auditing import Audit
@@ -64,15 +68,20 @@ class Reader:
         dest: str | os.PathLike[str] | None = None,
         *,
         options: PullOptions | None = None,
+        allow_rejected: bool = False,
     ) -> Path:
         """Download a version, verified, and return its directory: `dest`, or the cache's where none is given.
 
-        `dest` appears complete or not at all. Raises `RejectedError` for a `dest` that holds something else.
+        `dest` appears complete or not at all. Raises `RejectedError` for a `dest` that holds something else, and where
+        an alias names a version that was rejected or revoked, unless `allow_rejected`; a trust file is asked in any
+        case. By number or digest it comes, with a `RefusedVersionWarning`.
         """
         from bucketry.registry.pull import pull  # noqa: PLC0415 - a resolver needs no transfer
 
         target = None if dest is None else Path(dest)
-        return pull(self.session, parse_reference(reference), target, options).path
+        pulled = pull(self.session, parse_reference(reference), target, _insisting(options, insists=allow_rejected))
+        _warn_of_refusals(self.session, pulled.resolved)
+        return pulled.path
 
     def pull_with_bases(
         self,
@@ -80,12 +89,19 @@ class Reader:
         dest: str | os.PathLike[str] | None = None,
         *,
         options: PullOptions | None = None,
+        allow_rejected: bool = False,
     ) -> PulledFamily:
-        """Download an adapter and, before it, what it adapts: to `dest` and `dest-base`, or into the cache."""
+        """Download an adapter and, before it, what it adapts: to `dest` and `dest-base`, or into the cache.
+
+        Refused versions as for `pull`; by an alias, one with a refused base is refused too.
+        """
         from bucketry.registry.pull_bases import pull_with_bases  # noqa: PLC0415 - a resolver needs no transfer
 
-        target = None if dest is None else Path(dest)
-        return pull_with_bases(self.session, parse_reference(reference), target, options)
+        target, chosen = None if dest is None else Path(dest), _insisting(options, insists=allow_rejected)
+        family = pull_with_bases(self.session, parse_reference(reference), target, chosen)
+        for pulled in (family.pulled, *(base.pulled for base in family.bases)):
+            _warn_of_refusals(self.session, pulled.resolved)
+        return family
 
     def report(
         self,
@@ -115,28 +131,49 @@ class Reader:
         name = None if model is None else parse_model_name(model)
         return list_deployments(self.session, name, environment=environment, stale_days=stale_days)
 
-    def watch(self, reference: str, *, interval_seconds: float = 30.0) -> Iterator[WatchedMove]:
+    def watch(
+        self,
+        reference: str,
+        *,
+        interval_seconds: float = 30.0,
+        allow_rejected: bool = False,
+        on_refusal: Callable[[WatchedMove, BucketryError], None] | None = None,
+    ) -> Iterator[WatchedMove]:
         """Yield what an alias names now, and then each change; a poll is one conditional GET.
 
-        With a trust file, what it does not accept is left out, and the next change that it accepts is yielded.
+        A move to a version that was rejected or revoked is left out, unless `allow_rejected`, and with a trust file one
+        that it does not accept in any case; `on_refusal` is called with it and with why. That the version yielded last
+        was refused is yielded all the same: its `state` is `rejected` then.
         """
         from bucketry.registry.watch import watch  # noqa: PLC0415
 
-        return watch(self.session, parse_reference(reference), interval_seconds=interval_seconds)
+        parsed = parse_reference(reference)
+        return watch(
+            self.session,
+            parsed,
+            interval_seconds=interval_seconds,
+            allow_rejected=allow_rejected,
+            on_refusal=on_refusal,
+        )
 
-    def open(self, version: ResolvedVersion | str, path: str) -> AbstractContextManager[ArtifactReader]:
-        """Open one file of a version, to read ranges of it."""
-        resolved = self.resolve(version) if isinstance(version, str) else version
+    def open(
+        self, version: ResolvedVersion | str, path: str, *, allow_rejected: bool = False
+    ) -> AbstractContextManager[ArtifactReader]:
+        """Open one file of a version, to read ranges of it. Refused versions as for `pull`."""
+        resolved = self._to_read(version, allow_rejected=allow_rejected)
         return artifacts.open_artifact(self.session, resolved, path)
 
-    def tensors(self, version: ResolvedVersion | str, *, verified: bool = False) -> tuple[TensorEntry, ...]:
+    def tensors(
+        self, version: ResolvedVersion | str, *, verified: bool = False, allow_rejected: bool = False
+    ) -> tuple[TensorEntry, ...]:
         """Return the tensors of a version's `.safetensors` files, from their headers alone.
 
-        A header fills no whole chunk, so it is not verified, unless `verified` has its chunk read whole.
+        A header fills no whole chunk, so it is not verified, unless `verified` has its chunk read whole. Refused
+        versions as for `pull`.
         """
         from bucketry.registry.tensors import list_tensors  # noqa: PLC0415 - few readers look into files
 
-        resolved = self.resolve(version) if isinstance(version, str) else version
+        resolved = self._to_read(version, allow_rejected=allow_rejected)
         return list_tensors(self.session, resolved, verified=verified)
 
     def read_tensor(
@@ -146,16 +183,25 @@ class Reader:
         *,
         rows: slice | None = None,
         verified: bool = False,
+        allow_rejected: bool = False,
     ) -> NDArray[Any]:
         """Return a tensor, or some of its rows, as a NumPy array; BF16 and 8-bit floats come as their bits.
 
         Give an entry of `tensors` rather than a name where many are read: a name is looked up in every header.
         Only chunks that lie whole in what is read are verified, unless `verified` has those at its edges read too.
+        Refused versions as for `pull`.
         """
         from bucketry.registry.tensors import read_tensor  # noqa: PLC0415
 
-        resolved = self.resolve(version) if isinstance(version, str) else version
+        resolved = self._to_read(version, allow_rejected=allow_rejected)
         return read_tensor(self.session, resolved, tensor, rows=rows, verified=verified)
+
+    def _to_read(self, version: ResolvedVersion | str, *, allow_rejected: bool) -> ResolvedVersion:
+        """Return the version that is to be read, if it may be; warn of one that somebody refused."""
+        resolved = self.resolve(version) if isinstance(version, str) else version
+        allowed = version_to_read(resolved, allow_rejected=allow_rejected)
+        _warn_of_refusals(self.session, resolved)
+        return allowed
 
     def models(self, query: str = "") -> list[ModelSummary]:
         """Return the models whose name contains every word of the query."""
@@ -362,6 +408,21 @@ def open_reader(where: str | None = None, *, trust: str | os.PathLike[str] | Non
 def open_registry(where: str | None = None, *, identity: str | None = None) -> Registry:
     """Open a registry for reading and writing; `identity` is who the records will say acted."""
     return Registry(opening.open_session(where, identity=identity))
+
+
+def _insisting(options: PullOptions | None, *, insists: bool) -> PullOptions | None:
+    """Return the options, with `allow_rejected` where the caller insists on what was refused."""
+    if not insists:
+        return options
+    from bucketry.registry.pull import PullOptions  # noqa: PLC0415 - a resolver needs no transfer
+
+    return replace(options or PullOptions(), allow_rejected=True)
+
+
+def _warn_of_refusals(session: Session, resolved: ResolvedVersion) -> None:
+    """Warn of a version that somebody refused, and that the caller gets all the same."""
+    if refused := refused_text(resolved, load_refusals(session, resolved)):
+        warnings.warn(f"this is {refused}", RefusedVersionWarning, stacklevel=3)
 
 
 def _signer(sign: SignWith) -> Sign | None:

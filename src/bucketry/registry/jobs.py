@@ -36,13 +36,14 @@ from bucketry.registry.jobs_orders import (
 from bucketry.registry.jobs_settings import absolute_path, digest_settings, registry_text, settle_paths
 from bucketry.registry.jobs_wire import LARGEST_REPLY_BYTES, ConnectionLostError, Line, connect
 from bucketry.registry.opening import open_session
+from bucketry.registry.refusals import check_not_refused, load_refusals, refused_text
 from bucketry.registry.resolve import resolve
 from bucketry.transfer.controls import MOST_CONNECTIONS
 from bucketry.transfer.progress import ActiveFile, Progress
 from bucketry.transfer.receipt import Foreign, inspect_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from bucketry.registry.publish import PublishRequest
@@ -98,12 +99,14 @@ def submit_pull(
     options: JobOptions | None = None,
     *,
     trust: Path | None = None,
+    on_refused: Callable[[str], None] | None = None,
 ) -> JobId:
     """Have a version pulled by the helper, as `pull` does, and return at once with the number of the job.
 
     The registry, the reference, the trust and the target are looked at before: what is wrong with them is raised here.
+    `on_refused` is called with who refused a version that is pulled all the same.
     """
-    order = _order(where, reference, dest, options or JobOptions(), trust)
+    order = _order(where, reference, dest, options or JobOptions(), trust, on_refused)
     return _ask_for_job({"do": "submit", "order": order_document(order)}, fresh=True).id
 
 
@@ -225,7 +228,12 @@ def log_path() -> Path:
 
 
 def _order(
-    where: str | None, reference: Reference, dest: Path | None, options: JobOptions, trust: Path | None
+    where: str | None,
+    reference: Reference,
+    dest: Path | None,
+    options: JobOptions,
+    trust: Path | None,
+    on_refused: Callable[[str], None] | None,
 ) -> PullOrder:
     absolute = None if dest is None else absolute_path(dest)
     if absolute is not None and isinstance(there := inspect_target(absolute), Foreign):
@@ -233,6 +241,9 @@ def _order(
     session = open_session(where, serves=True, trust=trust)
     with closing(session.store):
         resolved = resolve(session, reference)
+        check_not_refused(resolved, allow_rejected=options.allow_rejected)
+        if on_refused is not None and (refused := refused_text(resolved, load_refusals(session, resolved))):
+            on_refused(refused)
         if session.strict is not None:
             session.strict.check_verification(options.verify)
         profile = session.profile

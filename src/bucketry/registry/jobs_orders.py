@@ -39,6 +39,7 @@ class JobOptions:
     processes: int = 1
     hard_link: bool = False
     with_base: bool = False
+    allow_rejected: bool = False
 
 
 @frozen
@@ -104,7 +105,7 @@ Order = PullOrder | PublishOrder
 
 @frozen
 class JobResult:
-    """What a finished job brought, as `PulledVersion` says it."""
+    """What a finished job brought, as `PulledVersion` says it; `refused` says by whom it was refused, if it was."""
 
     kind: ClassVar[Literal["pull"]] = "pull"
 
@@ -116,6 +117,7 @@ class JobResult:
     reused_bytes: int
     seconds: float
     verify: Verified
+    refused: str = ""
 
     @property
     def moved_bytes(self) -> int:
@@ -242,6 +244,7 @@ def _read_options(fields: Fields) -> JobOptions:
         processes=fields.integer("processes", least=1),
         hard_link=fields.flag("hard_link"),
         with_base=fields.flag("with_base"),
+        allow_rejected=fields.flag("allow_rejected", default=False),
     )
 
 
@@ -288,6 +291,7 @@ def _read_pull_result(fields: Fields) -> JobResult:
         reused_bytes=fields.integer("reused_bytes"),
         seconds=fields.number("seconds"),
         verify=cast("Verified", one_of(fields, "verify", ("sha256", "fast", "sizes_and_times"), str)),
+        refused=fields.text("refused", default=""),
     )
 
 

@@ -11,6 +11,7 @@ from bucketry.registry.jobs_settings import check_registry
 from bucketry.registry.opening import open_session
 from bucketry.registry.pull import PullOptions, open_cache, pull
 from bucketry.registry.pull_bases import pull_with_bases
+from bucketry.registry.refusals import refused_text
 from bucketry.registry.resolve import resolve
 from bucketry.schema.names import parse_reference
 from bucketry.transfer.target import sweep_beside
@@ -51,6 +52,7 @@ def do_order(order: PullOrder, controls: Controls, stop: threading.Event, told: 
         reused_bytes=pulled.reused_bytes,
         seconds=pulled.seconds,
         verify=pulled.verify,
+        refused=refused_text(pulled.resolved, pulled.refusals),
     )
 
 
@@ -81,6 +83,7 @@ def _pull_options(order: PullOrder, controls: Controls, stop: threading.Event, t
         exclude=options.exclude,
         processes=options.processes,
         hard_link=options.hard_link,
+        allow_rejected=options.allow_rejected,
         controls=controls,
         on_transfer=told,
         stop=stop,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UnsupportedError
 from bucketry.frozen import frozen
 from bucketry.registry.opening import open_store
+from bucketry.registry.refusals import Refusal, check_not_refused, check_not_refused_meanwhile, load_refusals
 from bucketry.registry.resolve import ResolvedVersion, load_manifest, resolve
 from bucketry.schema.names import ByAlias, parse_digest
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
@@ -56,7 +57,8 @@ class PullOptions:
     already, too, where else the sizes and times of its files are enough. `connections` is the most that run at
     once, `processes` how many processes share them. What `controls` say of connections and limit holds instead, also
     when it is changed meanwhile. `hard_link` lets a target share its files, which become
-    read-only, with the cache, which then holds them too. `stop` ends the pull soon after it is set.
+    read-only, with the cache, which then holds them too. `allow_rejected` brings what an alias names although somebody
+    refused it; a trust file is asked all the same. `stop` ends the pull soon after it is set.
     """
 
     verify: Verify = "sha256"
@@ -67,6 +69,7 @@ class PullOptions:
     limit_bytes_per_second: int | None = None
     processes: int = 1
     hard_link: bool = False
+    allow_rejected: bool = False
     controls: Controls | None = None
     on_transfer: ProgressListener | None = None
     stop: threading.Event | None = None
@@ -76,7 +79,8 @@ class PullOptions:
 class PulledVersion:
     """Where a version is now, how much had to be moved for it, and how it was verified.
 
-    Where it was there already, `verify` is `sha256` only if it was hashed again, else `sizes_and_times`.
+    Where it was there already, `verify` is `sha256` only if it was hashed again, else `sizes_and_times`. `refusals` say
+    who refused it, where somebody did.
     """
 
     path: Path
@@ -86,6 +90,7 @@ class PulledVersion:
     reused_bytes: int
     seconds: float
     verify: Verified
+    refusals: tuple[Refusal, ...] = ()
 
 
 def open_cache() -> Cache:
@@ -98,6 +103,7 @@ def pull(
 ) -> PulledVersion:
     """Bring a version to `dest`, or into the cache; raise `RejectedError` for a `dest` that holds anything else.
 
+    So does an alias that names a version which was refused, also where that is here already, unless `allow_rejected`.
     Where a file turns out to be gone (collected after the alias had moved on), an alias is resolved once more. In
     strict mode `RejectedError` says why a version is not trusted, and what is there already is hashed again: whoever
     verified it may have trusted more.
@@ -125,6 +131,7 @@ def pull_resolved(
     if session.strict is not None:
         session.strict.check_verification(options.verify)
         options = replace(options, rehash=True)
+    check_not_refused(resolved, allow_rejected=options.allow_rejected)
     started_seconds = time.monotonic()
     work = _Pull(session, resolved, options, open_cache())
     files = _select(resolved, options)
@@ -138,6 +145,7 @@ def pull_resolved(
         reused_bytes=max(0, size_bytes - brought.fetched_bytes),
         seconds=time.monotonic() - started_seconds,
         verify=brought.verify,
+        refusals=load_refusals(session, resolved),
     )
 
 
@@ -323,6 +331,8 @@ class _Pull:
             },
         )
         self._judge_again()
+        if self.session.strict is None and not self.options.allow_rejected:
+            check_not_refused_meanwhile(self.session, resolved)
         # What we looked at was not right, though it may look so: only another folder than that can have become right.
         publish_target(staging, distrusted=there if isinstance(there, Ours) else None)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import CorruptError, NotFoundError, RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.pull import PulledVersion, PullOptions, pull_resolved
+from bucketry.registry.refusals import check_not_refused, is_refused, load_refusals, refusal_text
 from bucketry.registry.registers import load_head
 from bucketry.registry.resolve import resolve, resolved_row
 from bucketry.registry.rows import find_row
@@ -54,9 +55,11 @@ def pull_with_bases(
     """Bring a version to `dest` and its bases to `dest-base`, `dest-base-2` and so on; or all into the cache.
 
     `include` and `exclude` choose among the files of the version itself; a base is brought whole. Raises `CorruptError`
-    for a base that is not what the manifest names, `NotFoundError` for one that is not in this registry. In strict
-    mode a base needs no approvals of its own, since the approved manifest names it by digest, but whatever refuses it
-    refuses both.
+    for a base that is not what the manifest names, `NotFoundError` for one that is not in this registry. Where an alias
+    names the version, a base that was refused keeps both away, unless `allow_rejected`.
+
+    In strict mode a base needs no approvals of its own, since the approved manifest names it by digest, but whatever
+    refuses it refuses both.
     """
     options = options or PullOptions()
     resolved = resolve(session, reference)
@@ -93,7 +96,11 @@ def find_bases(session: Session, resolved: ResolvedVersion) -> list[tuple[Resolv
 
 
 def _pull_family(session: Session, resolved: ResolvedVersion, dest: Path | None, options: PullOptions) -> PulledFamily:
+    check_not_refused(resolved, allow_rejected=options.allow_rejected)
     bases = find_bases(session, resolved)
+    if resolved.alias is not None and not options.allow_rejected:
+        for base, _ in bases:
+            _check_base_not_refused(session, resolved, base)
     whole = replace(options, include=(), exclude=())
     if session.strict is not None:
         session.strict.check_verification(options.verify)
@@ -108,6 +115,17 @@ def _pull_family(session: Session, resolved: ResolvedVersion, dest: Path | None,
         find_bases(session, resolved)  # a base may have been refused while its bytes came
     pulled = pull_resolved(session, resolved, dest, options)
     return PulledFamily(pulled, tuple(reversed(brought)))
+
+
+def _check_base_not_refused(session: Session, child: ResolvedVersion, base: ResolvedVersion) -> None:
+    """Raise `RejectedError` for a base that was refused: what stands on it is no better."""
+    refusals = load_refusals(session, base)
+    if is_refused(base) or refusals:
+        raise RejectedError(
+            f"the base of {child.model}@{child.alias} is {base.model} {refusal_text(base.version, refusals)}",
+            advice="promote a version that stands on another base, or insist: --allow-rejected, in Python "
+            "allow_rejected=True",
+        )
 
 
 def _load_base(session: Session, child: ResolvedVersion, parent: Parent) -> ResolvedVersion:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import NotFoundError, RejectedError
 from bucketry.frozen import frozen
+from bucketry.registry.refusals import Refusal, carried_refusals
 from bucketry.registry.registers import load_alias, load_existing_head, not_set
 from bucketry.registry.rows import find_row_by_manifest, iter_rows, load_row
 from bucketry.schema import keys
@@ -30,7 +31,8 @@ class ResolvedVersion:
     """A version's identity and content, as one reference named it.
 
     `alias` and `generation` are set where the reference was an alias (the generation of its register); `state` is
-    then the version's state when the alias was set, otherwise its state now.
+    then the version's state when the alias was set, or rejected since then, otherwise its state now. `refusals` are
+    those that the alias carries; by any other reference they are looked up only by who asks for them.
     """
 
     model: ModelName
@@ -41,6 +43,7 @@ class ResolvedVersion:
     manifest: Manifest
     alias: AliasName | None = None
     generation: int | None = None
+    refusals: tuple[Refusal, ...] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -155,4 +158,5 @@ def _resolve_alias(session: Session, model: ModelName, alias: AliasName) -> Reso
         manifest=manifest,
         alias=alias,
         generation=register.generation,
+        refusals=carried_refusals(register),
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bucketry.errors import CorruptError, NotFoundError, UnsupportedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.artifacts import open_artifact
+from bucketry.registry.refusals import version_to_read
 from bucketry.registry.safetensors_header import BITS, LENGTH_BYTES, parse_header, parse_length
 
 if TYPE_CHECKING:
@@ -73,15 +74,22 @@ class TensorEntry:
 
 
 def list_tensors(
-    session: Session, resolved: ResolvedVersion, *, path: str | None = None, verified: bool = False
+    session: Session,
+    resolved: ResolvedVersion,
+    *,
+    path: str | None = None,
+    verified: bool = False,
+    allow_rejected: bool = False,
 ) -> tuple[TensorEntry, ...]:
     """Return the tensors of all `.safetensors` files, in the files' order and then in that of their bytes.
 
     With `path`, only those of that file.
 
     With `verified`, the chunks that the headers lie in are read whole and verified. Raises `NotFoundError` for a
-    version without such files, `CorruptError` for a header that contradicts itself or its file.
+    version without such files, `CorruptError` for a header that contradicts itself or its file, `RejectedError` where
+    an alias named a version that was refused, unless `allow_rejected`.
     """
+    resolved = version_to_read(resolved, allow_rejected=allow_rejected)
     files = [
         artifact
         for artifact in resolved.manifest.artifacts
@@ -114,14 +122,17 @@ def read_tensor(
     *,
     rows: slice | None = None,
     verified: bool = False,
+    allow_rejected: bool = False,
 ) -> NDArray[Any]:
     """Return a tensor, or some rows (along the first dimension) of it, as an array of its own.
 
     An entry of `list_tensors` costs no headers; a name is looked up in all of them. BF16 comes as `uint16` and the
     8-bit floats as `uint8`: their bits, which `array.view(ml_dtypes.bfloat16)` turns into numbers. Chunks that lie
-    whole in what is read are verified; with `verified` all are, as those at the edges are read whole too.
+    whole in what is read are verified; with `verified` all are, as those at the edges are read whole too. Raises
+    `RejectedError` where an alias named a version that was refused, unless `allow_rejected`.
     """
     numpy = _import_numpy()
+    resolved = version_to_read(resolved, allow_rejected=allow_rejected)
     entry = tensor if isinstance(tensor, TensorEntry) else _find(session, resolved, tensor, verified=verified)
     if resolved.artifact(entry.path).sha256 != entry.sha256:
         raise UsageError(

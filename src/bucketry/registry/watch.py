@@ -2,7 +2,8 @@
 
 With a trust file each state of the alias is judged before it is told: a move to a version that is not accepted is left
 out. What is told then stays what it was, until a move, or a decision that reaches the alias, is accepted. Only that the
-version told last was rejected is told all the same, for it asks nobody to serve anything.
+version told last was rejected is told all the same, for it asks nobody to serve anything. Without a trust file the
+alias itself tells of refusals, and a move to a version that was refused is left out in the same way.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, CorruptError, RejectedError, UnavailableError, UnsupportedError, UsageError
 from bucketry.frozen import frozen
+from bucketry.registry.refusals import carried_refusals, refused_by_alias
 from bucketry.registry.registers import alias_register, not_set
 from bucketry.schema import keys
 from bucketry.schema.names import ByAlias
@@ -50,12 +52,13 @@ def watch(
     reference: Reference,
     *,
     interval_seconds: float = 30.0,
+    allow_rejected: bool = False,
     on_refusal: Callable[[WatchedMove, BucketryError], None] | None = None,
 ) -> Iterator[WatchedMove]:
     """Yield what an alias names now, and then each change, for ever. While the store is away, it waits.
 
-    In strict mode a move that the trust file does not accept is left out; `on_refusal` is called with it, and with why,
-    once.
+    A move to a version that was refused is left out, unless `allow_rejected`; in strict mode one that the trust file
+    does not accept is left out in any case. `on_refusal` is called with it, and with why, once.
 
     Raises `UsageError` for a reference that is not an alias, `NotFoundError` for an alias that does not exist,
     `CorruptError` where its generation goes back.
@@ -64,7 +67,7 @@ def watch(
         raise UsageError(f"{reference} is not an alias", advice="watch model@alias")
     if interval_seconds <= 0:
         raise UsageError("the interval must be above 0 seconds")
-    follower = _Follower(session, reference.model, reference.selector.alias, on_refusal)
+    follower = _Follower(session, reference.model, reference.selector.alias, on_refusal, allow_rejected=allow_rejected)
     while True:  # a watch ends when its caller stops asking
         move = follower.look()
         if move is not None:
@@ -80,6 +83,7 @@ class _Follower:
     model: ModelName
     alias: AliasName
     on_refusal: Callable[[WatchedMove, BucketryError], None] | None
+    allow_rejected: bool = False
     seen: AliasRegister | None = None
     etag: ETag | None = None
     left_out: bool = False
@@ -121,9 +125,9 @@ class _Follower:
         return None
 
     def _find_refusal(self, register: AliasRegister) -> BucketryError | None:
-        """Return why the trust file does not accept what this names; what cannot be judged is not accepted either."""
+        """Return why what this names is not to be used here; what a trust file cannot judge is not accepted either."""
         if self.session.strict is None:
-            return None
+            return None if self.allow_rejected else _refusal_told_by(register)
         try:
             self.session.strict.check_register(self.session, register)
         except (RejectedError, CorruptError, UnsupportedError) as error:
@@ -134,6 +138,13 @@ class _Follower:
         if target is None or self.told is None or target.state is not State.REJECTED:
             return False
         return (target.version, target.manifest) == (self.told.version, self.told.manifest)
+
+
+def _refusal_told_by(register: AliasRegister) -> RejectedError | None:
+    refusals, target = carried_refusals(register), register.target
+    if target is None or not (refusals or target.state is State.REJECTED):
+        return None
+    return refused_by_alias(register.model, register.alias, target.version, refusals)
 
 
 def _move(register: AliasRegister) -> WatchedMove:

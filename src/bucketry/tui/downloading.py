@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.schema.names import ByVersion, Reference
+from bucketry.schema.states import State
 from bucketry.tui.commands import Command
 from bucketry.tui.figures import short_size
 from bucketry.tui.paint import Span, line
@@ -63,7 +64,9 @@ def download_command(
 def _ask(shell: BucketryApp, row: VersionLine) -> None:
     base = shell.transfers.last_folder or _here()
     reference = f"{row.model}:{row.version}"
+    refused = [line(Span(f"version {row.version} is REJECTED; by its number it comes all the same", "bad"))]
     panel = (
+        *(refused if row.state == State.REJECTED else ()),
         line(f"{reference}, {short_size(row.size_bytes)}, verified as it arrives. No text: to the cache."),
         line("It goes on if this window or the SSH line closes; t shows how far it is."),
         line(Span("same as:  " + shell.command_line("pull", reference, "FOLDER", "--detach"), "dim")),
@@ -91,14 +94,20 @@ def _begin(shell: BucketryApp, row: VersionLine, place: str) -> None:
     if dest is not None and str(dest).endswith(suffix):
         shell.transfers.last_folder = str(dest).removesuffix(suffix) or "/"
 
+    told: list[str] = []
+
     def done(job_id: JobId) -> None:
-        shell.flash(f"transfer {job_id}: {reference} to {to}; t shows how far it is", "good")
+        text = f"transfer {job_id}: {reference} to {to}; t shows how far it is"
+        if told:
+            shell.flash(f"{text}; this is {told[0]}", "bad")
+        else:
+            shell.flash(text, "good")
         shell.transfers.look(forced=True)
 
     def submit() -> JobId:
         from bucketry.registry import jobs  # noqa: PLC0415 - most sessions get nothing
 
-        return jobs.submit_pull(shell.registry, reference, dest)
+        return jobs.submit_pull(shell.registry, reference, dest, on_refused=told.append)
 
     words = ("pull", str(reference), *((str(dest),) if dest is not None else ()), "--detach")
     shell.flash(f"{shell.command_line(*words)} ...", "dim")

@@ -80,7 +80,7 @@ def beginning_words(job: Job) -> str:
 def end_words(result: JobResult | PublishResult) -> str:
     """Return how good the end is."""
     if result.kind == "pull":
-        return _CHECKED[result.verify]
+        return _CHECKED[result.verify] + (", but it was REFUSED" if result.refused else "")
     return "published" if result.created else "was published before"
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.parameters import RANGE, REFERENCE, TRUST
+from bucketry.cli.parameters import ALLOW_REJECTED, RANGE, REFERENCE, TRUST
+from bucketry.cli.refusals import note_refusals
 from bucketry.errors import UsageError
 from bucketry.registry.artifacts import open_artifact
 from bucketry.registry.resolve import resolve
@@ -30,20 +31,25 @@ if TYPE_CHECKING:
     help="Only these bytes, counted from 0 and both included; A- to the end, -N the last N.",
 )
 @TRUST
+@ALLOW_REJECTED
 def run(
     call: Call,
+    *,
     reference: Reference,
     path: str,
     byte_range: tuple[int | None, int | None] | None,
     trust: Path | None,
+    allow_rejected: bool,
 ) -> None:
     """Write one file of a version, or a range of its bytes, to stdout.
 
     A pipe or a file gets the exact bytes; a terminal gets them in a visible form. --json concerns errors only.
     Digests are of whole chunks: a range that covers some only in part is not verified, which is said afterwards.
+    What an alias names although it was rejected or revoked is refused, unless --allow-rejected.
     """
     session = call.open(serves=True, trust=trust)
-    with open_artifact(session, resolve(session, reference), path) as file:
+    resolved = resolve(session, reference)
+    with open_artifact(session, resolved, path, allow_rejected=allow_rejected) as file:
         start, stop = _bounds(byte_range, file.size_bytes)
         call.output.write_bytes(file.iter_bytes(start, stop))
         if start < stop and not file.covers_whole_chunks(start, stop):
@@ -51,6 +57,7 @@ def run(
                 f"not all of these bytes were verified: the file is verified in chunks of "
                 f"{file.artifact.chunks.size_bytes:,} bytes, and the range has only parts of some"
             )
+    note_refusals(call, session, resolved)
 
 
 def _bounds(byte_range: tuple[int | None, int | None] | None, size_bytes: int) -> tuple[int, int]:

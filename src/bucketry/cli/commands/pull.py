@@ -12,7 +12,8 @@ from click.core import ParameterSource
 from bucketry.cli.command import command
 from bucketry.cli.documents import pulled_document
 from bucketry.cli.figures import human_size, human_span
-from bucketry.cli.parameters import REFERENCE, TRUST, FiniteRange
+from bucketry.cli.parameters import ALLOW_REJECTED, REFERENCE, TRUST, FiniteRange
+from bucketry.cli.refusals import note_refusals
 from bucketry.registry.pull import PullOptions, pull
 from bucketry.registry.pull_bases import PulledFamily, pull_with_bases
 
@@ -78,6 +79,7 @@ CHECKED = {
     show_default=False,
     help="Bring what an adapter adapts, too: to DEST-base (DEST-base-2 further up), or to the local cache.",
 )
+@ALLOW_REJECTED
 @click.option(
     "--detach",
     is_flag=True,
@@ -98,6 +100,7 @@ def run(  # noqa: PLR0913 - each is one option
     hard_link: bool,
     limit: float | None,
     with_base: bool,
+    allow_rejected: bool,
     detach: bool,
 ) -> None:
     """Download a version, verified; the target appears complete or not at all.
@@ -105,6 +108,10 @@ def run(  # noqa: PLR0913 - each is one option
     Where DEST holds another version that a pull made, or the same with files changed, it is replaced at once; with
     anything else in it, it is left untouched and refused. Without DEST the version goes to the local cache. An
     interrupted pull goes on where it stopped.
+
+    An alias that names a version which somebody rejected or revoked is refused, with who, when and why (exit 4), also
+    where that version is here already; --allow-rejected brings it all the same. By number or digest it comes, with a
+    note. A trust file decides for itself.
     """
     # The default says how to check what arrives; only who writes it out asks to read again what is here.
     given = click.get_current_context().get_parameter_source("verify") is ParameterSource.COMMANDLINE
@@ -116,6 +123,7 @@ def run(  # noqa: PLR0913 - each is one option
         connections=connections,
         processes=processes,
         hard_link=hard_link,
+        allow_rejected=allow_rejected,
         limit_bytes_per_second=max(1, int(limit * BYTES_PER_MB)) if limit is not None else None,
     )
     if detach:
@@ -135,6 +143,8 @@ def run(  # noqa: PLR0913 - each is one option
     call.answer(document, [pulled_line(f"{one.resolved.model}:{one.resolved.version}", one) for one in told])
     if with_base and not family.bases:
         call.messages.note(f"{family.pulled.resolved.model}:{family.pulled.resolved.version} is no adapter: no base")
+    for one in told:
+        note_refusals(call, session, one.resolved)
 
 
 def pulled_line(name: str, pulled: PulledVersion | JobResult) -> str:
@@ -165,14 +175,16 @@ def _detach(
             processes=options.processes,
             hard_link=options.hard_link,
             with_base=with_base,
+            allow_rejected=options.allow_rejected,
         ),
         trust=trust,
+        on_refused=lambda text: call.messages.note(f"this is {text}"),
     )
     call.answer({"transfer": job_id}, [f"transfer {job_id}"])
     call.messages.note(f"it goes on by itself; `bucketry transfers attach {job_id}` shows how far it is")
 
 
 def _base_document(base: PulledBase) -> dict[str, object]:
-    shown = ("path", "model", "version", "manifest")
+    shown = ("path", "model", "version", "manifest", "state", "refusals")
     document = pulled_document(base.pulled)
     return {name: document[name] for name in shown} | {"relation": base.relation}

@@ -9,7 +9,8 @@ import click
 from bucketry.cli.command import command
 from bucketry.cli.figures import human_size
 from bucketry.cli.output import width_columns
-from bucketry.cli.parameters import REFERENCE, TRUST
+from bucketry.cli.parameters import ALLOW_REJECTED, REFERENCE, TRUST
+from bucketry.cli.refusals import note_refusals
 from bucketry.cli.tables import Column, table
 from bucketry.registry.resolve import resolve
 from bucketry.registry.tensors import list_tensors
@@ -34,14 +35,17 @@ COLUMNS = (
 @click.argument("reference", metavar="REF", type=REFERENCE)
 @click.option("--verified", is_flag=True, help="Read the whole chunk that each header lies in, and verify it.")
 @TRUST
-def run(call: Call, reference: Reference, *, verified: bool, trust: Path | None) -> None:
+@ALLOW_REJECTED
+def run(call: Call, reference: Reference, *, verified: bool, trust: Path | None, allow_rejected: bool) -> None:
     """List the tensors of a version's safetensors files, from their headers alone.
 
     Two small reads of each file tell names, types, shapes and places. Digests are of whole chunks, so without
     --verified what a header says is checked against the file's size but not verified.
+    What an alias names although it was rejected or revoked is refused, unless --allow-rejected.
     """
     session = call.open(serves=True, trust=trust)
-    tensors = list_tensors(session, resolve(session, reference), verified=verified)
+    resolved = resolve(session, reference)
+    tensors = list_tensors(session, resolved, verified=verified, allow_rejected=allow_rejected)
     rows = [
         [one.name, one.dtype, "x".join(map(str, one.shape)) or "-", human_size(one.size_bytes), one.path]
         for one in tensors
@@ -49,6 +53,7 @@ def run(call: Call, reference: Reference, *, verified: bool, trust: Path | None)
     call.answer([_document(one) for one in tensors], table(COLUMNS, rows, width=width_columns()))
     if not verified:
         call.messages.note("the headers were not verified, since they fill no whole chunks; --verified does it")
+    note_refusals(call, session, resolved)
 
 
 def _document(tensor: TensorEntry) -> dict[str, object]:

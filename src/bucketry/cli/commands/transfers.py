@@ -123,6 +123,8 @@ def _tell_end(call: Call, job: Job) -> None:
     match job.state:
         case JobState.DONE if job.result is not None:
             lines = [_done_line(job, job.result)]
+            if isinstance(job.result, JobResult) and job.result.refused:
+                call.messages.note(f"this is {job.result.refused}")
         case JobState.FAILED if job.failure is not None:
             raise job.failure.as_error()
         case JobState.CANCELLED:

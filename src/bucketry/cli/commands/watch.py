@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.parameters import REFERENCE, TRUST, FiniteRange
+from bucketry.cli.parameters import ALLOW_REJECTED, REFERENCE, TRUST, FiniteRange
 from bucketry.errors import UnavailableError
 from bucketry.registry.hooks import SECRET_VARIABLE, move_fields, parse_command, parse_post
 from bucketry.registry.watch import watch
@@ -42,13 +42,16 @@ LONGEST_INTERVAL_SECONDS = 86_400.0
     help="Seconds between two looks, give or take 5 %.",
 )
 @TRUST
+@ALLOW_REJECTED
 def run(
     call: Call,
+    *,
     reference: Reference,
     command_line: str | None,
     post: str | None,
     interval: float,
     trust: Path | None,
+    allow_rejected: bool,
 ) -> None:
     """Follow an alias: a line of JSON for each change, a command or a post.
 
@@ -58,8 +61,9 @@ def run(
     BUCKETRY_MOVE_VERSION, BUCKETRY_MOVE_MANIFEST and so on, and the registry as BUCKETRY_REGISTRY.
     One that fails is told, and the watch goes on.
 
-    With a trust file, a move to a version that it does not accept is left out, with a note of why, and the watch goes
-    on. That the version of the last line was rejected is told all the same.
+    A move to a version that was rejected or revoked is left out, with a note of why, and the watch goes on; so is one
+    that a trust file does not accept, which --allow-rejected does not change. That the version of the last line was
+    rejected is told all the same.
     """
     session = call.open(serves=True, trust=trust)
     hooks: list[CommandHook | PostHook] = []
@@ -72,7 +76,8 @@ def run(
         version = "no version" if move.version is None else f"version {move.version}"
         call.messages.note(f"the move of {reference} to {version} is left out: {refusal.message}")
 
-    for move in watch(session, reference, interval_seconds=interval, on_refusal=note_refusal):
+    moves = watch(session, reference, interval_seconds=interval, allow_rejected=allow_rejected, on_refusal=note_refusal)
+    for move in moves:
         call.output.write_document(move_fields(move))
         call.output.flush()
         _tell(call, hooks, move)
