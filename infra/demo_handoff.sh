@@ -33,7 +33,7 @@ registry=$(bucketry init "$BUCKETRY_REGISTRY" --json | python -c 'import json, s
     printf 'registry = "%s"\n' "$registry"
     for who in anna bert; do
         printf '[[signer]]\nprincipal = "%s@example.org"\n' "$who"
-        printf "allowed = '%s@example.org %s'\n" "$who" "$(cut -d' ' -f1,2 "$demo/keys/$who.pub")"
+        printf "allowed = '%s@example.org namespaces=\"review@bucketry\" %s'\n" "$who" "$(cut -d' ' -f1,2 "$demo/keys/$who.pub")"
     done
     printf '[[rule]]\nmodels = ["demo/*"]\naliases = ["production"]\napprovals = 2\n'
     printf 'by = ["anna@example.org", "bert@example.org"]\n'

@@ -313,7 +313,7 @@ def _trust_file(office: Office) -> Path:
     path = office.folder / "trust.toml"
     path.write_text(
         f'registry = "{registry}"\n[[signer]]\nprincipal = "{ANNA}"\n'
-        f"allowed = '{ANNA} {' '.join(public)}'\n"
+        f"allowed = '{ANNA} namespaces=\"review@bucketry\" {' '.join(public)}'\n"
         f'[[rule]]\nmodels = ["acme/*"]\naliases = ["production"]\napprovals = 1\nby = ["{ANNA}"]\n'
     )
     path.chmod(0o644)

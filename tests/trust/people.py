@@ -73,6 +73,9 @@ STRANGER = Person("stranger@example.org")
 
 
 def signer(person: Person, options: str = "", extra: str = "") -> str:
+    """Return a signer's table; a line whose options name no namespaces is one for reviews and publishes."""
+    if "namespaces=" not in options:
+        options = ",".join(part for part in ('namespaces="review@bucketry,publish@bucketry"', options) if part)
     allowed = " ".join(part for part in (person.principal, options, person.line) if part)
     return f"[[signer]]\nprincipal = \"{person.principal}\"\nallowed = '{allowed}'\n{extra}\n"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.errors import BucketryError, ContendedError, CorruptError, NotFoundError, RejectedError
+from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError
 from bucketry.registry.client import open_reader, open_registry
 from bucketry.registry.evaluate import evaluate
 from bucketry.registry.resolve import resolve_at
@@ -198,10 +198,14 @@ def test_revocation_while_the_bytes_are_on_their_way(approved: World) -> None:
     assert not (approved.folder / "served").exists()
 
 
-def test_a_move_while_the_bytes_are_on_their_way(approved: World) -> None:
-    approved.publish("weights 2")
-    approved.decide(ANNA, Action.APPROVE, 2)
-    approved.decide(BERT, Action.APPROVE, 2)
+def two_approved(world: World) -> None:
+    world.publish("weights 2")
+    world.decide(ANNA, Action.APPROVE, 2)
+    world.decide(BERT, Action.APPROVE, 2)
+
+
+def test_a_move_while_the_bytes_are_on_their_way_serves_what_was_resolved(approved: World) -> None:
+    two_approved(approved)
     moved: list[int] = []
 
     def move(*_: object) -> None:
@@ -209,8 +213,55 @@ def test_a_move_while_the_bytes_are_on_their_way(approved: World) -> None:
             moved.append(2)
             approved.promote(2)
 
-    with pytest.raises(ContendedError, match=r"moved from version 1 to 2 meanwhile"):
-        approved.pull(on_transfer=move)
+    assert (approved.pull(on_transfer=move) / "weights.bin").read_text() == "weights 1"
+    assert moved
+    assert (approved.pull() / "weights.bin").read_text() == "weights 2"
+
+
+@pytest.mark.parametrize("first", ["revoke", "move"])
+def test_a_move_does_not_save_what_was_revoked_meanwhile(approved: World, first: str) -> None:
+    two_approved(approved)
+    done: list[Review] = []
+
+    def act(*_: object) -> None:
+        if done:
+            return
+        if first == "move":
+            approved.promote(2)
+        done.append(approved.decide(BERT, Action.REVOKE, 1))
+        if first == "revoke":
+            approved.promote(2)
+
+    with pytest.raises(UntrustedError, match=r"bert@example.org revoked it at"):
+        approved.pull(on_transfer=act)
+    assert not (approved.folder / "served").exists()
+
+
+def test_a_revocation_that_the_head_hides_is_told_by_the_alias_that_moved_on(approved: World) -> None:
+    two_approved(approved)
+    done: list[Review] = []
+
+    def act(*_: object) -> None:
+        if done:
+            return
+        before = approved.store.get(keys.head(CHAT)).body
+        done.append(approved.decide(BERT, Action.REVOKE, 1))
+        approved.promote(2)
+        approved.overwrite(keys.head(CHAT), before)
+
+    with pytest.raises(UntrustedError, match=r"the alias was told at generation \d+ that it was rejected"):
+        approved.pull(on_transfer=act)
+    assert not (approved.folder / "served").exists()
+
+
+def test_an_alias_that_was_taken_away_while_the_bytes_are_on_their_way_stops_them(approved: World) -> None:
+    def unset(*_: object) -> None:
+        with open_registry(approved.url, identity=AUTHOR.principal) as registry:
+            if registry.aliases("risk/chat")[0].target is not None:
+                registry.unset("risk/chat", "production")
+
+    with pytest.raises(NotFoundError, match=r"@production"):
+        approved.pull(on_transfer=unset)
     assert not (approved.folder / "served").exists()
 
 

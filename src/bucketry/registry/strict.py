@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bucketry.errors import ContendedError, RejectedError
+from bucketry.errors import RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.history import iter_records_back
 from bucketry.registry.registers import alias_register, load_alias, load_existing_head, not_set
@@ -25,7 +25,7 @@ from bucketry.registry.rows import load_dossier
 from bucketry.registry.standings import load_decisions
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields
-from bucketry.schema.names import ByAlias, ByManifest, Reference
+from bucketry.schema.names import ByAlias, ByManifest, ByVersion, Reference
 from bucketry.schema.reviews import decision_of, read_review
 from bucketry.schema.states import State
 from bucketry.trust.generations import GenerationMemory, default_state_folder, is_told_refusal
@@ -91,17 +91,31 @@ class StrictMode:
     def check_again(self, session: Session, resolved: ResolvedVersion) -> None:
         """Raise unless the version is still accepted, by decisions that are read now.
 
-        Raises `ContendedError` where the alias names another version meanwhile: what it carries then says nothing
-        about this one any more.
+        Where the alias moved on meanwhile, what it carries says nothing about this version any more: its own decisions
+        are read from the head then, and what the alias was ever told of it still counts.
         """
         self.check_registry(session.registry.registry)
-        selector = ByAlias(resolved.alias) if resolved.alias is not None else ByManifest(resolved.digest)
-        again = self.resolve(session, Reference(resolved.model, selector))
-        if (again.digest, again.version) != (resolved.digest, resolved.version):
-            raise ContendedError(
-                f"{resolved.model}@{resolved.alias} moved from version {resolved.version} to {again.version} meanwhile",
-                advice="pull again",
-            )
+        if resolved.alias is None:
+            again, judgement = self.judge(session, Reference(resolved.model, ByManifest(resolved.digest)))
+            if again.version != resolved.version:
+                raise UntrustedError(f"{resolved.model}:{resolved.version} is called version {again.version} now")
+            judgement.check()
+            return
+        register = load_alias(session, resolved.model, resolved.alias).state
+        if register is None or register.target is None:
+            raise not_set(resolved.model, resolved.alias)
+        seen = self._remember(session, register)
+        if (register.target.manifest, register.target.version) == (resolved.digest, resolved.version):
+            self._judge_target(session, register, register.target, seen)[1].check()
+            return
+        head = load_existing_head(session, resolved.model)
+        self.check_registry(head.registry)
+        row = select_row(session, head, ByVersion(resolved.version))
+        if row.manifest != resolved.digest:
+            raise UntrustedError(f"{resolved.model}:{resolved.version} has another manifest in the head")
+        decisions = load_decisions(session, load_dossier(session, head, row))
+        judgement = self._with_memory(self._judge(session, resolved, decisions), register, seen, resolved)
+        _with_state(judgement, row.state).check()
 
     def check_base(self, session: Session, head: Head, row: Row, base: ResolvedVersion) -> None:
         """Raise unless the base of an accepted adapter may be used: it is of this registry, and nobody refused it.
@@ -151,14 +165,20 @@ class StrictMode:
             generation=register.generation,
         )
         judgement = self._judge(session, resolved, carried_decisions(register))
+        return resolved, _with_state(self._with_memory(judgement, register, seen, resolved), target.state)
+
+    def _with_memory(
+        self, judgement: Judgement, register: AliasRegister, seen: Seen, resolved: ResolvedVersion
+    ) -> Judgement:
+        """Refuse also what was refused here before, and what the alias's own records call rejected."""
         if judgement.refused_by:
-            self.memory.remember_refusal(register.registry, model, alias, target.manifest)
-        elif target.manifest in seen.refused:
+            self.memory.remember_refusal(register.registry, register.model, register.alias, resolved.digest)
+        elif resolved.digest in seen.refused:
             judgement = _refused(judgement, "it was refused here before, and the bucket hides by whom")
-        judgement = _with_history(judgement, register, target)
-        if target.version in seen.refused_versions:  # also where that record has left the register
+        judgement = _with_history(judgement, register, resolved.version)
+        if resolved.version in seen.refused_versions:  # also where that record has left the register
             judgement = _refused(judgement, "the alias was told before that it was rejected, and hides by whom")
-        return resolved, _with_state(judgement, target.state)
+        return judgement
 
     def _judge(self, session: Session, resolved: ResolvedVersion, decisions: Sequence[Decision]) -> Judgement:
         subject = Subject(
@@ -192,10 +212,10 @@ def carried_decisions(register: AliasRegister) -> tuple[Decision, ...]:
     return tuple(decision_of(read_review(Fields(item, what=what)), what=what) for item in register.reviews)
 
 
-def _with_history(judgement: Judgement, register: AliasRegister, target: AliasTarget) -> Judgement:
+def _with_history(judgement: Judgement, register: AliasRegister, version: int) -> Judgement:
     """Refuse a version that the alias's own records call rejected, whatever decisions it still carries."""
     for record in register.trail.records:
-        if is_told_refusal(record) and record.target == str(target.version):
+        if is_told_refusal(record) and record.target == str(version):
             reason = f"the alias was told at generation {record.generation} that it was rejected, and hides by whom"
             return _refused(judgement, reason)
     return judgement

@@ -56,7 +56,8 @@ class AllowedSigner:
 def parse_allowed_signer(line: str) -> AllowedSigner:
     """Return what a line says; raise `RejectedError` for anything that is not understood, a certificate authority too.
 
-    A time that ends with Z is UTC; another one is in this machine's time zone, as OpenSSH has it.
+    A time has to be in UTC, with a Z at its end. To OpenSSH one without it is in the zone of the machine that reads it:
+    the same file would trust a key longer in one container than in another.
     """
     if len(line) > LONGEST_LINE:
         raise RejectedError("an allowed_signers line is too long")
@@ -120,11 +121,12 @@ def _parse_moment(text: str | None, line: str) -> datetime | None:
     if text is None:
         return None
     digits = text.removesuffix("Z")
-    if len(digits) not in _TIMES or not (digits.isascii() and digits.isdigit()):
-        raise _not_understood(line, f'"{displayable(text)}" is not a time; write YYYYMMDD or YYYYMMDDHHMMSS with a Z')
+    if digits == text or len(digits) not in _TIMES or not (digits.isascii() and digits.isdigit()):
+        raise _not_understood(
+            line, f'"{displayable(text)}" is not a time in UTC; write YYYYMMDD or YYYYMMDDHHMMSS with a Z'
+        )
     try:
-        naive = datetime.strptime(digits, _TIMES[len(digits)])  # noqa: DTZ007 - the zone follows
-        return naive.replace(tzinfo=UTC) if text.endswith("Z") else naive.astimezone()
+        return datetime.strptime(digits, _TIMES[len(digits)]).replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         raise _not_understood(line, f'"{displayable(text)}" is not a time that any calendar has') from error
 
@@ -138,5 +140,5 @@ def _checked(patterns: tuple[str, ...], line: str) -> tuple[str, ...]:
 def _not_understood(line: str, reason: str) -> RejectedError:
     return RejectedError(
         f'the allowed_signers line "{displayable(line.strip()[:60])}" is not understood: {reason}',
-        advice='write PRINCIPAL [namespaces="..."] ssh-ed25519 AAAA..., as `man ssh-keygen` says',
+        advice='write PRINCIPAL namespaces="..." ssh-ed25519 AAAA..., as `man ssh-keygen` says',
     )

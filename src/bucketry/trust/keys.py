@@ -1,7 +1,10 @@
 """What is an SSH public key, and did it sign these bytes?
 
-Ed25519, ECDSA over P-256, P-384 and P-521, RSA of at least 3,072 bits with SHA-2, and the two kinds of FIDO key
-(`sk-`), which also sign that somebody touched them. Nothing here says whom a key belongs to.
+Ed25519, ECDSA over P-256, P-384 and P-521, RSA of at least 3,072 bits with SHA-2, ML-DSA-44 with Ed25519, and the
+two kinds of FIDO key (`sk-`), which also sign that somebody touched them; such a key may have signed in a browser
+(`webauthn-`). Nothing here says whom a key belongs to.
+
+What `ssh-keygen -Y verify` accepts is accepted, but for RSA keys below 3,072 bits and FIDO keys that nobody touched.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ import base64
 import binascii
 import hashlib
 from dataclasses import field
+from typing import Protocol
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -25,6 +29,9 @@ ED25519 = "ssh-ed25519"
 RSA = "ssh-rsa"
 SK_ED25519 = "sk-ssh-ed25519@openssh.com"
 SK_ECDSA = "sk-ecdsa-sha2-nistp256@openssh.com"
+WEBAUTHN_ECDSA = "webauthn-sk-ecdsa-sha2-nistp256@openssh.com"
+"""No kind of key, but of signature: by an `sk-ecdsa` key, through a browser."""
+MLDSA44_ED25519 = "ssh-mldsa44-ed25519@openssh.com"
 ECDSA = "ecdsa-sha2-"
 
 SMALLEST_RSA_BITS = 3_072
@@ -42,9 +49,36 @@ _CURVES: dict[str, tuple[ec.EllipticCurve, hashes.HashAlgorithm]] = {
     "nistp521": (ec.SECP521R1(), hashes.SHA512()),
 }
 _RSA_HASHES: dict[str, hashes.HashAlgorithm] = {"rsa-sha2-256": hashes.SHA256(), "rsa-sha2-512": hashes.SHA512()}
-ALGORITHMS = frozenset({ED25519, RSA, SK_ED25519, SK_ECDSA, *(f"{ECDSA}{curve}" for curve in _CURVES)})
+ALGORITHMS = frozenset({ED25519, RSA, SK_ED25519, SK_ECDSA, MLDSA44_ED25519, *(f"{ECDSA}{curve}" for curve in _CURVES)})
+_MLDSA44_KEY_BYTES = 1_312
+_MLDSA44_SIGNATURE_BYTES = 2_420
+_COMPOSITE_LABEL = b"COMPSIG-MLDSA44-Ed25519-SHA512"
+_ATTESTED, _WITH_EXTENSIONS = 0x40, 0x80
 
-Verifier = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
+class _MldsaKey(Protocol):
+    """What `cryptography` calls MLDSA44PublicKey, in the versions that have it."""
+
+    def verify(self, signature: bytes, data: bytes, context: bytes | None = None) -> None: ...
+
+
+@frozen
+class CompositeVerifier:
+    """An ML-DSA-44 and an Ed25519 key, both of which must have signed (draft-ietf-lamps-pq-composite-sigs)."""
+
+    mldsa: _MldsaKey
+    ed25519: ed25519.Ed25519PublicKey
+
+    def verify(self, signature: bytes, message: bytes) -> None:
+        """Raise `InvalidSignature` unless both signed the message."""
+        digest = hashlib.sha512(message).digest()
+        no_context = b"\0"
+        both = b"CompositeAlgorithmSignatures2025" + _COMPOSITE_LABEL + no_context + digest
+        self.mldsa.verify(signature[:_MLDSA44_SIGNATURE_BYTES], both, _COMPOSITE_LABEL)
+        self.ed25519.verify(signature[_MLDSA44_SIGNATURE_BYTES:], both)
+
+
+Verifier = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey | CompositeVerifier
 
 
 class SignatureRejectedError(RejectedError):
@@ -84,12 +118,14 @@ def decode_public_key(blob: bytes) -> PublicKey:
             verifier = ed25519.Ed25519PublicKey.from_public_bytes(reader.string())
         elif algorithm == RSA:
             verifier = _read_rsa(reader)
+        elif algorithm == MLDSA44_ED25519:
+            verifier = _read_composite(reader.string())
         elif algorithm == SK_ECDSA or (algorithm in ALGORITHMS and algorithm.startswith(ECDSA)):
             verifier = _read_ecdsa(reader, "nistp256" if algorithm == SK_ECDSA else algorithm.removeprefix(ECDSA))
         else:
             raise RejectedError(
                 f"keys of the kind {algorithm[:80]} are not accepted",
-                advice="use an ed25519, ecdsa, rsa, ed25519-sk or ecdsa-sk key",
+                advice="use an ed25519, ecdsa, rsa, ed25519-sk, ecdsa-sk or mldsa44-ed25519 key",
             )
     except ValueError as error:
         raise CorruptError("a public key is malformed") from error
@@ -135,20 +171,40 @@ def check_key_signature(key: PublicKey, signature: bytes, signed: bytes) -> None
     """Raise `SignatureRejectedError` unless the key signed these bytes, `CorruptError` for a malformed signature."""
     reader = WireReader(signature, what="a signature")
     algorithm, raw = reader.text(), reader.string()
-    message = signed
-    if key.application is not None:
-        flags, counter = reader.byte(), reader.uint32()
-        if not flags & PRESENCE:
-            raise SignatureRejectedError(
-                "the security key was not touched for this signature", advice="sign again with a key that asks for it"
-            )
-        parts = (hashlib.sha256(key.application).digest(), bytes([flags]), wire_uint32(counter))
-        message = b"".join(parts) + hashlib.sha256(signed).digest()
+    message = signed if key.application is None else _touched_message(key.application, algorithm, reader, signed)
     reader.end()
     try:
         _verify(key, algorithm, raw, message)
     except (InvalidSignature, ValueError) as error:
         raise SignatureRejectedError(f"the signature is not the one of key {key.fingerprint} over this text") from error
+
+
+def _touched_message(application: bytes, algorithm: str, reader: WireReader, signed: bytes) -> bytes:
+    """Return what a FIDO key signs for a text: not the text, but who asked, whether it was touched, and how often."""
+    flags, counter = reader.byte(), reader.uint32()
+    extensions, asked = b"", signed
+    if algorithm == WEBAUTHN_ECDSA:
+        origin, asked, extensions = reader.string(), reader.string(), reader.string()
+        _check_browser(origin, asked, signed)
+        if flags & _ATTESTED or bool(flags & _WITH_EXTENSIONS) != bool(extensions):
+            raise SignatureRejectedError("the browser's signature contradicts its own flags")
+    if not flags & PRESENCE:
+        raise SignatureRejectedError(
+            "the security key was not touched for this signature", advice="sign again with a key that asks for it"
+        )
+    parts = (hashlib.sha256(application).digest(), bytes([flags]), wire_uint32(counter), extensions)
+    return b"".join(parts) + hashlib.sha256(asked).digest()
+
+
+def _check_browser(origin: bytes, client_data: bytes, signed: bytes) -> None:
+    """Raise unless what the browser signed begins as it must for this text; what follows the origin does not count.
+
+    Compared as bytes, in the one order in which browsers write it: parsing it would give one text two readings.
+    """
+    challenge = base64.urlsafe_b64encode(signed).rstrip(b"=")
+    begin = b'{"type":"webauthn.get","challenge":"' + challenge + b'","origin":"' + origin + b'"'
+    if b'"' in origin or not client_data.startswith(begin):
+        raise SignatureRejectedError("the browser signed another text")
 
 
 def _verify(key: PublicKey, algorithm: str, raw: bytes, message: bytes) -> None:
@@ -158,15 +214,16 @@ def _verify(key: PublicKey, algorithm: str, raw: bytes, message: bytes) -> None:
             raise SignatureRejectedError(
                 f"an RSA signature of the kind {algorithm[:80]} does not count", advice="sign with rsa-sha2-512"
             )
-        verifier.verify(raw, message, padding.PKCS1v15(), _RSA_HASHES[algorithm])
+        whole = raw.rjust((verifier.key_size + 7) // 8, b"\0")  # some agents leave leading zeros out
+        verifier.verify(whole, message, padding.PKCS1v15(), _RSA_HASHES[algorithm])
         return
-    if algorithm != key.algorithm:
+    if algorithm != key.algorithm and (algorithm, key.algorithm) != (WEBAUTHN_ECDSA, SK_ECDSA):
         raise SignatureRejectedError(f"a signature of the kind {algorithm[:80]} is none of a {key.algorithm} key")
-    if isinstance(verifier, ed25519.Ed25519PublicKey):
+    if not isinstance(verifier, ec.EllipticCurvePublicKey):
         verifier.verify(raw, message)
         return
     numbers = WireReader(raw, what="a signature")
-    der = encode_dss_signature(numbers.mpint(), numbers.mpint())
+    der = encode_dss_signature(numbers.padded_mpint(), numbers.padded_mpint())
     numbers.end()
     hash_algorithm = next(hashing for curve, hashing in _CURVES.values() if curve.name == verifier.curve.name)
     verifier.verify(der, message, ec.ECDSA(hash_algorithm))
@@ -179,6 +236,18 @@ def _read_ecdsa(reader: WireReader, curve: str) -> ec.EllipticCurvePublicKey:
     if point[:1] != b"\x04":
         raise CorruptError("a public key's point is compressed, which would give one key two fingerprints")
     return ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[curve][0], point)
+
+
+def _read_composite(raw: bytes) -> CompositeVerifier:
+    try:
+        from cryptography.hazmat.primitives.asymmetric import mldsa  # noqa: PLC0415 - not in every version
+
+        first = mldsa.MLDSA44PublicKey.from_public_bytes(raw[:_MLDSA44_KEY_BYTES])
+    except (ImportError, UnsupportedAlgorithm) as error:
+        raise RejectedError(
+            "this version of the cryptography library does not know ML-DSA keys", advice="install a newer one"
+        ) from error
+    return CompositeVerifier(first, ed25519.Ed25519PublicKey.from_public_bytes(raw[_MLDSA44_KEY_BYTES:]))
 
 
 def _read_rsa(reader: WireReader) -> rsa.RSAPublicKey:

@@ -183,6 +183,11 @@ def _read_signers(table: _Table) -> list[TrustedSigner]:
     for signer in signers:
         if not signer.allowed.speaks_for(principal):
             table.fail(f"the allowed_signers line of {principal} is about somebody else")
+        if signer.allowed.namespaces is None:
+            table.fail(
+                f"the allowed_signers line of {principal} does not say what the key may sign: write "
+                'namespaces="review@bucketry" before the key, or "publish@bucketry" for a publisher'
+            )
     return signers
 
 

@@ -68,6 +68,13 @@ class WireReader:
             raise CorruptError(f"{self.what} has an integer that is negative, or not in its shortest form")
         return number
 
+    def padded_mpint(self) -> int:
+        """Return an integer that is not negative, and may have more zeros before it than it needs."""
+        value = self.string()
+        if value[:1] > b"\x7f":
+            raise CorruptError(f"{self.what} has an integer that is negative")
+        return int.from_bytes(value, "big")
+
     def end(self) -> None:
         """Raise unless everything was read."""
         if self._at != len(self._body):
