@@ -255,9 +255,12 @@ def test_a_revocation_that_the_head_hides_is_told_by_the_alias_that_moved_on(app
 
 
 def test_an_alias_that_was_taken_away_while_the_bytes_are_on_their_way_stops_them(approved: World) -> None:
+    done: list[int] = []
+
     def unset(*_: object) -> None:
-        with open_registry(approved.url, identity=AUTHOR.principal) as registry:
-            if registry.aliases("risk/chat")[0].target is not None:
+        if not done:
+            done.append(1)
+            with open_registry(approved.url, identity=AUTHOR.principal) as registry:
                 registry.unset("risk/chat", "production")
 
     with pytest.raises(NotFoundError, match=r"@production"):
