@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bucketry.errors import RejectedError, UnsupportedError
+from bucketry.errors import RejectedError, UnavailableError, UnsupportedError
 from bucketry.registry.client import open_registry
 from bucketry.registry.local_cache import verify_cached
 from bucketry.registry.opening import create_registry
 from bucketry.registry.pull import PulledVersion, PullOptions, open_cache, pull
 from bucketry.registry.session import Session
 from bucketry.schema.names import parse_reference
-from bucketry.transfer import hashing
+from bucketry.transfer import hashing, turns
+from bucketry.transfer.localfiles import OpenFolders
+from bucketry.transfer.receipt import Incomplete, inspect_target
 from cli.harness import PROGRAM
+from transfer.mounts import as_nobody, irreplaceable, let_others_enter, mounted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -275,16 +281,143 @@ def test_a_spoiled_version_in_the_cache_is_refused_until_the_cache_is_verified(
     assert contents(pull_version(registry, 1).path) == published[1]
 
 
-def test_a_mounted_target_is_refused_before_anything_is_fetched(
+def test_a_volume_is_filled_and_updated_in_place_and_chunks_are_reused(
+    registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path
+) -> None:
+    with irreplaceable("file system", tmp_path) as volume:
+        pull_version(registry, 1, volume)
+        assert contents(volume) == published[1]
+        pulled = pull_version(registry, 2, volume)
+        assert contents(volume) == published[2]
+        assert pulled.fetched_bytes == 5 * CHUNK_BYTES + len(published[2]["config.json"])
+        assert pull_version(registry, 2, volume).fetched_bytes == 0
+        (volume / "weights.bin").write_bytes(b"damage")
+        (volume / "config.json").unlink()
+        assert pull_version(registry, 2, volume).fetched_bytes <= 5 * CHUNK_BYTES + CHUNKS * CHUNK_BYTES
+        assert contents(volume) == published[2]
+
+
+def test_what_is_the_same_in_the_next_version_needs_no_second_room_on_a_volume(
+    registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path
+) -> None:
+    assert published
+    folder = tmp_path / "large"
+    folder.mkdir()
+    (folder / "base.bin").write_bytes(Random(1).randbytes(600_000))
+    for number in (1, 2):
+        (folder / "head.bin").write_bytes(b"%d" % number)
+        registry.publish("acme/large", [folder])
+    with mounted(tmp_path / "volume", "-t", "tmpfs", "-o", "size=1m", "none") as volume:
+        for number in (1, 2):
+            pulled = pull(registry.session, parse_reference(f"acme/large:{number}"), volume)
+        assert pulled.fetched_bytes == 1
+        assert (volume / "head.bin").read_bytes() == b"2"
+
+
+def test_a_pull_after_a_kill_in_the_midst_of_a_change_fetches_nothing_again(
     registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dest = tmp_path / "dest"
-    pull_version(registry, 1, dest)
-    monkeypatch.setattr(type(dest), "is_mount", lambda path: path == dest)
-    with pytest.raises(RejectedError, match="mounted"):
-        pull_version(registry, 2, dest)
-    assert pull_version(registry, 1, dest).fetched_bytes == 0
-    assert contents(dest) == published[1]
+    with irreplaceable("file system", tmp_path) as volume:
+        pull_version(registry, 1, volume)
+        with monkeypatch.context() as broken:
+            calls = iter(range(10))
+            honest = OpenFolders.move
+
+            def fail(*arguments: Any) -> None:
+                if next(calls) == 1:
+                    raise OSError(5, "the disk failed")
+                honest(*arguments)
+
+            broken.setattr(OpenFolders, "move", fail)
+            with pytest.raises(UnavailableError):
+                pull_version(registry, 2, volume)
+        assert isinstance(inspect_target(volume), Incomplete)
+        with pytest.raises(RejectedError, match="not finished"):
+            registry.report(f"{MODEL}:2", environment="prod", path=volume)
+        pulled = pull_version(registry, 2, volume)
+        assert pulled.fetched_bytes == 0
+        assert contents(volume) == published[2]
+
+
+@pytest.mark.parametrize("how", ["copied", "linked"])
+def test_with_cache_the_pulls_of_a_node_fetch_a_version_once(
+    registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path, how: str
+) -> None:
+    first = pull_version(registry, 1, tmp_path / "one", cache=True, hard_link=how == "linked")
+    assert first.fetched_bytes == first.size_bytes
+    second = pull_version(registry, 1, tmp_path / "two", cache=True, hard_link=how == "linked")
+    assert (second.fetched_bytes, second.reused_bytes) == (0, second.size_bytes)
+    assert pull_version(registry, 1).fetched_bytes == 0
+    assert contents(tmp_path / "one") == contents(tmp_path / "two") == published[1]
+    assert verify_cached() == ()
+    shared = {(tmp_path / name / "weights.bin").stat().st_ino for name in ("one", "two")}
+    assert len(shared) == (1 if how == "linked" else 2)
+
+
+def test_with_cache_a_version_that_is_at_the_target_already_comes_from_there(
+    registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path
+) -> None:
+    pull_version(registry, 1, tmp_path / "dest")
+    assert pull_version(registry, 1, tmp_path / "dest", cache=True).fetched_bytes == 0
+    pulled = pull_version(registry, 1)
+    assert pulled.fetched_bytes == 0
+    assert contents(pulled.path) == published[1]
+
+
+@pytest.mark.parametrize("locks", ["kernel", "none"])
+def test_two_pulls_of_one_version_at_once_fetch_it_once(
+    registry: Registry,
+    published: dict[int, dict[str, bytes]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    locks: str,
+) -> None:
+    if locks == "none":
+
+        def no_locks(*_: object) -> None:
+            raise OSError(37, "No locks available")
+
+        monkeypatch.setattr(fcntl, "flock", no_locks)
+    waited: list[int] = []
+
+    def pull_one(number: int) -> PulledVersion:
+        dest = None if number == 0 else tmp_path / f"dest-{number}"
+        limit = 8 * 1024 * 1024 if locks == "kernel" else None
+        return pull_version(
+            registry, 1, dest, cache=True, limit_bytes_per_second=limit, on_wait=lambda: waited.append(number)
+        )
+
+    with ThreadPoolExecutor(3) as pool:
+        pulled = list(pool.map(pull_one, range(3)))
+    assert all(contents(one.path) == published[1] for one in pulled)
+    if locks == "kernel":
+        assert sum(one.fetched_bytes for one in pulled) == pulled[0].size_bytes
+        assert len(waited) == 2
+
+
+def test_nobody_waits_for_a_pull_that_stands_still(
+    registry: Registry, published: dict[int, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "STANDSTILL_SECONDS", 0.3)
+    path = open_cache().version_path(
+        registry.session.registry.registry, "acme/chat", registry.resolve(f"{MODEL}:1").digest
+    )
+    with open_cache().bringing(path):
+        assert contents(pull_version(registry, 1).path) == published[1]
+
+
+def test_a_cache_that_cannot_be_written_is_read(
+    registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path
+) -> None:
+    pull_version(registry, 1)
+    let_others_enter(tmp_path)
+    shutil.rmtree(tmp_path / "cache/tmp")
+    (tmp_path / "own").mkdir()
+    with as_nobody(tmp_path / "own", tmp_path / "registry", *(tmp_path / "registry").rglob("*")):
+        pulled = pull_version(registry, 1, tmp_path / "own/dest", cache=True)
+        assert pull_version(registry, 1).fetched_bytes == 0
+    assert pulled.fetched_bytes == 0
+    assert contents(tmp_path / "own/dest") == published[1]
 
 
 @pytest.mark.parametrize("verify", ["sha256", "fast"])

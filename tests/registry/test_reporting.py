@@ -143,6 +143,7 @@ def test_nobody_reports_what_is_not_there(registry: Registry, tmp_path: Path, wh
 
 def test_a_folder_that_no_pull_made_is_not_reported(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "dest").mkdir()
+    (tmp_path / "dest/thesis.txt").write_bytes(b"mine")
     with pytest.raises(RejectedError, match="no pull made"):
         report_here(registry, path=tmp_path / "dest")
 

@@ -13,9 +13,9 @@ import pytest
 from bucketry.errors import BucketryError, ContendedError, CorruptError, RejectedError, UnavailableError, UsageError
 from bucketry.store.interface import Store, Unconditional
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer import rename, target
+from bucketry.transfer import durable, rename, target
 from bucketry.transfer.receipt import Absent, Foreign, Ours, inspect_target, write_receipt
-from bucketry.transfer.target import check_replaceable, prepare_target, publish_target
+from bucketry.transfer.target import prepare_target, publish_target
 from bucketry.transfer.workers import Interrupted
 from transfer.helpers import CONTENTS, hooked, read_tree, stock
 from transfer.pulls import about, digest_of, pull, staged
@@ -114,7 +114,7 @@ def make_foreign(path: Path, kind: str) -> None:
 @pytest.mark.usefixtures("any_file_system")
 @pytest.mark.parametrize(
     "kind",
-    ["file", "link", "folder", "empty folder", "no manifest", "not json", "deep", "list", "linked receipt"],
+    ["file", "link", "folder", "no manifest", "not json", "deep", "list", "linked receipt"],
 )
 def test_a_foreign_target_is_refused_and_untouched(home: Path, kind: str) -> None:
     make_foreign(home / "chat", kind)
@@ -213,24 +213,25 @@ def test_a_staged_version_that_was_changed_does_not_appear(home: Path) -> None:
     assert not (home / "chat").exists()
 
 
-def test_a_mounted_target_is_refused_before_and_when_it_is_replaced(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("code", [errno.EBUSY, errno.EXDEV, errno.EPERM])
+def test_a_folder_of_which_only_the_kernel_knows_that_it_cannot_be_replaced_is_filled_file_by_file(
+    home: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    publish_target(staged(home / "chat", {"a": b"1"}, "m1"))
-    check_replaceable(home / "chat")
-    with pytest.raises(RejectedError, match="mounted"):
-        check_replaceable(type(home)("/proc"))
+    publish_target(staged(home / "chat", {"a": b"1", "old/c": b"1"}, "m1"))
 
-    def is_busy(*_: object) -> int:
-        ctypes.set_errno(errno.EBUSY)
+    def cannot(*_: object) -> int:
+        ctypes.set_errno(code)
         return -1
 
-    # A folder mounted from the same file system looks like any other until it is to be renamed.
-    staging = staged(home / "chat", {"a": b"2"}, "m2")
-    monkeypatch.setattr(rename._LIBRARY, "renameat2", is_busy)  # noqa: SLF001 - the system's edge
-    with pytest.raises(RejectedError, match="mounted"), staging:
-        publish_target(staging)
-    assert read_tree(home / "chat") == {"a": b"1"}
+    inode = (home / "chat").stat().st_ino
+    staging = staged(home / "chat", {"a": b"2", "new/b": b"2"}, "m2")
+    monkeypatch.setattr(rename._LIBRARY, "renameat2", cannot)  # noqa: SLF001 - the system's edge
+    with staging:
+        assert publish_target(staging) == "replaced"
+    assert (home / "chat").stat().st_ino == inode
+    assert manifest_at(home / "chat") == digest_of("m2")
+    assert read_tree(home / "chat") == {"a": b"2", "new/b": b"2"}
+    assert [entry.name for entry in home.iterdir()] == ["chat"]
 
 
 def look(destination: Path) -> bytes | None:
@@ -355,7 +356,7 @@ def test_a_version_without_receipt_does_not_appear(home: Path) -> None:
 
 
 def test_a_version_of_many_files_is_brought_to_the_disk_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "FILES_SYNCED_ONE_BY_ONE", 2)
+    monkeypatch.setattr(durable, "FILES_SYNCED_ONE_BY_ONE", 2)
     contents = {f"{n}": b"x" for n in range(5)}
     publish_target(staged(home / "chat", contents, "m1"))
     assert read_tree(home / "chat") == contents

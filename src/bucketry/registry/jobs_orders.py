@@ -38,6 +38,7 @@ class JobOptions:
     limit_bytes_per_second: int | None = None
     processes: int = 1
     hard_link: bool = False
+    cache: bool = False
     with_base: bool = False
     allow_rejected: bool = False
 
@@ -243,6 +244,7 @@ def _read_options(fields: Fields) -> JobOptions:
         limit_bytes_per_second=fields.optional_integer("limit_bytes_per_second", least=1),
         processes=fields.integer("processes", least=1),
         hard_link=fields.flag("hard_link"),
+        cache=fields.flag("cache", default=False),
         with_base=fields.flag("with_base"),
         allow_rejected=fields.flag("allow_rejected", default=False),
     )

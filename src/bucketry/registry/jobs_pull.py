@@ -84,6 +84,7 @@ def _pull_options(order: PullOrder, controls: Controls, stop: threading.Event, t
         processes=options.processes,
         hard_link=options.hard_link,
         allow_rejected=options.allow_rejected,
+        cache=options.cache,
         controls=controls,
         on_transfer=told,
         stop=stop,

@@ -1,8 +1,8 @@
 """How does a version come to this machine, complete and verified, or not at all?
 
-To a target: absent, it appears; the same version there, unchanged by the sizes and times of its files, nothing is
-done; another version that a pull made, or a changed one, it is replaced at once; anything else, be it one file that no
-pull put there, is refused and untouched. Without a target the version's directory in the node's cache is filled and
+To a target: absent or empty, it appears; the same version there, unchanged by the sizes and times of its files, nothing
+is done; another version that a pull made, or a changed one, it is replaced at once; anything else, be it one file that
+no pull put there, is refused and untouched. Without a target the version's directory in the node's cache is filled and
 returned. Only bytes that somebody here has verified are reused, and they are hashed again.
 """
 
@@ -26,11 +26,11 @@ from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedErro
 from bucketry.transfer.cache import Cache
 from bucketry.transfer.cache_root import default_cache_root
 from bucketry.transfer.download import DEFAULT_CONNECTIONS, Nearby, fetch
-from bucketry.transfer.receipt import Foreign, Ours, inspect_target, write_receipt
+from bucketry.transfer.receipt import Foreign, Incomplete, Ours, inspect_target, write_receipt
 from bucketry.transfer.remote import RemoteFile, Verify, plan_of
 from bucketry.transfer.repair import find_wrong, keep_right
 from bucketry.transfer.reuse import OlderFile, Source, blobs_of, version_in
-from bucketry.transfer.target import Staging, check_replaceable, prepare_target, publish_target, sweep_beside
+from bucketry.transfer.target import Staging, prepare_target, publish_target, sweep_beside
 
 if TYPE_CHECKING:
     import threading
@@ -58,7 +58,9 @@ class PullOptions:
     once, `processes` how many processes share them. What `controls` say of connections and limit holds instead, also
     when it is changed meanwhile. `hard_link` lets a target share its files, which become
     read-only, with the cache, which then holds them too. `allow_rejected` brings what an alias names although somebody
-    refused it; a trust file is asked all the same. `stop` ends the pull soon after it is set.
+    refused it; a trust file is asked all the same. `cache` brings a version to the cache and from there to the target,
+    so that the pulls of one node fetch it once. `stop` ends the pull soon after it is set; `on_wait` is called when
+    another process is found to bring the same version to the cache, before that is waited for.
     """
 
     verify: Verify = "sha256"
@@ -70,9 +72,11 @@ class PullOptions:
     processes: int = 1
     hard_link: bool = False
     allow_rejected: bool = False
+    cache: bool = False
     controls: Controls | None = None
     on_transfer: ProgressListener | None = None
     stop: threading.Event | None = None
+    on_wait: Callable[[], None] | None = None
 
 
 @frozen
@@ -168,43 +172,58 @@ class _Pull:
         there = inspect_target(dest)
         if isinstance(there, Foreign):
             raise there.rejection()
-        if isinstance(there, Ours):
+        cached = self.into_cache(files, self._at_target(files, there, dest)) if self.options.cache else None
+        fetched_bytes = cached.fetched_bytes if cached else 0
+        if isinstance(there, Ours) and len(there.receipt.files) == len(files) and self._is_right(there, files, dest):
             # A pull killed just after the version appeared leaves the one before it, whole, beside the target.
-            if len(there.receipt.files) == len(files) and self._is_right(there, files, dest):
-                sweep_beside(dest)
-                return self._already_at(dest)
-            check_replaceable(dest)
+            sweep_beside(dest)
+            return replace(self._already_at(dest), fetched_bytes=fetched_bytes)
         plan = plan_of(dest.name, self.resolved.digest, files)
-        with prepare_target(dest, plan) as staging:
+        with prepare_target(dest, plan, there) as staging:
             missing = self._link(files, staging) if self.options.hard_link else files
             not_kept = self._keep(missing, there, dest, staging)
-            fetched_bytes = self._fetch(not_kept, Nearby(staging, plan, self._sources(not_kept, there, dest)))
+            fetched_bytes += self._fetch(not_kept, Nearby(staging, plan, self._sources(not_kept, there, dest)))
             if self.options.hard_link:
                 self._adopt(missing, staging)
             self._publish(staging, files, there)
         sweep_beside(dest)
         return _Brought(dest, fetched_bytes, self.options.verify)
 
-    def into_cache(self, files: Sequence[RemoteFile]) -> _Brought:
+    def into_cache(self, files: Sequence[RemoteFile], nearby: Sequence[Source] = ()) -> _Brought:
         """Make the cache hold these files of the version at least, in a folder of it."""
-        registry = self.session.registry.registry
-        model = f"{self.resolved.model.namespace}/{self.resolved.model.name}"
-        path = self.cache.version_path(registry, model, self.resolved.digest)
+        path = self.cache.version_path(*self._cached_as, self.resolved.digest)
+        found = self._find_cached(path, files)
+        if found is not None:
+            return found
+        with self.cache.bringing(path, stop=self.options.stop, on_wait=self.options.on_wait or (lambda: None)):
+            return self._find_cached(path, files) or self._bring_into_cache(path, files, nearby)
+
+    @property
+    def _cached_as(self) -> tuple[str, str]:
+        model = self.resolved.model
+        return self.session.registry.registry, f"{model.namespace}/{model.name}"
+
+    def _find_cached(self, path: Path, files: Sequence[RemoteFile]) -> _Brought | None:
+        there = inspect_target(path)
+        if not isinstance(there, Ours) or not self._is_right(there, files, path):
+            return None
+        self.cache.find_version(*self._cached_as, self.resolved.digest)
+        return self._already_at(path)
+
+    def _bring_into_cache(self, path: Path, files: Sequence[RemoteFile], nearby: Sequence[Source]) -> _Brought:
         there = inspect_target(path)
         if isinstance(there, Foreign):
             raise RejectedError(
                 f"{there.reason}, so it is left untouched",
                 advice="move away what is yours, then run `bucketry cache verify`, which removes the rest",
             )
-        if isinstance(there, Ours) and self._is_right(there, files, path):
-            self.cache.find_version(registry, model, self.resolved.digest)
-            return self._already_at(path)
         wanted = {file.path for file in files} | (there.receipt.files.keys() if isinstance(there, Ours) else set())
         union = [file for file in _remote_files(self.resolved) if file.path in wanted]
         plan = plan_of(path.name, self.resolved.digest, union)
-        with prepare_target(path, plan) as staging:
+        with prepare_target(path, plan, there) as staging:
             missing = self._link(union, staging)
-            fetched_bytes = self._fetch(missing, Nearby(staging, plan, self._sources(missing, there, path)))
+            sources = [*self._sources(missing, there, path), *nearby]
+            fetched_bytes = self._fetch(missing, Nearby(staging, plan, sources))
             self._adopt(missing, staging)
             self._publish(staging, union, there)
         sweep_beside(path)
@@ -236,10 +255,21 @@ class _Pull:
     def _keep(
         self, files: Sequence[RemoteFile], there: TargetState, dest: Path, staging: Staging
     ) -> Sequence[RemoteFile]:
-        """Keep what is right of the same version, which somebody changed; return the files that are to be brought."""
-        if not isinstance(there, Ours) or there.receipt.manifest != self.resolved.digest:
+        """Keep what is right of the same version, which somebody changed; return the files that are to be brought.
+
+        Within a folder that cannot be replaced, also what is right of another version, or of one that was not finished:
+        there it saves the room for a second copy.
+        """
+        if isinstance(there, Ours) and there.receipt.manifest == self.resolved.digest:
+            kept = files
+        elif staging.is_within and isinstance(there, Ours | Incomplete):
+            recorded = there.receipt.digests if isinstance(there, Ours) else there.files
+            kept = [file for file in files if recorded.get(file.path) == file.sha256]
+        else:
             return files
-        return keep_right(dest, files, staging.directory, stop=self.options.stop)
+        not_right = keep_right(dest, kept, staging.directory, stop=self.options.stop)
+        right = {file.path for file in kept} - {file.path for file in not_right}
+        return [file for file in files if file.path not in right]
 
     def _link(self, files: Sequence[RemoteFile], staging: Staging) -> Sequence[RemoteFile]:
         return self.cache.fill(files, staging.directory, stop=self.options.stop)
@@ -250,18 +280,23 @@ class _Pull:
 
     def _sources(self, files: Sequence[RemoteFile], there: TargetState, dest: Path) -> list[Source]:
         """Return where on this machine bytes of these files may lie: at the target, and in the cache."""
-        sources = [blobs_of(self.cache)] if self.cache.holds_any(file.sha256 for file in files) else []
-        if isinstance(there, Ours):
-            sources.insert(0, version_in(dest, self._older_files(files, there)))
+        sources = self._at_target(files, there, dest)
+        if self.cache.holds_any(file.sha256 for file in files):
+            sources.append(blobs_of(self.cache))
         if _has_new_chunks(files, lambda sha256: self.cache.find(sha256) is not None):
-            registry = self.session.registry.registry
-            model = f"{self.resolved.model.namespace}/{self.resolved.model.name}"
-            older = [path for path in self.cache.find_versions(registry, model) if path != dest]
+            older = [path for path in self.cache.find_versions(*self._cached_as) if path != dest]
             for path in older[:MAX_CACHED_VERSIONS_READ]:
                 cached = inspect_target(path)
                 if isinstance(cached, Ours):
                     sources.append(version_in(path, self._older_files(files, cached)))
         return sources
+
+    def _at_target(self, files: Sequence[RemoteFile], there: TargetState, dest: Path) -> list[Source]:
+        if isinstance(there, Ours):
+            return [version_in(dest, self._older_files(files, there))]
+        if isinstance(there, Incomplete):
+            return [version_in(dest, {path: OlderFile(sha256) for path, sha256 in there.files.items()})]
+        return []
 
     def _older_files(self, files: Sequence[RemoteFile], older: Ours) -> dict[str, OlderFile]:
         """Return what a receipt records, with the chunks that the manifest names, if that can still be read."""
@@ -334,7 +369,8 @@ class _Pull:
         if self.session.strict is None and not self.options.allow_rejected:
             check_not_refused_meanwhile(self.session, resolved)
         # What we looked at was not right, though it may look so: only another folder than that can have become right.
-        publish_target(staging, distrusted=there if isinstance(there, Ours) else None)
+        distrusted = there if isinstance(there, Ours) else None
+        publish_target(staging, distrusted=distrusted, stop=self.options.stop)
 
 
 def _has_new_chunks(files: Sequence[RemoteFile], is_known: Callable[[str], bool]) -> bool:

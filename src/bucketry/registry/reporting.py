@@ -27,7 +27,7 @@ from bucketry.schema.deployment import (
 )
 from bucketry.schema.names import ByAlias, Digest, parse_alias
 from bucketry.store.interface import Unconditional
-from bucketry.transfer.receipt import Absent, Foreign, inspect_target
+from bucketry.transfer.receipt import Absent, Empty, Foreign, Incomplete, inspect_target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,7 +159,9 @@ def _describe(session: Session, named: _Named, place: Place, path: Path) -> Depl
 def _load_receipt(session: Session, named: _Named, path: Path) -> Receipt:
     """Return what a pull left in the folder, if it is of this model and all of it is still there."""
     there = inspect_target(path)
-    if isinstance(there, Absent):
+    if isinstance(there, Incomplete):
+        raise there.rejection(path)
+    if isinstance(there, Absent | Empty):
         raise RejectedError(
             f"{named.reference} is not at {path}, so there is nothing to report",
             advice="pull it first, or say where it is with --path",

@@ -19,12 +19,14 @@ import secrets
 import shutil
 import stat
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bucketry.errors import CorruptError, UsageError
 from bucketry.frozen import frozen
 from bucketry.transfer.hashing import sha256_of_open_file
+from bucketry.transfer.leftovers import find_workplaces, newest_change_seconds
 from bucketry.transfer.localfiles import (
     copy_contents,
     disk_errors,
@@ -35,6 +37,7 @@ from bucketry.transfer.localfiles import (
     split_relative_path,
 )
 from bucketry.transfer.receipt import Ours, inspect_target
+from bucketry.transfer.turns import after_others
 from bucketry.transfer.workers import Halt, run_parallel
 
 if TYPE_CHECKING:
@@ -191,6 +194,20 @@ class Cache:
         folder = self.version_path(registry, model, "0" * 64).parent
         found = [(status.st_mtime, path) for path in folder.glob("*") if (status := _find_status(path)) is not None]
         return tuple(path for _, path in sorted(found, reverse=True) if _SHA256.fullmatch(path.name))
+
+    @contextmanager
+    def bringing(
+        self, version: Path, *, stop: threading.Event | None = None, on_wait: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
+        """Bring a version to its folder after any other process that is bringing it now, so that it is fetched once."""
+
+        def look() -> object:
+            with suppress(OSError):
+                return [newest_change_seconds(found.path) for found in find_workplaces(version.parent, version.name)]
+            return None
+
+        with after_others(self.root / "tmp" / f"{version.name}.lock", Halt(stop), look, on_wait):
+            yield
 
     def entries(self) -> tuple[CacheEntry, ...]:
         """Return everything that is here: blobs, then versions."""

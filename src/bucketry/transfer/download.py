@@ -8,6 +8,7 @@ makes it appear when all of it is right.
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -255,4 +256,4 @@ def _check_space(directory: Path, pieces: Sequence[Piece], nearby: Nearby | None
         raise UnavailableError(
             f"the disk is full: {needed_bytes:,} bytes are to be fetched, and {free_bytes:,} are free at {directory}",
             advice="free some space, or choose another path, then run it again",
-        )
+        ) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

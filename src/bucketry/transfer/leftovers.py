@@ -59,12 +59,17 @@ class Workplace:
 
 def this_owner() -> Owner:
     """Return this process."""
-    return Owner(_this_place(), os.getpid(), _start_of(os.getpid()))
+    return Owner(this_place(), os.getpid(), _start_of(os.getpid()))
 
 
 def name_workplace(target: str, plan: str, owner: Owner) -> str:
     """Return a new name for the folder in which `owner` works on a target."""
     return f".{_shortened(target)}.bucketry-{plan}-{owner.place}-{owner.pid}-{owner.started}-{secrets.token_hex(4)}"
+
+
+def is_workplace_name(name: str) -> bool:
+    """Tell whether a folder of this name is one in which a version is put together."""
+    return _NAME.fullmatch(name) is not None
 
 
 def find_workplaces(parent: Path, target: str | None = None) -> tuple[Workplace, ...]:
@@ -83,7 +88,7 @@ def find_workplaces(parent: Path, target: str | None = None) -> tuple[Workplace,
 def is_nobodys(workplace: Workplace) -> bool:
     """Tell whether the owner is known to be dead, or gave the folder up."""
     owner = workplace.owner
-    return owner.pid == 0 or (owner.place == _this_place() and not _is_alive(owner))
+    return owner.pid == 0 or (owner.place == this_place() and not is_alive(owner))
 
 
 def take_over(workplace: Workplace) -> Path | None:
@@ -101,7 +106,7 @@ def take_over(workplace: Workplace) -> Path | None:
 def give_up(workplace: Workplace) -> None:
     """Let whoever comes next take over our folder, as far as that is possible."""
     with suppress(OSError):
-        _rename(workplace, Owner(_this_place(), 0, 0), workplace.plan)
+        _rename(workplace, Owner(this_place(), 0, 0), workplace.plan)
 
 
 def sweep_workplaces(
@@ -130,12 +135,12 @@ def sweep_workplaces(
 def _may_go(workplace: Workplace, but_plan: str | None, now_seconds: float) -> bool:
     if is_nobodys(workplace):
         age_counts = workplace.plan == but_plan
-    elif workplace.owner.place == _this_place():
+    elif workplace.owner.place == this_place():
         return False
     else:
         age_counts = True  # another machine or container: only time can tell
     try:
-        return not age_counts or now_seconds - _newest_change_seconds(workplace.path) > OLD_AFTER_SECONDS
+        return not age_counts or now_seconds - newest_change_seconds(workplace.path) > OLD_AFTER_SECONDS
     except FileNotFoundError:
         return False
 
@@ -150,7 +155,8 @@ def _rename(workplace: Workplace, owner: Owner, plan: str) -> Path | None:
     return renamed
 
 
-def _is_alive(owner: Owner) -> bool:
+def is_alive(owner: Owner) -> bool:
+    """Tell whether a process of this machine lives; of another place nobody can tell."""
     try:
         os.kill(owner.pid, 0)
     except ProcessLookupError:
@@ -160,7 +166,8 @@ def _is_alive(owner: Owner) -> bool:
     return _start_of(owner.pid) == owner.started
 
 
-def _newest_change_seconds(directory: Path) -> float:
+def newest_change_seconds(directory: Path) -> float:
+    """Return when anything in a folder changed last, as its file system's clock says. Raises `OSError`."""
     newest = directory.stat().st_mtime
     for path in islice(_walk(directory), MAX_ENTRIES_LOOKED_AT):
         try:
@@ -177,7 +184,7 @@ def _walk(directory: Path) -> Iterator[Path]:
 
 
 @cache
-def _this_place() -> str:
+def this_place() -> str:
     """Return a text that two processes share only if they see each other under the same process ids."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -171,6 +171,19 @@ class OpenFolders:
             raise _not_regular(relative_path)
         return status
 
+    def remove(self, relative_path: str) -> None:
+        """Remove a file. Raises `OSError`."""
+        parent_fd, name = self._find(relative_path, create=False)
+        os.unlink(name, dir_fd=parent_fd)
+
+    def move(self, relative_path: str, target: OpenFolders) -> None:
+        """Give a file the same path below another folder, in place of what has it. Raises `OSError`."""
+        source_fd, name = self._find(relative_path, create=False)
+        target_fd, _ = target._find(relative_path, create=True)
+        os.rename(name, name, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+        with suppress(FileNotFoundError):  # of two names of one file, a rename leaves both
+            os.unlink(name, dir_fd=source_fd)
+
     def close(self) -> None:
         """Close what was opened."""
         while self._open:  # bounded: each round takes one away

@@ -3,6 +3,9 @@
 The receipt in the folder names each file with its digest, its size and its time of change. Looking costs one `lstat`
 for each file and reads none of them: whatever was removed, cut, edited or put there shows. Bytes that were changed
 while size and time stayed do not: only hashing finds those. A receipt is a claim by whoever can write here.
+
+Where a version appears file by file (see `in_place`), the folder has no receipt meanwhile, and `changing.json` says
+which files in it are ours.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ import json
 import os
 import re
 import stat
+from contextlib import suppress
 from dataclasses import field
 from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError, RejectedError, UsageError
 from bucketry.frozen import frozen
+from bucketry.transfer.leftovers import is_workplace_name
 from bucketry.transfer.localfiles import (
     OpenFolders,
     create_below,
@@ -29,10 +34,17 @@ from bucketry.transfer.localfiles import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
 OWN_FOLDER = ".bucketry"
 RECEIPT_PATH = f"{OWN_FOLDER}/receipt.json"
+CHANGING_NAME = "changing.json"
+CHANGING_PATH = f"{OWN_FOLDER}/{CHANGING_NAME}"
+LOCK_NAME = "lock"
+TURN_PREFIX = "turn-"
+LOST_AND_FOUND = "lost+found"
+"""The folder that `mkfs` makes at the root of some file systems: it belongs to nobody and is never entered."""
 RECEIPT_FORMAT = 1
 MAX_RECEIPT_BYTES = 32 * 1024 * 1024
 MAX_LOOKS = 32
@@ -75,16 +87,37 @@ class Absent:
 
 
 @frozen
+class Empty:
+    """A folder with nothing in it is at the target: as good as none."""
+
+
+@frozen
+class Incomplete:
+    """A pull that works within the folder has not finished, or died: nothing here is a version.
+
+    `files` are those that may lie here, by path with a digest that each may have: all of them are ours.
+    """
+
+    files: Mapping[str, str]
+
+    def rejection(self, destination: Path) -> RejectedError:
+        """Return the error for whoever needs a version here."""
+        return RejectedError(
+            f"a pull into {destination} has not finished (it has no {RECEIPT_PATH} yet)", advice="pull it again"
+        )
+
+
+@frozen
 class Ours:
     """A version that a pull made is at the target, with no file beside those of its receipt.
 
     `changed` are the files that are missing, or whose size or time is no longer what the receipt says. `identity` is
-    the device and inode of the folder, which a version that replaces it does not share.
+    of the folder and of its receipt, which a version that takes its place does not share.
     """
 
     receipt: Receipt
     changed: frozenset[str]
-    identity: tuple[int, int]
+    identity: tuple[int, ...]
 
 
 @frozen
@@ -99,7 +132,7 @@ class Foreign:
         return RejectedError(f"{self.reason}, so it is left untouched", advice=self.advice)
 
 
-TargetState = Absent | Ours | Foreign
+TargetState = Absent | Empty | Incomplete | Ours | Foreign
 
 
 def inspect_target(destination: Path) -> TargetState:
@@ -117,13 +150,26 @@ def inspect_target(destination: Path) -> TargetState:
             except FileNotFoundError:
                 return Absent()
             try:
-                state = _inspect_directory(destination, directory_fd)
-                # What was replaced while we looked, and is being removed, says nothing about what is here now.
-                if _is_still_at(destination, directory_fd):
+                receipt_before = _identify(directory_fd)
+                state = _inspect_directory(destination, directory_fd, receipt_before)
+                # What was replaced while we looked, and is being removed, says nothing about what is here now; nor does
+                # what was looked at while another version took its place file by file.
+                if _is_still_at(destination, directory_fd) and _identify(directory_fd) == receipt_before:
                     return state
             finally:
                 os.close(directory_fd)
     raise ContendedError(f"others kept changing {destination}", advice="run it again")
+
+
+def is_right_already(there: TargetState, staged: Ours, distrusted: Ours | None) -> bool:
+    """Tell whether the same files of the same version are there, unchanged, and not the ones that are distrusted."""
+    return (
+        isinstance(there, Ours)
+        and not there.changed
+        and there.receipt.manifest == staged.receipt.manifest
+        and there.receipt.digests == staged.receipt.digests
+        and (distrusted is None or there.identity != distrusted.identity)
+    )
 
 
 def write_receipt(directory: Path, digests: Mapping[str, str], about: Mapping[str, object]) -> None:
@@ -226,45 +272,123 @@ def _is_file_path(path: str) -> bool:
         return False
 
 
-def _inspect_directory(destination: Path, directory_fd: int) -> TargetState:
+def write_changing(descriptor: int, files: Mapping[str, str]) -> None:
+    """Write into an open file which files may lie in a folder while it has no receipt. Raises `OSError`."""
+    document = {"format": RECEIPT_FORMAT, "files": dict(files)}
+    body = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1).encode()
+    write_all(descriptor, memoryview(body), 0)
+
+
+def _inspect_directory(destination: Path, directory_fd: int, identity: tuple[int, ...]) -> TargetState:
     try:
-        descriptor = open_below(directory_fd, RECEIPT_PATH)
+        document = _read_own(directory_fd, RECEIPT_PATH)
     except FileNotFoundError:
-        return Foreign(f"{destination} is a folder that no pull made (it has no {RECEIPT_PATH})")
-    except RejectedError as error:
-        return Foreign(f"{destination} has a {RECEIPT_PATH} that no pull made ({error})")
-    except OSError as error:
-        if error.errno not in _MOVED:
-            raise
-        return Foreign(f"{destination} has a {RECEIPT_PATH} that no pull made (it is behind a link or a file)")
+        return _inspect_unfinished(destination, directory_fd)
+    except (RejectedError, OSError) as error:
+        return _foreign_own(destination, RECEIPT_PATH, error)
+    receipt = parse_receipt(document)
+    if receipt is None:
+        return Foreign(f"{destination} has a {RECEIPT_PATH} that is not one of a pull")
+    unchanged = _compare(destination, directory_fd, receipt.files.keys(), receipt.files)
+    if isinstance(unchanged, Foreign):
+        return unchanged
+    return Ours(receipt, frozenset(receipt.files.keys() - unchanged), identity)
+
+
+def _inspect_unfinished(destination: Path, directory_fd: int) -> TargetState:
+    """Return what a folder without a receipt is."""
+    names = set(os.listdir(directory_fd)) - {LOST_AND_FOUND}
+    if not names and _is_lost_and_found_a_folder(directory_fd):
+        return Empty()
+    no_pulls = Foreign(f"{destination} is a folder that no pull made (it has no {RECEIPT_PATH})")
+    if OWN_FOLDER not in names:
+        return no_pulls
+    try:
+        files = _parse_changing(_read_own(directory_fd, CHANGING_PATH))
+    except FileNotFoundError:
+        files = {}  # a pull makes its folder first, and writes that file when it begins to change others
+        if names != {OWN_FOLDER}:
+            return no_pulls
+    except (RejectedError, OSError) as error:
+        return _foreign_own(destination, CHANGING_PATH, error)
+    if files is None:
+        return Foreign(f"{destination} has a {CHANGING_PATH} that is not one of a pull")
+    unchanged = _compare(destination, directory_fd, files.keys(), {})
+    return unchanged if isinstance(unchanged, Foreign) else Incomplete(files)
+
+
+def _read_own(directory_fd: int, path: str) -> object:
+    """Return the JSON document in a file of ours, None for no such. Raises `OSError`, `RejectedError` for a link."""
+    descriptor = open_below(directory_fd, path)
     with os.fdopen(descriptor, "rb") as file:
         body = file.read(MAX_RECEIPT_BYTES + 1)
     try:
-        receipt = parse_receipt(json.loads(body)) if len(body) <= MAX_RECEIPT_BYTES else None
+        document: object = json.loads(body) if len(body) <= MAX_RECEIPT_BYTES else None
     except (ValueError, RecursionError):
-        receipt = None
-    if receipt is None:
-        return Foreign(f"{destination} has a {RECEIPT_PATH} that is not one of a pull")
-    return _compare(destination, directory_fd, receipt)
+        return None
+    return document
 
 
-def _compare(destination: Path, directory_fd: int, receipt: Receipt) -> Ours | Foreign:
-    """Look at everything in the folder; what the receipt does not list is somebody's, and makes all of it foreign."""
+def _foreign_own(destination: Path, path: str, error: OSError | RejectedError) -> Foreign:
+    if isinstance(error, RejectedError):
+        return Foreign(f"{destination} has a {path} that no pull made ({error})")
+    if error.errno not in _MOVED:
+        raise error
+    return Foreign(f"{destination} has a {path} that no pull made (it is behind a link or a file)")
+
+
+def _parse_changing(document: object) -> dict[str, str] | None:
+    if not isinstance(document, dict) or document.get("format") != RECEIPT_FORMAT:
+        return None
+    files = document.get("files")
+    if not isinstance(files, dict) or not all(_is_file_path(path) and _is_digest(files[path]) for path in files):
+        return None
+    return files
+
+
+def _is_lost_and_found_a_folder(directory_fd: int) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(LOST_AND_FOUND, dir_fd=directory_fd, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return True
+
+
+def _compare(
+    destination: Path, directory_fd: int, paths: AbstractSet[str], recorded: Mapping[str, RecordedFile]
+) -> set[str] | Foreign:
+    """Look at everything in the folder, and return the files that are as recorded.
+
+    What is not one of these paths is somebody's, and makes all of it foreign.
+    """
     folders = {OWN_FOLDER}
-    for path in receipt.files:
+    for path in paths:
         segments = path.split("/")
         folders.update("/".join(segments[:depth]) for depth in range(1, len(segments)))
     unchanged = set()
     for path, status in _iter_entries(directory_fd, "", folders):
-        recorded = receipt.files.get(path)
-        if (path not in folders and recorded is None and path != RECEIPT_PATH) or not (
-            stat.S_ISDIR(status.st_mode) if path in folders else stat.S_ISREG(status.st_mode)
+        if not (
+            (stat.S_ISREG(status.st_mode) and path in paths)
+            or (stat.S_ISDIR(status.st_mode) and path in folders)
+            or _is_own(path, status)
         ):
-            return _foreign_inside(destination, path, status, is_listed=recorded is not None or path in folders)
-        if recorded and (recorded.size_bytes, recorded.changed_at_ns) == (status.st_size, status.st_mtime_ns):
+            return _foreign_inside(destination, path, status, is_listed=path in paths or path in folders)
+        file = recorded.get(path)
+        if file and (file.size_bytes, file.changed_at_ns) == (status.st_size, status.st_mtime_ns):
             unchanged.add(path)
-    status = os.fstat(directory_fd)
-    return Ours(receipt, frozenset(receipt.files.keys() - unchanged), (status.st_dev, status.st_ino))
+    return unchanged
+
+
+def _is_own(path: str, status: os.stat_result) -> bool:
+    """Tell whether this is what a pull that works within the folder has there, or the file system itself."""
+    if stat.S_ISDIR(status.st_mode):
+        own, _, name = path.partition("/")
+        return path == LOST_AND_FOUND or (own == OWN_FOLDER and is_workplace_name(name))
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    own, _, name = path.partition("/")
+    return path == RECEIPT_PATH or (
+        own == OWN_FOLDER and (name in {CHANGING_NAME, LOCK_NAME} or name.startswith(TURN_PREFIX))
+    )
 
 
 def _foreign_inside(destination: Path, path: str, status: os.stat_result, *, is_listed: bool) -> Foreign:
@@ -297,6 +421,16 @@ def _iter_entries(directory_fd: int, prefix: str, folders: set[str]) -> Iterator
                 # there instead.
                 if error.errno not in _MOVED:
                     raise
+
+
+def _identify(directory_fd: int) -> tuple[int, ...]:
+    """Return what tells this folder with this receipt from any other."""
+    folder = os.fstat(directory_fd)
+    identity: tuple[int, ...] = (folder.st_dev, folder.st_ino)
+    with suppress(OSError):
+        receipt = os.stat(RECEIPT_PATH, dir_fd=directory_fd, follow_symlinks=False)
+        identity += (receipt.st_ino, receipt.st_mtime_ns, receipt.st_size)
+    return identity
 
 
 def _is_still_at(destination: Path, directory_fd: int) -> bool:

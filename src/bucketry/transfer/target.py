@@ -3,7 +3,10 @@
 A version is put together in a staging folder beside its target, on the same file system, and takes the
 target's name in one step. If the process is killed at any moment, the target is absent, or is the old
 version, or is the new one. Where the file system cannot exchange two names in one step, the old version is
-moved aside first: a reader may then find nothing for a moment, but never a mixture.
+moved aside first: a reader may then find nothing for a moment, but never a mixture. An empty folder is as good as none.
+
+A folder that no rename can replace (a mount point; a parent that may not be written) is filled file by file, the
+receipt last: see `in_place`.
 """
 
 from __future__ import annotations
@@ -11,12 +14,15 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from bucketry.errors import ContendedError, RejectedError, UsageError
 from bucketry.frozen import frozen
+from bucketry.transfer.durable import sync_directory, sync_tree
+from bucketry.transfer.in_place import move_within, must_work_within, publish_within
 from bucketry.transfer.journal import PREFIX as JOURNAL_PREFIX
 from bucketry.transfer.leftovers import (
     NO_PLAN,
@@ -29,24 +35,29 @@ from bucketry.transfer.leftovers import (
     take_over,
     this_owner,
 )
-from bucketry.transfer.localfiles import disk_errors, open_directory
-from bucketry.transfer.receipt import Absent, Foreign, Ours, inspect_target
-from bucketry.transfer.rename import (
-    CannotRenameInOneStepError,
-    exchange,
-    rename_without_replacing,
-    sync_file_system,
+from bucketry.transfer.localfiles import disk_errors, is_disk_full
+from bucketry.transfer.receipt import (
+    OWN_FOLDER,
+    Absent,
+    Empty,
+    Foreign,
+    Incomplete,
+    Ours,
+    inspect_target,
+    is_right_already,
 )
+from bucketry.transfer.rename import CannotRenameInOneStepError, exchange, rename_without_replacing
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Collection
     from types import TracebackType
 
+    from bucketry.transfer.receipt import TargetState
     from bucketry.transfer.remote import Plan
 
 MAX_RACES = 32
-FILES_SYNCED_ONE_BY_ONE = 256
-_MOUNTED = frozenset({errno.EBUSY, errno.EXDEV})
+_CANNOT_BE_REPLACED = frozenset({errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 Publication = Literal["appeared", "replaced", "already_there"]
@@ -56,6 +67,8 @@ Publication = Literal["appeared", "replaced", "already_there"]
 class Staging:
     """A folder of ours that will become `destination`; `resumed` is whether an earlier process began it.
 
+    With `is_within` it lies in the destination, which cannot be replaced, and its files will move into that.
+
     Leaving the `with` block removes what is left, but for verified bytes after a failure that may pass: a later pull
     of the same files takes those over.
     """
@@ -64,6 +77,7 @@ class Staging:
     outer: Path
     plan: Plan | None = None
     resumed: bool = False
+    is_within: bool = False
 
     @property
     def directory(self) -> Path:
@@ -73,6 +87,9 @@ class Staging:
     def discard(self) -> None:
         """Remove the staging folder, as far as that is possible; a later pull sweeps what stays."""
         shutil.rmtree(self.outer, ignore_errors=True)
+        if self.is_within:
+            with suppress(OSError):  # it holds a receipt, or others' work
+                self.outer.parent.rmdir()
 
     def leave(self) -> None:
         """Give the staging folder up, for a later pull to go on with."""
@@ -97,8 +114,12 @@ class Staging:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What a rule forbids, it forbids again: nobody would come back for these bytes.
-        if error is None or isinstance(error, RejectedError | UsageError) or not self._has_verified_bytes():
+        # What a rule forbids, it forbids again: nobody would come back for these bytes. And what fills up the volume of
+        # a service must not stay there.
+        is_unwanted = isinstance(error, RejectedError | UsageError) or (
+            self.is_within and error is not None and is_disk_full(error.__cause__)
+        )
+        if error is None or is_unwanted or not self._has_verified_bytes():
             self.discard()
         else:
             self.leave()
@@ -107,49 +128,59 @@ class Staging:
         return self.plan is not None and any(path.stat().st_size > 0 for path in self.outer.glob(f"{JOURNAL_PREFIX}.*"))
 
 
-def prepare_target(destination: Path, plan: Plan | None = None) -> Staging:
+def prepare_target(destination: Path, plan: Plan | None = None, there: TargetState | None = None) -> Staging:
     """Return a staging folder beside a target (folders above it are made): a dead pull's with the same plan, or new.
 
-    Folders of dead pulls with another plan are removed. Without a plan nothing is taken over or left to take over.
+    It lies within a target that no rename can replace. Folders of dead pulls with another plan are removed. Without a
+    plan nothing is taken over or left to take over. `there` is what was found at the target, if somebody has looked.
     """
     if destination.name in {"", ".."}:
         raise UsageError(f"{destination} cannot be a target", advice="name a new folder")
     with disk_errors(str(destination.parent)):
         destination.parent.mkdir(parents=True, exist_ok=True)
         parent = destination.parent.resolve(strict=True)
-    sweep_workplaces(parent, destination.name, but_plan=plan.name if plan else None)
-    with disk_errors(str(parent)):
-        outer = _take_over(parent, destination.name, plan.name) if plan else None
-        resumed = outer is not None
-        if outer is None:
-            outer = parent / name_workplace(destination.name, plan.name if plan else NO_PLAN, this_owner())
-            outer.mkdir(mode=0o700)
-        staging = Staging(parent / destination.name, outer, plan, resumed=resumed)
-        staging.directory.mkdir(exist_ok=True)
+    target = parent / destination.name
+    there = inspect_target(target) if there is None else there
+    with disk_errors(str(target)):
+        is_within = must_work_within(target, there)
+        sweep_workplaces(parent, target.name, but_plan=plan.name if plan else None)
+        return _begin(target, plan, is_within=is_within)
+
+
+def _begin(target: Path, plan: Plan | None, *, is_within: bool) -> Staging:
+    place = target.parent
+    if is_within:
+        place = target / OWN_FOLDER
+        place.mkdir(exist_ok=True)
+        sweep_workplaces(place, target.name, but_plan=plan.name if plan else None)
+    outer = _take_over(place, target.name, plan.name) if plan else None
+    resumed = outer is not None
+    if outer is None:
+        outer = place / name_workplace(target.name, plan.name if plan else NO_PLAN, this_owner())
+        outer.mkdir(mode=0o700)
+    staging = Staging(target, outer, plan, resumed=resumed, is_within=is_within)
+    staging.directory.mkdir(exist_ok=True)
     if resumed and plan is not None:
         staging.keep_only({file.path for file in plan.files})
     return staging
 
 
 def sweep_beside(destination: Path) -> None:
-    """Remove the staging folders that dead pulls of a target left beside it, as far as that is possible."""
+    """Remove the staging folders that dead pulls of a target left beside and in it, as far as that is possible."""
     with disk_errors(str(destination.parent)):
         sweep_workplaces(destination.parent.resolve(strict=True), destination.name)
+    sweep_workplaces(destination / OWN_FOLDER, destination.name)
 
 
-def check_replaceable(destination: Path) -> None:
-    """Raise if what is at a target could not be replaced, before anything is fetched for it."""
-    with disk_errors(str(destination)):
-        if destination.is_mount():
-            raise _mounted(destination)
-
-
-def publish_target(staging: Staging, *, distrusted: Ours | None = None) -> Publication:
+def publish_target(
+    staging: Staging, *, distrusted: Ours | None = None, stop: threading.Event | None = None
+) -> Publication:
     """Let the staged version appear at its target, and return how.
 
-    Absent: it appears. A version that a pull made, another or a changed one: it is replaced at once, and removed. The
-    same version, which another pull brought meanwhile: nothing to do, but where it is still the folder `distrusted`.
-    Anything else: `RejectedError`, and it stays untouched.
+    Absent or empty: it appears. A version that a pull made, another or a changed one: it is replaced at once, and
+    removed. The same version, which another pull brought meanwhile: nothing to do, but where it is still the version
+    `distrusted`. Anything else: `RejectedError`, and it stays untouched. Where the target cannot be replaced, all this
+    happens file by file in it.
     """
     staged = inspect_target(staging.directory)
     if not isinstance(staged, Ours):
@@ -157,32 +188,69 @@ def publish_target(staging: Staging, *, distrusted: Ours | None = None) -> Publi
     if staged.changed:
         raise ContendedError(f"somebody changed {staging.directory / min(staged.changed)}", advice="pull again")
     with disk_errors(str(staging.destination)):
-        _sync_tree(staging.directory)
+        sync_tree(staging.directory)
+        if staging.is_within:
+            published = publish_within(staging, staged, distrusted, stop)
+            staging.discard()
+            return published
         for _ in range(MAX_RACES):
-            outcome = _try_to_publish(staging, staged, distrusted)
+            outcome = _try_to_publish(staging, staged, distrusted, stop)
             if outcome is not None:
-                _sync_directory(staging.destination.parent)
+                sync_directory(staging.destination.parent)
                 staging.discard()
                 return outcome
     raise ContendedError(f"others kept changing {staging.destination}", advice="pull again")
 
 
-def _try_to_publish(staging: Staging, staged: Ours, distrusted: Ours | None) -> Publication | None:
+def _try_to_publish(
+    staging: Staging, staged: Ours, distrusted: Ours | None, stop: threading.Event | None
+) -> Publication | None:
     """Do what the target's state asks for; return None if that state changed meanwhile."""
     there = inspect_target(staging.destination)
     if isinstance(there, Absent):
         return "appeared" if _appear(staging) else None
     if isinstance(there, Foreign):
         raise there.rejection()
-    is_trusted = distrusted is None or there.identity != distrusted.identity
-    if is_trusted and not there.changed and _is_same_version(there, staged):
+    if is_right_already(there, staged, distrusted):
         return "already_there"
     try:
+        if isinstance(there, Empty):
+            return "appeared" if _take_place_of_empty(staging) else None
         return "replaced" if _replace(staging) else None
     except OSError as error:
-        if error.errno in _MOUNTED:
-            raise _mounted(staging.destination) from error
+        if error.errno not in _CANNOT_BE_REPLACED:
+            raise
+        return _publish_within_after_all(staging, staged, distrusted, stop)
+
+
+def _publish_within_after_all(
+    staging: Staging, staged: Ours, distrusted: Ours | None, stop: threading.Event | None
+) -> Publication:
+    """Work within a folder of which only the kernel knows that it cannot be replaced, such as one below an overlay."""
+    with _begin(staging.destination, None, is_within=True) as within:
+        move_within(staging, within, staged.receipt)
+        sync_tree(within.directory)
+        moved = inspect_target(within.directory)
+        if not isinstance(moved, Ours):
+            raise ContendedError(f"somebody changed {within.directory}", advice="pull again")
+        return publish_within(within, moved, distrusted, stop)
+
+
+def _take_place_of_empty(staging: Staging) -> bool:
+    """Rename over an empty folder, whose owner and mode stay; a rename replaces no folder that holds anything."""
+    try:
+        status = staging.destination.lstat()
+        if os.geteuid() == 0:
+            os.chown(staging.directory, status.st_uid, status.st_gid)
+        # Not wider than the umask lets a folder be: what can write here could change what was verified.
+        mode = staging.directory.lstat().st_mode & status.st_mode & 0o777
+        staging.directory.chmod(mode | stat.S_IRWXU)
+        staging.directory.rename(staging.destination)
+    except OSError as error:
+        if error.errno in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.ENOENT}:
+            return False
         raise
+    return True
 
 
 def _appear(staging: Staging) -> bool:
@@ -209,7 +277,7 @@ def _replace(staging: Staging) -> bool:
     except CannotRenameInOneStepError:
         return _replace_in_two_steps(staging)
     # Only now can nobody put a file into it by its name any more.
-    if isinstance(inspect_target(staging.directory), Ours):
+    if isinstance(inspect_target(staging.directory), Ours | Incomplete):
         return True
     # Somebody put something there since we looked: give it back, and look again.
     exchange(staging.directory, staging.destination)
@@ -223,7 +291,7 @@ def _replace_in_two_steps(staging: Staging) -> bool:
         staging.destination.rename(aside)
     except FileNotFoundError:
         return False
-    if isinstance(inspect_target(aside), Ours) and _appear(staging):
+    if isinstance(inspect_target(aside), Ours | Incomplete) and _appear(staging):
         return True
     with suppress(FileExistsError, CannotRenameInOneStepError):
         rename_without_replacing(aside, staging.destination)
@@ -231,44 +299,6 @@ def _replace_in_two_steps(staging: Staging) -> bool:
     with suppress(OSError):
         aside.rename(staging.destination)
     return False
-
-
-def _is_same_version(one: Ours, other: Ours) -> bool:
-    return one.receipt.manifest == other.receipt.manifest and one.receipt.digests == other.receipt.digests
-
-
-def _mounted(destination: Path) -> RejectedError:
-    return RejectedError(
-        f"{destination} is where a file system is mounted, so another version cannot take its place at once",
-        advice="choose a folder below it as the target",
-    )
-
-
-def _sync_tree(directory: Path) -> None:
-    """Bring a tree to the disk, so that after a power cut its name never stands for less than all of it."""
-    found = [(folder, names) for folder, _, names in os.walk(directory)]
-    if sum(len(names) for _, names in found) > FILES_SYNCED_ONE_BY_ONE:
-        directory_fd = open_directory(directory)
-        try:
-            if sync_file_system(directory_fd):
-                return
-        finally:
-            os.close(directory_fd)
-    files = [Path(folder, name) for folder, names in found for name in names]
-    for path in (*files, *(Path(folder) for folder, _ in reversed(found))):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = open_directory(directory)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _take_over(parent: Path, name: str, plan: str) -> Path | None:

@@ -68,6 +68,12 @@ CHECKED = {
     help="Share the files, read-only, with the local cache instead of copying them.",
 )
 @click.option(
+    "--cache",
+    is_flag=True,
+    show_default=False,
+    help="Bring it to the local cache too, and from there to DEST: the pulls of one node then fetch it once.",
+)
+@click.option(
     "--limit",
     type=FiniteRange(min=0, min_open=True),
     metavar="MB/S",
@@ -98,6 +104,7 @@ def run(  # noqa: PLR0913 - each is one option
     connections: int,
     processes: int,
     hard_link: bool,
+    cache: bool,
     limit: float | None,
     with_base: bool,
     allow_rejected: bool,
@@ -105,9 +112,13 @@ def run(  # noqa: PLR0913 - each is one option
 ) -> None:
     """Download a version, verified; the target appears complete or not at all.
 
-    Where DEST holds another version that a pull made, or the same with files changed, it is replaced at once; with
-    anything else in it, it is left untouched and refused. Without DEST the version goes to the local cache. An
-    interrupted pull goes on where it stopped.
+    An empty DEST counts as absent. Where DEST holds another version that a pull made, or the same with files changed,
+    it is replaced at once; with anything else in it, it is left untouched and refused. Without DEST the version goes to
+    the local cache. An interrupted pull goes on where it stopped.
+
+    A DEST that cannot be replaced (a mount point, or a folder in one that may not be written) is filled file by file,
+    and DEST/.bucketry/receipt.json comes last: there the receipt says that the version is complete. It is absent while
+    files change; programs that have an older file open keep that one.
 
     An alias that names a version which somebody rejected or revoked is refused, with who, when and why (exit 4), also
     where that version is here already; --allow-rejected brings it all the same. By number or digest it comes, with a
@@ -124,6 +135,7 @@ def run(  # noqa: PLR0913 - each is one option
         processes=processes,
         hard_link=hard_link,
         allow_rejected=allow_rejected,
+        cache=cache,
         limit_bytes_per_second=max(1, int(limit * BYTES_PER_MB)) if limit is not None else None,
     )
     if detach:
@@ -131,7 +143,7 @@ def run(  # noqa: PLR0913 - each is one option
         return
     session = call.open(serves=True, trust=trust)
     with call.messages.progress() as line:
-        options = replace(options, on_transfer=line.listener("downloading"))
+        options = replace(options, on_transfer=line.listener("downloading"), on_wait=lambda: _tell_wait(call))
         if with_base:
             family = pull_with_bases(session, reference, dest, options)
         else:
@@ -145,6 +157,10 @@ def run(  # noqa: PLR0913 - each is one option
         call.messages.note(f"{family.pulled.resolved.model}:{family.pulled.resolved.version} is no adapter: no base")
     for one in told:
         note_refusals(call, session, one.resolved)
+
+
+def _tell_wait(call: Call) -> None:
+    call.messages.note("another process brings the same version to the local cache; waiting for it")
 
 
 def pulled_line(name: str, pulled: PulledVersion | JobResult) -> str:
@@ -174,6 +190,7 @@ def _detach(
             limit_bytes_per_second=options.limit_bytes_per_second,
             processes=options.processes,
             hard_link=options.hard_link,
+            cache=options.cache,
             with_base=with_base,
             allow_rejected=options.allow_rejected,
         ),
