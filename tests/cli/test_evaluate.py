@@ -123,7 +123,7 @@ def test_a_file_that_is_not_there_or_says_nothing(program: Program, published: P
     program.fails(3, "evaluate", "acme/chat", "--evidence", tmp_path / "absent.json")
     (tmp_path / "bad.csv").write_text("name,value\n\x1b[2J,nan\n")
     line = program.fails(2, "evaluate", "acme/chat", "--evidence", tmp_path / "bad.csv")
-    assert "bad.csv: line 2: value is 'nan', not a number" in line
+    assert "bad.csv has no metric that can be compared: line 2 ('\\x1b[2J') is 'nan', not a number" in line
     program.fails(2, "evaluate", "acme/chat")
     (tmp_path / "m.json").write_text(json.dumps({"auc": 1}))
     program.fails(3, "evaluate", "acme/none", "--evidence", tmp_path / "m.json")
@@ -136,3 +136,64 @@ def test_evidence_that_comes_later_leaves_the_trail_and_the_registry_whole(
     program.ok("evaluate", "acme/chat", "--evidence", plain)
     assert program.json("audit", "acme/chat")["records"][-1]["action"] == "evaluate"
     assert "nothing is wrong" in program.ok("fsck").text
+
+
+OPUS = """---
+model-index:
+- name: m
+  results:
+  - task: {{type: translation}}
+    dataset: {{type: flores, name: Flores, args: aaa bbb devtest}}
+    metrics: [{{type: bleu, value: {}}}, {{type: chrf, value: .nan}}]
+  - task: {{type: translation}}
+    dataset: {{type: flores, name: Flores, args: bbb aaa devtest}}
+    metrics: [{{type: bleu, value: {}}}]
+---
+"""
+
+
+def test_a_collapse_on_one_of_two_results_of_a_card_is_seen_and_stops_the_gate(
+    program: Program, published: Path, files: Path, tmp_path: Path
+) -> None:
+    assert published.is_dir()
+    cards = []
+    for number, values in enumerate([(25.5, 28.3), (5.0, 28.4)]):
+        card = tmp_path / f"card{number}.md"
+        card.write_text(OPUS.format(*values))
+        cards.append(card)
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[[gate]]\nmetric = "bleu"\nat_least = 20\n')
+    program.ok("policy", "set", "acme/chat", policy)
+    program.ok("evaluate", "acme/chat:1", "--evidence", cards[0], "--direction", "bleu=higher")
+    program.ok("publish", "acme/chat", files, "--evidence", cards[1], "--label", "two=2")
+    diff = program.json("diff", "acme/chat:1", "acme/chat:2")["metrics"]
+    assert [(one["dataset"]["args"], one["values"], one["verdict"]) for one in diff] == [
+        ("aaa bbb devtest", [25.5, 5.0], "worse"),
+        ("bbb aaa devtest", [28.3, 28.4], "better"),
+    ]
+    table = program.ok("diff", "acme/chat:1", "acme/chat:2").text
+    assert "aaa bbb devtest flores" in table
+    assert "bbb aaa devtest flores" in table
+    csv_lines = program.ok("diff", "acme/chat:1", "acme/chat:2", "--format", "csv").text.splitlines()
+    assert len({len(line.split(",")) for line in csv_lines if line.startswith(("section", "metric"))}) == 1
+    assert program.run("gates", "acme/chat:2").code == 4
+    assert program.json("versions", "acme/chat")[0]["metrics"] == {"bleu": 5.0}
+
+
+def test_what_is_left_out_of_a_file_is_told_and_strict_refuses_it(
+    program: Program, published: Path, files: Path, tmp_path: Path
+) -> None:
+    assert published.is_dir()
+    card = tmp_path / "card.md"
+    card.write_text(OPUS.format("275.34 +/- 14.56", "7.1%"))
+    for command in (("evaluate", "acme/chat:1"), ("publish", "acme/chat", files, "--label", "two=2")):
+        assert "chrf" in program.fails(2, *command, "--evidence", card, "--strict")
+        done = program.run(*command, "--evidence", card)
+        assert done.code == 0
+        assert "left out: " in done.errors
+        assert "metrics[1] ('chrf') is '.nan', not a number" in done.errors
+    (note,) = program.json("evaluate", "acme/chat:1", "--evidence", card)["left_out"]
+    assert "'chrf'" in note
+    first, second = (item["metrics"] for item in program.json("show", "acme/chat:1")["evidence"])
+    assert first == [{"name": "bleu", "value": 275.34, "deviation": 14.56}]
+    assert second == [{"name": "bleu", "value": 7.1, "unit": "%"}]

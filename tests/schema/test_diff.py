@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bucketry.schema.codec import encode
-from bucketry.schema.diff import Dataset, MetricDiff, Subject, diff_metrics, diff_versions
+from bucketry.schema.datasets import Dataset
+from bucketry.schema.diff import MetricDiff, Subject, diff_metrics, diff_versions
 from bucketry.schema.diff_items import ItemChange, diff_items, flatten
 from bucketry.schema.evidence import Confidence, Evidence, Metric
 from bucketry.schema.manifest import Artifact, Chunks, Manifest, Training
@@ -62,6 +63,8 @@ def test_a_metric_is_compared_with_the_baseline() -> None:
         measured(0.9, kind="human"),
         measured(0.9, data={"name": "other", "version": "1"}),
         measured(0.9, data={"name": "fraud", "version": "1", "split": "test"}),
+        *(measured(0.9, data={"name": "fraud", "version": "1", field: "x"}) for field in ("config", "task", "args")),
+        measured(0.9, data={"name": "fraud", "version": "1", "result": 2}),
     ],
 )
 def test_what_is_not_the_same_measurement_stands_apart(other: Evidence) -> None:

@@ -359,3 +359,29 @@ def test_measurements_that_differ_by_next_to_nothing_give_one_answer_in_any_orde
 
 def test_no_gate_gives_no_result() -> None:
     assert check_gates(Policy(), subject()) == ()
+
+
+def test_a_gate_that_names_less_takes_the_worst_of_what_it_matches() -> None:
+    one, other = ({"name": "flores", "args": args} for args in ("aaa bbb", "bbb aaa"))
+    for version in (
+        subject(evidence(dataset=one, auc=0.5), evidence(dataset=other, auc=0.95)),
+        subject(added=(evidence(dataset=one, auc=0.5), evidence(dataset=other, auc=0.95))),
+        subject(added=(evidence(dataset=one, auc=0.5), evidence("human", dataset=one, auc=0.95))),
+    ):
+        for gate in (AUC, f'{AUC}\ndataset = "flores"'):
+            found = result(gate, version)
+            assert (found.passed, found.value) == (False, 0.5)
+            assert "on flores aaa bbb" in found.reason
+    both = subject(added=(evidence(dataset=one, auc=0.5), evidence(dataset=other, auc=0.95)))
+    named = f'{AUC}\ndataset = {{name = "flores", args = "bbb aaa"}}'
+    assert result(named, both).passed
+    again = subject(added=(evidence(dataset=one, auc=0.5), evidence(dataset=one, auc=0.95)))
+    assert result(AUC, again).passed, "of the same measurement the newest counts"
+
+
+def test_a_collapse_on_one_of_two_tasks_is_worse_than_production() -> None:
+    one, other = ({"name": "flores", "task": task} for task in ("translation", "copying"))
+    before = (evidence(dataset=one, auc=0.9), evidence(dataset=other, auc=0.9))
+    after = subject(added=(evidence(dataset=one, auc=0.2), evidence(dataset=other, auc=0.91)))
+    found = result(NO_WORSE, against(after, *before))
+    assert (found.passed, found.value) == (False, 0.2)

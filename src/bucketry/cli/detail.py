@@ -9,6 +9,7 @@ from bucketry.cli.documents import present_notes
 from bucketry.cli.figures import count_of, human_age, human_number, human_size, human_span
 from bucketry.cli.output import Heading
 from bucketry.cli.tables import Column, facts, table
+from bucketry.schema.datasets import dataset_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -125,7 +126,7 @@ def _metric_rows(detail: VersionDetail) -> Iterator[tuple[str, ...]]:
     for evidence in detail.evidence:
         found = evidence.get("dataset")
         dataset = found if isinstance(found, dict) else {}
-        where = " ".join(str(dataset[name]) for name in ("name", "version", "split") if dataset.get(name))
+        where = dataset_of(dataset).text
         kind = evidence.get("kind", "automated")
         metrics = evidence.get("metrics")
         for metric in metrics if isinstance(metrics, list) else []:

@@ -16,16 +16,18 @@ from bucketry.cli.figures import human_number, human_size
 from bucketry.cli.output import Heading
 from bucketry.cli.tables import Column, table
 from bucketry.frozen import frozen
+from bucketry.schema.datasets import IDENTITY, dataset_labels
 from bucketry.schema.diff import ASSUMED_MARK
 from bucketry.schema.slice_groups import gap_groups, is_too_small
 from bucketry.schema.text import csv_cell, displayable, markdown_text
 from bucketry.schema.verdicts import LEAST_SAMPLES, Reason, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bucketry.cli.output import Line
-    from bucketry.schema.diff import Dataset, MetricDiff, VersionDiff
+    from bucketry.schema.datasets import Dataset
+    from bucketry.schema.diff import MetricDiff, VersionDiff
     from bucketry.schema.diff_items import ItemDiff
     from bucketry.schema.evidence import Slice
     from bucketry.schema.slice_groups import SliceGroup
@@ -34,7 +36,8 @@ DIGEST_DIGITS = 12
 LONGEST_VALUE = 60
 NOTHING = "-"
 CSV_COLUMNS = (
-    *("section", "name", "dataset", "data_version", "split", "slice", "kind", "unit", "direction"),
+    *("section", "name", "dataset", "title", "config", "data_version", "split", "task", "args", "metric", "result"),
+    *("slice", "kind", "unit", "direction"),
     *("baseline", "version", "baseline_value", "value", "delta", "relative", "verdict", "reason"),
 )
 
@@ -88,7 +91,7 @@ def csv_lines(diff: VersionDiff, *, with_unchanged: bool) -> Iterator[str]:
                     values = [_exact(item.values[0]), _exact(item.values[index])]
                     texts = ["", ""] if section == "card" else values
                     names = [diff.baseline.name, other.name]
-                    yield _csv_row([section, item.name, *[""] * 7, *names, *texts, "", "", change.value, ""])
+                    yield _csv_row([section, item.name, *[""] * 13, *names, *texts, "", "", change.value, ""])
 
 
 def blocks(diff: VersionDiff, *, with_unchanged: bool) -> Iterator[Block]:
@@ -119,7 +122,8 @@ def _metrics_block(diff: VersionDiff, *, with_unchanged: bool) -> Block:
         columns += [Column(names[0], number=True)]
         columns += [column for name in names[1:] for column in (Column(name, number=True), Column("", flexible=True))]
     shown = [metric for metric in diff.metrics if with_unchanged or metric.is_changed]
-    rows = tuple((*_what(metric), *(_pair_cells(metric) if pair else _many_cells(metric))) for metric in shown)
+    labels = dataset_labels(metric.dataset for metric in diff.metrics)
+    rows = tuple((*_what(metric, labels), *(_pair_cells(metric) if pair else _many_cells(metric))) for metric in shown)
     counts = Counter(metric.comparisons[-1].verdict for metric in diff.metrics)
     words = [f"{counts[verdict]:,} {verdict.value}" for verdict in Verdict if counts[verdict]]
     hidden = len(diff.metrics) - len(shown)
@@ -135,10 +139,10 @@ def _metrics_block(diff: VersionDiff, *, with_unchanged: bool) -> Block:
     return Block("", tuple(columns), rows, tuple(notes))
 
 
-def _what(metric: MetricDiff) -> tuple[str, str, str]:
+def _what(metric: MetricDiff, labels: Mapping[Dataset, str]) -> tuple[str, str, str]:
     unit = f" ({metric.unit})" if metric.unit else ""
     kind = "" if metric.kind == "automated" else f" [{metric.kind}]"
-    return f"{metric.name}{unit}{kind}", _data_text(metric.dataset), _slice_text(metric.slice)
+    return f"{metric.name}{unit}{kind}", labels[metric.dataset] or NOTHING, _slice_text(metric.slice)
 
 
 def _pair_cells(metric: MetricDiff) -> tuple[str, ...]:
@@ -165,12 +169,13 @@ def _gaps_block(diff: VersionDiff, groups: Sequence[SliceGroup]) -> Block:
         notes.append("the versions were not measured on the same slices: their gaps may not be comparable")
     if any(is_too_small(metric) for group in groups for metric in group.slices):
         notes.append(f"without slices of fewer than {LEAST_SAMPLES} samples")
-    rows = tuple(map(_gap_row, groups))
+    labels = dataset_labels(metric.dataset for metric in diff.metrics)
+    rows = tuple(_gap_row(group, labels) for group in groups)
     return Block("Slices, and the gap from the best to the worst", tuple(columns), rows, tuple(notes))
 
 
-def _gap_row(group: SliceGroup) -> tuple[str, ...]:
-    cells = [group.name, _data_text(group.dataset), ", ".join(group.attributes)]
+def _gap_row(group: SliceGroup, labels: Mapping[Dataset, str]) -> tuple[str, ...]:
+    cells = [group.name, labels[group.dataset] or NOTHING, ", ".join(group.attributes)]
     for worst, width in zip(group.worst, group.gaps, strict=True):
         cells.append(f"{_slice_text(worst[0])} {human_number(worst[1])}" if worst else NOTHING)
         cells.append(_value_text(width))
@@ -229,8 +234,7 @@ _TITLES = {
 
 
 def _csv_metric(diff: VersionDiff, metric: MetricDiff) -> Iterator[str]:
-    data = metric.dataset
-    head = ["metric", metric.name, data.name or "", data.version or "", data.split or ""]
+    head = ["metric", metric.name, *(getattr(metric.dataset, name) or "" for name in IDENTITY)]
     head += [_slice_text(metric.slice, ""), metric.kind, metric.unit or "", metric.direction or ""]
     for index, (other, one) in enumerate(zip(diff.others, metric.comparisons, strict=True), start=1):
         numbers = [metric.values[0], metric.values[index], one.delta, one.relative]
@@ -254,10 +258,6 @@ def _title(diff: VersionDiff) -> str:
 
 def _many_models(diff: VersionDiff) -> bool:
     return len({subject.model for subject in diff.versions}) > 1
-
-
-def _data_text(dataset: Dataset) -> str:
-    return " ".join(text for text in (dataset.name, dataset.version, dataset.split) if text) or NOTHING
 
 
 def _slice_text(part: Slice, nothing: str = NOTHING) -> str:

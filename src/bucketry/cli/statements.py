@@ -6,11 +6,14 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+import click
+
 from bucketry.cli.files import read_input
 from bucketry.cli.parameters import parse_fields, parse_pairs
 from bucketry.errors import CorruptError, UsageError
 from bucketry.interop.evidence_files import parse_evidence_file
 from bucketry.schema.codec import decode_json
+from bucketry.schema.datasets import IDENTITY
 from bucketry.schema.evidence import DIRECTIONS, Metric
 from bucketry.schema.known_metrics import PERCENT
 from bucketry.schema.text import displayable
@@ -19,12 +22,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from bucketry.cli.call import Call
     from bucketry.schema.evidence import Evidence
 
 DATASET_FIELDS = ("name", "version", "digest", "uri", "rows")
 PIPELINE_FIELDS = ("name", "run", "uri")
-EVIDENCE_DATASET_FIELDS = ("name", "version", "split", "digest")
+EVIDENCE_DATASET_FIELDS = (*IDENTITY, "digest")
 HARNESS_FIELDS = ("name", "version", "uri")
+MOST_TOLD = 10
+"""So many things that were left out are told one by one."""
+STRICT = click.option(
+    "--strict",
+    is_flag=True,
+    show_default=False,
+    help="Refuse a file in which anything cannot be compared, such as NaN, instead of leaving that out.",
+)
 _ROWS = re.compile(r"[0-9]{1,15}")
 
 
@@ -53,12 +65,27 @@ def parse_pipeline(text: str) -> dict[str, object]:
     return dict(parse_fields(text, option="--pipeline", allowed=PIPELINE_FIELDS))
 
 
-def read_evidence_file(path: Path) -> list[Evidence]:
-    """Return the evidence in a file, in any format that is recognised by its content.
+def read_evidence_files(call: Call, paths: Sequence[Path], *, strict: bool) -> tuple[list[list[Evidence]], list[str]]:
+    """Return the evidence in each file, and what was left out of them, which is told too; `strict` refuses that.
 
-    Raises `UsageError` for anything else, `OSError` for a file that cannot be read.
+    A file may be in any format that is recognised by its content. Raises `UsageError` for anything else, `OSError` for
+    a file that cannot be read.
     """
-    return parse_evidence_file(read_input(path), what=displayable(str(path)))
+    found: list[list[Evidence]] = []
+    left_out: list[str] = []
+    for path in paths:
+        name = displayable(str(path))
+        file = parse_evidence_file(read_input(path), what=name)
+        found.append(list(file.evidence))
+        left_out += [f"{name}: {note}" for note in file.left_out]
+    if strict and left_out:
+        more = f" (and {len(left_out) - 1:,} more)" if len(left_out) > 1 else ""
+        raise UsageError(f"{left_out[0]}{more}", advice="correct it, or do without --strict, which leaves it out")
+    for note in left_out[:MOST_TOLD]:
+        call.messages.note(f"left out: {note}")
+    if len(left_out) > MOST_TOLD:
+        call.messages.note(f"left out: {len(left_out) - MOST_TOLD:,} more, which --json lists")
+    return found, left_out
 
 
 def parse_metrics(texts: Sequence[str]) -> list[Metric]:
@@ -88,7 +115,7 @@ def _parse_metric(text: str) -> Metric:
 
 
 def parse_evaluated_dataset(text: str) -> dict[str, object]:
-    """Return the data of an evaluation, `name=..,version=..,split=..,digest=..`, or its name alone."""
+    """Return the data of an evaluation, `name=..,config=..,version=..,split=..,task=..,...`, or its name alone."""
     if "=" not in text:
         return {"name": text}
     return dict(parse_fields(text, option="--dataset", allowed=EVIDENCE_DATASET_FIELDS))

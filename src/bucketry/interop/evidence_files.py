@@ -1,120 +1,194 @@
 """In which format is an evaluation written, and what does it say?
 
-Recognised by content, whatever the file is called: our own JSON (one document or a list), plain `{"auc": 0.91}`, a
-Hugging Face card, results of lm-evaluation-harness, metrics of MLflow, CSV.
+Recognised by content, whatever the file is called: our own JSON (one document or a list), tables of names and values,
+a Hugging Face card, results of evaluation harnesses, metrics of MLflow, CSV. What a file says and what is no number is
+left out by name; of two results with the same key both are kept, in their order.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from typing import TYPE_CHECKING
+from collections import Counter, defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import CorruptError, UsageError
-from bucketry.interop.huggingface_card import FENCE, read_card
+from bucketry.frozen import frozen
+from bucketry.interop.foreign_text import decode_text, load_json, start_of
+from bucketry.interop.front_matter import begins_front_matter
+from bucketry.interop.huggingface_card import read_card
 from bucketry.interop.lm_evaluation_harness import is_harness_result, read_harness_result
+from bucketry.interop.measured_values import LeftOut, make_metric
+from bucketry.interop.metric_tables import table_metrics
 from bucketry.interop.metrics_csv import is_metrics_csv, read_metrics_csv
 from bucketry.interop.mlflow_metrics import find_mlflow_metrics, read_mlflow_metrics
-from bucketry.schema.codec import Fields, decode_json
-from bucketry.schema.evidence import MOST_METRICS, check_evidence, evidence_from_values, read_evidence
+from bucketry.schema.codec import Fields
+from bucketry.schema.datasets import dataset_of
+from bucketry.schema.evidence import MOST_METRICS, Evidence, check_claims, check_evidence, read_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bucketry.schema.evidence import Evidence
+    from bucketry.schema.evidence import Metric
 
 LARGEST_EVIDENCE_FILE_BYTES = 8 * 1024 * 1024
 MOST_EVALUATIONS = 1_000
 """In one file; a harness that ran more tasks than that wrote several."""
-DEEPEST_PLACE = 32
+MOST_TOLD = 3
+"""So many faults are named where nothing is left."""
 
 _ADVICE = (
     'write {"auc": 0.91} or {"kind": "automated", "metrics": [...]}, '
-    "or give a CSV, a model card, or what lm-evaluation-harness or MLflow wrote"
+    "or give a CSV, a model card, or what an evaluation harness or MLflow wrote"
+)
+_OF_METRIC = frozenset(
+    {"name", "value", "unit", "direction", "slice", "confidence", "samples", "standard_error", "deviation"}
 )
 
 
-def parse_evidence_file(body: bytes, *, what: str) -> list[Evidence]:
-    """Return the evaluations in a file; raise `UsageError` that names the file and the place in it."""
+@frozen
+class EvidenceFile:
+    """The evaluations in a file, and what of it was left out because it cannot be compared, in words."""
+
+    evidence: tuple[Evidence, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def parse_evidence_file(body: bytes, *, what: str) -> EvidenceFile:
+    """Return what is in a file; raise `UsageError` that names the file and the place in it, or that nothing is left."""
+    if len(body) > LARGEST_EVIDENCE_FILE_BYTES:
+        raise UsageError(f"{what} is larger than {LARGEST_EVIDENCE_FILE_BYTES:,} bytes", advice="give a smaller file")
+    left_out = LeftOut()
     try:
-        found = list(_read(body, what))
-        for evidence in found:
+        found = _read(decode_text(body, what=what), left_out, what)
+        _check_size(found, what)
+        kept = keep_apart(found, what=what)
+        _check_size(kept, what)
+        for evidence in kept:
             check_evidence(evidence, what=what)
     except CorruptError as error:
         raise UsageError(error.message, advice=error.advice or _ADVICE) from error
-    if len(found) > MOST_EVALUATIONS or sum(len(evidence.metrics) for evidence in found) > MOST_METRICS:
-        raise UsageError(
+    if not any(evidence.metrics or evidence.notes for evidence in kept):
+        raise UsageError(f"{what} has no metric{_told(left_out)}", advice=_ADVICE)
+    for evidence in kept:
+        check_claims(evidence, what=what)
+    return EvidenceFile(tuple(kept), tuple(left_out.notes))
+
+
+def keep_apart(evidence: Sequence[Evidence], *, what: str) -> list[Evidence]:
+    """Return evaluations in which no two results have the same key: those that had are numbered in their order.
+
+    A result is known by metric, data set, slice and kind; of several with the same the last would silently win. What
+    says the very same twice is kept once. Raises `CorruptError` where a file's own numbers do not tell results apart.
+    """
+    known: dict[tuple[object, ...], list[tuple[Metric, Evidence]]] = defaultdict(list)
+    for item in evidence:
+        said = replace(item, metrics=())
+        for metric in item.metrics:
+            same = known[item.kind, dataset_of(item.dataset), metric.name, metric.slice_key]
+            if (metric, said) not in same:
+                same.append((metric, said))
+            if len(same) > MOST_EVALUATIONS:
+                raise CorruptError(f"{what}: {metric.name!a} stands more than {MOST_EVALUATIONS:,} times")
+    taken: Counter[tuple[object, ...]] = Counter()
+    kept = []
+    for item in evidence:
+        numbered: dict[int | None, list[Metric]] = defaultdict(list)
+        said = replace(item, metrics=())
+        for metric in item.metrics:
+            key = (item.kind, dataset_of(item.dataset), metric.name, metric.slice_key)
+            same = known[key]
+            if len(same) == 1 and not taken[key]:
+                numbered[None].append(metric)
+            elif len(same) > 1 and (metric, said) == same[min(taken[key], len(same) - 1)]:
+                numbered[taken[key] + 1].append(metric)
+            else:
+                continue
+            taken[key] += 1
+        if any(numbered) and "result" in item.dataset:
+            raise CorruptError(f"{what}: two results have the same number", advice="number each result anew")
+        kept += _parts(item, numbered)
+    return kept
+
+
+def _check_size(evidence: Sequence[Evidence], what: str) -> None:
+    if len(evidence) > MOST_EVALUATIONS or sum(len(item.metrics) for item in evidence) > MOST_METRICS:
+        raise CorruptError(
             f"{what} has more than {MOST_EVALUATIONS:,} evaluations or {MOST_METRICS:,} metrics",
             advice="split it, or leave out what nobody compares",
         )
-    if not any(evidence.metrics or evidence.notes for evidence in found):
-        raise UsageError(f"{what} has no metric", advice=_ADVICE)
-    return found
 
 
-def _read(body: bytes, what: str) -> Sequence[Evidence]:
-    if len(body) > LARGEST_EVIDENCE_FILE_BYTES:
-        raise CorruptError(f"{what} is larger than {LARGEST_EVIDENCE_FILE_BYTES:,} bytes", advice="give a smaller file")
-    start = body.lstrip()[:1]
-    if start in {b"{", b"["}:
-        return _read_json(body, what)
-    if body.startswith(FENCE):
-        return read_card(body, what=what)
-    if is_metrics_csv(body):
-        return read_metrics_csv(body, what=what)
-    value = _decode(body, what)
-    raise CorruptError(f"{what} is neither an object nor a list of evaluations, but {type(value).__name__}")
+def _parts(item: Evidence, numbered: dict[int | None, list[Metric]]) -> list[Evidence]:
+    if not numbered:
+        return [item] if item.notes and not item.metrics else []
+    return [
+        replace(item, metrics=tuple(metrics), dataset={**item.dataset, "result": number} if number else item.dataset)
+        for number, metrics in numbered.items()
+    ]
 
 
-def _read_json(body: bytes, what: str) -> Sequence[Evidence]:
-    value = _decode(body, what)
+def _read(text: str, left_out: LeftOut, what: str) -> Sequence[Evidence]:
+    if text.lstrip()[:1] in {"{", "["}:
+        return _read_json(load_json(text, what=what), left_out, what)
+    if begins_front_matter(text):
+        return read_card(text, left_out, what=what)
+    if is_metrics_csv(text):
+        return read_metrics_csv(text, left_out, what=what)
+    raise CorruptError(f"{what} is of no format that is known: it begins with {start_of(text)}")
+
+
+def _read_json(value: Any, left_out: LeftOut, what: str) -> Sequence[Evidence]:  # noqa: ANN401 - any JSON
     metrics = find_mlflow_metrics(value)
     if metrics is not None:
-        return read_mlflow_metrics(metrics, what=what)
+        return read_mlflow_metrics(metrics, left_out, what=what)
     if isinstance(value, list):
         if not value or len(value) > MOST_EVALUATIONS:
             raise CorruptError(f"{what} is not a list of 1 to {MOST_EVALUATIONS:,} evaluations")
-        return [_read_document(item, f"{what}: item {index}") for index, item in enumerate(value, start=1)]
+        return [_read_document(item, left_out, f"{what}: item {at}", f"[{at}].") for at, item in enumerate(value, 1)]
     if is_harness_result(value):
-        return read_harness_result(value, what=what)
-    return [_read_document(value, what)]
+        return read_harness_result(value, left_out, what=what)
+    return [_read_document(value, left_out, what, "")]
 
 
-def _read_document(value: object, what: str) -> Evidence:
+def _read_document(value: object, left_out: LeftOut, what: str, place: str) -> Evidence:
     if not isinstance(value, dict):
         raise CorruptError(f"{what} is not a JSON object")
-    return read_evidence(Fields(value, what=what)) if "metrics" in value else evidence_from_values(value, what=what)
+    if isinstance(value.get("metrics"), list):
+        return _read_ours(value, left_out, what, place)
+    if isinstance(value.get("metrics"), dict):
+        return Evidence("automated", tuple(table_metrics(value["metrics"], left_out, f"{place}metrics.")))
+    return Evidence("automated", tuple(table_metrics(value, left_out, place)))
 
 
-def _decode(body: bytes, what: str) -> object:
-    try:
-        return decode_json(body, what=what)
-    except CorruptError as error:
-        place = _find_bad_number(body)
-        if place is None:
-            raise
-        raise CorruptError(
-            f"{what}: {place} is NaN or infinite, which cannot be compared", advice="leave the value out, or measure it"
-        ) from error
+def _read_ours(value: dict[str, Any], left_out: LeftOut, what: str, place: str) -> Evidence:
+    """Return the evaluation in a document of ours; a metric in it that makes no sense is left out alone."""
+    whole = read_evidence(Fields({**value, "metrics": []}, what=what))
+    metrics = [
+        metric
+        for at, item in enumerate(value["metrics"][: MOST_METRICS + 1])
+        if (metric := _our_metric(item, left_out, f"{place}metrics[{at}]")) is not None
+    ]
+    return check_evidence(replace(whole, metrics=tuple(metrics)), what=what)
 
 
-def _find_bad_number(body: bytes) -> str | None:
-    """Return where a NaN or an infinity stands in what is otherwise JSON."""
-    try:
-        return _bad_place(json.loads(body), "", DEEPEST_PLACE)
-    except (ValueError, RecursionError):
+def _our_metric(item: object, left_out: LeftOut, place: str) -> Metric | None:
+    if not isinstance(item, dict) or not isinstance(item.get("name"), str):
+        left_out.add(place, "is not a metric with a name")
         return None
+    interval = item.get("confidence") or {}
+    if not isinstance(interval, dict):
+        left_out.add(f"{place}: confidence", "is not a table")
+        interval = {}
+    parts = {**item, **{name: interval.get(name) for name in ("low", "high", "level")}}
+    metric = make_metric(left_out, f"{place} ({item['name']!a})", item["name"], item.get("value"), parts)
+    extra = {name: value for name, value in item.items() if name not in _OF_METRIC}
+    return None if metric is None else replace(metric, extra=extra)
 
 
-def _bad_place(value: object, place: str, levels_left: int) -> str | None:
-    if isinstance(value, float) and not math.isfinite(value):
-        return place or "the value"
-    if not levels_left or not isinstance(value, dict | list):
-        return None
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for name, inner in items:
-        step = f"[{name}]" if isinstance(value, list) else f".{name}"
-        found = _bad_place(inner, (place + step).removeprefix("."), levels_left - 1)
-        if found is not None:
-            return found
-    return None
+def _told(left_out: LeftOut) -> str:
+    if not left_out.notes:
+        return ""
+    more = len(left_out.notes) - MOST_TOLD
+    return f" that can be compared: {'; '.join(left_out.notes[:MOST_TOLD])}" + (
+        f" and {more:,} more" if more > 0 else ""
+    )

@@ -1,117 +1,199 @@
 """What does a table of metrics say?
 
-A CSV file with a heading: `name` and `value`, and as wanted `unit`, `direction`, `slice.<attribute>`, `low`, `high`,
-`level`, `samples`, `kind`, `dataset`, `version`, `split`, `digest`. Rows on the same data are one evaluation.
+A file with a heading: `name` (or `metric`) and `value`, and as wanted `unit`, `direction`, `slice.<attribute>`, `low`,
+`high`, `level`, `samples`, `standard_error`, `deviation`, `kind`, and the data: `dataset`, `title`, `config`,
+`version`, `split`, `task`, `args`, `digest`. Rows on the same data are one evaluation. A wide table has a column for
+each metric instead. Of a table with a `step` or an `epoch`, the newest value counts.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
-from bucketry.schema.evidence import MOST_METRICS, Confidence, Evidence, Metric, check_number
+from bucketry.frozen import frozen
+from bucketry.interop.measured_values import NoValueError, make_metric, read_number, read_value
+from bucketry.interop.text_tables import is_numeric, read_text_table, with_points
+from bucketry.schema.evidence import MOST_METRICS, Evidence, check_evidence
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-COLUMNS = frozenset(
-    {"name", "value", "unit", "direction", "low", "high", "level", "samples"}
-    | {"kind", "dataset", "version", "split", "digest"}
-)
+    from bucketry.interop.measured_values import LeftOut
+    from bucketry.interop.text_tables import TextTable
+    from bucketry.schema.evidence import Metric
+
 SLICE = "slice."
-MOST_COLUMNS = 64
-_MARK = "\ufeff"
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
-_DATA = (("dataset", "name"), ("version", "version"), ("split", "split"), ("digest", "digest"))
+_SAME = {"metric": "name", "metric_name": "name", "key": "name", "score": "value", "stderr": "standard_error"}
+_SAME |= {"std": "deviation", "n": "samples", "global_step": "step", "iteration": "step"}
+"""Other titles of a column, for ours."""
+_DATA = {"dataset": "name", "digest": "digest"}
+_DATA |= {name: name for name in ("title", "config", "version", "split", "task", "args")}
+_NUMBERS = ("value", "low", "high", "level", "samples", "standard_error", "deviation")
+_STEPS = ("step", "epoch")
+COLUMNS = frozenset({"name", "unit", "direction", "kind", *_NUMBERS, *_DATA, *_STEPS})
 
 
-def is_metrics_csv(body: bytes) -> bool:
-    """Return whether the first line of a file is a heading with `name` and `value`."""
-    first = body.split(b"\n", 1)[0].decode("utf-8", errors="replace").removeprefix(_MARK)
-    try:
-        titles = [title.strip() for row in csv.reader([first]) for title in row]
-    except csv.Error:
-        return False
-    return {"name", "value"} <= set(titles)
+@frozen
+class _Cell:
+    """One value, what it is called, and the other cells that say something about it."""
+
+    place: str
+    name: str
+    value: str
+    about: Mapping[str, str]
 
 
-def read_metrics_csv(body: bytes, *, what: str) -> list[Evidence]:
+def is_metrics_csv(text: str) -> bool:
+    """Return whether a file is a table with titles, and numbers below them."""
+    table = read_text_table(text)
+    if table is None or not table.rows:
+        return table is not None and {"name", "value"} <= set(map(_title, table.titles))
+    titles = [_title(title) for title in table.titles]
+    if {"name", "value"} <= set(titles) or _is_pairs(table):
+        return True
+    first = table.rows[0].cells
+    return (
+        all(titles[1:])
+        and len(first) == len(titles)
+        and any(map(_is_number, first))
+        and not any(map(_is_number, titles))
+    )
+
+
+def read_metrics_csv(text: str, left_out: LeftOut, *, what: str) -> list[Evidence]:
     """Return one evaluation for each kind and data set; raise `CorruptError` that names the line."""
-    try:
-        text = body.decode("utf-8").removeprefix(_MARK)
-    except UnicodeDecodeError as error:
-        raise CorruptError(f"{what} is not UTF-8 text", advice="save it as CSV in UTF-8") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    groups: dict[tuple[str, ...], list[Metric]] = {}
-    try:
-        titles = _titles(next(reader), what)
-        for row in reader:
-            if not row:
-                continue
-            place = f"{what}: line {reader.line_num}"
-            if len(row) != len(titles):
-                raise CorruptError(f"{place} has {len(row)} cells, not {len(titles)}")
-            cells = {title: cell.strip() for title, cell in zip(titles, row, strict=True)}
-            data = tuple(cells.get(column, "") for column in ("kind", *(column for column, _ in _DATA)))
-            groups.setdefault(data, []).append(_metric(cells, place))
-            if reader.line_num > MOST_METRICS + 1:
-                raise CorruptError(f"{what} has more than {MOST_METRICS:,} lines")
-    except csv.Error as error:
-        raise CorruptError(f"{what}: line {reader.line_num} is not CSV: {error}") from error
-    return [
-        Evidence(
-            kind or "automated",
-            tuple(metrics),
-            dataset={field: text for (_, field), text in zip(_DATA, data, strict=True) if text},
-        )
-        for (kind, *data), metrics in groups.items()
-    ]
+    table = read_text_table(text)
+    if table is None:
+        raise CorruptError(f"{what} is no table")
+    if table.fault:
+        raise CorruptError(f"{what}: {table.fault}", advice="save it as CSV anew")
+    if len(table.rows) > MOST_METRICS:
+        raise CorruptError(f"{what} has more than {MOST_METRICS:,} lines", advice="split it")
+    titles = ["name", "value"] if _is_pairs(table) else [_title(title) for title in table.titles]
+    if "" in titles[:1] and all(row.cells[:1] and row.cells[0].isdigit() for row in table.rows):
+        titles[0] = "\0"  # the numbers of the rows, as pandas writes them
+    if len(set(titles)) != len(titles):
+        raise CorruptError(f"{what}: a column stands twice", advice="give each column a title of its own")
+    for row in table.rows:
+        if len(row.cells) != len(titles):
+            raise CorruptError(
+                f"{what}: line {row.line} has {len(row.cells)} cells, not {len(titles)}",
+                advice="put texts that hold the separator between quotation marks",
+            )
+    numbers = {at for at, title in enumerate(titles) if title in {*_NUMBERS, *_STEPS} or not _is_known(title)}
+    table = with_points(table, numbers)
+    cells = (
+        [*_long(table, titles, what)] if {"name", "value"} <= set(titles) else [*_wide(table, titles, left_out, what)]
+    )
+    return [check_evidence(evidence, what=what) for evidence in _evaluations(cells, left_out)]
 
 
-def _titles(row: list[str], what: str) -> list[str]:
-    titles = [title.strip() for title in row]
+def _long(table: TextTable, titles: Sequence[str], what: str) -> Iterator[_Cell]:
     for title in titles:
-        if title not in COLUMNS and not (title.startswith(SLICE) and title != SLICE):
+        if title not in COLUMNS and title != "\0" and not _is_slice(title):
             raise CorruptError(
                 f"{what}: column {displayable(title)!a} is not known",
                 advice=f"use {', '.join(sorted(COLUMNS))}, or {SLICE}<attribute>",
             )
-    if len(set(titles)) != len(titles) or len(titles) > MOST_COLUMNS:
-        raise CorruptError(f"{what}: a column stands twice, or there are more than {MOST_COLUMNS}")
-    return titles
+    for row in table.rows:
+        about = {title: cell for title, cell in zip(titles, row.cells, strict=True) if cell}
+        name, value = about.pop("name", ""), about.pop("value", "")
+        yield _Cell(f"line {row.line} ({name!a})", name, value, about)
 
 
-def _metric(cells: Mapping[str, str], place: str) -> Metric:
-    low, high = (_optional_number(cells, name, place) for name in ("low", "high"))
-    if (low is None) != (high is None):
-        raise CorruptError(f"{place}: low and high go together")
-    level = _optional_number(cells, "level", place)
-    samples = cells.get("samples", "")
-    if samples and not re.fullmatch(r"[0-9]{1,15}", samples):
-        raise CorruptError(f"{place}: samples is not a whole number")
-    if not cells["name"]:
-        raise CorruptError(f"{place}: the metric has no name")
-    return Metric(
-        name=cells["name"],
-        value=_number(cells["value"], f"{place}: value"),
-        unit=cells.get("unit") or None,
-        direction=cells.get("direction") or None,
-        slice={title.removeprefix(SLICE): cell for title, cell in cells.items() if title.startswith(SLICE) and cell},
-        confidence=None if low is None or high is None else Confidence(low, high, 0.95 if level is None else level),
-        samples=int(samples) if samples else None,
+def _wide(table: TextTable, titles: Sequence[str], left_out: LeftOut, what: str) -> Iterator[_Cell]:
+    """Yield the values of a table with a column for each metric."""
+    known = {title for title in titles if _is_known(title) or title in _STEPS}
+    measured = [title for title in titles if title not in known and title != "\0"]
+    texts = [title for title in measured if not any(map(_is_number, _column(table, titles, title)))]
+    if "" in titles or (len(table.rows) > 1 and not known):
+        raise CorruptError(
+            f"{what} is recognised as a table with a column for each metric, but nothing that is known tells its "
+            f"{len(table.rows):,} rows apart",
+            advice=f"call a column dataset, split, step or {SLICE}<attribute>, or give one row, or name and value",
+        )
+    for title in texts:
+        left_out.add(f"column {title!a}", "has no number")
+    for row in table.rows:
+        cells = dict(zip(titles, row.cells, strict=True))
+        about = {title: cells[title] for title in known if cells[title]}
+        for title in measured:
+            if title not in texts and cells[title]:
+                yield _Cell(f"line {row.line} ({title!a})", title, cells[title], about)
+
+
+def _evaluations(cells: Sequence[_Cell], left_out: LeftOut) -> Iterator[Evidence]:
+    groups: dict[tuple[str, ...], list[Metric]] = {}
+    for cell in _newest(cells, left_out):
+        about = cell.about
+        sliced = {title.removeprefix(SLICE): text for title, text in about.items() if _is_slice(title)}
+        parts = {name: about.get(name) for name in ("unit", "direction", *_NUMBERS[1:])} | {"slice": sliced}
+        if not cell.name:
+            left_out.add(cell.place, "has no name")
+            continue
+        metric = make_metric(left_out, cell.place, cell.name, cell.value, parts)
+        if metric is not None:
+            data = tuple(about.get(column, "") for column in ("kind", *_DATA))
+            groups.setdefault(data, []).append(metric)
+    for group, metrics in groups.items():
+        dataset = {field: text for field, text in zip(_DATA.values(), group[1:], strict=True) if text}
+        yield Evidence(group[0] or "automated", tuple(metrics), dataset=dataset)
+
+
+def _newest(cells: Sequence[_Cell], left_out: LeftOut) -> list[_Cell]:
+    """Return of each measurement in a table with steps the one of the last step; all where there are no steps."""
+    if not any(name in cell.about for cell in cells for name in _STEPS):
+        return list(cells)
+    newest: dict[tuple[object, ...], tuple[float, _Cell]] = {}
+    for cell in cells:
+        rest = tuple(sorted((name, text) for name, text in cell.about.items() if name in _DATA or _is_slice(name)))
+        key = (cell.name, cell.about.get("kind"), rest)
+        try:
+            step = read_number(next((cell.about[name] for name in _STEPS if name in cell.about), None))
+        except NoValueError as fault:
+            left_out.add(f"{cell.place}: step", str(fault))
+            continue
+        if key in newest and step == newest[key][0]:
+            raise CorruptError(f"{cell.place}: the same was measured twice at step {step:g}")
+        if key not in newest or step > newest[key][0]:
+            newest[key] = (step, cell)
+    return [cell for _, cell in newest.values()]
+
+
+def _is_pairs(table: TextTable) -> bool:
+    """Return whether a table is names and values without titles of their own, as pandas writes a series."""
+    return (
+        len(table.titles) == 2
+        and not table.titles[0].strip()
+        and all(len(row.cells) == 2 and not _is_number(row.cells[0]) for row in table.rows)
     )
 
 
-def _optional_number(cells: Mapping[str, str], name: str, place: str) -> float | None:
-    text = cells.get(name, "")
-    return _number(text, f"{place}: {name}") if text else None
+def _column(table: TextTable, titles: Sequence[str], title: str) -> list[str]:
+    return [row.cells[titles.index(title)] for row in table.rows]
 
 
-def _number(text: str, what: str) -> float:
-    if not _NUMBER.fullmatch(text):
-        raise CorruptError(f"{what} is {displayable(text[:40])!a}, not a number", advice="write it like 0.91 or 1e-3")
-    return check_number(float(text), what=what)
+def _title(title: str) -> str:
+    plain = re.sub(r"[ -]+", "_", title.strip().casefold())
+    plain = _SAME.get(plain, plain)
+    return plain if plain in COLUMNS else title.strip()
+
+
+def _is_known(title: str) -> bool:
+    """Return whether a column says on what or by whom was measured."""
+    return title in _DATA or title == "kind" or _is_slice(title)
+
+
+def _is_slice(title: str) -> bool:
+    return title.startswith(SLICE) and title != SLICE
+
+
+def _is_number(text: str) -> bool:
+    try:
+        read_value(text)
+    except NoValueError:
+        return is_numeric(text) or text.strip().lower() in {"nan", "inf", "-inf"}
+    return True

@@ -1,6 +1,6 @@
 """How do versions differ: in their metrics, parameters, data, files, card and tensors? One pure function.
 
-Values are aligned by metric, data set (name, version and split), slice and kind of evidence, and judged against the
+Values are aligned by metric, data set (all of `datasets.IDENTITY`), slice and kind of evidence, and judged against the
 first version, the baseline. Where two versions were measured on different data there is no verdict.
 """
 
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
+from bucketry.schema.datasets import IDENTITY, Dataset, dataset_of, field_text
 from bucketry.schema.diff_items import ItemDiff, diff_items, flatten
 from bucketry.schema.known_metrics import assumed_direction, assumed_interval
 from bucketry.schema.verdicts import WORDS, Measurement, Reason, Verdict, compare
@@ -46,15 +47,6 @@ class Subject:
     def name(self) -> str:
         """How the version is called."""
         return f"{self.model}:{self.version}"
-
-
-@frozen
-class Dataset:
-    """What a metric was measured on; a version that differs among the compared versions is None."""
-
-    name: str | None = None
-    version: str | None = None
-    split: str | None = None
 
 
 @frozen
@@ -166,22 +158,20 @@ class _Key:
     """What two values must share to be the same measurement."""
 
     name: str
-    dataset: str | None
-    version: str | None
-    split: str | None
+    dataset: Dataset
     slice: Slice
     kind: str
 
     def without_version(self) -> _Key:
-        return _Key(self.name, self.dataset, None, self.split, self.slice, self.kind)
+        return replace(self, dataset=replace(self.dataset, version=None))
 
 
 def _measurements(items: Iterable[Evidence]) -> Iterable[tuple[_Key, Measurement]]:
     for evidence in items:
-        data = {name: _text(evidence.dataset.get(name)) for name in ("name", "version", "split", "digest")}
+        dataset, digest = dataset_of(evidence.dataset), field_text(evidence.dataset.get("digest"))
         for metric in evidence.metrics:
-            key = _Key(metric.name, data["name"], data["version"], data["split"], metric.slice_key, evidence.kind)
-            yield key, _measurement(metric, data["version"], data["digest"])
+            key = _Key(metric.name, dataset, metric.slice_key, evidence.kind)
+            yield key, _measurement(metric, dataset.version, digest)
 
 
 def _measurement(metric: Metric, version: str | None, digest: str | None) -> Measurement:
@@ -214,10 +204,10 @@ def _joined(
         columns = list(zip(*(rows[key] for key in found), strict=True))
         if len(found) > 1 and all(sum(one is not None for one in column) <= 1 for column in columns):
             joined = [next((one for one in column if one is not None), None) for column in columns]
-            yield loose, frozenset(key.version for key in found), joined
+            yield loose, frozenset(key.dataset.version for key in found), joined
         else:
             for key in found:
-                yield key, frozenset({key.version}), rows[key]
+                yield key, frozenset({key.dataset.version}), rows[key]
 
 
 def _directions(rows: Mapping[_Key, list[Measurement | None]]) -> Mapping[str, frozenset[str]]:
@@ -237,7 +227,7 @@ def _metric_diff(
     judge = _Judge(direction, is_stated=stated is not None, contradictory=len(directions) > 1, of_slice=bool(key.slice))
     return MetricDiff(
         name=key.name,
-        dataset=Dataset(key.dataset, next(iter(versions)) if len(versions) == 1 else None, key.split),
+        dataset=replace(key.dataset, version=next(iter(versions)) if len(versions) == 1 else None),
         slice=key.slice,
         kind=key.kind,
         unit=next(iter(units)) if len(units) == 1 else None,
@@ -276,17 +266,13 @@ class _Judge:
 
 
 def _order(metric: MetricDiff) -> tuple[object, ...]:
-    data = metric.dataset
-    return (metric.name, data.name or "", data.version or "", data.split or "", metric.kind, metric.slice)
+    dataset = metric.dataset
+    return (metric.name, *(getattr(dataset, name) or "" for name in IDENTITY), metric.kind, metric.slice)
 
 
 def _finite(value: float) -> float | None:
     """Return the number, or None where two enormous ones have no difference that JSON could hold."""
     return value if math.isfinite(value) else None
-
-
-def _text(value: object) -> str | None:
-    return None if value is None or value == "" else str(value)
 
 
 def _training_facts(manifest: Manifest) -> dict[str, object]:

@@ -16,7 +16,7 @@ from bucketry.schema.slice_groups import gap_groups
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bucketry.schema.diff import Comparison, Dataset, MetricDiff, VersionDiff
+    from bucketry.schema.diff import Comparison, MetricDiff, VersionDiff
     from bucketry.schema.diff_items import ItemDiff
     from bucketry.schema.names import Digest
     from bucketry.schema.slice_groups import SliceGroup
@@ -64,7 +64,7 @@ def diff_digest(diff: VersionDiff) -> Digest:
 def _metric_document(metric: MetricDiff) -> Document:
     return {
         "name": metric.name,
-        "dataset": _dataset_document(metric.dataset),
+        "dataset": metric.dataset.to_document(),
         "slice": dict(metric.slice),
         "kind": metric.kind,
         "unit": metric.unit,
@@ -92,7 +92,7 @@ def _comparison_document(one: Comparison) -> Document:
 def _gap_document(group: SliceGroup) -> Document:
     return {
         "name": group.name,
-        "dataset": _dataset_document(group.dataset),
+        "dataset": group.dataset.to_document(),
         "kind": group.kind,
         "attributes": list(group.attributes),
         "direction": group.direction,
@@ -100,11 +100,6 @@ def _gap_document(group: SliceGroup) -> Document:
         "gap": list(group.gaps),
         "same_slices": len(set(group.judged)) == 1,
     }
-
-
-def _dataset_document(dataset: Dataset) -> Document:
-    fields = {"name": dataset.name, "version": dataset.version, "split": dataset.split}
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _file_document(item: ItemDiff) -> Document:

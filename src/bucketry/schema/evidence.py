@@ -13,6 +13,7 @@ from bucketry.errors import CorruptError, UsageError
 from bucketry.frozen import frozen
 from bucketry.schema.audit import parse_time
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, decode_foreign, encode
+from bucketry.schema.datasets import dataset_of, field_text
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
@@ -48,7 +49,11 @@ class Confidence:
 
 @frozen
 class Metric:
-    """One measured value. `direction` says which way is better, where somebody said so."""
+    """One measured value. `direction` says which way is better, where somebody said so.
+
+    `standard_error` is how far the value may be off; `deviation` how far single values lie from it where it is the mean
+    of several runs or episodes, which says nothing about how far it may be off unless one knows of how many.
+    """
 
     name: str
     value: float
@@ -57,6 +62,8 @@ class Metric:
     slice: Mapping[str, str] = field(default_factory=dict)
     confidence: Confidence | None = None
     samples: int | None = None
+    standard_error: float | None = None
+    deviation: float | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -72,6 +79,8 @@ class Metric:
             "slice": dict(self.slice) or None,
             "confidence": self.confidence.to_document() if self.confidence else None,
             "samples": self.samples,
+            "standard_error": self.standard_error,
+            "deviation": self.deviation,
         }
         return (
             dict(self.extra)
@@ -163,7 +172,7 @@ def headline_values(evidence: Sequence[Evidence], names: Sequence[str] = ()) -> 
     values: dict[str, float] = {}
     measured_as: dict[str, tuple[object, ...]] = {}
     for item in evidence:
-        identity = (item.kind, *(item.dataset.get(name) for name in ("name", "version", "split", "digest")))
+        identity = (item.kind, dataset_of(item.dataset), field_text(item.dataset.get("digest")))
         for metric in item.metrics:
             if not metric.slice and measured_as.setdefault(metric.name, identity) == identity:
                 values[metric.name] = metric.value
@@ -251,6 +260,9 @@ def check_metric(metric: Metric, *, what: str) -> Metric:
         _check_all_numbers((low, high, level), what=f"{place}: confidence")
         if low > high or not 0 < level < 1:
             raise CorruptError(f"{place}: low is above high, or level is not between 0 and 1")
+    for name, spread in (("standard_error", metric.standard_error), ("deviation", metric.deviation)):
+        if spread is not None and check_number(spread, what=f"{place}: {name}") < 0:
+            raise CorruptError(f"{place}: {name} is negative")
     return metric
 
 
@@ -283,6 +295,8 @@ def _read_metric(fields: Fields) -> Metric:
         slice=fields.texts("slice"),
         confidence=_read_confidence(confidence) if confidence else None,
         samples=fields.optional_integer("samples"),
+        standard_error=fields.optional_number("standard_error"),
+        deviation=fields.optional_number("deviation"),
         extra=fields.rest(),
     )
 

@@ -1,8 +1,8 @@
 """Does a version pass its gates, by how much, and if not, why? Pure: everything that is looked at is in the subject.
 
-Where several evaluations measured the same thing, those that the registry recorded last count; all that were published
-with the version count as one moment. Their order is the commits', so it needs no clock. Of values that count alike, and
-of slices, the worst decides.
+Where several evaluations measured the same thing (kind, data set and slice), those that the registry recorded last
+count; all that were published with the version count as one moment. Their order is the commits', so it needs no clock.
+Of all values that a gate matches the worst decides: one that names no data set is about each that was measured.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
 from bucketry.schema.cards import card_sections, section_name
+from bucketry.schema.datasets import Dataset, dataset_of, field_text
 from bucketry.schema.gates import (
     LONGEST_REASON_CHARACTERS,
     CardSections,
@@ -32,14 +33,13 @@ from bucketry.schema.gates import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bucketry.schema.evidence import Evidence, Slice
     from bucketry.schema.names import AliasName
     from bucketry.schema.policy import Policy
     from bucketry.schema.scans import ScanReport
 
-DATASET_IDENTITY = ("name", "version", "split", "digest")
 MOST_NAMED = 3
 """How many slices, files or sections a reason names."""
 
@@ -79,7 +79,21 @@ class _Verdict:
 _EXACTLY = Context(prec=700)
 """As many digits as lie between the largest and the smallest number of 64 bits, 309 before the point and 324 behind."""
 
-_Identity = tuple[tuple[str, str], ...]
+
+@frozen
+class _Data:
+    """The data of an evaluation, and the digest of their bytes where it is known."""
+
+    dataset: Dataset
+    digest: str | None
+
+    @property
+    def text(self) -> str:
+        return " ".join(text for text in (self.dataset.text, self.digest) if text)
+
+    def has(self, selected: Mapping[str, str]) -> bool:
+        stated = self.dataset.to_document() | {"digest": self.digest}
+        return all(stated.get(name) == text for name, text in selected.items())
 
 
 @frozen
@@ -88,14 +102,15 @@ class _Point:
 
     value: float
     direction: str | None
-    dataset: _Identity
+    kind: str
+    data: _Data
     slice: Slice
     rank: int
 
     @property
     def place(self) -> str:
         """Where it was measured, in words."""
-        parts = [" ".join(text for _, text in self.dataset if text), slice_text(dict(self.slice))]
+        parts = [self.data.text, slice_text(dict(self.slice))]
         return "".join(f" {word} {part}" for word, part in zip(("on", "for"), parts, strict=True) if part)
 
 
@@ -146,7 +161,7 @@ def _verdict(gate: Gate, subject: GateSubject) -> _Verdict:  # noqa: PLR0911 - o
 
 def _check_threshold(gate: MetricThreshold, evaluations: Evaluations) -> _Verdict:
     limit = gate.at_least if gate.at_least is not None else gate.at_most
-    points = _newest(_iter_points(gate.selection, evaluations), lambda point: point.slice)
+    points = _newest(_iter_points(gate.selection, evaluations))
     fault = _fault_in_points(points, gate.selection)
     if fault:
         return _Verdict(passed=False, reason=fault, limit=limit)
@@ -176,8 +191,8 @@ def _check_no_worse(gate: NoWorse, subject: GateSubject) -> _Verdict:
     if baseline is None:
         return _Verdict(passed=True, reason=f"{gate.no_worse_than} is not set yet")
     selection = gate.selection
-    ours = _newest(_iter_points(selection, subject.evaluations), lambda point: (point.dataset, point.slice))
-    theirs = _newest(_iter_points(selection, baseline), lambda point: (point.dataset, point.slice))
+    ours = _newest(_iter_points(selection, subject.evaluations))
+    theirs = _newest(_iter_points(selection, baseline))
     named = f"version {baseline.version} ({gate.no_worse_than})"
     fault = _fault_in_points(ours, selection)
     if not fault and not theirs:
@@ -188,10 +203,10 @@ def _check_no_worse(gate: NoWorse, subject: GateSubject) -> _Verdict:
     directions.discard(None)
     if len(directions) != 1:
         return _Verdict(passed=False, reason=_fault_in_direction(directions, selection.metric))
-    common = {point.dataset for point in ours} & {point.dataset for point in theirs}
+    common = {point.data for point in ours} & {point.data for point in theirs}
     if not common:
         return _Verdict(passed=False, reason=f"{named} was measured on other data: {_datasets(theirs)}")
-    comparable = [point for point in theirs if point.dataset in common]
+    comparable = [point for point in theirs if point.data in common]
     return _compare(gate, ours, comparable, named, sign=1 if directions == {"higher"} else -1)
 
 
@@ -215,13 +230,13 @@ def _compare(gate: NoWorse, ours: Sequence[_Point], theirs: Sequence[_Point], na
     return _Verdict(True, what, our.value, limit)
 
 
-def _worst(points: Sequence[_Point], sign: int) -> dict[tuple[_Identity, Slice], _Point]:
+def _worst(points: Sequence[_Point], sign: int) -> dict[tuple[_Data, Slice], _Point]:
     """Return one point of each place: the worst for us, where higher is better if `sign` is 1."""
-    worst: dict[tuple[_Identity, Slice], _Point] = {}
+    worst: dict[tuple[_Data, Slice], _Point] = {}
     for point in points:
-        known = worst.setdefault((point.dataset, point.slice), point)
+        known = worst.setdefault((point.data, point.slice), point)
         if sign * point.value < sign * known.value:
-            worst[point.dataset, point.slice] = point
+            worst[point.data, point.slice] = point
     return worst
 
 
@@ -273,20 +288,20 @@ def _iter_points(selection: Selection, evaluations: Evaluations) -> Iterator[_Po
     ranked = [(0, evidence) for evidence in evaluations.published]
     ranked += list(enumerate(evaluations.added, start=1))
     for rank, evidence in ranked:
-        dataset = tuple((key, str(evidence.dataset.get(key) or "")) for key in DATASET_IDENTITY)
-        if selection.evidence not in {None, evidence.kind} or not selection.dataset.items() <= dict(dataset).items():
+        data = _Data(dataset_of(evidence.dataset), field_text(evidence.dataset.get("digest")))
+        if selection.evidence not in {None, evidence.kind} or not data.has(selection.dataset):
             continue
         for metric in evidence.metrics:
             of_slice = selection.every_slice or dict(metric.slice) == dict(selection.slice)
             if metric.name == selection.metric and of_slice:
-                yield _Point(metric.value, metric.direction, dataset, metric.slice_key, rank)
+                yield _Point(metric.value, metric.direction, evidence.kind, data, metric.slice_key, rank)
 
 
-def _newest(points: Iterator[_Point], group: Callable[[_Point], object]) -> list[_Point]:
-    """Return the points that were recorded last in each group, all of them where several are."""
-    groups: dict[object, list[_Point]] = {}
+def _newest(points: Iterator[_Point]) -> list[_Point]:
+    """Return of each thing that was measured the points that were recorded last, all of them where several were."""
+    groups: dict[tuple[str, _Data, Slice], list[_Point]] = {}
     for point in points:
-        groups.setdefault(group(point), []).append(point)
+        groups.setdefault((point.kind, point.data, point.slice), []).append(point)
     newest = {name: max(point.rank for point in members) for name, members in groups.items()}
     return [point for name, members in groups.items() for point in members if point.rank == newest[name]]
 
@@ -315,7 +330,7 @@ def _measured(point: _Point, selection: Selection) -> str:
 
 
 def _datasets(points: Sequence[_Point]) -> str:
-    names = sorted({" ".join(text for _, text in point.dataset if text) or "data without a name" for point in points})
+    names = sorted({point.data.text or "data without a name" for point in points})
     return _named(names, separator=",").strip()
 
 

@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, NoReturn
 
 from bucketry.errors import BucketryError, UsageError
+from bucketry.schema.datasets import IDENTITY
 from bucketry.schema.evidence import DIRECTIONS, KINDS, LONGEST_METRIC_NAME
 from bucketry.schema.gates import (
     CardSections,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 LONGEST_TEXT = 256
 MOST_LISTED = 64
 MOST_EVALUATIONS = 1_000
-DATASET_KEYS = ("name", "version", "split", "digest")
+DATASET_KEYS = (*IDENTITY, "digest")
 
 _SELECTION = ("metric", "dataset", "slice", "slices", "evidence")
 _GATE_KEYS: dict[str, tuple[str, ...]] = {

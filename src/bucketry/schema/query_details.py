@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
+from bucketry.schema.datasets import IDENTITY, field_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -120,5 +121,5 @@ def _flattened(value: object, name: str, levels_left: int) -> Iterator[tuple[str
 
 
 def _measured_as(evidence: Evidence) -> str:
-    identity = [evidence.dataset.get(name) for name in ("name", "version", "split", "digest")]
+    identity = [field_text(evidence.dataset.get(name)) for name in (*IDENTITY, "digest")]
     return json.dumps([evidence.kind, *identity], ensure_ascii=False, sort_keys=True, default=str)

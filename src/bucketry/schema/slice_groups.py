@@ -16,7 +16,8 @@ from bucketry.schema.verdicts import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bucketry.schema.diff import Dataset, MetricDiff, VersionDiff
+    from bucketry.schema.datasets import Dataset
+    from bucketry.schema.diff import MetricDiff, VersionDiff
     from bucketry.schema.evidence import Slice
 
 

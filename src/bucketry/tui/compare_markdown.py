@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bucketry.schema.datasets import dataset_labels
 from bucketry.schema.text import markdown_text
 from bucketry.tui.figures import NOTHING
 from bucketry.tui.screens.compare_items import sections_of
 from bucketry.tui.verdict_words import (
     aligned_number,
-    dataset_text,
     percent_text,
     signed_text,
     value_text,
@@ -65,9 +65,10 @@ def _metric_table(compared: Compared, rows: Sequence[MetricDiff]) -> Iterator[st
         titles += [name, "Delta", "Delta%", "Verdict"] if pair else [name, "Verdict"]
     yield _row(titles)
     yield _rule(len(titles))
+    labels = dataset_labels(metric.dataset for metric in compared.diff.metrics)
     for row in rows:
         part = ", ".join(f"{name}={value}" for name, value in row.slice)
-        cells = [row.name, dataset_text(row.dataset), part, wanted_text(row), aligned_number(row, 0)]
+        cells = [row.name, labels[row.dataset], part, wanted_text(row), aligned_number(row, 0)]
         for place, one in enumerate(row.comparisons):
             cells.append(aligned_number(row, place + 1))
             cells += [signed_text(row, place), percent_text(one)] if pair else []

@@ -13,7 +13,7 @@ from bucketry.tui.paint import Role, Span
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bucketry.schema.diff import Comparison, Dataset, MetricDiff
+    from bucketry.schema.diff import Comparison, MetricDiff
     from bucketry.schema.evidence import Slice
 
 _ROLES: Mapping[Verdict, Role] = {
@@ -81,11 +81,6 @@ def percent_text(one: Comparison) -> str:
     if abs(one.relative) >= GREATEST_PERCENT:
         return ">+999%" if one.relative > 0 else "<-999%"
     return f"{one.relative:+.1%}"
-
-
-def dataset_text(dataset: Dataset) -> str:
-    """Return what a metric was measured on."""
-    return " ".join(text for text in (dataset.name, dataset.version, dataset.split) if text)
 
 
 def slice_text(part: Slice) -> str:

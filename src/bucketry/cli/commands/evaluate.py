@@ -10,8 +10,15 @@ import click
 from bucketry.cli.command import command
 from bucketry.cli.figures import count_of
 from bucketry.cli.parameters import FILE, REFERENCE
-from bucketry.cli.statements import parse_evaluated_dataset, parse_harness, parse_metrics, read_evidence_file
+from bucketry.cli.statements import (
+    STRICT,
+    parse_evaluated_dataset,
+    parse_harness,
+    parse_metrics,
+    read_evidence_files,
+)
 from bucketry.errors import UsageError
+from bucketry.interop.evidence_files import keep_apart
 from bucketry.registry.evaluate import evaluate
 from bucketry.registry.resolve import resolve
 from bucketry.schema.evidence import DIRECTIONS, KINDS, Evidence
@@ -52,7 +59,9 @@ if TYPE_CHECKING:
 )
 @click.option("--kind", type=click.Choice(KINDS), help="Who or what judged.  [default: what the file says]")
 @click.option(
-    "--dataset", metavar="name=..,version=..,split=..,digest=..", help="The data, where the file does not name it."
+    "--dataset",
+    metavar="name=..,config=..,version=..,...",
+    help="The data, where the file does not name it (name, config, version, split, task, args, digest).",
 )
 @click.option("--harness", metavar="name=..,version=..,uri=..", help="What measured, where the file does not name it.")
 @click.option(
@@ -62,7 +71,8 @@ if TYPE_CHECKING:
     metavar="METRIC=higher|lower",
     help="Which way is better, where the file does not say it; may be repeated.",
 )
-def run(
+@STRICT
+def run(  # noqa: PLR0913 - one for each option
     call: Call,
     reference: Reference,
     *,
@@ -72,23 +82,27 @@ def run(
     dataset: str | None,
     harness: str | None,
     directions: tuple[str, ...],
+    strict: bool,
 ) -> None:
     """Add evidence to a published version.
 
     A file may be JSON as {"auc": 0.91} or {"kind": ..., "metrics": [...]}, a CSV with the columns name and value, a
-    model card with a model-index, or what lm-evaluation-harness or MLflow wrote; its content tells which. What the
-    version has already is not added again.
+    model card with a model-index, or what an evaluation harness or MLflow wrote; its content tells which. A value that
+    cannot be compared is left out by name. What the version has already is not added again.
     """
     given_dataset = parse_evaluated_dataset(dataset) if dataset else {}
     given_harness = parse_harness(harness) if harness else {}
     given_directions = _parse_directions(directions)
-    found = [item for path in files for item in read_evidence_file(path)]
+    found, left_out = read_evidence_files(call, files, strict=strict)
     stated = tuple(parse_metrics(values))
     if stated:
-        found.append(Evidence("automated", stated))
+        found.append([Evidence("automated", stated)])
     if not found:
         raise UsageError("there is no evidence to add", advice="give --evidence FILE or --metric auc=0.91:higher")
-    evidence = [_completed(item, kind, given_dataset, given_harness, given_directions) for item in found]
+    evidence: list[Evidence] = []
+    for items in found:
+        completed = [_completed(item, kind, given_dataset, given_harness, given_directions) for item in items]
+        evidence += keep_apart(completed, what="a file")
     measured = {metric.name for item in evidence for metric in item.metrics}
     for name in given_directions:
         if name not in measured:
@@ -96,7 +110,7 @@ def run(
     session = call.open()
     version = resolve(session, reference).version
     done = evaluate(session, reference.model, version, evidence)
-    call.answer(_document(done), [_told(done)])
+    call.answer(_document(done) | {"left_out": left_out}, [_told(done)])
 
 
 def _completed(

@@ -14,11 +14,12 @@ from bucketry.cli.documents import registered_document
 from bucketry.cli.figures import count_of, human_size
 from bucketry.cli.parameters import FILE, MODEL, REFERENCE, FiniteRange, parse_pairs
 from bucketry.cli.statements import (
+    STRICT,
     parse_dataset,
     parse_hyperparameters,
     parse_metrics,
     parse_pipeline,
-    read_evidence_file,
+    read_evidence_files,
 )
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
@@ -27,10 +28,13 @@ from bucketry.registry.resolve import load_manifest
 from bucketry.registry.reviewing import ask_for_review
 from bucketry.registry.signing import open_signer
 from bucketry.schema.evidence import Evidence
+from bucketry.schema.evidence import Evidence
 from bucketry.schema.manifest import RELATIONS, Lineage, Training
 from bucketry.schema.names import LARGEST_INTEGER
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bucketry.cli.call import Call
     from bucketry.cli.messages import ProgressLine, TransferState
     from bucketry.registry.jobs import PublishResult
@@ -51,6 +55,7 @@ class Given:
     metrics: tuple[Path, ...]
     values: tuple[str, ...]
     evidence: tuple[Path, ...]
+    strict: bool
     params: tuple[str, ...]
     datasets: tuple[str, ...]
     card: Path | None
@@ -91,6 +96,7 @@ class Given:
 @click.option(
     "--evidence", multiple=True, type=FILE, metavar="FILE", help="Evaluations, see `evaluate --help`; repeatable."
 )
+@STRICT
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A hyperparameter; may be repeated.")
 @click.option(
     "--dataset",
@@ -143,9 +149,10 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
         raise UsageError(
             "--detach and --sign exclude each other: the helper has no key to sign with", advice="leave one of them out"
         )
-    request = _request(given)
+    found, left_out = read_evidence_files(call, (*given.metrics, *given.evidence), strict=given.strict)
+    request = _request(given, [item for items in found for item in items])
     if given.detach:
-        _detach(call, request, request_review=given.request_review)
+        _detach(call, request, left_out, request_review=given.request_review)
         return
     if given.key is not None:
         request = replace(request, sign=open_signer(given.key or None, ask_passphrase=call.messages.ask_passphrase))
@@ -157,7 +164,10 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
         _warn_unsigned(call, session, done, wanted=given.key is not None)
     if given.request_review:
         ask_for_review(session, done.model, done.version)
-    call.answer(registered_document(done), [published_line(f"{done.model}:{done.version}", done, files)])
+    call.answer(
+        registered_document(done) | {"left_out": left_out},
+        [published_line(f"{done.model}:{done.version}", done, files)],
+    )
 
 
 def published_line(name: str, done: RegisteredVersion | PublishResult, files: int) -> str:
@@ -171,14 +181,14 @@ def published_line(name: str, done: RegisteredVersion | PublishResult, files: in
     )
 
 
-def _detach(call: Call, request: PublishRequest, *, request_review: bool) -> None:
+def _detach(call: Call, request: PublishRequest, left_out: Sequence[str], *, request_review: bool) -> None:
     from bucketry.registry.jobs import PublishJobOptions, submit_publish  # noqa: PLC0415 - most need no helper
 
     session = call.open()
     options = PublishJobOptions(request_review=request_review)
     is_in_vain = needs_signature(session, request.model)
     job_id = submit_publish(session, call.registry, request, options)
-    call.answer({"transfer": job_id}, [f"transfer {job_id}"])
+    call.answer({"transfer": job_id, "left_out": list(left_out)}, [f"transfer {job_id}"])
     if is_in_vain:
         call.messages.note(UNSIGNED)
     call.messages.note(f"it goes on by itself; `bucketry transfers attach {job_id}` shows how far it is")
@@ -214,16 +224,12 @@ def _watched_by(line: ProgressLine) -> TransferOptions:
     return TransferOptions(on_hash=on_hash, on_transfer=on_transfer)
 
 
-def _request(given: Given) -> PublishRequest:
-    files = (*given.metrics, *given.evidence)
+def _request(given: Given, evidence: Sequence[Evidence]) -> PublishRequest:
     stated = tuple(parse_metrics(given.values))
     return PublishRequest(
         model=given.model,
         sources=given.sources,
-        evidence=[
-            *(item for path in files for item in read_evidence_file(path)),
-            *([Evidence("automated", stated)] if stated else []),
-        ],
+        evidence=[*evidence, *([Evidence("automated", stated)] if stated else [])],
         training=Training(
             hyperparameters=parse_hyperparameters(given.params),
             datasets=tuple(parse_dataset(text) for text in given.datasets),

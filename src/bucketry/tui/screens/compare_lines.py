@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
 from bucketry.frozen import frozen
+from bucketry.schema.datasets import dataset_labels
 from bucketry.schema.diff import ASSUMED_MARK
 from bucketry.schema.verdicts import Reason, Verdict
 from bucketry.tui.columns import Column
@@ -21,7 +22,6 @@ from bucketry.tui.trend_plot import PLOT_ROWS, trend_lines
 from bucketry.tui.verdict_words import (
     aligned_number,
     column_title,
-    dataset_text,
     metric_text,
     percent_text,
     signed_text,
@@ -32,7 +32,8 @@ from bucketry.tui.verdict_words import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bucketry.schema.diff import Dataset, MetricDiff, Subject
+    from bucketry.schema.datasets import Dataset
+    from bucketry.schema.diff import MetricDiff, Subject
     from bucketry.schema.trend import Trend
     from bucketry.tui.comparing import Compared
     from bucketry.tui.paint import Line, Painter
@@ -220,11 +221,12 @@ def metric_columns(compared: Compared) -> list[Column[MetricDiff]]:
     """Return the columns of the metrics: one version alone, two with what changed, or more with a verdict each."""
     names = names_of(compared)
     several = len({metric.dataset for metric in compared.whole}) > 1
+    labels = dataset_labels(metric.dataset for metric in compared.diff.metrics)
     wide = min(12, max(7, *map(len, names))) if len(names) == 2 else 7
     data = 13 if len(names) < MOST_COMPARED else 6  # every verdict has to be seen at 80 columns
     columns: list[Column[MetricDiff]] = [
         Column("name", "METRIC", metric_text, 12, 40),
-        *([Column("data", "DATA", lambda row: dataset_text(row.dataset), data, 30)] if several else []),
+        *([Column("data", "DATA", lambda row: labels[row.dataset], data, 30)] if several else []),
         Column("want", "WANT", wanted_text, 5, rank=3),
     ]
     for place, name in enumerate(names):
@@ -298,14 +300,14 @@ def _is_shared(metric: MetricDiff) -> bool:
 def _data_lines(compared: Compared, width: int) -> list[Line]:
     """Return what the whole data sets are called, and how many samples they have."""
     pieces = [Span("measured on", "dim")]
-    seen = dict.fromkeys(metric.dataset for metric in compared.diff.metrics)
-    for dataset in list(seen)[:3]:
+    seen = dataset_labels(metric.dataset for metric in compared.diff.metrics)
+    for dataset in list(dict.fromkeys(metric.dataset for metric in compared.diff.metrics))[:3]:
         measured = [
             one for metric in compared.whole if metric.dataset == dataset for one in metric.measured if one is not None
         ]
         counts = {one.samples for one in measured if one.samples is not None}
         digests = {one.data_digest for one in measured if one.data_digest is not None}
-        text = dataset_text(dataset) or "data that nobody named"
+        text = seen[dataset] or "data that nobody named"
         text += f" sha {next(iter(digests)).removeprefix('sha256:')[:4]}" if len(digests) == 1 else ""
         text += f" n={next(iter(counts)):,}" if len(counts) == 1 else ""
         pieces.append(Span(text + _shared_by(compared, dataset)))

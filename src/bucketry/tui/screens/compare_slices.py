@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bucketry.schema.datasets import dataset_labels
 from bucketry.schema.slice_groups import is_too_small
 from bucketry.schema.verdicts import LEAST_SAMPLES
 from bucketry.tui.columns import Column
 from bucketry.tui.figures import NOTHING, count_of, short_number
 from bucketry.tui.paint import Span, line
 from bucketry.tui.tablelines import table_lines
-from bucketry.tui.verdict_words import aligned_number, column_title, dataset_text, signed_text, slice_text, verdict_span
+from bucketry.tui.verdict_words import aligned_number, column_title, signed_text, slice_text, verdict_span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ def slice_lines(
     compared: Compared, group: SliceGroup, names: Sequence[str], position: str, width: int, painter: Painter
 ) -> list[Line]:
     """Return the heading of a group of slices, its gap, and a line for each slice."""
-    data = dataset_text(group.dataset)
+    data = dataset_labels(metric.dataset for metric in compared.diff.metrics)[group.dataset]
     by = f"{group.name} by {', '.join(group.attributes)}" + (f" on {data}" if data else "")
     heading = line(Span("SLICES  ", "header"), Span(f"{by}  {position}"))
     lines = [heading, *_gap_lines(compared, group, names)]

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from bucketry.registry.index_views import find_model_line, list_versions_by, load_version_lines
+from bucketry.schema.datasets import dataset_of
 from bucketry.schema.names import ByVersion, Reference
 from bucketry.schema.trend import make_trend
 from bucketry.tui.columns import Column
@@ -152,8 +153,7 @@ def _evidence(compared: Compared, width: int, painter: Painter, zone: Zone) -> l
 
 
 def _data(evidence: Evidence) -> str:
-    fields = (evidence.dataset.get(name) for name in ("name", "version", "split"))
-    return " ".join(str(value) for value in fields if value) or NOTHING
+    return dataset_of(evidence.dataset).text or NOTHING
 
 
 def _when(evidence: Evidence, zone: Zone) -> str:
