@@ -168,8 +168,8 @@ def test_a_collapse_on_one_of_two_results_of_a_card_is_seen_and_stops_the_gate(
     program.ok("publish", "acme/chat", files, "--evidence", cards[1], "--label", "two=2")
     diff = program.json("diff", "acme/chat:1", "acme/chat:2")["metrics"]
     assert [(one["dataset"]["args"], one["values"], one["verdict"]) for one in diff] == [
-        ("aaa bbb devtest", [25.5, 5.0], "worse"),
-        ("bbb aaa devtest", [28.3, 28.4], "better"),
+        ("aaa bbb devtest", [25.5, 5.0], "lower"),
+        ("bbb aaa devtest", [28.3, 28.4], "higher"),
     ]
     table = program.ok("diff", "acme/chat:1", "acme/chat:2").text
     assert "aaa bbb devtest flores" in table
