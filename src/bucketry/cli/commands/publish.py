@@ -27,6 +27,7 @@ from bucketry.registry.publish import PublishRequest, TransferOptions, needs_sig
 from bucketry.registry.resolve import load_manifest
 from bucketry.registry.reviewing import ask_for_review
 from bucketry.registry.signing import open_signer
+from bucketry.schema.evidence import Evidence
 from bucketry.schema.manifest import RELATIONS, Lineage, Training
 from bucketry.schema.names import LARGEST_INTEGER
 
