@@ -109,7 +109,7 @@ def test_models_are_listed_in_pages(program: Program, published: Path, files: Pa
     assert [item["model"] for item in listed] == ["acme/base", "acme/chat"]
     assert {"model", "versions", "newest", "aliases", "updated_at"} <= set(listed[1])
     assert (listed[1]["versions"], listed[1]["newest"]) == (2, 2)
-    assert set(listed[1]["aliases"][0]) == {"alias", "version", "manifest", "generation"}
+    assert set(listed[1]["aliases"][0]) == {"alias", "version", "manifest", "generation", "since", "by"}
     assert [item["model"] for item in program.json("models", "chat")] == ["acme/chat"]
     first = program.ok("models", "--limit", "1")
     assert "acme/base" in first.text

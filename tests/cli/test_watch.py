@@ -88,7 +88,7 @@ def test_each_move_is_a_line_until_the_watch_is_ended(
     assert promoted.is_dir()
     with watching() as watch:
         first = watch.next_move()
-        assert set(first) == {"model", "alias", "version", "manifest", "generation", "state"}
+        assert set(first) == {"model", "alias", "version", "manifest", "generation", "state", "since", "by"}
         assert (first["model"], first["alias"], first["version"], first["state"]) == (
             "acme/chat",
             "production",

@@ -70,7 +70,7 @@ def dump(index: Index) -> dict[str, list[tuple[object, ...]]]:
         "models": "SELECT name, etag, generation, versions, newest, updated_at, description, labels, directory,"
         " policy FROM models",
         "pages": "SELECT m.name, p.first, p.last, p.page FROM pages p JOIN models m ON m.id = p.model_id",
-        "aliases": "SELECT model, alias, etag, generation, version, manifest, before, protected, updated_at"
+        "aliases": "SELECT model, alias, etag, generation, version, manifest, before, protected, moved_at, moved_by"
         " FROM aliases",
         "versions": "SELECT m.name, v.version, v.manifest, state, created_at, created_by, size_bytes, v.labels,"
         " metrics, base, dossier, created_us, author, words, pending, evidence, published_notes, notes"

@@ -1,32 +1,38 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.errors import CorruptError, NotFoundError, RejectedError
+from bucketry.errors import ContendedError, CorruptError, NotFoundError, RejectedError
+from bucketry.maintenance.fsck import check_registry
 from bucketry.registry.aliases import (
-    earlier_targets,
     find_target_at,
     load_alias_history,
+    load_rollback_target,
     promote,
     roll_back,
+    undo_move,
     unset,
 )
+from bucketry.registry.commit import Change
 from bucketry.registry.lifecycle import retire
 from bucketry.registry.policies import set_policy
-from bucketry.registry.registers import load_alias
+from bucketry.registry.registers import commit_alias, load_alias
 from bucketry.registry.resolve import resolve, resolve_at
 from bucketry.schema import keys
-from bucketry.schema.audit import NO_RECORD, Record
+from bucketry.schema.alias import encode_alias
 from bucketry.schema.names import AliasName, ModelName, parse_reference
 from bucketry.schema.policy import parse_policy_toml
+from bucketry.store.interface import IfMatch
 from simulation.actors import CHAT
 from simulation.scenes import SEALED, Beginning, begin, founder
 from simulation.world import SeededScript, World
 
 if TYPE_CHECKING:
     from bucketry.registry.session import Session
+    from bucketry.schema.alias import AliasRegister
 
 STAGING = AliasName("staging")
 PRODUCTION = AliasName("production")
@@ -173,26 +179,89 @@ def test_a_model_has_at_most_64_aliases(session: Session) -> None:
         promote(session, CHAT, 1, AliasName("one-more"))
 
 
-@pytest.mark.parametrize(
-    ("moves", "expected"),
-    [
-        ("", []),
-        ("p1", []),
-        ("p1 p2", [1]),
-        ("p1 p2 p3 r2", [1]),
-        ("p1 p2 p3 r2 r1", []),
-        ("p1 p2 r1 p3", [1]),
-        ("p1 p2 u", [1, 2]),
-        ("p1 u p2", [1]),
-        ("p1 p2 r9", [1]),
-        ("p1 p2 p1 p3 r1", [1, 2]),
-        ("p1 t p2 t", [1]),
-    ],
-)
-def test_the_stack_of_earlier_targets(moves: str, expected: list[int]) -> None:
-    actions = {"p": "promote", "r": "rollback", "u": "unset", "t": "touch"}
-    records = [
-        Record(number, "", "", "", actions[move[0]], move[1:], NO_RECORD)
-        for number, move in enumerate(moves.split(), start=1)
-    ]
-    assert earlier_targets(list(reversed(records))) == expected
+def test_undoing_a_rollback_restores_what_the_next_rollback_goes_back_to(session: Session) -> None:
+    for version in (1, 2, 3, 4):
+        promote(session, CHAT, version, STAGING)
+    assert roll_back(session, CHAT, STAGING).target == 3
+    move = undo_move(session, CHAT, STAGING, reason="a slip")
+    assert (move.previous, move.target) == (3, 4)
+    assert load_rollback_target(session, CHAT, STAGING).version == 3
+    assert roll_back(session, CHAT, STAGING).target == 3
+    newest = load_alias_history(session, CHAT, STAGING)[1]
+    assert (newest.action, newest.undoes, newest.reason) == ("undo", 5, "a slip")
+
+
+def test_undoing_an_unset_and_the_promotions_below_it(session: Session) -> None:
+    for version in (1, 2):
+        promote(session, CHAT, version, STAGING)
+    unset(session, CHAT, STAGING)
+    assert undo_move(session, CHAT, STAGING).target == 2
+    assert load_rollback_target(session, CHAT, STAGING).version == 1
+    assert undo_move(session, CHAT, STAGING).target == 1
+    assert undo_move(session, CHAT, STAGING).target is None
+    with pytest.raises(RejectedError, match="no move of acme/chat@staging to take back"):
+        undo_move(session, CHAT, STAGING)
+    with pytest.raises(NotFoundError, match="not set"):
+        resolve(session, parse_reference("acme/chat@staging"))
+
+
+def test_a_move_that_others_moved_on_from_is_not_undone(session: Session) -> None:
+    mine = promote(session, CHAT, 1, STAGING)
+    promote(replace(session, actor="other@example.org"), CHAT, 2, STAGING)
+    with pytest.raises(ContendedError, match=r"moved since: promote by other@example\.org"):
+        undo_move(session, CHAT, STAGING, generation=mine.generation)
+    assert resolve(session, parse_reference("acme/chat@staging")).version == 2
+
+
+def test_an_undo_to_what_may_no_longer_be_served_is_rejected(session: Session) -> None:
+    promote(session, CHAT, 1, STAGING)
+    promote(session, CHAT, 2, STAGING)
+    retire(session, CHAT, 1)
+    with pytest.raises(RejectedError, match="version 1 is retired"):
+        undo_move(session, CHAT, STAGING)
+
+
+def test_an_undo_works_over_sealed_records(session: Session) -> None:
+    promote(session, CHAT, 1, STAGING)
+    promote(session, CHAT, 2, STAGING)
+    _touch(session, 70)
+    assert roll_back(session, CHAT, STAGING).target == 1
+    _touch(session, 70)
+    assert undo_move(session, CHAT, STAGING).target == 2
+    assert load_rollback_target(session, CHAT, STAGING).version == 1
+
+
+def test_since_and_by_are_of_the_last_move_behind_any_number_of_touches(session: Session) -> None:
+    promote(replace(session, actor="mover@example.org"), CHAT, 2, STAGING)
+    for touches in (1, 70):
+        _touch(session, touches)
+        register = load_alias(session, CHAT, STAGING).state
+        assert register is not None
+        moved = register.last_move
+        assert moved is not None
+        assert (moved.generation, moved.by, moved.action, moved.previous) == (1, "mover@example.org", "promote", None)
+        assert (register.trail.records[0].action == "promote") is (touches == 1)  # then the promotion is sealed
+    assert check_registry(session).damage == ()
+
+
+def test_a_register_that_says_another_last_move_than_its_records_is_damaged(session: Session) -> None:
+    promote(session, CHAT, 2, STAGING)
+    _touch(session, 70)
+    found = load_alias(session, CHAT, STAGING)
+    assert found.state is not None
+    assert found.state.moved is not None
+    assert found.etag is not None
+    for forged in (replace(found.state.moved, by="somebody@example.org"), None):
+        body = encode_alias(replace(found.state, moved=forged))
+        etag = session.store.put(keys.alias(CHAT, STAGING), body, IfMatch(found.etag))
+        found = replace(found, etag=etag)
+        assert any("moved last" in finding.problem for finding in check_registry(session).damage)
+
+
+def _touch(session: Session, times: int) -> None:
+    def edit(register: AliasRegister | None) -> Change[AliasRegister]:
+        assert register is not None
+        return Change(register, "touch", target="5")
+
+    for _ in range(times):
+        commit_alias(replace(session, actor="toucher@example.org"), CHAT, STAGING, edit)

@@ -20,8 +20,9 @@ from bucketry.schema.states import State
 from servers.misbehaving import Answer, run_misbehaving
 from servers.process import find_free_ports
 
-MOVE = WatchedMove(ModelName("acme", "chat"), AliasName("production"), 7, Digest("ab" * 32), 4, State.APPROVED)
-UNSET = WatchedMove(ModelName("acme", "chat"), AliasName("production"), None, None, 5, None)
+AT, BY = "2026-03-03T12:00:00.000Z", "mover@example.org"
+MOVE = WatchedMove(ModelName("acme", "chat"), AliasName("production"), 7, Digest("ab" * 32), 4, State.APPROVED, AT, BY)
+UNSET = WatchedMove(ModelName("acme", "chat"), AliasName("production"), None, None, 5, None, AT, BY)
 FIELDS = {
     "model": "acme/chat",
     "alias": "production",
@@ -29,6 +30,8 @@ FIELDS = {
     "manifest": "ab" * 32,
     "generation": 4,
     "state": "approved",
+    "since": AT,
+    "by": BY,
 }
 SECRET = "a secret that both know"
 TELL = """

@@ -24,6 +24,7 @@ from bucketry.schema.manifest import (
     decode_manifest,
     encode_manifest,
 )
+from bucketry.schema.moves import LastMove
 from bucketry.schema.names import AliasName, Digest, ModelName
 from bucketry.schema.pages import (
     Directory,
@@ -52,8 +53,16 @@ def trail() -> Trail:
 
 ROW = Row(1, A, ((1, 1),), 10, AT, "a@example.org", metrics={"loss": 1.0}, dossier=A, base="b:1", labels={"l": "x"})
 HEAD = Head("r", MODEL, rows=(ROW,), next_version=2, aliases=(AliasName("production"),), trail=trail())
+MOVED = LastMove(1, AT, "a@example.org", "promote", 3)
 ALIAS = AliasRegister(
-    "r", MODEL, AliasName("production"), AliasTarget(1, A, ((1, 1),), State.APPROVED), ({"x": 1},), True, trail()
+    "r",
+    MODEL,
+    AliasName("production"),
+    AliasTarget(1, A, ((1, 1),), State.APPROVED),
+    ({"x": 1},),
+    True,
+    trail(),
+    moved=MOVED,
 )
 TOMBSTONE = AliasRegister("r", MODEL, AliasName("production"), trail=trail())
 REGISTRY = RegistryDocument(
@@ -85,7 +94,7 @@ DOCUMENTS: dict[str, tuple[object, Callable[[Any], bytes], Callable[..., Any]]] 
 
 WITH_UNKNOWN_FIELDS: dict[str, list[tuple[str | int, ...]]] = {
     "head": [(), ("rows", 0), ("recent", 0)],
-    "alias": [(), ("recent", 0)],
+    "alias": [(), ("recent", 0), ("since",)],
     "alias without target": [()],
     "registry": [(), ("conformance", 0), ("recent", 0)],
     "dossier": [()],

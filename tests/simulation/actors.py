@@ -18,7 +18,7 @@ from bucketry.errors import (
     NotFoundError,
     UnavailableError,
 )
-from bucketry.registry.aliases import AliasMove, promote, roll_back, unset
+from bucketry.registry.aliases import AliasMove, promote, roll_back, undo_move, unset
 from bucketry.registry.evaluate import evaluate
 from bucketry.registry.lifecycle import edit_model, edit_version, retire, unretire
 from bucketry.registry.registration import PreparedVersion, RegisteredVersion, register_version
@@ -195,6 +195,10 @@ def rolling_back(*, alias: AliasName = PRODUCTION) -> Operation:
     return Operation(
         "rollback", keys.alias(CHAT, alias), lambda session, _: roll_back(session, CHAT, alias, reason="x" * 80)
     )
+
+
+def undoing(*, alias: AliasName = PRODUCTION) -> Operation:
+    return Operation("undo", keys.alias(CHAT, alias), lambda session, _: undo_move(session, CHAT, alias))
 
 
 def unsetting(*, alias: AliasName = PRODUCTION) -> Operation:

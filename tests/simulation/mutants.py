@@ -14,10 +14,14 @@ from bucketry.registry.commit import Change
 from bucketry.registry.registers import commit_head
 from bucketry.registry.rows import load_dossier, load_row, replace_row
 from bucketry.schema.audit import Trail
+from bucketry.schema.moves import LastMove
+from bucketry.schema.reviews import Action
 from bucketry.store.interface import IfAbsent, PreconditionFailedError, Unconditional
 
 if TYPE_CHECKING:
     import pytest
+
+    from bucketry.schema.alias import AliasRegister
 
 Mutate = Callable[["pytest.MonkeyPatch"], None]
 
@@ -198,10 +202,35 @@ def with_a_refusal_that_touches_nothing(patch: pytest.MonkeyPatch) -> None:
     """A refusal is told to the aliases that name the version, and the others are left alone."""
     tell = reviewing._tell_alias
 
-    def tell_less(session: Any, model: Any, version: int, alias: Any, **_: bool) -> bool:
-        return tell(session, model, version, alias, refused=False)
+    def tell_less(session: Any, model: Any, version: int, alias: Any, _: Action) -> bool:
+        return tell(session, model, version, alias, Action.APPROVE)
 
     patch.setattr(reviewing, "_tell_alias", tell_less)
+
+
+def with_an_undo_of_what_was_seen_first(patch: pytest.MonkeyPatch) -> None:
+    """An undo takes back the move that it saw when it began, whoever moved the alias since."""
+    find = aliases._last_standing
+    seen: dict[tuple[int, Any], Any] = {}
+
+    def find_once(session: Any, register: Any) -> Any:
+        key = (id(session), register.alias)
+        if key not in seen:
+            seen[key] = (session, find(session, register))  # the session is kept, so that no other has its id
+        return seen[key][1]
+
+    patch.setattr(aliases, "_last_standing", find_once)
+
+
+def with_every_record_as_a_move(patch: pytest.MonkeyPatch) -> None:
+    """An alias was moved by whoever touched it last."""
+
+    def with_trail(register: AliasRegister, trail: Trail) -> AliasRegister:
+        newest = trail.records[-1]
+        moved = LastMove(newest.generation, newest.at, newest.actor, newest.action, None)
+        return replace(register, trail=trail, moved=moved)
+
+    patch.setattr(registers, "_alias_with_trail", with_trail)
 
 
 def without_asking_for_approvals(patch: pytest.MonkeyPatch) -> None:
@@ -242,6 +271,8 @@ MUTANTS: dict[str, tuple[Mutate, str]] = {
     "a deletion touches nothing": (with_a_deletion_that_touches_nothing, "delete"),
     "a refusal tells nobody": (with_a_refusal_that_tells_nobody, "review"),
     "a refusal touches nothing": (with_a_refusal_that_touches_nothing, "refuse"),
+    "an undo of what was seen first": (with_an_undo_of_what_was_seen_first, "aliases"),
+    "every record is a move": (with_every_record_as_a_move, "refuse"),
     "nobody asks for approvals": (without_asking_for_approvals, "review"),
     "nobody compares the evidence": (without_comparing_the_evidence, "evidence"),
     "evidence is added again": (with_evidence_added_again, "evidence"),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.aliases import MOVES
 from bucketry.registry.evaluations import load_added_evidence
 from bucketry.registry.history import load_records
 from bucketry.registry.registers import alias_register, head_register, load_alias, load_head
@@ -16,6 +15,7 @@ from bucketry.registry.session import Session
 from bucketry.registry.standings import load_decisions, load_standing
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
+from bucketry.schema.moves import MOVES
 from bucketry.schema.reviews import REFUSALS, Action, decision_of, read_review
 from bucketry.store.interface import Entry
 from simulation.actors import CHAT
@@ -61,6 +61,7 @@ def find_broken_promises(world: World, history: History) -> list[str]:
         *_broken_commits(history, evidence),
         *_broken_publishes(history, evidence),
         *_broken_moves(history, evidence),
+        *_broken_undos(evidence),
         *_broken_sights(history, evidence),
         *_broken_decisions(session, history, evidence),
         *_broken_evaluations(session, history, evidence),
@@ -149,6 +150,20 @@ def _broken_moves(history: History, evidence: Evidence) -> Iterator[str]:
             yield f"an acknowledged {attempt.kind} to {move.target} is not in the chain of {attempt.register}"
         elif target_at(records, move.generation) != move.target:
             yield f"an acknowledged {attempt.kind} to {move.target} is not what generation {move.generation} says"
+
+
+def _broken_undos(evidence: Evidence) -> Iterator[str]:
+    """An undo takes back the newest move that stands, and an alias names again what it named before that move."""
+    for key, records in evidence.records.items():
+        states: list[tuple[int, str]] = [(0, "")]
+        for record in records if key.startswith(keys.ALIASES) else ():
+            if record.action == "undo":
+                undone, _ = states.pop() if len(states) > 1 else (None, "")
+                if (record.detail.get("undoes"), record.target) != (undone, states[-1][1]):
+                    said = f"takes back {record.detail.get('undoes')} and names {record.target or 'nothing'}"
+                    yield f"generation {record.generation} of {key} {said}, after {states}"
+            elif record.action in MOVES and record.target != states[-1][1]:
+                states.append((record.generation, record.target))
 
 
 def _broken_sights(history: History, evidence: Evidence) -> Iterator[str]:

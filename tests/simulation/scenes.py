@@ -42,6 +42,7 @@ from simulation.actors import (
     publishing,
     retiring,
     rolling_back,
+    undoing,
     unretiring,
     unsetting,
     watching,
@@ -204,7 +205,8 @@ def _mixed(script: Script) -> Cast:
             describing(f"text {actor} {number}"),
             unsetting(),
             promoting(version, alias=STAGING),
-        ][script.index(9)]
+            undoing(),
+        ][script.index(10)]
 
     return [[draw(actor, number) for number in range(2)] for actor in range(2 + script.index(2))]
 
@@ -212,6 +214,7 @@ def _mixed(script: Script) -> Cast:
 def _promoters(script: Script) -> Cast:
     def draw() -> Operation:
         options = [promoting(1), promoting(2), promoting(3), promoting(2, again=True), rolling_back(), unsetting()]
+        options += [undoing(), undoing()]
         return options[script.index(len(options))]
 
     return [[draw() for _ in range(3)] for _ in range(2 + script.index(2))]

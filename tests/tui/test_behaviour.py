@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from textual import events
 
-from bucketry.registry.aliases import promote
+from bucketry.registry.aliases import load_alias_history, promote
 from bucketry.registry.registers import load_alias, load_existing_head
 from bucketry.registry.rows import load_dossier, load_row
 from bucketry.schema.reviews import Action
@@ -218,6 +218,8 @@ def test_an_alias_that_is_not_protected_moves_at_once_and_back_by_undo() -> None
 
     on(registry, act)
     assert target(registry, STAGING) == 11
+    [newest, undone, *_] = load_alias_history(registry.session(), RISK, STAGING)
+    assert (newest.action, newest.undoes) == ("undo", undone.generation)
 
 
 def test_a_roll_back_asks_for_the_name_and_goes_to_the_version_before() -> None:

@@ -352,10 +352,24 @@ def test_records_are_newest_first_and_found_by_who_did_what(registry: Registry) 
         await desk.press("slash")
         await desk.type("by:ops action:promote")
         await desk.press("enter")
-        assert "3/32" in desk.top
+        assert "3/28" in desk.top
         assert "credit-risk@production -> v9" in desk.text
         await desk.press("enter")
         assert "credit-risk > v" in desk.top
+
+    on(registry, "audit", act)
+
+
+def test_internal_records_are_listed_when_they_are_asked_for_and_marked(registry: Registry) -> None:
+    async def act(desk: Desk) -> None:
+        assert "; . lists 4 internal" in desk.notice
+        assert "(name-alias)" not in desk.text
+        await desk.press("full_stop", "slash")
+        await desk.type("action:name-alias")
+        await desk.press("enter")
+        assert "2/32" in desk.top
+        assert "(name-alias)" in desk.cursor_line
+        assert "Internal: an operation" in desk.text
 
     on(registry, "audit", act)
 

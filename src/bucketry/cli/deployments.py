@@ -63,6 +63,8 @@ def observed_document(item: Observed) -> dict[str, object]:
         | {
             "behind": item.behind,
             "alias_version": item.alias_version,
+            "alias_since": item.alias_move.at if item.alias_move else None,
+            "alias_by": item.alias_move.by if item.alias_move else None,
             "state": item.state.value if item.state else None,
         }
     )

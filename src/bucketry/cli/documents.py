@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bucketry.schema.alias import AliasRegister
     from bucketry.schema.decisions import Approvals
     from bucketry.schema.head import Row
+    from bucketry.schema.moves import LastMove
     from bucketry.schema.names import ModelName
     from bucketry.schema.reviews import Decision
 
@@ -62,9 +63,15 @@ def aliases_document(registers: Iterable[AliasRegister]) -> list[Document]:
             "manifest": register.target.manifest,
             "generation": register.generation,
         }
+        | moved_document(register.last_move)
         for register in registers
         if register.target is not None
     ]
+
+
+def moved_document(move: LastMove | None) -> Document:
+    """Return when and by whom an alias was moved last."""
+    return {"since": move.at if move else None, "by": move.by if move else None}
 
 
 def move_document(move: AliasMove) -> Document:
@@ -88,7 +95,7 @@ def event_document(event: AliasEvent) -> Document:
         "from": event.previous,
         "to": event.target,
         "reason": event.reason,
-    }
+    } | ({} if event.undoes is None else {"undoes": event.undoes})
 
 
 def version_document(summary: VersionSummary) -> Document:

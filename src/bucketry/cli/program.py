@@ -48,6 +48,7 @@ COMMANDS = {
     "aliases": "List a model's aliases, or every move of one.",
     "promote": "Make an alias name a version.",
     "rollback": "Make an alias name its previous version again.",
+    "undo": "Take back the last promotion, rollback or unset of an alias.",
     "unset": "Make an alias name nothing.",
     "retire": "Forbid new use of a version and keep its bytes.",
     "unretire": "Allow use of a retired version again.",

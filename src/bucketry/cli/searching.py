@@ -79,6 +79,8 @@ def found_aliases_document(aliases: Sequence[FoundAlias]) -> list[dict[str, obje
             "version": found.version,
             "manifest": found.manifest,
             "generation": found.generation,
+            "since": found.since or None,
+            "by": found.by or None,
         }
         for found in aliases
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from bucketry.registry.registers import alias_register, head_register
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
 from bucketry.schema.manifest import decode_manifest
+from bucketry.schema.moves import find_last_move
 from bucketry.schema.pages import decode_directory, decode_page, entry_of
 from bucketry.schema.states import BLOBS_KEPT, State
 
@@ -38,10 +40,14 @@ if TYPE_CHECKING:
     from bucketry.schema.alias import AliasRegister
     from bucketry.schema.head import Head, Row
     from bucketry.schema.manifest import Manifest
+    from bucketry.schema.moves import LastMove
     from bucketry.schema.names import AliasName, ModelName
     from bucketry.schema.pages import PageEntry
     from bucketry.schema.reviews import Decision
     from bucketry.store.interface import Object
+
+
+MOVED_OTHERWISE = "What the alias says of when and by whom it was moved last is not what its audit records say."
 
 
 class ModelCheck:
@@ -119,7 +125,9 @@ class ModelCheck:
     def _check_aliases(self, head: Head, aliases: Sequence[tuple[AliasName, AliasRegister]], blobs: BlobCheck) -> None:
         check = AliasCheck(self._session, self._model, self._registry, self.findings)
         for alias, register in aliases:
-            self._registers.check_chain(alias_register(self._session, self._model, alias), register.trail)
+            records = self._registers.check_chain(alias_register(self._session, self._model, alias), register.trail)
+            if records is not None and _without_extra(register.moved) != find_last_move(reversed(records)):
+                self._damage(MOVED_OTHERWISE, keys.alias(self._model, alias))
             if alias not in head.aliases:
                 self._damage(f"The head does not know the alias {alias}.", keys.alias(self._model, alias))
             check.check(register, self._rows, self._decisions, blobs)
@@ -253,3 +261,7 @@ class ModelCheck:
                 f"Version {row.version} is {row.state} in the head; "
                 f"by what was decided about it, it is {' or '.join(sorted(possible))}."
             )
+
+
+def _without_extra(move: LastMove | None) -> LastMove | None:
+    return None if move is None else replace(move, extra={})

@@ -8,16 +8,15 @@ alias's register, so a promoter that has not seen it loses its compare-and-swap.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
-from functools import partial
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, NotFoundError, RejectedError
+from bucketry.errors import ContendedError, CorruptError, NotFoundError, RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.carried import carried_reviews
 from bucketry.registry.commit import Change, load_current
 from bucketry.registry.gating import check_version_gates
-from bucketry.registry.history import iter_records_back
+from bucketry.registry.history import iter_records_back, load_records
 from bucketry.registry.notes import load_reason, reason_detail
 from bucketry.registry.registers import (
     alias_register,
@@ -31,18 +30,27 @@ from bucketry.registry.rows import find_row, load_row
 from bucketry.registry.standings import check_approved, load_standing, refuse_failed_gates
 from bucketry.schema.alias import AliasRegister, AliasTarget
 from bucketry.schema.audit import target_version
+from bucketry.schema.moves import (
+    HISTORY,
+    MOVES,
+    PROMOTE,
+    ROLLBACK,
+    UNDO,
+    UNDOES,
+    UNSET,
+    previous_version,
+    stack_moves,
+)
 from bucketry.schema.states import SERVABLE, check_servable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
 
     from bucketry.registry.session import Session
     from bucketry.schema.audit import Record
     from bucketry.schema.head import Head, Row
+    from bucketry.schema.moves import MoveStack, StandingMove
     from bucketry.schema.names import AliasName, ModelName
-
-MOVES = frozenset({"promote", "rollback", "unset"})
-"""The actions that change what an alias names; others (such as a deleter's touch) do not."""
 
 
 @frozen
@@ -58,7 +66,7 @@ class AliasMove:
 
 @frozen
 class AliasEvent:
-    """One entry of an alias's history."""
+    """One entry of an alias's history. `undoes` is the generation of the move that an undo took back."""
 
     generation: int
     at: str
@@ -67,6 +75,7 @@ class AliasEvent:
     previous: int | None
     target: int | None
     reason: str
+    undoes: int | None = None
 
 
 def promote(session: Session, model: ModelName, version: int, alias: AliasName, *, reason: str = "") -> AliasMove:
@@ -80,7 +89,7 @@ def promote(session: Session, model: ModelName, version: int, alias: AliasName, 
     # files, is remembered by the session and does not eat into the commit's deadline.
     _aimed(session, head, AliasRegister(head.registry, model, alias), load_row(session, head, version), gated=True)
     _name_alias(session, model, alias)
-    return _move(session, model, alias, "promote", reason, lambda head, _: load_row(session, head, version))
+    return _move(session, model, alias, PROMOTE, reason, lambda head, _: _Aim(load_row(session, head, version)))
 
 
 def roll_back(
@@ -89,14 +98,42 @@ def roll_back(
     """Make an alias name its previous target that may still be served, or the version `to`."""
     session.check_writable()
     load_existing_head(session, model)
-    choose = partial(_previous_row, session, to=to)
-    return _move(session, model, alias, "rollback", reason, choose)
+
+    def choose(head: Head, register: AliasRegister) -> _Aim:
+        row = _previous_row(session, head, register, to=to)
+        return _Aim(row, is_new=to is not None and not _was_named(session, register, to))
+
+    return _move(session, model, alias, ROLLBACK, reason, choose)
 
 
 def unset(session: Session, model: ModelName, alias: AliasName, *, reason: str = "") -> AliasMove:
     """Make an alias name nothing. Its register stays, as a tombstone, with its history."""
     session.check_writable()
-    return _move(session, model, alias, "unset", reason, lambda _head, _register: None)
+    return _move(session, model, alias, UNSET, reason, lambda _head, _register: _Aim(None, is_new=False))
+
+
+def undo_move(
+    session: Session, model: ModelName, alias: AliasName, *, generation: int | None = None, reason: str = ""
+) -> AliasMove:
+    """Take back the last move that nobody took back: the alias is as before it, what it would roll back to included.
+
+    With a generation, only if that move is the last one: otherwise `ContendedError` says who moved the alias since.
+    Raises `RejectedError` where there is no move to take back, or where what was named may no longer be served.
+    """
+    session.check_writable()
+
+    def choose(head: Head, register: AliasRegister) -> _Aim:
+        move = _last_standing(session, register)
+        if generation is not None and move.record.generation != generation:
+            raise ContendedError(
+                f"{model}@{alias} was moved since: {move.record.action} by {move.record.actor} at {move.record.at}",
+                advice=f"look at `bucketry aliases {model} --history {alias}`, then decide",
+            )
+        before = move.before.target
+        row = load_row(session, head, before) if before is not None else None
+        return _Aim(row, is_new=False, detail={UNDOES: move.record.generation})
+
+    return _move(session, model, alias, UNDO, reason, choose)
 
 
 def load_rollback_target(session: Session, model: ModelName, alias: AliasName) -> Row:
@@ -153,34 +190,42 @@ class _AlreadyNamedError(Exception):
     """Another promoter named the alias first: nothing is left to commit."""
 
 
+@frozen
+class _Aim:
+    """What an alias shall name: a row, or nothing. To name what is new to it asks for the gates."""
+
+    row: Row | None
+    is_new: bool = True
+    detail: Mapping[str, object] = field(default_factory=dict)
+
+
 def _move(
     session: Session,
     model: ModelName,
     alias: AliasName,
     action: str,
     reason: str,
-    choose: Callable[[Head, AliasRegister], Row | None],
+    choose: Callable[[Head, AliasRegister], _Aim],
 ) -> AliasMove:
-    """Commit a new target; `choose` picks its row from the head that was read after the alias's state."""
+    """Commit a new target; `choose` picks it from the head that was read after the alias's state."""
     why, documents = reason_detail(session, model, reason)
     before: list[int | None] = [None]
 
     def edit(old: AliasRegister | None) -> Change[AliasRegister]:
-        if old is None and action != "promote":
+        if old is None and action != PROMOTE:
             raise not_set(model, alias)
         register = old or AliasRegister(session.registry.registry, model, alias)
         head = load_existing_head(session, model)
-        row = choose(head, register)
+        aim = choose(head, register)
         before[0] = register.target.version if register.target else None
-        gated = row is not None and (action == "promote" or not _was_named(session, register, row.version))
-        new = _aimed(session, head, register, row, gated=gated)
+        new = _aimed(session, head, register, aim.row, gated=aim.is_new)
         if register.trail.records and new == register:
             raise _AlreadyThereError(register)
         return Change(
             new,
             action,
-            target=str(row.version) if row else "",
-            detail={"from": before[0], **why},
+            target=str(aim.row.version) if aim.row else "",
+            detail={"from": before[0], **aim.detail, **why},
             objects=documents,
         )
 
@@ -217,11 +262,7 @@ def _was_named(session: Session, register: AliasRegister, version: int) -> bool:
     """
     records = iter_records_back(session, alias_register(session, register.model, register.alias), register.trail)
     with suppress(CorruptError):
-        return any(
-            target_version(record, what="the alias's history") == version
-            for record in records
-            if record.action in MOVES
-        )
+        return any(target_version(record, what=HISTORY) == version for record in records if record.action in MOVES)
     return False
 
 
@@ -238,11 +279,7 @@ def _previous_row(session: Session, head: Head, register: AliasRegister, *, to: 
         return load_row(session, head, to)
     here = register.target.version if register.target else None
     choice = f"choose one with `bucketry rollback {head.model} {register.alias} --to VERSION`"
-    try:
-        records = list(iter_records_back(session, alias_register(session, head.model, register.alias), register.trail))
-    except CorruptError as error:
-        raise CorruptError(f"where to go back to cannot be read: {error.message}", advice=choice) from error
-    for version in reversed(earlier_targets(records)):
+    for version in reversed(_load_stack(session, register, choice).now.earlier):
         row = find_row(session, head, version)
         if row is not None and version != here and row.state in SERVABLE:
             return row
@@ -252,38 +289,34 @@ def _previous_row(session: Session, head: Head, register: AliasRegister, *, to: 
     )
 
 
-def earlier_targets(newest_first: Sequence[Record]) -> list[int]:
-    """Return the versions below the present one on the alias's stack, the most recent last.
-
-    A promotion pushes; a rollback pops down to what it chose, so that rolling back twice goes back two steps
-    instead of forth again.
-    """
-    stack: list[int] = []
-    for record in reversed(newest_first):
-        chosen = target_version(record, what="the alias's history") if record.action in MOVES else None
-        if chosen is None:
-            continue
-        if record.action == "promote":
-            stack.append(chosen)
-        elif record.action == "rollback":
-            # A version that the alias never named (--to) takes the place of the one that was left.
-            above = stack[::-1].index(chosen) if chosen in stack else None
-            stack = stack[: len(stack) - above] if above is not None else [*stack[:-1], chosen]
-    return stack[:-1] if newest_first and _is_set(newest_first) else stack
+def _last_standing(session: Session, register: AliasRegister) -> StandingMove:
+    name = f"{register.model}@{register.alias}"
+    choice = f"name the version: `bucketry rollback {register.model} {register.alias} --to VERSION`"
+    standing = _load_stack(session, register, choice).standing
+    if not standing:
+        raise RejectedError(f"there is no move of {name} to take back", advice=choice)
+    return standing[-1]
 
 
-def _is_set(newest_first: Sequence[Record]) -> bool:
-    return next((record.action != "unset" for record in newest_first if record.action in MOVES), False)
+def _load_stack(session: Session, register: AliasRegister, choice: str) -> MoveStack:
+    """Return the moves that stand, by the whole history; `choice` is what to do where that cannot be read."""
+    try:
+        return stack_moves(
+            load_records(session, alias_register(session, register.model, register.alias), register.trail)
+        )
+    except CorruptError as error:
+        raise CorruptError(f"where to go back to cannot be read: {error.message}", advice=choice) from error
 
 
 def _event(session: Session, model: ModelName, record: Record) -> AliasEvent:
-    previous = record.detail.get("from")
+    undoes = record.detail.get(UNDOES)
     return AliasEvent(
         generation=record.generation,
         at=record.at,
         actor=record.actor,
         action=record.action,
-        previous=previous if isinstance(previous, int) else None,
+        previous=previous_version(record.detail),
         target=target_version(record, what=f"the history of an alias of {model}"),
         reason=load_reason(session, model, record),
+        undoes=undoes if isinstance(undoes, int) else None,
     )

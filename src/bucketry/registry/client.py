@@ -380,6 +380,14 @@ class Registry(Reader):
         """Make an alias name its previous version that may still be served, or the version `to`."""
         return aliases.roll_back(self.session, parse_model_name(model), parse_alias(alias), to=to, reason=reason)
 
+    def undo(self, model: str, alias: str, *, generation: int | None = None, reason: str = "") -> AliasMove:
+        """Take back an alias's last move, so that it is as before it, what it would roll back to included.
+
+        With a generation, as that move returned it, only if that move is the last: else `ContendedError`.
+        """
+        name, key = parse_model_name(model), parse_alias(alias)
+        return aliases.undo_move(self.session, name, key, generation=generation, reason=reason)
+
     def unset(self, model: str, alias: str, *, reason: str = "") -> AliasMove:
         """Make an alias name nothing."""
         return aliases.unset(self.session, parse_model_name(model), parse_alias(alias), reason=reason)

@@ -124,7 +124,7 @@ def _touch(
         register = old or AliasRegister(session.registry.registry, model, alias)
         if register.target is not None and register.target.version == version:
             raise _NamedError
-        return Change(register, "touch", target=str(version))
+        return Change(register, "touch", target=str(version), detail={"for": "delete"})
 
     return edit
 

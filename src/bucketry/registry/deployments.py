@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bucketry.registry.session import Session
     from bucketry.schema.alias import AliasRegister
     from bucketry.schema.head import Head, Row
+    from bucketry.schema.moves import LastMove
     from bucketry.schema.names import AliasName, ModelName
     from bucketry.schema.states import State
 
@@ -45,7 +46,8 @@ MOST_RECEIPTS = 100_000
 class Observed:
     """One receipt, or what lies in its place, and how it stands.
 
-    `behind` counts the generations of the alias since this instance's. `state` is the version's present one. `why` says
+    `behind` counts the generations of the alias since this instance's. `alias_move` says when and by whom the alias was
+    moved to what it names. `state` is the version's present one. `why` says
     what is unknown or damaged.
     """
 
@@ -54,6 +56,7 @@ class Observed:
     deployment: Deployment | None = None
     behind: int = 0
     alias_version: int | None = None
+    alias_move: LastMove | None = None
     state: State | None = None
     why: str = ""
 
@@ -177,10 +180,17 @@ def _compared(key: str, deployment: Deployment, row: Row, model: _Model) -> Obse
     target = register.target
     version = target.version if target else None
     if target is not None and target.manifest == deployment.manifest:
-        return Observed(key, Standing.CURRENT, deployment, alias_version=version, state=row.state)
+        return Observed(
+            key,
+            Standing.CURRENT,
+            deployment,
+            alias_version=version,
+            alias_move=register.last_move,
+            state=row.state,
+        )
     behind = register.generation - deployment.generation
     standing = Standing.BEHIND if behind > 0 else Standing.AHEAD
-    return Observed(key, standing, deployment, max(0, behind), alias_version=version, state=row.state)
+    return Observed(key, standing, deployment, max(0, behind), version, register.last_move, row.state)
 
 
 def _unknown(item: Observed, why: str) -> Observed:

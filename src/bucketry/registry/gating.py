@@ -19,6 +19,7 @@ from bucketry.schema.cards import LARGEST_CARD_BYTES
 from bucketry.schema.codec import digest_of
 from bucketry.schema.gate_checks import Evaluations, GateSubject, check_gates, lacks_evidence
 from bucketry.schema.gates import CardSections, EvidenceCount, MetricThreshold, NoWorse, PickleScan, applies_to
+from bucketry.schema.moves import MOVES
 from bucketry.schema.scans import ScanReport
 from bucketry.schema.states import State
 
@@ -110,7 +111,7 @@ def _load_baseline(session: Session, head: Head, alias: AliasName) -> Evaluation
 def _last_row(session: Session, head: Head, register: AliasRegister) -> Row | None:
     """Return the row of the version that an alias named before it was unset, unless that was deleted since."""
     for record in iter_records_back(session, alias_register(session, head.model, register.alias), register.trail):
-        if record.action in {"promote", "rollback"}:
+        if record.action in MOVES and record.target:
             version = target_version(record, what=f"the history of {head.model}@{register.alias}")
             row = find_row(session, head, version) if version is not None else None
             return row if row is not None and row.state is not State.DELETED else None

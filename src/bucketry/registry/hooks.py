@@ -47,6 +47,8 @@ def move_fields(move: WatchedMove) -> dict[str, object]:
         "manifest": move.manifest,
         "generation": move.generation,
         "state": move.state,
+        "since": move.since,
+        "by": move.by,
     }
 
 

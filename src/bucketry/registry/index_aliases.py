@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
-from bucketry.registry.aliases import earlier_targets
+from bucketry.schema.moves import stack_moves
 
 if TYPE_CHECKING:
     import sqlite3
@@ -22,11 +22,11 @@ def write_alias(connection: sqlite3.Connection, register: AliasRegister, etag: s
     if known and known[0] != planned and register.generation < known[1]:
         return
     target = register.target
-    at = register.trail.records[-1].at if register.trail.records else ""
+    moved = register.last_move
     connection.execute(
         "INSERT OR REPLACE INTO aliases"
-        " (model, alias, etag, generation, version, manifest, before, protected, updated_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " (model, alias, etag, generation, version, manifest, before, protected, moved_at, moved_by)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *place,
             etag,
@@ -35,7 +35,8 @@ def write_alias(connection: sqlite3.Connection, register: AliasRegister, etag: s
             target.manifest if target else None,
             _named_before(register),
             register.protected,
-            at,
+            moved.at if moved else "",
+            moved.by if moved else "",
         ),
     )
 
@@ -48,7 +49,7 @@ def remove_aliases(connection: sqlite3.Connection, places: Iterable[tuple[str, A
 def _named_before(register: AliasRegister) -> int | None:
     """Return what a roll back would go back to, as far as the register's own records tell."""
     try:
-        earlier = earlier_targets(register.trail.records[::-1])
+        earlier = stack_moves(register.trail.records).now.earlier
     except CorruptError:  # of the history alone: what the alias names now is sound
         return None
     return earlier[-1] if earlier else None

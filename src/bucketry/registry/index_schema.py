@@ -9,7 +9,7 @@ read, and for which dossier, policies and state that holds (`basis`): with anoth
 `versions_listed` has what the rows of a list are chosen and sorted by: a tenth of what whole rows would be to read.
 """
 
-VERSION = 4
+VERSION = 5
 APPLICATION = 0x42_4B_49_58
 """`BKIX`, by which a SQLite file says whose it is."""
 
@@ -133,7 +133,8 @@ CREATE TABLE aliases (
     manifest TEXT,
     before INTEGER,
     protected INTEGER NOT NULL,
-    updated_at TEXT NOT NULL,
+    moved_at TEXT NOT NULL,
+    moved_by TEXT NOT NULL,
     PRIMARY KEY (model, alias)
 ) WITHOUT ROWID;
 CREATE INDEX aliases_by_version ON aliases (model, version);

@@ -44,12 +44,14 @@ class Order:
 
 @frozen
 class FoundAlias:
-    """An alias that names a version."""
+    """An alias that names a version; `since` and `by` are of its last move."""
 
     alias: AliasName
     version: int
     manifest: Digest
     generation: int
+    since: str
+    by: str
 
 
 @frozen
@@ -284,7 +286,8 @@ def _aliases_of_models(connection: sqlite3.Connection, names: Sequence[str]) -> 
         some = names[begin : begin + ROWS_AT_ONCE]
         marks = ", ".join("?" * len(some))
         where = f"version IS NOT NULL AND model IN ({marks})"
-        sql = f"SELECT model, alias, version, manifest, generation FROM aliases WHERE {where} ORDER BY model, alias"  # noqa: S608 - only marks
-        for model, alias, version, manifest, generation in connection.execute(sql, some):
-            found.setdefault(model, []).append(FoundAlias(alias, version, manifest, generation))
+        columns = "alias, version, manifest, generation, moved_at, moved_by"
+        sql = f"SELECT model, {columns} FROM aliases WHERE {where} ORDER BY model, alias"  # noqa: S608 - only marks
+        for model, *values in connection.execute(sql, some):
+            found.setdefault(model, []).append(FoundAlias(*values))
     return {model: tuple(aliases) for model, aliases in found.items()}

@@ -52,12 +52,13 @@ _WAITING = "SELECT model_id, count(*) AS waiting FROM versions WHERE state = 'in
 
 @frozen
 class Named:
-    """An alias in a list: what it names, and since when."""
+    """An alias in a list: what it names, since when (its last move), and who moved it."""
 
     alias: AliasName
     version: int
     protected: bool
     since: str
+    by: str
 
 
 @frozen
@@ -283,11 +284,13 @@ def _version_line(
 
 def _aliases(connection: sqlite3.Connection, model: ModelName) -> tuple[Named, ...]:
     found = connection.execute(
-        "SELECT alias, version, protected, updated_at FROM aliases WHERE model = ? AND version IS NOT NULL "
+        "SELECT alias, version, protected, moved_at, moved_by FROM aliases WHERE model = ? AND version IS NOT NULL "
         "ORDER BY protected DESC, alias",
         (str(model),),
     )
-    return tuple(Named(AliasName(alias), version, bool(protected), since) for alias, version, protected, since in found)
+    return tuple(
+        Named(AliasName(alias), version, bool(protected), since, by) for alias, version, protected, since, by in found
+    )
 
 
 def _named_before(connection: sqlite3.Connection, model: ModelName) -> list[tuple[AliasName, int]]:

@@ -46,7 +46,7 @@ def alias_register(session: Session, model: ModelName, alias: AliasName) -> Regi
         key=key,
         encode=encode_alias,
         decode=partial(_decode_alias, session, model=model, alias=alias, key=key),
-        with_trail=_with_trail,
+        with_trail=_alias_with_trail,
         history_key=partial(keys.alias_history, model, alias),
         settle=_nothing_to_settle,
     )
@@ -117,6 +117,10 @@ def load_directory(session: Session, head: Head) -> Directory:
 
 def _with_trail(state: S, trail: Trail) -> S:
     return replace(state, trail=trail)
+
+
+def _alias_with_trail(register: AliasRegister, trail: Trail) -> AliasRegister:
+    return register.with_trail(trail)
 
 
 def _decode_head(session: Session, body: bytes, *, model: ModelName, key: str) -> Head:

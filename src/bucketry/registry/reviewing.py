@@ -260,19 +260,17 @@ def _tell_aliases(session: Session, model: ModelName, version: int, action: Acti
     if action not in {Action.APPROVE, *REFUSALS}:
         return ()
     names = load_existing_head(session, model).aliases
-    told = session.ports.map_in_parallel(
-        lambda alias: _tell_alias(session, model, version, alias, refused=action in REFUSALS), names
-    )
+    told = session.ports.map_in_parallel(lambda alias: _tell_alias(session, model, version, alias, action), names)
     return tuple(alias for alias, reached in zip(names, told, strict=True) if reached)
 
 
-def _tell_alias(session: Session, model: ModelName, version: int, alias: AliasName, *, refused: bool) -> bool:
+def _tell_alias(session: Session, model: ModelName, version: int, alias: AliasName, action: Action) -> bool:
     """Put the version's decisions into an alias that names it; return whether it does.
 
     They are read after the alias's state that is replaced: otherwise an approval on its way could overwrite a refusal
     that was told meanwhile.
     """
-    reached = [False]
+    reached, refused = [False], action in REFUSALS
 
     def edit(old: AliasRegister | None) -> Change[AliasRegister]:
         register = old or AliasRegister(session.registry.registry, model, alias)
@@ -281,7 +279,7 @@ def _tell_alias(session: Session, model: ModelName, version: int, alias: AliasNa
         if target is None or target.version != version:
             if not refused:
                 raise _NothingToTellError
-            return Change(register, "touch", target=str(version))
+            return Change(register, "touch", target=str(version), detail={"for": action})
         head = load_existing_head(session, model)
         row = load_row(session, head, version)
         decisions = load_decisions(session, load_dossier(session, head, row))
@@ -291,7 +289,7 @@ def _tell_alias(session: Session, model: ModelName, version: int, alias: AliasNa
         # Not always the row's state: a rejected version may be on its way out, or retired.
         state = State.REJECTED if any(d.statement.action in REFUSALS for d in decisions) else row.state
         told = replace(register, reviews=reviews, target=replace(target, state=state))
-        return Change(told, "tell", target=str(version), detail={"state": state})
+        return Change(told, "tell", target=str(version), detail={"state": state, "for": action})
 
     with suppress(_NothingToTellError):
         commit_alias(session, model, alias, edit)

@@ -30,7 +30,7 @@ CLOCKS_DIFFER_AT_MOST = timedelta(days=1)
 
 @frozen
 class VersionEvent:
-    """One record about a version: of its model, or of an alias.
+    """One thing that was done to a version: to it in its model, or by an alias's move.
 
     `target` is what the record names: the version, or what the alias named afterwards, empty for nothing.
     """
@@ -72,7 +72,7 @@ def load_version_history(session: Session, model: ModelName, version: int) -> Ve
 
     found, is_whole = _newest(session, head_register(session, model), head.trail, is_publish)
     walks = session.ports.map_in_parallel(follow, head.aliases)
-    about: list[tuple[AliasName | None, Record]] = [(None, record) for record in found if record.target == str(version)]
+    about: list[tuple[AliasName | None, Record]] = [(None, record) for record in found if _concerns(record, version)]
     about += [each for records, _ in walks for each in records]
     about.sort(key=lambda each: (each[1].at, each[0] or "", each[1].generation), reverse=True)
     events = session.ports.map_in_parallel(lambda each: _event(session, model, *each), about)
@@ -94,8 +94,8 @@ def _newest(
 
 
 def _concerns(record: Record, version: int) -> bool:
-    """Return whether an alias's record is about a version: it was named, or another one was named in its place."""
-    return record.target == str(version) or record.detail.get("from") == version
+    """Return whether a record is about a version: something was done to it, or another one was named in its place."""
+    return not record.is_internal and (record.target == str(version) or record.detail.get("from") == version)
 
 
 def _event(session: Session, model: ModelName, alias: AliasName | None, record: Record) -> VersionEvent:

@@ -36,7 +36,8 @@ JITTER = 0.1
 class WatchedMove:
     """What an alias names from now on; `version`, `manifest` and `state` are None where it was unset.
 
-    A refusal of the version that it names is a move too: `state` is `rejected` then.
+    A refusal of the version that it names is told too: `state` is `rejected` then. `since` and `by` say when and by
+    whom the alias was moved there, whatever was told to it later.
     """
 
     model: ModelName
@@ -45,6 +46,8 @@ class WatchedMove:
     manifest: Digest | None
     generation: int
     state: State | None = None
+    since: str | None = None
+    by: str | None = None
 
 
 def watch(
@@ -148,7 +151,7 @@ def _refusal_told_by(register: AliasRegister) -> RejectedError | None:
 
 
 def _move(register: AliasRegister) -> WatchedMove:
-    target = register.target
+    target, moved = register.target, register.last_move
     return WatchedMove(
         model=register.model,
         alias=register.alias,
@@ -156,4 +159,6 @@ def _move(register: AliasRegister) -> WatchedMove:
         manifest=target.manifest if target else None,
         generation=register.generation,
         state=target.state if target else None,
+        since=moved.at if moved else None,
+        by=moved.by if moved else None,
     )

@@ -5,13 +5,14 @@ It carries all that a server needs, so that alias and manifest are two reads and
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
 from bucketry.schema.audit import Trail, read_trail
 from bucketry.schema.codec import FORMAT, Fields, decode, encode
+from bucketry.schema.moves import LastMove, find_last_move, read_last_move
 from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_model_name
 from bucketry.schema.placement import Placement, read_placement
 from bucketry.schema.states import State, parse_state
@@ -32,7 +33,10 @@ class AliasTarget:
 
 @frozen
 class AliasRegister:
-    """An alias's register. Without a target it is a tombstone, or not set yet."""
+    """An alias's register. Without a target it is a tombstone, or not set yet.
+
+    `moved` is filled in by `with_trail`, since 64 touches push the record of the last move out of the newest ones.
+    """
 
     registry: str
     model: ModelName
@@ -42,11 +46,24 @@ class AliasRegister:
     protected: bool = False
     trail: Trail = field(default_factory=Trail)
     extra: Mapping[str, object] = field(default_factory=dict)
+    moved: LastMove | None = None
 
     @property
     def generation(self) -> int:
         """How many commits the register has seen."""
         return self.trail.generation
+
+    @property
+    def last_move(self) -> LastMove | None:
+        """When and by whom it was moved last, by its newest records, or, behind 64 touches, as the register kept it.
+
+        None for one that was never moved.
+        """
+        return find_last_move(reversed(self.trail.records)) or self.moved
+
+    def with_trail(self, trail: Trail) -> AliasRegister:
+        """Return the register with its records, and with its last move if the newest of them is one."""
+        return replace(self, trail=trail, moved=find_last_move(trail.records[-1:]) or self.moved or self.last_move)
 
 
 def encode_alias(register: AliasRegister) -> bytes:
@@ -67,6 +84,7 @@ def encode_alias(register: AliasRegister) -> bytes:
             "reviews": list(register.reviews),
             "protected": register.protected,
         }
+        | ({"since": register.moved.to_document()} if register.moved else {})
     )
 
 
@@ -89,6 +107,7 @@ def decode_alias(body: bytes, *, what: str) -> AliasRegister:
         target=target,
         reviews=tuple(fields.items("reviews")),
         protected=fields.flag("protected", default=False),
+        moved=read_last_move(fields),
         trail=read_trail(fields),
         extra=fields.rest(),
     )

@@ -28,6 +28,12 @@ LONGEST_ACTOR_BYTES = 64
 NO_RECORD = Digest("0" * 64)
 """What the first record of a chain carries as `previous`."""
 
+INTERNAL = frozenset({"touch", "tell", "name-alias", "pin", "unpin", "fence"})
+"""The actions by which an operation makes itself safe in other registers; the deed stands in a record of its own.
+
+In an alias: what became of a version. In a head: a new alias's name, what is made from a version, a raised epoch.
+"""
+
 _TRANSACTION = re.compile(r"[0-9a-f]{32}")
 _TIME = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9](\.[0-9]{1,6})?Z")
 
@@ -58,6 +64,11 @@ class Record:
             "previous": self.previous,
         }
         return document | {"detail": dict(self.detail)} if self.detail else document
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether this is no deed of its own, but a note that something done elsewhere left here."""
+        return self.action in INTERNAL
 
     @property
     def digest(self) -> Digest:

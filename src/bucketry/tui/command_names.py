@@ -29,7 +29,7 @@ READING = frozenset(
     {
         *("filter", "sort", "next-column", "previous-column", "columns", "mark", "mark-all", "range"),
         *("column-toggle", "column-earlier", "column-later", "columns-keep", "columns-leave", "columns-usual"),
-        *("yank", "card", "download", "refresh", "measure", "drift", "unchanged"),
+        *("yank", "card", "download", "refresh", "measure", "drift", "unchanged", "internal"),
         *("baseline", "next-slices", "previous-slices", "tensors", "markdown"),
         *("lock", "redraw", "theme", "time", "mouse"),
         *("pause", "cancel", "retry", "verify", "more", "fewer", "limit", "helper-log"),

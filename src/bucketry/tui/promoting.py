@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
-from bucketry.registry.aliases import promote, roll_back, unset
+from bucketry.registry.aliases import promote, roll_back, undo_move
 from bucketry.registry.index_views import find_model_line
 from bucketry.schema.names import parse_alias
 from bucketry.tui.figures import short_age
@@ -186,7 +186,7 @@ def _now_text(shell: BucketryApp, prospect: Prospect) -> str:
 
 
 def _moved(shell: BucketryApp, move: AliasMove) -> None:
-    """Say what moved, and remember how it is undone: by moving it back, which is an event of its own."""
+    """Say what moved, and remember how it is undone: the move is taken back, which is an event of its own."""
     before = f"v{move.previous}" if move.previous else "nothing"
     after = f"v{move.target}" if move.target else "nothing"
     shell.flash(f"{move.model}@{move.alias}: {before} -> {after}", "good")
@@ -197,21 +197,13 @@ def _moved(shell: BucketryApp, move: AliasMove) -> None:
 
 def _counterpart(shell: BucketryApp, move: AliasMove) -> Callable[[], None]:
     model, alias = move.model, move.alias
-    previous = move.previous
-    if previous is None:
 
-        def take_away(session: Session) -> AliasMove:
-            check_unmoved(session, model, alias, move.target)
-            return unset(session, model, alias)
-
-        return lambda: shell.write(("unset", str(model), alias), take_away, lambda undone: _told(shell, undone))
-
-    def move_back(session: Session) -> AliasMove:
+    def take_back(session: Session) -> AliasMove:
         check_unmoved(session, model, alias, move.target)
-        return roll_back(session, model, alias, to=previous)
+        return undo_move(session, model, alias, generation=move.generation)
 
-    words = ("rollback", str(model), alias, "--to", str(previous))
-    return lambda: shell.write(words, move_back, lambda undone: _told(shell, undone))
+    words = ("undo", str(model), alias, "--generation", str(move.generation))
+    return lambda: shell.write(words, take_back, lambda undone: _told(shell, undone))
 
 
 def _told(shell: BucketryApp, move: AliasMove) -> None:

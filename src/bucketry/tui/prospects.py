@@ -91,13 +91,13 @@ def read_prospect(session: Session, model: ModelName, version: int, alias: Alias
         for gate, result in zip(asked, results, strict=True)
         if isinstance(gate, PickleScan) and scan is None and not result.passed
     }
-    records = register.trail.records if register is not None else ()
+    moved = register.last_move if register is not None else None
     return Prospect(
         alias=alias,
         version=version,
         state=row.state,
         now=register.target.version if register is not None and register.target is not None else None,
-        since=records[-1].at if records else "",
+        since=moved.at if moved else "",
         standing=standing,
         gates=tuple(result for result in results if result.gate not in unscanned),
         waits_for_scan=bool(unscanned),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import ContendedError
 from bucketry.registry.registers import load_alias, load_existing_head
 from bucketry.registry.rows import load_row
+from bucketry.schema.moves import is_move
 from bucketry.tui.figures import short_age
 from bucketry.tui.marks import state_word
 
@@ -65,7 +66,7 @@ def check_state(session: Session, model: ModelName, version: int, state: State) 
     """Return the last records about a version; raise `ContendedError` if it is not in the state that was shown."""
     head = load_existing_head(session, model)
     row = load_row(session, head, version)
-    mine = [record for record in head.trail.records if record.target == str(version)]
+    mine = [record for record in head.trail.records if record.target == str(version) and not record.is_internal]
     if row.state is not state:
         by = _by_whom(mine[::-1], session.ports.now())
         said = f"{model}:{version} is {state_word(row.state)} now, not {state_word(state)} as shown{by}"
@@ -78,7 +79,8 @@ def check_unmoved(session: Session, model: ModelName, alias: AliasName, seen: in
     register = load_alias(session, model, alias).state
     now = register.target.version if register is not None and register.target is not None else None
     if now != seen:
-        by = _by_whom(register.trail.records[::-1], session.ports.now()) if register is not None else ""
+        moves = [record for record in register.trail.records if is_move(record)] if register is not None else []
+        by = _by_whom(moves[::-1], session.ports.now())
         names = f"v{now}" if now else "nothing"
         was = f"v{seen}" if seen else "nothing"
         raise AliasMovedError(f"{model}@{alias} names {names} now, not {was} as shown{by}", advice=ADVICE)

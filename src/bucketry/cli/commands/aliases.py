@@ -57,7 +57,7 @@ def run(call: Call, model: ModelName, alias: AliasName | None, limit: int | None
     now = session.ports.now()
     rows = []
     for register in registers:
-        newest = register.trail.records[-1]
+        moved = register.last_move
         if register.target is not None:
             rows.append(
                 (
@@ -65,8 +65,8 @@ def run(call: Call, model: ModelName, alias: AliasName | None, limit: int | None
                     str(register.target.version),
                     register.target.state.value,
                     str(register.generation),
-                    human_age(newest.at, now),
-                    newest.actor,
+                    human_age(moved.at, now) if moved else "-",
+                    moved.by if moved else "-",
                 )
             )
     call.answer(aliases_document(registers), table(COLUMNS, rows, width=width_columns()))

@@ -50,6 +50,7 @@ class Given:
     since: str | None
     until: str | None
     alias: AliasName | None
+    with_internal: bool
 
     @property
     def wanted(self) -> AuditFilter:
@@ -76,12 +77,21 @@ class Given:
 @click.option("--since", type=TIME, metavar="TIME", help="Only from this moment on.")
 @click.option("--until", type=TIME, metavar="TIME", help="Only up to this moment.")
 @click.option("--alias", type=ALIAS, help="Only what happened to one alias.")
+@click.option(
+    "--all",
+    "with_internal",
+    is_flag=True,
+    help="List internal records too: what an operation noted in other registers, which nobody did by itself.",
+)
 def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them, `Given` names them
     """Show who did what to a model, and verify that the trail is whole.
 
     Without MODEL: what was done to the registry itself, such as changes of the default policy. Every record carries the
     SHA-256 of the one before it. All of them are verified, whichever are shown: a chain that was changed, cut or forked
     ends with exit code 8 and is named.
+
+    Internal records, such as an alias's note that a version which it does not name was rejected, are listed with --all
+    alone, and marked. They are always in --json and --export, with "internal": true.
     """
     given = Given(**options)
     session = call.open()
@@ -99,7 +109,10 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
     if given.export_to is not None:
         write_whole(given.export_to, b"".join(encode(_exported(audit, entry)) + b"\n" for entry in entries))
         call.messages.note(f"wrote {count_of(len(entries), 'record')} to {given.export_to}")
-    lines: list[Line] = [] if given.verify else _record_lines(session, audit, entries)
+    listed = entries if given.with_internal or given.action else [e for e in entries if not e.record.is_internal]
+    lines: list[Line] = [] if given.verify else _record_lines(session, audit, listed)
+    if len(listed) < len(entries) and not given.verify:
+        call.messages.note(f"{count_of(len(entries) - len(listed), 'internal record')} left out: --all lists them")
     name = str(audit.model) if audit.model else "the registry"
     if not audit.verified:
         raise AnsweredError(
@@ -115,7 +128,7 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
 
 
 def _record_document(entry: AuditEntry) -> dict[str, object]:
-    return entry.record.to_document() | {"alias": entry.alias}
+    return entry.record.to_document() | {"alias": entry.alias, "internal": entry.record.is_internal}
 
 
 def _exported(audit: Audit, entry: AuditEntry) -> dict[str, object]:
@@ -132,5 +145,6 @@ def _record_lines(session: Session, audit: Audit, entries: Sequence[AuditEntry])
             known["reason"] = load_reason(session, audit.model, record)
         detail = ", ".join(f"{name}={value}" for name, value in known.items())
         target = f"@{alias}" if alias else ""
-        rows.append((record.at, record.actor, record.action, f"{target} {record.target}".strip(), detail))
+        action = f"({record.action})" if record.is_internal else record.action
+        rows.append((record.at, record.actor, action, f"{target} {record.target}".strip(), detail))
     return table(COLUMNS, rows, width=width_columns())

@@ -28,9 +28,10 @@ MOST_MODELS = 50
 """The whole trails of so many models are read at once, those first that changed last."""
 NAMES_ALIAS = "name-alias"
 """The action whose target is an alias, not a version."""
-TELLS_ALIAS = "touch"
-"""The action by which an alias notes what became of a version."""
+TELLS_ALIAS = frozenset({"touch", "tell"})
+"""The actions by which an alias notes what became of a version."""
 TOLD_ONLY = "The alias took note of the version; it names the same one as before."
+INTERNAL = "Internal: an operation on another version or alias noted this here; nobody did it by itself."
 NAMES_VERSION = frozenset({"from", "to"})
 """What an alias's record says of the versions that it named."""
 LONGEST_VERSION = 16
@@ -52,6 +53,7 @@ class AuditView(ReadListView[Event]):
 
     def __init__(self, shell: BucketryApp, model: ModelName | None = None) -> None:
         self.model = model
+        self.with_internal = False
         super().__init__(shell)
 
     @property
@@ -62,7 +64,8 @@ class AuditView(ReadListView[Event]):
     @property
     def words(self) -> tuple[str, ...]:
         """The command that shows the same of one model."""
-        return ("audit", str(self.model)) if self.model else ("audit",)
+        words = ("audit", str(self.model)) if self.model else ("audit",)
+        return (*words, "--all") if self.with_internal else words
 
     @property
     def sort_values(self) -> Mapping[str, Callable[[Event], Any]]:
@@ -79,7 +82,7 @@ class AuditView(ReadListView[Event]):
         return (
             Column("at", "AT", lambda row: shown_time(row.entry.record.at, self.shell.zone), 17),
             Column("by", "BY", lambda row: row.entry.record.actor, 12, 32, rank=1),
-            Column("action", "ACTION", lambda row: Span(row.entry.record.action, "strong"), 10, 12),
+            Column("action", "ACTION", _action, 10, 14),
             Column("of", "OF", _of, 28, 48),
             Column(
                 "detail", "DETAIL", lambda row: row.reason or short_digests(_told(row)), 12, 80, rank=2, sortable=False
@@ -93,14 +96,20 @@ class AuditView(ReadListView[Event]):
     def read(self, session: Session) -> ReadRows[Event]:
         """Return the records, newest first."""
         audits, left_out = self._load_audits(session)
-        found = [(audit.model, entry) for audit in audits for entry in audit.entries]
+        found = [
+            (audit.model, entry)
+            for audit in audits
+            for entry in audit.entries
+            if self.with_internal or not entry.record.is_internal
+        ]
         found.sort(key=lambda each: (each[1].record.at, each[1].record.generation), reverse=True)
         long = [(model, entry) for model, entry in found if model is not None and "note" in entry.record.detail]
         del long[MOST_LONG_REASONS:]
         read = session.ports.map_in_parallel(lambda each: load_reason(session, each[0], each[1].record), long)
         reasons = {entry.record.transaction: reason for (_, entry), reason in zip(long, read, strict=True)}
         events = [Event(model, entry, _why(entry, reasons)) for model, entry in found]
-        return ReadRows(events, _summary(audits, left_out))
+        internal = sum(entry.record.is_internal for audit in audits for entry in audit.entries)
+        return ReadRows(events, _summary(audits, left_out, 0 if self.with_internal else internal))
 
     def texts(self, row: Event) -> Mapping[str, str]:
         """Return what a filter finds."""
@@ -130,6 +139,13 @@ class AuditView(ReadListView[Event]):
         """Return what can be done with a record."""
         return (
             Command(
+                "internal",
+                (".",),
+                "Show or hide internal records, which nobody made by itself",
+                lambda _: self._toggle_internal(),
+                group="Read",
+            ),
+            Command(
                 "yank", ("y",), "Copy the record's SHA-256", lambda _: self._yank(), self._why_no_row, "copy", "Read"
             ),
         )
@@ -146,7 +162,8 @@ class AuditView(ReadListView[Event]):
             *wrapped(f"by {record.actor}, {shown_time(record.at, self.shell.zone)}", width),
             *(wrapped(f"reason  {row.reason}", width) if row.reason else ()),
             *(wrapped(told, width) if told else ()),
-            *(wrapped(TOLD_ONLY, width) if record.action == TELLS_ALIAS else ()),
+            *(wrapped(INTERNAL, width) if record.is_internal else ()),
+            *(wrapped(TOLD_ONLY, width) if record.action in TELLS_ALIAS else ()),
             *wrapped(chain, width, role="dim"),
             *wrapped(f"SHA-256   {record.digest}", width, role="dim"),
             *wrapped(f"before it {before}", width, role="dim"),
@@ -162,13 +179,18 @@ class AuditView(ReadListView[Event]):
         audits = session.ports.map_in_parallel(lambda model: load_audit(session, model), models)
         return [load_registry_audit(session), *audits], len(ids) - len(models)
 
+    def _toggle_internal(self) -> None:
+        self.with_internal = not self.with_internal
+        self.shell.flash(f"internal records are {'listed' if self.with_internal else 'left out'}", "dim")
+        self.data_changed()
+
     def _yank(self) -> None:
         if self.current is not None:
             self.shell.copy(self.current.entry.record.digest)
 
 
-def _summary(audits: Sequence[Audit], left_out: int) -> Line:
-    """Say whether every chain holds."""
+def _summary(audits: Sequence[Audit], left_out: int, internal: int) -> Line:
+    """Say whether every chain holds, and what is not listed."""
     faults = [fault for audit in audits for fault in audit.faults]
     if faults:
         more = f" (and {count_of(len(faults) - 1, 'other fault')})" if len(faults) > 1 else ""
@@ -177,12 +199,18 @@ def _summary(audits: Sequence[Audit], left_out: int) -> Line:
     chains = len({(audit.model, entry.alias) for audit in audits for entry in audit.entries})
     left = f"; {count_of(left_out, 'older model')} not read" if left_out else ""
     said = f"verified: {count_of(records, 'record')} in {count_of(chains, 'chain')}, none broken{left}"
-    return line(Span(said, "good"))
+    hidden = (Span(f"; . lists {internal} internal", "dim"),) if internal else ()
+    return line(Span(said, "good"), *hidden)
 
 
 def _why(entry: AuditEntry, long: Mapping[str, str]) -> str:
     reason = entry.record.detail.get("reason", "")
     return long.get(entry.record.transaction) or (reason if isinstance(reason, str) else "")
+
+
+def _action(row: Event) -> Span:
+    record = row.entry.record
+    return Span(f"({record.action})", "dim") if record.is_internal else Span(record.action, "strong")
 
 
 def _told(row: Event) -> str:
@@ -203,7 +231,7 @@ def _of(row: Event) -> str:
         return f"the registry (check {target})" if target else "the registry"
     if row.entry.alias is not None:
         named = f"{row.model}@{row.entry.alias}"
-        if version is not None and row.entry.record.action == TELLS_ALIAS:
+        if version is not None and row.entry.record.action in TELLS_ALIAS:
             return f"{named} (v{version})"
         return f"{named} -> v{version}" if version is not None else f"{named} {target}".strip()
     if row.entry.record.action == NAMES_ALIAS:

@@ -194,9 +194,10 @@ class DeploymentsView(ReadListView[Served]):
         title = f"{row.model}@{row.alias}"
         if row.named is None:
             return [line(Span(title, "strong")), *wrapped("There is no such alias here, or it names nothing.", width)]
+        since = shown_time(row.named.since, self.shell.zone)
         lines = [
             line(Span(title, "strong")),
-            *wrapped(f"names v{row.named.version} since {shown_time(row.named.since, self.shell.zone)}", width),
+            *wrapped(f"names v{row.named.version} since {since}, moved by {row.named.by}", width),
         ]
         if row.named.protected:
             lines.append(line("protected: it names approved versions only"))

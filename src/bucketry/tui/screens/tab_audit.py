@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.registry.version_history import MOST_RECORDS, load_version_history
+from bucketry.schema.moves import MOVES
 from bucketry.tui.figures import NOTHING, count_of, shown_time
 from bucketry.tui.paint import Line, Span, line
 from bucketry.tui.screens.tab import TabContent, TabRequest
@@ -70,7 +71,7 @@ def _cells(event: VersionEvent, version: int, zone: Zone) -> tuple[Span, ...]:
 
 def _move(event: VersionEvent, version: int) -> str:
     """Return what the alias named before and after, where the event is a move of one."""
-    if event.alias is None or event.action not in {"promote", "rollback", "unset"}:
+    if event.alias is None or event.action not in MOVES:
         return NOTHING
     before = f"v{event.previous}" if event.previous is not None else "nothing"
     after = f"v{event.target}" if event.target else "nothing"

@@ -1,0 +1,37 @@
+"""`undo`: how is the last move of an alias taken back?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bucketry.cli.command import command
+from bucketry.cli.documents import move_document
+from bucketry.cli.moves import move_line
+from bucketry.cli.parameters import ALIAS, COUNT, MODEL, REASON
+from bucketry.registry.aliases import undo_move
+
+if TYPE_CHECKING:
+    from bucketry.cli.call import Call
+    from bucketry.schema.names import AliasName, ModelName
+
+
+@command("undo", example='bucketry undo acme/chat production --reason "the wrong alias"')
+@click.argument("model", type=MODEL)
+@click.argument("alias", type=ALIAS)
+@click.option(
+    "--generation",
+    type=COUNT,
+    metavar="N",
+    help="Only if the last move is the one of this generation, as that move printed it.  [default: any]",
+)
+@REASON
+def run(call: Call, model: ModelName, alias: AliasName, generation: int | None, reason: str) -> None:
+    """Take back the last promotion, rollback or unset of an alias.
+
+    The alias is then as it was before that move, and so is what a rollback goes back to. Undoing again takes back the
+    move before. A version that was rejected, retired or deleted meanwhile is refused.
+    """
+    move = undo_move(call.open(), model, alias, generation=generation, reason=reason)
+    call.answer(move_document(move), [move_line(move)])
