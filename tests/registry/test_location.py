@@ -94,3 +94,29 @@ def test_a_configuration_with_a_number_of_thousands_of_digits_is_named(
     monkeypatch.setenv("BUCKETRY_CONFIG", str(path))
     with pytest.raises(UsageError, match=r"config\.toml"):
         load_config()
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "advice"),
+    [
+        ('[registry.prod]\nurl = "s3://b"\ntrust = "t.toml"', '"registry" is not understood', "registries"),
+        ('[Registries.prod]\nurl = "s3://b"', '"Registries" is not understood', "registries"),
+        ('indentity = "ada@example.org"', '"indentity" is not understood', "identity"),
+        ("zebra = 1", '"zebra" is not understood', "it may hold identity, default, registries, tui"),
+        ("identity = 3", "identity is not a text", ""),
+        ("default = true", "default is not a text", ""),
+        ("registries = 3", "registries is not a table", ""),
+        ("[registries]\nprod = 3", r"registries\.prod has no url", ""),
+        ('[registries.prod]\nurl = "s3://b"\ntrsut = "t.toml"', "trsut is not understood", ""),
+        ('[registries.prod]\nurl = "s3://b"\ntrust = true', "trust is not understood", ""),
+    ],
+)
+def test_what_nobody_reads_in_the_configuration_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str, advice: str
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    monkeypatch.setenv("BUCKETRY_CONFIG", str(path))
+    with pytest.raises(UsageError, match=message) as refused:
+        load_config()
+    assert advice in refused.value.advice

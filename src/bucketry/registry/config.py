@@ -23,6 +23,7 @@ from bucketry.errors import DeniedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.location import parse_location
 from bucketry.schema.audit import LONGEST_ACTOR_BYTES
+from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 S3_TEXTS = ("profile", "region", "endpoint_url", "addressing", "kms_key_id")
 S3_FLAGS = ("requester_pays", "allow_http")
+TEXTS = ("identity", "default")
+TABLES = ("registries", "tui")
 ADDRESSINGS = ("auto", "path", "virtual")
 
 
@@ -135,14 +138,31 @@ def _parse_config(path: Path, text: str) -> Config:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a ValueError and no TOMLDecodeError
         raise _unreadable(path, error) from error
+    _check_names(path, document)
     profiles = document.get("registries", {})
     if not isinstance(profiles, dict):
         raise UsageError(f"{path}: registries is not a table", advice="write [registries.NAME]")
     return Config(
         registries={name: _read_profile(path, name, table) for name, table in profiles.items()},
-        identity=str(document.get("identity", "")),
-        default=str(document.get("default", "")),
+        identity=document.get("identity", ""),
+        default=document.get("default", ""),
     )
+
+
+def _check_names(path: Path, document: Mapping[str, object]) -> None:
+    """Raise `UsageError` for what nobody reads: a mistyped table may be the one that names the trust file."""
+    unknown = sorted(name for name in document if name not in TABLES and name not in TEXTS)
+    if unknown:
+        from difflib import get_close_matches  # noqa: PLC0415 - for this message alone
+
+        near = get_close_matches(unknown[0], (*TABLES, *TEXTS), 1)
+        raise UsageError(
+            f'{path}: "{displayable(unknown[0])}" is not understood',
+            advice=f"did you mean {near[0]}?" if near else f"it may hold {', '.join((*TEXTS, *TABLES))}",
+        )
+    wrong = next((name for name in TEXTS if not isinstance(document.get(name, ""), str)), None)
+    if wrong is not None:
+        raise UsageError(f"{path}: {wrong} is not a text", advice=f'write {wrong} = "..."')
 
 
 def _unreadable(path: Path, error: Exception) -> UsageError:
