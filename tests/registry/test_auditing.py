@@ -181,8 +181,8 @@ def test_a_register_that_was_put_back_is_named(session: Session, chain: Chain) -
 
 def test_an_alias_whose_register_is_gone_is_named(session: Session) -> None:
     session.store.delete(ALIAS)
-    assert (f"{ALIAS_HISTORY}/1.json", 1) in faults(session)
-    assert f"{ALIAS} is missing" in told(load_audit(session, CHAT))
+    assert faults(session) == [(ALIAS, None)]
+    assert f"{ALIAS} is lost: it is missing, and {ALIAS_HISTORY}/1.json is there" in told(load_audit(session, CHAT))
 
 
 def test_an_alias_that_the_head_does_not_name_is_named(session: Session) -> None:

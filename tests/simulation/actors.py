@@ -66,6 +66,8 @@ class Attempt:
     idempotency_key: str | None = None
     error: BucketryError | None = None
     decided: Decided | None = None
+    number: int = 0
+    """How many attempts had ended when it began: two of one moment must not publish the same manifest."""
     measured: tuple[int, float] | None = None
     """The version that was evaluated, and what was measured: no other attempt measures the same."""
     refused_before: frozenset[int] = frozenset()
@@ -126,6 +128,7 @@ def _try(actor: Actor, history: History, faults: Faults, operation: Operation, l
     before = len(actor.transactions)
     attempt = Attempt(operation.kind, operation.register, "acknowledged", ())
     attempt.refused_before = frozenset(history.refused)
+    attempt.number = len(history.attempts)
     session = new_session(actor.world, actor.name, actor.ports(), faults, lies=lies)
     try:
         result = operation.act(session, attempt)
@@ -171,7 +174,7 @@ def publishing(
         manifest = make_manifest(
             model,
             [CONTENTS[index] for index in contents],
-            notes=f"{name} {session.ports.timestamp()}",
+            notes=f"{name} {session.ports.timestamp()} {attempt.number}",
             parents=(parent,) if parent else (),
         )
         prepared = PreparedVersion(manifest, {"accuracy": 0.5}, idempotency_key=key)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import UnavailableError
+from bucketry.schema import keys
+from bucketry.schema.names import ModelName
 from bucketry.store.interface import (
     Body,
     ByteStream,
@@ -124,7 +126,7 @@ class SimulatedStore:
         self._write("delete", key, lambda: self._bucket.delete(key))
 
     def put_blob(self, key: str, body: Body, *, sha256: str | None = None) -> Entry:
-        return self._write("put blob", key, lambda: self._bucket.put_blob(key, body, sha256=sha256))
+        return self._write("put blob", key, lambda: self._apply_blob(key, body, sha256))
 
     def open_range(self, key: str, start: int, stop: int, *, etag: ETag | None) -> AbstractContextManager[ByteStream]:
         return self._read("range", key, lambda: self._bucket.open_range(key, start, stop, etag=etag))
@@ -159,7 +161,21 @@ class SimulatedStore:
     def close(self) -> None:
         pass
 
+    def _apply_blob(self, key: str, body: Body, sha256: str | None) -> Entry:
+        self._look_for_head(key)
+        return self._bucket.put_blob(key, body, sha256=sha256)
+
+    def _look_for_head(self, key: str) -> None:
+        """Tell it where bytes or a manifest land before their model has a head: such a crash would leave no head."""
+        kind, namespace, name, *_ = [*key.split("/"), "", ""]
+        if f"{kind}/" in {keys.BLOBS, keys.MANIFESTS}:
+            try:
+                self._bucket.stat(keys.head(ModelName(namespace, name)))
+            except ObjectNotFoundError:
+                self._world.failures.append(f"{key} was written before its model had a head")
+
     def _apply_put(self, key: str, body: bytes, condition: Condition) -> ETag:
+        self._look_for_head(key)
         if self._lies == "ignores conditions":
             return self._bucket.put(key, body, Unconditional())
         if self._lies == "checks, then writes":

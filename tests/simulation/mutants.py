@@ -14,6 +14,7 @@ from bucketry.registry.commit import Change
 from bucketry.registry.registers import commit_head
 from bucketry.registry.rows import load_dossier, load_row, replace_row
 from bucketry.schema.audit import Trail
+from bucketry.schema.head import Head
 from bucketry.schema.moves import LastMove
 from bucketry.schema.reviews import Action
 from bucketry.store.interface import IfAbsent, PreconditionFailedError, Unconditional
@@ -254,6 +255,15 @@ def with_evidence_added_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(evaluate, "is_repeated", lambda *_: False)
 
 
+def with_bytes_before_the_head(patch: pytest.MonkeyPatch) -> None:
+    """A first publish makes no empty head before it writes."""
+
+    def load(session: Any, model: Any) -> Head:
+        return registers.load_head(session, model).state or Head(session.registry.registry, model)
+
+    patch.setattr(registration, "load_or_begin_head", load)
+
+
 MUTANTS: dict[str, tuple[Mutate, str]] = {
     "without transaction id": (without_transaction_id, ""),
     "new transaction for each attempt": (with_new_transaction_for_each_attempt, ""),
@@ -278,5 +288,6 @@ MUTANTS: dict[str, tuple[Mutate, str]] = {
     "evidence is added again": (with_evidence_added_again, "evidence"),
     "without idempotency": (without_idempotency, ""),
     "careless immutable writes": (without_immutable_writes, ""),
+    "bytes come before the head": (with_bytes_before_the_head, "publish"),
 }
 """Each with the scene in which it must be noticed; empty for any."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError, NotFoundError
+from bucketry.errors import BucketryError
 from bucketry.frozen import frozen
 from bucketry.registry.local_cache import cache_root, list_cached
+from bucketry.registry.witnesses import no_registry
 from bucketry.schema import keys
 from bucketry.schema.settings import RegistryDocument, decode_registry
 from bucketry.store.interface import ObjectNotFoundError
@@ -77,10 +78,7 @@ def measure_health(session: Session) -> Health:
         try:
             found = session.store.get(keys.REGISTRY)
         except ObjectNotFoundError as error:
-            raise NotFoundError(
-                f"there is no registry at {session.store.name}",
-                advice=f"create one: bucketry init {session.store.name}",
-            ) from error
+            raise no_registry(session.store) from error
         took = ports.monotonic_seconds() - began
         if not latencies or took < min(latencies):  # the quickest reply says most of the clock
             skew = found.served_at - (before + timedelta(seconds=took / 2))

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import ContendedError, CorruptError, NotFoundError, RejectedError
+from bucketry.errors import ContendedError, CorruptError, RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.carried import carried_reviews
 from bucketry.registry.commit import Change, load_current
@@ -22,6 +22,7 @@ from bucketry.registry.registers import (
     alias_register,
     commit_alias,
     commit_head,
+    existing_head,
     load_alias,
     load_existing_head,
     not_set,
@@ -175,9 +176,8 @@ def _name_alias(session: Session, model: ModelName, alias: AliasName) -> None:
     if alias in load_existing_head(session, model).aliases:
         return
 
-    def edit(head: Head | None) -> Change[Head]:
-        if head is None:
-            raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
+    def edit(old: Head | None) -> Change[Head]:
+        head = existing_head(session, model, old)
         if alias in head.aliases:
             raise _AlreadyNamedError
         return Change(replace(head, aliases=tuple(sorted((*head.aliases, alias)))), "name-alias", target=alias)

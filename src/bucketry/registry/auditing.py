@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeVar
 
-from bucketry.errors import CorruptError, NotFoundError, UnsupportedError, UsageError
+from bucketry.errors import CorruptError, UnsupportedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.commit import Current, HasTrail, Register, load_current
 from bucketry.registry.history import load_block
-from bucketry.registry.registers import alias_register, head_register, registry_register
+from bucketry.registry.registers import alias_register, existing_head, head_register, registry_register
 from bucketry.schema import keys
 from bucketry.schema.audit import BLOCK_RECORDS, MOST_RECENT_RECORDS, NO_RECORD, Record, Trail, block_starts
 from bucketry.schema.decisions import moment
@@ -100,9 +100,8 @@ def load_audit(session: Session, model: ModelName) -> Audit:
     alias_keys = _listed(session, keys.aliases(model))
     found = _Findings()
     head = _collect(session, head_register(session, model), None, sealed, found)
-    if head.state is None and not found.faults:
-        _ = session.registry  # a missing registry is the better explanation
-        raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
+    if not found.faults:
+        existing_head(session, model, head.state)
     named = head.state.aliases if head.state is not None else ()
     for alias in dict.fromkeys((*named, *_aliases_of(model, alias_keys, sealed))):
         register = alias_register(session, model, alias)

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
-from bucketry.registry.registers import load_head
+from bucketry.registry.registers import load_or_begin_head
 from bucketry.registry.registration import iter_reusable
 from bucketry.registry.resolve import load_manifest
 from bucketry.schema import keys
@@ -51,13 +51,12 @@ class BlobUpload:
 
     def hash_and_send(self, files: Sequence[SourceFile], chunk_size_bytes: int) -> list[FileDigest]:
         """Return the digests of files, in their order, having sent early what the model does not have."""
-        head = load_head(self.session, self.model).state
-        epoch = head.epoch if head else 1
+        head = load_or_begin_head(self.session, self.model)
+        epoch = head.epoch
         known: set[str] = set()
-        if head is not None:
-            for _, epochs in iter_reusable(self.session, head):
-                known.update(epochs)
-            self.options = replace(self.options, copies=_chunks_of(self.session, head))
+        for _, epochs in iter_reusable(self.session, head):
+            known.update(epochs)
+        self.options = replace(self.options, copies=_chunks_of(self.session, head))
 
         def place(digest: FileDigest) -> str | None:
             return None if digest.sha256 in known else keys.blob(self.model, epoch, Digest(digest.sha256))

@@ -32,6 +32,7 @@ from bucketry.errors import (
 )
 from bucketry.frozen import frozen
 from bucketry.registry.immutable import Immutable, find_object, put_immutable
+from bucketry.registry.witnesses import lost
 from bucketry.schema.audit import (
     BLOCK_RECORDS,
     Record,
@@ -95,7 +96,8 @@ class Register(Generic[S]):
     """How one kind of register is read and written.
 
     `with_trail` returns the state with a trail; `settle` returns the state as it may be committed (a head seals its
-    oldest rows) with the objects that this needs.
+    oldest rows) with the objects that this needs. `find_witness` returns the key of something that cannot be there
+    before the register is, or "": it is asked where the register is absent, which alone does not mean that it is new.
     """
 
     key: str
@@ -104,6 +106,7 @@ class Register(Generic[S]):
     with_trail: Callable[[S, Trail], S]
     history_key: Callable[[int], str]
     settle: Callable[[S], tuple[S, tuple[Immutable, ...]]]
+    find_witness: Callable[[Store], str]
 
 
 @frozen
@@ -134,8 +137,13 @@ class Committed(Generic[S]):
 
 
 def load_current(store: Store, register: Register[S]) -> Current[S]:
-    """Return the register as it is now."""
+    """Return the register as it is now; raise `CorruptError` for one that is absent and cannot be new."""
     found = find_object(store, register.key)
+    if found is None:
+        witness = register.find_witness(store)
+        found = find_object(store, register.key) if witness else None  # others may just have made both
+        if witness and found is None:
+            raise lost(register.key, witness)
     return Current() if found is None else Current(register.decode(found.body), found.etag)
 
 
@@ -280,6 +288,8 @@ class _Attempt(Generic[S]):
                 f"{self.register.key} was deleted while it was being changed",
                 advice="restore it from the bucket's versions or from a mirror; registers are never deleted",
             )
+        if not current.trail.records:
+            return False  # a head that others began, while there was none
         wanted = base.trail.generation + 1
         oldest = current.trail.records[0].generation
         return any(self.transaction == record.transaction for record in self._sealed_records(wanted, oldest))

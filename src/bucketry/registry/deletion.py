@@ -12,12 +12,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import NotFoundError, RejectedError
+from bucketry.errors import RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.commit import Change
 from bucketry.registry.notes import reason_detail
 from bucketry.registry.pins import release_pins
-from bucketry.registry.registers import commit_alias, commit_head, load_existing_head
+from bucketry.registry.registers import commit_alias, commit_head, existing_head, load_existing_head
 from bucketry.registry.rows import find_row, load_dossier, load_row, replace_row
 from bucketry.schema.alias import AliasRegister
 from bucketry.schema.head import Deletion
@@ -80,9 +80,8 @@ def _begin(session: Session, model: ModelName, version: int, reason: str) -> Hea
     """Commit `deleting`, unless it is there: then the walk of whoever began is resumed under their generation."""
     why, documents = reason_detail(session, model, reason)
 
-    def edit(head: Head | None) -> Change[Head]:
-        if head is None:
-            raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
+    def edit(old: Head | None) -> Change[Head]:
+        head = existing_head(session, model, old)
         row = check_deletable(session, head, version)
         if row.state is State.DELETING:
             raise _AlreadyDeletingError(head)

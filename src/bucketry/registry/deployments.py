@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import CorruptError, UnsupportedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.immutable import find_object
-from bucketry.registry.registers import load_alias, load_head
+from bucketry.registry.registers import find_head, load_alias
 from bucketry.registry.rows import find_row
 from bucketry.schema import keys
 from bucketry.schema.decisions import moment
@@ -141,7 +141,7 @@ def _load_models(session: Session, items: Sequence[Observed]) -> dict[ModelName,
 def _load_model(session: Session, name: ModelName, aliases: set[AliasName]) -> _Model:
     """Read a model's head and those of the aliases that it names: a claim can make nobody read what is not there."""
     try:
-        head = load_head(session, name).state
+        head = find_head(session, name)
         if head is None:
             return _Model(fault=f"there is no model {name}")
         known = sorted(aliases & set(head.aliases))

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import NotFoundError, RejectedError, UsageError
+from bucketry.errors import RejectedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.commit import Change
 from bucketry.registry.evaluations import load_added_evidence
 from bucketry.registry.immutable import Immutable
 from bucketry.registry.policies import load_policy
-from bucketry.registry.registers import commit_head, load_existing_head
+from bucketry.registry.registers import commit_head, existing_head, load_existing_head
 from bucketry.registry.resolve import load_manifest
 from bucketry.registry.rows import load_dossier, load_row, replace_dossier
 from bucketry.schema import keys
@@ -79,9 +79,8 @@ def evaluate(session: Session, model: ModelName, version: int, evidence: Sequenc
     at = session.ports.timestamp()
     planned: list[AddedEvaluation] = []
 
-    def edit(head: Head | None) -> Change[Head]:
-        if head is None:
-            raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
+    def edit(old: Head | None) -> Change[Head]:
+        head = existing_head(session, model, old)
         row = load_row(session, head, version)
         if row.state is State.DELETING:
             raise RejectedError(f"version {version} of {model} is being deleted", advice="publish a new version")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bucketry.store.interface import Object, Store
 
 MOST_ATTEMPTS = 100
+MOST_FIRST_ATTEMPTS = 20
 
 
 @frozen
@@ -45,6 +46,28 @@ def put_immutable(store: Store, item: Immutable, *, ports: Ports, deadline_secon
     except StoreFullError:
         if not _is_there(store, item):
             raise
+
+
+def put_first(store: Store, key: str, body: bytes, *, ports: Ports) -> None:
+    """Make sure that there is an object at the key: these bytes, unless somebody wrote there first.
+
+    Raises `UnavailableError` when the store does not let that be known for so many tries.
+    """
+    for attempt in range(MOST_FIRST_ATTEMPTS):
+        try:
+            store.put(key, body, IfAbsent())
+        except StoreFullError:
+            raise
+        except (PreconditionFailedError, UnavailableError):
+            ports.back_off(attempt)
+        else:
+            return
+        try:
+            if find_object(store, key) is not None:
+                return
+        except UnavailableError:
+            continue
+    raise UnavailableError(f"{key} could not be written", advice="try again in a moment")
 
 
 def _insist(store: Store, item: Immutable, ports: Ports, deadline_seconds: float) -> None:

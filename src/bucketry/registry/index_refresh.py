@@ -280,7 +280,7 @@ class _Refresh:
         try:
             current = load_head(self._session, model)
             head = current.state
-            if head is None:
+            if head is None or not head.was_published:
                 return _ReadHead(model)
             directory = None
             # A model whose pages were not all read names a directory of which something is missing.

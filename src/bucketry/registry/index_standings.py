@@ -14,7 +14,7 @@ from bucketry.registry.gating import waits_for_evidence
 from bucketry.registry.index_noted import BASIS
 from bucketry.registry.policies import load_default_digest, load_policy_over_default
 from bucketry.registry.ports import format_time
-from bucketry.registry.registers import load_head
+from bucketry.registry.registers import find_head
 from bucketry.registry.rows import group_by_page, load_group
 from bucketry.registry.standings import load_standing
 from bucketry.schema.decisions import moment, newest_approvals
@@ -51,7 +51,7 @@ def refresh_standings(
     """
     note_default_policy(index, session)
     versions = _stale(index, session, ids)
-    head = load_head(session, model).state if versions else None
+    head = find_head(session, model) if versions else None
     if head is None:
         return 0
     done = 0

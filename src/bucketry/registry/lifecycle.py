@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import NotFoundError, UsageError
+from bucketry.errors import UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.commit import Change
 from bucketry.registry.notes import reason_detail
-from bucketry.registry.registers import commit_head
+from bucketry.registry.registers import commit_head, existing_head
 from bucketry.registry.rows import load_dossier, load_row, replace_dossier, replace_row
 from bucketry.registry.standings import load_standing
 from bucketry.schema.codec import parse_labels
@@ -131,9 +131,8 @@ def _commit_change(
     session.check_writable()
     detail, documents = reason_detail(session, model, reason)
 
-    def edit(head: Head | None) -> Change[Head]:
-        if head is None:
-            raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
+    def edit(old: Head | None) -> Change[Head]:
+        head = existing_head(session, model, old)
         new, objects = change(head)
         return Change(new, action, target=target, detail=detail, objects=(*documents, *objects))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import NotFoundError
 from bucketry.frozen import frozen
 from bucketry.registry.pins import find_children
-from bucketry.registry.registers import load_head
+from bucketry.registry.registers import find_head
 from bucketry.registry.resolve import load_manifest, resolve
 from bucketry.registry.rows import find_row, load_dossier
 
@@ -147,7 +147,7 @@ class _Walk:
 
     def _head(self, model: ModelName) -> Head | None:
         if model not in self._heads:
-            self._heads[model] = load_head(self._session, model).state
+            self._heads[model] = find_head(self._session, model)
         return self._heads[model]
 
 

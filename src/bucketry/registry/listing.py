@@ -10,7 +10,7 @@ from bucketry.errors import BucketryError
 from bucketry.frozen import frozen
 from bucketry.registry.aliases import load_aliases
 from bucketry.registry.evaluations import load_added_evidence
-from bucketry.registry.registers import load_existing_head, load_head
+from bucketry.registry.registers import find_head, load_existing_head
 from bucketry.registry.resolve import ResolvedVersion, load_manifest, resolved_row, select_row
 from bucketry.registry.rows import iter_rows, load_dossier
 from bucketry.registry.standings import load_standing
@@ -101,7 +101,7 @@ def list_models(
         _ = session.registry  # an empty list must not hide a registry that does not exist
     names.sort(key=str)
     names = [name for name in names if after is None or str(name) > str(after)][:limit]
-    heads = session.ports.map_in_parallel(lambda name: load_head(session, name).state, names)
+    heads = session.ports.map_in_parallel(lambda name: find_head(session, name), names)
     return [_summary(session, head, with_aliases=with_aliases) for head in heads if head is not None]
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.registry.commit import Change
-from bucketry.registry.registers import commit_head, load_existing_head, load_head
+from bucketry.registry.registers import commit_head, load_existing_head, load_head, load_or_begin_head
 from bucketry.registry.resolve import load_manifest
 from bucketry.registry.rows import iter_live_rows, load_dossier, load_row, replace_dossier
 from bucketry.schema.head import Head
@@ -62,7 +62,7 @@ def _fence(session: Session, pin: Pin) -> Head:
     try:
         return commit_head(session, pin.model, edit).state
     except _AlreadyFencedError:
-        return load_existing_head(session, pin.model)
+        return load_or_begin_head(session, pin.model)
 
 
 class _AlreadyFencedError(Exception):

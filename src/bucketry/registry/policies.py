@@ -15,7 +15,7 @@ from bucketry.frozen import frozen
 from bucketry.registry.commit import Change, commit
 from bucketry.registry.history import iter_records_back
 from bucketry.registry.immutable import Immutable
-from bucketry.registry.registers import commit_head, head_register, load_existing_head, registry_register
+from bucketry.registry.registers import commit_head, existing_head, head_register, load_existing_head, registry_register
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
 from bucketry.schema.names import parse_digest
@@ -142,9 +142,8 @@ class _UnchangedError(Exception):
 def _set_for_model(session: Session, model: ModelName, item: Immutable, digest: Digest) -> tuple[Digest | None, int]:
     before: list[Digest | None] = [None]
 
-    def edit(head: Head | None) -> Change[Head]:
-        if head is None:
-            raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
+    def edit(old: Head | None) -> Change[Head]:
+        head = existing_head(session, model, old)
         if head.policy == digest:
             raise _UnchangedError(head.generation)
         before[0] = head.policy

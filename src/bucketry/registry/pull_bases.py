@@ -14,7 +14,7 @@ from bucketry.errors import CorruptError, NotFoundError, RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.pull import PulledVersion, PullOptions, pull_resolved
 from bucketry.registry.refusals import check_not_refused, is_refused, load_refusals, refusal_text
-from bucketry.registry.registers import load_head
+from bucketry.registry.registers import find_head
 from bucketry.registry.resolve import resolve, resolved_row
 from bucketry.registry.rows import find_row
 from bucketry.schema.states import State
@@ -130,7 +130,7 @@ def _check_base_not_refused(session: Session, child: ResolvedVersion, base: Reso
 
 def _load_base(session: Session, child: ResolvedVersion, parent: Parent) -> ResolvedVersion:
     name, child_name = f"{parent.model}:{parent.version}", f"{child.model}:{child.version}"
-    head = load_head(session, parent.model).state
+    head = find_head(session, parent.model)
     row = find_row(session, head, parent.version) if head is not None else None
     if head is None or row is None or row.state is State.DELETED:
         raise NotFoundError(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import CorruptError, NotFoundError
 from bucketry.registry.commit import Change, Committed, Current, Register, commit, load_current
+from bucketry.registry.immutable import put_first
 from bucketry.registry.session import FOREIGN
+from bucketry.registry.witnesses import find_alias_witness, find_head_witness, find_registry_witness
 from bucketry.schema import keys
 from bucketry.schema.alias import AliasRegister, decode_alias, encode_alias
 from bucketry.schema.head import Head, decode_head, encode_head
@@ -36,6 +38,7 @@ def head_register(session: Session, model: ModelName) -> Register[Head]:
         with_trail=_with_trail,
         history_key=partial(keys.head_history, model),
         settle=partial(_settle_head, session),
+        find_witness=partial(find_head_witness, model=model),
     )
 
 
@@ -49,6 +52,7 @@ def alias_register(session: Session, model: ModelName, alias: AliasName) -> Regi
         with_trail=_alias_with_trail,
         history_key=partial(keys.alias_history, model, alias),
         settle=_nothing_to_settle,
+        find_witness=partial(find_alias_witness, model=model, alias=alias),
     )
 
 
@@ -61,6 +65,7 @@ def registry_register() -> Register[RegistryDocument]:
         with_trail=_with_trail,
         history_key=keys.registry_history,
         settle=_nothing_to_settle,
+        find_witness=find_registry_witness,
     )
 
 
@@ -82,14 +87,37 @@ def commit_alias(
 
 
 def load_head(session: Session, model: ModelName) -> Current[Head]:
-    """Return the model's head as it is now: one GET."""
+    """Return the model's head as it is now: one GET. It may be one that no version was ever published to."""
     return load_current(session.store, head_register(session, model))
+
+
+def load_or_begin_head(session: Session, model: ModelName) -> Head:
+    """Return a model's head, made empty where there is none: before the first byte of a first publish is written.
+
+    So whatever else there is of a model, its head was there before it, and a head that is absent later was lost.
+    """
+    head = load_head(session, model).state
+    if head is not None:
+        return head
+    new = Head(session.registry.registry, model)
+    put_first(session.store, keys.head(model), encode_head(new), ports=session.ports)
+    return load_head(session, model).state or new
+
+
+def find_head(session: Session, model: ModelName) -> Head | None:
+    """Return a model's head, or None for a model that no version was ever published to."""
+    head = load_head(session, model).state
+    return head if head is not None and head.was_published else None
 
 
 def load_existing_head(session: Session, model: ModelName) -> Head:
     """Return a model's head; raise `NotFoundError` for a model that does not exist."""
-    head = load_head(session, model).state
-    if head is None:
+    return existing_head(session, model, load_head(session, model).state)
+
+
+def existing_head(session: Session, model: ModelName, head: Head | None) -> Head:
+    """Return the head that was read; raise `NotFoundError` if there is none, or only what a first publish began."""
+    if head is None or not head.was_published:
         _ = session.registry  # a missing registry is the better explanation
         raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
     return head

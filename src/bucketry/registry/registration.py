@@ -17,7 +17,7 @@ from bucketry.frozen import frozen
 from bucketry.registry.commit import COMMIT_DEADLINE_SECONDS, Change
 from bucketry.registry.immutable import Immutable, put_immutable
 from bucketry.registry.policies import load_policy
-from bucketry.registry.registers import commit_head, load_head
+from bucketry.registry.registers import commit_head, existing_head, find_head, load_head, load_or_begin_head
 from bucketry.registry.resolve import load_manifest
 from bucketry.registry.rows import find_row, find_row_by_key, iter_live_rows, load_dossier, replace_dossier
 from bucketry.schema import keys
@@ -105,7 +105,7 @@ def find_published(session: Session, model: ModelName, prepared_key: str | None)
 
 
 def register_version(session: Session, prepared: PreparedVersion, upload: UploadBlobs) -> RegisteredVersion:
-    """Store what is missing, then commit the version: blobs, manifest, sealed pages, head."""
+    """Store what is missing, then commit the version: an empty head before all else, blobs, manifest, pages, head."""
     session.check_writable()
     manifest = prepared.manifest
     body = encode_manifest(manifest)
@@ -113,9 +113,9 @@ def register_version(session: Session, prepared: PreparedVersion, upload: Upload
     deadline_seconds = session.ports.monotonic_seconds() + COMMIT_DEADLINE_SECONDS
     uploaded_bytes = 0
     for attempt in range(MOST_PLACEMENTS):
-        head = load_head(session, manifest.model).state
+        head = load_or_begin_head(session, manifest.model)
         places = _plan_places(session, head, manifest)
-        epoch = head.epoch if head else 1
+        epoch = head.epoch
         missing = {a.sha256: a for a in manifest.artifacts if places[a.sha256].named_by is None}
         uploaded_bytes += upload(epoch, list(missing.values()))
         if attempt == 0:
@@ -212,10 +212,9 @@ class _RegistrationEdit:
         return head, objects
 
 
-def _plan_places(session: Session, head: Head | None, manifest: Manifest) -> dict[Digest, _Place]:
-    epoch = head.epoch if head else 1
-    here = _Place(epoch, None)
-    known = _find_reusable(session, head, manifest) if head else {}
+def _plan_places(session: Session, head: Head, manifest: Manifest) -> dict[Digest, _Place]:
+    here = _Place(head.epoch, None)
+    known = _find_reusable(session, head, manifest)
     places = {artifact.sha256: known.get(artifact.sha256, here) for artifact in manifest.artifacts}
     placement = encode_placement(places[artifact.sha256].epoch for artifact in manifest.artifacts)
     if len(placement) > MOST_RUNS:
@@ -277,18 +276,17 @@ def _epochs_of(session: Session, head: Head, row: Row) -> dict[Digest, int]:
 
 
 def _pin_in_other_model(session: Session, parent: Parent, child: ModelName, epoch: int) -> None:
-    base = load_head(session, parent.model).state
+    base = find_head(session, parent.model)
     if base is not None:
         row = _pinnable_row(session, base, parent)
         if load_dossier(session, base, row).is_pinned_by(child, epoch):
             return
 
     def edit(old: Head | None) -> Change[Head]:
-        if old is None:
-            raise NotFoundError(f"there is no model {parent.model}")
-        row = _pinnable_row(session, old, parent)
-        dossier = load_dossier(session, old, row).pinned_by(child, epoch)
-        changed, objects = replace_dossier(session, old, row, dossier)
+        head = existing_head(session, parent.model, old)
+        row = _pinnable_row(session, head, parent)
+        dossier = load_dossier(session, head, row).pinned_by(child, epoch)
+        changed, objects = replace_dossier(session, head, row, dossier)
         return Change(changed, "pin", target=str(row.version), detail={"epoch": epoch}, objects=objects)
 
     commit_head(session, parent.model, edit)

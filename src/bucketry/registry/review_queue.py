@@ -11,7 +11,7 @@ from bucketry.frozen import frozen
 from bucketry.registry.gating import check_version_gates
 from bucketry.registry.index import open_index
 from bucketry.registry.index_standings import list_undecided, note_standings
-from bucketry.registry.registers import load_head
+from bucketry.registry.registers import find_head
 from bucketry.registry.rows import group_by_page, load_group
 from bucketry.registry.standings import Standing, load_standing
 from bucketry.schema.decisions import is_reviewer, moment
@@ -112,7 +112,7 @@ class _Found:
 def _groups_of(session: Session, name: ModelName, versions: Iterable[int]) -> _Found:
     """Return these versions as the model's head has them now: the index only said where to look."""
     try:
-        head = load_head(session, name).state
+        head = find_head(session, name)
         groups = group_by_page(session, head, versions) if head is not None else []
     except UNREADABLE as error:
         return _Found(faults=(f"{name} cannot be read: {error.message}",))

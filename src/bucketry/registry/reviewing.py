@@ -17,7 +17,6 @@ from bucketry.errors import (
     BucketryError,
     CommitUnknownError,
     ContendedError,
-    NotFoundError,
     RejectedError,
     UnavailableError,
     UsageError,
@@ -28,7 +27,7 @@ from bucketry.registry.commit import Change
 from bucketry.registry.gating import check_version_gates
 from bucketry.registry.immutable import Immutable
 from bucketry.registry.notes import reason_detail
-from bucketry.registry.registers import commit_alias, commit_head, load_existing_head
+from bucketry.registry.registers import commit_alias, commit_head, existing_head, load_existing_head
 from bucketry.registry.rows import load_dossier, load_row, replace_dossier
 from bucketry.registry.signing import checked
 from bucketry.registry.standings import Standing, load_decisions, load_standing, refuse_failed_gates
@@ -143,9 +142,8 @@ def record_decision(session: Session, review: Review) -> Decided:
     item = Immutable(keys.review(statement.model, statement.manifest, decision.sha256), encode_review(review))
     why, documents = reason_detail(session, statement.model, statement.comment)
 
-    def edit(head: Head | None) -> Change[Head]:
-        if head is None:
-            raise _no_model(statement.model)
+    def edit(old: Head | None) -> Change[Head]:
+        head = existing_head(session, statement.model, old)
         standing = load_standing(session, head, load_row(session, head, version))
         if any(known.sha256 == decision.sha256 for known in standing.decisions):
             raise _AlreadyRecordedError
@@ -319,7 +317,3 @@ def _not_told(statement: Statement, error: BucketryError) -> BucketryError:
         f"{error.message}",
         advice="do it again, which tells the aliases",
     )
-
-
-def _no_model(model: ModelName) -> NotFoundError:
-    return NotFoundError(f"there is no model {model}", advice="see `bucketry models`")

@@ -7,10 +7,11 @@ from collections import OrderedDict
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, NotFoundError, RejectedError, UnsupportedError
+from bucketry.errors import CorruptError, RejectedError, UnsupportedError
 from bucketry.frozen import frozen
 from bucketry.registry.immutable import Immutable, find_object
 from bucketry.registry.ports import Ports
+from bucketry.registry.witnesses import no_registry
 from bucketry.schema import keys
 from bucketry.schema.audit import parse_actor
 from bucketry.schema.codec import digest_of
@@ -165,10 +166,7 @@ class Session:
     def _load_registry(self) -> RegistryDocument:
         found = find_object(self.store, keys.REGISTRY)
         if found is None:
-            raise NotFoundError(
-                f"there is no registry at {self.store.name}",
-                advice=f"create one with `bucketry init {self.store.name}`, or check the URL",
-            )
+            raise no_registry(self.store)
         document = decode_registry(found.body, what=keys.REGISTRY)
         self._registry[:] = [document]
         return document

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import BucketryError, CorruptError, RejectedError, UnavailableError, UnsupportedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.refusals import carried_refusals, refused_by_alias
-from bucketry.registry.registers import alias_register, not_set
+from bucketry.registry.registers import alias_register, load_alias, not_set
 from bucketry.schema import keys
 from bucketry.schema.names import ByAlias
 from bucketry.schema.states import State
@@ -97,6 +97,7 @@ class _Follower:
         try:
             found = self.session.store.get(keys.alias(self.model, self.alias), unless=self.etag)
         except ObjectNotFoundError as error:
+            load_alias(self.session, self.model, self.alias)  # that it was lost is the better explanation
             raise not_set(self.model, self.alias) from error
         except (NotModifiedError, UnavailableError):
             return None

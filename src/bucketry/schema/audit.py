@@ -126,14 +126,15 @@ class Trail:
         }
 
 
-def read_trail(fields: Fields) -> Trail:
+def read_trail(fields: Fields, *, may_be_empty: bool = False) -> Trail:
     """Return the trail of a register's document; its generations must be without gaps."""
     trail = Trail(tuple(_read_record(inner) for inner in fields.inners("recent", most=MOST_RECENT_RECORDS)))
-    generation, transaction = fields.integer("generation", least=1), fields.text("transaction")
+    generation = fields.integer("generation", least=0 if may_be_empty else 1)
+    transaction = fields.text("transaction")
     if (trail.generation, trail.transaction) != (generation, transaction):
         raise CorruptError(f"{fields.what}: the newest audit record is not that of generation {generation}")
     _check_without_gaps(trail.records, what=fields.what)
-    if (trail.records[0].generation - 1) % BLOCK_RECORDS:
+    if trail.records and (trail.records[0].generation - 1) % BLOCK_RECORDS:
         raise CorruptError(f"{fields.what}: the audit records do not begin at the start of a block")
     return trail
 

@@ -115,6 +115,11 @@ class Head:
         """How many commits the head has seen."""
         return self.trail.generation
 
+    @property
+    def was_published(self) -> bool:
+        """Whether a version was ever given a number: before that, nobody has heard of the model."""
+        return self.next_version > 1
+
     def find_row(self, version: int) -> Row | None:
         """Return the row of a version that is not sealed."""
         index = version - self.rows[0].version if self.rows else -1
@@ -167,9 +172,11 @@ def decode_head(body: bytes, *, what: str) -> Head:
         description=fields.text("description", default=""),
         labels=fields.texts("labels"),
         policy=fields.optional_digest("policy"),
-        trail=read_trail(fields),
+        trail=read_trail(fields, may_be_empty=True),
         extra=fields.rest(),
     )
+    if not head.trail.records and head != Head(head.registry, head.model, extra=head.extra):
+        raise CorruptError(f"{what}: a head without audit records is not empty")
     expected = range(head.sealed.count + 1, head.next_version)
     if [row.version for row in head.rows] != list(expected):
         raise CorruptError(f"{what}: the rows are not versions {expected.start} to {expected.stop - 1}")

@@ -62,12 +62,17 @@ def manifests(model: ModelName) -> str:
 
 def blob(model: ModelName, epoch: int, digest: Digest) -> str:
     """Return the key of an artifact's bytes, placed under an epoch of the model."""
-    return f"{blobs(model)}{epoch}/{digest}"
+    return f"{blob_epoch(model, epoch)}{digest}"
 
 
 def blobs(model: ModelName) -> str:
     """Return the prefix of a model's blobs."""
     return f"{BLOBS}{_folder(model)}/"
+
+
+def blob_epoch(model: ModelName, epoch: int) -> str:
+    """Return the prefix of a model's blobs that were placed under one epoch."""
+    return f"{blobs(model)}{epoch}/"
 
 
 def page(model: ModelName, digest: Digest) -> str:
@@ -87,7 +92,12 @@ def head_history(model: ModelName, first_generation: int) -> str:
 
 def alias_history(model: ModelName, name: AliasName, first_generation: int) -> str:
     """Return the key of the sealed block of an alias's audit records that begins with this generation."""
-    return f"{HISTORY}{_folder(model)}/{name}/{first_generation}.json"
+    return f"{alias_histories(model, name)}{first_generation}.json"
+
+
+def alias_histories(model: ModelName, name: AliasName) -> str:
+    """Return the prefix of the sealed audit records of one alias."""
+    return f"{histories(model)}{name}/"
 
 
 def registry_history(first_generation: int) -> str:
@@ -95,9 +105,14 @@ def registry_history(first_generation: int) -> str:
     return f"{HISTORY}{first_generation}.json"
 
 
+def evidences(model: ModelName) -> str:
+    """Return the prefix of the evaluations that were added to a model's versions."""
+    return f"{EVIDENCE}{_folder(model)}/"
+
+
 def evidence(model: ModelName, manifest: Digest, digest: Digest) -> str:
     """Return the key of one evaluation of a version, named by the SHA-256 of its bytes."""
-    return f"{EVIDENCE}{_folder(model)}/{manifest}/{digest}.json"
+    return f"{evidences(model)}{manifest}/{digest}.json"
 
 
 def review(model: ModelName, manifest: Digest, digest: Digest) -> str:
