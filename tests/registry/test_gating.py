@@ -150,6 +150,20 @@ def test_a_card_that_was_damaged_is_not_read(registry: Registry, tmp_path: Path)
         gates(registry, 1)
 
 
+@pytest.mark.parametrize("scan", [True, False])
+def test_a_list_reads_no_file_for_a_gate_on_formats(registry: Registry, tmp_path: Path, *, scan: bool) -> None:
+    publish(registry, tmp_path, 0.8, config_json="{}")
+    demand(registry, '[[gate]]\nformats = ["safetensors", "json"]')
+    head = load_existing_head(registry.session, CHAT)
+    (found,) = check_version_gates(registry.session, head, load_row(registry.session, head, 1), alias=None, scan=scan)
+    words = "weights.safetensors is not a valid safetensors file" if scan else "the contents are not looked at for this"
+    assert (found.passed, words in found.reason) == (not scan, True)
+    (found,) = check_version_gates(
+        registry.session, head, load_row(registry.session, head, 1), alias=None, scan=False, contents=True
+    )
+    assert not found.passed
+
+
 def test_only_what_gates_ask_for_is_read(registry: Registry, tmp_path: Path) -> None:
     publish(registry, tmp_path, 0.8, README_md="# M\n")
     measure(registry.session, 1, 0.9)
@@ -170,5 +184,7 @@ def test_only_what_gates_ask_for_is_read(registry: Registry, tmp_path: Path) -> 
     fresh.session.store.get = recorded  # type: ignore[method-assign,assignment]
     fresh.session.store.stat = looked_at  # type: ignore[method-assign,assignment]
     check_version_gates(fresh.session, head, load_row(fresh.session, head, 1), alias=None)
-    assert sorted(asked) == ["manifests", "policies"]  # registry.json was read with the head
+    assert sorted(asked) == ["blobs", "blobs", "manifests", "policies"]  # registry.json was read with the head
+    check_version_gates(fresh.session, head, load_row(fresh.session, head, 1), alias=None)
+    assert asked.count("blobs") == 2
     fresh.close()

@@ -267,15 +267,19 @@ def test_a_pickle_scan_passes_only_what_was_scanned_and_found_harmless() -> None
     gate, strict = "pickle_scan = true", 'pickle_scan = "strict"'
 
     def scanned(*files: ScannedFile, fault: str = "") -> GateSubject:
-        return replace(subject(), scan=ScanReport("picklescan", files, fault))
+        return replace(subject(), scan=ScanReport(files, fault))
 
-    unknown = ScannedFile("b.pkl", suspicious=("sklearn.x",))
+    unknown = ScannedFile("b.pkl", suspicious=("sklearn.x",), holds_code=True)
     assert result(gate, scanned()).passed
-    assert result(gate, scanned(ScannedFile("a.pkl"), unknown)).reason == (
-        "2 files scanned with picklescan, 1 import unknown names"
+    assert result(gate, scanned(ScannedFile("a.txt"), unknown)).reason == (
+        "1 scanned, 1 harmless by content, 0 not scannable; 1 import unknown names"
     )
-    assert result(strict, scanned(unknown)).reason == "b.pkl: imports sklearn.x, not known to be harmless"
-    assert result(gate, scanned(ScannedFile("a.pkl", dangerous=("os.system",)))).reason == "a.pkl: imports os.system"
+    assert result(strict, scanned(unknown)).reason == (
+        "b.pkl: imports sklearn.x, not known to be harmless (1 scanned, 0 harmless by content, 0 not scannable)"
+    )
+    assert result(gate, scanned(ScannedFile("a.pkl", dangerous=("os.system",)))).reason.startswith(
+        "a.pkl: imports os.system ("
+    )
     assert not result(gate, scanned(ScannedFile("a.pkl", fault="it is damaged"))).passed
     assert result(gate, scanned(fault="not installed")).reason == "not installed"
     assert not result(gate, subject()).passed

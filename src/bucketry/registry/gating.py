@@ -1,7 +1,7 @@
 """Which gates hold for a version, given the head and the row that a commit is about to replace?
 
 Everything but the alias that a gate compares with is immutable and named by its digest, so that a check costs little
-when an edit runs again. A scan of pickles is done once for each manifest in a session.
+when an edit runs again. Files are looked into once for each manifest in a session.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from bucketry.registry.rows import find_row, load_dossier
 from bucketry.schema.audit import target_version
 from bucketry.schema.cards import LARGEST_CARD_BYTES
 from bucketry.schema.codec import digest_of
-from bucketry.schema.gate_checks import Evaluations, GateSubject, check_gates, lacks_evidence
-from bucketry.schema.gates import CardSections, EvidenceCount, MetricThreshold, NoWorse, PickleScan, applies_to
+from bucketry.schema.gate_checks import UNREAD, Evaluations, GateSubject, check_gates, lacks_evidence
+from bucketry.schema.gates import CardSections, EvidenceCount, Formats, MetricThreshold, NoWorse, PickleScan, applies_to
 from bucketry.schema.moves import MOVES
 from bucketry.schema.scans import ScanReport
 from bucketry.schema.states import State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bucketry.registry.resolve import ResolvedVersion
     from bucketry.registry.session import Session
     from bucketry.schema.alias import AliasRegister
@@ -34,23 +36,31 @@ if TYPE_CHECKING:
 
 
 def check_version_gates(
-    session: Session, head: Head, row: Row, *, alias: AliasName | None, scan: bool = True
+    session: Session, head: Head, row: Row, *, alias: AliasName | None, scan: bool = True, contents: bool = False
 ) -> tuple[GateResult, ...]:
     """Return each gate's result for a row of this head, under the policy that the head names.
 
     `alias` leaves out the gates that count before other aliases only; None asks for all. Without `scan` a pickle scan
-    that this session has not done yet counts as failed: for lists, which must not read whole files.
+    that this session has not done yet counts as failed, and formats are judged by the files' names: for lists, which
+    must not read files. With `scan` False and `contents` True formats are looked at: a few bytes of each file.
     """
     policy = load_policy(session, head)
     gates = [gate for gate in policy.gates if applies_to(gate, alias)]
     if not gates:
         return ()
-    subject = load_gate_subject(session, head, row, policy, alias=alias, scan=scan)
+    subject = load_gate_subject(session, head, row, policy, alias=alias, scan=scan, contents=contents or scan)
     return check_gates(policy, subject, alias=alias)
 
 
 def load_gate_subject(
-    session: Session, head: Head, row: Row, policy: Policy, *, alias: AliasName | None = None, scan: bool = True
+    session: Session,
+    head: Head,
+    row: Row,
+    policy: Policy,
+    *,
+    alias: AliasName | None = None,
+    scan: bool = True,
+    contents: bool = True,
 ) -> GateSubject:
     """Return what the policy's gates look at, and no more: what no gate asks for is not read."""
     from bucketry.registry.resolve import resolved_row  # noqa: PLC0415 - it imports `aliases`, which imports this
@@ -66,6 +76,9 @@ def load_gate_subject(
             for name in dict.fromkeys(gate.no_worse_than for gate in gates if isinstance(gate, NoWorse))
         },
         scan=_scan(session, resolved, scan=scan) if any(isinstance(gate, PickleScan) for gate in gates) else None,
+        misnamed=_find_misnamed(session, resolved, look=contents)
+        if any(isinstance(one, Formats) for one in gates)
+        else None,
     )
 
 
@@ -150,10 +163,19 @@ def _scan(session: Session, resolved: ResolvedVersion, *, scan: bool) -> ScanRep
         return known
     if not scan:
         name = f"{resolved.model}:{resolved.version}"
-        return ScanReport("", fault=f"not scanned for this list: run `bucketry gates {name}`")
+        return ScanReport(fault=f"{UNREAD}: run `bucketry gates {name}`")
     from bucketry.registry.pickle_scan import scan_pickles  # noqa: PLC0415 - few policies ask for it
 
     report = scan_pickles(session, resolved)
     if not report.fault:
         session.scans[resolved.digest] = report
     return report
+
+
+def _find_misnamed(session: Session, resolved: ResolvedVersion, *, look: bool) -> Mapping[str, str] | None:
+    known = session.misnamed.get(resolved.digest)
+    if known is not None or not look:
+        return known
+    from bucketry.registry.file_formats import faults_in_formats  # noqa: PLC0415 - few policies ask for it
+
+    return session.misnamed.setdefault(resolved.digest, faults_in_formats(session, resolved))

@@ -2,13 +2,15 @@
 
 The file is: the length of the header (8 bytes, little-endian), the header (a JSON object: of each tensor its dtype,
 its shape, and where it begins and ends in what follows), and the tensors, end to end. A header is foreign text:
-nothing that it says is believed before it agrees with itself and with the size of the file.
+nothing that it says is believed before it agrees with itself and with the size of the file. What is valid is what the
+format's own library opens, but for what the format forbids and that library lets pass: a name that stands there twice,
+and blanks before the header.
 """
 
 from __future__ import annotations
 
 import json
-import re
+import math
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnsupportedError
@@ -23,9 +25,8 @@ LARGEST_VALID_HEADER_BYTES = 100_000_000
 LARGEST_HEADER_BYTES = 8 * 1024 * 1024
 """What is read and parsed: some 70,000 tensors, several times as many as in any one file that people publish. The
 most hostile JSON of this size takes about 300 MB of memory while it is parsed; one of 100 MB would take 4 GB."""
-MOST_DIMENSIONS = 32
-LARGEST_SHAPE = 2**60
-"""The most elements; zeros count as ones, so that no array library overflows on a tensor that is empty anyway."""
+MOST_NESTED = 127
+LARGEST_NUMBER = 2**64
 
 BITS = {
     **dict.fromkeys(("F4",), 4),
@@ -35,11 +36,10 @@ BITS = {
     **dict.fromkeys(("U32", "I32", "F32"), 32),
     **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
 }
-"""The size of one element of each dtype. One that is not here is listed, but its size cannot be checked."""
+"""The size of one element of each dtype. A file with any other is opened by no reader."""
 
-_DTYPE = re.compile(r"[A-Z][A-Z0-9_]{0,15}")
 _METADATA = "__metadata__"
-_FIELDS = {"dtype", "shape", "data_offsets"}
+_FIELDS = ("dtype", "shape", "data_offsets")
 
 
 @frozen
@@ -87,11 +87,21 @@ def _parse_json(header: bytes, what: str) -> dict[str, object]:
     if not header.startswith(b"{"):
         raise _corrupt(what, "its header is not a JSON object")
     try:
-        document = json.loads(header.decode("utf-8"), object_pairs_hook=_without_duplicates)
+        document = json.loads(
+            header.decode("utf-8"),
+            object_pairs_hook=_without_duplicates,
+            parse_int=_whole,
+            parse_float=_finite,
+            parse_constant=_finite,
+        )
+        _check_texts(document)
     except (ValueError, RecursionError) as error:
         raise _corrupt(what, "its header is not valid JSON") from error
     if not isinstance(document, dict):
         raise _corrupt(what, "its header is not a JSON object")
+    metadata = document.get(_METADATA)
+    if metadata is not None and not (isinstance(metadata, dict) and all(type(one) is str for one in metadata.values())):
+        raise _corrupt(what, "its metadata are not texts")
     return document
 
 
@@ -103,25 +113,57 @@ def _without_duplicates(pairs: Sequence[tuple[str, object]]) -> dict[str, object
     return document
 
 
+def _whole(text: str) -> float:
+    """Return a number without a point; one that needs more than 64 bits, or is `-0`, counts as one with a point."""
+    finite = _finite(text)
+    return finite if text == "-0" or abs(finite) >= LARGEST_NUMBER else int(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number that is none")
+    return number
+
+
+def _check_texts(document: object) -> None:
+    """Raise `ValueError` for half a character in a text, and for what is nested deeper than readers go."""
+    level: list[object] = [document]
+    for _ in range(MOST_NESTED):
+        inner: list[object] = []
+        for node in level:
+            inner += (
+                [*node.keys(), *node.values()] if isinstance(node, dict) else node if isinstance(node, list) else ()
+            )
+        "".join(text for text in inner if isinstance(text, str)).encode()
+        level = [node for node in inner if isinstance(node, dict | list)]
+        if not level:
+            return
+    raise ValueError("nested too deep")
+
+
 def _placed(name: str, entry: object, offset: int, what: str) -> PlacedTensor:
-    if not isinstance(entry, dict) or set(entry) != _FIELDS:
-        raise _corrupt(what, f"tensor {name!a} does not have exactly a dtype, a shape and offsets")
+    if isinstance(entry, list) and len(entry) == len(_FIELDS):  # the fields in their order, which readers take too
+        entry = dict(zip(_FIELDS, entry, strict=True))
+    if not isinstance(entry, dict) or not entry.keys() >= set(_FIELDS):
+        raise _corrupt(what, f"tensor {name!a} does not have a dtype, a shape and offsets")
     dtype = entry["dtype"]
-    if not isinstance(dtype, str) or not _DTYPE.fullmatch(dtype):
-        raise _corrupt(what, f"tensor {name!a} has no dtype that is a name")
+    if isinstance(dtype, dict) and [*dtype.values()] == [None]:
+        (dtype,) = dtype
+    if not isinstance(dtype, str) or dtype not in BITS:
+        raise _corrupt(what, f"tensor {name!a} has no dtype that readers know")
     shape, offsets = _whole_numbers(entry["shape"]), _whole_numbers(entry["data_offsets"])
-    if shape is None or len(shape) > MOST_DIMENSIONS:
-        raise _corrupt(what, f"tensor {name!a} has no shape of at most {MOST_DIMENSIONS} whole numbers")
+    if shape is None:
+        raise _corrupt(what, f"tensor {name!a} has no shape of whole numbers")
     if offsets is None or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise _corrupt(what, f"tensor {name!a} does not begin and end at two offsets")
-    elements, extent = 1, 1
+    elements = 1
     for count in shape:
         elements *= count
-        extent *= max(1, count)
-        if extent > LARGEST_SHAPE:
+        if elements >= LARGEST_NUMBER:
             raise _corrupt(what, f"tensor {name!a} is larger than any file")
     begin, end = offsets
-    if dtype in BITS and elements * BITS[dtype] != (end - begin) * 8:
+    if elements * BITS[dtype] != (end - begin) * 8:
         raise _corrupt(what, f"tensor {name!a} has {end - begin:,} bytes, which is not its shape's size in {dtype}")
     return PlacedTensor(name, dtype, shape, offset + begin, offset + end)
 

@@ -65,8 +65,9 @@ class Session:
     """An opened registry. `actor` is a claim, until something is signed.
 
     `profile` is what it was opened by, if another process can open it by that too. `scans` are the pickle scans that
-    were done, by the manifest of the version. With `strict`, only what a trust file accepts is resolved. fsck
-    `takes_any_registry`: it reports a register of another one, and looks at it all the same.
+    were done, by the manifest of the version; `misnamed` which of its files are not what their names say. With
+    `strict`, only what a trust file accepts is resolved. fsck `takes_any_registry`: it reports a register of another
+    one, and looks at it all the same.
     """
 
     store: Store
@@ -76,6 +77,7 @@ class Session:
     read_only: bool = False
     profile: RegistryProfile | None = None
     scans: dict[Digest, ScanReport] = field(default_factory=dict)
+    misnamed: dict[Digest, dict[str, str]] = field(default_factory=dict)
     strict: StrictMode | None = None
     takes_any_registry: bool = False
     _registry: list[RegistryDocument] = field(default_factory=list)

@@ -151,7 +151,10 @@ def read_tensor(
         for piece in _iter_range(file, start, stop, verified=verified):
             target[position : position + len(piece)] = piece
             position += len(piece)
-    array: NDArray[Any] = content.view(NUMPY_TYPES[entry.dtype]).reshape(shape)
+    try:
+        array: NDArray[Any] = content.view(NUMPY_TYPES[entry.dtype]).reshape(shape)
+    except (ValueError, OverflowError) as error:  # more dimensions than it has, or an empty tensor of a vast shape
+        raise UnsupportedError(f"NumPy has no array of the shape of {entry.name!a}: {error}") from error
     return array
 
 

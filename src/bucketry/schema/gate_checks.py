@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from bucketry.schema.policy import Policy
     from bucketry.schema.scans import ScanReport
 
+UNREAD = "not looked at for this list"
+"""How the reason begins of a gate that was not checked, because that would read files."""
 MOST_NAMED = 3
 """How many slices, files or sections a reason names."""
 
@@ -58,7 +60,8 @@ class GateSubject:
     """What gates look at. `paths` are the artifacts'; `card` is the model card's text, or None where there is none.
 
     `baselines` has the evaluations of what each alias names, None for an alias that names nothing. `scan` is None where
-    no gate asks for one.
+    no gate asks for one. `misnamed` says why a file is not what its name says, for those that are not; None where
+    nobody looked.
     """
 
     evaluations: Evaluations
@@ -66,6 +69,7 @@ class GateSubject:
     card: str | None = None
     baselines: Mapping[AliasName, Evaluations | None] = field(default_factory=dict)
     scan: ScanReport | None = None
+    misnamed: Mapping[str, str] | None = field(default_factory=dict)
 
 
 @frozen
@@ -134,6 +138,11 @@ def lacks_evidence(policy: Policy, evaluations: Evaluations) -> bool:
     return False
 
 
+def is_unread(result: GateResult) -> bool:
+    """Return whether a gate fails only because no file was read for it yet."""
+    return not result.passed and result.reason.startswith(UNREAD)
+
+
 def _result(gate: Gate, subject: GateSubject) -> GateResult:
     verdict = _verdict(gate, subject)
     return GateResult(
@@ -152,7 +161,7 @@ def _verdict(gate: Gate, subject: GateSubject) -> _Verdict:  # noqa: PLR0911 - o
         case CardSections(sections):
             return _check_card(sections, subject.card)
         case Formats(formats):
-            return _check_formats(formats, subject.paths)
+            return _check_formats(formats, subject.paths, subject.misnamed)
         case PickleScan(strict):
             return _check_scan(subject.scan, strict=strict)
         case UnknownGate(_, fault):
@@ -259,10 +268,15 @@ def _check_card(sections: Sequence[str], card: str | None) -> _Verdict:
     return _Verdict(False, _named(faults, separator=",").strip(), present, len(sections))
 
 
-def _check_formats(formats: Sequence[str], paths: Sequence[str]) -> _Verdict:
+def _check_formats(formats: Sequence[str], paths: Sequence[str], misnamed: Mapping[str, str] | None) -> _Verdict:
     others = [path for path in paths if not _has_format(path, formats)]
-    reason = f"not allowed: {_named(others, separator=',').strip()}" if others else f"all {len(paths)} files are"
-    return _Verdict(not others, reason, len(others), 0)
+    if others:
+        return _Verdict(False, f"not allowed: {_named(others, separator=',').strip()}", len(others), 0)
+    if misnamed is None:
+        return _Verdict(True, f"all {len(paths)} files are by name; the contents are {UNREAD}", 0, 0)
+    faults = [f"{path} {misnamed[path]}" for path in paths if path in misnamed]
+    reason = _named(faults, separator=";").strip() if faults else f"all {len(paths)} files are"
+    return _Verdict(not faults, reason, len(faults), 0)
 
 
 def _has_format(path: str, formats: Sequence[str]) -> bool:
@@ -277,11 +291,10 @@ def _check_scan(scan: ScanReport | None, *, strict: bool) -> _Verdict:
         return _Verdict(passed=False, reason=scan.fault)
     bad = [(file.path, file.fault_if(strict=strict)) for file in scan.files]
     faults = [f"{path}: {fault}" for path, fault in bad if fault]
-    scanned = f"{len(scan.files)} files scanned with {scan.scanner}"
     if faults:
-        return _Verdict(False, _named(faults, separator=";").strip(), len(faults), 0)
+        return _Verdict(False, f"{_named(faults, separator=';').strip()} ({scan.counts})", len(faults), 0)
     doubtful = sum(bool(file.suspicious) for file in scan.files)
-    return _Verdict(True, f"{scanned}, {doubtful} import unknown names" if doubtful else scanned, 0, 0)
+    return _Verdict(True, f"{scan.counts}{f'; {doubtful} import unknown names' if doubtful else ''}", 0, 0)
 
 
 def _iter_points(selection: Selection, evaluations: Evaluations) -> Iterator[_Point]:

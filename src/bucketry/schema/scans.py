@@ -1,4 +1,4 @@
-"""What did a scan of a version's pickles find?"""
+"""What did a scan of a version's files find?"""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ MOST_IMPORTS_NAMED = 3
 
 @frozen
 class ScannedFile:
-    """One file with pickles in it: the imports that are dangerous, and those that nobody knows to be harmless.
+    """One file: the imports that are dangerous, and those that nobody knows to be harmless.
 
-    `fault` says why the file could not be scanned to its end, which counts as unsafe.
+    `fault` says why the file could not be looked at to its end, which counts as unsafe. `holds_code` tells pickles and
+    archives, which were scanned, from what is harmless whoever loads it.
     """
 
     path: str
     dangerous: tuple[str, ...] = ()
     suspicious: tuple[str, ...] = ()
     fault: str = ""
+    holds_code: bool = False
 
     def fault_if(self, *, strict: bool) -> str:
         """Return why the file is unsafe, in words; empty if it is not."""
@@ -30,11 +32,17 @@ class ScannedFile:
 
 @frozen
 class ScanReport:
-    """What a scanner found in each file that has pickles. `fault` says why nothing could be scanned at all."""
+    """What a scan found in each file. `fault` says why nothing could be scanned at all."""
 
-    scanner: str
     files: tuple[ScannedFile, ...] = ()
     fault: str = ""
+
+    @property
+    def counts(self) -> str:
+        """How many files were scanned, how many are harmless by their content, and how many cannot be scanned."""
+        blind = sum(bool(file.fault) for file in self.files)
+        scanned = sum(file.holds_code and not file.fault for file in self.files)
+        return f"{scanned} scanned, {len(self.files) - scanned - blind} harmless by content, {blind} not scannable"
 
 
 def _named(imports: tuple[str, ...]) -> str:

@@ -17,7 +17,8 @@ from bucketry.registry.standings import load_standing
 from bucketry.registry.trending import load_trend
 from bucketry.schema.diff import VersionDiff, diff_versions
 from bucketry.schema.diff_document import diff_digest
-from bucketry.schema.gates import MetricThreshold, NoWorse, PickleScan
+from bucketry.schema.gate_checks import is_unread
+from bucketry.schema.gates import MetricThreshold, NoWorse
 from bucketry.schema.names import ByVersion, Reference, parse_reference
 from bucketry.schema.slice_groups import SliceGroup, slice_groups
 from bucketry.schema.states import State
@@ -46,7 +47,7 @@ class Compared:
 
     `newest` is its place in `diff.versions`; it stays the same version when another becomes the baseline. `other` is
     the place of the newest but the baseline in `diff.others`. `aliases` names what serves each of the versions, in
-    words. `is_scanned`: this session knows what is in the pickles.
+    words.
     `digest` is by what a review names the comparison.
     """
 
@@ -57,21 +58,17 @@ class Compared:
     gates: tuple[tuple[Gate, GateResult], ...]
     standing: Standing
     aliases: tuple[str, ...]
-    is_scanned: bool
     digest: Digest
 
     @property
     def failed(self) -> tuple[GateResult, ...]:
         """The gates that the newest version does not pass."""
-        unscanned = self.unscanned
-        return tuple(result for _, result in self.gates if not result.passed and result not in unscanned)
+        return tuple(result for _, result in self.gates if not result.passed and not is_unread(result))
 
     @property
     def unscanned(self) -> tuple[GateResult, ...]:
-        """The gates that wait for a scan, which would read whole files."""
-        if self.is_scanned:
-            return ()
-        return tuple(result for gate, result in self.gates if isinstance(gate, PickleScan) and not result.passed)
+        """The gates that wait for a look into the files."""
+        return tuple(result for _, result in self.gates if is_unread(result))
 
     @property
     def whole(self) -> tuple[MetricDiff, ...]:
@@ -108,8 +105,7 @@ def read_comparison(
     results = check_version_gates(session, head, row, alias=None, scan=False)
     standing = load_standing(session, head, row)
     gates = tuple(zip(policy.gates, results, strict=True))
-    is_scanned = row.manifest in session.scans
-    return _compared(diff, newest, gates, standing, tuple("" for _ in rows), is_scanned=is_scanned)
+    return _compared(diff, newest, gates, standing, tuple("" for _ in rows))
 
 
 def read_trend(session: Session, model: ModelName, metric: str) -> Trend:
@@ -125,7 +121,7 @@ def with_next_baseline(compared: Compared) -> Compared:
     diff = diff_versions(rest[0], (*rest[1:], first))
     newest = (compared.newest - 1) % len(compared.diff.versions)
     aliases = (*compared.aliases[1:], compared.aliases[0])
-    return _compared(diff, newest, compared.gates, compared.standing, aliases, is_scanned=compared.is_scanned)
+    return _compared(diff, newest, compared.gates, compared.standing, aliases)
 
 
 def with_aliases(compared: Compared, index: Index) -> Compared:
@@ -188,8 +184,6 @@ def _compared(
     gates: tuple[tuple[Gate, GateResult], ...],
     standing: Standing,
     aliases: tuple[str, ...],
-    *,
-    is_scanned: bool,
 ) -> Compared:
     if newest:
         other = newest - 1
@@ -198,7 +192,7 @@ def _compared(
     # Of a version alone there is no comparison to name.
     digest = diff_digest(diff) if diff.others else diff.baseline.digest
     groups = slice_groups(diff, other) if diff.others else slice_groups(diff)
-    return Compared(diff, newest, other, groups, gates, standing, aliases, is_scanned, digest)
+    return Compared(diff, newest, other, groups, gates, standing, aliases, digest)
 
 
 def _newest(diff: VersionDiff) -> int:

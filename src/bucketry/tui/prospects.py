@@ -15,7 +15,7 @@ from bucketry.registry.rows import load_row
 from bucketry.registry.standings import load_standing
 from bucketry.schema.deployment import Standing as Serving
 from bucketry.schema.diff import ASSUMED_MARK
-from bucketry.schema.gates import PickleScan, applies_to
+from bucketry.schema.gate_checks import is_unread
 from bucketry.schema.reviews import Action
 from bucketry.schema.states import State
 from bucketry.schema.text import displayable
@@ -83,14 +83,8 @@ def read_prospect(session: Session, model: ModelName, version: int, alias: Alias
     head = load_existing_head(session, model)
     row = load_row(session, head, version)
     standing = load_standing(session, head, row, alias=alias)
-    results = check_version_gates(session, head, row, alias=alias, scan=False)
-    asked = [gate for gate in standing.policy.gates if applies_to(gate, alias)]
+    results = check_version_gates(session, head, row, alias=alias, scan=False, contents=True)
     scan = session.scans.get(row.manifest)
-    unscanned = {
-        result.gate
-        for gate, result in zip(asked, results, strict=True)
-        if isinstance(gate, PickleScan) and scan is None and not result.passed
-    }
     moved = register.last_move if register is not None else None
     return Prospect(
         alias=alias,
@@ -99,8 +93,8 @@ def read_prospect(session: Session, model: ModelName, version: int, alias: Alias
         now=register.target.version if register is not None and register.target is not None else None,
         since=moved.at if moved else "",
         standing=standing,
-        gates=tuple(result for result in results if result.gate not in unscanned),
-        waits_for_scan=bool(unscanned),
+        gates=tuple(result for result in results if not is_unread(result)),
+        waits_for_scan=any(is_unread(result) for result in results),
         scan=scan,
     )
 
