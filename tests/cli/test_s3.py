@@ -73,6 +73,9 @@ def test_a_store_that_lies_is_refused_with_the_broken_promise(
     use(rclone, monkeypatch)
     ran = program.run("init", f"s3://{rclone.bucket}/registry")
     assert ran.code == 9
-    assert ran.errors.startswith("error[unsupported]: this store cannot hold a registry: ")
+    assert ran.errors.startswith(f"error[unsupported]: s3://{rclone.bucket}/registry cannot hold a registry: ")
     assert ran.errors.count("\n") == 1
+    assert len(ran.errors) < 600  # a few lines of a terminal
+    reasons = ran.errors.partition("registry: ")[2].partition("; do this")[0].split("; ")
+    assert len(reasons) == len(set(reasons)) == 4
     program.fails(3, "models", "-r", f"s3://{rclone.bucket}/registry")

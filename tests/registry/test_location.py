@@ -120,3 +120,61 @@ def test_what_nobody_reads_in_the_configuration_is_refused(
     with pytest.raises(UsageError, match=message) as refused:
         load_config()
     assert advice in refused.value.advice
+
+
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
+
+
+@pytest.mark.parametrize("name", ["prdo", "prod.eu", "~prod", "registry"])
+def test_a_plain_word_is_a_profile_and_never_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    configure(tmp_path, monkeypatch, '[registries.prod]\nurl = "s3://models/prod"\n')
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "registry").mkdir()
+    for ask in (create_registry, open_session):
+        with pytest.raises(UsageError, match=f"no registry '{name}' is configured") as refused:
+            ask(name)
+        assert f"./{name} for a folder" in refused.value.advice
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.toml", "registry"]
+
+
+def test_a_mistyped_profile_is_told_which_is_like_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(tmp_path, monkeypatch, '[registries.prod]\nurl = "s3://models/prod"\n')
+    with pytest.raises(UsageError, match="did you mean prod"):
+        load_config().find_profile("prdo")
+
+
+@pytest.mark.parametrize("path", [".", "./registry", "..", "a/b", "file:///tmp/x", "s3://x"])
+def test_what_has_a_slash_or_is_dots_alone_is_a_place(path: str) -> None:
+    assert Config().find_profile(path) == RegistryProfile(path)
+
+
+@pytest.mark.parametrize(
+    ("variables", "s3"),
+    [
+        ({}, {"endpoint_url": "https://a:9", "region": "eu-west-1", "profile": "ml"}),
+        ({"AWS_ENDPOINT_URL": "https://b"}, {"region": "eu-west-1", "profile": "ml"}),
+        ({"AWS_ENDPOINT_URL_S3": "https://b"}, {"region": "eu-west-1", "profile": "ml"}),
+        ({"AWS_REGION": "us-west-2"}, {"endpoint_url": "https://a:9", "region": "us-west-2", "profile": "ml"}),
+        (
+            {"AWS_DEFAULT_REGION": "us-east-2", "AWS_REGION": "us-west-2"},
+            {"endpoint_url": "https://a:9", "region": "us-east-2", "profile": "ml"},
+        ),
+        ({"AWS_PROFILE": "other"}, {"endpoint_url": "https://a:9", "region": "eu-west-1"}),
+    ],
+)
+def test_the_environment_comes_before_a_profile_that_only_has_the_same_url(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], s3: dict[str, str]
+) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    said = {"endpoint_url": "https://a:9", "region": "eu-west-1", "profile": "ml"}
+    config = Config({"prod": RegistryProfile("s3://models/prod", read_only=True, s3=said)})
+    found = config.find_profile("s3://models/prod/")
+    assert (found.s3, found.read_only) == (s3, True)
+    assert config.find_profile("prod").s3 == said  # who names it means all of it

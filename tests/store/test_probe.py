@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 
     from bucketry.store.interface import Condition, Folder, Part, Store
     from servers.process import S3Server
+
+
+FIRST_WRITES = (
+    "create-once.json", "replace.json", "stale.json", "nothing.json", "etags.json", "poll.json", "range", "fresh.json"
+)  # fmt: skip
 
 
 def now() -> datetime:
@@ -315,3 +321,49 @@ def test_a_key_is_created_only_once_in_the_whole_probe() -> None:
     created: list[str] = []
     assert run(Counting()).passed
     assert len(created) == len(set(created))
+
+
+@pytest.mark.parametrize("method", ["put", "put_blob", "get", "stat", "start_upload", "complete_upload", "delete"])
+def test_a_store_that_was_away_for_a_moment_is_asked_again_and_not_condemned(method: str) -> None:
+    class Stumbling(MemoryStore):
+        calls = 0
+
+    def stumble(self: Stumbling, *arguments: Any, **named: Any) -> Any:
+        self.calls += 1
+        if self.calls == 1:
+            raise UnavailableError("503, slow down")
+        return getattr(MemoryStore, method)(self, *arguments, **named)
+
+    setattr(Stumbling, method, stumble)
+    slept: list[float] = []
+    store = Stumbling()
+    found = probe(store, clock=now, scratch_prefix="probe/7/", sleep=slept.append)
+    assert found.passed
+    assert 0 < sum(slept) < 5
+
+
+def test_a_store_that_stays_away_is_away_and_not_condemned() -> None:
+    class Away(MemoryStore):
+        def put(self, key: str, body: bytes, condition: Condition) -> ETag:
+            raise UnavailableError(f"503, slow down: {key}, {len(body)}, {condition}")
+
+    with pytest.raises(UnavailableError, match="503"):
+        probe(Away(), clock=now, scratch_prefix="probe/7/", sleep=lambda _: None)
+
+
+def test_the_promises_are_tried_at_once_and_told_as_they_are_found() -> None:
+    told: list[tuple[int, int]] = []
+    found = probe(MemoryStore(), clock=now, scratch_prefix="probe/7/", on_check=lambda *step: told.append(step))
+    total = len(found.checks)
+    assert told == [*((done, total) for done in range(1, total - 2)), (total, total)]
+    assert [check.name for check in found.checks][:2] == ["create once", "create an artifact once"]
+    together, begun = Barrier(8), set[str]()
+
+    class Slow(MemoryStore):
+        def put(self, key: str, body: bytes, condition: Condition) -> ETag:
+            if key.endswith(FIRST_WRITES) and key not in begun:
+                begun.add(key)
+                together.wait(10)  # one after the other, they would never meet
+            return super().put(key, body, condition)
+
+    assert run(Slow()).passed

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 BAR_COLUMNS = 10
 FEWEST_COUNTED = 32
+SILENCE_SECONDS = 3.0
+"""How long work without a moving line may say nothing."""
 """A walk over fewer objects than this is over before a bar could be read."""
 LONGEST_ETA_SECONDS = 100 * 3_600
 MOST_FILES_SHOWN = 8
@@ -121,7 +123,7 @@ class Messages:
     @contextmanager
     def progress(self) -> Iterator[ProgressLine]:
         """Show progress while the block runs; it is gone when the block ends, however it ends."""
-        line = ProgressLine(shown=not self.quiet and is_terminal())
+        line = ProgressLine(shown=not self.quiet and is_terminal(), told=not self.quiet)
         try:
             yield line
         finally:
@@ -131,8 +133,9 @@ class Messages:
 class ProgressLine:
     """A line, and one below for each active file, that are written again and again. Safe for threads."""
 
-    def __init__(self, *, shown: bool) -> None:
+    def __init__(self, *, shown: bool, told: bool) -> None:
         self._shown = shown
+        self._told = told
         self._written_lines = 0
         self._lock = threading.Lock()
 
@@ -157,6 +160,27 @@ class ProgressLine:
                 self._show(f"{doing} {_bar(done, total)} {done:,}/{total:,}")
 
         return show
+
+    @contextmanager
+    def steps(self, doing: str) -> Iterator[Callable[[int, int], None]]:
+        """Yield what work of some seconds calls with how many of its steps are done and how many there are.
+
+        Where nobody sees a line that moves, it is said in one that stays, once it takes long.
+        """
+
+        def show(done: int, total: int) -> None:
+            self._show(f"{doing} {_bar(done, total)} {done}/{total}")
+
+        if self._shown:
+            self._show(f"{doing} ...")
+        timer = threading.Timer(SILENCE_SECONDS, lambda: _say(f"note: {doing} takes a while\n"))
+        timer.daemon = True
+        if self._told and not self._shown:
+            timer.start()
+        try:
+            yield show
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """Take the lines away. A report that comes later shows nothing."""

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 from bucketry.registry.opening import probe_store, record_conformance
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bucketry.registry.session import Session
     from bucketry.store.probe import Conformance
 
 
-def examine(session: Session) -> Conformance:
+def examine(session: Session, on_check: Callable[[int, int], None] | None = None) -> Conformance:
     """Run the conformance probe in the real bucket and record its result, by which writers go.
+
+    `on_check` is called with how many promises were tried, and how many there are.
 
     Raises `NotFoundError` where there is no registry, `DeniedError` without the right to write there.
     """
     _ = session.registry
-    result = probe_store(session)
+    result = probe_store(session, on_check)
     record_conformance(session, result)
     return result

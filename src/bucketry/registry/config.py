@@ -15,13 +15,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import DeniedError, UsageError
 from bucketry.frozen import frozen
-from bucketry.registry.location import parse_location
+from bucketry.registry.location import is_plain_word, parse_location
 from bucketry.schema.audit import LONGEST_ACTOR_BYTES
 from bucketry.schema.text import displayable
 
@@ -76,9 +76,36 @@ class Config:
             )
         if chosen in self.registries:
             return self.registries[chosen]
+        if is_plain_word(chosen):
+            raise self._unknown(chosen)
         location = parse_location(chosen)
-        by_place = (profile for profile in self.registries.values() if parse_location(profile.url) == location)
-        return next(by_place, RegistryProfile(chosen))
+        for profile in self.registries.values():
+            if parse_location(profile.url) == location:
+                return _beside_environment(profile)
+        return RegistryProfile(chosen)
+
+    def _unknown(self, name: str) -> UsageError:
+        from difflib import get_close_matches  # noqa: PLC0415 - only for a slip of the fingers
+
+        close = get_close_matches(name, self.registries, n=1)
+        known = f"; did you mean {close[0]}?" if close else ""
+        return UsageError(
+            f"no registry {name!a} is configured in {config_path()}{known}",
+            advice=f"write ./{name} for a folder, s3://{name} for a bucket, or configure [registries.{name}]",
+        )
+
+
+def _beside_environment(profile: RegistryProfile) -> RegistryProfile:
+    """Return a profile that was not named, but only has the same URL: there the environment's word comes first."""
+    s3 = dict(profile.s3)
+    if os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+        s3.pop("endpoint_url", None)
+    region = os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
+    if region:
+        s3["region"] = region
+    if os.environ.get("AWS_PROFILE"):
+        s3.pop("profile", None)
+    return replace(profile, s3=s3)
 
 
 def config_path() -> Path:

@@ -28,6 +28,11 @@ class FolderLocation:
 Location = BucketLocation | FolderLocation
 
 
+def is_plain_word(where: str) -> bool:
+    """Tell whether this is neither a URL nor plainly a path: the name of something that the configuration describes."""
+    return "/" not in where and ":" not in where and "\0" not in where and where not in {"", ".", "..", "~"}
+
+
 def parse_location(where: str) -> Location:
     """Return the place; raise `UsageError` for a URL of no known kind."""
     try:

@@ -34,6 +34,9 @@ UNREACHABLE_SECONDS = 20.0
 SILENCE_SECONDS = 3.0
 """How long a bucket may leave somebody waiting for its first reply before that is said."""
 
+MOST_REASONS = 3
+"""So many broken promises are named in one message; `bucketry doctor` lists all."""
+
 
 @frozen
 class CreatedRegistry:
@@ -77,28 +80,39 @@ def open_session(
     )
 
 
-def create_registry(where: str | None = None, *, identity: str | None = None) -> CreatedRegistry:
-    """Probe the store, and create a registry there unless there is one; raise `UnsupportedError` if it is unsafe."""
+def create_registry(
+    where: str | None = None, *, identity: str | None = None, on_check: Callable[[int, int], None] | None = None
+) -> CreatedRegistry:
+    """Probe the store, and create a registry there unless there is one; raise `UnsupportedError` if it is unsafe.
+
+    `on_check` is called with how many promises were tried, and how many there are.
+    """
     config = load_config()
     profile = config.find_profile(where)
     with closing(open_store(profile, create_folder=not profile.read_only)) as store:
         session = Session(RetryingStore(store), find_identity(config, identity), read_only=profile.read_only)
         session.check_not_read_only()
         known = load_current(session.store, registry_register()).state is not None
-        probed = probe_store(session)
+        probed = probe_store(session, on_check)
         if known or probed.passed:
             document = record_conformance(session, probed, create=not known)
         if not probed.passed:
-            raise unsafe_store(probed)
+            raise unsafe_store(session.store.name, probed)
         return CreatedRegistry(document.registry, session.store.name, probed, created=not known)
 
 
-def probe_store(session: Session) -> Probed:
+def probe_store(session: Session, on_check: Callable[[int, int], None] | None = None) -> Probed:
     """Run the conformance probe in the real bucket; raise `RejectedError` where the session is read-only."""
     session.check_not_read_only()
     from bucketry.store.probe import probe  # noqa: PLC0415 - a reader never probes
 
-    return probe(session.store, scratch_prefix=f"{keys.PROBE}{uuid.uuid4()}/", clock=session.ports.now)
+    return probe(
+        session.store,
+        scratch_prefix=f"{keys.PROBE}{uuid.uuid4()}/",
+        clock=session.ports.now,
+        sleep=session.ports.sleep,
+        on_check=on_check or (lambda done, total: None),  # noqa: ARG005 - nobody listens
+    )
 
 
 def record_conformance(session: Session, probed: Probed, *, create: bool = False) -> RegistryDocument:
@@ -125,11 +139,13 @@ def record_conformance(session: Session, probed: Probed, *, create: bool = False
     return committed.state
 
 
-def unsafe_store(probed: Probed) -> UnsupportedError:
-    """Return the error that says which promises a store breaks."""
-    broken = [check.detail or check.promise for check in probed.checks if not check.passed]
+def unsafe_store(store: str, probed: Probed) -> UnsupportedError:
+    """Return the error that says which promises a store breaks: each reason once, and the first few of many."""
+    reasons = list(dict.fromkeys(check.detail or check.promise for check in probed.checks if not check.passed))
+    named = "; ".join(reasons[:MOST_REASONS])
+    more = f"; and {len(reasons) - MOST_REASONS} more promises are broken" if len(reasons) > MOST_REASONS else ""
     return UnsupportedError(
-        f"this store cannot hold a registry: {'; '.join(broken)}",
+        f"{store} cannot hold a registry: {named}{more}",
         advice="use a store that keeps conditional writes, such as AWS S3, SeaweedFS or a folder",
     )
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from bucketry.schema.scans import ScanReport
     from bucketry.store.interface import Store
 
+MOST_BROKEN = 3
+"""So many broken promises are named in one message; `bucketry doctor` lists all."""
 CACHED_DOCUMENT_BYTES = 64 * 1024 * 1024
 FOREIGN = "run `bucketry fsck`; put back what belongs there from the bucket's versions or from a mirror"
 
@@ -122,8 +124,11 @@ class Session:
                 advice="run `bucketry doctor` once against this endpoint",
             )
         if not result.passed:
+            broken = tuple(dict.fromkeys(result.broken))
+            more = f"; and {len(broken) - MOST_BROKEN} more" if len(broken) > MOST_BROKEN else ""
             raise UnsupportedError(
-                f"{self.store.endpoint} is not safe to write to: {'; '.join(result.broken)}",
+                f"{self.store.endpoint} is not safe to write to, for it breaks promises that writing needs: "
+                f"{'; '.join(broken[:MOST_BROKEN])}{more}",
                 advice="use a store that keeps conditional writes, then run `bucketry doctor` again",
             )
 

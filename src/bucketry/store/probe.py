@@ -9,12 +9,14 @@ named as well.
 from __future__ import annotations
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, DeniedError, NotFoundError, UnavailableError
 from bucketry.frozen import frozen
-from bucketry.store.interface import NotModifiedError, ObjectNotFoundError, PreconditionFailedError
+from bucketry.store.interface import NotModifiedError, ObjectNotFoundError, PreconditionFailedError, StoreFullError
 from bucketry.store.probe_checks import CHECKS, BrokenPromiseError, Scratch
 from bucketry.store.probe_races import RACES
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from bucketry.store.probe_checks import Promise
 
 CLOCK_WARNING_SECONDS = 60.0
+MOST_TRIES = 4
+"""A check is tried so often, each time with other objects, before a store that did not answer counts as away."""
+FIRST_PAUSE_SECONDS = 0.5
 
 
 @frozen
@@ -77,22 +82,55 @@ class Conformance:
         return tuple(check for check in self.checks if not check.passed)
 
 
-def probe(store: Store, *, scratch_prefix: str, clock: Callable[[], datetime]) -> Conformance:
+def probe(
+    store: Store,
+    *,
+    scratch_prefix: str,
+    clock: Callable[[], datetime],
+    sleep: Callable[[float], None] = time.sleep,
+    on_check: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005 - names for who calls it
+) -> Conformance:
     """Try every promise below `scratch_prefix`, which nobody else uses, and remove what was written there.
 
-    `clock` returns the time in UTC. Raises `NotFoundError` (no bucket), `DeniedError` or `UnavailableError`
-    when nothing can be found out; anything else that goes wrong is a failed check.
+    All are tried at once: some stores take seconds over the losers of a race. `clock` returns the time in UTC;
+    `on_check` is called with how many promises were tried, and how many there are. Raises `NotFoundError` (no bucket),
+    `DeniedError` or `UnavailableError` when nothing can be found out; anything else that goes wrong is a failed check.
     """
     scratch = Scratch(store, scratch_prefix)
+    total = len(CHECKS) + len(RACES) + 3  # the clock, the version, the clean-up
     try:
-        checks = [_try(promise, scratch) for promise in (*CHECKS, *RACES)]
+        checks = _try_all(scratch, sleep, lambda done: on_check(done, total))
         clock_check, skew_seconds = _check_clock(scratch, clock)
     except BaseException:
         with suppress(BucketryError):
             scratch.clean_up()
         raise
     checks += [clock_check, check_product(_product(store)), _clean_up(scratch)]
+    on_check(total, total)
     return Conformance(store.endpoint, _product(store), clock(), tuple(checks), skew_seconds)
+
+
+def _try_all(scratch: Scratch, sleep: Callable[[float], None], on_check: Callable[[int], None]) -> list[Check]:
+    """Try all promises at once, the races first, and return the checks in their usual order."""
+    promises = (*RACES, *CHECKS)
+    with ThreadPoolExecutor(len(promises)) as pool:
+        futures = [pool.submit(_try_patiently, promise, scratch, sleep) for promise in promises]
+        for done, _ in enumerate(as_completed(futures), start=1):
+            on_check(done)
+    found = [future.result() for future in futures]
+    return [*found[len(RACES) :], *found[: len(RACES)]]
+
+
+def _try_patiently(promise: Promise, scratch: Scratch, sleep: Callable[[float], None]) -> Check:
+    """Try a promise again, with objects that nobody has touched, where the store was away for a moment."""
+    for attempt in range(MOST_TRIES - 1):
+        try:
+            return _try(promise, scratch.below(f"again-{attempt}/") if attempt else scratch)
+        except StoreFullError:
+            raise
+        except UnavailableError:
+            sleep(FIRST_PAUSE_SECONDS * 2**attempt)
+    return _try(promise, scratch.below(f"again-{MOST_TRIES - 1}/"))
 
 
 def check_product(product: str) -> Check:

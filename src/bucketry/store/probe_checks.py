@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ STALE_ETAG = ETag("0123456789abcdef0123456789abcdef")
 ODD_NAMES = ("a b", "a+b", "a%20b", "a%2Bb", "r\u00e9sum\u00e9.bin", "\u6a21\u578b", "a#b?c&d=e", "~.bashrc")
 LISTED_OBJECTS = 5
 WRITES_READ_BACK = 5
+DELETED_AT_ONCE = 8
 
 
 class BrokenPromiseError(Exception):
@@ -33,7 +35,7 @@ class BrokenPromiseError(Exception):
 
 @dataclass(slots=True)
 class Scratch:
-    """The part of the bucket that a probe may use, and what it has put there."""
+    """The part of the bucket that a probe may use, and what it has put there. Safe for threads."""
 
     store: Store
     prefix: str
@@ -56,12 +58,17 @@ class Scratch:
         self._uploads.add((key, upload))
         return upload
 
+    def below(self, folder: str) -> Scratch:
+        """Return a part of this part, which is cleaned up with it."""
+        return Scratch(self.store, self.prefix + folder, self._keys, self._uploads)
+
     def clean_up(self) -> None:
         """Remove everything that was written, whatever a listing says."""
-        for key, upload in sorted(self._uploads):
-            self.store.abort_upload(key, upload)
-        for key in sorted(self._keys):
-            self.store.delete(key)
+        with ThreadPoolExecutor(DELETED_AT_ONCE) as pool:
+            for _ in pool.map(lambda upload: self.store.abort_upload(*upload), sorted(self._uploads)):
+                pass
+            for _ in pool.map(self.store.delete, sorted(self._keys)):
+                pass
         self._uploads.clear()
         self._keys.clear()
 

@@ -50,7 +50,7 @@ def _race_from_start(scratch: Scratch, name: str) -> None:
 
 
 def _run_at_once(races: Sequence[Callable[[], object]]) -> None:
-    """Run races on different keys at the same time: some stores take seconds over the losers of one."""
+    """Run races on different keys at the same time."""
     with ThreadPoolExecutor(len(races)) as pool:
         for race in [pool.submit(race) for race in races]:
             race.result()

@@ -25,15 +25,18 @@ def run(call: Call) -> None:
     The probe writes below probe/ in the registry and removes what it wrote. Writers refuse a store that has not
     passed. A race can condemn a store but never certify it.
     """
-    probed = examine(call.open())
+    session = call.open()
+    with call.messages.progress() as line, line.steps("probing the store") as on_check:
+        probed = examine(session, on_check)
     failures = [check for check in probed.checks if not check.passed]
     document = conformance_document(probed) | {"findings": [check_document(check) for check in failures]}
     rows = [(check.promise, "yes" if check.passed else "NO", check.detail) for check in probed.checks]
     lines = table(COLUMNS, rows, width=width_columns())
     if failures:
+        count = f"{len(failures)} of {len(probed.checks)} promises"  # which, the lines above have said
         raise AnsweredError(
             UnsupportedError(
-                f"{probed.endpoint} is not safe to write to: {'; '.join(check.detail for check in failures)}",
+                f"{probed.endpoint} is not safe to write to: it breaks {count}",
                 advice="use a store that keeps conditional writes, then run `bucketry doctor` again",
             ),
             document,

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 def run(call: Call, url: str | None) -> None:
     """Create a registry and probe whether its store keeps the promises that writing needs.
 
-    URL is s3://bucket/prefix, file:///folder, a folder's path or a configured name; without it, --registry counts.
+    URL is s3://bucket/prefix, file:///folder, a path with a slash in it (./registry) or a configured name; without it,
+    --registry counts.
     A registry that exists is probed again and otherwise left as it is.
     """
-    created = create_registry(url or call.registry)
+    with call.messages.progress() as line, line.steps("probing the store") as on_check:
+        created = create_registry(url or call.registry, on_check=on_check)
     probed = created.conformance
     document = {
         "registry": created.registry,
