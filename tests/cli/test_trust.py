@@ -78,3 +78,45 @@ def test_a_profiles_trust_file_binds_whoever_serves_and_nobody_else(
     program.fails(4, "resolve", "risk/chat@production")
     assert program.json("show", "risk/chat:1")["version"] == 1
     program.ok("promote", "risk/chat:1", "staging")
+
+
+@pytest.fixture
+def profile(trust: Path, registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return a profile of the registry that names the trust file."""
+    config = tmp_path / "profile.toml"
+    config.write_text(f'[registries.serving]\nurl = "{registry}"\ntrust = "{trust}"\n')
+    monkeypatch.setenv("BUCKETRY_CONFIG", str(config))
+    return "serving"
+
+
+def test_what_is_only_looked_at_is_marked_where_the_trust_file_refuses_it(
+    program: Program, profile: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program.ok("publish", "risk/chat", files, "--base", "risk/chat:1", "--relation", "finetune", "--notes", "2")
+    refused = "NOT TRUSTED here: it has 0 of 2 approvals"
+    assert refused in program.ok("-r", profile, "show", "risk/chat:1").text
+    shown = program.json("-r", profile, "show", "risk/chat:1")["trust"]
+    assert (shown["accepted"], [one["as"] for one in shown["refusals"]]) == (False, ["@production", "by number"])
+    compared = program.ok("-r", profile, "diff", "risk/chat:1", "risk/chat:2")
+    assert "risk/chat:1 is NOT TRUSTED here" in compared.errors
+    assert "risk/chat:2 is NOT TRUSTED here" in compared.errors
+    assert [one["accepted"] for one in program.json("-r", profile, "diff", "risk/chat:1", "risk/chat:2")["trust"]] == [
+        False,
+        False,
+    ]
+    assert program.ok("-r", profile, "lineage", "risk/chat:2").text.count("NOT TRUSTED here") == 2
+    for person in (ANNA, BERT):
+        approve(program, person, tmp_path, monkeypatch)
+    assert "accepted @production" in program.ok("-r", profile, "show", "risk/chat@production").text
+    assert program.json("-r", profile, "show", "risk/chat:1")["trust"]["accepted_as"] == ["@production"]
+    nodes = program.json("-r", profile, "lineage", "risk/chat:2")["nodes"]
+    assert {node["id"]: node["trust"]["accepted"] for node in nodes if node["kind"] == "version"} == {
+        "risk/chat:1": True,
+        "risk/chat:2": False,
+    }
+
+
+def test_without_a_trust_file_nothing_is_marked(program: Program, trust: Path) -> None:
+    assert trust.is_file()
+    assert program.json("show", "risk/chat:1")["trust"] is None
+    assert "TRUSTED" not in program.ok("show", "risk/chat:1").text

@@ -40,10 +40,13 @@ DIGEST_DIGITS = 12
 """Enough to tell files apart by eye; `--json` has all."""
 
 
-def detail_lines(detail: VersionDetail, now: datetime, *, width: int | None) -> list[Line]:
-    """Return the version's lines: what it is, where it comes from, how good it is, its files."""
+def detail_lines(detail: VersionDetail, now: datetime, *, trust: str = "", width: int | None) -> list[Line]:
+    """Return the version's lines: what it is, where it comes from, how good it is, its files.
+
+    `trust` is what the profile's trust file says of it.
+    """
     lines: list[Line] = [Heading(f"{detail.resolved.model}:{detail.row.version}")]
-    lines += facts([*_identity(detail, now), *_origin(detail), *_training(detail)])
+    lines += facts([*_identity(detail, now), ("trust", trust), *_origin(detail), *_training(detail)])
     if detail.reviews:
         lines += ["", *table(REVIEW_COLUMNS, list(_review_rows(detail, now)), width=width)]
     metrics = list(_metric_rows(detail))

@@ -11,6 +11,7 @@ from bucketry.cli.diff_views import csv_lines, markdown_lines, table_lines
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import REFERENCE
 from bucketry.registry.compare import compare_versions
+from bucketry.registry.trust_marks import load_trust_marks
 from bucketry.schema.diff_document import diff_document
 from bucketry.schema.names import parse_reference
 
@@ -58,11 +59,15 @@ def run(
     """
     if against is not None or len(references) == 1:
         references = (_parse_baseline(references[0].model, against or DEFAULT_BASELINE), *references)
-    diff = compare_versions(call.open(), references, with_tensors=with_tensors)
-    call.answer(
-        diff_document(diff, with_unchanged=with_unchanged) if call.as_json else None,
-        _lines(diff, form, with_unchanged=with_unchanged),
-    )
+    session = call.open()
+    diff = compare_versions(session, references, with_tensors=with_tensors)
+    marks = load_trust_marks(session, [(subject.model, subject.version) for subject in diff.versions])
+    document = diff_document(diff, with_unchanged=with_unchanged) if call.as_json else {}
+    trust = [marks[one.name].to_document() if one.name in marks else None for one in diff.versions]
+    call.answer(document | {"trust": trust}, _lines(diff, form, with_unchanged=with_unchanged))
+    for name, mark in marks.items():
+        if not mark.is_accepted:
+            call.messages.note(f"{name} is {mark.text}")
 
 
 def _lines(diff: VersionDiff, form: str, *, with_unchanged: bool) -> Iterable[Line]:

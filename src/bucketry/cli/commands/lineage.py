@@ -9,12 +9,15 @@ import click
 from bucketry.cli.command import command
 from bucketry.cli.parameters import REFERENCE
 from bucketry.registry.lineage import load_lineage
+from bucketry.registry.trust_marks import load_trust_marks
+from bucketry.schema.names import ByVersion, parse_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from bucketry.cli.call import Call
     from bucketry.registry.lineage import Graph
+    from bucketry.registry.trust_marks import TrustMark
     from bucketry.schema.names import Reference
 
 DEEPEST_SHOWN = 32
@@ -28,18 +31,33 @@ def run(call: Call, reference: Reference, *, down: bool) -> None:
 
     Upward that is its parents, datasets, run and code, all the way; downward the versions made from it.
     """
-    graph = load_lineage(call.open(), reference, down=down)
-    call.answer(lineage_document(graph), list(tree_lines(graph, down=down)))
+    session = call.open()
+    graph = load_lineage(session, reference, down=down)
+    versions = [parse_reference(node.id) for node in graph.nodes.values() if node.kind == "version"]
+    marks = load_trust_marks(
+        session, [(one.model, one.selector.version) for one in versions if isinstance(one.selector, ByVersion)]
+    )
+    call.answer(lineage_document(graph, marks), list(tree_lines(graph, marks, down=down)))
     if graph.cut:
         call.messages.note(f"there are more than {len(graph.nodes):,}; the rest is left out")
 
 
-def lineage_document(graph: Graph) -> dict[str, object]:
-    """Return the graph: each node once, each edge from parent to child."""
+def lineage_document(graph: Graph, marks: Mapping[str, TrustMark]) -> dict[str, object]:
+    """Return the graph: each node once, each edge from parent to child.
+
+    `trust` is what the profile's trust file says of a version, null where there is none.
+    """
     return {
         "root": graph.root,
         "nodes": [
-            {"id": node.id, "kind": node.kind, "label": node.label, "state": node.state, "manifest": node.manifest}
+            {
+                "id": node.id,
+                "kind": node.kind,
+                "label": node.label,
+                "state": node.state,
+                "manifest": node.manifest,
+                "trust": marks[node.id].to_document() if node.id in marks else None,
+            }
             for node in graph.nodes.values()
         ],
         "edges": [{"from": edge.parent, "to": edge.child, "relation": edge.relation} for edge in graph.edges],
@@ -47,7 +65,7 @@ def lineage_document(graph: Graph) -> dict[str, object]:
     }
 
 
-def tree_lines(graph: Graph, *, down: bool) -> Iterator[str]:
+def tree_lines(graph: Graph, marks: Mapping[str, TrustMark], *, down: bool) -> Iterator[str]:
     """Yield the graph as a tree from the version that was asked for; a node that comes again is named only."""
     following: dict[str, list[tuple[str, str]]] = {}
     for edge in graph.edges:
@@ -59,6 +77,8 @@ def tree_lines(graph: Graph, *, down: bool) -> Iterator[str]:
         node = graph.nodes.get(name)
         kind = f"{relation}: " if relation else ""
         state = f"  {node.state}" if node is not None and node.state else ""
+        mark = marks.get(name)
+        state += f"  {mark.text}" if mark is not None and not mark.is_accepted else ""
         again = name in shown and bool(following.get(name))
         yield f"{stem}{branch}{kind}{node.label if node is not None else name}{state}{'  (see above)' if again else ''}"
         if again or depth >= DEEPEST_SHOWN:

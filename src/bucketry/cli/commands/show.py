@@ -13,6 +13,7 @@ from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import REFERENCE
 from bucketry.registry.listing import load_detail
 from bucketry.registry.reproduce import recipe, recipe_document
+from bucketry.registry.trust_marks import load_trust_marks
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
@@ -29,8 +30,12 @@ def run(call: Call, reference: Reference, *, reproduce: bool) -> None:
     """
     session = call.open()
     detail = load_detail(session, reference)
-    document = detail_document(detail)
+    name = f"{detail.resolved.model}:{detail.row.version}"
+    mark = load_trust_marks(session, [(detail.resolved.model, detail.row.version)]).get(name)
+    document = detail_document(detail) | {"trust": mark.to_document() if mark else None}
     if reproduce:
         call.answer(document | {"recipe": recipe_document(detail.resolved)}, recipe(detail.resolved).splitlines())
     else:
-        call.answer(document, detail_lines(detail, session.ports.now(), width=width_columns()))
+        call.answer(
+            document, detail_lines(detail, session.ports.now(), trust=mark.text if mark else "", width=width_columns())
+        )

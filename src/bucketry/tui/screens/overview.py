@@ -9,7 +9,9 @@ from rich.cells import cell_len
 
 from bucketry.errors import CorruptError, NotFoundError, UnsupportedError
 from bucketry.registry.listing import load_detail
+from bucketry.registry.trust_marks import load_trust_marks
 from bucketry.schema.names import ByVersion, Reference
+from bucketry.schema.text import displayable
 from bucketry.tui.columns import Column, fit_columns, header_line
 from bucketry.tui.figures import NOTHING, count_of, short_age, short_size, shown_time
 from bucketry.tui.marks import state_span, state_word
@@ -47,7 +49,7 @@ def overview_lines(request: TabRequest) -> list[Line]:
     detail = load_detail(request.session, Reference(row.model, ByVersion(row.version)))
     now = request.session.ports.now()
     lines = [line(Span(f"{row.model}:{row.version}", "title"))]
-    lines += _fact_lines(_identity(detail, now, zone, width), width)
+    lines += _fact_lines([*_identity(detail, now, zone, width), *_trust(request, detail)], width)
     lines += _judged(request)
     origin = _fact_lines([*_origin(detail), *_training(detail)], width)
     lines += [line(), line(Span("HOW IT WAS MADE", "strong")), *origin] if origin else []
@@ -104,6 +106,12 @@ def _identity(detail: VersionDetail, now: datetime, zone: Zone, width: int) -> I
     yield "size", line(f"{short_size(row.size_bytes)} in {count_of(len(manifest.artifacts), 'file')}")
     yield "card", line(manifest.card or "")
     yield "labels", line(_pairs(row.labels) or NOTHING)  # always: what is below stays where it is
+
+
+def _trust(request: TabRequest, detail: VersionDetail) -> Iterator[Fact]:
+    marks = load_trust_marks(request.session, [(detail.resolved.model, detail.row.version)])
+    for mark in marks.values():
+        yield "trust", line(Span(displayable(mark.text), "good" if mark.is_accepted else "bad"))
 
 
 def _origin(detail: VersionDetail) -> Iterator[Fact]:
