@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bucketry.cli.files import read_input
 from bucketry.cli.parameters import parse_fields, parse_pairs
 from bucketry.errors import CorruptError, UsageError
-from bucketry.interop.evidence_files import parse_evidence_file
+from bucketry.interop.evidence_paths import read_evidence
 from bucketry.schema.codec import decode_json
 from bucketry.schema.datasets import IDENTITY
 from bucketry.schema.evidence import DIRECTIONS, Metric
@@ -68,14 +67,14 @@ def parse_pipeline(text: str) -> dict[str, object]:
 def read_evidence_files(call: Call, paths: Sequence[Path], *, strict: bool) -> tuple[list[list[Evidence]], list[str]]:
     """Return the evidence in each file, and what was left out of them, which is told too; `strict` refuses that.
 
-    A file may be in any format that is recognised by its content. Raises `UsageError` for anything else, `OSError` for
-    a file that cannot be read.
+    A file may be in any format that is recognised by its content, or the folder of an MLflow run. Raises `UsageError`
+    for anything else, `OSError` for a file that cannot be read.
     """
     found: list[list[Evidence]] = []
     left_out: list[str] = []
     for path in paths:
         name = displayable(str(path))
-        file = parse_evidence_file(read_input(path), what=name)
+        file = read_evidence(path)
         found.append(list(file.evidence))
         left_out += [f"{name}: {note}" for note in file.left_out]
     if strict and left_out:

@@ -13,20 +13,32 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import CorruptError, UsageError
 from bucketry.frozen import frozen
+from bucketry.interop.evaluate_library import is_saved_evaluation, saved_harness, saved_values
 from bucketry.interop.foreign_text import decode_text, load_json, start_of
 from bucketry.interop.front_matter import begins_front_matter
+from bucketry.interop.helm_stats import is_helm_stats, read_helm_stats
 from bucketry.interop.huggingface_card import read_card
+from bucketry.interop.inspect_logs import is_inspect_log, read_inspect_log
 from bucketry.interop.lm_evaluation_harness import is_harness_result, read_harness_result
-from bucketry.interop.measured_values import LeftOut, make_metric
 from bucketry.interop.metric_tables import table_metrics
 from bucketry.interop.metrics_csv import is_metrics_csv, read_metrics_csv
-from bucketry.interop.mlflow_metrics import find_mlflow_metrics, read_mlflow_metrics
+from bucketry.interop.mlflow_metrics import HARNESS as MLFLOW
+from bucketry.interop.mlflow_metrics import (
+    find_mlflow_metrics,
+    find_mlflow_values,
+    is_metric_file,
+    read_metric_files,
+    read_mlflow_metrics,
+)
+from bucketry.interop.sklearn_report import is_classification_report, read_classification_report
+from bucketry.interop.transformers_trainer import is_trainer_state, read_trainer_state
 from bucketry.schema.codec import Fields
 from bucketry.schema.datasets import dataset_of
 from bucketry.schema.evidence import MOST_METRICS, Evidence, check_claims, check_evidence, read_evidence
+from bucketry.schema.measured_values import LeftOut, make_metric
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bucketry.schema.evidence import Metric
 
@@ -53,13 +65,21 @@ class EvidenceFile:
     left_out: tuple[str, ...] = ()
 
 
-def parse_evidence_file(body: bytes, *, what: str) -> EvidenceFile:
-    """Return what is in a file; raise `UsageError` that names the file and the place in it, or that nothing is left."""
+def parse_evidence_file(body: bytes, *, what: str, called: str = "") -> EvidenceFile:
+    """Return what is in a file; raise `UsageError` that names the file and the place in it, or that nothing is left.
+
+    What it is called matters for one format only: a metric of an MLflow run on disk says nowhere else which it is.
+    """
     if len(body) > LARGEST_EVIDENCE_FILE_BYTES:
         raise UsageError(f"{what} is larger than {LARGEST_EVIDENCE_FILE_BYTES:,} bytes", advice="give a smaller file")
+    return gather(lambda left_out: _read(decode_text(body, what=what), left_out, what, called), what=what)
+
+
+def gather(read: Callable[[LeftOut], Sequence[Evidence]], *, what: str) -> EvidenceFile:
+    """Return what is read of something foreign, once it is known to be evidence; raise `UsageError`."""
     left_out = LeftOut()
     try:
-        found = _read(decode_text(body, what=what), left_out, what)
+        found = read(left_out)
         _check_size(found, what)
         kept = keep_apart(found, what=what)
         _check_size(kept, what)
@@ -127,11 +147,13 @@ def _parts(item: Evidence, numbered: dict[int | None, list[Metric]]) -> list[Evi
     ]
 
 
-def _read(text: str, left_out: LeftOut, what: str) -> Sequence[Evidence]:
+def _read(text: str, left_out: LeftOut, what: str, called: str) -> Sequence[Evidence]:
     if text.lstrip()[:1] in {"{", "["}:
         return _read_json(load_json(text, what=what), left_out, what)
     if begins_front_matter(text):
         return read_card(text, left_out, what=what)
+    if called and is_metric_file(text):
+        return read_metric_files([(called, text)], left_out, what=what)
     if is_metrics_csv(text):
         return read_metrics_csv(text, left_out, what=what)
     raise CorruptError(f"{what} is of no format that is known: it begins with {start_of(text)}")
@@ -141,10 +163,14 @@ def _read_json(value: Any, left_out: LeftOut, what: str) -> Sequence[Evidence]: 
     metrics = find_mlflow_metrics(value)
     if metrics is not None:
         return read_mlflow_metrics(metrics, left_out, what=what)
+    if is_helm_stats(value):
+        return read_helm_stats(value, left_out)
     if isinstance(value, list):
         if not value or len(value) > MOST_EVALUATIONS:
             raise CorruptError(f"{what} is not a list of 1 to {MOST_EVALUATIONS:,} evaluations")
         return [_read_document(item, left_out, f"{what}: item {at}", f"[{at}].") for at, item in enumerate(value, 1)]
+    if is_inspect_log(value):
+        return read_inspect_log(value, left_out)
     if is_harness_result(value):
         return read_harness_result(value, left_out, what=what)
     return [_read_document(value, left_out, what, "")]
@@ -155,9 +181,19 @@ def _read_document(value: object, left_out: LeftOut, what: str, place: str) -> E
         raise CorruptError(f"{what} is not a JSON object")
     if isinstance(value.get("metrics"), list):
         return _read_ours(value, left_out, what, place)
-    if isinstance(value.get("metrics"), dict):
-        return Evidence("automated", tuple(table_metrics(value["metrics"], left_out, f"{place}metrics.")))
-    return Evidence("automated", tuple(table_metrics(value, left_out, place)))
+    if is_trainer_state(value):
+        return read_trainer_state(value, left_out, what=what)
+    values, harness, inner = value, dict[str, object](), place
+    run = find_mlflow_values(value)
+    if run is not None:
+        values, harness = run, dict(MLFLOW)
+    elif is_saved_evaluation(value):
+        values, harness = saved_values(value), saved_harness(value)
+    elif isinstance(value.get("metrics"), dict):
+        values, inner = value["metrics"], f"{place}metrics."
+    if is_classification_report(values):
+        return read_classification_report(values, left_out, inner, harness)
+    return Evidence("automated", tuple(table_metrics(values, left_out, inner)), harness=harness)
 
 
 def _read_ours(value: dict[str, Any], left_out: LeftOut, what: str, place: str) -> Evidence:

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import CorruptError
 from bucketry.interop.front_matter import read_front_matter
-from bucketry.interop.measured_values import make_metric
 from bucketry.schema.datasets import dataset_of, field_text
 from bucketry.schema.evidence import MOST_METRICS, Evidence
+from bucketry.schema.measured_values import make_metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bucketry.interop.measured_values import LeftOut
     from bucketry.schema.evidence import Metric
+    from bucketry.schema.measured_values import LeftOut
 
 MOST_RESULTS = 1_000
 _NO_TYPE = frozenset({"", "unknown", "custom"})

@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from bucketry.errors import CorruptError
-from bucketry.interop.measured_values import make_metric
 from bucketry.interop.metric_tables import base_of_error, error_parts, standard_errors
 from bucketry.schema.evidence import Evidence
+from bucketry.schema.measured_values import make_metric
 
 if TYPE_CHECKING:
-    from bucketry.interop.measured_values import LeftOut
     from bucketry.schema.evidence import Metric
+    from bucketry.schema.measured_values import LeftOut
 
 HARNESS = "lm-evaluation-harness"
 MULTIMODAL_HARNESS = "lmms-eval"
@@ -138,8 +138,8 @@ def _harness(document: dict[str, Any]) -> dict[str, object]:
     version: object = None
     if "lmms_eval_version" in document or _has_config(document, "lmms_eval_specific_kwargs"):
         name, version = MULTIMODAL_HARNESS, document.get("lmms_eval_version")
-    elif "lighteval_sha" in _table(document, "config_general"):
-        name, version = LIGHTEVAL, document["config_general"]["lighteval_sha"]
+    elif "lighteval_sha" in _table(document, "config_general") or {"config_general", "config_tasks"} <= document.keys():
+        name, version = LIGHTEVAL, _table(document, "config_general").get("lighteval_sha")
     elif "lm_eval_version" in document or any(field in _table(document, "config") for field in _OF_OLD_HARNESS):
         name, version = HARNESS, document.get("lm_eval_version") or document.get("git_hash")
     if name is None:

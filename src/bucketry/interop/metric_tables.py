@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bucketry.interop.measured_values import NoValueError, make_metric, read_value
 from bucketry.schema.evidence import MOST_METRICS
+from bucketry.schema.measured_values import NoValueError, make_metric, read_value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from bucketry.interop.measured_values import LeftOut
     from bucketry.schema.evidence import Metric
+    from bucketry.schema.measured_values import LeftOut
 
 STANDARD_ERRORS = 1.959963984540054
 """So many to either side hold 95 % of a normal distribution."""

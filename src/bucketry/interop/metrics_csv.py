@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
-from bucketry.interop.measured_values import NoValueError, make_metric, read_number, read_value
 from bucketry.interop.text_tables import is_numeric, read_text_table, with_points
 from bucketry.schema.evidence import MOST_METRICS, Evidence, check_evidence
+from bucketry.schema.measured_values import NoValueError, make_metric, read_number, read_value
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bucketry.interop.measured_values import LeftOut
     from bucketry.interop.text_tables import TextTable
     from bucketry.schema.evidence import Metric
+    from bucketry.schema.measured_values import LeftOut
 
 SLICE = "slice."
 _SAME = {"metric": "name", "metric_name": "name", "key": "name", "score": "value", "stderr": "standard_error"}
@@ -168,6 +168,7 @@ def _is_pairs(table: TextTable) -> bool:
     return (
         len(table.titles) == 2
         and not table.titles[0].strip()
+        and _title(table.titles[1]) in {"value", "0", ""}
         and all(len(row.cells) == 2 and not _is_number(row.cells[0]) for row in table.rows)
     )
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
-from bucketry.interop.measured_values import NoValueError, make_metric, read_number
 from bucketry.schema.evidence import Evidence
+from bucketry.schema.measured_values import NoValueError, make_metric, read_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bucketry.interop.measured_values import LeftOut
+    from bucketry.schema.measured_values import LeftOut
 
 HARNESS = {"name": "mlflow"}
 MOST_VALUES = 100_000

@@ -87,8 +87,8 @@ def run(  # noqa: PLR0913 - one for each option
     """Add evidence to a published version.
 
     A file may be JSON as {"auc": 0.91} or {"kind": ..., "metrics": [...]}, a CSV with the columns name and value, a
-    model card with a model-index, or what an evaluation harness or MLflow wrote; its content tells which. A value that
-    cannot be compared is left out by name. What the version has already is not added again.
+    model card with a model-index, what an evaluation harness wrote, or the folder of an MLflow run; its content tells
+    which. A value that cannot be compared is left out by name. What the version has already is not added again.
     """
     given_dataset = parse_evaluated_dataset(dataset) if dataset else {}
     given_harness = parse_harness(harness) if harness else {}

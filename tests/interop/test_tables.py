@@ -1,0 +1,127 @@
+"""Is a table read whatever program saved it, and is a number in it never taken for another?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bucketry.errors import UsageError
+from bucketry.interop.evidence_files import EvidenceFile, parse_evidence_file
+
+
+def parse(text: str | bytes) -> EvidenceFile:
+    return parse_evidence_file(text if isinstance(text, bytes) else text.encode(), what="the table")
+
+
+def values(text: str | bytes) -> dict[str, float]:
+    return {metric.name: metric.value for item in parse(text).evidence for metric in item.metrics}
+
+
+def fault(text: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    return caught.value.message
+
+
+PLAIN = "name,value\nauc,0.91\nloss,0.3\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN,
+        PLAIN.replace(",", ";"),
+        PLAIN.replace(",", "\t"),
+        PLAIN.replace(",", "|"),
+        PLAIN.replace(",", ";").replace(".", ","),
+        PLAIN.replace(",", "\t").replace(".", ","),
+        'name,value\nauc,"0,91"\nloss,"0,3"\n',
+        "sep=;\n" + PLAIN.replace(",", ";"),
+        '"sep=,"\r\n' + PLAIN.replace("\n", "\r\n"),
+        PLAIN.replace("name", "metric"),
+        PLAIN.replace("name,value", "Metric, Score"),
+        "auc,loss\n0.91,0.3\n",
+        "auc;loss\n0,91;0,3\n",
+        ",auc,loss\n0,0.91,0.3\n",
+        ",name,value\n0,auc,0.91\n1,loss,0.3\n",
+        ",value\nauc,0.91\nloss,0.3\n",
+        ",0\nauc,0.91\nloss,0.3\n",
+        "epoch,auc,loss\n1,0.5,0.9\n2,0.91,0.3\n",
+        "step,metric,value\n9,auc,0.5\n10,auc,0.91\n10,loss,0.3\n",
+        "\n\nname,value\nauc,0.91\n\nloss,0.3\n",
+        PLAIN.replace("\n", "\r"),
+    ],
+    ids=range(21),
+)
+def test_a_table_as_programs_save_it(text: str) -> None:
+    for body in (text.encode(), b"\xef\xbb\xbf" + text.encode(), text.encode("utf-16"), text.encode("utf-16-le")):
+        assert values(body) == {"auc": 0.91, "loss": 0.3}, body
+    assert values(b"\xfe\xff" + text.encode("utf-16-be")) == {"auc": 0.91, "loss": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "left_out"),
+    [
+        ("name;value\na;0,5\nb;1,234\n", {"a": 0.5, "b": 1.234}, 0),
+        ("name;value\na;0,5\nb;1.5\n", {"b": 1.5}, 1),
+        ("name;value\na;5\nb;1,234\n", {"a": 5.0}, 1),
+        ("name;value\na;5\nb;1.234,5\n", {"a": 5.0}, 1),
+        ("name;value;version\na;0,5;1.0\n", {"a": 0.5}, 0),
+        ("name;value;samples\na;12,5%;10\n", {"a": 12.5}, 0),
+    ],
+)
+def test_a_comma_is_a_decimal_comma_only_where_that_is_sure(text: str, kept: dict[str, float], left_out: int) -> None:
+    file = parse(text)
+    assert values(text) == kept
+    assert len(file.left_out) == left_out
+
+
+def test_a_wide_table_of_several_rows_needs_to_be_told_what_they_are() -> None:
+    assert "tells its 2 rows apart" in fault("auc,loss\n0.91,0.3\n0.92,0.2\n")
+    assert "tells its 2 rows apart" in fault(",auc\nde,0.91\nfr,0.92\n")
+    rows = parse("dataset,split,auc\nfraud,test,0.9\nfraud,dev,0.8\n").evidence
+    assert [(dict(one.dataset), one.metrics[0].value) for one in rows] == [
+        ({"name": "fraud", "split": "test"}, 0.9),
+        ({"name": "fraud", "split": "dev"}, 0.8),
+    ]
+    (sliced,) = parse("slice.language,auc\nde,0.9\nfr,0.8\n").evidence
+    assert [dict(one.slice) for one in sliced.metrics] == [{"language": "de"}, {"language": "fr"}]
+    assert "stands twice" in fault("dataset,auc\nfraud,0.9\nfraud,0.8\n")
+    assert "measured twice at step 1" in fault("step,auc\n1,0.9\n1,0.8\n")
+
+
+def test_a_column_of_words_is_left_out_by_name() -> None:
+    file = parse("model,auc\nbert,0.91\n")
+    assert (values("model,auc\nbert,0.91\n"), file.left_out) == ({"auc": 0.91}, ("column 'model' has no number",))
+
+
+def test_all_columns_of_a_table_are_recorded() -> None:
+    head = "metric,value,stderr,std,n,config,task,args,split,direction"
+    (found,) = parse(f"{head}\nacc,0.5,0.01,0.2,100,no,qa,shots=5,test,higher\n").evidence
+    assert found.dataset == {"config": "no", "split": "test", "task": "qa", "args": "shots=5"}
+    assert found.metrics[0].to_document() == {
+        "name": "acc",
+        "value": 0.5,
+        "direction": "higher",
+        "samples": 100,
+        "standard_error": 0.01,
+        "deviation": 0.2,
+    }
+
+
+CELLS = st.text(alphabet='ab01.,;|\t"\n%±-é', max_size=6)
+
+
+@given(st.lists(st.lists(CELLS, max_size=4), max_size=5), st.sampled_from([",", ";", "\t"]), st.booleans())
+def test_no_table_is_anything_but_evidence_or_a_clear_error(rows: list[list[str]], separator: str, titled: Any) -> None:
+    text = ("name" + separator + "value\n" if titled else "") + "\n".join(separator.join(row) for row in rows)
+    try:
+        found = parse(text)
+    except UsageError as error:
+        said = error.message
+    else:
+        said = "the table" if found.evidence else ""
+    assert said.startswith(("the table", "line "))
