@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bucketry.schema import arguments
 from cli.harness import run_in_terminal
 from registry.safetensors_files import make_tensors
 
@@ -175,7 +176,8 @@ def test_models_without_tensors_or_card_are_compared_too(program: Program, publi
 
 
 @pytest.fixture
-def hostile(program: Program, registry: Path, files: Path, tmp_path: Path) -> Path:
+def hostile(program: Program, registry: Path, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(arguments, "fault_in_line", lambda *_: "")  # its writer keeps to no grammar of names
     file = tmp_path / "hostile.json"
     for value in (1, 2):
         metric = {"name": HOSTILE, "value": value, "unit": HOSTILE, "slice": {HOSTILE: HOSTILE}}

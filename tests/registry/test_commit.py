@@ -24,6 +24,7 @@ from bucketry.registry.session import Session
 from bucketry.schema import keys
 from bucketry.schema.alias import AliasRegister
 from bucketry.schema.audit import decode_block, find_chain_fault
+from bucketry.schema.codec import digest_of, encode
 from bucketry.schema.names import AliasName, ModelName
 from bucketry.store.folder import FolderStore
 from bucketry.store.interface import IfAbsent, PreconditionFailedError, SlowDownError, StoreFullError
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 MODEL = ModelName("default", "m")
 ALIAS = AliasName("a")
 KEY = keys.alias(MODEL, ALIAS)
+NOTE_BODY = encode({"format": 1, "text": "a note"})
+NOTE = Immutable(keys.page(MODEL, digest_of(NOTE_BODY)), NOTE_BODY)
 DOUBTS: list[Exception] = [
     PreconditionFailedError("412"),
     UnavailableError("500"),
@@ -307,8 +310,8 @@ def test_an_immutable_object_is_written_whatever_replies_are_lost(session: Sessi
             return super().put(key, body, condition)
 
     store = Forgetful()
-    put_immutable(store, Immutable("pages/x", b"{}"), ports=session.ports, deadline_seconds=60.0)
-    assert store.get("pages/x").body == b"{}"
+    put_immutable(store, NOTE, ports=session.ports, deadline_seconds=60.0)
+    assert store.get(NOTE.key).body == NOTE.body
     assert len(store.puts) == 1
     assert bucket.puts == []
 
@@ -319,7 +322,7 @@ def test_an_immutable_object_that_cannot_be_written_is_unavailable(session: Sess
 
     bucket.plans = [refuse] * 1_000
     with pytest.raises(UnavailableError, match="could not be written"):
-        put_immutable(bucket, Immutable(KEY, b"{}"), ports=session.ports, deadline_seconds=5.0)
+        put_immutable(bucket, NOTE, ports=session.ports, deadline_seconds=5.0)
     assert all(condition == IfAbsent() for _, _, condition in bucket.puts)
 
 
@@ -331,9 +334,9 @@ def test_an_immutable_object_that_a_full_store_holds_already_is_written(
 
     bucket.plans = [refuse] * 2
     with pytest.raises(StoreFullError):
-        put_immutable(bucket, Immutable(KEY, b"{}"), ports=session.ports, deadline_seconds=60.0)
-    bucket.really(KEY, b"{}", IfAbsent())
-    put_immutable(bucket, Immutable(KEY, b"{}"), ports=session.ports, deadline_seconds=60.0)
+        put_immutable(bucket, NOTE, ports=session.ports, deadline_seconds=60.0)
+    bucket.really(NOTE.key, NOTE.body, IfAbsent())
+    put_immutable(bucket, NOTE, ports=session.ports, deadline_seconds=60.0)
     assert (bucket.plans, clock.slept) == ([], [])
 
 

@@ -316,7 +316,7 @@ def test_a_file_that_comes_after_the_order_is_not_published(world: Publishing) -
         ({"relation": "finetune"}, UsageError, "go together"),
         ({"idempotency_key": ""}, UsageError, "idempotency key"),
         ({"sign": lambda _: None}, UsageError, "no key to sign"),
-        ({"training": Training(hyperparameters={"x": float("nan")})}, RejectedError, "not finite"),
+        ({"training": Training(hyperparameters={"x": float("nan")})}, UsageError, "cannot be compared"),
     ],
 )
 def test_what_is_wrong_with_an_order_is_told_before_it_is_one(

@@ -40,10 +40,10 @@ def with_new_transaction_for_each_attempt(patch: pytest.MonkeyPatch) -> None:
         object.__setattr__(self, "transaction", self.ports.new_transaction())
         return prepare(self, *arguments)
 
-    def send(self: Any, base: Any, body: Any) -> Any:
+    def send(self: Any, base: Any, whole: Any) -> Any:
         """Send, and on any doubt make a new attempt."""
         try:
-            self.store.put(self.register.key, body, base.condition)
+            self.store.put(whole.key, whole.body, base.condition)
         except (PreconditionFailedError, UnavailableError):
             return commit.load_current(self.store, self.register)
 
@@ -59,9 +59,9 @@ def without_if_match(patch: pytest.MonkeyPatch) -> None:
 def without_reading_back(patch: pytest.MonkeyPatch) -> None:
     """Every doubtful reply counts as a lost race."""
 
-    def send(self: Any, base: Any, body: bytes) -> Any:
+    def send(self: Any, base: Any, whole: Any) -> Any:
         try:
-            self.store.put(self.register.key, body, base.condition)
+            self.store.put(whole.key, whole.body, base.condition)
         except (PreconditionFailedError, UnavailableError):
             return base
         return None
@@ -78,14 +78,14 @@ def giving_up_for_a_new_state(patch: pytest.MonkeyPatch) -> None:
     """A write that is still undecided is abandoned for a new attempt with other bytes."""
     send = commit._Attempt.send
 
-    def once(self: Any, base: Any, body: bytes) -> Any:
+    def once(self: Any, base: Any, whole: Any) -> Any:
         try:
-            self.store.put(self.register.key, body, base.condition)
+            self.store.put(whole.key, whole.body, base.condition)
         except UnavailableError:
             object.__setattr__(self, "transaction", self.ports.new_transaction())
             return base
         except PreconditionFailedError:
-            return send(self, base, body)
+            return send(self, base, whole)
         return None
 
     patch.setattr(commit._Attempt, "send", once)

@@ -20,6 +20,7 @@ from bucketry.registry.immutable import Immutable
 from bucketry.registry.registers import alias_register, commit_alias, load_alias, load_head
 from bucketry.registry.registration import PreparedVersion, register_version
 from bucketry.schema import keys
+from bucketry.schema.codec import digest_of, encode
 from bucketry.store.interface import (
     ETag,
     IfAbsent,
@@ -309,14 +310,14 @@ def test_a_store_that_cannot_do_it_is_not_asked_again(session: Session, bucket: 
 
 
 def test_an_immutable_object_that_is_there_already_is_success(session: Session, bucket: Planned) -> None:
-    item = Immutable("pages/acme/chat/x.json", b"{}")
+    item = _note()
     bucket.really(item.key, item.body, IfAbsent())
     change = lambda old: Change(_there(old), "touch", objects=(item,))  # noqa: E731
     assert commit_alias(session, CHAT, PRODUCTION, change).attempts == 1
 
 
 def test_an_immutable_object_with_other_bytes_is_damage(session: Session, bucket: Planned) -> None:
-    item = Immutable("pages/acme/chat/x.json", b"{}")
+    item = _note()
     bucket.really(item.key, b"[]", IfAbsent())
     with pytest.raises(CorruptError):
         commit_alias(session, CHAT, PRODUCTION, lambda old: Change(_there(old), "touch", objects=(item,)))
@@ -386,3 +387,8 @@ def _nothing(_: str) -> None:
 
 def _fail_get(key: str) -> None:
     raise AssertionError(f"{key} was read back")
+
+
+def _note() -> Immutable:
+    body = encode({"format": 1, "text": "a note"})
+    return Immutable(keys.page(CHAT, digest_of(body)), body)

@@ -17,7 +17,7 @@ from bucketry.registry.carried import carried_reviews
 from bucketry.registry.commit import Change, load_current
 from bucketry.registry.gating import check_version_gates
 from bucketry.registry.history import iter_records_back, load_records
-from bucketry.registry.notes import load_reason, reason_detail
+from bucketry.registry.notes import load_reason, plain_reason, reason_detail
 from bucketry.registry.registers import (
     alias_register,
     commit_alias,
@@ -85,6 +85,7 @@ def promote(session: Session, model: ModelName, version: int, alias: AliasName, 
     Naming the version that it names already changes nothing.
     """
     session.check_writable()
+    reason = plain_reason(reason)
     head = load_existing_head(session, model)
     # Once before anything is committed: a refusal then leaves no name behind, and what takes long, such as scanning
     # files, is remembered by the session and does not eat into the commit's deadline.

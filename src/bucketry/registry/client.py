@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from bucketry.errors import RefusedVersionWarning
+from bucketry.errors import RefusedVersionWarning, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry import aliases, artifacts, lifecycle, listing, opening, registers, resolve
 from bucketry.registry.refusals import load_refusals, refused_text, version_to_read
 from bucketry.schema.names import ByVersion, parse_alias, parse_model_name, parse_reference
+from bucketry.schema.text import displayable
+
+LONGEST_SHOWN = 60
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
@@ -118,7 +122,7 @@ class Reader:
         """
         from bucketry.registry.reporting import report  # noqa: PLC0415 - few readers report
 
-        place = None if path is None else Path(path)
+        place = None if path is None else _path_of(path, "path")
         parsed = parse_reference(reference)
         return report(self.session, parsed, environment=environment, instance=instance, path=place)
 
@@ -275,7 +279,7 @@ class Registry(Reader):
     def publish(  # noqa: PLR0913 - each names one thing that a version records
         self,
         model: str,
-        sources: Sequence[str | os.PathLike[str]],
+        sources: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
         *,
         metrics: Mapping[str, float] | None = None,
         evidence: Sequence[Evidence] = (),
@@ -298,23 +302,23 @@ class Registry(Reader):
         is there. `sign` as for `review`. Raises `UsageError` and `RejectedError` before anything is uploaded.
         """
         from bucketry.registry.publish import PublishRequest, publish  # noqa: PLC0415 - a reader needs none
-        from bucketry.schema.evidence import evidence_from_values  # noqa: PLC0415
+        from bucketry.schema.arguments import plain_lineage, plain_table, plain_tables, plain_training  # noqa: PLC0415
         from bucketry.schema.manifest import Lineage, Training  # noqa: PLC0415
 
-        made = training or Training()
-        made = replace(made, hyperparameters={**made.hyperparameters, **(parameters or {})})
-        made = replace(made, datasets=(*made.datasets, *datasets))
-        plain = (evidence_from_values(metrics, what="metrics"),) if metrics else ()
+        made = plain_training(Training() if training is None else training)
+        stated = {} if parameters is None else plain_table(parameters, "parameters")
+        made = replace(made, hyperparameters={**made.hyperparameters, **stated})
+        made = replace(made, datasets=(*made.datasets, *plain_tables(datasets, "datasets")))
         request = PublishRequest(
             model=parse_model_name(model),
-            sources=[Path(source) for source in sources],
-            evidence=(*plain, *evidence),
+            sources=_paths_of(sources),
+            evidence=_evidence_of(metrics, evidence),
             training=made,
-            lineage=lineage or Lineage(),
-            base=parse_reference(base) if base else None,
+            lineage=plain_lineage(Lineage() if lineage is None else lineage),
+            base=None if base is None else parse_reference(base),
             relation=relation,
-            card=Path(card) if card else None,
-            labels=labels or {},
+            card=None if card is None else _path_of(card, "card"),
+            labels={} if labels is None else labels,
             notes=notes,
             idempotency_key=idempotency_key,
             sign=_signer(sign),
@@ -364,11 +368,10 @@ class Registry(Reader):
         Raises `UsageError` for values that cannot be compared.
         """
         from bucketry.registry.evaluate import evaluate  # noqa: PLC0415 - a reader needs none
-        from bucketry.schema.evidence import evidence_from_values  # noqa: PLC0415
 
+        given = _evidence_of(metrics, evidence)
         version = self.resolve(reference)
-        plain = (evidence_from_values(metrics, what="metrics"),) if metrics else ()
-        return evaluate(self.session, version.model, version.version, (*plain, *evidence))
+        return evaluate(self.session, version.model, version.version, given)
 
     def promote(self, reference: str, alias: str, *, reason: str = "") -> AliasMove:
         """Make an alias name a version."""
@@ -378,6 +381,10 @@ class Registry(Reader):
 
     def roll_back(self, model: str, alias: str, *, to: int | None = None, reason: str = "") -> AliasMove:
         """Make an alias name its previous version that may still be served, or the version `to`."""
+        if to is not None:
+            from bucketry.schema.arguments import plain_integer  # noqa: PLC0415 - a reader needs none
+
+            to = plain_integer(to, "to", least=1)
         return aliases.roll_back(self.session, parse_model_name(model), parse_alias(alias), to=to, reason=reason)
 
     def undo(self, model: str, alias: str, *, generation: int | None = None, reason: str = "") -> AliasMove:
@@ -433,10 +440,53 @@ def _warn_of_refusals(session: Session, resolved: ResolvedVersion) -> None:
         warnings.warn(f"this is {refused}", RefusedVersionWarning, stacklevel=3)
 
 
+def _evidence_of(metrics: Mapping[str, float] | None, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    """Return what a caller measured, as it will be recorded; raise `UsageError`."""
+    from bucketry.schema.arguments import plain_evidence, plain_values  # noqa: PLC0415 - a reader needs none
+    from bucketry.schema.evidence import Evidence, Metric  # noqa: PLC0415
+
+    values = {} if metrics is None else plain_values(metrics, "metrics")
+    plain = Evidence("automated", tuple(Metric(name, value) for name, value in values.items()))
+    return (*(plain_evidence(plain, "metrics") if values else ()), *plain_evidence(evidence))
+
+
+def _paths_of(sources: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[Path]:
+    """Return files and folders; one path alone, which to Python is a sequence of letters, is a list of one."""
+    if isinstance(sources, str | os.PathLike):
+        return [_path_of(sources, "sources")]
+    if not isinstance(sources, Sequence) or isinstance(sources, bytes):
+        raise UsageError(f"sources is {_shown(sources)}, not a list of paths", advice='write sources=["out"]')
+    return [_path_of(source, f"sources[{index}]") for index, source in enumerate(sources)]
+
+
+def _path_of(path: object, name: str) -> Path:
+    """Return a path that a file system can be asked about; raise `UsageError`."""
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"{name} is {_shown(path)}, not a path")
+    text = os.fspath(path)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise UsageError(f"{name} is {_shown(text)}, which cannot be a path")
+    try:
+        Path(text).stat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass  # whoever opens it says so better
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{name} is {_shown(text)}, which cannot be a path: it is no Unicode text") from error
+    except OSError as error:
+        raise UsageError(f"{name} is {_shown(text)}, which cannot be a path: {error.strerror}") from error
+    return Path(text)
+
+
+def _shown(value: object) -> str:
+    return displayable(repr(value)[:LONGEST_SHOWN])
+
+
 def _signer(sign: SignWith) -> Sign | None:
     """Return what signs, or None for nothing; raise where there is no such key."""
     if sign is False or callable(sign):
         return sign or None
+    if sign is not True:
+        _path_of(sign, "sign")
     from bucketry.registry.signing import open_signer  # noqa: PLC0415 - loads cryptography
 
     return open_signer(None if sign is True else os.fspath(sign))

@@ -33,6 +33,7 @@ from bucketry.errors import (
 from bucketry.frozen import frozen
 from bucketry.registry.immutable import Immutable, find_object, put_immutable
 from bucketry.registry.witnesses import lost
+from bucketry.registry.writing import Readable, put_document
 from bucketry.schema.audit import (
     BLOCK_RECORDS,
     Record,
@@ -167,8 +168,8 @@ def commit(
     attempt = _Attempt(store, register, ports, ports.new_transaction(), began_at_seconds + deadline_seconds, pace)
     base = load_current(store, register)
     for number in range(1, MOST_ATTEMPTS + 1):
-        state, record, body = attempt.prepare(base, edit(base.state), actor)
-        winner = attempt.send(base, body)
+        state, record, whole = attempt.prepare(base, edit(base.state), actor)
+        winner = attempt.send(base, whole)
         if winner is None:
             return Committed(state, record, number)
         if attempt.is_late():
@@ -214,8 +215,11 @@ class _Attempt(Generic[S]):
     def is_late(self) -> bool:
         return self.ports.monotonic_seconds() >= self.deadline_seconds
 
-    def prepare(self, base: Current[S], change: Change[S], actor: str) -> tuple[S, Record, bytes]:
-        """Write everything immutable that the change needs, and return what the register shall become."""
+    def prepare(self, base: Current[S], change: Change[S], actor: str) -> tuple[S, Record, Readable]:
+        """Write everything immutable that the change needs, and return what the register shall become.
+
+        All of it can be read before the first of it is written.
+        """
         record = Record(
             generation=0,
             transaction=self.transaction,
@@ -229,19 +233,19 @@ class _Attempt(Generic[S]):
         record = continue_trail(base.trail, record)
         trail, leaving = base.trail.extended(record)
         state, objects = self.register.settle(self.register.with_trail(change.state, trail))
-        body = self.register.encode(state)
+        whole = Readable(self.register.key, self.register.encode(state))
         if leaving:
             block = Immutable(self.register.history_key(leaving[0].generation), encode_block(leaving))
             objects = (*objects, block)
         for item in (*change.objects, *objects):
             put_immutable(self.store, item, ports=self.ports, deadline_seconds=self.deadline_seconds)
-        return state, record, body
+        return state, record, whole
 
-    def send(self, base: Current[S], body: bytes) -> Current[S] | None:
+    def send(self, base: Current[S], whole: Readable) -> Current[S] | None:
         """Return None once the bytes are committed, or the register that others put in place of the base."""
         for number in range(MOST_ATTEMPTS):
             try:
-                self.store.put(self.register.key, body, base.condition)
+                put_document(self.store, whole, base.condition)
             except BucketryError as doubtful:
                 doubt = doubtful
                 if not _is_doubtful(doubt):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.commit import Change
-from bucketry.registry.notes import reason_detail
+from bucketry.registry.notes import plain_reason, reason_detail
 from bucketry.registry.pins import release_pins
 from bucketry.registry.registers import commit_alias, commit_head, existing_head, load_existing_head
 from bucketry.registry.rows import find_row, load_dossier, load_row, replace_row
@@ -47,6 +47,7 @@ def delete_version(session: Session, model: ModelName, version: int, *, reason: 
     `NotFoundError`.
     """
     session.check_writable()
+    reason = plain_reason(reason)
     release_pins(session, model, version)
     fenced = _begin(session, model, version, reason)
     row = load_row(session, fenced, version)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import RejectedError, UsageError
+from bucketry.errors import CorruptError, RejectedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.commit import Change
 from bucketry.registry.evaluations import load_added_evidence
@@ -20,9 +20,10 @@ from bucketry.registry.registers import commit_head, existing_head, load_existin
 from bucketry.registry.resolve import load_manifest
 from bucketry.registry.rows import load_dossier, load_row, replace_dossier
 from bucketry.schema import keys
+from bucketry.schema.arguments import plain_evidence
 from bucketry.schema.codec import digest_of
 from bucketry.schema.dossier import Cited
-from bucketry.schema.evidence import check_given_evidence, encode_evidence, headline_values, is_repeated
+from bucketry.schema.evidence import decode_evidence, encode_evidence, headline_values, is_repeated
 from bucketry.schema.head import fit_metrics
 from bucketry.schema.states import State
 
@@ -72,10 +73,10 @@ def evaluate(session: Session, model: ModelName, version: int, evidence: Sequenc
     Raises `UsageError` for values that cannot be compared, `RejectedError` for a version that is being deleted or has
     too many evaluations.
     """
+    evidence = plain_evidence(evidence)
     if not evidence:
         raise UsageError("there is no evidence to add", advice="give a file with metrics")
     session.check_writable()
-    check_given_evidence(evidence)
     at = session.ports.timestamp()
     planned: list[AddedEvaluation] = []
 
@@ -115,12 +116,24 @@ def _plan(
         found = next((digest for digest, item in known if is_repeated(candidate, item)), None)
         if found is None:
             complete = replace(candidate, at=candidate.at or at, by=candidate.by or session.actor)
-            digest = digest_of(encode_evidence(complete, row.manifest))
+            digest = digest_of(_checked_body(complete, row.manifest))
             known.append((digest, complete))
             planned.append(AddedEvaluation(digest, complete, created=True))
         else:
             planned.append(AddedEvaluation(found, candidate, created=False))
     return planned
+
+
+def _checked_body(evidence: Evidence, manifest: Digest) -> bytes:
+    """Return the evaluation's bytes; raise `UsageError` where they would not be read as they were given."""
+    body = encode_evidence(evidence, manifest)
+    try:
+        read = decode_evidence(body, manifest=manifest, what="the evidence")
+    except CorruptError as error:
+        raise UsageError(error.message, advice=error.advice) from error
+    if read.to_document() != {name: value for name, value in evidence.to_document().items() if name != "manifest"}:
+        raise UsageError("the evidence cannot be recorded: it would not be read as it was given")
+    return body
 
 
 def _change(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnavailableError
 from bucketry.frozen import frozen
+from bucketry.registry.writing import Readable, put_document
 from bucketry.store.interface import IfAbsent, ObjectNotFoundError, PreconditionFailedError, StoreFullError
 
 if TYPE_CHECKING:
@@ -20,11 +21,8 @@ MOST_FIRST_ATTEMPTS = 20
 
 
 @frozen
-class Immutable:
+class Immutable(Readable):
     """A create-only object, to be written before the commit that refers to it."""
-
-    key: str
-    body: bytes
 
 
 def find_object(store: Store, key: str) -> Object | None:
@@ -73,7 +71,7 @@ def put_first(store: Store, key: str, body: bytes, *, ports: Ports) -> None:
 def _insist(store: Store, item: Immutable, ports: Ports, deadline_seconds: float) -> None:
     for attempt in range(MOST_ATTEMPTS):
         try:
-            store.put(item.key, item.body, IfAbsent())
+            put_document(store, item, IfAbsent())
         except StoreFullError:
             raise  # waiting frees no space
         except PreconditionFailedError as error:

@@ -12,7 +12,6 @@ from bucketry.registry.notes import reason_detail
 from bucketry.registry.registers import commit_head, existing_head
 from bucketry.registry.rows import load_dossier, load_row, replace_dossier, replace_row
 from bucketry.registry.standings import load_standing
-from bucketry.schema.codec import parse_labels
 from bucketry.schema.decisions import derive_state
 from bucketry.schema.head import LARGEST_DESCRIPTION_BYTES, LARGEST_LABELS_BYTES, LARGEST_ROW_LABELS_BYTES
 from bucketry.schema.states import check_retired, state_after_retire
@@ -26,20 +25,28 @@ if TYPE_CHECKING:
     from bucketry.schema.names import ModelName
     from bucketry.schema.states import State
 
-LONGEST_NOTES_CHARACTERS = 100_000
-
 
 @frozen
 class LabelEdit:
-    """Labels to set, and labels to take away; all others stay."""
+    """Labels to set, and labels to take away; all others stay. Raises `UsageError` for what cannot be a label."""
 
     put: Mapping[str, str]
     drop: frozenset[str] = frozenset()
 
+    def __post_init__(self) -> None:
+        """Check the labels that are set; those that are there stay, whatever they are."""
+        from bucketry.schema.arguments import plain_labels  # noqa: PLC0415 - a reader needs none
+
+        plain_labels(self.put)
+
     def apply(self, labels: Mapping[str, str], *, largest_bytes: int) -> dict[str, str]:
         """Return the labels after the edit."""
+        from bucketry.schema.arguments import check_labels_size, plain_labels  # noqa: PLC0415 - a reader needs none
+
         kept = {name: value for name, value in labels.items() if name not in self.drop}
-        return parse_labels(kept | dict(self.put), largest_bytes=largest_bytes)
+        changed = kept | plain_labels(self.put)
+        check_labels_size(changed, largest_bytes=largest_bytes)
+        return changed
 
 
 def retire(session: Session, model: ModelName, version: int, *, reason: str = "") -> Row:
@@ -64,8 +71,12 @@ def edit_model(
     session: Session, model: ModelName, *, description: str | None = None, labels: LabelEdit | None = None
 ) -> Head:
     """Change a model's description and labels; raise `UsageError` for texts that are too long."""
-    if description is not None and len(description.encode()) > LARGEST_DESCRIPTION_BYTES:
-        raise UsageError(f"the description is longer than {LARGEST_DESCRIPTION_BYTES} bytes")
+    if description is not None:
+        from bucketry.schema.arguments import plain_text  # noqa: PLC0415 - a reader needs none
+
+        description = plain_text(description, "description")
+        if len(description.encode()) > LARGEST_DESCRIPTION_BYTES:
+            raise UsageError(f"the description is longer than {LARGEST_DESCRIPTION_BYTES:,} bytes")
 
     def change(head: Head) -> tuple[Head, tuple[Immutable, ...]]:
         new = head if description is None else replace(head, description=description)
@@ -85,8 +96,10 @@ def edit_version(
     labels: LabelEdit | None = None,
 ) -> Row:
     """Change a version's notes and labels; what was published stays as it is in the manifest."""
-    if notes is not None and len(notes) > LONGEST_NOTES_CHARACTERS:
-        raise UsageError(f"the notes are longer than {LONGEST_NOTES_CHARACTERS:,} characters")
+    if notes is not None:
+        from bucketry.schema.arguments import plain_text  # noqa: PLC0415 - a reader needs none
+
+        notes = plain_text(notes, "notes")
 
     def change(head: Head) -> tuple[Head, tuple[Immutable, ...]]:
         new: Head = head

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.errors import UsageError
 from bucketry.schema import keys
 from bucketry.schema.codec import FORMAT, Fields, decode, digest_of, encode
 from bucketry.schema.names import parse_digest
@@ -19,10 +18,16 @@ LONGEST_INLINE_BYTES = 60
 LONGEST_REASON_CHARACTERS = 8_192
 
 
+def plain_reason(reason: object) -> str:
+    """Return a reason that has room; raise `UsageError`. For what commits anything before the reason is recorded."""
+    from bucketry.schema.arguments import plain_text  # noqa: PLC0415 - a reader needs none
+
+    return plain_text(reason, "reason", longest=LONGEST_REASON_CHARACTERS)
+
+
 def reason_detail(session: Session, model: ModelName, reason: str) -> tuple[dict[str, object], tuple[Immutable, ...]]:
     """Return what a record's detail says of a reason, and the document that a long one needs."""
-    if len(reason) > LONGEST_REASON_CHARACTERS:
-        raise UsageError(f"the reason is longer than {LONGEST_REASON_CHARACTERS:,} characters")
+    reason = plain_reason(reason)
     if not reason:
         return {}, ()
     if len(encode({"reason": reason})) <= LONGEST_INLINE_BYTES:

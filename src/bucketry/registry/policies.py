@@ -19,7 +19,7 @@ from bucketry.registry.registers import commit_head, existing_head, head_registe
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
 from bucketry.schema.names import parse_digest
-from bucketry.schema.policy import DEFAULT_POLICY, Policy, decode_policy, encode_policy
+from bucketry.schema.policy import DEFAULT_POLICY, Policy, check_policy, decode_policy, encode_policy
 from bucketry.schema.policy_changes import PolicyChange, policy_changes
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def set_policy(session: Session, model: ModelName | None, policy: Policy) -> Pol
     already changes nothing.
     """
     session.check_writable()
-    body = encode_policy(policy)
+    body = encode_policy(check_policy(policy))
     digest = digest_of(body)
     item = Immutable(keys.policy(digest), body)
     try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bucketry.errors import RejectedError, UsageError
+from bucketry.errors import CorruptError, RejectedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.blobs import BlobUpload, end_abandoned_uploads
 from bucketry.registry.capture import (
@@ -22,13 +22,22 @@ from bucketry.registry.registers import load_head
 from bucketry.registry.registration import (
     PreparedVersion,
     RegisteredVersion,
+    draft_row,
     find_published,
     register_version,
 )
 from bucketry.registry.resolve import resolve
-from bucketry.schema.codec import digest_of, encode, parse_labels
-from bucketry.schema.evidence import Evidence, check_given_evidence, headline_values
-from bucketry.schema.head import LARGEST_ROW_LABELS_BYTES, Head
+from bucketry.schema.arguments import (
+    check_labels_size,
+    plain_evidence,
+    plain_labels,
+    plain_lineage,
+    plain_text,
+    plain_training,
+)
+from bucketry.schema.codec import digest_of
+from bucketry.schema.evidence import Evidence, headline_values
+from bucketry.schema.head import LARGEST_ROW_LABELS_BYTES, Head, check_row
 from bucketry.schema.manifest import (
     RELATIONS,
     Artifact,
@@ -38,6 +47,7 @@ from bucketry.schema.manifest import (
     Parent,
     Training,
     check_limits,
+    decode_manifest,
     encode_manifest,
 )
 from bucketry.schema.names import Digest
@@ -136,7 +146,7 @@ def publish(session: Session, request: PublishRequest, options: TransferOptions 
     known are checked before anything is uploaded.
     """
     options = options or TransferOptions()
-    _check_request(request)
+    request = _plain_request(request)
     session.check_writable()
     published = find_published(session, request.model, request.idempotency_key)
     if published is not None:
@@ -146,7 +156,7 @@ def publish(session: Session, request: PublishRequest, options: TransferOptions 
 
 def prepare_publish(session: Session, request: PublishRequest) -> PreparedPublish:
     """Read and check all that a publish reads but the bytes of its files, for `publish_prepared`."""
-    _check_request(request)
+    request = _plain_request(request)
     session.check_writable()
     return _prepare(session, request)
 
@@ -195,7 +205,33 @@ def _prepare(session: Session, request: PublishRequest) -> PreparedPublish:
     draft = _draft(session, request, collection, parents)
     prepared = PreparedPublish(draft, collection.files, request.idempotency_key)
     check_limits([file.size_bytes for file in collection.files], chunks=prepared.chunks)
+    _check_draft(prepared)
     return prepared
+
+
+def _check_draft(prepared: PreparedPublish) -> None:
+    """Raise `UsageError` where the manifest, with stubs for its files, would not be read as it is written.
+
+    So nothing is uploaded for a version that nobody could read: the stubs have the sizes of what they stand for.
+    """
+    chunk_bytes = prepared.chunk_bytes
+    idempotency = "0" * 32 if prepared.idempotency_key else None
+    stubs = tuple(_stub(file, chunk_bytes) for file in prepared.files)
+    draft = replace(prepared.draft, artifacts=stubs)
+    try:
+        read = decode_manifest(encode_manifest(draft), what="the version")
+        check_row(draft_row(draft, labels=draft.labels, idempotency=idempotency))
+    except (CorruptError, RejectedError) as error:
+        raise UsageError(error.message, advice=error.advice) from error
+    for one in fields(draft):
+        if getattr(read, one.name) != getattr(draft, one.name):
+            raise UsageError(f"{one.name} cannot be recorded: it would not be read as it was given")
+
+
+def _stub(file: SourceFile, chunk_bytes: int) -> Artifact:
+    chunks = -(-file.size_bytes // chunk_bytes)
+    digests = Chunks(chunk_bytes, ("0" * 64,) * chunks, ("0" * 32,) * chunks)
+    return Artifact(file.label, file.size_bytes, Digest("0" * 64), media_type(file.label), digests)
 
 
 def _signature(session: Session, sign: Sign | None, manifest: Manifest) -> Review | None:
@@ -214,15 +250,26 @@ def _signature(session: Session, sign: Sign | None, manifest: Manifest) -> Revie
     return sign(statement)
 
 
-def _check_request(request: PublishRequest) -> None:
+def _plain_request(request: PublishRequest) -> PublishRequest:
+    """Return the request in plain values; raise `UsageError` naming what cannot be recorded."""
     if (request.base is None) != (request.relation is None):
         raise UsageError("a base and its relation go together", advice=f"relation is one of {', '.join(RELATIONS)}")
     if request.relation is not None and request.relation not in RELATIONS:
         raise UsageError(f"{request.relation!a} is not a relation", advice=f"use one of {', '.join(RELATIONS)}")
-    if request.idempotency_key is not None and not 0 < len(request.idempotency_key) <= LONGEST_IDEMPOTENCY_KEY:
-        raise UsageError(f"an idempotency key has 1 to {LONGEST_IDEMPOTENCY_KEY} characters")
-    parse_labels(request.labels, largest_bytes=LARGEST_ROW_LABELS_BYTES)
-    check_given_evidence(request.evidence)
+    if request.idempotency_key is not None and not plain_text(
+        request.idempotency_key, "idempotency_key", longest=LONGEST_IDEMPOTENCY_KEY
+    ):
+        raise UsageError(f"an idempotency key has 1 to {LONGEST_IDEMPOTENCY_KEY:,} characters")
+    labels = plain_labels(request.labels)
+    check_labels_size(labels, largest_bytes=LARGEST_ROW_LABELS_BYTES)
+    return replace(
+        request,
+        evidence=plain_evidence(request.evidence),
+        training=plain_training(request.training),
+        lineage=plain_lineage(request.lineage),
+        labels=labels,
+        notes=plain_text(request.notes, "notes"),
+    )
 
 
 def _find_parents(session: Session, request: PublishRequest) -> tuple[Parent, ...]:
@@ -236,12 +283,12 @@ def _find_parents(session: Session, request: PublishRequest) -> tuple[Parent, ..
 
 
 def _draft(session: Session, request: PublishRequest, collection: Collection, parents: tuple[Parent, ...]) -> Manifest:
-    """Return the manifest but for its artifacts; raise for anything in it that could not be written.
+    """Return the manifest but for its artifacts.
 
     A manifest is never changed again, so that no user and password of a URL may come into it.
     """
     training, lineage = request.training, request.lineage
-    draft = Manifest(
+    return Manifest(
         model=request.model,
         created_at=session.ports.timestamp(),
         created_by=session.actor,
@@ -264,8 +311,6 @@ def _draft(session: Session, request: PublishRequest, collection: Collection, pa
         labels=request.labels,
         notes=request.notes,
     )
-    encode(draft.to_document())
-    return draft
 
 
 def _artifacts(files: Sequence[SourceFile], digests: Sequence[FileDigest]) -> tuple[Artifact, ...]:

@@ -23,8 +23,9 @@ from bucketry.registry.rows import find_row, find_row_by_key, iter_live_rows, lo
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
 from bucketry.schema.dossier import Cited, Dossier, encode_dossier
-from bucketry.schema.head import Head, Row, fit_metrics
+from bucketry.schema.head import Head, Row, fit_metrics, has_room
 from bucketry.schema.manifest import Artifact, Manifest, Parent, encode_manifest
+from bucketry.schema.names import Digest
 from bucketry.schema.placement import MOST_RUNS, decode_placement, encode_placement
 from bucketry.schema.reviews import encode_review
 from bucketry.schema.states import BLOBS_KEPT, State
@@ -32,10 +33,12 @@ from bucketry.store.interface import ObjectNotFoundError
 
 if TYPE_CHECKING:
     from bucketry.registry.session import Session
-    from bucketry.schema.names import Digest, ModelName
+    from bucketry.schema.names import ModelName
     from bucketry.schema.reviews import Review
 
 MOST_PLACEMENTS = 16
+MOST_STUB_VERSIONS = 999_999
+"""Stands for a version's number and for an epoch in a row that is checked before they are known."""
 MOST_VERSIONS_REUSED = 4
 """How many of the newest live versions are searched for bytes that need not be uploaded again."""
 
@@ -60,6 +63,11 @@ class PreparedVersion:
     def idempotency(self) -> str | None:
         """The key as rows spell it: 128 bits of its SHA-256."""
         return digest_of(self.idempotency_key.encode())[:32] if self.idempotency_key else None
+
+    @property
+    def draft_row(self) -> Row:
+        """The row, with stubs for its number, its digest and where its bytes lie."""
+        return draft_row(self.manifest, labels=self.row_labels, idempotency=self.idempotency)
 
 
 @frozen
@@ -104,22 +112,38 @@ def find_published(session: Session, model: ModelName, prepared_key: str | None)
     return _already_published(model, row) if row else None
 
 
+def draft_row(manifest: Manifest, *, labels: Mapping[str, str], idempotency: str | None) -> Row:
+    """Return the row that a manifest will have, with stubs for its number, its digest and where its bytes lie."""
+    parent = manifest.lineage.parents[0] if manifest.lineage.parents else None
+    return Row(
+        version=MOST_STUB_VERSIONS,
+        manifest=Digest("0" * 64),
+        placement=((MOST_STUB_VERSIONS, len(manifest.artifacts)),),
+        size_bytes=manifest.size_bytes,
+        created_at=manifest.created_at,
+        created_by=manifest.created_by,
+        base=f"{parent.model}:{parent.version}" if parent else None,
+        labels=labels,
+        idempotency=idempotency,
+    )
+
+
 def register_version(session: Session, prepared: PreparedVersion, upload: UploadBlobs) -> RegisteredVersion:
     """Store what is missing, then commit the version: an empty head before all else, blobs, manifest, pages, head."""
     session.check_writable()
     manifest = prepared.manifest
     body = encode_manifest(manifest)
     digest = digest_of(body)
+    item = Immutable(keys.manifest(manifest.model, digest), body)
     deadline_seconds = session.ports.monotonic_seconds() + COMMIT_DEADLINE_SECONDS
     uploaded_bytes = 0
     for attempt in range(MOST_PLACEMENTS):
         head = load_or_begin_head(session, manifest.model)
-        places = _plan_places(session, head, manifest)
+        places = _plan_places(session, head, prepared)
         epoch = head.epoch
         missing = {a.sha256: a for a in manifest.artifacts if places[a.sha256].named_by is None}
         uploaded_bytes += upload(epoch, list(missing.values()))
         if attempt == 0:
-            item = Immutable(keys.manifest(manifest.model, digest), body)
             put_immutable(session.store, item, ports=session.ports, deadline_seconds=deadline_seconds)
             session.documents.remember(digest, body)
         edit = _RegistrationEdit(session, prepared, digest, places)
@@ -172,17 +196,11 @@ class _RegistrationEdit:
 
     def _row(self, head: Head) -> Row:
         manifest = self.prepared.manifest
-        parent = manifest.lineage.parents[0] if manifest.lineage.parents else None
-        row = Row(
+        row = replace(
+            self.prepared.draft_row,
             version=head.next_version,
             manifest=self.digest,
             placement=encode_placement(self.places[a.sha256].epoch for a in manifest.artifacts),
-            size_bytes=manifest.size_bytes,
-            created_at=manifest.created_at,
-            created_by=manifest.created_by,
-            base=f"{parent.model}:{parent.version}" if parent else None,
-            labels=self.prepared.row_labels,
-            idempotency=self.prepared.idempotency,
         )
         measured, named = self.prepared.headline, load_policy(self.session, head).headline_metrics
         shown = {name: measured[name] for name in named if name in measured} if named else measured
@@ -212,12 +230,14 @@ class _RegistrationEdit:
         return head, objects
 
 
-def _plan_places(session: Session, head: Head, manifest: Manifest) -> dict[Digest, _Place]:
+def _plan_places(session: Session, head: Head, prepared: PreparedVersion) -> dict[Digest, _Place]:
+    """Return where each artifact lies: where bytes are already, unless saying so has no room in the row."""
+    manifest = prepared.manifest
     here = _Place(head.epoch, None)
     known = _find_reusable(session, head, manifest)
     places = {artifact.sha256: known.get(artifact.sha256, here) for artifact in manifest.artifacts}
     placement = encode_placement(places[artifact.sha256].epoch for artifact in manifest.artifacts)
-    if len(placement) > MOST_RUNS:
+    if len(placement) > MOST_RUNS or not has_room(replace(prepared.draft_row, placement=placement)):
         return {artifact.sha256: here for artifact in manifest.artifacts}
     return places
 

@@ -16,6 +16,7 @@ from bucketry.frozen import frozen
 from bucketry.registry.pull import open_cache
 from bucketry.registry.registers import load_alias, load_existing_head, not_set
 from bucketry.registry.resolve import select_row
+from bucketry.registry.writing import Readable, put_document
 from bucketry.schema.audit import parse_actor, parse_time
 from bucketry.schema.codec import Fields
 from bucketry.schema.deployment import (
@@ -200,10 +201,10 @@ def _read_about(receipt: Receipt, path: Path) -> _Pulled:
 
 def _write(session: Session, deployment: Deployment) -> None:
     """Write the receipt, again while the store is away: the same writer would write the same."""
-    body = encode_deployment(deployment)
+    item = Readable(deployment.key, encode_deployment(deployment))
     for attempt in range(MOST_TRIES):
         try:
-            session.store.put(deployment.key, body, Unconditional())
+            put_document(session.store, item, Unconditional())
         except UnavailableError:
             if attempt == MOST_TRIES - 1:
                 raise

@@ -33,6 +33,7 @@ from bucketry.registry.signing import checked
 from bucketry.registry.standings import Standing, load_decisions, load_standing, refuse_failed_gates
 from bucketry.schema import keys
 from bucketry.schema.alias import AliasRegister
+from bucketry.schema.arguments import plain_text
 from bucketry.schema.decisions import (
     Approvals,
     check_decision,
@@ -42,6 +43,7 @@ from bucketry.schema.decisions import (
 )
 from bucketry.schema.dossier import Cited
 from bucketry.schema.reviews import (
+    LONGEST_COMMENT_CHARACTERS,
     REFUSALS,
     Action,
     Decision,
@@ -98,6 +100,7 @@ def prepare_decision(
     on record. Raises as `record_decision` would, but for a signature that is missing yet.
     """
     session.check_writable()
+    comment = plain_text(comment, "comment", longest=LONGEST_COMMENT_CHARACTERS)
     head = load_existing_head(session, model)
     standing = load_standing(session, head, load_row(session, head, version))
     gates: tuple[GateResult, ...] = ()

@@ -17,6 +17,7 @@ from bucketry.errors import CorruptError, RejectedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, digest_of, encode
 from bucketry.schema.names import Digest, parse_version
+from bucketry.schema.text import fault_in_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -178,9 +179,10 @@ def find_chain_fault(records: Iterable[Record]) -> str:
 
 def parse_actor(text: str) -> str:
     """Return an identity that fits in every record; raise `UsageError`."""
-    if not text or not text.isprintable() or len(text.encode()) > LONGEST_ACTOR_BYTES:
+    fits = isinstance(text, str) and text and not fault_in_line(text, blanks=False)
+    if not fits or len(encode({"a": text})) - len('{"a":""}') > LONGEST_ACTOR_BYTES:
         raise UsageError(
-            f"{text!a} cannot be an identity",
+            f"{str(text)[:200]!a} cannot be an identity",
             advice=f"set identity to 1 to {LONGEST_ACTOR_BYTES} printable bytes, such as an e-mail address",
         )
     return text

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import orjson
 
-from bucketry.errors import BucketryError, CorruptError, RejectedError, UnsupportedError, UsageError
+from bucketry.errors import BucketryError, CorruptError, UnsupportedError, UsageError
 from bucketry.schema.names import LARGEST_INTEGER, Digest, parse_digest
 from bucketry.schema.text import displayable
 
@@ -30,6 +30,13 @@ DEEPEST_NESTING = 32
 LONGEST_TEXT = 65_536
 _LEAVES = frozenset({str, int, bool, type(None)})
 
+# Neither a moment nor a dataclass becomes a text or a table unseen: what is written is what was said.
+_WRITTEN = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_STRICT_INTEGER
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+)
 _OPENING = frozenset({b"[", b"{"})
 
 Document = dict[str, Any]
@@ -43,16 +50,17 @@ _UP_TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)*+([
 def encode(document: Mapping[str, object]) -> bytes:
     """Return the document's bytes: sorted keys, no spaces, a final newline left out.
 
-    Raises `RejectedError` for what no reader would accept: a number that is not finite or too large, or a
-    document over 8 MiB or deeper than 32 levels.
+    Raises `UsageError` that names the place for what no reader would accept, or would read as something else: a number
+    that is not finite or too large, no text, or a document over 8 MiB or deeper than 32 levels.
     """
     _check_writable(document, levels_left=DEEPEST_NESTING)
     try:
-        body = orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
+        body = orjson.dumps(document, option=_WRITTEN)
     except (orjson.JSONEncodeError, TypeError) as error:
-        raise RejectedError(f"this cannot be written as JSON: {error}") from error
+        place = displayable(_place_of_fault(document, "") or "this")
+        raise UsageError(f"{place} cannot be written as JSON: {error}") from error
     if len(body) > LARGEST_DOCUMENT_BYTES:
-        raise RejectedError(
+        raise UsageError(
             f"a document of {len(body):,} bytes is over the limit of {LARGEST_DOCUMENT_BYTES:,}",
             advice="publish fewer or larger files, or shorter metadata",
         )
@@ -238,20 +246,6 @@ class Fields:
         raise CorruptError(f"{displayable(place)} is not {expected}")
 
 
-def parse_labels(labels: Mapping[str, str], *, largest_bytes: int) -> dict[str, str]:
-    """Return the labels if their keys are plain and they are small enough; raise `UsageError`."""
-    for name in labels:
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,62}", name):
-            raise UsageError(f"{name!a} is not a label's name", advice="use letters, digits, '.', '_', '-', '/'")
-    try:
-        size_bytes = len(orjson.dumps(dict(labels)))
-    except TypeError as error:
-        raise UsageError(f"a label cannot be written as JSON: {error}") from error
-    if size_bytes > largest_bytes:
-        raise UsageError(f"the labels take {size_bytes} bytes; the limit is {largest_bytes}")
-    return dict(labels)
-
-
 def _nesting(body: bytes) -> int:
     depth = deepest = 0
     # Found one after the other: to take the strings out of a large manifest took 50 MB for a moment.
@@ -294,14 +288,38 @@ def _refuse_constant(text: str) -> NoReturn:
 def _check_writable(value: object, *, levels_left: int) -> None:
     """Raise for what no reader would accept. Texts and small integers, which most values are, cost one look."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise RejectedError("a number is not finite (NaN or infinity)", advice="leave the value out")
+        raise UsageError("a number is not finite (NaN or infinity)", advice="leave the value out")
     inners = value.values() if isinstance(value, Mapping) else value
     if isinstance(inners, ValuesView | list | tuple):
         if levels_left == 0:
-            raise RejectedError(
+            raise UsageError(
                 f"a document would be nested deeper than {DEEPEST_NESTING} levels",
                 advice="publish flatter metadata",
             )
         for inner in inners:
             if type(inner) not in _LEAVES:
                 _check_writable(inner, levels_left=levels_left - 1)
+
+
+def _place_of_fault(value: object, place: str) -> str:
+    """Return where in a document, which is no deeper than 32 levels, something is that JSON cannot hold; else empty."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            at = f"{place}: {name!s:.80}" if place else f"{name!s:.80}"
+            if not _is_writable(name) or not isinstance(name, str):
+                return f"the name {name!a:.80}" + (f" in {place}" if place else "")
+            found = _place_of_fault(inner, at)
+            if found:
+                return found
+        return ""
+    if isinstance(value, list | tuple):
+        return next(filter(None, (_place_of_fault(x, f"{place}[{index}]") for index, x in enumerate(value))), "")
+    return "" if _is_writable(value) else place
+
+
+def _is_writable(value: object) -> bool:
+    try:
+        orjson.dumps(value, option=_WRITTEN)
+    except (orjson.JSONEncodeError, TypeError):
+        return False
+    return True

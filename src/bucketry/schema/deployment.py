@@ -17,7 +17,7 @@ from bucketry.schema.audit import parse_actor, parse_time
 from bucketry.schema.codec import FORMAT, Fields, decode, encode
 from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_model_name
 from bucketry.schema.states import State
-from bucketry.schema.text import displayable
+from bucketry.schema.text import displayable, needed_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +91,7 @@ class Deployment:
 
 def parse_place_part(text: str, *, what: str) -> str:
     """Return an environment's or an instance's name; raise `UsageError`."""
-    if not _PLACE.fullmatch(text) or ".." in text:
+    if not _PLACE.fullmatch(needed_text(text, f"the name of an {what}")) or ".." in text:
         raise UsageError(
             f'"{displayable(text[:120])}" is not the name of an {what}',
             advice="use a-z, 0-9, '.', '_' and '-', at most 96, with a letter or a digit at both ends",

@@ -14,7 +14,7 @@ from bucketry.frozen import frozen
 from bucketry.schema.audit import parse_time
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, decode_foreign, encode
 from bucketry.schema.datasets import dataset_of, field_text
-from bucketry.schema.text import displayable
+from bucketry.schema.text import displayable, fault_in_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -234,7 +234,7 @@ def check_claims(evidence: Evidence, *, what: str) -> Evidence:
         except UsageError as error:
             raise UsageError(f"{what}: at: {error.message}", advice=error.advice) from error
     by = evidence.by
-    if by is not None and not (by.isprintable() and 0 < len(by) <= LONGEST_BY):
+    if by is not None and not (0 < len(by) <= LONGEST_BY and not fault_in_line(by, blanks=False)):
         raise UsageError(
             f"{what}: by is not 1 to {LONGEST_BY} printable characters", advice="write who measured, or leave it out"
         )

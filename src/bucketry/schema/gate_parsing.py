@@ -23,7 +23,7 @@ from bucketry.schema.gates import (
     UnknownGate,
 )
 from bucketry.schema.names import LARGEST_INTEGER, AliasName, parse_alias
-from bucketry.schema.text import displayable
+from bucketry.schema.text import displayable, fault_in_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -99,7 +99,7 @@ def read_table(value: object, what: str) -> Table:
 
 def read_text(value: object, what: str) -> str:
     """Return a short printable text that is not empty."""
-    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_TEXT or not value.isprintable():
+    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_TEXT or fault_in_line(value):
         _wrong(what, f"a text of 1 to {LONGEST_TEXT} printable characters")
     return value
 

@@ -221,6 +221,11 @@ def check_row(row: Row) -> None:
         )
 
 
+def has_room(row: Row) -> bool:
+    """Return whether a row has room in the index."""
+    return _row_bytes(row) <= LARGEST_ROW_BYTES
+
+
 def fit_metrics(row: Row, metrics: Mapping[str, float]) -> Mapping[str, float]:
     """Return as many of the metrics, from the front, as the row can show: at most 8, within its 768 bytes."""
     kept: dict[str, Any] = {}

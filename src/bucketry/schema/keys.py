@@ -134,6 +134,12 @@ def is_cited_key(key: str, digest: Digest) -> bool:
     return spell is not None and spell(of_model, of_manifest, digest) == key
 
 
+def model_of_key(key: str) -> ModelName:
+    """Return below which model's folder a key lies, of any kind that has one; raise `UsageError`."""
+    parts = key.split("/")
+    return parse_model_name("/".join(parts[1:3]) if len(parts) > 3 else key)
+
+
 def policy(digest: Digest) -> str:
     """Return the key of a policy document."""
     return f"{POLICIES}{digest}.json"

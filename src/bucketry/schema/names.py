@@ -9,7 +9,7 @@ from typing import NewType
 
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
-from bucketry.schema.text import displayable
+from bucketry.schema.text import displayable, needed_text
 
 DEFAULT_NAMESPACE = "default"
 LARGEST_INTEGER = 2**53 - 1
@@ -97,7 +97,7 @@ class Reference:
 
 def parse_model_name(text: str) -> ModelName:
     """Return the name in `name` or `namespace/name`; raise `UsageError`."""
-    namespace, slash, name = text.rpartition("/")
+    namespace, slash, name = needed_text(text, "a model name").rpartition("/")
     if not slash:
         namespace = DEFAULT_NAMESPACE
     for part in (namespace, name):
@@ -112,7 +112,7 @@ def parse_model_name(text: str) -> ModelName:
 
 def parse_alias(text: str) -> AliasName:
     """Return the alias; raise `UsageError`."""
-    if not _ALIAS.fullmatch(text) or text == "latest" or re.fullmatch(r"v[0-9]+", text):
+    if not _ALIAS.fullmatch(needed_text(text, "an alias")) or text == "latest" or re.fullmatch(r"v[0-9]+", text):
         raise UsageError(
             f'"{displayable(text)}" is not an alias',
             advice="start with a letter, use a-z, 0-9 and '-', at most 63; 'latest' and 'v7' are taken",
@@ -122,14 +122,14 @@ def parse_alias(text: str) -> AliasName:
 
 def parse_version(text: str) -> int:
     """Return the version number; raise `UsageError`."""
-    if not _VERSION.fullmatch(text) or int(text) > LARGEST_INTEGER:
+    if not _VERSION.fullmatch(needed_text(text, "a version number")) or int(text) > LARGEST_INTEGER:
         raise UsageError(f'"{displayable(text)}" is not a version number', advice="write 1, 2, 3 ...")
     return int(text)
 
 
 def parse_digest(text: str) -> Digest:
     """Return the SHA-256; raise `UsageError`."""
-    if not _DIGEST.fullmatch(text):
+    if not _DIGEST.fullmatch(needed_text(text, "a SHA-256")):
         raise UsageError(
             f'"{displayable(text)}" is not a SHA-256', advice="write its 64 hexadecimal digits in lower case"
         )
@@ -138,7 +138,7 @@ def parse_digest(text: str) -> Digest:
 
 def parse_reference(text: str) -> Reference:
     """Return the reference in `model`, `model:7`, `model@alias`, `model@latest` or `model@sha256:<digest>`."""
-    model, at, target = text.partition("@")
+    model, at, target = needed_text(text, "a reference").partition("@")
     if at:
         return Reference(parse_model_name(model), _parse_target(target))
     model, colon, number = text.partition(":")

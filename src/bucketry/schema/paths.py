@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
 from bucketry.schema.names import WINDOWS_DEVICES
-from bucketry.schema.text import displayable
+from bucketry.schema.text import displayable, fault_in_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,14 +29,6 @@ OWN_FOLDER = ".bucketry"
 # Parts of letters, digits and a few signs, with dots between them alone: no rule is against those, but that of devices.
 _PLAIN_PART = r"[A-Za-z0-9_+=@-]++(?:\.++[A-Za-z0-9_+=@-]++)*+"
 _PLAIN_PATH = re.compile(f"{_PLAIN_PART}(?:/{_PLAIN_PART})*+")
-
-_KINDS_FORBIDDEN = {
-    "Cc": "a control character",
-    "Cf": "a format character",
-    "Cs": "a lone surrogate",
-    "Co": "a private-use character",
-    "Cn": "an unassigned character",
-}
 
 
 def parse_artifact_path(text: str) -> str:
@@ -108,9 +100,9 @@ def _faults_in_characters(text: str) -> Iterator[str]:
             yield "it has a backslash"
         if character == ":":
             yield "it has a colon"
-        kind = _KINDS_FORBIDDEN.get(unicodedata.category(character))
-        if kind:
-            yield f"it has {kind}, {displayable(character)}"
+    fault = fault_in_line(text)
+    if fault:
+        yield f"it has {fault}"
     if not unicodedata.is_normalized("NFC", text):
         yield "it is not in Unicode's composed form (NFC)"
 

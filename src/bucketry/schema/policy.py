@@ -6,6 +6,7 @@ all of its gates: lists are never merged.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,10 @@ from bucketry.schema.gate_parsing import (
 )
 from bucketry.schema.gates import MOST_GATES, Gate, gate_document
 from bucketry.schema.head import MOST_HEADLINE_METRICS
+from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from bucketry.schema.names import AliasName
 
@@ -91,6 +93,27 @@ def encode_policy(policy: Policy) -> bytes:
     if len(body) > LARGEST_POLICY_BYTES:
         raise RejectedError(f"the policy takes {len(body):,} bytes; the limit is {LARGEST_POLICY_BYTES:,}")
     return body
+
+
+def check_policy(policy: object) -> Policy:
+    """Return a policy that a program made by hand, if a reader would read it as it is; raise `UsageError`."""
+    if not isinstance(policy, Policy):
+        raise UsageError(f"{displayable(repr(policy)[:60])} is not a Policy", advice="make one with Policy(...)")
+    for name in ("protected_aliases", "headline_metrics", "reviewers", "gates"):
+        if not isinstance(getattr(policy, name), tuple):
+            raise UsageError(f"policy: {name} is not a tuple")
+    if not all(isinstance(gate, Gate) for gate in policy.gates):
+        raise UsageError("policy: a gate is not one of those in bucketry.schema.gates")
+    if not isinstance(policy.extra, Mapping) or not isinstance(policy.unset, frozenset):
+        raise UsageError("policy: extra is not a table, or unset no frozenset of names")
+    body = encode_policy(policy)
+    try:
+        read = decode_policy(body, what="the policy")
+    except CorruptError as error:
+        raise UsageError(error.message, advice=error.advice) from error
+    if encode_policy(read) != body:
+        raise UsageError("the policy would not be read as it was given")
+    return policy
 
 
 def decode_policy(body: bytes, *, what: str) -> Policy:

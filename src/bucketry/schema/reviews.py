@@ -17,6 +17,7 @@ from bucketry.frozen import frozen
 from bucketry.schema.audit import parse_time
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, decode_foreign, digest_of, encode
 from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_digest, parse_model_name
+from bucketry.schema.text import fault_in_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -210,9 +211,15 @@ def parse_action(text: str) -> Action:
 
 def check_principal(text: str) -> str:
     """Return a principal's name if it is one: printable, without blanks at its ends; raise `UsageError`."""
-    if not text or len(text) > LONGEST_PRINCIPAL or not text.isprintable() or text != text.strip():
+    if (
+        not text
+        or not isinstance(text, str)
+        or len(text) > LONGEST_PRINCIPAL
+        or fault_in_line(text, blanks=False)
+        or text != text.strip()
+    ):
         raise UsageError(
-            f"{text[:80]!a} cannot name a person",
+            f"{str(text)[:80]!a} cannot name a person",
             advice=f"use an address such as name@example.org, at most {LONGEST_PRINCIPAL} printable characters",
         )
     return text

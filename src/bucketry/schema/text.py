@@ -1,5 +1,6 @@
-"""How is text that somebody else wrote shown safely?
+"""Which characters are no part of a line of text, and how is text that somebody else wrote shown safely?
 
+One table says it for every grammar: paths, names of metrics and data sets, labels, persons, and for what is shown.
 Terminals, Textual and Rich act on ESC, C1 and bidi characters, and spreadsheets on formulas. Foreign text
 passes through here once, where it is shown; what is stored and what `--json` prints stays exact.
 """
@@ -7,15 +8,48 @@ passes through here once, where it is shown; what is stored and what `--json` pr
 import re
 import unicodedata
 
+from bucketry.errors import UsageError
+
 TAB_SPACES = 4
 
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Control, format (with all bidi ones), surrogate, private-use, unassigned; line and paragraph separators."""
+INVISIBLE = {
+    "Cc": "a control character",
+    "Cf": "a format character",  # with all that turn the direction of writing
+    "Cs": "a lone surrogate",
+    "Co": "a private-use character",
+    "Cn": "an unassigned character",
+    "Zl": "a line separator",
+    "Zp": "a paragraph separator",
+}
+"""The categories of Unicode that a terminal acts on or does not show, in words."""
 
 # The last four are the full-width forms of =+-@, which some spreadsheets read alike.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!&$]|:(?=//)|(?<=www)\.)")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+def needed_text(value: object, what: str) -> str:
+    """Return a text that a program handed over, where it is one; raise `UsageError`."""
+    if not isinstance(value, str):
+        raise UsageError(f"{displayable(repr(value)[:60])} is not {what}", advice="give it as a text")
+    return value
+
+
+def fault_in_line(text: str, *, blanks: bool = True) -> str:
+    """Return which character of a text is no part of a line, in words; empty if there is none.
+
+    Without `blanks`, a space is the only blank: in the name of a person, others would make two that look alike.
+    """
+    if text.isprintable():
+        return ""
+    for character in text:
+        category = unicodedata.category(character)
+        if category in INVISIBLE:
+            return f"{INVISIBLE[category]}, {displayable(character)}"
+        if category == "Zs" and character != " " and not blanks:
+            return f"a blank that is no space, <U+{ord(character):04X}>"
+    return ""
 
 
 def displayable(text: str, *, newlines: bool = False) -> str:
@@ -49,6 +83,6 @@ def markdown_text(text: str) -> str:
 
 def _visible(character: str) -> str:
     category = unicodedata.category(character)
-    if category not in _INVISIBLE:
+    if category not in INVISIBLE:
         return character
     return f"\\x{ord(character):02x}" if category == "Cc" else f"<U+{ord(character):04X}>"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.schema.names import ByVersion, Reference
 from bucketry.schema.states import State
+from bucketry.schema.text import fault_in_line
 from bucketry.tui.commands import Command
 from bucketry.tui.figures import short_size
 from bucketry.tui.paint import Span, line
@@ -126,7 +127,8 @@ def _why_not_there(text: str) -> str:
         Path(text.strip()).expanduser()
     except RuntimeError:
         return "there is no such user"
-    return "" if text.isprintable() else "a path cannot have such characters"
+    fault = fault_in_line(text)
+    return f"a path cannot have {fault}" if fault else ""
 
 
 def _folders(text: str) -> Sequence[str]:
