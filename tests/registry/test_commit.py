@@ -24,7 +24,6 @@ from bucketry.registry.session import Session
 from bucketry.schema import keys
 from bucketry.schema.alias import AliasRegister
 from bucketry.schema.audit import decode_block, find_chain_fault
-from bucketry.schema.codec import digest_of, encode
 from bucketry.schema.names import AliasName, ModelName
 from bucketry.store.folder import FolderStore
 from bucketry.store.interface import IfAbsent, PreconditionFailedError, SlowDownError, StoreFullError
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
 MODEL = ModelName("default", "m")
 ALIAS = AliasName("a")
 KEY = keys.alias(MODEL, ALIAS)
-NOTE_BODY = encode({"format": 1, "text": "a note"})
-NOTE = Immutable(keys.page(MODEL, digest_of(NOTE_BODY)), NOTE_BODY)
 DOUBTS: list[Exception] = [
     PreconditionFailedError("412"),
     UnavailableError("500"),
@@ -87,6 +84,13 @@ def touch(session: Session, text: str, *, deadline_seconds: float = 60.0) -> Com
         ports=session.ports,
         deadline_seconds=deadline_seconds,
     )
+
+
+def item_for_any_key() -> Immutable:
+    """Return an object whose writes are planned, as a register's are."""
+    other = Planned()
+    touch(founder(other), "x")
+    return Immutable(KEY, other.get(KEY).body)
 
 
 def chain(session: Session) -> list[str]:
@@ -298,6 +302,8 @@ def test_a_record_over_400_bytes_is_rejected_before_anything_is_written(session:
 
 
 def test_an_immutable_object_is_written_whatever_replies_are_lost(session: Session, bucket: Planned) -> None:
+    item = item_for_any_key()
+
     class Forgetful(Planned):
         failing = 3
 
@@ -310,33 +316,37 @@ def test_an_immutable_object_is_written_whatever_replies_are_lost(session: Sessi
             return super().put(key, body, condition)
 
     store = Forgetful()
-    put_immutable(store, NOTE, ports=session.ports, deadline_seconds=60.0)
-    assert store.get(NOTE.key).body == NOTE.body
+    put_immutable(store, item, ports=session.ports, deadline_seconds=60.0)
+    assert store.get(item.key).body == item.body
     assert len(store.puts) == 1
     assert bucket.puts == []
 
 
 def test_an_immutable_object_that_cannot_be_written_is_unavailable(session: Session, bucket: Planned) -> None:
+    item = item_for_any_key()
+
     def refuse(*_: object) -> ETag:
         raise UnavailableError("500")
 
     bucket.plans = [refuse] * 1_000
     with pytest.raises(UnavailableError, match="could not be written"):
-        put_immutable(bucket, NOTE, ports=session.ports, deadline_seconds=5.0)
+        put_immutable(bucket, item, ports=session.ports, deadline_seconds=5.0)
     assert all(condition == IfAbsent() for _, _, condition in bucket.puts)
 
 
 def test_an_immutable_object_that_a_full_store_holds_already_is_written(
     session: Session, bucket: Planned, clock: Clock
 ) -> None:
+    item = item_for_any_key()
+
     def refuse(*_: object) -> ETag:
         raise StoreFullError("the disk is full")
 
     bucket.plans = [refuse] * 2
     with pytest.raises(StoreFullError):
-        put_immutable(bucket, NOTE, ports=session.ports, deadline_seconds=60.0)
-    bucket.really(NOTE.key, NOTE.body, IfAbsent())
-    put_immutable(bucket, NOTE, ports=session.ports, deadline_seconds=60.0)
+        put_immutable(bucket, item, ports=session.ports, deadline_seconds=60.0)
+    bucket.really(item.key, item.body, IfAbsent())
+    put_immutable(bucket, item, ports=session.ports, deadline_seconds=60.0)
     assert (bucket.plans, clock.slept) == ([], [])
 
 

@@ -17,6 +17,7 @@ from bucketry.registry.capture import (
     without_credentials_inside,
 )
 from bucketry.registry.collect import Collection, collect_files, media_type
+from bucketry.registry.inner_links import check_inner_links
 from bucketry.registry.policies import load_policy
 from bucketry.registry.registers import load_head
 from bucketry.registry.registration import (
@@ -202,6 +203,7 @@ def publish_prepared(
 def _prepare(session: Session, request: PublishRequest) -> PreparedPublish:
     parents = _find_parents(session, request)
     collection = collect_files(request.sources, card=request.card)
+    check_inner_links(collection.files)
     draft = _draft(session, request, collection, parents)
     prepared = PreparedPublish(draft, collection.files, request.idempotency_key)
     check_limits([file.size_bytes for file in collection.files], chunks=prepared.chunks)
