@@ -144,6 +144,7 @@ ACTS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
     "promote": (lambda r, **x: r.promote(**x), {"reference": f"{CHAT}:1", "alias": "canary", "reason": ""}),
     "unset": (lambda r, **x: r.unset(**x), {"model": CHAT, "alias": "production", "reason": ""}),
     "roll back": (lambda r, **x: r.roll_back(**x), {"model": CHAT, "alias": "production", "to": 1, "reason": ""}),
+    "undo": (lambda r, **x: r.undo(**x), {"model": CHAT, "alias": "production", "generation": 1, "reason": ""}),
     "retire": (lambda r, **x: r.retire(**x), {"reference": f"{CHAT}:1", "reason": ""}),
     "unretire": (lambda r, **x: r.unretire(**x), {"reference": f"{CHAT}:1", "reason": ""}),
     "delete": (lambda r, **x: r.delete(**x), {"reference": f"{CHAT}:1", "reason": ""}),

@@ -381,10 +381,7 @@ class Registry(Reader):
 
     def roll_back(self, model: str, alias: str, *, to: int | None = None, reason: str = "") -> AliasMove:
         """Make an alias name its previous version that may still be served, or the version `to`."""
-        if to is not None:
-            from bucketry.schema.arguments import plain_integer  # noqa: PLC0415 - a reader needs none
-
-            to = plain_integer(to, "to", least=1)
+        to = _whole(to, "to")
         return aliases.roll_back(self.session, parse_model_name(model), parse_alias(alias), to=to, reason=reason)
 
     def undo(self, model: str, alias: str, *, generation: int | None = None, reason: str = "") -> AliasMove:
@@ -393,6 +390,7 @@ class Registry(Reader):
         With a generation, as that move returned it, only if that move is the last: else `ContendedError`.
         """
         name, key = parse_model_name(model), parse_alias(alias)
+        generation = _whole(generation, "generation")
         return aliases.undo_move(self.session, name, key, generation=generation, reason=reason)
 
     def unset(self, model: str, alias: str, *, reason: str = "") -> AliasMove:
@@ -448,6 +446,13 @@ def _evidence_of(metrics: Mapping[str, float] | None, evidence: Sequence[Evidenc
     values = {} if metrics is None else plain_values(metrics, "metrics")
     plain = Evidence("automated", tuple(Metric(name, value) for name, value in values.items()))
     return (*(plain_evidence(plain, "metrics") if values else ()), *plain_evidence(evidence))
+
+
+def _whole(value: int | None, name: str) -> int | None:
+    """Return a number of a version or of a commit, where one was given; raise `UsageError`."""
+    from bucketry.schema.arguments import plain_integer  # noqa: PLC0415 - a reader needs none
+
+    return None if value is None else plain_integer(value, name, least=1)
 
 
 def _paths_of(sources: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[Path]:
