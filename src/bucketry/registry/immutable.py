@@ -46,14 +46,14 @@ def put_immutable(store: Store, item: Immutable, *, ports: Ports, deadline_secon
             raise
 
 
-def put_first(store: Store, key: str, body: bytes, *, ports: Ports) -> None:
-    """Make sure that there is an object at the key: these bytes, unless somebody wrote there first.
+def put_first(store: Store, item: Readable, *, ports: Ports) -> None:
+    """Make sure that there is a document at the key: this one, unless somebody wrote there first.
 
     Raises `UnavailableError` when the store does not let that be known for so many tries.
     """
     for attempt in range(MOST_FIRST_ATTEMPTS):
         try:
-            store.put(key, body, IfAbsent())
+            put_document(store, item, IfAbsent())
         except StoreFullError:
             raise
         except (PreconditionFailedError, UnavailableError):
@@ -61,11 +61,11 @@ def put_first(store: Store, key: str, body: bytes, *, ports: Ports) -> None:
         else:
             return
         try:
-            if find_object(store, key) is not None:
+            if find_object(store, item.key) is not None:
                 return
         except UnavailableError:
             continue
-    raise UnavailableError(f"{key} could not be written", advice="try again in a moment")
+    raise UnavailableError(f"{item.key} could not be written", advice="try again in a moment")
 
 
 def _insist(store: Store, item: Immutable, ports: Ports, deadline_seconds: float) -> None:

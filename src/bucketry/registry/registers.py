@@ -11,6 +11,7 @@ from bucketry.registry.commit import Change, Committed, Current, Register, commi
 from bucketry.registry.immutable import put_first
 from bucketry.registry.session import FOREIGN
 from bucketry.registry.witnesses import find_alias_witness, find_head_witness, find_registry_witness
+from bucketry.registry.writing import Readable
 from bucketry.schema import keys
 from bucketry.schema.alias import AliasRegister, decode_alias, encode_alias
 from bucketry.schema.head import Head, decode_head, encode_head
@@ -100,7 +101,7 @@ def load_or_begin_head(session: Session, model: ModelName) -> Head:
     if head is not None:
         return head
     new = Head(session.registry.registry, model)
-    put_first(session.store, keys.head(model), encode_head(new), ports=session.ports)
+    put_first(session.store, Readable(keys.head(model), encode_head(new)), ports=session.ports)
     return load_head(session, model).state or new
 
 
