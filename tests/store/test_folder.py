@@ -318,7 +318,8 @@ def test_a_missing_registry_is_said_to_be_missing(tmp_path: Path) -> None:
     ("number", "expected", "words"),
     [
         (errno.ENOSPC, StoreFullError, "disk is full"),
-        (errno.EDQUOT, StoreFullError, "disk is full"),
+        (errno.EDQUOT, StoreFullError, "a quota is used up"),
+        (errno.EFBIG, StoreFullError, "larger than this file system"),
         (errno.EACCES, DeniedError, "Permission denied"),
         (errno.EPERM, DeniedError, "not permitted"),
         (errno.EROFS, DeniedError, "Read-only"),

@@ -102,6 +102,8 @@ def _system_error(error: OSError) -> BucketryError:
         return UsageError(message, advice="check the path")
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return UnavailableError(message, advice="free some space, then run it again")
+    if error.errno == errno.EFBIG:
+        return UnavailableError(message, advice="look at `ulimit -f`, or choose a file system that takes larger files")
     return UnavailableError(message, advice="run it again; if it stays, `--verbose` shows where it comes from")
 
 

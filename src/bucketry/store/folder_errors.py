@@ -21,6 +21,7 @@ from bucketry.errors import (
     UsageError,
 )
 from bucketry.store.interface import StoreFullError
+from bucketry.store.no_room import explain_no_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,8 +54,9 @@ def explain(error: OSError, action: str, root: str) -> BucketryError:  # noqa: P
         )
     if error.errno == errno.EROFS:
         return DeniedError(said, advice="the folder is mounted read-only; mount it so that it can be written")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreFullError(f"{said}: the disk is full", advice="free some space and try again")
+    room = explain_no_room(error, root)
+    if room is not None:
+        return StoreFullError(f"{said}: {room.what}", advice=f"{room.advice}, and try again")
     if error.errno == errno.ENAMETOOLONG:
         return UsageError(said, advice="shorten the name")
     if error.errno == errno.ENOTDIR:

@@ -50,16 +50,26 @@ class Origin:
 
 @frozen
 class Patience:
-    """How long to wait for a connection, and for the next byte in either direction."""
+    """How long to wait for a connection, for the next byte in either direction, and for all of a request.
+
+    After `grace_seconds` of waiting, a request must have moved `least_bytes_per_second`: a reply that drips, and a
+    server that takes a body in drops, would otherwise hold a command for ever, since each byte is a sign of life. A
+    reply that is read in one piece (a document, a listing, a refusal) must be whole after `whole_seconds` of waiting.
+    """
 
     connect_seconds: float
     stall_seconds: float
+    grace_seconds: float = 10.0
+    least_bytes_per_second: float = 1024.0
+    whole_seconds: float = 60.0
 
 
 class Connection:
     """One connection, with one request under way at a time."""
 
     def __init__(self, origin: Origin, patience: Patience) -> None:
+        self._patience = patience
+        self._pace = _Pace(patience)
         self._stall_seconds = patience.stall_seconds
         self._tick_seconds = min(TICK_SECONDS, patience.stall_seconds)
         self._most_ticks = math.ceil(patience.stall_seconds / self._tick_seconds)
@@ -100,10 +110,12 @@ class Connection:
     def begin(self, head: bytes, body: Body | None) -> None:
         """Send a request. What breaks meanwhile is told by `finish`: a server that refuses may have said why."""
         self._was_used, self._is_used = self._is_used, True
+        self._pace = _Pace(self._patience)
         self._broken = self._send(head, body)
 
     def finish(self) -> Head:
         """Return the head of the reply to the request that was sent, after any interim ones."""
+        self._pace.begin_reply()
         try:
             for _ in range(MOST_INTERIM_REPLIES):
                 found = parse_head(self._read_head())
@@ -137,7 +149,8 @@ class Connection:
         return count
 
     def read_up_to(self, limit_bytes: int) -> bytes:
-        """Return the next bytes, as many as the limit unless the stream ends before."""
+        """Return the next bytes, as many as the limit unless the stream ends before: they must all come in time."""
+        self._pace.is_whole = True
         body = bytearray(limit_bytes)
         filled = 0
         while filled < limit_bytes:  # bounded: each round reads at least one byte or leaves
@@ -181,9 +194,11 @@ class Connection:
         if self._is_tls:
             self._socket.settimeout(self._stall_seconds)
         try:
-            self._socket.sendall(head)
+            self._send_all(memoryview(head))
             if body is not None:
-                self._send_body(body)
+                with closing(iter_slices(body)) as slices:
+                    for one in slices:
+                        self._send_all(memoryview(one))
         except BlockingIOError as error:
             raise TimeoutError(f"nothing was taken for {self._stall_seconds:g} seconds") from error
         except self._gone as error:
@@ -193,12 +208,15 @@ class Connection:
                 self._socket.settimeout(self._tick_seconds)
         return None
 
-    def _send_body(self, body: Body) -> None:
-        with closing(iter_slices(body)) as slices:
-            for one in slices:
-                step = TLS_SEND_BYTES if self._is_tls else max(1, len(one))
-                for start in range(0, len(one), step):
-                    self._socket.sendall(one[start : start + step])
+    def _send_all(self, body: memoryview) -> None:
+        """Send bytes. One call may take as long as a stall: it is asked after each whether enough of them went."""
+        step = TLS_SEND_BYTES if self._is_tls else max(1, len(body))
+        done = 0
+        while done < len(body):  # bounded: each round sends at least one byte or raises
+            began = time.monotonic()
+            count = self._socket.send(body[done : done + step])
+            done += count
+            self._pace.add_sent(count, time.monotonic() - began)
 
     def _read_head(self) -> bytes:
         """Return the next head; what follows it stays held."""
@@ -248,9 +266,10 @@ class Connection:
 
     def _receive(self, buffer: memoryview, flags: int, *, may_wait: bool) -> int:
         """Return how many bytes came: 0 if the stream ended, or if none came at once and we may not wait."""
+        began = time.monotonic()
         for _ in range(self._most_ticks if may_wait else 1):
             try:
-                return self._socket.recv_into(buffer, 0, flags)
+                count = self._socket.recv_into(buffer, 0, flags)
             except (BlockingIOError, TimeoutError):
                 continue
             except self._gone:
@@ -258,9 +277,50 @@ class Connection:
                     raise
                 # The caller has bytes that came before the break; the next call finds the end.
                 return 0
+            self._pace.add_received(count, time.monotonic() - began)
+            return count
         if may_wait:
             raise TimeoutError(f"no byte came for {self._stall_seconds:g} seconds")
         return 0
+
+
+class _Pace:
+    """How long one request has waited for the other side, and how many bytes that brought or took.
+
+    Only waiting counts: a caller that takes its time between two reads, or is held to a rate, is none of its fault.
+    """
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._waited_seconds = 0.0
+        self._moved_bytes = 0
+        self._has_begun = False
+        self.is_whole = False
+
+    def begin_reply(self) -> None:
+        """Count from here on what comes; how long a server thinks before its first byte is a stall or none."""
+        self._waited_seconds, self._moved_bytes, self._has_begun, self.is_whole = 0.0, 0, False, False
+
+    def add_received(self, count: int, seconds: float) -> None:
+        """Note bytes that came after a wait; raise `TimeoutError` if they come too slowly."""
+        self._moved_bytes += count
+        if self._has_begun:
+            self._waited_seconds += seconds
+            if count:
+                self._check("came")
+        self._has_begun = True
+
+    def add_sent(self, count: int, seconds: float) -> None:
+        """Note bytes that were taken after a wait; raise `TimeoutError` if they are taken too slowly."""
+        self._moved_bytes += count
+        self._waited_seconds += seconds
+        self._check("were taken")
+
+    def _check(self, what: str) -> None:
+        patience, waited = self._patience, self._waited_seconds
+        earned_seconds = self._moved_bytes / patience.least_bytes_per_second
+        if waited > patience.grace_seconds + earned_seconds or (self.is_whole and waited > patience.whole_seconds):
+            raise TimeoutError(f"only {self._moved_bytes:,} bytes {what} in {waited:.0f} seconds")
 
 
 def _open_socket(origin: Origin, connect_seconds: float) -> socket.socket:

@@ -37,6 +37,7 @@ from bucketry.store.s3_wire import WireTransport
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from bucketry.errors import UnavailableError
     from bucketry.store.interface import Body, ByteStream, Condition
     from bucketry.store.s3_bytes import ByteTransport, ClosableStream, Opened
     from bucketry.store.s3_requests import ReplyBody, Requests
@@ -47,6 +48,7 @@ T = TypeVar("T")
 
 SMALL_OBJECT_BYTES = 64 * 1024 * 1024
 MOST_PAGES = 1_000_000
+MOST_EMPTY_PAGES = 100
 # The last is how an upload by the SDK was framed; some stores keep the word, but it says nothing of the bytes.
 PLAIN_ENCODINGS = frozenset({"", "identity", "aws-chunked"})
 # These servers list folder by folder: "a/b" before "a-b". Their listings are read to the end and sorted.
@@ -244,6 +246,8 @@ class S3Store:
             if not reply.get("IsTruncated") or following <= marker:
                 break
             marker = following
+        else:
+            raise _Way(self._where(key)).endless()
         # A server may list every sending of a part (SeaweedFS). Which of them it would use it does not say, so a
         # part that was sent with different bytes counts as not sent.
         etags = Counter(number for number, _ in {(part.number, part.etag) for part in found})
@@ -271,6 +275,7 @@ class S3Store:
         """Yield the unfinished uploads, page by page."""
         whole = self._prefix + prefix
         markers: dict[str, Any] = {}
+        way = _Way(self.name)
         for _ in range(MOST_PAGES):
             reply = self._requests.send("list_multipart_uploads", self.name, Prefix=whole, **markers)
             for upload in reply.get("Uploads", []):
@@ -281,7 +286,9 @@ class S3Store:
             following = {name: reply.get(f"Next{name}", "") for name in ("KeyMarker", "UploadIdMarker")}
             if not reply.get("IsTruncated") or following == markers:
                 return
+            way.check_token("\n".join(following.values()))
             markers = following
+        raise way.endless()
 
     def close(self) -> None:
         """Release the connections; what waits for bytes on one of them gets an error now."""
@@ -323,17 +330,22 @@ class S3Store:
         parameters: dict[str, Any] = {"Prefix": self._prefix + prefix}
         if delimiter is not None:
             parameters["Delimiter"] = delimiter
+        way = _Way(self.name)
         for _ in range(MOST_PAGES):
             reply = self._requests.send("list_objects_v2", self.name, **parameters)
             found: list[Entry | Folder] = [self._entry(entry) for entry in reply.get("Contents", [])]
             found += [Folder(self._relative(folder["Prefix"])) for folder in reply.get("CommonPrefixes", [])]
-            yield sorted(found, key=_place)
+            found.sort(key=_place)
+            # Keys of a server that lists by folder go up in each folder only.
+            by_folder = self.server_product.startswith(PRODUCTS_THAT_LIST_BY_FOLDER)
+            way.check_page([] if by_folder else [_place(one) for one in found], is_empty=not found)
+            yield found
             token = reply.get("NextContinuationToken", "")
             if not reply.get("IsTruncated"):
                 return
-            if not token or token == parameters.get("ContinuationToken"):
-                raise unreadable(self.name, "a page of a listing that leads to itself")
+            way.check_token(token)
             parameters["ContinuationToken"] = token
+        raise way.endless()
 
     def _entry(self, listed: dict[str, Any]) -> Entry:
         modified_at = listed["LastModified"].astimezone(UTC)
@@ -382,6 +394,36 @@ class S3Store:
             raise unreadable(where, f"bytes encoded as {opened.content_encoding[:40]!a}")
         if said != f"bytes {start}-{stop - 1}" or opened.length_bytes != stop - start:
             raise unreadable(where, f"{said or 'the whole object'} instead of bytes {start}-{stop - 1}")
+
+
+class _Way:
+    """Where a listing has been: it ends, since its keys go up and no page is asked for twice."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._last = ""
+        self._empty_pages = 0
+        self._tokens: set[str] = set()
+
+    def check_page(self, ordered: Sequence[str], *, is_empty: bool) -> None:
+        """Raise `UnavailableError` for a page that begins before the last one ended, or for too many empty ones."""
+        self._empty_pages = self._empty_pages + 1 if is_empty else 0
+        if self._empty_pages > MOST_EMPTY_PAGES:
+            raise unreadable(self._where, f"more than {MOST_EMPTY_PAGES} empty pages of a listing in a row")
+        if ordered:
+            if self._last and ordered[0] <= self._last:
+                raise unreadable(self._where, "a page of a listing that goes back")
+            self._last = ordered[-1]
+
+    def check_token(self, token: str) -> None:
+        """Raise `UnavailableError` for a page that was there already, or for none where there must be one."""
+        if not token or token in self._tokens:
+            raise unreadable(self._where, "a page of a listing that leads to itself")
+        self._tokens.add(token)
+
+    def endless(self) -> UnavailableError:
+        """Return the error for a listing that has not ended after all pages that anybody can have."""
+        return unreadable(self._where, f"a listing of more than {MOST_PAGES:,} pages")
 
 
 def _spelled(etag: str, *, quoted: bool) -> str:

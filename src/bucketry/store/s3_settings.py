@@ -35,6 +35,8 @@ class S3Settings:
     allow_http: bool = False
     connect_timeout_seconds: float = 10.0
     read_timeout_seconds: float = 60.0
+    grace_seconds: float = 10.0
+    least_bytes_per_second: float = 1024.0
     max_connections: int = 64
 
 

@@ -105,7 +105,12 @@ class WireTransport:
         self, connection: S3Connection, settings: S3Settings, encryption: Mapping[str, str], sdk: ByteTransport
     ) -> None:
         self._connection = connection
-        self._patience = Patience(settings.connect_timeout_seconds, settings.read_timeout_seconds)
+        self._patience = Patience(
+            settings.connect_timeout_seconds,
+            settings.read_timeout_seconds,
+            grace_seconds=settings.grace_seconds,
+            least_bytes_per_second=settings.least_bytes_per_second,
+        )
         self._most_idle = settings.max_connections
         self._encryption = encryption
         self._sdk = sdk

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, DeniedError, NotFoundError, RejectedError, UnavailableError, UsageError
+from bucketry.store.no_room import NO_ROOM, explain_no_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,6 @@ _CANNOT_COPY_IN_KERNEL = frozenset(
 )
 _FICLONERANGE = 0x4020940D  # of linux/fs.h; no module of the standard library names it
 _NO_NAMES = frozenset({"", ".", ".."})
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def disk_errors(what: str) -> AbstractContextManager[None]:
@@ -51,10 +51,9 @@ def disk_errors(what: str) -> AbstractContextManager[None]:
 def translate_os_error(error: OSError, what: str) -> BucketryError:  # noqa: PLR0911 - one for each kind
     """Return the `BucketryError` for a failure of the local file system."""
     reason = os.strerror(error.errno) if error.errno else str(error)
-    if error.errno in _DISK_FULL:
-        return UnavailableError(
-            f"the disk is full (or a quota is used up) at {what}", advice="free some space, then run it again"
-        )
+    room = explain_no_room(error, str(error.filename or what))
+    if room is not None:
+        return UnavailableError(f"{room.what}, at {what}", advice=f"{room.advice}, then run it again")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return DeniedError(
             f"the file system refuses access to {what} ({reason})",
@@ -75,8 +74,8 @@ def translate_os_error(error: OSError, what: str) -> BucketryError:  # noqa: PLR
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Tell whether an operating system error says that no space is left."""
-    return isinstance(error, OSError) and error.errno in _DISK_FULL
+    """Tell whether an operating system error says that something has no room, which waiting does not mend."""
+    return isinstance(error, OSError) and error.errno in NO_ROOM
 
 
 def open_regular(path: Path | str, *, dir_fd: int | None = None) -> int:
