@@ -13,11 +13,17 @@ class BucketryError(Exception):
 
     exit_code: ClassVar[int] = 1
     kind: ClassVar[str] = "bug"
+    usual_advice: ClassVar[str] = ""
 
     def __init__(self, message: str, *, advice: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.advice = advice
+
+    @property
+    def remedy(self) -> str:
+        """What to do now, also where nobody gave an advice for this very case."""
+        return self.advice or self.usual_advice
 
 
 class RefusedVersionWarning(UserWarning):
@@ -82,6 +88,10 @@ class CorruptError(BucketryError):
 
     exit_code = 8
     kind = "corrupt"
+    usual_advice = (
+        "run `bucketry fsck`, which names all that is damaged;"
+        " restore the object from a mirror or the bucket's versions"
+    )
 
 
 class UnsupportedError(BucketryError):

@@ -99,7 +99,7 @@ class Publishing:
         """Fail unless the registry has exactly this one version, whole."""
         self.proxy.script = let_through
         with self.opened() as registry:
-            assert [summary.row.version for summary in registry.versions("acme/chat")] == [1]
+            assert [summary.version for summary in registry.versions("acme/chat")] == [1]
             findings = check_registry(registry.session, deep=True).findings
             # An upload of which nobody learned, or that has no part yet, may be left: it only takes room.
             assert [finding for finding in findings if finding.severity == "damage"] == []

@@ -112,7 +112,7 @@ class Publishing:
     def versions(self) -> list[int]:
         with self.opened() as session:
             try:
-                return [summary.row.version for summary in Registry(session).versions(str(MODEL))]
+                return [summary.version for summary in Registry(session).versions(str(MODEL))]
             except NotFoundError:
                 return []
 

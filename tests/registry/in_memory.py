@@ -67,8 +67,8 @@ def check_all_readers(registry: Registry) -> None:
         name = str(model.model)
         assert not load_audit(fresh.session, model.model).faults
         for version in list(fresh.versions(name)):
-            fresh.show(f"{name}:{version.row.version}")
-            fresh.diff(f"{name}:{version.row.version}", f"{name}:{version.row.version}")
+            fresh.show(f"{name}:{version.version}")
+            fresh.diff(f"{name}:{version.version}", f"{name}:{version.version}")
         for alias in model.aliases:
             fresh.history(name, str(alias.alias))
 

@@ -121,7 +121,7 @@ def check(begun: Begun, act: Callable[[Registry], object]) -> None:
         check_all_readers(registry)
         return
     check_all_readers(registry)
-    versions = [summary.row.version for summary in registry.versions(CHAT)]
+    versions = [summary.version for summary in registry.versions(CHAT)]
     check_still_changes(registry, versions[0])
     check_all_readers(registry)
 

@@ -98,7 +98,7 @@ def test_sql_finds_what_a_look_at_each_version_finds(filled: tuple[Session, Inde
 def test_versions_of_a_model_are_found_without_the_index_too(filled: tuple[Session, Index], text: str) -> None:
     session, index = filled
     head = load_existing_head(session, CHAT)
-    listed = [summary.row.version for summary in iter_versions(session, head, query=text)]
+    listed = [summary.version for summary in iter_versions(session, head, query=text)]
     indexed = iter_versions_found(index, parse_query(text), order=parse_order("-version"))
     own = [found.version for found in indexed if found.model == CHAT]
     assert listed == (own if text != "chat" else [])  # the name does not count where there is one model

@@ -68,8 +68,8 @@ def test_notes_and_labels_of_a_version(either: Session) -> None:
     detail = load_detail(founder_of(either), parse_reference("acme/chat:2"))
     assert detail.dossier.notes == "noted"
     assert detail.row.labels == {"tier": "2"}
-    others = [row for row in iter_versions(either, _head(either)) if row.row.version != 2]
-    assert all(not other.row.labels and other.row.dossier is None for other in others)
+    others = [row for row in iter_versions(either, _head(either)) if row.version != 2]
+    assert all(other.row and not other.row.labels and other.row.dossier is None for other in others)
 
 
 def test_description_and_labels_of_a_model(session: Session) -> None:
@@ -138,7 +138,7 @@ def test_a_list_of_models_shows_versions_and_aliases(session: Session) -> None:
 
 def test_versions_are_listed_newest_first_over_sealed_pages() -> None:
     session = opened(sealed=True)
-    versions = [summary.row.version for summary in iter_versions(session, _head(session))]
+    versions = [summary.version for summary in iter_versions(session, _head(session))]
     assert versions == list(range(190, 0, -1))
     assert len(load_newest_rows(session, CHAT)) >= 64
 

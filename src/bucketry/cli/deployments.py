@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bucketry.cli.documents import damaged_document
 from bucketry.cli.figures import human_age
 from bucketry.cli.tables import Column
 from bucketry.schema.deployment import Standing
@@ -31,6 +32,29 @@ VERIFIED = {
 }
 
 
+DEPLOYMENT_KEYS = (
+    "model",
+    "version",
+    "manifest",
+    "alias",
+    "generation",
+    "environment",
+    "instance",
+    "actor",
+    "at",
+    "pulled_at",
+    "verified",
+    "files",
+    "size_bytes",
+    "complete",
+    "client",
+    "behind",
+    "alias_version",
+    "state",
+)
+"""What each receipt of a list has beside its key, its standing, and why."""
+
+
 def deployment_document(deployment: Deployment) -> dict[str, object]:
     """Return what an instance reported."""
     return {
@@ -53,10 +77,10 @@ def deployment_document(deployment: Deployment) -> dict[str, object]:
 
 
 def observed_document(item: Observed) -> dict[str, object]:
-    """Return a receipt with how it stands; a damaged one has `key`, `standing` and `why` alone."""
+    """Return a receipt with how it stands; of a damaged one only `key`, `standing` and `why` are no nulls."""
     found: dict[str, object] = {"key": item.key, "standing": item.standing.value, "why": item.why}
     if item.deployment is None:
-        return found
+        return dict.fromkeys(DEPLOYMENT_KEYS) | found | damaged_document(item.why)
     return (
         deployment_document(item.deployment)
         | found

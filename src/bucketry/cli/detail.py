@@ -103,6 +103,8 @@ def _training(detail: VersionDetail) -> Iterator[tuple[str, str]]:
 
 def _approvals(detail: VersionDetail) -> str:
     approvals = detail.approvals
+    if approvals is None:
+        return f"nobody can count them: {detail.damaged}"
     if not approvals.required and not approvals.principals and not approvals.refusals:
         return ""
     parts = [f"{len(approvals.principals)} of {max(1, approvals.required)}", *approvals.principals]

@@ -24,6 +24,22 @@ if TYPE_CHECKING:
     from bucketry.schema.reviews import Decision
 
 Document = dict[str, object]
+VERSION_KEYS = (
+    "version",
+    "manifest",
+    "state",
+    "aliases",
+    "created_at",
+    "created_by",
+    "size_bytes",
+    "metrics",
+    "labels",
+    "base",
+)
+"""What each version of a list has, in their order."""
+APPROVAL_KEYS = ("approvals", "required", "approved_by", "dropped", "refused_by", "expires")
+WAITING_KEYS = ("model", "version", "manifest", "state", "since", "asked_by", "created_by", "mine", "renewal", "gates")
+"""What each version of the review queue has."""
 
 
 class CheckResult(Protocol):
@@ -87,20 +103,28 @@ def move_document(move: AliasMove) -> Document:
 
 def event_document(event: AliasEvent) -> Document:
     """Return one entry of an alias's history."""
-    return {
-        "generation": event.generation,
-        "at": event.at,
-        "actor": event.actor,
-        "action": event.action,
-        "from": event.previous,
-        "to": event.target,
-        "reason": event.reason,
-    } | ({} if event.undoes is None else {"undoes": event.undoes})
+    return (
+        {
+            "generation": event.generation,
+            "at": event.at,
+            "actor": event.actor,
+            "action": event.action,
+            "from": event.previous,
+            "to": event.target,
+            "reason": event.reason,
+        }
+        | ({} if event.undoes is None else {"undoes": event.undoes})
+        | damaged_document(event.damaged)
+    )
 
 
 def version_document(summary: VersionSummary) -> Document:
     """Return one version of a list."""
     row = summary.row
+    if row is None:
+        unknown = dict.fromkeys(VERSION_KEYS)
+        known = {"version": summary.version, "aliases": aliases_document(summary.aliases)}
+        return unknown | known | damaged_document(summary.damaged)
     return {
         "version": row.version,
         "manifest": row.manifest,
@@ -112,7 +136,17 @@ def version_document(summary: VersionSummary) -> Document:
         "metrics": dict(row.metrics),
         "labels": dict(row.labels),
         "base": row.base,
-    }
+    } | damaged_document(summary.damaged)
+
+
+def damaged_document(reason: str) -> Document:
+    """Return what a row of a list says beside its usual keys where something of it cannot be read."""
+    return {"damaged": reason} if reason else {}
+
+
+def damaged_alias_document(alias: str, reason: str) -> Document:
+    """Return an alias whose register cannot be read."""
+    return {"alias": alias, "version": None, "manifest": None, "generation": None} | damaged_document(reason)
 
 
 def detail_document(detail: VersionDetail) -> Document:
@@ -132,7 +166,7 @@ def detail_document(detail: VersionDetail) -> Document:
         "notes": present_notes(detail),
         "evidence": list(detail.evidence),
         "reviews": [decision_document(decision) for decision in detail.reviews],
-        "approval": approvals_document(detail.approvals),
+        "approval": approvals_document(detail.approvals) if detail.approvals is not None else None,
         "aliases": aliases_document(detail.aliases),
     }
 
@@ -198,6 +232,12 @@ def waiting_document(item: Waiting) -> Document:
         "renewal": item.renewal,
         "gates": [gate.to_document() for gate in item.gates],
     }
+
+
+def damaged_waiting_document(model: ModelName, version: int, reason: str) -> Document:
+    """Return a version of which nobody can say whether it waits."""
+    unknown = dict.fromkeys((*APPROVAL_KEYS, *WAITING_KEYS))
+    return unknown | {"model": str(model), "version": version} | damaged_document(reason)
 
 
 def row_document(model: ModelName, row: Row, registers: Sequence[AliasRegister] = ()) -> Document:

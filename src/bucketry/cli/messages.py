@@ -98,7 +98,7 @@ class Messages:
         """Say in one line what failed and what to do now."""
         label = f"error[{error.kind}]:"
         label = f"{_RED}{label}{_PLAIN}" if self.colour else label
-        advice = f"; do this: {_one_line(error.advice)}" if error.advice else ""
+        advice = f"; do this: {_one_line(error.remedy)}" if error.remedy else ""
         _say(f"{label} {_one_line(error.message)}{advice}\n")
 
     def trace(self, error: BaseException) -> None:

@@ -217,7 +217,7 @@ def _answer(call: Call, answered: AnsweredError) -> int:
 
 
 def _error_document(error: BucketryError) -> dict[str, object]:
-    content = {"code": error.exit_code, "kind": error.kind, "message": error.message, "advice": error.advice}
+    content = {"code": error.exit_code, "kind": error.kind, "message": error.message, "advice": error.remedy}
     return {"error": content}
 
 

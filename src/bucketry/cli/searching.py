@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import Command
+from bucketry.cli.documents import damaged_document
 from bucketry.cli.figures import count_of, human_age
 from bucketry.registry.index import open_index
 from bucketry.registry.ports import format_time
 from bucketry.registry.searching import Freshness, freshen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bucketry.cli.call import Call
     from bucketry.registry.index import Index
@@ -82,8 +83,15 @@ def found_aliases_document(aliases: Sequence[FoundAlias]) -> list[dict[str, obje
             "since": found.since or None,
             "by": found.by or None,
         }
+        | damaged_document(found.damaged)
         for found in aliases
     ]
+
+
+def note_damage(call: Call, reasons: Iterable[str]) -> None:
+    """Say on standard error what is damaged of what is shown, each reason once."""
+    for reason in dict.fromkeys(reason for reason in reasons if reason):
+        call.messages.note(f"damaged: {reason}; run `bucketry fsck`")
 
 
 def _say_freshness(call: Call, session: Session, freshness: Freshness, *, details: bool) -> None:
@@ -96,7 +104,8 @@ def _say_freshness(call: Call, session: Session, freshness: Freshness, *, detail
     if refreshed.fault_count:
         what = count_of(refreshed.fault_count, "object")
         call.messages.note(
-            f"{what} could not be read and may be missing here, the first: {refreshed.faults[0]}; run `bucketry fsck`"
+            f"{what} could not be read, the first: {refreshed.faults[0]}; see what is shown as damaged,"
+            " run `bucketry fsck`"
         )
     if details and refreshed.details_left > refreshed.fault_count:
         call.messages.note(f"{count_of(refreshed.details_left, 'version')} could not be asked about more than its row")

@@ -40,6 +40,10 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: in
     return [Heading(titles), *(_line(columns, row, widths) for row in cells)]
 
 
+DAMAGED = "DAMAGED"
+"""What a table says of what cannot be read."""
+
+
 def facts(pairs: Sequence[tuple[str, str]]) -> list[Line]:
     """Return `name  value` lines with the values aligned, without the pairs whose value is empty.
 

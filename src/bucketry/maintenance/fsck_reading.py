@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from bucketry.errors import CorruptError, DeniedError, RejectedError, UnsupportedError, UsageError
 from bucketry.frozen import frozen
+from bucketry.registry import unreadable
 from bucketry.registry.immutable import find_object
 from bucketry.schema.codec import digest_of
 from bucketry.store.interface import Entry
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from bucketry.schema.names import Digest, ModelName
     from bucketry.store.interface import Folder, Object, Store
 
-UNREADABLE = (CorruptError, DeniedError, RejectedError, UnsupportedError, UsageError)
-"""What is said of one object that cannot be read or understood: a link, a lack of rights, an archive, a value or a key
-that no parser accepts."""
+UNREADABLE = unreadable.UNREADABLE
+"""What is said of one object that cannot be read or understood, here as in every list."""
 
 T = TypeVar("T")
 

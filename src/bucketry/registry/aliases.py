@@ -16,7 +16,7 @@ from bucketry.frozen import frozen
 from bucketry.registry.carried import carried_reviews
 from bucketry.registry.commit import Change, load_current
 from bucketry.registry.gating import check_version_gates
-from bucketry.registry.history import iter_records_back, load_records
+from bucketry.registry.history import LostBlock, iter_known_records_back, iter_records_back, load_records
 from bucketry.registry.notes import load_reason, plain_reason, reason_detail
 from bucketry.registry.registers import (
     alias_register,
@@ -29,6 +29,7 @@ from bucketry.registry.registers import (
 )
 from bucketry.registry.rows import find_row, load_row
 from bucketry.registry.standings import check_approved, load_standing, refuse_failed_gates
+from bucketry.registry.unreadable import UNREADABLE, reason_of
 from bucketry.schema.alias import AliasRegister, AliasTarget
 from bucketry.schema.audit import target_version
 from bucketry.schema.moves import (
@@ -45,7 +46,7 @@ from bucketry.schema.moves import (
 from bucketry.schema.states import SERVABLE, check_servable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from bucketry.registry.session import Session
     from bucketry.schema.audit import Record
@@ -67,7 +68,10 @@ class AliasMove:
 
 @frozen
 class AliasEvent:
-    """One entry of an alias's history. `undoes` is the generation of the move that an undo took back."""
+    """One entry of an alias's history. `undoes` is the generation of the move that an undo took back.
+
+    Where `damaged` says why it cannot be read, the rest may be empty.
+    """
 
     generation: int
     at: str
@@ -77,6 +81,15 @@ class AliasEvent:
     target: int | None
     reason: str
     undoes: int | None = None
+    damaged: str = ""
+
+
+@frozen
+class KnownAliases:
+    """The aliases of a model that name a version, and, by name, why others cannot be read."""
+
+    registers: tuple[AliasRegister, ...]
+    damaged: Mapping[AliasName, str]
 
 
 def promote(session: Session, model: ModelName, version: int, alias: AliasName, *, reason: str = "") -> AliasMove:
@@ -147,19 +160,41 @@ def load_rollback_target(session: Session, model: ModelName, alias: AliasName) -
 
 
 def load_aliases(session: Session, head: Head) -> tuple[AliasRegister, ...]:
-    """Return the registers of all aliases that name a version: one GET each, in parallel."""
-    found = session.ports.map_in_parallel(lambda alias: load_alias(session, head.model, alias).state, head.aliases)
-    return tuple(register for register in found if register is not None and register.target is not None)
+    """Return the registers of all aliases that name a version, one GET each, but for those that are damaged."""
+    return look_at_aliases(session, head.model, head.aliases).registers
+
+
+def look_at_aliases(session: Session, model: ModelName, names: Sequence[AliasName]) -> KnownAliases:
+    """Return what these aliases name, one GET each, in parallel; one that cannot be read stops no other."""
+
+    def look(alias: AliasName) -> AliasRegister | str | None:
+        try:
+            return load_alias(session, model, alias).state
+        except UNREADABLE as error:
+            return reason_of(error)
+
+    found = dict(zip(names, session.ports.map_in_parallel(look, names), strict=True))
+    return KnownAliases(
+        tuple(one for one in found.values() if isinstance(one, AliasRegister) and one.target is not None),
+        {alias: why for alias, why in found.items() if isinstance(why, str)},
+    )
 
 
 def load_alias_history(session: Session, model: ModelName, alias: AliasName) -> list[AliasEvent]:
-    """Return every move of an alias, newest first; raise `NotFoundError` for one that was never set."""
+    """Return every move of an alias, newest first; raise `NotFoundError` for one that was never set.
+
+    What cannot be read of it is told as an event that is damaged, in its place.
+    """
     register = alias_register(session, model, alias)
     current = load_current(session.store, register)
     if current.state is None:
         raise not_set(model, alias)
-    records = iter_records_back(session, register, current.trail)
-    return [_event(session, model, record) for record in records if record.action in MOVES]
+    found = iter_known_records_back(session, register, current.trail)
+    return [
+        _damaged_event(each) if isinstance(each, LostBlock) else _event(session, model, each)
+        for each in found
+        if isinstance(each, LostBlock) or each.action in MOVES
+    ]
 
 
 def find_target_at(session: Session, model: ModelName, alias: AliasName, at: str) -> AliasEvent | None:
@@ -310,14 +345,25 @@ def _load_stack(session: Session, register: AliasRegister, choice: str) -> MoveS
 
 
 def _event(session: Session, model: ModelName, record: Record) -> AliasEvent:
-    undoes = record.detail.get(UNDOES)
+    undoes, target, reason, damaged = record.detail.get(UNDOES), None, "", ""
+    try:
+        target = target_version(record, what=f"the history of an alias of {model}")
+        reason = load_reason(session, model, record)
+    except UNREADABLE as error:  # a reason that is lost takes nothing else along
+        damaged = reason_of(error)
     return AliasEvent(
         generation=record.generation,
         at=record.at,
         actor=record.actor,
         action=record.action,
         previous=previous_version(record.detail),
-        target=target_version(record, what=f"the history of an alias of {model}"),
-        reason=load_reason(session, model, record),
+        target=target,
+        reason=reason,
         undoes=undoes if isinstance(undoes, int) else None,
+        damaged=damaged,
     )
+
+
+def _damaged_event(lost: LostBlock) -> AliasEvent:
+    """Return what is told of a sealed block that cannot be read: the generation up to which moves are missing."""
+    return AliasEvent(lost.last, "", "", "", None, None, "", damaged=lost.reason)

@@ -11,11 +11,12 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, UnsupportedError, UsageError
+from bucketry.errors import UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.immutable import find_object
 from bucketry.registry.registers import find_head, load_alias
 from bucketry.registry.rows import find_row
+from bucketry.registry.unreadable import UNREADABLE
 from bucketry.schema import keys
 from bucketry.schema.decisions import moment
 from bucketry.schema.deployment import (
@@ -29,7 +30,7 @@ from bucketry.schema.deployment import (
 from bucketry.store.interface import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bucketry.registry.session import Session
     from bucketry.schema.alias import AliasRegister
@@ -103,7 +104,8 @@ class _Model:
 
     head: Head | None = None
     fault: str = ""
-    aliases: dict[AliasName, AliasRegister | None] = field(default_factory=dict)
+    aliases: dict[AliasName, AliasRegister] = field(default_factory=dict)
+    damaged: Mapping[AliasName, str] = field(default_factory=dict)
 
 
 def _read(session: Session, entry: Entry) -> Observed | None:
@@ -116,7 +118,7 @@ def _read(session: Session, entry: Entry) -> Observed | None:
         if found is None:  # removed since it was listed
             return None
         return Observed(entry.key, Standing.CURRENT, decode_deployment(found.body, key=entry.key))
-    except (CorruptError, UnsupportedError, UsageError) as error:
+    except UNREADABLE as error:
         return Observed(entry.key, Standing.DAMAGED, why=error.message)
 
 
@@ -144,10 +146,18 @@ def _load_model(session: Session, name: ModelName, aliases: set[AliasName]) -> _
         head = find_head(session, name)
         if head is None:
             return _Model(fault=f"there is no model {name}")
-        known = sorted(aliases & set(head.aliases))
-        return _Model(head, aliases={alias: load_alias(session, name, alias).state for alias in known})
-    except (CorruptError, UnsupportedError) as error:
+    except UNREADABLE as error:
         return _Model(fault=error.message)
+    known: dict[AliasName, AliasRegister] = {}
+    damaged: dict[AliasName, str] = {}
+    for alias in sorted(aliases & set(head.aliases)):
+        try:
+            register = load_alias(session, name, alias).state
+        except UNREADABLE as error:
+            damaged[alias] = error.message
+        else:
+            known |= {alias: register} if register is not None else {}
+    return _Model(head, aliases=known, damaged=damaged)
 
 
 def _judged(session: Session, registry: str, models: dict[ModelName, _Model], item: Observed) -> Observed:
@@ -161,7 +171,7 @@ def _judged(session: Session, registry: str, models: dict[ModelName, _Model], it
         return _unknown(item, model.fault)
     try:
         row = find_row(session, model.head, deployment.version)
-    except (CorruptError, UnsupportedError) as error:
+    except UNREADABLE as error:
         return _unknown(item, error.message)
     if row is None or row.manifest != deployment.manifest:
         return _unknown(item, f"{deployment.model} has no version {deployment.version} with this manifest")
@@ -175,7 +185,7 @@ def _compared(key: str, deployment: Deployment, row: Row, model: _Model) -> Obse
         return Observed(key, Standing.PINNED, deployment, state=row.state)
     register = model.aliases.get(deployment.alias)
     if register is None:
-        why = f"{deployment.model}@{deployment.alias} does not exist"
+        why = model.damaged.get(deployment.alias, f"{deployment.model}@{deployment.alias} does not exist")
         return Observed(key, Standing.UNKNOWN, deployment, state=row.state, why=why)
     target = register.target
     version = target.version if target else None

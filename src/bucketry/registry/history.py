@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import CorruptError
+from bucketry.frozen import frozen
 from bucketry.registry.commit import HasTrail, Register
 from bucketry.registry.immutable import find_object
-from bucketry.schema.audit import Record, Trail, block_starts, decode_block
+from bucketry.registry.unreadable import UNREADABLE, reason_of
+from bucketry.schema.audit import BLOCK_RECORDS, Record, Trail, block_starts, decode_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,27 @@ def iter_records_back(session: Session, register: Register[S], trail: Trail) -> 
     yield from reversed(trail.records)
     for first in reversed(block_starts(trail)):
         yield from reversed(load_block(session, register, first))
+
+
+@frozen
+class LostBlock:
+    """The records of these generations cannot be read."""
+
+    first: int
+    last: int
+    reason: str
+
+
+def iter_known_records_back(session: Session, register: Register[S], trail: Trail) -> Iterator[Record | LostBlock]:
+    """Yield the records as `iter_records_back` does, and go on behind a lost block: to look, not to decide."""
+    yield from reversed(trail.records)
+    for first in reversed(block_starts(trail)):
+        try:
+            block = load_block(session, register, first)
+        except UNREADABLE as error:
+            yield LostBlock(first, first + BLOCK_RECORDS - 1, reason_of(error))
+        else:
+            yield from reversed(block)
 
 
 def load_block(session: Session, register: Register[S], first: int) -> tuple[Record, ...]:

@@ -25,8 +25,8 @@ def write_alias(connection: sqlite3.Connection, register: AliasRegister, etag: s
     moved = register.last_move
     connection.execute(
         "INSERT OR REPLACE INTO aliases"
-        " (model, alias, etag, generation, version, manifest, before, protected, moved_at, moved_by)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " (model, alias, etag, generation, version, manifest, before, protected, moved_at, moved_by, damaged)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
         (
             *place,
             etag,

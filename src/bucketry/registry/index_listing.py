@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
 from bucketry.schema import keys
-from bucketry.schema.names import DEFAULT_NAMESPACE, AliasName, parse_model_name
+from bucketry.schema.names import DEFAULT_NAMESPACE, AliasName
 from bucketry.store.interface import Entry, Folder
 
 if TYPE_CHECKING:
@@ -124,10 +124,5 @@ def _name_of(key: str) -> str | None:
 
 
 def _alias_of(key: str) -> tuple[str, AliasName] | None:
-    folder, _, _ = key.removeprefix(keys.ALIASES).rpartition("/")
-    try:
-        model = parse_model_name(folder)
-        alias = keys.alias_of_key(model, key)
-    except BucketryError:
-        return None
-    return (str(model), alias) if keys.alias(model, alias) == key else None
+    place = keys.find_alias_place(key)
+    return None if place is None else (str(place[0]), place[1])

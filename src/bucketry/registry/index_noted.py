@@ -22,7 +22,10 @@ NOTED = "s.approvals, s.required, s.refused_by, s.is_revoked, s.has_ended, s.lac
 
 
 class Stage(StrEnum):
-    """Where a version is on its way to be approved. `UNREAD`: its decisions are not here yet, its state is."""
+    """Where a version is on its way to be approved.
+
+    `UNREAD`: its decisions are not here yet, its state is. `DAMAGED`: something of it cannot be read.
+    """
 
     NONE = "none"
     UNREAD = "unread"
@@ -34,6 +37,7 @@ class Stage(StrEnum):
     RETIRED = "retired"
     DELETING = "deleting"
     DELETED = "deleted"
+    DAMAGED = "damaged"
 
 
 @frozen

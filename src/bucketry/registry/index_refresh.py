@@ -12,24 +12,37 @@ interrupted goes on from there. What cannot be read is left out and named; it is
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from bucketry.errors import BucketryError, CorruptError, NotFoundError, UnsupportedError
+from bucketry.errors import BucketryError
 from bucketry.frozen import frozen
 from bucketry.registry.index_aliases import remove_aliases, write_alias
+from bucketry.registry.index_damage import (
+    KNOWN_DAMAGED,
+    list_with_damaged_reviews,
+    write_damaged_alias,
+    write_damaged_model,
+    write_damaged_rows,
+    write_damages,
+)
 from bucketry.registry.index_details import EVERYTHING, count_pending, iter_pending, read_details
 from bucketry.registry.index_listing import list_registers
 from bucketry.registry.index_rows import (
     SealedRows,
     finish_head,
     remove_models,
+    write_damaged_page,
     write_details,
     write_head,
     write_page,
 )
+from bucketry.registry.index_standings import refresh_standings
 from bucketry.registry.registers import load_alias, load_directory, load_head
+from bucketry.registry.rows import MOST_DAMAGED_ROWS
 from bucketry.registry.session import DocumentCache
+from bucketry.registry.unreadable import UNREADABLE, reason_of
 from bucketry.schema import keys
 from bucketry.schema.names import AliasName, ModelName, parse_model_name
 from bucketry.schema.pages import decode_page
@@ -106,7 +119,10 @@ class _Tally:
 
 @frozen
 class _ReadHead:
-    """What was read of one model: `directory` is None where the index knows it, `fault` says what went wrong."""
+    """What was read of one model: `directory` is None where the index knows it.
+
+    `fault` says what went wrong: with the head where `current` is None, with the directory where it is not.
+    """
 
     model: ModelName
     current: Current[Head] | None = None
@@ -122,10 +138,6 @@ class _KnownModel:
     directory: str | None
 
 
-_UNREADABLE = (CorruptError, NotFoundError, UnsupportedError)
-"""Failures that are about one object: the rest goes on."""
-
-
 def refresh_index(
     index: Index,
     session: Session,
@@ -138,8 +150,9 @@ def refresh_index(
     work = _Refresh(index, replace(session, documents=_Forgetful()), progress, cancelled or threading.Event())
     work.check_registry()
     is_complete = work.refresh_heads_and_aliases()
-    if details and is_complete:
-        work.refresh_details()
+    if is_complete:
+        work.refresh_details(EVERYTHING if details else KNOWN_DAMAGED)
+        work.look_at_damaged_reviews()
     return work.result(is_complete=is_complete)
 
 
@@ -195,8 +208,10 @@ class _Refresh:
         known_aliases = self._known_aliases()
         listed, listed_aliases = list_registers(self._session, known, known_aliases)
         self._tally.models = len(listed)
+        headless = {model: "" for model, _ in listed_aliases if model not in listed}
+        listed = headless | listed  # aliases witness a model whose head is gone: it is looked for, and named
         self._remove_gone(known, known_aliases, listed, listed_aliases)
-        changed = [name for name, etag in listed.items() if name not in known or known[name].etag != etag]
+        changed = [name for name, etag in listed.items() if name not in known or known[name].etag != etag or not etag]
         changed_aliases = [place for place, etag in listed_aliases.items() if known_aliases.get(place) != etag]
         done = self._read_heads(changed, known) and self._read_aliases(changed_aliases, known_aliases)
         if done:
@@ -206,18 +221,27 @@ class _Refresh:
     def refresh_details(self, among: Clause = EVERYTHING) -> None:
         """Read manifests and evidence of versions, the newest first, until none is left or somebody cancels."""
         total = count_pending(self._index, among)
+        if not total:
+            return
         self._tell("manifests", 0, total)
         for batch in iter_pending(self._index, DETAILS_IN_ONE_BATCH, among):
             if self._cancelled.is_set():
                 return
             found = self._map(self._read_details, batch)
             with self._index.writing() as connection:
-                for read in found:
+                for pending, read in zip(batch, found, strict=True):
                     if isinstance(read, BucketryError):
                         self._tally.note(read)
+                        write_damages(connection, [pending.version_id], "details", reason_of(read))
                     elif read is not None:
                         self._tally.details_read += write_details(connection, read)
             self._tell("manifests", self._tally.details_read, total)
+
+    def look_at_damaged_reviews(self) -> None:
+        """Read the decisions again of versions of which they could not be read: they may have been mended."""
+        for model, ids in list_with_damaged_reviews(self._index).items():
+            with suppress(*UNREADABLE):  # the head or the policy: told where it is asked for
+                refresh_standings(self._index, self._session, parse_model_name(model), ids, self._cancelled)
 
     def result(self, *, is_complete: bool) -> Refreshed:
         """Return what was done."""
@@ -280,23 +304,27 @@ class _Refresh:
         try:
             current = load_head(self._session, model)
             head = current.state
-            if head is None or not head.was_published:
-                return _ReadHead(model)
-            directory = None
-            # A model whose pages were not all read names a directory of which something is missing.
-            if known is None or not known.etag or head.sealed.directory != known.directory:
-                entries = load_directory(self._session, head).entries
-                directory = tuple(SealedRows(entry.first, entry.last, entry.page) for entry in entries)
-            return _ReadHead(model, current, directory)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             return _ReadHead(model, fault=error)
+        if head is None or not head.was_published:
+            return _ReadHead(model)
+        # A model whose pages were not all read names a directory of which something is missing.
+        if known is not None and known.etag and head.sealed.directory == known.directory:
+            return _ReadHead(model, current)
+        try:
+            entries = load_directory(self._session, head).entries
+        except UNREADABLE as error:
+            return _ReadHead(model, current, fault=error)
+        return _ReadHead(model, current, tuple(SealedRows(entry.first, entry.last, entry.page) for entry in entries))
 
     def _write_head(
         self, connection: sqlite3.Connection, read: _ReadHead, known: _KnownModel | None
     ) -> WrittenHead | None:
         if read.fault is not None:
             self._tally.note(read.fault)
-            return None
+            if read.current is None:
+                write_damaged_model(connection, str(read.model), reason_of(read.fault))
+                return None
         if read.current is None or read.current.state is None or read.current.etag is None:
             remove_models(connection, [str(read.model)])
             return None
@@ -311,6 +339,13 @@ class _Refresh:
         if written is None:
             return None
         self._tally.rows_changed += written.rows_changed
+        if read.fault is not None:
+            count = read.current.state.sealed.count
+            first = max(1, count - MOST_DAMAGED_ROWS + 1)
+            reason = reason_of(read.fault)
+            self._tally.rows_changed += write_damaged_rows(connection, written.model_id, first, count, reason)
+            connection.execute("DELETE FROM pages WHERE model_id = ?", (written.model_id,))
+            return None
         if not written.missing:
             finish_head(connection, written)
             return None
@@ -329,6 +364,7 @@ class _Refresh:
                 for (head, place), rows in zip(batch, found, strict=True):
                     if isinstance(rows, BucketryError):
                         self._tally.note(rows)
+                        self._tally.rows_changed += write_damaged_page(connection, head, place, reason_of(rows))
                     elif rows is not None:
                         self._tally.pages_read += 1
                         self._tally.rows_changed += write_page(connection, head, place, rows)
@@ -341,7 +377,7 @@ class _Refresh:
         try:
             body = self._session.load_document(model, place.page)
             return decode_page(body, what=keys.page(model, place.page)).rows
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             return error
 
     def _read_aliases(
@@ -356,6 +392,7 @@ class _Refresh:
                 for place, read in zip(batch, found, strict=True):
                     if isinstance(read, BucketryError):
                         self._tally.note(read)
+                        write_damaged_alias(connection, *place, reason_of(read))
                     elif read is not None and read.state is not None and read.etag is not None:
                         self._tally.aliases_read += 1
                         write_alias(connection, read.state, read.etag, planned=known.get(place))
@@ -364,13 +401,13 @@ class _Refresh:
     def _read_alias(self, place: tuple[str, AliasName]) -> Current[AliasRegister] | BucketryError:
         try:
             return load_alias(self._session, parse_model_name(place[0]), place[1])
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             return error
 
     def _read_details(self, pending: Pending) -> ReadDetails | BucketryError:
         try:
             return read_details(self._session, pending)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             return error
 
     def _map(self, function: Callable[[T], R], items: Sequence[T]) -> list[R | None]:

@@ -12,6 +12,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bucketry.frozen import frozen
+from bucketry.registry.index_damage import write_damaged_rows, write_damages
+from bucketry.registry.rows import MOST_ROWS_OF_A_PAGE
 from bucketry.schema.moments import microseconds_of
 from bucketry.schema.query_details import Measured, parameter_number, parameter_text, slice_text
 from bucketry.schema.query_match import words_of
@@ -168,6 +170,14 @@ def write_page(connection: sqlite3.Connection, written: WrittenHead, place: Seal
     return changed
 
 
+def write_damaged_page(connection: sqlite3.Connection, written: WrittenHead, place: SealedRows, reason: str) -> int:
+    """Note that the rows of a page cannot be read, unless the model has moved on; return how many are new."""
+    if not _is_current(connection, written):
+        return 0
+    first = max(place.first, place.last - MOST_ROWS_OF_A_PAGE + 1)
+    return write_damaged_rows(connection, written.model_id, first, place.last, reason)
+
+
 def finish_head(connection: sqlite3.Connection, written: WrittenHead) -> None:
     """Note that all rows of a head are in the index, unless the model has moved on."""
     if _is_current(connection, written):
@@ -198,6 +208,7 @@ def write_details(connection: sqlite3.Connection, read: ReadDetails) -> bool:
         _write_published(connection, read.version_id, published)
     if published is not None or read.added is not None:
         _write_metrics(connection, read.version_id, read.added or {}, json.loads(found[1]))
+    write_damages(connection, [read.version_id], "details", "")
     connection.execute(
         "UPDATE versions SET pending = 0, evidence = ?, notes = CASE WHEN ? = '' THEN published_notes ELSE ? END"
         " WHERE id = ?",
@@ -231,6 +242,7 @@ def _model_values(head: Head) -> dict[str, Any]:
         "labels": _json(head.labels),
         "directory": head.sealed.directory,
         "policy": head.policy,
+        "damaged": "",
     }
 
 

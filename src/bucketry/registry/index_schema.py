@@ -6,10 +6,14 @@ dossier (2), its dossier (1), nothing (0). Metrics keep what was published (`pub
 evidence is folded in without reading the manifest again. `standings` is how a version's reviews stood when they were
 read, and for which dossier, policies and state that holds (`basis`): with another one it is read again.
 `metrics_by_value` has a metric's versions of each model in their order: a list is sorted by reading it.
+`damaged` says why a head or an alias's register cannot be read, and is empty for one that can; of a model that nobody
+here has read yet, nothing but that is known. `damages` says the same of versions: of their rows (`row`; such a version
+has the state `damaged`, and nothing but its number), of their manifests and evidence (`details`), of their decisions
+(`reviews`).
 `versions_listed` has what the rows of a list are chosen and sorted by: a tenth of what whole rows would be to read.
 """
 
-VERSION = 5
+VERSION = 6
 APPLICATION = 0x42_4B_49_58
 """`BKIX`, by which a SQLite file says whose it is."""
 
@@ -27,7 +31,8 @@ CREATE TABLE models (
     description TEXT NOT NULL,
     labels TEXT NOT NULL,
     directory TEXT,
-    policy TEXT
+    policy TEXT,
+    damaged TEXT NOT NULL DEFAULT ''
 );
 
 CREATE TABLE pages (
@@ -78,6 +83,13 @@ CREATE TABLE standings (
     lacks_evidence INTEGER NOT NULL,
     is_signed INTEGER NOT NULL
 );
+
+CREATE TABLE damages (
+    version_id INTEGER NOT NULL REFERENCES versions ON DELETE CASCADE,
+    part TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (version_id, part)
+) WITHOUT ROWID;
 
 CREATE TABLE labels (
     version_id INTEGER NOT NULL REFERENCES versions ON DELETE CASCADE,
@@ -135,6 +147,7 @@ CREATE TABLE aliases (
     protected INTEGER NOT NULL,
     moved_at TEXT NOT NULL,
     moved_by TEXT NOT NULL,
+    damaged TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (model, alias)
 ) WITHOUT ROWID;
 CREATE INDEX aliases_by_version ON aliases (model, version);

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import NotFoundError, UsageError
 from bucketry.frozen import frozen
+from bucketry.registry.index_damage import DAMAGE_OF_VERSION, DAMAGED, has_damage
 from bucketry.registry.index_sql import Clause, all_of, model_clause, version_clause
 from bucketry.schema.names import DEFAULT_NAMESPACE, AliasName, ByVersion, Digest, ModelName
 from bucketry.schema.query import Query, parse_metric_name
@@ -44,24 +45,32 @@ class Order:
 
 @frozen
 class FoundAlias:
-    """An alias that names a version; `since` and `by` are of its last move."""
+    """An alias that names a version; `since` and `by` are of its last move.
+
+    Where `damaged` says why its register cannot be read, nobody knows what it names.
+    """
 
     alias: AliasName
-    version: int
-    manifest: Digest
-    generation: int
+    version: int | None
+    manifest: Digest | None
+    generation: int | None
     since: str
     by: str
+    damaged: str = ""
 
 
 @frozen
 class FoundVersion:
-    """A version that fits; `metrics` are its headline values, and those that were asked about."""
+    """A version that fits; `metrics` are its headline values, and those that were asked about.
+
+    `damaged` says what of it cannot be read, so that nobody knows whether it fits. Without its row (`state` is None)
+    only its number is known, and of a model whose head cannot be read not even that.
+    """
 
     model: ModelName
-    version: int
-    manifest: Digest
-    state: State
+    version: int | None
+    manifest: Digest | None
+    state: State | None
     aliases: tuple[FoundAlias, ...]
     created_at: str
     created_by: str
@@ -69,11 +78,12 @@ class FoundVersion:
     metrics: Mapping[str, float]
     labels: Mapping[str, str]
     base: str | None
+    damaged: str = ""
 
 
 @frozen
 class FoundModel:
-    """A model that fits."""
+    """A model that fits; of one whose head cannot be read, as `damaged` says, the numbers are those seen before."""
 
     model: ModelName
     versions: int
@@ -81,6 +91,7 @@ class FoundModel:
     aliases: tuple[FoundAlias, ...]
     updated_at: str
     description: str
+    damaged: str = ""
 
 
 def parse_order(text: str) -> Order:
@@ -107,16 +118,18 @@ def iter_versions_found(
 ) -> Iterator[FoundVersion]:
     """Yield the versions that fit, deleted ones only if the query asks for that state; `after` is the last one seen.
 
-    Raises `NotFoundError` for an `after` that is not in the index.
+    What is damaged is among them, because nobody knows whether it fits, and `list_damaged_models` has what has no place
+    in an order. Raises `NotFoundError` for an `after` that is not in the index.
     """
     sorting = _Sorting(order or Order())
-    clauses = [version_clause(term) for term in query.terms]
+    with index.reading() as connection:
+        clauses = [_fitting(query, damage=has_damage(connection))]
     if not query.asks_for_deleted:
         clauses.append(Clause("v.state <> ?", (State.DELETED.value,)))
     if after is not None:
         clauses.append(_behind(index, sorting, after))
     where = all_of(clauses)
-    columns = "m.name, v.version, v.manifest, v.state, v.created_at, v.created_by, v.size_bytes"
+    columns = f"{DAMAGE_OF_VERSION}, m.name, v.version, v.manifest, v.state, v.created_at, v.created_by, v.size_bytes"
     source = f"versions v JOIN models m ON m.id = v.model_id {sorting.join}"
     rest = f"WHERE {where.sql} ORDER BY {sorting.clause} LIMIT ?"
     sql = f"SELECT v.id, {columns}, v.metrics, v.labels, v.base FROM {source} {rest}"  # noqa: S608 - values are parameters
@@ -125,6 +138,15 @@ def iter_versions_found(
         found = connection.execute(sql, values)
         while rows := found.fetchmany(ROWS_AT_ONCE):
             yield from _versions(connection, rows, shown_metrics)
+
+
+def list_damaged_models(index: Index, query: Query) -> list[FoundVersion]:
+    """Return the models whose heads cannot be read and whose names fit, each as a version of which nothing is known."""
+    where = all_of([*_own_clauses(query), Clause("m.damaged <> ''", ())])
+    with index.reading() as connection:
+        sql = f"SELECT m.name, m.damaged FROM models m WHERE {where.sql} ORDER BY m.name"  # noqa: S608 - values are parameters
+        found = connection.execute(sql, where.values).fetchall()
+    return [FoundVersion(_model(name), None, None, None, (), "", "", 0, {}, {}, None, why) for name, why in found]
 
 
 def compile_condition(query: Query) -> tuple[str, tuple[object, ...]]:
@@ -142,14 +164,15 @@ def list_models_found(
     """
     where = _models_where(query, after)
     sql = (
-        f"SELECT name, versions, newest, updated_at, description FROM models m WHERE {where.sql} ORDER BY name LIMIT ?"  # noqa: S608 - values are parameters
+        "SELECT name, versions, newest, updated_at, description, damaged FROM models m"  # noqa: S608 - values are parameters
+        f" WHERE {where.sql} ORDER BY name LIMIT ?"
     )
     with index.reading() as connection:
         rows = connection.execute(sql, (*where.values, _NO_LIMIT if limit is None else limit)).fetchall()
         aliases = _aliases_of_models(connection, [row[0] for row in rows])
     return [
-        FoundModel(_model(name), versions, newest, aliases.get(name, ()), updated_at, description)
-        for name, versions, newest, updated_at, description in rows
+        FoundModel(_model(name), versions, newest, aliases.get(name, ()), updated_at, description, damaged)
+        for name, versions, newest, updated_at, description, damaged in rows
     ]
 
 
@@ -202,11 +225,32 @@ def _models_where(query: Query, after: ModelName | None) -> Clause:
             of_versions.append(Clause("v.state <> ?", (State.DELETED.value,)))
         inner = all_of(of_versions)
         # Asked for each model, it would go through every version in that state, say, for each of ten thousand.
-        sql = f"m.id IN (SELECT v.model_id FROM versions v WHERE {inner.sql})"  # noqa: S608 - values are parameters
+        sql = f"(m.damaged <> '' OR m.id IN (SELECT v.model_id FROM versions v WHERE {inner.sql}))"  # noqa: S608 - values are parameters
         clauses.append(Clause(sql, inner.values))
     if after is not None:
         clauses.append(Clause("m.name > ?", (str(after),)))
     return all_of(clauses)
+
+
+def _own_clauses(query: Query) -> list[Clause]:
+    return [clause for clause in map(model_clause, query.terms) if clause is not None]
+
+
+def _fitting(query: Query, *, damage: bool) -> Clause:
+    """Return what holds for the versions that fit, and for those of which nobody can say that they do not.
+
+    Those of a model whose head cannot be read are left out: what was seen of it before may be long over.
+    """
+    fits = all_of(version_clause(term) for term in query.terms)
+    if not damage:
+        return fits
+    rows, own = all_of(version_clause(term) for term in query.of_rows.terms), all_of(_own_clauses(query))
+    is_damaged = f"{DAMAGE_OF_VERSION} IS NOT NULL"
+    sql = (
+        f"m.damaged = '' AND ({fits.sql} OR (v.state <> '{DAMAGED}' AND {is_damaged} AND {rows.sql})"
+        f" OR (v.state = '{DAMAGED}' AND {own.sql}))"
+    )
+    return Clause(f"({sql})", (*fits.values, *rows.values, *own.values))
 
 
 class _Sorting:
@@ -250,13 +294,15 @@ def _behind(index: Index, sorting: _Sorting, after: Reference) -> Clause:
 def _versions(
     connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], shown_metrics: Sequence[str]
 ) -> Iterator[FoundVersion]:
-    aliases = _aliases_of_models(connection, sorted({str(row[1]) for row in rows}))
-    for version_id, name, version, manifest, state, created_at, created_by, size_bytes, metrics, labels, base in rows:
+    aliases = _aliases_of_models(connection, sorted({str(row[2]) for row in rows}))
+    for row in rows:
+        version_id, damaged, name, version, manifest, state, created_at, created_by, size_bytes, *texts = row
+        metrics, labels, base = texts
         yield FoundVersion(
             model=_model(name),
             version=version,
-            manifest=manifest,
-            state=State(state),
+            manifest=manifest or None,
+            state=None if state == DAMAGED else State(state),
             aliases=tuple(found for found in aliases.get(name, ()) if found.version == version),
             created_at=created_at,
             created_by=created_by,
@@ -264,6 +310,7 @@ def _versions(
             metrics=json.loads(metrics) | _metrics_of(connection, version_id, shown_metrics),
             labels=json.loads(labels),
             base=base,
+            damaged=damaged or "",
         )
 
 
@@ -285,9 +332,10 @@ def _aliases_of_models(connection: sqlite3.Connection, names: Sequence[str]) -> 
     for begin in range(0, len(names), ROWS_AT_ONCE):
         some = names[begin : begin + ROWS_AT_ONCE]
         marks = ", ".join("?" * len(some))
-        where = f"version IS NOT NULL AND model IN ({marks})"
-        columns = "alias, version, manifest, generation, moved_at, moved_by"
-        sql = f"SELECT model, {columns} FROM aliases WHERE {where} ORDER BY model, alias"  # noqa: S608 - only marks
-        for model, *values in connection.execute(sql, some):
-            found.setdefault(model, []).append(FoundAlias(*values))
+        where = f"(version IS NOT NULL OR damaged <> '') AND model IN ({marks}) ORDER BY model, alias"
+        columns = "alias, version, manifest, generation, moved_at, moved_by, damaged"
+        sql = f"SELECT model, {columns} FROM aliases WHERE {where}"  # noqa: S608 - only marks
+        for model, alias, version, manifest, generation, since, by, damaged in connection.execute(sql, some):
+            known = None if damaged else generation
+            found.setdefault(model, []).append(FoundAlias(alias, version, manifest, known, since, by, damaged))
     return {model: tuple(aliases) for model, aliases in found.items()}

@@ -9,14 +9,15 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, NotFoundError, UnsupportedError
 from bucketry.registry.gating import waits_for_evidence
+from bucketry.registry.index_damage import version_ids, write_damages
 from bucketry.registry.index_noted import BASIS
-from bucketry.registry.policies import load_default_digest, load_policy_over_default
+from bucketry.registry.policies import load_default_digest, load_policy, load_policy_over_default
 from bucketry.registry.ports import format_time
 from bucketry.registry.registers import find_head
-from bucketry.registry.rows import group_by_page, load_group
+from bucketry.registry.rows import DamagedRow, group_by_page, load_group
 from bucketry.registry.standings import load_standing
+from bucketry.registry.unreadable import UNREADABLE, reason_of
 from bucketry.schema.decisions import moment, newest_approvals
 from bucketry.schema.moments import microseconds_of
 from bucketry.schema.names import parse_model_name
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
     from bucketry.schema.head import Head, Row
     from bucketry.schema.names import Digest, ModelName
     from bucketry.schema.pages import PageEntry
+    from bucketry.schema.policy import Policy
 
 MOST_AT_ONCE = 64
 """How many are read before they are written, and seen."""
-_UNREADABLE = (CorruptError, NotFoundError, UnsupportedError)
 _COLUMNS = "approvals, required, refused_by, is_revoked, has_ended, ends_us, lacks_evidence, is_signed"
 
 
@@ -47,25 +48,29 @@ def refresh_standings(
 ) -> int:
     """Bring what is noted of these versions, by their ids in the index, up to date; return how many were read.
 
-    Nothing is read of those that are: the bucket is not asked then. One that cannot be read is left as it is.
+    Nothing is read of those that are: the bucket is not asked then. One that cannot be read is noted as damaged. Raises
+    `CorruptError` where the policy, which is the same for all, cannot be read.
     """
     note_default_policy(index, session)
     versions = _stale(index, session, ids)
     head = find_head(session, model) if versions else None
     if head is None:
         return 0
+    policy = load_policy(session, head)
     done = 0
     for begin in range(0, len(versions), MOST_AT_ONCE):
         if cancelled.is_set():
             break
         batch = versions[begin : begin + MOST_AT_ONCE]
-        try:
-            groups = group_by_page(session, head, batch)
-        except _UNREADABLE:
-            break
-        found = session.ports.map_in_parallel(lambda group: _read(session, head, *group), groups)
+        groups = group_by_page(session, head, batch).groups
+        found = session.ports.map_in_parallel(lambda group: _read(session, head, policy, *group), groups)
         with index.writing() as connection:
-            done += sum(_write(connection, session, head, *read) for group in found for read in group)
+            for read in (one for group in found for one in group):
+                if isinstance(read, DamagedRow):
+                    ids_of = version_ids(connection, str(model), [read.version])
+                    write_damages(connection, ids_of, "reviews", read.reason)
+                else:
+                    done += _write(connection, session, head, *read)
     return done
 
 
@@ -108,7 +113,7 @@ def list_undecided(
 def _asks_for_nothing(session: Session, digest: Digest | None) -> bool:
     try:
         return load_policy_over_default(session, digest).approvals_required == 0
-    except _UNREADABLE:
+    except UNREADABLE:
         return False  # who looks at the model's versions is told
 
 
@@ -136,14 +141,17 @@ def _stale(index: Index, session: Session, ids: Sequence[int]) -> list[int]:
 
 
 def _read(
-    session: Session, head: Head, entry: PageEntry | None, versions: Sequence[int]
-) -> list[tuple[Standing, bool]]:
-    found: list[tuple[Standing, bool]] = []
-    with suppress(*_UNREADABLE):
+    session: Session, head: Head, policy: Policy, entry: PageEntry | None, versions: Sequence[int]
+) -> list[tuple[Standing, bool] | DamagedRow]:
+    found: list[tuple[Standing, bool] | DamagedRow] = []
+    with suppress(*UNREADABLE):  # of a page that cannot be read the next refresh tells
         for row in load_group(session, head, entry, versions):
-            with suppress(*_UNREADABLE):
-                standing = load_standing(session, head, row)
-                lacks = row.state is State.IN_REVIEW and waits_for_evidence(session, head, row, standing.policy)
+            try:
+                standing = load_standing(session, head, row, policy=policy)
+                lacks = row.state is State.IN_REVIEW and waits_for_evidence(session, head, row, policy)
+            except UNREADABLE as error:
+                found.append(DamagedRow(row.version, reason_of(error), row))
+            else:
                 found.append((standing, lacks))
     return found
 
@@ -181,6 +189,8 @@ def _write(
         f" WHERE m.name = ? AND v.version = ? AND {BASIS} = ?",
         (*values, str(head.model), row.version, values[0]),
     )
+    if written.rowcount > 0:
+        write_damages(connection, version_ids(connection, str(head.model), [row.version]), "reviews", "")
     return written.rowcount > 0
 
 

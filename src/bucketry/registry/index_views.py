@@ -12,8 +12,9 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
 from bucketry.frozen import frozen
+from bucketry.registry.index_damage import DAMAGE_OF_VERSION, DAMAGED
 from bucketry.registry.index_fields import load_fields
-from bucketry.registry.index_noted import BASIS, NOTED, read_noted, stage_of
+from bucketry.registry.index_noted import BASIS, NOTED, Stage, read_noted, stage_of
 from bucketry.registry.index_order import kept_by_metric, ordered_ids, ordered_versions
 from bucketry.registry.index_sql import Clause, all_of, model_clause, version_clause, version_clause_of
 from bucketry.schema.names import AliasName, Digest, ModelName, parse_model_name
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from bucketry.registry.index import Index
     from bucketry.registry.index_fields import Field, Value
-    from bucketry.registry.index_noted import Noted, Stage
+    from bucketry.registry.index_noted import Noted
     from bucketry.registry.index_order import VersionOrder
     from bucketry.schema.query import Term
 
@@ -63,7 +64,11 @@ class Named:
 
 @frozen
 class ModelLine:
-    """A model in a list. `waiting` counts its versions in review; `trend` is its first metric, oldest first."""
+    """A model in a list. `waiting` counts its versions in review; `trend` is its first metric, oldest first.
+
+    Where its head cannot be read, `damaged` says why, and the rest is what was seen before; `damaged_aliases` are those
+    whose registers cannot be read, each with the reason.
+    """
 
     row_id: int
     model: ModelName
@@ -75,6 +80,8 @@ class ModelLine:
     waiting: int
     metric: str = ""
     trend: tuple[float, ...] = ()
+    damaged: str = ""
+    damaged_aliases: Mapping[AliasName, str] = field(default_factory=dict)
 
 
 @frozen
@@ -83,6 +90,7 @@ class VersionLine:
 
     `named_before` are the aliases that would go back to it. `noted` is how its reviews stood, None where they are still
     to be read or there are none. `fields` are the metrics and parameters that were asked for, by their spelling.
+    `damaged` says what of it cannot be read, as far as somebody looked; nothing is done with such a version.
     """
 
     row_id: int
@@ -101,11 +109,12 @@ class VersionLine:
     named_before: tuple[AliasName, ...] = ()
     noted: Noted | None = None
     fields: Mapping[str, Value] = field(default_factory=dict)
+    damaged: str = ""
 
     @property
     def stage(self) -> Stage:
         """Where it is on its way to be approved."""
-        return stage_of(self.state, self.noted)
+        return Stage.DAMAGED if self.damaged else stage_of(self.state, self.noted)
 
     @property
     def is_signed(self) -> bool | None:
@@ -174,7 +183,8 @@ def load_model_lines(index: Index, ids: Sequence[int]) -> list[ModelLine]:
         found = {
             row[0]: row
             for row in connection.execute(
-                f"SELECT id, name, versions, newest, updated_at, description FROM models WHERE id IN ({_marks(ids)})",  # noqa: S608 - values are parameters
+                "SELECT id, name, versions, newest, updated_at, description, damaged FROM models"  # noqa: S608 - values are parameters
+                f" WHERE id IN ({_marks(ids)})",
                 list(ids),
             )
         }
@@ -194,7 +204,8 @@ def load_version_lines(
             row[0]: _version_line(model, row, aliases, before, values.get(row[0], {}))
             for row in connection.execute(
                 "SELECT v.id, v.version, v.manifest, v.state, v.created_at, v.created_by, v.size_bytes, v.metrics, "  # noqa: S608 - values are parameters
-                f"v.labels, v.base, v.dossier IS NOT NULL, {NOTED} FROM versions v JOIN models m ON m.id = v.model_id "
+                f"v.labels, v.base, v.dossier IS NOT NULL, {DAMAGE_OF_VERSION}, {NOTED} "
+                "FROM versions v JOIN models m ON m.id = v.model_id "
                 f"LEFT JOIN standings s ON s.version_id = v.id AND s.basis = {BASIS} WHERE v.id IN ({_marks(ids)})",
                 list(ids),
             )
@@ -229,12 +240,13 @@ def find_generation(index: Index, model: ModelName) -> int | None:
 
 
 def _model_line(
-    connection: sqlite3.Connection, row: tuple[int, str, int, int | None, str, str], waiting: int
+    connection: sqlite3.Connection, row: tuple[int, str, int, int | None, str, str, str], waiting: int
 ) -> ModelLine:
-    row_id, name, versions, newest, updated_at, description = row
+    row_id, name, versions, newest, updated_at, description, damaged = row
     model = parse_model_name(name)
     found = connection.execute(
-        "SELECT metrics FROM versions WHERE model_id = ? AND state <> 'deleted' ORDER BY version DESC LIMIT ?",
+        "SELECT metrics FROM versions WHERE model_id = ? AND state NOT IN ('deleted', 'damaged')"
+        " ORDER BY version DESC LIMIT ?",
         (row_id, MOST_TREND_VERSIONS),
     )
     metrics: list[dict[str, float]] = [json.loads(text) for (text,) in found]
@@ -250,6 +262,8 @@ def _model_line(
         waiting=waiting,
         metric=metric,
         trend=tuple(values[metric] for values in reversed(metrics) if metric in values),
+        damaged=damaged,
+        damaged_aliases=_damaged_aliases(connection, model),
     )
 
 
@@ -260,14 +274,17 @@ def _version_line(
     before: Sequence[tuple[AliasName, int]],
     values: Mapping[str, Value],
 ) -> VersionLine:
-    row_id, version, manifest, state, created_at, created_by, size_bytes, metrics, labels, base, has_dossier = row[:11]
+    row_id, version, manifest, state, created_at, created_by, size_bytes, metrics, labels, base, has_dossier, why = row[
+        :12
+    ]
     number = int(str(version))
     return VersionLine(
         row_id=int(str(row_id)),
         model=model,
         version=number,
         manifest=Digest(str(manifest)),
-        state=parse_state(str(state)),
+        # Nothing may be done with a version whose row cannot be read, in whichever state it is.
+        state=State.DELETING if state == DAMAGED else parse_state(str(state)),
         created_at=str(created_at),
         created_by=str(created_by),
         size_bytes=int(str(size_bytes)),
@@ -277,8 +294,9 @@ def _version_line(
         base=None if base is None else str(base),
         has_dossier=bool(has_dossier),
         named_before=tuple(alias for alias, earlier in before if earlier == number),
-        noted=read_noted(row[11:]),
+        noted=read_noted(row[12:]),
         fields=values,
+        damaged=str(why or ""),
     )
 
 
@@ -291,6 +309,11 @@ def _aliases(connection: sqlite3.Connection, model: ModelName) -> tuple[Named, .
     return tuple(
         Named(AliasName(alias), version, bool(protected), since, by) for alias, version, protected, since, by in found
     )
+
+
+def _damaged_aliases(connection: sqlite3.Connection, model: ModelName) -> dict[AliasName, str]:
+    sql = "SELECT alias, damaged FROM aliases WHERE model = ? AND damaged <> '' ORDER BY alias"
+    return {AliasName(alias): damaged for alias, damaged in connection.execute(sql, (str(model),))}
 
 
 def _named_before(connection: sqlite3.Connection, model: ModelName) -> list[tuple[AliasName, int]]:
@@ -308,7 +331,7 @@ def _models_meant(text: str) -> Clause:
     if of_versions:
         inner = all_of([*of_versions, _NOT_DELETED])
         # Asked for each model, it would go through every version in that state, say, for each of ten thousand.
-        sql = f"m.id IN (SELECT v.model_id FROM versions v WHERE {inner.sql})"  # noqa: S608 - values are parameters
+        sql = f"(m.damaged <> '' OR m.id IN (SELECT v.model_id FROM versions v WHERE {inner.sql}))"  # noqa: S608 - values are parameters
         clauses.append(Clause(sql, inner.values))
     return all_of(clauses)
 

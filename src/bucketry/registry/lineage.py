@@ -6,21 +6,24 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bucketry.errors import NotFoundError
 from bucketry.frozen import frozen
-from bucketry.registry.pins import find_children
+from bucketry.registry.pins import iter_possible_children
 from bucketry.registry.registers import find_head
 from bucketry.registry.resolve import load_manifest, resolve
 from bucketry.registry.rows import find_row, load_dossier
+from bucketry.registry.unreadable import UNREADABLE, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bucketry.registry.session import Session
+    from bucketry.schema.dossier import Pin
     from bucketry.schema.head import Head, Row
     from bucketry.schema.manifest import Manifest
     from bucketry.schema.names import Digest, ModelName, Reference
 
+DAMAGED, UNKNOWN = "damaged", "unknown"
+"""The state of what cannot be read, and its relation."""
 MOST_NODES = 1_000
 """How many versions a graph shows at most; `Graph.cut` says whether there are more."""
 
@@ -29,7 +32,8 @@ MOST_NODES = 1_000
 class Node:
     """One thing in the graph: a version, a dataset, a run, or the code that it was made from.
 
-    `state` is a version's state, `missing` for one that this registry does not have, and empty for anything else.
+    `state` is a version's state, `missing` for one that this registry does not have, `damaged` for one of which
+    something cannot be read (`damaged` says what, and the walk does not go on there), and empty for anything else.
     """
 
     id: str
@@ -37,6 +41,7 @@ class Node:
     label: str
     state: str = ""
     manifest: Digest | None = None
+    damaged: str = ""
 
 
 @frozen
@@ -94,15 +99,17 @@ class _Walk:
     ) -> Iterator[tuple[ModelName, int, Digest]]:
         """Add a version, and yield those to visit next."""
         name = f"{model}:{version}"
-        row = self._find_row(model, version)
-        there = row is not None and row.manifest == manifest
-        state = row.state.value if row is not None and there else "missing"
-        self.graph.nodes[name] = Node(name, "version", name, state, manifest)
-        if row is None or not there:
-            return
         try:
+            row = self._find_row(model, version)
+            there = row is not None and row.manifest == manifest
+            state = row.state.value if row is not None and there else "missing"
+            self.graph.nodes[name] = Node(name, "version", name, state, manifest)
+            if row is None or not there:
+                return
             made = load_manifest(self._session, model, manifest)
-        except NotFoundError:
+            pins = self._pins(model, row) if down else ()
+        except UNREADABLE as error:
+            self.graph.nodes[name] = Node(name, "version", name, DAMAGED, manifest, reason_of(error))
             return
         if not down:
             self._add_sources(name, made)
@@ -110,21 +117,35 @@ class _Walk:
                 self.graph.edges[Edge(f"{parent.model}:{parent.version}", name, parent.relation)] = None
                 yield parent.model, parent.version, parent.manifest
             return
-        yield from self._children(name, model, row)
+        for pin in pins:
+            yield from self._children(name, pin.model, row)
 
-    def _children(self, name: str, model: ModelName, row: Row) -> Iterator[tuple[ModelName, int, Digest]]:
+    def _pins(self, model: ModelName, row: Row) -> tuple[Pin, ...]:
         head = self._head(model)
         assert head is not None, "its row was found"  # noqa: S101 - states what `_find_row` has shown
-        for pin in load_dossier(self._session, head, row).dependents:
-            child_head = self._head(pin.model)
-            for child in find_children(self._session, child_head, row.manifest) if child_head else ():
-                relation = next(
-                    parent.relation
-                    for parent in load_manifest(self._session, pin.model, child.manifest).lineage.parents
-                    if parent.manifest == row.manifest
-                )
-                self.graph.edges[Edge(name, f"{pin.model}:{child.version}", relation)] = None
-                yield pin.model, child.version, child.manifest
+        return load_dossier(self._session, head, row).dependents
+
+    def _children(self, name: str, model: ModelName, parent: Row) -> Iterator[tuple[ModelName, int, Digest]]:
+        """Yield the versions of a model that were made from one; those of which nobody can say are nodes at once."""
+        try:
+            head = self._head(model)
+        except UNREADABLE as error:
+            self._add_damaged(name, str(model), reason_of(error))
+            return
+        for found in iter_possible_children(self._session, head, parent.manifest) if head else ():
+            child = f"{model}:{found.version}"
+            if found.row is None or found.damaged:
+                self._add_damaged(name, child, found.damaged, found.row)
+                continue
+            self.graph.edges[Edge(name, child, found.relation)] = None
+            yield model, found.version, found.row.manifest
+
+    def _add_damaged(self, name: str, child: str, reason: str, row: Row | None = None) -> None:
+        """Add what may have been made from a version: nobody can say before it is mended."""
+        if row is None or row.base in {None, name}:
+            node = Node(child, "version", child, DAMAGED, row.manifest if row is not None else None, reason)
+            self.graph.nodes.setdefault(child, node)
+            self.graph.edges[Edge(name, child, UNKNOWN)] = None
 
     def _add_sources(self, name: str, made: Manifest) -> None:
         for dataset in made.training.datasets:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
 from bucketry.frozen import frozen
-from bucketry.registry.aliases import load_aliases
+from bucketry.registry.aliases import load_aliases, look_at_aliases
 from bucketry.registry.evaluations import load_added_evidence
+from bucketry.registry.policies import load_policy
 from bucketry.registry.registers import find_head, load_existing_head
 from bucketry.registry.resolve import ResolvedVersion, load_manifest, resolved_row, select_row
-from bucketry.registry.rows import iter_rows, load_dossier
+from bucketry.registry.rows import DamagedRow, iter_known_rows, load_dossier
 from bucketry.registry.standings import load_standing
+from bucketry.registry.unreadable import UNREADABLE, reason_of
 from bucketry.schema import keys
 from bucketry.schema.codec import Document, decode_foreign
+from bucketry.schema.policy import DEFAULT_POLICY
 from bucketry.schema.query import parse_query
 from bucketry.schema.query_details import details_of
 from bucketry.schema.query_match import Candidate, fits
@@ -25,12 +28,13 @@ from bucketry.store.interface import Entry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from bucketry.registry.aliases import KnownAliases
     from bucketry.registry.session import Session
     from bucketry.schema.alias import AliasRegister
     from bucketry.schema.decisions import Approvals
     from bucketry.schema.dossier import Cited, Dossier
     from bucketry.schema.head import Head, Row
-    from bucketry.schema.names import ModelName, Reference
+    from bucketry.schema.names import AliasName, ModelName, Reference
     from bucketry.schema.query import Query
     from bucketry.schema.reviews import Decision
 
@@ -40,35 +44,50 @@ DETAILS_AT_ONCE = 64
 
 @frozen
 class ModelSummary:
-    """A model in a list. `versions` counts all numbers ever given; `newest` is None for a model without versions."""
+    """A model in a list. `versions` counts all numbers ever given; `newest` is None for a model without versions.
+
+    Where its head cannot be read, `damaged` says why, and what only the head says is None. `damaged_aliases` are those
+    whose registers cannot be read, each with the reason.
+    """
 
     model: ModelName
-    versions: int
+    versions: int | None
     newest: int | None
     aliases: tuple[AliasRegister, ...]
-    updated_at: str
-    description: str
+    updated_at: str | None
+    description: str | None
+    damaged: str = ""
+    damaged_aliases: Mapping[AliasName, str] = field(default_factory=dict)
 
 
 @frozen
 class VersionSummary:
-    """A version in a list: its row, and the aliases that name it."""
+    """A version in a list: its number, its row, and the aliases that name it.
 
-    row: Row
+    `damaged` says what of it cannot be read, and is empty if that is nothing; without a row only the number is known.
+    """
+
+    version: int
+    row: Row | None
     aliases: tuple[AliasRegister, ...]
+    damaged: str = ""
 
 
 @frozen
 class VersionDetail:
-    """Everything about one version. `evidence` holds what was published with it and what was added since."""
+    """Everything about one version. `evidence` holds what was published with it and what was added since.
+
+    Where the policy cannot be read, `damaged` says why, and `approvals` is None: nobody knows which of them count.
+    """
 
     resolved: ResolvedVersion
     row: Row
     dossier: Dossier
     evidence: tuple[Document, ...]
     reviews: tuple[Decision, ...]
-    approvals: Approvals
+    approvals: Approvals | None
     aliases: tuple[AliasRegister, ...]
+    damaged: str = ""
 
 
 def iter_model_names(session: Session) -> Iterator[ModelName]:
@@ -93,39 +112,57 @@ def list_models(
 ) -> list[ModelSummary]:
     """Return the models whose name contains every word of the query, in the order of their names.
 
-    Only the heads of those that are returned are read: at most `limit`, from the first behind `after` on.
+    Only the heads of those that are returned are read: at most `limit`, from the first behind `after` on. One that
+    cannot be read, or is gone while its aliases are there, is returned as damaged.
     """
+    _ = session.registry  # no list must hide a registry that does not exist, or blame its models for its own damage
     words = query.lower().split()
-    names = [name for name in iter_model_names(session) if all(word in str(name) for word in words)]
-    if not names:
-        _ = session.registry  # an empty list must not hide a registry that does not exist
-    names.sort(key=str)
-    names = [name for name in names if after is None or str(name) > str(after)][:limit]
-    heads = session.ports.map_in_parallel(lambda name: find_head(session, name), names)
-    return [_summary(session, head, with_aliases=with_aliases) for head in heads if head is not None]
+    set_aliases = _set_aliases(session) if with_aliases else {}
+    names = {*iter_model_names(session), *set_aliases}
+    wanted = sorted((name for name in names if all(word in str(name) for word in words)), key=str)
+    wanted = [name for name in wanted if after is None or str(name) > str(after)][:limit]
+    read = session.ports.map_in_parallel(lambda name: _look_at_head(session, name), wanted)
+    return [
+        _summary(session, head, with_aliases=with_aliases)
+        if not isinstance(head, str)
+        else _damaged_summary(session, name, head, set_aliases.get(name, ()))
+        for name, head in zip(wanted, read, strict=True)
+        if head is not None
+    ]
 
 
-def iter_versions(session: Session, head: Head, *, query: str = "") -> Iterator[VersionSummary]:
+def iter_versions(
+    session: Session, head: Head, *, query: str = "", aliases: KnownAliases | None = None
+) -> Iterator[VersionSummary]:
     """Yield the versions of a model that fit a query (`schema/query.py`), newest first.
 
     Deleted ones are left out unless they are asked for. A query about more than rows costs the manifest and the
-    evidence of each version that fits as far as its row says.
+    evidence of each version that fits as far as its row says. What cannot be read is yielded as damaged: nobody knows
+    whether it fits. `aliases` are the model's, where the caller has them.
     """
     asked = parse_query(query)
     named: dict[int, list[AliasRegister]] = {}
-    for register in load_aliases(session, head):
+    known = aliases or look_at_aliases(session, head.model, head.aliases)
+    for register in known.registers:
         if register.target is not None:
             named.setdefault(register.target.version, []).append(register)
-    rows: Iterator[Row] = (
+    found: Iterator[Row | DamagedRow] = (
         row
-        for row in iter_rows(session, head)
-        if (row.state is not State.DELETED or asked.asks_for_deleted)
-        and fits(asked.of_rows, _candidate(head, row, named))
+        for row in iter_known_rows(session, head)
+        if isinstance(row, DamagedRow)
+        or (
+            (row.state is not State.DELETED or asked.asks_for_deleted)
+            and fits(asked.of_rows, _candidate(head, row, named))
+        )
     )
     if asked.needs_details:
-        rows = _iter_fitting_details(session, head, rows, asked, named)
-    for row in rows:
-        yield VersionSummary(row, tuple(named.get(row.version, ())))
+        found = _iter_fitting_details(session, head, found, asked, named)
+    for row in found:
+        names = tuple(named.get(row.version, ()))
+        if isinstance(row, DamagedRow):
+            yield VersionSummary(row.version, row.row, names, row.reason)
+        else:
+            yield VersionSummary(row.version, row, names)
 
 
 def load_newest_rows(session: Session, model: ModelName) -> tuple[Row, ...]:
@@ -140,7 +177,11 @@ def load_detail(session: Session, reference: Reference) -> VersionDetail:
     resolved = resolved_row(session, head, row)
     dossier = load_dossier(session, head, row)
     registers = load_aliases(session, head)
-    standing = load_standing(session, head, row)
+    try:
+        policy, damaged = load_policy(session, head), ""
+    except UNREADABLE as error:
+        policy, damaged = DEFAULT_POLICY, reason_of(error)
+    standing = load_standing(session, head, row, policy=policy)
     return VersionDetail(
         resolved=resolved,
         row=row,
@@ -150,21 +191,48 @@ def load_detail(session: Session, reference: Reference) -> VersionDetail:
             *(_load_cited(session, cited) for cited in dossier.evidence),
         ),
         reviews=standing.decisions,
-        approvals=standing.approvals,
+        approvals=None if damaged else standing.approvals,
         aliases=tuple(r for r in registers if r.target and r.target.version == row.version),
+        damaged=damaged,
     )
+
+
+def _set_aliases(session: Session) -> dict[ModelName, list[AliasName]]:
+    """Return which aliases have registers, from a listing alone: they witness models whose heads are gone."""
+    found: dict[ModelName, list[AliasName]] = {}
+    for entry in session.store.list(keys.ALIASES):
+        place = keys.find_alias_place(entry.key) if isinstance(entry, Entry) else None
+        if place is not None:
+            found.setdefault(place[0], []).append(place[1])
+    return found
+
+
+def _look_at_head(session: Session, model: ModelName) -> Head | str | None:
+    """Return a model's head, or why it cannot be read; None for a model that is not there."""
+    try:
+        return find_head(session, model)
+    except UNREADABLE as error:
+        return reason_of(error)
 
 
 def _summary(session: Session, head: Head, *, with_aliases: bool) -> ModelSummary:
     newest = next((row.version for row in reversed(head.rows) if row.state is not State.DELETED), None)
+    aliases = look_at_aliases(session, head.model, head.aliases if with_aliases else ())
     return ModelSummary(
         model=head.model,
         versions=head.next_version - 1,
         newest=newest,
-        aliases=load_aliases(session, head) if with_aliases else (),
-        updated_at=head.trail.records[-1].at,
+        aliases=aliases.registers,
+        updated_at=head.trail.records[-1].at if head.trail.records else "",
         description=head.description,
+        damaged_aliases=aliases.damaged,
     )
+
+
+def _damaged_summary(session: Session, model: ModelName, reason: str, names: Sequence[AliasName]) -> ModelSummary:
+    """Return what is known of a model whose head cannot be read: its aliases, which are objects of their own."""
+    aliases = look_at_aliases(session, model, names)
+    return ModelSummary(model, None, None, aliases.registers, None, None, reason, aliases.damaged)
 
 
 def _candidate(head: Head, row: Row, named: Mapping[int, Sequence[AliasRegister]]) -> Candidate:
@@ -173,20 +241,28 @@ def _candidate(head: Head, row: Row, named: Mapping[int, Sequence[AliasRegister]
 
 
 def _iter_fitting_details(
-    session: Session, head: Head, rows: Iterator[Row], asked: Query, named: Mapping[int, Sequence[AliasRegister]]
-) -> Iterator[Row]:
+    session: Session,
+    head: Head,
+    rows: Iterator[Row | DamagedRow],
+    asked: Query,
+    named: Mapping[int, Sequence[AliasRegister]],
+) -> Iterator[Row | DamagedRow]:
     """Yield the rows whose manifest and evidence fit too, which are read for many at once."""
 
-    def fits_by_details(row: Row) -> bool:
-        dossier = load_dossier(session, head, row)
-        manifest = load_manifest(session, head.model, row.manifest)
-        evidence = (*manifest.evidence_at_publish, *load_added_evidence(session, dossier))
+    def fitting(row: Row | DamagedRow) -> Row | DamagedRow | None:
+        if isinstance(row, DamagedRow):
+            return row
+        try:
+            dossier = load_dossier(session, head, row)
+            manifest = load_manifest(session, head.model, row.manifest)
+            evidence = (*manifest.evidence_at_publish, *load_added_evidence(session, dossier))
+        except UNREADABLE as error:
+            return DamagedRow(row.version, reason_of(error), row)
         details = details_of(row, manifest, dossier, evidence)
-        return fits(asked, replace(_candidate(head, row, named), details=details))
+        return row if fits(asked, replace(_candidate(head, row, named), details=details)) else None
 
     while batch := list(islice(rows, DETAILS_AT_ONCE)):  # bounded by the rows
-        fitting = session.ports.map_in_parallel(fits_by_details, batch)
-        yield from (row for row, fit in zip(batch, fitting, strict=True) if fit)
+        yield from (row for row in session.ports.map_in_parallel(fitting, batch) if row is not None)
 
 
 def _load_cited(session: Session, cited: Cited) -> Document:

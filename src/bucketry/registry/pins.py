@@ -10,13 +10,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bucketry.frozen import frozen
 from bucketry.registry.commit import Change
 from bucketry.registry.registers import commit_head, load_existing_head, load_head, load_or_begin_head
 from bucketry.registry.resolve import load_manifest
-from bucketry.registry.rows import iter_live_rows, load_dossier, load_row, replace_dossier
+from bucketry.registry.rows import (
+    DamagedRow,
+    iter_known_rows,
+    iter_live_rows,
+    load_dossier,
+    load_row,
+    replace_dossier,
+)
+from bucketry.registry.unreadable import UNREADABLE, reason_of
 from bucketry.schema.head import Head
+from bucketry.schema.states import BLOBS_KEPT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bucketry.registry.session import Session
     from bucketry.schema.dossier import Pin
     from bucketry.schema.head import Row
@@ -35,6 +47,39 @@ def find_children(session: Session, child: Head, manifest: Digest) -> tuple[Row,
         for row, made in zip(candidates, manifests, strict=True)
         if any(parent.manifest == manifest for parent in made.lineage.parents)
     )
+
+
+@frozen
+class PossibleChild:
+    """A version that was made from another one, by this relation, or, where `damaged` says why, perhaps."""
+
+    version: int
+    row: Row | None
+    relation: str
+    damaged: str = ""
+
+
+def iter_possible_children(session: Session, child: Head, manifest: Digest) -> Iterator[PossibleChild]:
+    """Yield what `find_children` returns, and beside it what cannot be read: for those who look, not who decide."""
+
+    def look(row: Row | DamagedRow) -> PossibleChild | None:
+        if isinstance(row, DamagedRow):
+            return PossibleChild(row.version, row.row, "", row.reason)
+        try:
+            parents = load_manifest(session, child.model, row.manifest).lineage.parents
+        except UNREADABLE as error:
+            return PossibleChild(row.version, row, "", reason_of(error))
+        relations = (parent.relation for parent in parents if parent.manifest == manifest)
+        relation = next(relations, None)
+        return None if relation is None else PossibleChild(row.version, row, relation)
+
+    candidates = [
+        row
+        for row in iter_known_rows(session, child)
+        if isinstance(row, DamagedRow) or (row.base is not None and row.state in BLOBS_KEPT)
+    ]
+    found = session.ports.map_in_parallel(look, candidates)
+    yield from (one for one in found if one is not None)
 
 
 def release_pins(session: Session, model: ModelName, version: int) -> None:

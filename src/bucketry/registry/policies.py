@@ -16,6 +16,7 @@ from bucketry.registry.commit import Change, commit
 from bucketry.registry.history import iter_records_back
 from bucketry.registry.immutable import Immutable
 from bucketry.registry.registers import commit_head, existing_head, head_register, load_existing_head, registry_register
+from bucketry.registry.unreadable import UNREADABLE, reason_of
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
 from bucketry.schema.names import parse_digest
@@ -49,13 +50,14 @@ class PolicyInForce:
 
 @frozen
 class PolicyEvent:
-    """One entry of a policy's history: who set which policy, and what that changed."""
+    """One entry of a policy's history: who set which policy, and what that changed, unless `damaged` says why not."""
 
     generation: int
     at: str
     actor: str
     policy: Digest
     changes: tuple[PolicyChange, ...]
+    damaged: str = ""
 
 
 @frozen
@@ -103,9 +105,9 @@ def load_policy_history(session: Session, model: ModelName | None) -> list[Polic
         document = registry_register()
         records = iter_records_back(session, document, session.registry.trail)
     found = [(record, _policy_of(record)) for record in records if record.action == ACTION]
-    policies = [*(_load_named(session, digest) for _, digest in found), None]
+    policies = [*(_look_at(session, digest) for _, digest in found), None]
     return [
-        PolicyEvent(record.generation, record.at, record.actor, digest, policy_changes(before, after))
+        PolicyEvent(record.generation, record.at, record.actor, digest, *_changes(before, after))
         for (record, digest), (after, before) in zip(found, pairwise(policies), strict=True)
     ]
 
@@ -127,7 +129,7 @@ def set_policy(session: Session, model: ModelName | None, policy: Policy) -> Pol
             before, committed = _set_default(session, item, digest)
     except _UnchangedError as unchanged:
         return PolicySet(model, digest, unchanged.generation, changed=False, changes=())
-    changes = policy_changes(_load_named(session, before), policy)
+    changes, _ = _changes(_look_at(session, before), policy)  # one that is damaged is best replaced
     return PolicySet(model, digest, committed, changed=True, changes=changes)
 
 
@@ -180,6 +182,23 @@ def _default_digest(document: RegistryDocument) -> Digest | None:
 def _policy_of(record: Record) -> Digest:
     what = f"audit record {record.generation} of a policy"
     return Fields(dict(record.detail), what=what).parsed("policy", parse_digest)
+
+
+def _look_at(session: Session, digest: Digest | None) -> Policy | str | None:
+    """Return a policy, or why it cannot be read: for what is only told of it."""
+    try:
+        return _load_named(session, digest)
+    except UNREADABLE as error:
+        return reason_of(error)
+
+
+def _changes(before: Policy | str | None, after: Policy | str | None) -> tuple[tuple[PolicyChange, ...], str]:
+    """Return what changed between two policies, or why nobody can say."""
+    if isinstance(after, str):
+        return (), after
+    if isinstance(before, str):
+        return (), before
+    return policy_changes(before, after), ""
 
 
 def _load_named(session: Session, digest: Digest | None) -> Policy | None:

@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, DeniedError, UnsupportedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.gating import check_version_gates
 from bucketry.registry.index import open_index
@@ -14,7 +13,9 @@ from bucketry.registry.index_standings import list_undecided, note_standings
 from bucketry.registry.registers import find_head
 from bucketry.registry.rows import group_by_page, load_group
 from bucketry.registry.standings import Standing, load_standing
+from bucketry.registry.unreadable import UNREADABLE, reason_of
 from bucketry.schema.decisions import is_reviewer, moment
+from bucketry.schema.gates import GateResult
 from bucketry.schema.reviews import Action
 from bucketry.schema.states import State
 
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
     from bucketry.registry.index import Index
     from bucketry.registry.session import Session
-    from bucketry.schema.gates import GateResult
-    from bucketry.schema.head import Head
+    from bucketry.schema.head import Head, Row
     from bucketry.schema.names import ModelName
     from bucketry.schema.pages import PageEntry
 
@@ -32,8 +32,6 @@ WAITING_STATES = (State.IN_REVIEW, State.APPROVED)
 """Approved versions wait too: for the renewal of an approval that ends soon."""
 WARNING_DAYS = 14
 """How long before it ends an approval is to be renewed."""
-UNREADABLE = (CorruptError, DeniedError, UnsupportedError, UsageError)
-"""What is wrong with one model alone; a store that is away is wrong for all."""
 
 
 @frozen
@@ -55,10 +53,14 @@ class Waiting:
 
 @frozen
 class ReviewQueue:
-    """What waits, longest first, and what may be missing because it cannot be read: each a clear sentence."""
+    """What waits, longest first, and what may be missing because it cannot be read: each a clear sentence.
+
+    `damaged` names the versions among it, each with what is wrong: nobody knows whether they wait.
+    """
 
     waiting: list[Waiting]
     faults: tuple[str, ...] = ()
+    damaged: tuple[tuple[ModelName, int, str], ...] = ()
 
 
 def list_waiting(session: Session, *, mine: bool = False) -> list[Waiting]:
@@ -87,7 +89,8 @@ def load_review_queue(session: Session, *, mine: bool = False, index: Index | No
     waiting.sort(key=lambda item: (moment(item.since), str(item.model), item.standing.row.version))
     # A head that cannot be read is found by the refresh, and found again where the index still has its versions.
     told = dict.fromkeys((*refreshed.faults, *(fault for queue in found for fault in queue.faults)))
-    return ReviewQueue(waiting, tuple(told))
+    damaged = sorted((each for queue in found for each in queue.damaged), key=lambda each: (str(each[0]), each[1]))
+    return ReviewQueue(waiting, tuple(told), tuple(damaged))
 
 
 @frozen
@@ -107,16 +110,25 @@ class _Found:
     waiting: tuple[Waiting, ...] = ()
     approved: tuple[tuple[Head, Standing], ...] = ()
     faults: tuple[str, ...] = ()
+    damaged: tuple[tuple[ModelName, int, str], ...] = ()
 
 
 def _groups_of(session: Session, name: ModelName, versions: Iterable[int]) -> _Found:
     """Return these versions as the model's head has them now: the index only said where to look."""
+    versions = tuple(versions)
     try:
         head = find_head(session, name)
-        groups = group_by_page(session, head, versions) if head is not None else []
     except UNREADABLE as error:
-        return _Found(faults=(f"{name} cannot be read: {error.message}",))
-    return _Found(tuple(_Group(head, entry, inside) for entry, inside in groups if head is not None))
+        damaged = tuple((name, version, reason_of(error)) for version in versions)
+        return _Found(faults=(f"{name} cannot be read: {error.message}",), damaged=damaged)
+    if head is None:
+        return _Found()
+    found = group_by_page(session, head, versions)
+    return _Found(
+        tuple(_Group(head, entry, inside) for entry, inside in found.groups),
+        faults=(f"old versions of {name} cannot be read: {found.reason}",) if found.reason else (),
+        damaged=tuple((name, version, found.reason) for version in found.lost),
+    )
 
 
 def _look_at(session: Session, group: _Group) -> _Found:
@@ -126,10 +138,12 @@ def _look_at(session: Session, group: _Group) -> _Found:
         rows = load_group(session, head, group.entry, group.versions)
     except UNREADABLE as error:
         names = ", ".join(f"{head.model}:{version}" for version in group.versions)
-        return _Found(faults=(f"{names} cannot be read: {error.message}",))
+        lost = tuple((head.model, version, reason_of(error)) for version in group.versions)
+        return _Found(faults=(f"{names} cannot be read: {error.message}",), damaged=lost)
     waiting: list[Waiting] = []
     approved: list[tuple[Head, Standing]] = []
     faults: list[str] = []
+    damaged: list[tuple[ModelName, int, str]] = []
     for row in rows:
         if row.state not in WAITING_STATES:
             continue
@@ -138,12 +152,13 @@ def _look_at(session: Session, group: _Group) -> _Found:
             item = _waiting(session, head, standing)
         except UNREADABLE as error:
             faults.append(f"{head.model}:{row.version} cannot be read: {error.message}")
+            damaged.append((head.model, row.version, reason_of(error)))
             continue
         if item is not None:
             waiting.append(item)
         elif row.state is State.APPROVED:
             approved.append((head, standing))
-    return _Found(waiting=tuple(waiting), approved=tuple(approved), faults=tuple(faults))
+    return _Found(waiting=tuple(waiting), approved=tuple(approved), faults=tuple(faults), damaged=tuple(damaged))
 
 
 def _waiting(session: Session, head: Head, standing: Standing) -> Waiting | None:
@@ -164,8 +179,16 @@ def _waiting(session: Session, head: Head, standing: Standing) -> Waiting | None
         since=asked[0].created if asked else row.created_at,
         asked_by=asked[0].principal if asked else row.created_by,
         mine=is_reviewer(standing.policy, me) and not done and not barred and renews,
-        gates=check_version_gates(session, head, row, alias=None, scan=False),
+        gates=_look_at_gates(session, head, row),
     )
+
+
+def _look_at_gates(session: Session, head: Head, row: Row) -> tuple[GateResult, ...]:
+    """Return each gate's result; where they cannot be checked, that as one that failed: the version waits anyway."""
+    try:
+        return check_version_gates(session, head, row, alias=None, scan=False)
+    except UNREADABLE as error:
+        return (GateResult("gates", False, None, None, f"they cannot be checked: {reason_of(error)}"),)
 
 
 def _ends_soon(session: Session, standing: Standing) -> bool:

@@ -27,10 +27,12 @@ from bucketry.registry.commit import Change
 from bucketry.registry.gating import check_version_gates
 from bucketry.registry.immutable import Immutable
 from bucketry.registry.notes import reason_detail
+from bucketry.registry.policies import load_policy
 from bucketry.registry.registers import commit_alias, commit_head, existing_head, load_existing_head
 from bucketry.registry.rows import load_dossier, load_row, replace_dossier
 from bucketry.registry.signing import checked
 from bucketry.registry.standings import Standing, load_decisions, load_standing, refuse_failed_gates
+from bucketry.registry.unreadable import UNREADABLE
 from bucketry.schema import keys
 from bucketry.schema.alias import AliasRegister
 from bucketry.schema.arguments import plain_text
@@ -42,6 +44,7 @@ from bucketry.schema.decisions import (
     moment,
 )
 from bucketry.schema.dossier import Cited
+from bucketry.schema.policy import DEFAULT_POLICY
 from bucketry.schema.reviews import (
     LONGEST_COMMENT_CHARACTERS,
     REFUSALS,
@@ -102,7 +105,7 @@ def prepare_decision(
     session.check_writable()
     comment = plain_text(comment, "comment", longest=LONGEST_COMMENT_CHARACTERS)
     head = load_existing_head(session, model)
-    standing = load_standing(session, head, load_row(session, head, version))
+    standing = _load_standing(session, head, version, action)
     gates: tuple[GateResult, ...] = ()
     if action is Action.APPROVE:  # to refuse must not depend on files that a gate reads, which may be what is wrong
         gates = check_version_gates(session, head, standing.row, alias=alias)
@@ -147,7 +150,7 @@ def record_decision(session: Session, review: Review) -> Decided:
 
     def edit(old: Head | None) -> Change[Head]:
         head = existing_head(session, statement.model, old)
-        standing = load_standing(session, head, load_row(session, head, version))
+        standing = _load_standing(session, head, version, statement.action)
         if any(known.sha256 == decision.sha256 for known in standing.decisions):
             raise _AlreadyRecordedError
         _check(session, head, standing, decision)
@@ -160,7 +163,7 @@ def record_decision(session: Session, review: Review) -> Decided:
         head = load_existing_head(session, statement.model)
     try:
         reached = _tell_aliases(session, statement.model, version, statement.action)
-        standing = load_standing(session, head, load_row(session, head, version))
+        standing = _load_standing(session, head, version, statement.action)
     except (UnavailableError, ContendedError, CommitUnknownError) as error:
         raise _not_told(statement, error) from error
     return Decided(
@@ -181,6 +184,22 @@ def ask_for_review(session: Session, model: ModelName, version: int, *, comment:
         return None
     statement = prepare_decision(session, model, version, Action.REQUEST, comment=comment)
     return record_decision(session, Review(encode_statement(statement)))
+
+
+def _load_standing(session: Session, head: Head, version: int, action: Action) -> Standing:
+    """Return how a version stands, for a decision about it.
+
+    To stop something must never be hard: a refusal holds whatever the policy says, so it does not need one that can be
+    read. Everything else does.
+    """
+    row = load_row(session, head, version)
+    try:
+        policy = load_policy(session, head)
+    except UNREADABLE:
+        if action not in REFUSALS:
+            raise
+        policy = DEFAULT_POLICY
+    return load_standing(session, head, row, policy=policy)
 
 
 class _AlreadyRecordedError(Exception):

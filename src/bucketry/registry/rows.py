@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, NotFoundError
+from bucketry.frozen import frozen
 from bucketry.registry.registers import load_directory
+from bucketry.registry.unreadable import UNREADABLE, reason_of
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
 from bucketry.schema.dossier import Dossier, decode_dossier, encode_dossier
@@ -43,28 +45,39 @@ def find_row(session: Session, head: Head, version: int) -> Row | None:
     return load_page(session, head, entry).find_row(version) if entry else None
 
 
-def group_by_page(
-    session: Session, head: Head, versions: Iterable[int]
-) -> list[tuple[PageEntry | None, tuple[int, ...]]]:
-    """Return the versions by the page that their rows are in, each of those in the head itself (None) by itself.
+@frozen
+class ByPage:
+    """Versions by the page that their rows are in, each of those in the head itself (None) by itself.
+
+    `lost` are those whose page nobody can find, because the directory cannot be read: `reason` says why.
+    """
+
+    groups: tuple[tuple[PageEntry | None, tuple[int, ...]], ...]
+    lost: tuple[int, ...] = ()
+    reason: str = ""
+
+
+def group_by_page(session: Session, head: Head, versions: Iterable[int]) -> ByPage:
+    """Return the versions by the page that their rows are in.
 
     The directory is read once, and whoever takes a group reads its page once: of a model with 100,000 versions the
     directory alone takes 40 ms.
     """
+    given = [version for version in versions if 1 <= version < head.next_version]
+    here = tuple((None, (version,)) for version in given if head.find_row(version) is not None)
+    older = tuple(version for version in given if head.find_row(version) is None)
+    if not older:
+        return ByPage(here)
+    try:
+        directory = load_directory(session, head)
+    except UNREADABLE as error:
+        return ByPage(here, older, reason_of(error))
     sealed: dict[PageEntry, list[int]] = {}
-    groups: list[tuple[PageEntry | None, tuple[int, ...]]] = []
-    directory = None
-    for version in versions:
-        if not 1 <= version < head.next_version:
-            continue
-        if head.find_row(version) is not None:
-            groups.append((None, (version,)))
-            continue
-        directory = directory or load_directory(session, head)
+    for version in older:
         entry = directory.find(version)
         if entry is not None:
             sealed.setdefault(entry, []).append(version)
-    return [*groups, *((entry, tuple(inside)) for entry, inside in sealed.items())]
+    return ByPage((*here, *((entry, tuple(inside)) for entry, inside in sealed.items())))
 
 
 def load_group(session: Session, head: Head, entry: PageEntry | None, versions: Iterable[int]) -> list[Row]:
@@ -99,6 +112,40 @@ def iter_rows(session: Session, head: Head) -> Iterator[Row]:
     yield from reversed(head.rows)
     for entry in reversed(load_directory(session, head).entries):
         yield from reversed(load_page(session, head, entry).rows)
+
+
+MOST_DAMAGED_ROWS = 500_000
+"""So many versions a directory has room for; a head that claims more of them is not believed."""
+MOST_ROWS_OF_A_PAGE = 1_000
+
+
+@frozen
+class DamagedRow:
+    """A version of which something cannot be read: its row too, where that is None."""
+
+    version: int
+    reason: str
+    row: Row | None = None
+
+
+def iter_known_rows(session: Session, head: Head) -> Iterator[Row | DamagedRow]:
+    """Yield the rows as `iter_rows` does; each one of a page, or a directory, that cannot be read as damaged."""
+    yield from reversed(head.rows)
+    try:
+        entries = load_directory(session, head).entries
+    except UNREADABLE as error:
+        first = max(1, head.sealed.count - MOST_DAMAGED_ROWS + 1)
+        yield from (DamagedRow(version, reason_of(error)) for version in range(head.sealed.count, first - 1, -1))
+        return
+    for entry in reversed(entries):
+        try:
+            rows, why = load_page(session, head, entry).rows, f"{keys.page(head.model, entry.page)} has no row of it"
+        except UNREADABLE as error:
+            rows, why = (), reason_of(error)
+        there = {row.version: row for row in rows}
+        first = max(entry.first, entry.last - MOST_ROWS_OF_A_PAGE + 1)
+        for version in range(entry.last, first - 1, -1):
+            yield there.get(version) or DamagedRow(version, why)
 
 
 def iter_live_rows(session: Session, head: Head) -> Iterator[Row]:

@@ -36,9 +36,14 @@ class Standing:
     approvals: Approvals
 
 
-def load_standing(session: Session, head: Head, row: Row, *, alias: AliasName | None = None) -> Standing:
-    """Return what has been decided about a row of this head, and whether that is enough, for an alias or for any."""
-    policy = load_policy(session, head)
+def load_standing(
+    session: Session, head: Head, row: Row, *, alias: AliasName | None = None, policy: Policy | None = None
+) -> Standing:
+    """Return what has been decided about a row of this head, and whether that is enough, for an alias or for any.
+
+    Under `policy`, where one is given, in place of the one that the head names.
+    """
+    policy = policy or load_policy(session, head)
     dossier = load_dossier(session, head, row)
     decisions = load_decisions(session, dossier)
     authorship = authorship_of(row, decisions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.registry.evaluations import load_evidence
+from bucketry.registry.unreadable import UNREADABLE, reason_of
 from bucketry.schema.evidence import headline_values
 from bucketry.schema.trend import Trend, make_trend
 
@@ -21,15 +22,22 @@ MOST_LOOKED_INTO = 512
 def load_trend(session: Session, head: Head, rows: Sequence[Row], metric: str) -> Trend:
     """Return the metric's value over the whole data in each row: from the row, else from the version's evidence.
 
-    Costs nothing for versions that have it among their headline metrics; others take three reads each, many at once.
+    Costs nothing for versions that have it among their headline metrics; others take three reads each, many at once. A
+    version whose evidence cannot be read stops no other.
     """
     without = sorted((row for row in rows if metric not in row.metrics), key=lambda row: -row.version)
     hidden = without[:MOST_LOOKED_INTO]
     looked_up = session.ports.map_in_parallel(lambda row: _find_value(session, head, row, metric), hidden)
-    found = {row.version: value for row, value in zip(hidden, looked_up, strict=True)}
+    read = {row.version: value for row, value in zip(hidden, looked_up, strict=True)}
+    found = {version: value for version, value in read.items() if not isinstance(value, str)}
+    damaged = {version: why for version, why in read.items() if isinstance(why, str)}
     values = [(row.version, row.metrics.get(metric, found.get(row.version))) for row in rows]
-    return make_trend(metric, values, unread=len(without) - len(hidden))
+    return make_trend(metric, values, unread=len(without) - len(hidden), damaged=damaged)
 
 
-def _find_value(session: Session, head: Head, row: Row, metric: str) -> float | None:
-    return headline_values(load_evidence(session, head, row)).get(metric)
+def _find_value(session: Session, head: Head, row: Row, metric: str) -> float | str | None:
+    """Return the value, None for a version without it, or why its evidence cannot be read."""
+    try:
+        return headline_values(load_evidence(session, head, row)).get(metric)
+    except UNREADABLE as error:
+        return reason_of(error)

@@ -50,6 +50,17 @@ def alias_of_key(model: ModelName, key: str) -> AliasName:
     return parse_alias(key.removeprefix(aliases(model)).removesuffix(".json"))
 
 
+def find_alias_place(key: str) -> tuple[ModelName, AliasName] | None:
+    """Return whose alias's register lies at the key, or None for a key that is nobody's."""
+    folder, _, _ = key.removeprefix(ALIASES).rpartition("/")
+    try:
+        model = parse_model_name(folder)
+        name = alias_of_key(model, key)
+    except UsageError:
+        return None
+    return (model, name) if alias(model, name) == key else None
+
+
 def manifest(model: ModelName, digest: Digest) -> str:
     """Return the key of a manifest."""
     return f"{MANIFESTS}{_folder(model)}/{digest}.json"

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+_NONE: Mapping[int, str] = MappingProxyType({})
 
 
 @frozen
 class TrendPoint:
-    """A version's value of the metric, or None where it was not measured."""
+    """A version's value of the metric; None where it was not measured, or, as `damaged` says, cannot be read."""
 
     version: int
     value: float | None
+    damaged: str = ""
 
 
 @frozen
@@ -45,7 +49,10 @@ class Trend:
         return max(reversed(self.measured), key=lambda pair: pair[1], default=None)
 
 
-def make_trend(metric: str, values: Sequence[tuple[int, float | None]], *, unread: int = 0) -> Trend:
-    """Return the trend of values that are given by version in any order."""
+def make_trend(
+    metric: str, values: Sequence[tuple[int, float | None]], *, unread: int = 0, damaged: Mapping[int, str] = _NONE
+) -> Trend:
+    """Return the trend of values, by version in any order; `damaged` says which cannot be read, and why."""
     ordered = sorted(values, key=lambda pair: pair[0])
-    return Trend(metric, tuple(TrendPoint(version, value) for version, value in ordered), unread)
+    points = (TrendPoint(version, value, damaged.get(version, "")) for version, value in ordered)
+    return Trend(metric, tuple(points), unread)

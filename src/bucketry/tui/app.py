@@ -177,7 +177,7 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
 
     def fail(self, error: BucketryError) -> None:
         """Say what went wrong, and what to do now."""
-        self.flash(short_digests(f"{error.message}; {error.advice}" if error.advice else error.message), "bad")
+        self.flash(short_digests(f"{error.message}; {error.remedy}" if error.remedy else error.message), "bad")
 
     def ask(self, question: Question) -> None:
         """Ask for a text on the line above the hints."""

@@ -152,7 +152,7 @@ class Closer:
         self._shown_part = 0
 
     def _fail(self, error: BucketryError) -> None:
-        self.problem = f"{error.message}; {error.advice}" if error.advice else error.message
+        self.problem = f"{error.message}; {error.remedy}" if error.remedy else error.message
 
 
 def asks_for_details(query: str, known_metrics: Iterable[str] = ()) -> bool:

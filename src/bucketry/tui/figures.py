@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from bucketry.registry.index_damage import Damage
 
 Zone = Literal["local", "utc"]
 
 _SIZE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _AGE_UNITS = ((365 * 86_400, "y"), (86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _UNITS = frozenset({"ms", "us", "ns", "s", "kb", "mb", "gb", "kib", "mib", "gib", "pct"})
+_S = {"alias": "es"}
 _DIGEST = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 NOTHING = "-"
 """What a cell says where there is nothing to say."""
@@ -90,8 +94,15 @@ def parse_moment(text: str) -> datetime:
 
 def count_of(count: int, noun: str) -> str:
     """Return `1 file` or `12 files`."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeou" else f"{noun}s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeou" else f"{noun}{_S.get(noun, 's')}"
     return f"{count:,} {noun if count == 1 else plural}"
+
+
+def damage_words(damage: Damage) -> str:
+    """Return `1 model and 3 versions are DAMAGED, the first: ...`."""
+    counts = ((damage.models, "model"), (damage.aliases, "alias"), (damage.versions, "version"))
+    parts = [count_of(count, noun) for count, noun in counts if count]
+    return f"{' and '.join(parts)} {'is' if damage.count == 1 else 'are'} DAMAGED, the first: {damage.first}"
 
 
 def short_digests(text: str) -> str:

@@ -27,6 +27,8 @@ _STATES: Mapping[State, tuple[str, Role]] = {
     State.DELETING: ("deleting..", "warn"),
     State.DELETED: ("deleted", "dim"),
 }
+DAMAGED_SPAN = Span("DAMAGED", "bad")
+"""What is said of whatever cannot be read."""
 _REFUSALS = frozenset({Stage.REJECTED, Stage.REVOKED})
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-=+*#@"
@@ -55,6 +57,8 @@ def named_span(row: VersionLine) -> Span:
     """Return what names a version; else who refused it, or which alias named it before."""
     if row.aliases:
         return alias_span(row.aliases)
+    if row.stage is Stage.DAMAGED:
+        return DAMAGED_SPAN
     if row.stage in _REFUSALS:
         return _refusal_span(row)
     if row.named_before:
@@ -66,6 +70,8 @@ def review_span(row: VersionLine, *, beside_alias: bool = True) -> Span:
     """Return how far a version is from being approved. Beside its aliases nothing is said of a refusal twice."""
     noted = row.noted
     match row.stage:
+        case Stage.DAMAGED:
+            return Span("") if beside_alias and not row.aliases else DAMAGED_SPAN
         case Stage.REJECTED | Stage.REVOKED:
             return Span("") if beside_alias and not row.aliases else _refusal_span(row)
         case Stage.COUNTED if noted is not None:
@@ -81,7 +87,7 @@ def review_span(row: VersionLine, *, beside_alias: bool = True) -> Span:
 
 def signed_span(row: VersionLine) -> Span:
     """Return whether a publish signature lies beside a version: `yes`, `NO`, or `-` where that is not read yet."""
-    if row.is_signed is None:
+    if row.is_signed is None or row.stage is Stage.DAMAGED:
         return Span(NOTHING, "dim")
     return Span("yes") if row.is_signed else Span("NO", "warn")
 

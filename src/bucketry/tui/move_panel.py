@@ -97,7 +97,7 @@ class MovePanel:
         )
 
     def _fail(self, error: BucketryError) -> None:
-        self._fault = f"{error.message}; {error.advice}" if error.advice else error.message
+        self._fault = f"{error.message}; {error.remedy}" if error.remedy else error.message
         self._take_verdicts(())
 
     def _take_servers(self, found: Sequence[Span]) -> None:

@@ -10,6 +10,7 @@ from bucketry.registry.counting import counted
 from bucketry.registry.opening import SILENCE_SECONDS
 from bucketry.tui.background import Finished
 from bucketry.tui.command_log import LogEntry
+from bucketry.tui.figures import damage_words
 
 if TYPE_CHECKING:
     from bucketry.errors import BucketryError
@@ -108,9 +109,17 @@ class Refreshing:
         elif self._is_asked:
             self._is_asked = False
             if failure is None:
-                self._app.flash("this is how the bucket is now", "good")
+                self._say_how_it_is()
             else:
                 self._app.fail(failure)
+
+    def _say_how_it_is(self) -> None:
+        """Say that what is shown is what the bucket has, and, where some of it is damaged, that not all is well."""
+        damage = self._app.source.damage
+        if damage.count:
+            self._app.flash(f"this is how the bucket is now, but {damage_words(damage)}", "bad")
+        else:
+            self._app.flash("this is how the bucket is now", "good")
 
     def _tell(self, what: str, done: int, total: int) -> None:
         """Hand over how far the refresh is; called in its thread."""

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
-from bucketry.errors import BucketryError, UnavailableError
+from bucketry.errors import BucketryError, CorruptError, UnavailableError, UnsupportedError
 from bucketry.frozen import frozen
+from bucketry.registry.index_damage import Damage, load_damage, note_damaged_version
 from bucketry.registry.index_views import (
     ListedIds,
     ModelLine,
@@ -17,6 +18,7 @@ from bucketry.registry.index_views import (
     load_model_lines,
     load_version_lines,
 )
+from bucketry.registry.unreadable import reason_of
 from bucketry.tui.figures import span_text
 from bucketry.tui.paint import Span
 
@@ -118,12 +120,16 @@ class Freshness:
 
 
 class Source:
-    """The index of one registry, and how fresh it is. Lists may be asked for in any thread."""
+    """The index of one registry, and how fresh it is. Lists may be asked for in any thread.
+
+    `damage` is what the last refresh found to be damaged, and what was found before in the details of versions.
+    """
 
     def __init__(self, session: Session, index: Index, *, live_seconds: float = LIVE_SECONDS) -> None:
         self.session = session
         self.index = index
         self._edition = index.edition()
+        self.damage = Damage()
         self.freshness = Freshness(_seen_before(session, index), live_seconds=live_seconds)
 
     @property
@@ -151,8 +157,15 @@ class Source:
         Whoever changed it since the last refresh: processes of one user share the index.
         """
         self.index.refresh(session, details=False, progress=progress, cancelled=cancelled)
+        self.damage = load_damage(self.index)
         before, self._edition = self._edition, self.index.edition()
         return self._edition != before
+
+    def note_damage(self, row: VersionLine, error: BucketryError) -> None:
+        """Note that a version cannot be read, so that every list says so; a store that is away is no damage."""
+        if isinstance(error, CorruptError | UnsupportedError):
+            note_damaged_version(self.index, str(row.model), row.version, reason_of(error))
+            self.damage = load_damage(self.index)
 
     def note_seen(self) -> None:
         """Note that the index is as the bucket now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError
+from bucketry.errors import BucketryError, CorruptError
 from bucketry.schema.states import State, check_servable, state_after_retire
 from bucketry.tui.commands import Command
 
@@ -39,11 +39,11 @@ def version_commands(
         return Command(name, (key,), title, run, partial(_why_not, shell, current, rule), hint, "Write", writes=True)
 
     return (
-        command("approve", "A", "Approve", hint="approve"),
+        command("approve", "A", "Approve", _check_whole, hint="approve"),
         command("reject", "X", "Reject, with the reason"),
         command("comment", "C", "Comment"),
         command("request", "R", "Request a review"),
-        command("promote", "P", "Promote", lambda row: check_servable(row.version, row.state), "promote"),
+        command("promote", "P", "Promote", _check_promotable, "promote"),
         command("rollback", "B", "Roll an alias back", hint="roll back"),
         command("edit", "E", "Edit labels and notes"),
         command("retire", "T", "Retire, or take out of retirement", _check_retirable),
@@ -68,11 +68,23 @@ def _why_not(
     row = current()
     if row is None:
         return "there is no version"
+    if row.damaged and not row.manifest:
+        return f"v{row.version} is damaged: {row.damaged}"
     try:
         rule(row)
     except BucketryError as error:
         return error.message
     return shell.why_not_write()
+
+
+def _check_whole(row: VersionLine) -> None:
+    if row.damaged:
+        raise CorruptError(f"v{row.version} is damaged: {row.damaged}")
+
+
+def _check_promotable(row: VersionLine) -> None:
+    _check_whole(row)
+    check_servable(row.version, row.state)
 
 
 def _check_retirable(row: VersionLine) -> None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.documents import aliases_document, event_document
+from bucketry.cli.documents import aliases_document, damaged_alias_document, event_document
 from bucketry.cli.figures import human_age
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import ALIAS, COUNT, MODEL
-from bucketry.cli.tables import Column, table
+from bucketry.cli.searching import note_damage
+from bucketry.cli.tables import DAMAGED, Column, table
 from bucketry.errors import UsageError
-from bucketry.registry.aliases import load_alias_history, load_aliases
+from bucketry.registry.aliases import load_alias_history, look_at_aliases
 from bucketry.registry.registers import load_existing_head
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ def run(call: Call, model: ModelName, alias: AliasName | None, limit: int | None
         raise UsageError("--limit and --after are for the moves of an alias", advice="add --history ALIAS")
 
     session = call.open()
-    registers = load_aliases(session, load_existing_head(session, model))
+    head = load_existing_head(session, model)
+    known = look_at_aliases(session, model, head.aliases)
+    registers = known.registers
+    note_damage(call, known.damaged.values())
     now = session.ports.now()
     rows = []
     for register in registers:
@@ -69,19 +73,22 @@ def run(call: Call, model: ModelName, alias: AliasName | None, limit: int | None
                     moved.by if moved else "-",
                 )
             )
-    call.answer(aliases_document(registers), table(COLUMNS, rows, width=width_columns()))
+    rows += [(alias, "-", DAMAGED, "-", "-", "-") for alias in known.damaged]
+    damaged = [damaged_alias_document(alias, why) for alias, why in known.damaged.items()]
+    call.answer([*aliases_document(registers), *damaged], table(COLUMNS, rows, width=width_columns()))
 
 
 def _show_history(call: Call, model: ModelName, alias: AliasName, limit: int | None, after: int | None) -> None:
     session = call.open()
     events = [event for event in load_alias_history(session, model, alias) if after is None or event.generation < after]
     shown = events[:limit]
+    note_damage(call, (event.damaged for event in shown))
     now = session.ports.now()
     rows = [
         (
             str(event.generation),
-            human_age(event.at, now),
-            event.action,
+            human_age(event.at, now) if event.at else "-",
+            event.action or DAMAGED,
             str(event.previous or "-"),
             str(event.target or "-"),
             event.actor,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
+from bucketry.cli.documents import damaged_document
 from bucketry.cli.parameters import REFERENCE
+from bucketry.cli.searching import note_damage
 from bucketry.registry.lineage import load_lineage
 from bucketry.registry.trust_marks import load_trust_marks
 from bucketry.schema.names import ByVersion, parse_reference
@@ -37,6 +39,7 @@ def run(call: Call, reference: Reference, *, down: bool) -> None:
     marks = load_trust_marks(
         session, [(one.model, one.selector.version) for one in versions if isinstance(one.selector, ByVersion)]
     )
+    note_damage(call, (node.damaged for node in graph.nodes.values()))
     call.answer(lineage_document(graph, marks), list(tree_lines(graph, marks, down=down)))
     if graph.cut:
         call.messages.note(f"there are more than {len(graph.nodes):,}; the rest is left out")
@@ -58,6 +61,7 @@ def lineage_document(graph: Graph, marks: Mapping[str, TrustMark]) -> dict[str, 
                 "manifest": node.manifest,
                 "trust": marks[node.id].to_document() if node.id in marks else None,
             }
+            | damaged_document(node.damaged)
             for node in graph.nodes.values()
         ],
         "edges": [{"from": edge.parent, "to": edge.child, "relation": edge.relation} for edge in graph.edges],

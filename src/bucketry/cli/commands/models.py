@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bucketry.cli.documents import damaged_document
 from bucketry.cli.figures import human_age
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import COUNT, MODEL
 from bucketry.cli.searching import found_aliases_document, fresh_index, query_command
-from bucketry.cli.tables import Column, table
+from bucketry.cli.tables import DAMAGED, Column, table
 from bucketry.registry.index_search import count_models_found, list_models_found
 from bucketry.schema.query import parse_query
 
@@ -48,11 +49,11 @@ def run(call: Call, query: tuple[str, ...], limit: int | None, after: ModelName 
     rows = [
         (
             str(model.model),
-            str(model.versions),
-            str(model.newest or "-"),
-            " ".join(f"{alias.alias}={alias.version}" for alias in model.aliases),
-            human_age(model.updated_at, now),
-            model.description,
+            DAMAGED if model.damaged else str(model.versions),
+            "-" if model.damaged else str(model.newest or "-"),
+            " ".join(f"{alias.alias}={DAMAGED if alias.damaged else alias.version}" for alias in model.aliases),
+            human_age(model.updated_at, now) if model.updated_at and not model.damaged else "-",
+            model.damaged or model.description,
         )
         for model in shown
     ]
@@ -62,6 +63,10 @@ def run(call: Call, query: tuple[str, ...], limit: int | None, after: ModelName 
 
 
 def _document(found: FoundModel) -> dict[str, object]:
+    if found.damaged:
+        unknown = dict.fromkeys(("model", "versions", "newest", "aliases", "updated_at", "description"))
+        known = {"model": str(found.model), "aliases": found_aliases_document(found.aliases)}
+        return unknown | known | damaged_document(found.damaged)
     return {
         "model": str(found.model),
         "versions": found.versions,

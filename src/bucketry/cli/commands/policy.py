@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import CommandGroup, command
+from bucketry.cli.documents import damaged_document
 from bucketry.cli.figures import human_age
 from bucketry.cli.files import read_input, read_stdin
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import MODEL
-from bucketry.cli.tables import Column, table
+from bucketry.cli.tables import DAMAGED, Column, table
 from bucketry.errors import UsageError
 from bucketry.registry.policies import load_policy_history, load_policy_in_force, set_policy
 from bucketry.schema.gates import gate_text
@@ -134,7 +135,8 @@ def _no_history(session: Session, model: ModelName | None) -> str:
 
 
 def _event_rows(event: PolicyEvent, age: str) -> Iterator[tuple[str, ...]]:
-    texts = [change.text for change in event.changes] or ["nothing that is shown"]
+    nothing = f"{DAMAGED}: {event.damaged}" if event.damaged else "nothing that is shown"
+    texts = [change.text for change in event.changes] or [nothing]
     for number, text in enumerate(texts):
         yield (str(event.generation), age, event.actor, text) if number == 0 else ("", "", "", text)
 
@@ -145,8 +147,8 @@ def _event_document(event: PolicyEvent) -> dict[str, object]:
         "at": event.at,
         "actor": event.actor,
         "policy": event.policy,
-        "changes": _change_documents(event.changes),
-    }
+        "changes": None if event.damaged else _change_documents(event.changes),
+    } | damaged_document(event.damaged)
 
 
 def _change_documents(changes: Sequence[PolicyChange]) -> list[dict[str, object]]:

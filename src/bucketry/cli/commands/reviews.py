@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.documents import waiting_document
+from bucketry.cli.documents import damaged_waiting_document, waiting_document
 from bucketry.cli.figures import human_age
 from bucketry.cli.output import width_columns
-from bucketry.cli.tables import Column, table
+from bucketry.cli.tables import DAMAGED, Column, table
 from bucketry.registry.review_queue import load_review_queue
 
 if TYPE_CHECKING:
@@ -42,8 +42,13 @@ def run(call: Call, *, mine: bool) -> None:
     for fault in queue.faults:
         call.messages.note(f"{fault}; what waits there is missing here, run `bucketry fsck`")
     now = session.ports.now()
-    lines = table(COLUMNS, [_cells(item, now) for item in waiting], width=width_columns())
-    call.answer([waiting_document(item) for item in waiting], lines if waiting else ["nothing waits"])
+    rows = [_cells(item, now) for item in waiting]
+    rows += [(f"{model}:{version}", "-", "-", "-", "-", DAMAGED) for model, version, _ in queue.damaged]
+    damaged = [damaged_waiting_document(*each) for each in queue.damaged]
+    call.answer(
+        [*(waiting_document(item) for item in waiting), *damaged],
+        table(COLUMNS, rows, width=width_columns()) if rows else ["nothing waits"],
+    )
 
 
 def _cells(item: Waiting, now: datetime) -> tuple[str, ...]:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bucketry.cli.documents import VERSION_KEYS, damaged_document
 from bucketry.cli.figures import human_age, human_number, human_size
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import COUNT, REFERENCE
-from bucketry.cli.searching import found_aliases_document, fresh_index, query_command
-from bucketry.cli.tables import Column, table
-from bucketry.registry.index_search import iter_versions_found, order_needs_details, parse_order
+from bucketry.cli.searching import found_aliases_document, fresh_index, note_damage, query_command
+from bucketry.cli.tables import DAMAGED, Column, table
+from bucketry.registry.index_search import iter_versions_found, list_damaged_models, order_needs_details, parse_order
 from bucketry.schema.query import parse_query
 
 if TYPE_CHECKING:
@@ -69,13 +70,20 @@ def run(
     with fresh_index(call, session, details=details, offline=offline) as index:
         wanted = None if limit is None else limit + 1
         found = list(iter_versions_found(index, asked, order=order, limit=wanted, after=after, shown_metrics=metrics))
-    shown = found[:limit]
+        shown = found[:limit]
+        if len(shown) == len(found):  # what has no place in any order comes at the end
+            shown = found = [*found, *list_damaged_models(index, asked)]
+    note_damage(call, (version.damaged for version in shown))
     call.answer([_document(version) for version in shown], _lines(shown, metrics, session.ports.now()))
     if len(shown) < len(found):
         call.messages.note(f"there are more: continue with --after {shown[-1].model}:{shown[-1].version}")
 
 
 def _document(found: FoundVersion) -> dict[str, object]:
+    if found.state is None:
+        unknown = dict.fromkeys(("model", *VERSION_KEYS))
+        known = {"model": str(found.model), "version": found.version}
+        return unknown | known | {"aliases": found_aliases_document(found.aliases)} | damaged_document(found.damaged)
     return {
         "model": str(found.model),
         "version": found.version,
@@ -88,7 +96,7 @@ def _document(found: FoundVersion) -> dict[str, object]:
         "metrics": dict(found.metrics),
         "labels": dict(found.labels),
         "base": found.base,
-    }
+    } | damaged_document(found.damaged)
 
 
 def _lines(versions: Sequence[FoundVersion], asked: Sequence[str], now: datetime) -> list[Line]:
@@ -97,12 +105,12 @@ def _lines(versions: Sequence[FoundVersion], asked: Sequence[str], now: datetime
     columns = [*COLUMNS, *(Column(name, number=True) for name in names)]
     rows = [
         [
-            f"{version.model}:{version.version}",
-            version.state.value,
+            f"{version.model}:{version.version}" if version.version else str(version.model),
+            DAMAGED if version.damaged or version.state is None else version.state.value,
             " ".join(alias.alias for alias in version.aliases),
-            human_size(version.size_bytes),
-            human_age(version.created_at, now),
-            version.created_by,
+            human_size(version.size_bytes) if version.manifest else "-",
+            human_age(version.created_at, now) if version.created_at else "-",
+            version.created_by or "-",
             *(human_number(version.metrics[name]) if name in version.metrics else "-" for name in names),
         ]
         for version in versions

@@ -8,9 +8,10 @@ import click
 
 from bucketry.cli.command import command
 from bucketry.cli.detail import detail_lines
-from bucketry.cli.documents import detail_document
+from bucketry.cli.documents import damaged_document, detail_document
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import REFERENCE
+from bucketry.cli.searching import note_damage
 from bucketry.registry.listing import load_detail
 from bucketry.registry.reproduce import recipe, recipe_document
 from bucketry.registry.trust_marks import load_trust_marks
@@ -33,6 +34,8 @@ def run(call: Call, reference: Reference, *, reproduce: bool) -> None:
     name = f"{detail.resolved.model}:{detail.row.version}"
     mark = load_trust_marks(session, [(detail.resolved.model, detail.row.version)]).get(name)
     document = detail_document(detail) | {"trust": mark.to_document() if mark else None}
+    document |= damaged_document(detail.damaged)
+    note_damage(call, [detail.damaged])
     if reproduce:
         call.answer(document | {"recipe": recipe_document(detail.resolved)}, recipe(detail.resolved).splitlines())
     else:

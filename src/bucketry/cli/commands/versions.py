@@ -14,22 +14,23 @@ from bucketry.cli.figures import human_age, human_number, human_size
 from bucketry.cli.output import WIDTH_WITHOUT_TERMINAL, is_unicode, width_columns
 from bucketry.cli.parameters import COUNT, MODEL, VERSION
 from bucketry.cli.plot import plot_lines
-from bucketry.cli.searching import query_command
-from bucketry.cli.tables import Column, table
+from bucketry.cli.searching import note_damage, query_command
+from bucketry.cli.tables import DAMAGED, Column, table
 from bucketry.errors import UsageError
+from bucketry.registry.aliases import look_at_aliases
 from bucketry.registry.listing import iter_versions
 from bucketry.registry.registers import load_existing_head
 from bucketry.registry.trending import load_trend
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from bucketry.cli.call import Call
     from bucketry.cli.output import Line
     from bucketry.registry.listing import VersionSummary
     from bucketry.registry.session import Session
-    from bucketry.schema.head import Head
+    from bucketry.schema.head import Head, Row
     from bucketry.schema.names import ModelName
 
 COLUMNS = (
@@ -75,41 +76,44 @@ def run(
         raise UsageError("--plot draws one metric", advice="name it: --metric auc")
     session = call.open()
     head = load_existing_head(session, model)
+    aliases = look_at_aliases(session, model, head.aliases)
     wanted = (
         summary
-        for summary in iter_versions(session, head, query=" ".join(query))
-        if after is None or summary.row.version < after
+        for summary in iter_versions(session, head, query=" ".join(query), aliases=aliases)
+        if after is None or summary.version < after
     )
     found = list(wanted) if limit is None else list(islice(wanted, limit + 1))
     shown = found[:limit]
+    note_damage(call, [*aliases.damaged.values(), *(summary.damaged for summary in shown)])
     if metric:
         _answer_metric(call, session, head, shown, metric, plot=plot)
     else:
-        names = dict.fromkeys(name for summary in shown for name in summary.row.metrics)
+        names = dict.fromkeys(name for summary in shown if summary.row is not None for name in summary.row.metrics)
         lines = _lines(shown, list(names)[:MOST_METRIC_COLUMNS], session.ports.now())
         call.answer([version_document(summary) for summary in shown], lines)
     if len(shown) < len(found):
-        call.messages.note(f"there are more: continue with --after {shown[-1].row.version}")
+        call.messages.note(f"there are more: continue with --after {shown[-1].version}")
 
 
 def _answer_metric(
     call: Call, session: Session, head: Head, shown: Sequence[VersionSummary], metric: str, *, plot: bool
 ) -> None:
-    trend = load_trend(session, head, [summary.row for summary in shown], metric)
+    trend = load_trend(session, head, [summary.row for summary in shown if summary.row is not None], metric)
     values = {point.version: point.value for point in trend.points}
+    why = {point.version: point.damaged for point in trend.points if point.damaged}
+    note_damage(call, why.values())
+    shown = [replace(summary, damaged=summary.damaged or why.get(summary.version, "")) for summary in shown]
     documents = [
-        version_document(summary) | {"metric": metric, "value": values[summary.row.version]} for summary in shown
+        version_document(summary) | {"metric": metric, "value": values.get(summary.version)} for summary in shown
     ]
     if plot:
-        aliases = {str(register.alias): summary.row.version for summary in shown for register in summary.aliases}
+        aliases = {str(register.alias): summary.version for summary in shown for register in summary.aliases}
         plain = call.no_color or bool(os.environ.get("NO_COLOR")) or not is_unicode()
         width = width_columns() or WIDTH_WITHOUT_TERMINAL
         call.answer(documents, plot_lines(trend, aliases, width=width, ascii_only=plain))
     else:
         known = [
-            replace(summary, row=replace(summary.row, metrics={metric: value}))
-            if (value := values[summary.row.version]) is not None
-            else replace(summary, row=replace(summary.row, metrics={}))
+            summary if summary.row is None else replace(summary, row=_with_value(summary.row, metric, values))
             for summary in shown
         ]
         call.answer(documents, _lines(known, [metric], session.ports.now()))
@@ -117,18 +121,24 @@ def _answer_metric(
         call.messages.note(f"the evidence of {trend.unread:,} older versions was not read: narrow it with --limit")
 
 
+def _with_value(row: Row, metric: str, values: Mapping[int, float | None]) -> Row:
+    value = values.get(row.version)
+    return replace(row, metrics={} if value is None else {metric: value})
+
+
 def _lines(summaries: Sequence[VersionSummary], names: Sequence[str], now: datetime) -> list[Line]:
     columns = [*COLUMNS, *(Column(name, number=True) for name in names)]
-    rows = [
-        [
-            str(summary.row.version),
-            summary.row.state.value,
-            " ".join(register.alias for register in summary.aliases),
-            human_size(summary.row.size_bytes),
-            human_age(summary.row.created_at, now),
-            summary.row.created_by,
-            *(human_number(summary.row.metrics[name]) if name in summary.row.metrics else "-" for name in names),
-        ]
-        for summary in summaries
-    ]
+    rows = [[*_cells(summary, names, now)] for summary in summaries]
     return table(columns, rows, width=width_columns())
+
+
+def _cells(summary: VersionSummary, names: Sequence[str], now: datetime) -> Iterator[str]:
+    row = summary.row
+    yield str(summary.version)
+    yield DAMAGED if summary.damaged or row is None else row.state.value
+    yield " ".join(register.alias for register in summary.aliases)
+    if row is None:
+        yield from ["-"] * (3 + len(names))
+        return
+    yield from (human_size(row.size_bytes), human_age(row.created_at, now), row.created_by)
+    yield from (human_number(row.metrics[name]) if name in row.metrics else "-" for name in names)

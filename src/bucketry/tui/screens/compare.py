@@ -202,9 +202,9 @@ class CompareView(TextView):
             self._read_trend()
 
         def failed(error: BucketryError) -> None:
-            self._problem = f"{error.message}; {error.advice or 'r tries again'}"
+            self._problem = f"{error.message}; {error.remedy or 'r tries again'}"
             if self.compared is None:
-                advice = [line("  ", error.advice)] if error.advice else []
+                advice = [line("  ", error.remedy)] if error.remedy else []
                 said = [line("  ", Span(error.message, "bad")), *advice, line("  r tries again, h goes back.")]
                 self.text.show([line(), *said])
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 from bucketry.maintenance.doctor import examine
 from bucketry.maintenance.health import GETS, measure_health
+from bucketry.registry.index_damage import load_damage
 from bucketry.registry.index_views import list_models_by
 from bucketry.tui.clipboard import way_to_copy
 from bucketry.tui.commands import Command
-from bucketry.tui.figures import count_of, short_age, short_size, shown_time, span_text
+from bucketry.tui.figures import count_of, damage_words, short_age, short_size, shown_time, span_text
 from bucketry.tui.paint import Line, Role, Span, line
 from bucketry.tui.prompts import Question
 from bucketry.tui.screens.text import TextView
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from bucketry.errors import BucketryError
     from bucketry.maintenance.health import Health, ProbeResult
+    from bucketry.registry.index_damage import Damage
     from bucketry.tui.app import BucketryApp
 
 LOADING_WORD_SECONDS = 0.4
@@ -224,6 +226,7 @@ class HealthView(TextView):
         lines = [
             line(Span(" THIS MACHINE", "header")),
             *_entry("-", f"index of {models}, {short_size(_size_bytes(index.path))}, {age}", width),
+            *_damage_lines(load_damage(index), width),
         ]
         cache = self._health.cache if self._health is not None else None
         if cache is not None:
@@ -250,6 +253,14 @@ class HealthView(TextView):
             *_entry("-", f"y copies by {_CLIPBOARD.get(way := way_to_copy(terminal), way)}", width),
             *(each for fault in shell.key_faults.said for each in _entry("WARN", fault, width)),
         ]
+
+
+def _damage_lines(damage: Damage, width: int) -> list[Line]:
+    """Return what of the registry is known to be damaged; that nothing is only `bucketry fsck` can say."""
+    if not damage.count:
+        return []
+    lines = _entry("FAIL", damage_words(damage), width)
+    return lines + _entry("-", "bucketry fsck names all that is damaged, and what to do about it", width)
 
 
 _CLIPBOARD = {

@@ -225,7 +225,7 @@ class ListView(View, Generic[Row]):
 
     def _fail(self, error: BucketryError) -> None:
         """Say what is wrong; the last good rows stay."""
-        said = "; ".join(part for part in (error.message, error.advice, next_key(error)) if part)
+        said = "; ".join(part for part in (error.message, error.remedy, next_key(error)) if part)
         self._problem = said if self.table.count else ""  # else it stands in place of the rows
         self.shell.asking.remark("not a filter yet")
         if not self.table.count:
@@ -398,5 +398,5 @@ def next_key(failure: BucketryError) -> str:
 
 def failure_lines(failure: BucketryError) -> tuple[Line, ...]:
     """Return what stands where nothing can be shown: what is wrong, what to do about it, and the next key."""
-    advice = [line("  ", failure.advice)] if failure.advice else []
+    advice = [line("  ", failure.remedy)] if failure.remedy else []
     return (line(), line("  ", Span(failure.message, "bad")), *advice, line(f"  {next_key(failure)}."))

@@ -10,7 +10,7 @@ from bucketry.tui.columns import Column
 from bucketry.tui.commands import Command
 from bucketry.tui.downloading import download_command
 from bucketry.tui.figures import NOTHING, short_age, short_number
-from bucketry.tui.marks import production_of, trend_text
+from bucketry.tui.marks import DAMAGED_SPAN, PRODUCTION_NAMES, production_of, trend_text
 from bucketry.tui.pager import card_command
 from bucketry.tui.paint import Line, Span, line
 from bucketry.tui.prompts import Choice
@@ -59,12 +59,18 @@ class ModelsView(ListView[ModelLine]):
                 "metric", "METRIC", _metric, 13, 20, rank=4, sortable=False, about="that metric, of the newest version"
             ),
             Column(
-                "updated", "UPDATED", lambda row: short_age(row.updated_at, now), 7, right=True, rank=2, about=_UPDATED
+                "updated",
+                "UPDATED",
+                lambda row: short_age(row.updated_at, now) if row.updated_at else NOTHING,
+                7,
+                right=True,
+                rank=2,
+                about=_UPDATED,
             ),
             Column(
                 "description",
                 "DESCRIPTION",
-                lambda row: row.description,
+                lambda row: row.damaged or row.description,
                 12,
                 60,
                 rank=6,
@@ -76,7 +82,14 @@ class ModelsView(ListView[ModelLine]):
     def extra_columns(self) -> Sequence[Column[ModelLine]]:
         """Return what can be shown of a model besides."""
         return (
-            Column("versions", "VERSIONS", lambda row: f"{row.versions:,}", 8, right=True, about="how many there were"),
+            Column(
+                "versions",
+                "VERSIONS",
+                lambda row: f"{row.versions:,}" if row.versions or not row.damaged else NOTHING,
+                8,
+                right=True,
+                about="how many there were",
+            ),
         )
 
     @property
@@ -129,7 +142,9 @@ class ModelsView(ListView[ModelLine]):
         """How far the reading is that a filter asks for, else as in every list."""
         if self._closer.progress:
             return line(" ", Span(self._closer.progress, "dim"))
-        return super().notice
+        usual, row = super().notice, self.current
+        damaged = "" if row is None else row.damaged or next(iter(row.damaged_aliases.values()), "")
+        return usual or (line(" ", Span(damaged, "bad")) if damaged else ())
 
     def on_unmount(self) -> None:
         """Read nothing more."""
@@ -174,6 +189,11 @@ class ModelsView(ListView[ModelLine]):
 
 
 def _production(row: ModelLine) -> Span:
+    if row.damaged:
+        return DAMAGED_SPAN
+    damaged = next((alias for alias in PRODUCTION_NAMES if alias in row.damaged_aliases), None)
+    if damaged is not None:
+        return Span(f"DAMAGED {damaged}", "bad")
     named = production_of(row.aliases)
     return Span(f"* v{named.version} {named.alias}", "good") if named else Span(NOTHING, "dim")
 

@@ -139,6 +139,9 @@ def _training(detail: VersionDetail) -> Iterator[Fact]:
 
 def _approvals(detail: VersionDetail) -> Iterator[Span]:
     approvals = detail.approvals
+    if approvals is None:
+        yield Span(f"   approvals cannot be counted: {detail.damaged}", "bad")
+        return
     if approvals.required or approvals.principals:
         enough: Role = "good" if approvals.are_enough else "warn"
         yield Span(f"   {len(approvals.principals)} of {max(1, approvals.required)} approvals", enough)

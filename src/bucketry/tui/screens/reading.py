@@ -181,7 +181,7 @@ class ReadListView(ListView[Row]):
 
     def _fail_reading(self, error: BucketryError) -> None:
         """Say what is wrong; what was read last stays."""
-        self._fault = f"{error.message}; {error.advice}" if error.advice else error.message
+        self._fault = f"{error.message}; {error.remedy}" if error.remedy else error.message
         self._is_asked = False
         if self._read_rows is None:
             self._fail(error)

@@ -12,9 +12,10 @@ from bucketry.tui.frame import OneLine
 from bucketry.tui.linkview import LinkedLineView
 from bucketry.tui.marks import alias_span
 from bucketry.tui.paint import Span, line
-from bucketry.tui.screens.listing import failure_lines
+from bucketry.tui.screens.listing import next_key
 from bucketry.tui.screens.text import TextView
 from bucketry.tui.screens.version_tabs import TABS, TabContent, TabRequest
+from bucketry.tui.textlines import wrapped
 from bucketry.tui.version_reads import read_commands
 from bucketry.tui.version_writes import version_commands
 
@@ -144,8 +145,7 @@ class VersionView(TextView):
 
         def failed(error: BucketryError) -> None:
             self._problem = f"{tab.title}: {error.message}; r tries again"
-            if not self._content.lines:
-                self.text.show(failure_lines(error))
+            self._say_failure(error, width)
 
         shell.read(
             f"tab-{id(self)}",
@@ -158,6 +158,14 @@ class VersionView(TextView):
             done,
             failed,
         )
+
+    def _say_failure(self, error: BucketryError, width: int) -> None:
+        """Say why a tab cannot be shown; where the version itself is damaged, that is noted for every list."""
+        if self.tab == 0:  # the other tabs read more than this version
+            self.shell.source.note_damage(self.row, error)
+        if not self._content.lines:
+            said = wrapped(error.message, width - 2, role="bad") + wrapped(error.remedy, width - 2)
+            self.text.show([line(), *(line("  ", *each) for each in said), line(f"  {next_key(error)}.")])
 
     def _show(self, content: TabContent, *, keep_place: bool) -> None:
         self._content = content

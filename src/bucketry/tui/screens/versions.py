@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from textual.containers import Horizontal
 
 from bucketry.registry.index_fields import Field, find_field, list_fields, load_headlines, needed_details
-from bucketry.registry.index_views import VersionLine
+from bucketry.registry.index_views import VersionLine, find_model_line
 from bucketry.tui.closer import Closer, asks_for_details
 from bucketry.tui.columns import Column
 from bucketry.tui.compare_command import MOST_COMPARED, compare_command
@@ -25,6 +25,7 @@ from bucketry.tui.version_writes import version_commands
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
+    from datetime import datetime
 
     from textual.app import ComposeResult
 
@@ -60,6 +61,7 @@ class VersionsView(ListView[VersionLine]):
         self.model = model
         self._headlines: tuple[Headline, ...] = ()
         self._fields: list[Field] = []
+        self._damaged = ""
         self._moves = 0
         self._has_loaded_ahead = False
         super().__init__(shell)
@@ -93,12 +95,17 @@ class VersionsView(ListView[VersionLine]):
     def notice(self) -> Line:
         """A fault, how far the manifests are read, a filter, else the marked versions and what `=` does with them."""
         usual = super().notice
+        if self._damaged and not usual:
+            return line(" ", Span(f"DAMAGED: {self._damaged}; what was seen last stays", "bad"))
         if self._closer.progress:
             return line(" ", Span(self._closer.progress, "dim"))
         marked = self.marked
         if marked and not self.filter and len(self.table.marks) <= MOST_COMPARED:
             return line(f" {len(marked)} marked. = compares {_compared_words(marked)}.")
-        return usual or line(" ", Span(self._closer.problem, "bad"))
+        if usual or self._closer.problem:
+            return usual or line(" ", Span(self._closer.problem, "bad"))
+        row = self.current
+        return line(" ", Span(f"v{row.version}: {row.damaged}", "bad")) if row is not None and row.damaged else ()
 
     @property
     def marked(self) -> list[VersionLine]:
@@ -125,13 +132,17 @@ class VersionsView(ListView[VersionLine]):
                 self._metric_column(Field("metric", each.name), is_whole=each.is_whole, rank=_METRIC_RANKS[place])
                 for place, each in enumerate(self._headlines[:MOST_METRIC_COLUMNS])
             ),
+            Column("size", "SIZE", _size, 8, right=True, rank=8, about="of all its files"),
+            Column("created", "AGE", partial(_age, now=now), 4, right=True, about="since the publish"),
             Column(
-                "size", "SIZE", lambda row: short_size(row.size_bytes), 8, right=True, rank=8, about="of all its files"
+                "author",
+                "BY",
+                lambda row: row.created_by or NOTHING,
+                6,
+                20,
+                rank=2,
+                about="who published it, by their claim",
             ),
-            Column(
-                "created", "AGE", lambda row: short_age(row.created_at, now), 4, right=True, about="since the publish"
-            ),
-            Column("author", "BY", lambda row: row.created_by, 6, 20, rank=2, about="who published it, by their claim"),
             Column("signed", "SIGNED", signed_span, 6, rank=7, about=_SIGNED),
         )
 
@@ -183,9 +194,11 @@ class VersionsView(ListView[VersionLine]):
         return row.row_id
 
     def fetch(self, query: str, order: str, *, descending: bool) -> Listing[VersionLine]:
-        """Return the versions from the index."""
+        """Return the versions from the index, and note whether their head can be read."""
         index = self.shell.source.index
         self._closer.edition = index.edition()
+        model = find_model_line(index, self.model)
+        self._damaged = model.damaged if model is not None else ""
         self._headlines = load_headlines(index, self.model)
         fields = self._shown_fields()
         return self.shell.source.versions(self.model, query, order, descending=descending, fields=fields)
@@ -198,6 +211,12 @@ class VersionsView(ListView[VersionLine]):
 
     def empty_lines(self) -> Sequence[Line]:
         """Return why there is nothing."""
+        if self._damaged:
+            return (
+                line(Span(f"DAMAGED: {self._damaged}.", "bad")),
+                line("Run:  ", Span(self.shell.command_line("fsck"), "accent")),
+                line("h goes back, r looks again."),
+            )
         publish = self.shell.command_line("publish", str(self.model), "out/")
         return (
             line(f"{self.model} has no versions, or there is no such model."),
@@ -323,8 +342,9 @@ class VersionsView(ListView[VersionLine]):
 
         def failed(error: BucketryError) -> None:
             self._panel_for = None
+            self.shell.source.note_damage(row, error)
             title = Span(f"{row.model}:{row.version}", "title")
-            said = wrapped(error.message, width, role="bad") + wrapped(error.advice, width)
+            said = wrapped(error.message, width, role="bad") + wrapped(error.remedy, width)
             self._show_beside([line(title), line(), *said])
 
         def load(session: Session) -> TabContent:
@@ -340,6 +360,14 @@ class VersionsView(ListView[VersionLine]):
     def _row_of(self, key: Hashable) -> VersionLine | None:
         place = self.table.place_of(key)
         return None if place is None else self.table.row_at(place)
+
+
+def _size(row: VersionLine) -> str:
+    return short_size(row.size_bytes) if row.manifest else NOTHING
+
+
+def _age(row: VersionLine, *, now: datetime) -> str:
+    return short_age(row.created_at, now) if row.created_at else NOTHING
 
 
 def _load_ahead() -> None:
