@@ -265,3 +265,16 @@ def test_what_rests_on_an_assumption_is_marked(program: Program, registry: Path,
     text = program.ok("diff", "acme/tiny:1", "acme/tiny:2").text
     assert "v WORSE*" in text
     assert "docs/metrics.md" in text
+
+
+def test_a_version_shows_each_measurement_once(program: Program, registry: Path, files: Path) -> None:
+    assert registry.is_dir()
+    program.ok("publish", "acme/tiny", files, "--metric", "auc=0.91", "--metric", "quality=4")
+    program.ok("evaluate", "acme/tiny:1", "--metric", "auc=0.91:higher", "--dataset", "fraud")
+    program.ok("evaluate", "acme/tiny:1", "--metric", "quality=5:higher")
+    program.ok("evaluate", "acme/tiny:1", "--metric", "loss=0.1")
+    lines = [line.split() for line in program.ok("show", "acme/tiny:1").text.splitlines()]
+    assert [line[:4] for line in lines if line[:1] == ["auc"]] == [["auc", "0.91", "higher", "fraud"]]
+    assert [line[:3] for line in lines if line[:1] == ["quality"]] == [["quality", "5", "higher"]]
+    assert [line[:3] for line in lines if line[:1] == ["loss"]] == [["loss", "0.1", "lower*"]]
+    assert len(program.json("show", "acme/tiny:1")["evidence"]) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -293,7 +294,10 @@ def test_the_order_of_metrics_within_evidence_does_not_matter(items: list[Eviden
     assert diff_metrics([items, items]) == diff_metrics([shuffled, items])
 
 
-@given(st.lists(VERSIONS, min_size=2, max_size=4))
+NAMING_DATA = EVIDENCE.map(lambda one: replace(one, dataset={"name": "d", **one.dataset}))
+
+
+@given(st.lists(st.lists(NAMING_DATA, max_size=4), min_size=2, max_size=4))
 @settings(deadline=None)
 def test_every_comparison_can_be_written_as_json_and_has_every_measurement(versions: list[Any]) -> None:
     metrics = diff_metrics(versions)
@@ -312,3 +316,20 @@ def test_every_comparison_can_be_written_as_json_and_has_every_measurement(versi
             for metric in item.metrics
         }
         assert sum(metric.measured[index] is not None for metric in metrics) == len(kept)
+
+
+def test_a_stated_standard_error_is_an_interval() -> None:
+    near = [[measured(value, "rating", confidence=None, standard_error=0.05)] for value in (4.29, 4.27)]
+    assert only(compared(*near)).comparisons[0].word == "~ noise"
+    far = [[measured(value, "reward", confidence=None, deviation=15.0, samples=100)] for value in (275.0, 268.0)]
+    assert only(compared(*far)).comparisons[0].word == "v WORSE"
+    alone = [[measured(value, "reward", confidence=None, deviation=15.0)] for value in (275.0, 268.0)]
+    assert only(compared(*alone)).comparisons[0].word == "v lower"
+
+
+def test_a_value_that_names_no_data_is_no_second_measurement_beside_one_that_does() -> None:
+    bare, named = measured(0.8, data={}), measured(0.8)
+    assert only(compared([bare, named], [bare, named])).dataset == Dataset("fraud", version="1")
+    assert len(compared([bare, named], [measured(0.9, data={}), named])) == 2
+    assert len(compared([bare, named], [bare])) == 2, "else the second version would have nothing to compare with"
+    assert len(compared([bare], [measured(0.9, data={})])) == 1

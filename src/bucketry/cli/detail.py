@@ -9,14 +9,17 @@ from bucketry.cli.documents import present_notes
 from bucketry.cli.figures import count_of, human_age, human_number, human_size, human_span
 from bucketry.cli.output import Heading
 from bucketry.cli.tables import Column, facts, table
-from bucketry.schema.datasets import dataset_of
+from bucketry.schema.datasets import dataset_of, unnamed_repeats
+from bucketry.schema.diff import ASSUMED_MARK
+from bucketry.schema.known_metrics import assumed_direction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Hashable, Iterator, Mapping
     from datetime import datetime
 
     from bucketry.cli.output import Line
     from bucketry.registry.listing import VersionDetail
+    from bucketry.schema.datasets import Dataset
 
 METRIC_COLUMNS = (
     Column("METRIC", flexible=True),
@@ -127,25 +130,39 @@ def _review_rows(detail: VersionDetail, now: datetime) -> Iterator[tuple[str, ..
 
 
 def _metric_rows(detail: VersionDetail) -> Iterator[tuple[str, ...]]:
-    """Yield the metrics of all evidence. What others added is taken as it comes."""
+    """Yield the metrics of all evidence that count; of the same measured twice, the later.
+
+    What others added is taken as it comes. A star marks a direction that nobody states (docs/metrics.md).
+    """
+    rows: dict[tuple[Hashable, Dataset], tuple[object, tuple[str, ...]]] = {}
+    for thing, dataset, value, cells in _stated_metrics(detail):
+        rows.pop((thing, dataset), None)
+        rows[thing, dataset] = value, cells
+    repeats = unnamed_repeats({key: [value] for key, (value, _) in rows.items()})
+    yield from (cells for key, (_, cells) in rows.items() if key not in repeats)
+
+
+def _stated_metrics(detail: VersionDetail) -> Iterator[tuple[Hashable, Dataset, object, tuple[str, ...]]]:
     for evidence in detail.evidence:
         found = evidence.get("dataset")
         dataset = found if isinstance(found, dict) else {}
-        where = dataset_of(dataset).text
+        measured_on = dataset_of(dataset)
         kind = evidence.get("kind", "automated")
         metrics = evidence.get("metrics")
         for metric in metrics if isinstance(metrics, list) else []:
             if isinstance(metric, dict):
-                value, part = metric.get("value"), metric.get("slice")
-                yield (
-                    str(metric.get("name", "")) + ("" if kind == "automated" else f" [{_plain(kind)}]"),
+                name, value, part = str(metric.get("name", "")), metric.get("value"), metric.get("slice")
+                known = assumed_direction(name)
+                cells = (
+                    name + ("" if kind == "automated" else f" [{_plain(kind)}]"),
                     human_number(value) if isinstance(value, int | float) else _plain(value),
                     str(metric.get("unit") or ""),
-                    str(metric.get("direction") or ""),
-                    where,
+                    str(metric.get("direction") or (known + ASSUMED_MARK if known else "")),
+                    measured_on.text,
                     _pairs(part) if isinstance(part, dict) else "",
                     _plain(evidence.get("by") or ""),
                 )
+                yield (name, _plain(kind), _plain(part)), measured_on, value, cells
 
 
 def _pairs(table_: Mapping[str, object]) -> str:

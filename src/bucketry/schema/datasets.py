@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 IDENTITY = ("name", "title", "config", "version", "split", "task", "args", "metric", "result")
 """The fields of an evaluation's `dataset` that make it this data.
@@ -69,6 +69,28 @@ def field_text(value: object) -> str | None:
     if isinstance(value, dict) and all(isinstance(inner, str | int | float) for inner in value.values()):
         return ", ".join(f"{name}={field_text(value[name]) or ''}" for name in sorted(value))
     return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def unnamed_repeats(
+    values: Mapping[tuple[Hashable, Dataset], Sequence[object]],
+) -> frozenset[tuple[Hashable, Dataset]]:
+    """Return the measurements without named data that are those of the same thing, on data that is named, once more.
+
+    `values` has for each what was measured, and its value in each version (None: not measured). A publish often names
+    no data; an evaluation that gives the same value and does is no second measurement.
+    """
+    nowhere = Dataset()
+    named: dict[Hashable, list[Sequence[object]]] = defaultdict(list)
+    for (thing, dataset), found in values.items():
+        if dataset != nowhere:
+            named[thing].append(found)
+
+    def is_repeat(thing: Hashable, found: Sequence[object]) -> bool:
+        return all(
+            value is None or any(other[place] == value for other in named[thing]) for place, value in enumerate(found)
+        )
+
+    return frozenset(key for key, found in values.items() if key[1] == nowhere and is_repeat(key[0], found))
 
 
 def dataset_labels(datasets: Iterable[Dataset]) -> dict[Dataset, str]:

@@ -12,9 +12,10 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
-from bucketry.schema.datasets import IDENTITY, Dataset, dataset_of, field_text
+from bucketry.schema.datasets import IDENTITY, Dataset, dataset_of, field_text, unnamed_repeats
 from bucketry.schema.diff_items import ItemDiff, diff_items, flatten
-from bucketry.schema.known_metrics import assumed_direction, assumed_interval
+from bucketry.schema.evidence import Confidence
+from bucketry.schema.known_metrics import NORMAL_DEVIATIONS, NORMAL_LEVEL, assumed_direction, assumed_interval
 from bucketry.schema.verdicts import WORDS, Measurement, Reason, Verdict, compare
 
 if TYPE_CHECKING:
@@ -142,12 +143,17 @@ def diff_versions(baseline: Subject, others: Sequence[Subject]) -> VersionDiff:
 def diff_metrics(evidence: Sequence[Sequence[Evidence]]) -> tuple[MetricDiff, ...]:
     """Return the metrics of versions side by side, given each version's evidence, the baseline's first.
 
-    Where a version measured the same thing twice, the later evidence counts.
+    Where a version measured the same thing twice, the later evidence counts. Values that name no data are left out
+    where every version has them on named data too.
     """
     rows: dict[_Key, list[Measurement | None]] = {}
     for index, items in enumerate(evidence):
         for key, measurement in _measurements(items):
             rows.setdefault(key, [None] * len(evidence))[index] = measurement
+    repeats = unnamed_repeats(
+        {(key.thing, key.dataset): [one.value if one else None for one in row] for key, row in rows.items()}
+    )
+    rows = {key: row for key, row in rows.items() if (key.thing, key.dataset) not in repeats}
     directions = _directions(rows)
     merged = [_metric_diff(key, versions, measured, directions[key.name]) for key, versions, measured in _joined(rows)]
     return tuple(sorted(merged, key=_order))
@@ -162,6 +168,11 @@ class _Key:
     slice: Slice
     kind: str
 
+    @property
+    def thing(self) -> tuple[str, Slice, str]:
+        """What is measured, whatever on."""
+        return self.name, self.slice, self.kind
+
     def without_version(self) -> _Key:
         return replace(self, dataset=replace(self.dataset, version=None))
 
@@ -175,19 +186,30 @@ def _measurements(items: Iterable[Evidence]) -> Iterable[tuple[_Key, Measurement
 
 
 def _measurement(metric: Metric, version: str | None, digest: str | None) -> Measurement:
-    assumed = (
-        assumed_interval(metric.name, metric.value, metric.unit, metric.samples) if metric.confidence is None else None
-    )
+    stated = metric.confidence or _interval_of_spread(metric)
+    assumed = None if stated else assumed_interval(metric.name, metric.value, metric.unit, metric.samples)
     return Measurement(
         value=metric.value,
         unit=metric.unit,
         direction=metric.direction,
-        confidence=metric.confidence or assumed,
+        confidence=stated or assumed,
         samples=metric.samples,
         data_version=version,
         data_digest=digest,
         assumed=assumed is not None,
     )
+
+
+def _interval_of_spread(metric: Metric) -> Confidence | None:
+    """Return the 95 % interval that follows from a stated standard error, or from the deviation of so many values."""
+    error = metric.standard_error
+    if error is None and metric.deviation is not None and metric.samples:
+        error = metric.deviation / math.sqrt(metric.samples)
+    if error is None:
+        return None
+    half = NORMAL_DEVIATIONS * error
+    low, high = metric.value - half, metric.value + half
+    return Confidence(low, high, NORMAL_LEVEL) if math.isfinite(low) and math.isfinite(high) else None
 
 
 def _joined(

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 KNOWN_METRICS_VERSION = 1
 """Grows with each change of the table: a comparison names it, since its digest is what a reviewer signs."""
-WILSON_LEVEL = 0.95
-WILSON_DEVIATIONS = 1.959963984540054
+NORMAL_LEVEL = 0.95
+NORMAL_DEVIATIONS = 1.959963984540054
+"""How many standard deviations to either side hold that share of a normal distribution."""
 PERCENT = "%"
 
 
@@ -119,12 +120,12 @@ def assumed_interval(name: str, value: float, unit: str | None, samples: int | N
         return None
     low, high = wilson_interval(value / scale, samples)
     # The bounds of 0 and 1 are these values themselves, which rounding may miss.
-    return Confidence(min(low * scale, value), max(high * scale, value), WILSON_LEVEL)
+    return Confidence(min(low * scale, value), max(high * scale, value), NORMAL_LEVEL)
 
 
 def wilson_interval(share: float, samples: int) -> tuple[float, float]:
-    """Return the bounds of a share's interval (E. B. Wilson, 1927), at `WILSON_LEVEL`."""
-    square = WILSON_DEVIATIONS**2 / samples
+    """Return the bounds of a share's interval (E. B. Wilson, 1927), at `NORMAL_LEVEL`."""
+    square = NORMAL_DEVIATIONS**2 / samples
     centre = (share + square / 2) / (1 + square)
     half = math.sqrt(share * (1 - share) * square + square**2 / 4) / (1 + square)
     return max(0.0, centre - half), min(1.0, centre + half)
