@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         UnsupportedError,
         UsageError,
     )
+    from bucketry.interop.evidence_paths import read_evidence
     from bucketry.registry.client import Reader, Registry, open_reader
     from bucketry.registry.client import open_registry as open  # noqa: A004 - `bucketry.open` reads as it should
 
@@ -46,6 +47,7 @@ __all__ = [
     "UsageError",
     "open",
     "open_reader",
+    "read_evidence",
 ]
 
 _CLIENT = {"Reader": "Reader", "Registry": "Registry", "open": "open_registry", "open_reader": "open_reader"}
@@ -54,6 +56,8 @@ _CLIENT = {"Reader": "Reader", "Registry": "Registry", "open": "open_registry", 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'bucketry' has no attribute {name!r}")
+    if name == "read_evidence":
+        return import_module("bucketry.interop.evidence_paths").read_evidence
     if name in _CLIENT:
         return getattr(import_module("bucketry.registry.client"), _CLIENT[name])
     return getattr(import_module("bucketry.errors"), name)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+import bucketry
 from bucketry.errors import BucketryError, NotFoundError, RejectedError, UsageError
 from bucketry.registry.policies import set_policy
 from bucketry.registry.registers import load_existing_head
 from bucketry.registry.rows import load_row
 from bucketry.registry.signing import open_signer
 from bucketry.registry.standings import load_standing
+from bucketry.schema.evidence import Evidence, Metric
 from bucketry.schema.names import parse_model_name
 from bucketry.schema.policy import parse_policy_toml
 from registry.opened import CHAT, open_in, publish
@@ -122,3 +124,47 @@ def test_lineage_and_audit_are_told(registry: Registry, tmp_path: Path) -> None:
     assert "acme/child:1" in registry.lineage(CHAT, down=True).nodes
     assert registry.audit(CHAT).verified
     assert [entry.record.action for entry in registry.audit().entries] == ["init"]
+
+
+class Scalar:
+    """A tensor of one value, as torch and numpy have them."""
+
+    shape = ()
+
+    def item(self) -> float:
+        return 0.75
+
+
+def test_a_metric_that_cannot_be_compared_costs_no_version(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"new")
+    metrics: dict[str, Any] = {"auc": 0.91, "loss": float("nan"), "acc": Scalar(), "curve": [1, 2], "wer": "7.1%"}
+    with pytest.warns(UserWarning, match="left out: ") as warned:
+        published = registry.publish(CHAT, [tmp_path / "weights.bin"], metrics=metrics)
+    assert {str(one.filename) for one in warned} == {__file__}
+    assert published.left_out == (
+        "metric 'loss' is nan, which cannot be compared",
+        "metric 'curve' is a list, not a number",
+    )
+    (shown,) = registry.show(f"{CHAT}:2").evidence
+    assert shown["metrics"] == [
+        {"name": "auc", "value": 0.91},
+        {"name": "acc", "value": 0.75},
+        {"name": "wer", "value": 7.1, "unit": "%"},
+    ]
+    for refused in ({"metrics": metrics, "strict": True}, {"metrics": {"loss": float("nan")}}, {"metrics": {5: 0.9}}):
+        with pytest.raises(UsageError):
+            registry.publish(CHAT, [tmp_path / "weights.bin"], **refused)
+
+
+def test_an_evaluation_keeps_what_can_be_compared(registry: Registry, tmp_path: Path) -> None:
+    given = Evidence("automated", (Metric("auc", 0.9), Metric("loss", float("inf"))))
+    with pytest.warns(UserWarning, match=r"evidence\[0\]: metric 'loss' is inf"):
+        done = registry.evaluate(f"{CHAT}:1", evidence=[given])
+    assert [len(one.evidence.metrics) for one in done.evaluations] == [1]
+    with pytest.raises(UsageError, match="'loss' is inf"):
+        registry.evaluate(f"{CHAT}:1", evidence=[given], strict=True)
+    file = tmp_path / "results.json"
+    file.write_text('{"bleu": 25.5, "chrf": NaN}')
+    found = bucketry.read_evidence(file)
+    assert found.left_out == ("chrf is nan, which cannot be compared",)
+    assert registry.evaluate(f"{CHAT}:1", evidence=found.evidence).left_out == ()

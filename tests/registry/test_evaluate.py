@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import CorruptError, NotFoundError, RejectedError, UsageError
+from bucketry.interop.evidence_files import parse_evidence_file
 from bucketry.maintenance.fsck import check_registry
 from bucketry.registry import evaluate as evaluating
 from bucketry.registry.commit import Change
@@ -22,7 +23,7 @@ from bucketry.registry.registers import commit_head, load_existing_head
 from bucketry.registry.rows import load_dossier, load_row, replace_dossier
 from bucketry.registry.trending import load_trend
 from bucketry.schema import keys
-from bucketry.schema.evidence import Evidence, Metric, parse_evidence
+from bucketry.schema.evidence import Evidence, Metric
 from bucketry.schema.names import ModelName, parse_reference
 from bucketry.schema.states import State
 from simulation.actors import CHAT
@@ -199,7 +200,7 @@ def test_versions_are_compared_with_all_of_their_evidence(session: Session) -> N
     evaluate(session, CHAT, 3, [replace(AUC, metrics=(Metric("auc", 0.95),))])
     diff = compare_versions(session, [parse_reference(f"acme/chat:{version}") for version in (1, 3)])
     assert [(metric.name, metric.values, metric.comparisons[0].verdict) for metric in diff.metrics] == [
-        ("auc", (0.9, 0.95), "better")
+        ("auc", (0.9, 0.95), "higher")
     ]
 
 
@@ -230,6 +231,6 @@ def test_nothing_is_published_with_evidence_that_no_reader_would_accept(session:
 def test_when_and_by_whom_must_be_a_time_and_a_name(session: Session, claim: dict[str, str], words: str) -> None:
     body = json.dumps({"metrics": [{"name": "auc", "value": 0.9}]} | claim).encode()
     with pytest.raises(UsageError, match=words):
-        parse_evidence(body, what="the file")
+        parse_evidence_file(body, what="the file")
     with pytest.raises(UsageError, match=words):
         evaluate(session, CHAT, 2, [replace(AUC, **claim)])  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ from bucketry.registry.registers import load_existing_head
 from bucketry.registry.resolve import load_manifest
 from bucketry.registry.rows import load_row
 from bucketry.registry.standings import load_standing
-from bucketry.schema.evidence import evidence_from_values
+from bucketry.schema.evidence import Evidence, Metric
 from bucketry.schema.manifest import Training
 from bucketry.schema.names import parse_reference
 from bucketry.transfer.controls import Controls
@@ -73,7 +73,7 @@ def kill_helper() -> None:
 def test_files_become_a_version_with_all_that_was_said_of_them(
     world: Publishing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evidence = evidence_from_values({"auc": 0.91}, what="a test")
+    evidence = Evidence("automated", (Metric("auc", 0.91),))
     number = world.submit(
         evidence=[evidence],
         training=Training(hyperparameters={"lr": 0.1}, seed=-3),

@@ -295,13 +295,17 @@ class Registry(Reader):
         idempotency_key: str | None = None,
         sign: SignWith = False,
         request_review: bool = False,
+        strict: bool = False,
     ) -> RegisteredVersion:
         """Upload files and folders as a new version of a model.
 
-        `metrics` is plain automated evidence. With an idempotency key, repeating the call returns the version that
-        is there. `sign` as for `review`. Raises `UsageError` and `RejectedError` before anything is uploaded.
+        `metrics` is plain automated evidence. A value that cannot be compared, such as NaN, is left out with a warning
+        and named in `left_out` of the result; `strict` refuses it. `evidence` may be what `bucketry.read_evidence`
+        found in a file. With an idempotency key, repeating the call returns the version that is there. `sign` as for
+        `review`. Raises `UsageError` and `RejectedError` before anything is uploaded.
         """
-        from bucketry.registry.publish import PublishRequest, publish  # noqa: PLC0415 - a reader needs none
+        from bucketry.registry.given_evidence import usable_evidence  # noqa: PLC0415 - a reader needs none
+        from bucketry.registry.publish import PublishRequest, publish  # noqa: PLC0415
         from bucketry.schema.arguments import plain_lineage, plain_table, plain_tables, plain_training  # noqa: PLC0415
         from bucketry.schema.manifest import Lineage, Training  # noqa: PLC0415
 
@@ -309,10 +313,11 @@ class Registry(Reader):
         stated = {} if parameters is None else plain_table(parameters, "parameters")
         made = replace(made, hyperparameters={**made.hyperparameters, **stated})
         made = replace(made, datasets=(*made.datasets, *plain_tables(datasets, "datasets")))
+        measured, left_out = usable_evidence(metrics, evidence, strict=strict)
         request = PublishRequest(
             model=parse_model_name(model),
             sources=_paths_of(sources),
-            evidence=_evidence_of(metrics, evidence),
+            evidence=measured,
             training=made,
             lineage=plain_lineage(Lineage() if lineage is None else lineage),
             base=None if base is None else parse_reference(base),
@@ -328,7 +333,7 @@ class Registry(Reader):
             from bucketry.registry.reviewing import ask_for_review  # noqa: PLC0415 - few publishes ask
 
             ask_for_review(self.session, registered.model, registered.version)
-        return registered
+        return replace(registered, left_out=left_out)
 
     def review(self, reference: str, action: str, *, comment: str = "", sign: SignWith = False) -> Decided:
         """Record a decision about a version: `request`, `comment`, `approve`, `reject` or `revoke`.
@@ -361,17 +366,25 @@ class Registry(Reader):
         return delete_version(self.session, parsed.model, version, reason=reason)
 
     def evaluate(
-        self, reference: str, *, metrics: Mapping[str, float] | None = None, evidence: Sequence[Evidence] = ()
+        self,
+        reference: str,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        evidence: Sequence[Evidence] = (),
+        strict: bool = False,
     ) -> EvaluatedVersion:
         """Add evidence to a version; `metrics` is plain automated evidence. What is there already is not added again.
 
-        Raises `UsageError` for values that cannot be compared.
+        A value that cannot be compared is left out with a warning and named in `left_out` of the result; `strict`
+        refuses it. Raises `UsageError` where nothing is left.
         """
         from bucketry.registry.evaluate import evaluate  # noqa: PLC0415 - a reader needs none
+        from bucketry.registry.given_evidence import usable_evidence  # noqa: PLC0415
 
-        given = _evidence_of(metrics, evidence)
+        measured, left_out = usable_evidence(metrics, evidence, strict=strict)
         version = self.resolve(reference)
-        return evaluate(self.session, version.model, version.version, given)
+        done = evaluate(self.session, version.model, version.version, measured)
+        return replace(done, left_out=left_out)
 
     def promote(self, reference: str, alias: str, *, reason: str = "") -> AliasMove:
         """Make an alias name a version."""
@@ -436,16 +449,6 @@ def _warn_of_refusals(session: Session, resolved: ResolvedVersion) -> None:
     """Warn of a version that somebody refused, and that the caller gets all the same."""
     if refused := refused_text(resolved, load_refusals(session, resolved)):
         warnings.warn(f"this is {refused}", RefusedVersionWarning, stacklevel=3)
-
-
-def _evidence_of(metrics: Mapping[str, float] | None, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
-    """Return what a caller measured, as it will be recorded; raise `UsageError`."""
-    from bucketry.schema.arguments import plain_evidence, plain_values  # noqa: PLC0415 - a reader needs none
-    from bucketry.schema.evidence import Evidence, Metric  # noqa: PLC0415
-
-    values = {} if metrics is None else plain_values(metrics, "metrics")
-    plain = Evidence("automated", tuple(Metric(name, value) for name, value in values.items()))
-    return (*(plain_evidence(plain, "metrics") if values else ()), *plain_evidence(evidence))
 
 
 def _whole(value: int | None, name: str) -> int | None:

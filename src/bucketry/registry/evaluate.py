@@ -55,12 +55,13 @@ class AddedEvaluation:
 
 @frozen
 class EvaluatedVersion:
-    """What adding evidence did."""
+    """What adding evidence did. `left_out` says what of it could not be compared and is not recorded."""
 
     model: ModelName
     version: int
     manifest: Digest
     evaluations: tuple[AddedEvaluation, ...]
+    left_out: tuple[str, ...] = ()
 
 
 class _NothingNewError(Exception):

@@ -72,7 +72,10 @@ class PreparedVersion:
 
 @frozen
 class RegisteredVersion:
-    """What a publish did. `created` is False where the idempotency key named a version that was there already."""
+    """What a publish did. `created` is False where the idempotency key named a version that was there already.
+
+    `left_out` says what of the metrics could not be compared and is not recorded.
+    """
 
     model: ModelName
     version: int
@@ -81,6 +84,7 @@ class RegisteredVersion:
     uploaded_bytes: int
     reused_bytes: int
     created: bool
+    left_out: tuple[str, ...] = ()
 
 
 @frozen

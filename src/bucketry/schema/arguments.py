@@ -50,7 +50,7 @@ def plain_text(value: object, name: str, *, longest: int = LONGEST_TEXT, one_lin
 
 def plain_number(value: object, name: str) -> float:
     """Return a finite number; an integer stays one."""
-    number = _scalar_of(value)
+    number = scalar_of(value)
     if isinstance(number, bool) or not isinstance(number, int | float):
         _wrong(value, name, "a number", advice="write the number itself, such as 0.91")
     if isinstance(number, int):
@@ -62,7 +62,7 @@ def plain_number(value: object, name: str) -> float:
 
 def plain_integer(value: object, name: str, *, least: int = -LARGEST_INTEGER) -> int:
     """Return a whole number within 2^53 and of at least `least`."""
-    number = _scalar_of(value)
+    number = scalar_of(value)
     if isinstance(number, bool) or not isinstance(number, int):
         _wrong(value, name, "a whole number")
     if number < least:
@@ -72,7 +72,7 @@ def plain_integer(value: object, name: str, *, least: int = -LARGEST_INTEGER) ->
 
 def plain_value(value: object, name: str, *, levels_left: int = DEEPEST_NESTING) -> object:
     """Return any value as JSON has it: null, true, a number, a text, a list or a table of these."""
-    value = _scalar_of(value)
+    value = scalar_of(value)
     if isinstance(value, Enum):  # before texts: one may be both
         value = value.value
     if isinstance(value, Mapping | list | tuple):
@@ -115,6 +115,14 @@ def plain_tables(value: object, name: str) -> tuple[dict[str, object], ...]:
     if not _is_list(value) or len(value) > MOST_DATASETS:
         _wrong(value, name, f"a list of at most {MOST_DATASETS:,} tables (dicts)")
     return tuple(_plain_dataset(item, f"{name}[{index}]") for index, item in enumerate(value))
+
+
+def scalar_of(value: object) -> object:
+    """Return the Python number of a NumPy scalar, or of an array or tensor without dimensions; else the value."""
+    if type(value).__module__ == "builtins" or getattr(value, "shape", None) != ():
+        return value
+    item = getattr(value, "item", None)
+    return item() if callable(item) else value
 
 
 def plain_labels(value: object, name: str = "labels") -> dict[str, str]:
@@ -244,6 +252,8 @@ def _plain_metric(value: object, name: str) -> Metric:
         },
         confidence=confidence,
         samples=_optional(value.samples, f"{name}: samples", _plain_count),
+        standard_error=_optional(value.standard_error, f"{name}: standard_error", plain_number),
+        deviation=_optional(value.deviation, f"{name}: deviation", plain_number),
         extra=plain_table(value.extra, f"{name}: extra"),
     )
 
@@ -265,14 +275,6 @@ def _optional(value: object, name: str, plain: Callable[[object, str], T]) -> T 
 
 def _is_list(value: object) -> TypeGuard[Sequence[object]]:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
-
-
-def _scalar_of(value: object) -> object:
-    """Return the Python number of a NumPy scalar, or of an array or tensor without dimensions; else the value."""
-    if type(value).__module__ == "builtins" or getattr(value, "shape", None) != ():
-        return value
-    item = getattr(value, "item", None)
-    return item() if callable(item) else value
 
 
 def _bounded(number: int, name: str) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from bucketry.errors import CorruptError, UsageError
 from bucketry.frozen import frozen
 from bucketry.schema.audit import parse_time
-from bucketry.schema.codec import FORMAT, Document, Fields, decode, decode_foreign, encode
+from bucketry.schema.codec import FORMAT, Document, Fields, decode, encode
 from bucketry.schema.datasets import dataset_of, field_text
 from bucketry.schema.text import displayable, fault_in_line
 
@@ -116,25 +116,6 @@ class Evidence:
             | {"kind": self.kind, "metrics": [metric.to_document() for metric in self.metrics]}
             | {name: value for name, value in optional.items() if value}
         )
-
-
-def parse_evidence(body: bytes, *, what: str) -> Evidence:
-    """Return the evidence of a file that a user gives: our JSON, or simply `{"auc": 0.91}`; raise `UsageError`."""
-    try:
-        document = decode_foreign(body, what=what)
-        if "metrics" in document:
-            return check_claims(read_evidence(Fields(document, what=what)), what=what)
-        return evidence_from_values(document, what=what)
-    except CorruptError as error:
-        raise UsageError(
-            error.message, advice='write {"auc": 0.91} or {"kind": "automated", "metrics": [...]}'
-        ) from error
-
-
-def evidence_from_values(values: Mapping[str, object], *, what: str) -> Evidence:
-    """Return plain automated evidence of `{name: number}`; raise `CorruptError`."""
-    fields = Fields(dict(values), what=what)
-    return check_evidence(Evidence("automated", tuple(Metric(name, fields.number(name)) for name in values)), what=what)
 
 
 def encode_evidence(evidence: Evidence, manifest: Digest) -> bytes:
