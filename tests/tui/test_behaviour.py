@@ -212,6 +212,10 @@ def test_an_alias_that_is_not_protected_moves_at_once_and_back_by_undo() -> None
         await desk.press("enter")
         assert target(registry, STAGING) == 12
         await desk.press("U")
+        assert "undo: staging v12 -> v11, reason (may be empty):" in desk.notice
+        assert target(registry, STAGING) == 12
+        await desk.type("too early")
+        await desk.press("enter")
         assert "undone: credit-risk@staging names v11 again" in desk.notice
         await desk.press("U")
         assert "there is nothing to undo" in desk.notice
@@ -315,10 +319,12 @@ def test_a_version_is_retired_and_taken_out_of_retirement() -> None:
 
     async def act(desk: Desk) -> None:
         await desk.press(*VERSIONS, "G", "T")
+        assert "retire credit-risk:1, reason (may be empty):" in desk.notice
+        await desk.press("enter")
         assert "credit-risk:1 is retired now" in desk.notice
         await desk.press("P")
         assert "version 1 is retired" in desk.notice
-        await desk.press("T")
+        await desk.press("T", "enter")
         assert "credit-risk:1 is registered now" in desk.notice
 
     on(registry, act)

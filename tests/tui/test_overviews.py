@@ -258,7 +258,7 @@ def test_a_version_that_was_decided_meanwhile_is_not_decided_again() -> None:
         await desk.press("A")
         await desk.type("fine")
         await desk.press("enter")
-        assert "is rejected now, not in review as shown" in desk.notice
+        assert "REFUSED: version 12 is rejected: a refusal stands for ever" in desk.notice
 
     on(registry, "r", act)
     assert state(registry, 12) == "rejected"

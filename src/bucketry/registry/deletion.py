@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import RejectedError
 from bucketry.frozen import frozen
+from bucketry.registry.aliases import load_aliases
 from bucketry.registry.commit import Change
 from bucketry.registry.notes import plain_reason, reason_detail
 from bucketry.registry.pins import release_pins
@@ -56,12 +57,19 @@ def delete_version(session: Session, model: ModelName, version: int, *, reason: 
     namer = _walk(session, model, version)
     if namer is not None:
         _settle(session, model, version, row.deletion, lambda old, deletion: replace(old, state=deletion.before))
-        raise RejectedError(
-            f"{model}@{namer} names version {version}",
-            advice=f"move it first: `bucketry promote {model}:OTHER {namer}`",
-        )
+        raise _named_by(model, namer, version)
     _settle(session, model, version, row.deletion, lambda old, _: replace(old, state=State.DELETED))
     return Deleted(model, version, row.size_bytes)
+
+
+def check_may_delete(session: Session, model: ModelName, version: int) -> None:
+    """Raise as `delete_version` would: for a version that others are made from, or that an alias names."""
+    session.check_writable()
+    head = load_existing_head(session, model)
+    check_deletable(session, head, version)
+    for register in load_aliases(session, head):
+        if register.target is not None and register.target.version == version:
+            raise _named_by(model, register.alias, version)
 
 
 def check_deletable(session: Session, head: Head, version: int) -> Row:
@@ -75,6 +83,12 @@ def check_deletable(session: Session, head: Head, version: int) -> Row:
             advice="delete those first (`bucketry lineage` shows them)",
         )
     return row
+
+
+def _named_by(model: ModelName, alias: AliasName, version: int) -> RejectedError:
+    return RejectedError(
+        f"{model}@{alias} names version {version}", advice=f"move it first: `bucketry promote {model}:OTHER {alias}`"
+    )
 
 
 def _begin(session: Session, model: ModelName, version: int, reason: str) -> Head:

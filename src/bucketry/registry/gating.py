@@ -17,7 +17,7 @@ from bucketry.registry.rows import find_row, load_dossier
 from bucketry.schema.audit import target_version
 from bucketry.schema.cards import LARGEST_CARD_BYTES
 from bucketry.schema.codec import digest_of
-from bucketry.schema.gate_checks import UNREAD, Evaluations, GateSubject, check_gates, lacks_evidence
+from bucketry.schema.gate_checks import UNREAD, Evaluations, GateSubject, check_gates, is_unread, lacks_evidence
 from bucketry.schema.gates import CardSections, EvidenceCount, Formats, MetricThreshold, NoWorse, PickleScan, applies_to
 from bucketry.schema.moves import MOVES
 from bucketry.schema.scans import ScanReport
@@ -50,6 +50,12 @@ def check_version_gates(
         return ()
     subject = load_gate_subject(session, head, row, policy, alias=alias, scan=scan, contents=contents or scan)
     return check_gates(policy, subject, alias=alias)
+
+
+def known_gates(session: Session, head: Head, row: Row, *, alias: AliasName | None = None) -> tuple[GateResult, ...]:
+    """Return the gates' results without those that wait for a scan of files, which nobody made in this session yet."""
+    results = check_version_gates(session, head, row, alias=alias, scan=False, contents=True)
+    return tuple(result for result in results if not is_unread(result))
 
 
 def load_gate_subject(

@@ -24,7 +24,7 @@ from bucketry.errors import (
 from bucketry.frozen import frozen
 from bucketry.registry.carried import carried_reviews
 from bucketry.registry.commit import Change
-from bucketry.registry.gating import check_version_gates
+from bucketry.registry.gating import check_version_gates, known_gates
 from bucketry.registry.immutable import Immutable
 from bucketry.registry.notes import reason_detail
 from bucketry.registry.policies import load_policy
@@ -131,6 +131,30 @@ def prepare_decision(
     return statement
 
 
+def check_may_decide(session: Session, model: ModelName, version: int, action: Action) -> None:
+    """Raise as `prepare_decision` would, before there is a comment: whoever may not decide need not write one.
+
+    Files are not scanned for it, so that a gate about what is in them may fail later.
+    """
+    session.check_writable()
+    head = load_existing_head(session, model)
+    standing = load_standing(session, head, load_row(session, head, version))
+    statement = Statement(
+        registry=session.registry.registry,
+        model=model,
+        manifest=standing.row.manifest,
+        action=action,
+        principal=session.actor,
+        sequence=len(standing.decisions) + 1,
+        created=session.ports.timestamp(),
+        version=version,
+        comment="a comment will follow",
+    )
+    _check_by_policy(standing, _as_decision(statement), need_signature=False)
+    if action is Action.APPROVE:
+        refuse_failed_gates(standing.row, known_gates(session, head, standing.row), "approved")
+
+
 def record_decision(session: Session, review: Review) -> Decided:
     """Commit a decision, signed or not, and, if it refuses the version, tell every alias before returning.
 
@@ -212,6 +236,21 @@ def _check(
     statement, row = decision.statement, standing.row
     if statement.manifest != row.manifest:
         raise RejectedError(f"version {row.version} is not the manifest that this decision is about")
+    _check_by_policy(standing, decision, need_signature=need_signature)
+    _check_times(session, standing, statement)
+    if statement.action is Action.APPROVE:
+        shown, there = set(statement.evidence), {cited.sha256 for cited in load_dossier(session, head, row).evidence}
+        if shown != there:
+            raise RejectedError(
+                f"the evidence of version {row.version} changed since this approval was prepared",
+                advice="look at it again with `bucketry show`, then approve",
+            )
+        refuse_failed_gates(row, check_version_gates(session, head, row, alias=statement.alias), "approved")
+
+
+def _check_by_policy(standing: Standing, decision: Decision, *, need_signature: bool) -> None:
+    """Raise `RejectedError` for one decision too many, or one that state or policy forbids."""
+    statement, row = decision.statement, standing.row
     most = MOST_REVIEWS + (MOST_REFUSALS_BEYOND if statement.action in REFUSALS else 0)
     if len(standing.decisions) >= most:
         raise RejectedError(f"version {row.version} has {most} decisions, the most that one can have")
@@ -223,15 +262,6 @@ def _check(
         authorship=standing.authorship,
         need_signature=need_signature,
     )
-    _check_times(session, standing, statement)
-    if statement.action is Action.APPROVE:
-        shown, there = set(statement.evidence), {cited.sha256 for cited in load_dossier(session, head, row).evidence}
-        if shown != there:
-            raise RejectedError(
-                f"the evidence of version {row.version} changed since this approval was prepared",
-                advice="look at it again with `bucketry show`, then approve",
-            )
-        refuse_failed_gates(row, check_version_gates(session, head, row, alias=statement.alias), "approved")
 
 
 def _check_times(session: Session, standing: Standing, statement: Statement) -> None:

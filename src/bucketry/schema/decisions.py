@@ -140,8 +140,7 @@ def check_decision(
     """
     statement = decision.statement
     action, principal = statement.action, statement.principal
-    if state not in ALLOWED_FROM.get(action, frozenset()):
-        raise RejectedError(f"version {version} is {state}: {_instead(action, state)}")
+    check_decidable(action, version, state)
     if action in REFUSALS and not statement.comment.strip():
         raise RejectedError(f"to {action} needs a reason", advice="say why with --comment")
     if action in {Action.APPROVE, *REFUSALS} and not is_reviewer(policy, principal):
@@ -166,6 +165,12 @@ def check_decision(
                 f"nobody signed the publish of version {version}, so nobody knows that its author is another person",
                 advice="publish it again with --sign",
             )
+
+
+def check_decidable(action: Action, version: int, state: State) -> None:
+    """Raise `RejectedError` for an action that nobody may take on a version in this state."""
+    if state not in ALLOWED_FROM.get(action, frozenset()):
+        raise RejectedError(f"version {version} is {state}: {_instead(action, state)}")
 
 
 def is_reviewer(policy: Policy, principal: str) -> bool:

@@ -10,17 +10,20 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bucketry.registry.deletion import delete_version
+from bucketry.registry.deletion import check_may_delete, delete_version
 from bucketry.registry.lifecycle import LabelEdit, edit_version, retire, unretire
 from bucketry.registry.registers import load_existing_head
+from bucketry.registry.reviewing import check_may_decide
 from bucketry.registry.rows import load_dossier, load_row
-from bucketry.schema.reviews import Action
+from bucketry.schema.reviews import REFUSALS, Action
 from bucketry.schema.states import State
 from bucketry.tui.deciding import Wish, decide, generation_shown
+from bucketry.tui.deeds import Deed, DeedPanel, serving_alias, with_reason
 from bucketry.tui.paint import Span, line
 from bucketry.tui.promoting import ask_promotion, ask_rollback
 from bucketry.tui.prompts import Choice, Question
 from bucketry.tui.seen import ANYTHING, EDITED, check_unchanged
+from bucketry.tui.version_writes import action_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,48 +36,67 @@ if TYPE_CHECKING:
     from bucketry.tui.app import BucketryApp
 
 
-def act_on(shell: BucketryApp, row: VersionLine, name: str, diff: Callable[[], Digest | None]) -> None:
-    """Do what the command of this name does with a version; `diff` is the comparison that is shown of it."""
-    if name in _ASKED:
-        _ask_decision(shell, row, action=_ASKED[name], diff=diff)
-    else:
-        _OTHERS[name](shell, row)
+def act_on(
+    shell: BucketryApp, row: VersionLine, name: str, diff: Callable[[], Digest | None], *, is_framed: bool = False
+) -> None:
+    """Do what the command of this name does with a version; `diff` is the comparison that is shown of it.
+
+    `is_framed`: there is more than one version on the screen, so that each prompt says which one it is about.
+    """
+    generation = generation_shown(shell, row)
+    match name:
+        case "promote":
+            ask_promotion(shell, row)
+        case "rollback":
+            ask_rollback(shell, row)
+        case "edit":
+            _ask_edit(shell, row)
+        case "retire":
+            DeedPanel(shell, _retirement(shell, row, generation), is_framed=is_framed).open()
+        case "delete":
+            DeedPanel(shell, _deletion(shell, row, generation), is_framed=is_framed).open()
+        case _:
+            deed = _decision(shell, row, generation, action=action_of(name, row), diff=diff())
+            DeedPanel(shell, deed, is_framed=is_framed).open()
 
 
-_ASKED = {
-    "approve": Action.APPROVE,
-    "reject": Action.REJECT,
-    "comment": Action.COMMENT,
-    "request": Action.REQUEST,
+_LABELS: dict[Action, str] = {
+    Action.APPROVE: "approve {}, comment (may be empty):",
+    Action.REJECT: "reject {} for ever, reason:",
+    Action.REVOKE: "revoke the approval of {} for ever, reason:",
+    Action.COMMENT: "comment on {}:",
+    Action.REQUEST: "request a review of {}, comment (may be empty):",
 }
-_DECISIONS: dict[Action, tuple[str, bool]] = {
-    Action.APPROVE: ("approve {}, comment (may be empty):", False),
-    Action.REJECT: ("reject {} for ever, reason:", True),
-    Action.REVOKE: ("revoke the approval of {} for ever, reason:", True),
-    Action.COMMENT: ("comment on {}:", True),
-    Action.REQUEST: ("request a review of {}, comment (may be empty):", False),
-}
+_NEED_TEXT = frozenset({Action.REJECT, Action.REVOKE, Action.COMMENT})
 
 
-def _ask_decision(shell: BucketryApp, row: VersionLine, *, action: Action, diff: Callable[[], Digest | None]) -> None:
-    if action is Action.REJECT and row.state is State.APPROVED:
-        action = Action.REVOKE  # to reject what is approved is to take the approval back
-    label, needs_text = _DECISIONS[action]
+def _decision(
+    shell: BucketryApp, row: VersionLine, generation: int | None, *, action: Action, diff: Digest | None
+) -> Deed:
+    reference = f"{row.model}:{row.version}"
+    serves = serving_alias(shell, row) if action in REFUSALS else None
+    means = (
+        (Span(f"Whoever pulls {row.model}@{serves.alias} is refused from then on: roll it back first (B)."),)
+        if serves is not None
+        else ()
+    )
 
-    def why_not(text: str) -> str:
-        return "a text is needed" if needs_text and not text.strip() else ""
+    def again(now: VersionLine, seen: int) -> Deed:
+        return _decision(shell, now, seen, action=action_of(action, now), diff=diff)
 
-    label = label.format(f"{row.model}:{row.version}")
-    generation, shown, drafts = generation_shown(shell, row), diff(), shell.asking.drafts
-
-    def answer(text: str) -> None:
-        def failed(error: BucketryError) -> None:
-            drafts[label] = text
-            shell.fail(error)
-
-        decide(shell, Wish(row, action, text.strip(), generation, shown), failed)
-
-    shell.ask(Question(label, answer, initial=drafts.pop(label, ""), why_not=why_not, enter=action.value))
+    return Deed(
+        row=row,
+        generation=generation,
+        verb=action.value,
+        label=_LABELS[action].format(reference),
+        words=("review", action.value, reference),
+        check=lambda session: check_may_decide(session, row.model, row.version, action),
+        go=lambda text, failed: decide(shell, Wish(row, action, text, generation, diff), failed),
+        again=again,
+        means=means,
+        serves=serves,
+        needs_text=action in _NEED_TEXT,
+    )
 
 
 def _ask_edit(shell: BucketryApp, row: VersionLine) -> None:
@@ -173,57 +195,72 @@ def _edit_notes(
     shell.write(("edit", reference, "--notes", text), work, done)
 
 
-def _retire(shell: BucketryApp, row: VersionLine, *, is_undo: bool = False) -> None:
+def _retirement(shell: BucketryApp, row: VersionLine, generation: int | None, *, is_undo: bool = False) -> Deed:
+    """Return what retires a version, or takes it out of retirement."""
     back = row.state is State.RETIRED
     verb, service = ("unretire", unretire) if back else ("retire", retire)
     reference = f"{row.model}:{row.version}"
+    serves = None if back else serving_alias(shell, row)
 
-    def work(session: Session) -> Row:
-        check_unchanged(session, row)
-        return service(session, row.model, row.version)
+    def go(reason: str, failed: Callable[[BucketryError], None]) -> None:
+        def work(session: Session) -> Row:
+            check_unchanged(session, row)
+            return service(session, row.model, row.version, reason=reason)
 
-    def done(changed: Row) -> None:
-        shell.flash(f"{reference} is {changed.state} {'again' if is_undo else 'now'}", "good")
-        if is_undo:
-            return
-        counterpart = replace(row, state=changed.state)
-        shell.undo = (f"{verb} {reference}", lambda: _retire(shell, counterpart, is_undo=True))
+        def done(changed: Row) -> None:
+            shell.flash(f"{reference} is {changed.state} {'again' if is_undo else 'now'}", "good")
+            if not is_undo:
+                counterpart = replace(row, state=changed.state)
+                shell.undo = (f"{verb} {reference}", lambda: undo(counterpart))
 
-    shell.write((verb, reference), work, done)
+        shell.write(with_reason((verb, reference), reason), work, done, failed)
 
+    def undo(counterpart: VersionLine) -> None:
+        DeedPanel(shell, _retirement(shell, counterpart, None, is_undo=True)).open()
 
-def _ask_delete(shell: BucketryApp, row: VersionLine) -> None:
-    reference, name = f"{row.model}:{row.version}", str(row.model)
-    generation = generation_shown(shell, row)
-    panel = (
-        line(Span(f"{reference} will be deleted for ever.", "bad")),
-        line("Its number is never used again; a later garbage collection frees its bytes."),
-        line(Span("same as:  " + shell.command_line("delete", reference, "--yes"), "dim")),
+    means = (
+        Span("It goes on being served, but no alias can be moved to it any more, nor rolled back to it."),
+        Span("undo: U, or T, takes it out of retirement"),
     )
-
-    def work(session: Session) -> object:
-        check_unchanged(session, row, generation=generation, minds=ANYTHING)
-        return delete_version(session, row.model, row.version)
-
-    shell.ask(
-        Question(
-            f"type  {name}  to delete:",
-            lambda _: shell.write(
-                ("delete", reference, "--yes"), work, lambda _: shell.flash(f"{reference} is deleted", "good")
-            ),
-            panel=panel,
-            panel_title="DELETE",
-            is_production=True,
-            enter="delete",
-            why_not=lambda text: "" if text == name else "name differs",
-        )
+    return Deed(
+        row=row,
+        generation=generation,
+        verb=verb,
+        label=f"take {reference} out of retirement, reason (may be empty):"
+        if back
+        else f"retire {reference}, reason (may be empty):",
+        words=(verb, reference),
+        check=lambda session: check_unchanged(session, row),
+        go=go,
+        again=lambda now, seen: _retirement(shell, now, seen, is_undo=is_undo),
+        means=means if serves is not None else (),
+        serves=serves,
     )
 
 
-_OTHERS: dict[str, Callable[[BucketryApp, VersionLine], None]] = {
-    "promote": ask_promotion,
-    "rollback": ask_rollback,
-    "edit": _ask_edit,
-    "retire": _retire,
-    "delete": _ask_delete,
-}
+def _deletion(shell: BucketryApp, row: VersionLine, generation: int | None) -> Deed:
+    reference = f"{row.model}:{row.version}"
+
+    def go(reason: str, failed: Callable[[BucketryError], None]) -> None:
+        def work(session: Session) -> object:
+            check_unchanged(session, row, generation=generation, minds=ANYTHING)
+            return delete_version(session, row.model, row.version, reason=reason)
+
+        words = (*with_reason(("delete", reference), reason), "--yes")
+        shell.write(words, work, lambda _: shell.flash(f"{reference} is deleted", "good"), failed)
+
+    return Deed(
+        row=row,
+        generation=generation,
+        verb="delete",
+        label="",
+        words=("delete", reference, "--yes"),
+        check=lambda session: check_may_delete(session, row.model, row.version),
+        go=go,
+        again=lambda now, seen: _deletion(shell, now, seen),
+        means=(
+            Span(f"{reference} will be deleted for ever.", "bad"),
+            Span("Its number is never used again; a later garbage collection frees its bytes."),
+        ),
+        needs_name=True,
+    )

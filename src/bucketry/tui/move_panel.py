@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
+from bucketry.schema.text import displayable
+from bucketry.tui.deeds import PANEL_COLUMNS, READING, REFUSED, refusal_lines, text_behind
 from bucketry.tui.marks import PRODUCTION_NAMES
-from bucketry.tui.paint import Span
+from bucketry.tui.paint import Span, line
 from bucketry.tui.prompts import Question
 from bucketry.tui.prospects import read_servers, read_verdicts
 from bucketry.tui.tablelines import wrapped
@@ -25,17 +27,14 @@ if TYPE_CHECKING:
     from bucketry.tui.paint import Line
     from bucketry.tui.prospects import Prospect
 
-PANEL_COLUMNS = 4
-"""What the edges of the panel take."""
-READING: tuple[Span, ...] = (Span("reading ...", "dim"),)
-
 
 @frozen
 class Move:
     """What is asked for. `words` are the command that reads the same as `look`; `told` is what changed meanwhile.
 
     `head` returns the first line, `body` what is said of the version, `tail` how it is undone and done elsewhere;
-    they get None while it is being read. `go` moves.
+    they get None while it is being read. `go` moves, and gets the reason and all that was typed; `typed` is what was
+    typed before somebody else was quicker, `reason` what was given with the alias.
     """
 
     verb: str
@@ -47,8 +46,10 @@ class Move:
     head: Callable[[Prospect | None], Line]
     body: Callable[[Prospect, int], Sequence[Line]]
     tail: Callable[[Prospect | None], Sequence[Line]]
-    go: Callable[[Prospect], None]
+    go: Callable[[Prospect, str, str], None]
     told: str = ""
+    typed: str = ""
+    reason: str = ""
 
 
 class MovePanel:
@@ -120,6 +121,7 @@ class MovePanel:
         return Question(
             f"type  {move.model}  to {move.verb}:",
             self._answer,
+            initial=move.typed,
             panel=self._lines(),
             panel_title=f"{move.title} PROD" if serves else move.title.removesuffix(" TO"),
             is_production=serves,
@@ -127,29 +129,40 @@ class MovePanel:
             enter=move.verb,
         )
 
-    def _answer(self, _text: str) -> None:
+    def _answer(self, text: str) -> None:
         if self._prospect is not None:  # else the question takes no answer
-            self._move.go(self._prospect)
+            reason = text_behind(str(self._move.model), text) or self._move.reason
+            self._move.go(self._prospect, reason, text)
 
     def _why_not(self, text: str) -> str:
         if self._prospect is None:
             return "cannot be read" if self._fault else "still reading"
         if self._prospect.is_there:
             return "nothing to do"
-        return "" if text == str(self._move.model) else "name differs"
+        if self._prospect.refusal:
+            return REFUSED
+        return "" if text_behind(str(self._move.model), text) is not None else "name differs"
 
     def _lines(self) -> tuple[Line, ...]:
         move, prospect = self._move, self._prospect
         width = self._shell.size.width - PANEL_COLUMNS
+        is_refused = prospect is not None and bool(prospect.refusal) and not prospect.is_there
         changed = f"CHANGED MEANWHILE: {move.told}" if move.told else ""
         return (
             *_sentence(changed, width),
             move.head(prospect),
+            *refusal_lines(prospect.refusal if is_refused and prospect else "", width),
             *wrapped([Span("serves:", "dim"), *self._servers], width, between=" "),
             *wrapped(list(self._verdicts), width, between="   ", indent=""),
             *(move.body(prospect, width) if prospect is not None else _sentence(self._fault, width)),
+            *(() if is_refused else (self._reason_line(),)),
             *move.tail(prospect),
         )
+
+    def _reason_line(self) -> Line:
+        if self._move.reason:
+            return line(Span(f"reason: {displayable(self._move.reason)}", "dim"))
+        return line(Span(f"a reason may follow the name:  {self._move.model} WHY", "dim"))
 
 
 def _sentence(text: str, width: int) -> list[Line]:

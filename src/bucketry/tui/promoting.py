@@ -5,51 +5,85 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError
+from bucketry.errors import BucketryError, ContendedError, RejectedError
 from bucketry.registry.aliases import promote, roll_back, undo_move
 from bucketry.registry.index_views import find_model_line
-from bucketry.schema.names import parse_alias
+from bucketry.registry.registers import load_alias, load_existing_head
+from bucketry.schema.names import AliasName, parse_alias
+from bucketry.tui.deeds import PANEL_COLUMNS, refusal_by, refusal_lines, refuse, text_behind, with_reason
 from bucketry.tui.figures import short_age
 from bucketry.tui.marks import PRODUCTION_NAMES, is_production, production_of
 from bucketry.tui.move_panel import Move, MovePanel
 from bucketry.tui.paint import Span, line
 from bucketry.tui.prompts import Question
-from bucketry.tui.prospects import promotion_lines, read_prospect, read_retreat, retreat_lines
-from bucketry.tui.seen import AliasMovedError, check_state, check_unchanged, check_unmoved
+from bucketry.tui.prospects import promotion_lines, read_prospect, read_refusals, read_retreat, retreat_lines
+from bucketry.tui.seen import check_state, check_unchanged, check_unmoved
+from bucketry.tui.tablelines import wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping, Sequence
 
     from bucketry.registry.aliases import AliasMove
     from bucketry.registry.index_views import Named, VersionLine
     from bucketry.registry.session import Session
-    from bucketry.schema.names import AliasName, ModelName
+    from bucketry.schema.alias import AliasRegister
+    from bucketry.schema.names import ModelName
     from bucketry.tui.app import BucketryApp
     from bucketry.tui.paint import Line
     from bucketry.tui.prospects import Prospect
 
 
-def ask_promotion(shell: BucketryApp, row: VersionLine) -> None:
-    """Ask for the alias, show what would change, and ask for the model's name where the alias serves for real."""
-    found = _aliases(shell, row.model)
-    names = sorted({*(named.alias for named in found), "production", "staging"})
-    serving = {named.alias for named in found if is_production(named)}
+USUAL_ALIASES = (AliasName("production"), AliasName("staging"))
+MOST_ALIASES_SHOWN = 4
+"""Above the prompt, the usual ones first; any other can be typed."""
+
+
+def ask_promotion(shell: BucketryApp, row: VersionLine, *, typed: str = "", told: str = "") -> None:
+    """Ask for the alias, show what would change, and ask for the model's name where the alias serves for real.
+
+    Which aliases the registry would refuse is read meanwhile and shown before one is typed. `told` is what changed
+    since `typed` was typed.
+    """
+    known = _aliases(shell, row.model)
+    names = sorted(
+        {*(named.alias for named in known), *USUAL_ALIASES}, key=lambda name: (name not in USUAL_ALIASES, name)
+    )
+    serving = {named.alias for named in known if is_production(named)}
+    refused: dict[AliasName, str] = {}
 
     def answer(text: str) -> None:
-        alias = parse_alias(text.strip())
+        alias, reason = _split(text)
         if alias in serving or alias in PRODUCTION_NAMES:
-            MovePanel(shell, _promotion(shell, row, alias)).open()
+            MovePanel(shell, replace(_promotion(shell, row, alias), reason=reason)).open()
         else:
-            _look_first(shell, row, alias)
+            _look_first(shell, row, alias, reason, text)
 
-    shell.ask(
-        Question(
+    def asked() -> Question:
+        return Question(
             f"promote {row.model}:{row.version} to alias:",
             answer,
+            initial=typed,
+            panel=_alias_lines(shell, known, names[:MOST_ALIASES_SHOWN], refused, told),
+            panel_title=f"PROMOTE {row.model}:{row.version}",
             why_not=_why_no_alias,
             enter="look",
             complete=lambda text: [name for name in names if name.startswith(text)],
         )
+
+    question = asked()
+
+    def take(found: Mapping[AliasName, str]) -> None:
+        refused.update(found)
+        if refused:
+            shell.asking.revise(question, asked())
+
+    shell.ask(question)
+    shell.read(
+        "may-promote",
+        ("gates", f"{row.model}:{row.version}"),
+        lambda session: read_refusals(session, row.model, row.version, names[:MOST_ALIASES_SHOWN]),
+        take,
+        lambda error: refuse(shell, question, error),
     )
 
 
@@ -57,21 +91,70 @@ def ask_rollback(shell: BucketryApp, row: VersionLine) -> None:
     """Ask for the alias to roll back, show where it would go, and ask for the model's name."""
     found = _aliases(shell, row.model)
     production = production_of(found)
-    shell.ask(
-        Question(
-            f"roll back which alias of {row.model}:",
-            lambda text: MovePanel(shell, _retreat(shell, row.model, parse_alias(text.strip()))).open(),
-            initial=production.alias if production else "",
-            why_not=_why_no_alias,
-            enter="look",
-            complete=lambda text: [named.alias for named in found if named.alias.startswith(text)],
-        )
+
+    def answer(text: str) -> None:
+        alias, reason = _split(text)
+        MovePanel(shell, replace(_retreat(shell, row.model, alias), reason=reason)).open()
+
+    question = Question(
+        f"roll back which alias of {row.model}:",
+        answer,
+        initial=production.alias if production else "",
+        why_not=_why_no_alias,
+        enter="look",
+        complete=lambda text: [named.alias for named in found if named.alias.startswith(text)],
+    )
+
+    def give_up(error: BucketryError) -> None:
+        refuse(shell, question, error)
+
+    shell.ask(question)
+    shell.read(
+        "may-roll-back",
+        ("aliases", str(row.model)),
+        refusal_by(lambda session: _check_has_aliases(session, row.model)),
+        lambda refusal: None if refusal is None else give_up(refusal),
+        give_up,
     )
 
 
-def _look_first(shell: BucketryApp, row: VersionLine, alias: AliasName) -> None:
+def _check_has_aliases(session: Session, model: ModelName) -> None:
+    if not load_existing_head(session, model).aliases:
+        raise RejectedError(f"no alias of {model} ever named a version", advice="promote one first (P)")
+
+
+def _alias_lines(
+    shell: BucketryApp,
+    known: Sequence[Named],
+    names: Sequence[AliasName],
+    refused: Mapping[AliasName, str],
+    told: str,
+) -> tuple[Line, ...]:
+    """Return where the aliases are, and which of them the registry would not move to the version."""
+    width = shell.size.width - PANEL_COLUMNS
+    at = {named.alias: named.version for named in known}
+    lines: list[Line] = []
+    if told:
+        lines += wrapped([Span(word, "bad") for word in f"CHANGED MEANWHILE: {told}".split()], width, between=" ")
+    for name in names:
+        where = f"names v{at[name]}" if name in at else "not set"
+        lines.append(line(Span(name, "strong"), f"  {where}"))
+        if name in refused:
+            lines += refusal_lines(refused[name], width, indent="   ")
+    example = next((name for name in names if name not in refused), "staging")
+    lines.append(line(Span(f"a reason may follow the alias:  {example} WHY", "dim")))
+    return tuple(lines)
+
+
+def _split(text: str) -> tuple[AliasName, str]:
+    """Return the alias that was typed, and the reason behind it."""
+    word, _, reason = text.strip().partition(" ")
+    return parse_alias(word), reason.strip()
+
+
+def _look_first(shell: BucketryApp, row: VersionLine, alias: AliasName, reason: str, text: str) -> None:
     """Move an alias that is not protected at once; for one that turns out to be, ask as for any such."""
-    move = _promotion(shell, row, alias)
+    move = replace(_promotion(shell, row, alias), reason=reason)
 
     def done(prospect: Prospect) -> None:
         if prospect.is_there:
@@ -79,18 +162,20 @@ def _look_first(shell: BucketryApp, row: VersionLine, alias: AliasName) -> None:
         elif prospect.is_protected:
             MovePanel(shell, move, prospect).open()
         else:
-            move.go(prospect)
+            move.go(prospect, reason, text)
 
     shell.flash(f"looking at {row.model}:{row.version} and {alias} ...", "dim")
     shell.read("prospect", move.words, move.look, done)
 
 
-def _promotion(shell: BucketryApp, row: VersionLine, alias: AliasName) -> Move:
+def _promotion(shell: BucketryApp, row: VersionLine, alias: AliasName, *, is_seen: bool = True) -> Move:
+    """Return what moves an alias to a version; not `is_seen`: its state may be another than the row's by now."""
     model, version = row.model, row.version
     reference = f"{model}:{version}"
 
     def look(session: Session) -> Prospect:
-        check_unchanged(session, row)
+        if is_seen:
+            check_unchanged(session, row)
         return read_prospect(session, model, version, alias)
 
     def head(prospect: Prospect | None) -> Line:
@@ -104,19 +189,23 @@ def _promotion(shell: BucketryApp, row: VersionLine, alias: AliasName) -> Move:
         same = shell.command_line("promote", reference, alias)
         return (line(undo), line(Span(f"same as:  {same}", "dim")))
 
-    def go(prospect: Prospect) -> None:
+    def go(prospect: Prospect, reason: str, text: str) -> None:
         def work(session: Session) -> AliasMove:
-            check_unchanged(session, row)
+            check_state(session, model, version, prospect.state)
             check_unmoved(session, model, alias, prospect.now)
-            return promote(session, model, version, alias)
+            return promote(session, model, version, alias, reason=reason)
 
         def failed(error: BucketryError) -> None:
-            if isinstance(error, AliasMovedError):
-                MovePanel(shell, replace(_promotion(shell, row, alias), told=error.message)).open()
-            else:
+            if not isinstance(error, ContendedError):
                 shell.fail(error)
+            elif text_behind(str(model), text) is None:  # the alias alone was typed
+                ask_promotion(shell, row, typed=text, told=error.message)
+            else:
+                move = _promotion(shell, row, alias, is_seen=False)
+                MovePanel(shell, replace(move, told=error.message, typed=text, reason=reason)).open()
 
-        shell.write(("promote", reference, alias), work, lambda moved: _moved(shell, moved), failed)
+        words = with_reason(("promote", reference, alias), reason)
+        shell.write(words, work, lambda moved: _moved(shell, moved), failed)
 
     return Move(
         verb="promote",
@@ -145,19 +234,20 @@ def _retreat(shell: BucketryApp, model: ModelName, alias: AliasName) -> Move:
         to = f"back to v{prospect.now}" if prospect is not None and prospect.now else "forth again"
         return (line(f"undo: U moves it {to}"), line(Span(f"same as:  {same}", "dim")))
 
-    def go(prospect: Prospect) -> None:
+    def go(prospect: Prospect, reason: str, text: str) -> None:
         def work(session: Session) -> AliasMove:
             check_unmoved(session, model, alias, prospect.now)
             check_state(session, model, prospect.version, prospect.state)
-            return roll_back(session, model, alias, to=prospect.version)
+            return roll_back(session, model, alias, to=prospect.version, reason=reason)
 
         def failed(error: BucketryError) -> None:
-            if isinstance(error, AliasMovedError):
-                MovePanel(shell, replace(_retreat(shell, model, alias), told=error.message)).open()
+            if isinstance(error, ContendedError):
+                move = replace(_retreat(shell, model, alias), told=error.message, typed=text, reason=reason)
+                MovePanel(shell, move).open()
             else:
                 shell.fail(error)
 
-        words = _retreat_words(model, alias, prospect)
+        words = with_reason(_retreat_words(model, alias, prospect), reason)
         shell.write(words, work, lambda moved: _moved(shell, moved), failed)
 
     return Move(
@@ -192,18 +282,103 @@ def _moved(shell: BucketryApp, move: AliasMove) -> None:
     shell.flash(f"{move.model}@{move.alias}: {before} -> {after}", "good")
     if move.previous == move.target:
         return
-    shell.undo = (f"move {move.alias}", _counterpart(shell, move))
+    _remember(shell, move)
 
 
-def _counterpart(shell: BucketryApp, move: AliasMove) -> Callable[[], None]:
+def _remember(shell: BucketryApp, move: AliasMove) -> None:
+    shell.undo = (f"move {move.alias}", lambda: _ask_undo(shell, move))
+
+
+def _ask_undo(shell: BucketryApp, move: AliasMove) -> None:
+    """Ask as for any move: where the alias serves for real, for the model's name below what would change."""
+    _remember(shell, move)  # until it is done it can be asked for again
+    named = next((one for one in _aliases(shell, move.model) if one.alias == move.alias), None)
+    if move.alias in PRODUCTION_NAMES or (named is not None and is_production(named)):
+        _ask_undo_for_real(shell, move)
+        return
+
+    def looked(register: AliasRegister | None) -> None:
+        if register is not None and register.protected:
+            _ask_undo_for_real(shell, move)
+        else:
+            shell.ask(
+                Question(
+                    f"undo: {move.alias} {_step(move)}, reason (may be empty):",
+                    lambda text: _take_back(shell, move, text.strip()),
+                    enter="undo",
+                )
+            )
+
+    shell.read(
+        "undo",
+        ("aliases", str(move.model)),
+        lambda session: load_alias(session, move.model, move.alias).state,
+        looked,
+    )
+
+
+def _ask_undo_for_real(shell: BucketryApp, move: AliasMove) -> None:
+    model, alias, previous = move.model, move.alias, move.previous
+    name, same = str(model), shell.command_line(*_undo_words(move))
+    if previous is not None:
+        MovePanel(shell, _undo(shell, move, previous)).open()
+        return
+    panel = (
+        line(Span(f"{model}  alias {alias}  {_step(move)}", "strong")),
+        line("It named nothing before: whoever follows it is left without a version."),
+        line(Span(f"a reason may follow the name:  {model} WHY", "dim")),
+        line(Span(f"same as:  {same}", "dim")),
+    )
+    shell.ask(
+        Question(
+            f"type  {model}  to undo:",
+            lambda text: _take_back(shell, move, text_behind(name, text) or ""),
+            panel=panel,
+            panel_title="UNDO ON PROD",
+            is_production=True,
+            why_not=lambda text: "" if text_behind(name, text) is not None else "name differs",
+            enter="undo",
+        )
+    )
+
+
+def _undo(shell: BucketryApp, move: AliasMove, previous: int) -> Move:
+    """Return what takes a move back, to the version that the alias named before."""
     model, alias = move.model, move.alias
 
-    def take_back(session: Session) -> AliasMove:
+    def look(session: Session) -> Prospect:
         check_unmoved(session, model, alias, move.target)
-        return undo_move(session, model, alias, generation=move.generation)
+        return read_prospect(session, model, previous, alias, gated=False)
 
-    words = ("undo", str(model), alias, "--generation", str(move.generation))
-    return lambda: shell.write(words, take_back, lambda undone: _told(shell, undone))
+    def tail(_: Prospect | None) -> tuple[Line, ...]:
+        same = shell.command_line(*_undo_words(move))
+        return (line("undo: P or B moves it again"), line(Span(f"same as:  {same}", "dim")))
+
+    return replace(
+        _retreat(shell, model, alias),
+        verb="undo",
+        title="UNDO ON",
+        look=look,
+        tail=tail,
+        go=lambda _prospect, reason, _text: _take_back(shell, move, reason),
+    )
+
+
+def _take_back(shell: BucketryApp, move: AliasMove, reason: str) -> None:
+    def work(session: Session) -> AliasMove:
+        check_unmoved(session, move.model, move.alias, move.target)
+        return undo_move(session, move.model, move.alias, generation=move.generation, reason=reason)
+
+    shell.write(with_reason(_undo_words(move), reason), work, lambda undone: _told(shell, undone))
+
+
+def _undo_words(move: AliasMove) -> tuple[str, ...]:
+    return ("undo", str(move.model), move.alias, "--generation", str(move.generation))
+
+
+def _step(move: AliasMove) -> str:
+    """Return from where to where an undo moves the alias."""
+    return " -> ".join(f"v{version}" if version else "nothing" for version in (move.target, move.previous))
 
 
 def _told(shell: BucketryApp, move: AliasMove) -> None:
@@ -219,7 +394,7 @@ def _aliases(shell: BucketryApp, model: ModelName) -> tuple[Named, ...]:
 
 def _why_no_alias(text: str) -> str:
     try:
-        parse_alias(text.strip())
+        _split(text)
     except BucketryError as error:
         return error.message if text.strip() else "name an alias (tab completes)"
     return ""

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from bucketry.errors import RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.aliases import load_rollback_target
 from bucketry.registry.compare import find_comparison
 from bucketry.registry.deployments import list_deployments
-from bucketry.registry.gating import check_version_gates
+from bucketry.registry.gating import check_version_gates, known_gates
 from bucketry.registry.registers import load_alias, load_existing_head
 from bucketry.registry.rows import load_row
-from bucketry.registry.standings import load_standing
+from bucketry.registry.standings import check_approved, load_standing, refuse_failed_gates
 from bucketry.schema.deployment import Standing as Serving
 from bucketry.schema.diff import ASSUMED_MARK
 from bucketry.schema.gate_checks import is_unread
 from bucketry.schema.reviews import Action
-from bucketry.schema.states import State
+from bucketry.schema.states import State, check_servable
 from bucketry.schema.text import displayable
 from bucketry.schema.verdicts import Verdict
 from bucketry.tui.figures import count_of, short_digests, shown_time
@@ -26,12 +27,13 @@ from bucketry.tui.paint import Span, line
 from bucketry.tui.tablelines import wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bucketry.registry.session import Session
     from bucketry.registry.standings import Standing
     from bucketry.schema.diff import VersionDiff
     from bucketry.schema.gates import GateResult
+    from bucketry.schema.head import Head
     from bucketry.schema.names import AliasName, ModelName
     from bucketry.schema.scans import ScanReport
     from bucketry.tui.figures import Zone
@@ -52,8 +54,9 @@ _NOT_JUDGED = (Verdict.HIGHER, Verdict.LOWER)
 class Prospect:
     """What is known of a version that an alias may name next.
 
-    `now` is what the alias names, since when. `gates` are those before this alias, but for a pickle scan that nobody
-    made yet: `waits_for_scan`. `scan` is what a scan found, if there was one.
+    `now` is what the alias names, since when. `refusal` is what the registry would answer to the move, or "". `gates`
+    are those before this alias, but for a pickle scan that nobody made yet: `waits_for_scan`. `scan` is what a scan
+    found, if there was one.
     """
 
     alias: AliasName
@@ -65,6 +68,7 @@ class Prospect:
     gates: tuple[GateResult, ...]
     waits_for_scan: bool
     scan: ScanReport | None
+    refusal: str = ""
 
     @property
     def is_protected(self) -> bool:
@@ -77,13 +81,19 @@ class Prospect:
         return self.now == self.version
 
 
-def read_prospect(session: Session, model: ModelName, version: int, alias: AliasName) -> Prospect:
-    """Read what a promotion depends on; files are not scanned for it, which would read whole ones."""
+def read_prospect(
+    session: Session, model: ModelName, version: int, alias: AliasName, *, gated: bool = True
+) -> Prospect:
+    """Read what a promotion depends on; files are not scanned for it, which would read whole ones.
+
+    A move back to what the alias named before is not `gated`.
+    """
     register = load_alias(session, model, alias).state
     head = load_existing_head(session, model)
     row = load_row(session, head, version)
     standing = load_standing(session, head, row, alias=alias)
     results = check_version_gates(session, head, row, alias=alias, scan=False, contents=True)
+    known = tuple(result for result in results if not is_unread(result))
     scan = session.scans.get(row.manifest)
     moved = register.last_move if register is not None else None
     return Prospect(
@@ -93,15 +103,46 @@ def read_prospect(session: Session, model: ModelName, version: int, alias: Alias
         now=register.target.version if register is not None and register.target is not None else None,
         since=moved.at if moved else "",
         standing=standing,
-        gates=tuple(result for result in results if not is_unread(result)),
+        gates=known,
         waits_for_scan=any(is_unread(result) for result in results),
         scan=scan,
+        refusal=_refusal(head, standing, alias, known if gated else ()),
     )
 
 
 def read_retreat(session: Session, model: ModelName, alias: AliasName) -> Prospect:
     """Read to which version a rollback would go, and what is known of it."""
-    return read_prospect(session, model, load_rollback_target(session, model, alias).version, alias)
+    return read_prospect(session, model, load_rollback_target(session, model, alias).version, alias, gated=False)
+
+
+def read_refusals(
+    session: Session, model: ModelName, version: int, aliases: Sequence[AliasName]
+) -> Mapping[AliasName, str]:
+    """Read to which of these aliases the registry would not promote a version, and why not."""
+    head = load_existing_head(session, model)
+    row = load_row(session, head, version)
+    found: dict[AliasName, str] = {}
+    for alias in aliases:
+        standing = load_standing(session, head, row, alias=alias)
+        is_protected = alias in standing.policy.protected_aliases
+        gates = known_gates(session, head, row, alias=alias) if is_protected else ()
+        refusal = _refusal(head, standing, alias, gates)
+        if refusal:
+            found[alias] = refusal
+    return found
+
+
+def _refusal(head: Head, standing: Standing, alias: AliasName, gates: Sequence[GateResult]) -> str:
+    """Return what the registry would answer to a move, by its own checks, or ""."""
+    row = standing.row
+    try:
+        check_servable(row.version, row.state)
+        if alias in standing.policy.protected_aliases:
+            check_approved(head, standing, alias)
+            refuse_failed_gates(row, gates, "promoted")
+    except RejectedError as error:
+        return f"{error.message}; {error.advice}"
+    return ""
 
 
 def read_servers(session: Session, model: ModelName, alias: AliasName) -> Sequence[Span]:

@@ -8,7 +8,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError, CorruptError
+from bucketry.errors import BucketryError, CorruptError, RejectedError
+from bucketry.registry.index_views import find_model_line
+from bucketry.schema.decisions import check_decidable
+from bucketry.schema.reviews import Action
 from bucketry.schema.states import State, check_servable, state_after_retire
 from bucketry.tui.commands import Command
 
@@ -22,32 +25,43 @@ if TYPE_CHECKING:
 
 
 def version_commands(
-    shell: BucketryApp, current: Callable[[], VersionLine | None], *, diff: Callable[[], Digest | None] = lambda: None
+    shell: BucketryApp,
+    current: Callable[[], VersionLine | None],
+    *,
+    diff: Callable[[], Digest | None] = lambda: None,
+    name: Callable[[], str] = lambda: "",
+    why_none: Callable[[], str] = lambda: "there is no version",
 ) -> tuple[Command, ...]:
-    """Return what can be done with the version that `current` returns; `diff` is the comparison that is shown of it."""
+    """Return what can be done with the version that `current` returns; `diff` is the comparison that is shown of it.
+
+    Where more than one version is on the screen, `name` is how the hints call the one that is meant. `why_none` says
+    why there may be none.
+    """
 
     def command(
-        name: str, key: str, title: str, rule: Callable[[VersionLine], object] = lambda _: None, hint: str = ""
+        name_of_it: str, key: str, title: str, rule: Callable[[VersionLine], object] = lambda _: None, hint: str = ""
     ) -> Command:
         def run(_: str) -> None:
             row = current()
             if row is not None:
                 from bucketry.tui.actions import act_on  # noqa: PLC0415 - only who acts needs it
 
-                act_on(shell, row, name, diff)
+                act_on(shell, row, name_of_it, diff, is_framed=bool(name()))
 
-        return Command(name, (key,), title, run, partial(_why_not, shell, current, rule), hint, "Write", writes=True)
+        why_not = partial(_why_not, shell, current, rule, why_none)
+        word = f"{hint} {name()}".strip() if hint and name_of_it in _OF_ONE_VERSION else hint
+        return Command(name_of_it, (key,), title, run, why_not, word, "Write", writes=True)
 
     return (
-        command("approve", "A", "Approve", _check_whole, hint="approve"),
-        command("reject", "X", "Reject, with the reason"),
-        command("comment", "C", "Comment"),
-        command("request", "R", "Request a review"),
+        command("approve", "A", "Approve", partial(_check_decidable, "approve"), "approve"),
+        command("reject", "X", "Reject, with the reason", partial(_check_decidable, "reject")),
+        command("comment", "C", "Comment", partial(_check_decidable, "comment")),
+        command("request", "R", "Request a review", partial(_check_decidable, "request")),
         command("promote", "P", "Promote", _check_promotable, "promote"),
         command("rollback", "B", "Roll an alias back", hint="roll back"),
         command("edit", "E", "Edit labels and notes"),
         command("retire", "T", "Retire, or take out of retirement", _check_retirable),
-        command("delete", "D", "Delete"),
+        command("delete", "D", "Delete", partial(_check_unnamed, shell)),
         Command(
             "undo",
             ("U",),
@@ -61,13 +75,25 @@ def version_commands(
     )
 
 
+_OF_ONE_VERSION = frozenset({"approve", "promote"})
+
+
+def action_of(name: str, row: VersionLine) -> Action:
+    """Return the action of a command: to reject what is approved is to take the approval back."""
+    refuses = name in {Action.REJECT, Action.REVOKE}
+    return (Action.REVOKE if row.state is State.APPROVED else Action.REJECT) if refuses else Action(name)
+
+
 def _why_not(
-    shell: BucketryApp, current: Callable[[], VersionLine | None], rule: Callable[[VersionLine], object]
+    shell: BucketryApp,
+    current: Callable[[], VersionLine | None],
+    rule: Callable[[VersionLine], object],
+    why_none: Callable[[], str],
 ) -> str:
     """Return why nothing can be done: the session, no version, or what the registry's own rule says of its state."""
     row = current()
     if row is None:
-        return "there is no version"
+        return why_none()
     if row.damaged and not row.manifest:
         return f"v{row.version} is damaged: {row.damaged}"
     try:
@@ -85,6 +111,20 @@ def _check_whole(row: VersionLine) -> None:
 def _check_promotable(row: VersionLine) -> None:
     _check_whole(row)
     check_servable(row.version, row.state)
+
+
+def _check_decidable(name: str, row: VersionLine) -> None:
+    if name == "approve":
+        _check_whole(row)
+    check_decidable(action_of(name, row), row.version, row.state)
+
+
+def _check_unnamed(shell: BucketryApp, row: VersionLine) -> None:
+    """Raise where an alias names the version, as far as the screens know; the registry is asked before it is typed."""
+    found = find_model_line(shell.source.index, row.model)
+    named = next((one for one in (found.aliases if found else ()) if one.version == row.version), None)
+    if named is not None:
+        raise RejectedError(f"{row.model}@{named.alias} names version {row.version}")
 
 
 def _check_retirable(row: VersionLine) -> None:
