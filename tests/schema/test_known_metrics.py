@@ -51,6 +51,7 @@ def test_no_metric_stands_twice_and_each_is_found_by_its_own_name() -> None:
         ("Top-5 accuracy", "higher"),
         ("acc@1", "higher"),
         ("recall@10", "higher"),
+        ("ndcg_at_10", "higher"),
         ("pass@1", "higher"),
         ("p95_ms", "lower"),
         ("recall@1%fpr", None),

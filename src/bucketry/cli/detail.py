@@ -155,7 +155,7 @@ def _stated_metrics(detail: VersionDetail) -> Iterator[tuple[Hashable, Dataset, 
                 known = assumed_direction(name)
                 cells = (
                     name + ("" if kind == "automated" else f" [{_plain(kind)}]"),
-                    human_number(value) if isinstance(value, int | float) else _plain(value),
+                    (human_number(value) if isinstance(value, int | float) else _plain(value)) + _spread(metric),
                     str(metric.get("unit") or ""),
                     str(metric.get("direction") or (known + ASSUMED_MARK if known else "")),
                     measured_on.text,
@@ -163,6 +163,12 @@ def _stated_metrics(detail: VersionDetail) -> Iterator[tuple[Hashable, Dataset, 
                     _plain(evidence.get("by") or ""),
                 )
                 yield (name, _plain(kind), _plain(part)), measured_on, value, cells
+
+
+def _spread(metric: Mapping[str, object]) -> str:
+    """Return how far the value may be off, or single values lie from it, as the evidence states it."""
+    spread = metric.get("standard_error") or metric.get("deviation")
+    return f" +/- {human_number(spread)}" if isinstance(spread, int | float) else ""
 
 
 def _pairs(table_: Mapping[str, object]) -> str:

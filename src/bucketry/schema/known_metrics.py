@@ -84,7 +84,7 @@ KNOWN_METRICS: Sequence[KnownMetric] = (
 )
 
 _OF_SPLIT = re.compile(r"(?:eval|evaluation|test|val|valid|validation|dev)[_/](?=.)")
-_CUT_OFF = re.compile(r"@\d+\Z")
+_CUT_OFF = re.compile(r"(?:@|_at_)\d+\Z")
 _TOP_K = re.compile(r"top_?\d+_(?:acc|accuracy)\Z|(?:acc|accuracy)@\d+\Z")
 _BY_NAME = {name: known for known in KNOWN_METRICS for name in known.names}
 
