@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -26,7 +27,8 @@ from bucketry.schema.arguments import (
     plain_values,
 )
 from bucketry.schema.evidence import Confidence, Evidence, Metric
-from bucketry.schema.manifest import Lineage, Training
+from bucketry.schema.manifest import Lineage, Parent, Training
+from bucketry.schema.names import Digest, ModelName
 
 LONG = "x" * 65_537
 
@@ -180,3 +182,33 @@ def test_a_text_has_a_limit_that_is_named() -> None:
     assert plain_text(np.str_("x" * 10), "notes", longest=10) == "x" * 10
     with pytest.raises(UsageError, match="notes has 11 characters; the limit is 10"):
         plain_text("x" * 11, "notes", longest=10)
+
+
+def test_no_field_of_a_given_value_is_lost() -> None:
+    """A field that is added to one of these must be added to what makes it plain."""
+    metric = Metric(
+        "auc",
+        0.9,
+        unit="u",
+        direction="higher",
+        slice={"age": "18-25"},
+        confidence=Confidence(0.8, 1.0, 0.9),
+        samples=7,
+        standard_error=0.1,
+        deviation=0.2,
+        extra={"more": 1},
+    )
+    evidence = Evidence(
+        "human", (metric,), "2026-01-01T00:00:00Z", "ada", {"name": "h"}, {"name": "d"}, "notes", {"more": 1}
+    )
+    training = Training(
+        {"lr": 1}, ({"name": "d"},), "2026-01-01T00:00:00Z", 1.5, "c", {"e": 1}, "f", "h", 3, "1", {"m": 1}
+    )
+    parent = Parent(ModelName("acme", "base"), 1, Digest("0" * 64), "finetune")
+    lineage = Lineage("e", "r", {"commit": "c"}, {"name": "p"}, (parent,), {"m": 1})
+    for whole in (metric, evidence, training, lineage):
+        bare = [field.name for field in fields(whole) if getattr(whole, field.name) in (None, "", {}, ())]
+        assert not bare, f"give {type(whole).__name__}.{bare[0]} a value here"
+    assert plain_evidence([evidence], "evidence") == (evidence,)
+    assert plain_training(training) == training
+    assert plain_lineage(lineage) == lineage
