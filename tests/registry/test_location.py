@@ -8,6 +8,7 @@ from bucketry.errors import RejectedError, UsageError
 from bucketry.registry.config import Config, RegistryProfile, load_config
 from bucketry.registry.location import BucketLocation, parse_location
 from bucketry.registry.opening import create_registry, open_session, probe_store
+from bucketry.transfer.cache_root import default_cache_root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,18 @@ def test_a_bucket_is_the_same_place_with_and_without_a_slash() -> None:
         "s3://[b",
         "s3://",
         "s3://a:b@c/d",
+        "s3://models?versionId=1",
+        "s3://models/prod#x",
+        "s3://../prod",
+        "s3://mo..dels/prod",
+        "s3://.models/prod",
+        "s3://mo%2fdels/prod",
+        "s3://models/../prod",
+        "s3://models/a/../../prod",
+        "s3://models/a/./prod",
+        "s3://models/a//prod",
+        "s3://models/a/%2e%2e/prod",
+        "s3://models/a/\u2028/prod",
         "file://host/x",
         "file:///reg?x#y",
         "file:x",
@@ -41,6 +54,16 @@ def test_a_bucket_is_the_same_place_with_and_without_a_slash() -> None:
 def test_what_is_no_place_is_a_usage_error(where: str) -> None:
     with pytest.raises(UsageError):
         parse_location(where)
+
+
+@pytest.mark.parametrize("where", ["/", "{home}", "{home}/", "{home}/x/..", "{above}", "/proc/.."])
+def test_a_cache_where_other_things_lie_is_a_usage_error(tmp_path: Path, where: str) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    with pytest.raises(UsageError, match="where other things lie too"):
+        default_cache_root({"BUCKETRY_CACHE": where.format(home=home, above=tmp_path)}, home)
+    place = tmp_path / "home" / ".cache"
+    assert default_cache_root({"BUCKETRY_CACHE": str(place)}, home) == place
 
 
 @pytest.mark.parametrize("spelling", ["prod", "{}", "{}/", "file://{}", "{}/."])

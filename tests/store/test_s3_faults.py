@@ -339,6 +339,12 @@ def test_an_endpoint_that_is_not_private_is_refused(url: str) -> None:
         S3Store("registry", "", S3Settings(endpoint_url=url))
 
 
+@pytest.mark.parametrize("tail", ["?x=1", "?", "/?region=x", "#x", "/a#", "/../x", "/a/./b", "/%2e%2e/x", "/.."])
+def test_an_endpoint_with_a_query_or_dots_is_refused(tail: str) -> None:
+    with credentials("a", "b"), pytest.raises(UsageError, match="endpoint has a"):
+        S3Store("registry", "", S3Settings(endpoint_url=f"https://storage.example.com{tail}"))
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://localhost", "http://[::1]:80", "https://example.com"])
 def test_an_endpoint_that_is_private_is_accepted(url: str) -> None:
     check_endpoint(url, allow_http=False)

@@ -24,6 +24,7 @@ from bucketry.errors import DeniedError, UnavailableError
 from bucketry.registry.index_schema import APPLICATION, TABLES, VERSION
 from bucketry.registry.location import FolderLocation, parse_location
 from bucketry.schema.query_match import has_letters
+from bucketry.store.modes import make_folders
 from bucketry.transfer.cache_root import default_cache_root
 
 if TYPE_CHECKING:
@@ -266,7 +267,7 @@ def _file_of(profile: RegistryProfile) -> Path:
 
 def _make_folder(folder: Path) -> None:
     """Make the folder, for its owner alone; raise `DeniedError` if it is somebody else's."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(folder.parent)
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     state = folder.lstat()

@@ -28,6 +28,7 @@ from bucketry.errors import BucketryError, CorruptError, DeniedError
 from bucketry.frozen import frozen
 from bucketry.registry.jobs_model import JobId, job_document, read_job
 from bucketry.schema.codec import FORMAT, LARGEST_DOCUMENT_BYTES, Fields, decode, digest_of, encode
+from bucketry.store.modes import FOLDER_MODE, make_folders
 from bucketry.transfer.localfiles import disk_errors, open_regular, write_private
 from bucketry.trust.generations import default_state_folder
 
@@ -63,7 +64,7 @@ class JobFolder:
     def made(self) -> JobFolder:
         """Make the folder, for its owner alone; raise `DeniedError` where it is another user's."""
         with disk_errors(str(self.path)):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(self.path.parent, FOLDER_MODE)
             with suppress(FileExistsError):
                 self.path.mkdir(mode=0o700)
             state = self.path.lstat()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -24,6 +25,8 @@ class FolderLocation:
 
     path: Path
 
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 
 Location = BucketLocation | FolderLocation
 
@@ -57,8 +60,25 @@ def parse_location(where: str) -> Location:
 
 def _bucket(parts: SplitResult) -> BucketLocation:
     if not parts.netloc or "@" in parts.netloc or ":" in parts.netloc or parts.query or parts.fragment:
-        raise UsageError("the S3 URL is not of the form s3://bucket/prefix")
-    return BucketLocation(parts.netloc, parts.path.strip("/"))
+        raise UsageError(
+            "the S3 URL is not of the form s3://bucket/prefix",
+            advice="write no user, port, query or fragment into it; the endpoint is a setting of its own",
+        )
+    if not _BUCKET.fullmatch(parts.netloc) or ".." in parts.netloc:
+        raise UsageError(
+            f"{parts.netloc[:80]!a} is not a bucket's name", advice="use 3 to 255 letters, digits, '.', '_' and '-'"
+        )
+    prefix = parts.path.strip("/")
+    if prefix and not all(_is_plain(segment) for segment in prefix.split("/")):
+        raise UsageError(
+            f"the prefix {prefix[:80]!a} has a segment that is empty, '.', '..' or not printable",
+            advice="write it plainly: proxies, servers and people disagree about what such a prefix means",
+        )
+    return BucketLocation(parts.netloc, prefix)
+
+
+def _is_plain(segment: str) -> bool:
+    return segment not in {"", ".", ".."} and segment.isprintable() and unquote(segment) not in {".", ".."}
 
 
 def _path_of(parts: SplitResult) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
 from bucketry.schema.codec import FORMAT, decode, encode
+from bucketry.store.modes import PRIVATE_FOLDER_MODE, make_folders
 from bucketry.transfer.localfiles import disk_errors, open_regular, write_private
 from bucketry.trust.generations import default_state_folder
 
@@ -44,7 +45,7 @@ def save_user_document(name: str, document: Document) -> None:
     """Remember a document under a name, in place of what is there."""
     path, body = _path(name), encode({"format": FORMAT} | document)
     with disk_errors(str(path)):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folders(path.parent, PRIVATE_FOLDER_MODE)
         write_private(path, body)
 
 

@@ -11,7 +11,7 @@ leading dot.
 """
 
 # Descriptors and flags need `os`, and a Path would cost more than the call that it is made for.
-# ruff: noqa: PTH100, PTH103, PTH108, PTH116
+# ruff: noqa: PTH100, PTH108, PTH116
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ from bucketry.store.interface import (
     Part,
     PreconditionFailedError,
 )
+from bucketry.store.modes import make_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,7 +76,7 @@ class FolderStore:
     def create_root(self) -> None:
         """Make the folder itself, with those above it, if it is missing."""
         with self._files.translated("create the folder"):
-            os.makedirs(self._root, exist_ok=True)
+            make_folders(self._root)
 
     def get(self, key: str, *, unless: ETag | None = None) -> Object:
         """Return the object."""

@@ -22,6 +22,7 @@ from bucketry.errors import UnavailableError, UsageError
 from bucketry.frozen import frozen
 from bucketry.store.folder_errors import after_naming, explain, file_and_folder, foreign
 from bucketry.store.interface import ETag, iter_slices
+from bucketry.store.modes import SHARED_FILE_MODE, SHARED_FOLDER_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,7 +220,7 @@ class Files:
                 _check_folder(folder)
             except FileNotFoundError:
                 with suppress(FileExistsError):
-                    os.mkdir(folder)
+                    os.mkdir(folder, SHARED_FOLDER_MODE)
                 self.sync_folder_of(folder)
 
     def prune_folders_of(self, path: str) -> None:
@@ -268,7 +269,7 @@ class Files:
             try:
                 self._check_folders(path)
                 # The umask decides who else may read it.
-                return os.open(path, _OPEN_TO_CREATE, 0o666)
+                return os.open(path, _OPEN_TO_CREATE, SHARED_FILE_MODE)
             except FileNotFoundError:
                 self.make_folders_of(path)
         raise self.restless(path)

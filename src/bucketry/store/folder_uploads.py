@@ -22,6 +22,7 @@ from bucketry.errors import CorruptError, UsageError
 from bucketry.frozen import frozen
 from bucketry.store.folder_files import STAGING, Written, copy_range, identify, write_all, write_body
 from bucketry.store.interface import ObjectNotFoundError, Part
+from bucketry.store.modes import SHARED_FILE_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -53,7 +54,7 @@ class Uploads:
         """Make the folder of a new upload and return its id, which cannot be guessed."""
         upload = uuid.uuid4().hex
         self._files.make_folders_of(self._path(upload, "data"))
-        descriptor = os.open(self._path(upload, "data"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        descriptor = os.open(self._path(upload, "data"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, SHARED_FILE_MODE)
         os.close(descriptor)
         # An upload exists once it has its key.
         self._write_small(upload, "key", key)
@@ -202,7 +203,7 @@ class Uploads:
 
     def _write_small(self, upload: str, name: str, text: str) -> None:
         temporary = self._path(upload, f"new-{uuid.uuid4().hex}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, SHARED_FILE_MODE)
         try:
             write_all(descriptor, text.encode(), 0)
             if self._files.durable:

@@ -7,7 +7,7 @@ role), and no setting or message of Bucketry ever holds one.
 from __future__ import annotations
 
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
@@ -50,6 +50,13 @@ def check_endpoint(url: str, *, allow_http: bool) -> None:
     except ValueError:
         # The cause would repeat the URL, and with it whatever is in it.
         raise UsageError("the S3 endpoint is not a URL", advice="write it as https://host:port") from None
+    if parts.query or parts.fragment or "?" in url or "#" in url:
+        raise UsageError(
+            "the URL of the S3 endpoint has a query or a fragment",
+            advice="write it as https://host:port; what follows ? or # would be lost or sent with every key",
+        )
+    if any(segment in {".", ".."} for segment in unquote(parts.path).split("/")):
+        raise UsageError("the URL of the S3 endpoint has a '.' or '..' in its path", advice="write its path plainly")
     if credentials:
         raise UsageError(
             "the URL of the S3 endpoint contains credentials",

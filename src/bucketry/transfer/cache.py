@@ -7,7 +7,7 @@
 
 Nothing in it is believed: whoever takes a blob hashes it again. Removing anything at any time is safe. Users share a
 cache if they may all write there: folders are made as the umask says (002, in a folder of a common group with its
-set-group-id bit), blobs are readable to all who may enter.
+set-group-id bit), though never so that everybody may write, and blobs are readable to all who may enter.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bucketry.errors import CorruptError, UsageError
 from bucketry.frozen import frozen
+from bucketry.store.modes import make_folders
 from bucketry.transfer.hashing import sha256_of_open_file
 from bucketry.transfer.leftovers import find_workplaces, newest_change_seconds
 from bucketry.transfer.localfiles import (
@@ -249,7 +250,7 @@ class Cache:
         if not is_verified and not is_right(temporary, sha256, halt):
             raise CorruptError(f"{label} does not have the digest {sha256}", advice="pull it again")
         path = self._blob_path(sha256)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path.parent)
         # A replacement, not a creation: what lies there may be damaged, and this is known to be right.
         temporary.replace(path)
         return path
@@ -262,7 +263,7 @@ class Cache:
     def _temporary(self) -> Path:
         directory = self.root / "tmp"
         with disk_errors(str(directory)):
-            directory.mkdir(parents=True, exist_ok=True)
+            make_folders(directory)
         return directory / secrets.token_hex(16)
 
     def _blobs(self) -> Iterator[CacheEntry]:

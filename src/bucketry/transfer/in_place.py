@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bucketry.errors import ContendedError
+from bucketry.store.modes import FILE_MODE
 from bucketry.transfer.durable import sync_directory, sync_folders
 from bucketry.transfer.localfiles import OpenFolders, copy_contents, create_below, disk_errors, open_below
 from bucketry.transfer.localfiles import open_directory as open_folder
@@ -154,7 +155,7 @@ def _announce(staging: Staging, files: Mapping[str, str]) -> None:
     """Say which files may lie here, before the first of them changes."""
     aside = staging.outer / "changing"
     aside.unlink(missing_ok=True)
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
     try:
         write_changing(descriptor, files)
         os.fsync(descriptor)

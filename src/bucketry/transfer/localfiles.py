@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, DeniedError, NotFoundError, RejectedError, UnavailableError, UsageError
+from bucketry.store.modes import FILE_MODE, folder_mode_below
 from bucketry.store.no_room import NO_ROOM, explain_no_room
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def create_below(directory_fd: int, relative_path: str) -> int:
     """
     *folders, name = split_relative_path(relative_path)
     with _walked(directory_fd, folders, create=True) as parent_fd:
-        return os.open(name, _CREATE_FLAGS, 0o666, dir_fd=parent_fd)
+        return os.open(name, _CREATE_FLAGS, FILE_MODE, dir_fd=parent_fd)
 
 
 def open_existing_below(directory_fd: int, relative_path: str) -> int:
@@ -160,7 +161,7 @@ class OpenFolders:
     def create(self, relative_path: str) -> int:
         """Create a new file as `create_below` does."""
         parent_fd, name = self._find(relative_path, create=True)
-        return os.open(name, _CREATE_FLAGS, 0o666, dir_fd=parent_fd)
+        return os.open(name, _CREATE_FLAGS, FILE_MODE, dir_fd=parent_fd)
 
     def stat(self, relative_path: str) -> os.stat_result:
         """Return what there is to say of the regular file at a path. Raises `OSError` or `RejectedError`."""
@@ -362,7 +363,7 @@ def _walked(directory_fd: int, folders: list[str], *, create: bool) -> Iterator[
             if create:
                 # It is there when another file of this version, or another thread, needed it too.
                 with suppress(FileExistsError):
-                    os.mkdir(folder, 0o777, dir_fd=current)
+                    os.mkdir(folder, folder_mode_below(os.fstat(current).st_mode), dir_fd=current)
             below = os.open(folder, _DIRECTORY_FLAGS, dir_fd=current)
             os.close(current)
             current = below

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from bucketry.errors import ContendedError, RejectedError, UsageError
 from bucketry.frozen import frozen
+from bucketry.store.modes import folder_mode_below, make_folder_within, make_folders
 from bucketry.transfer.durable import sync_directory, sync_tree
 from bucketry.transfer.in_place import move_within, must_work_within, publish_within
 from bucketry.transfer.journal import PREFIX as JOURNAL_PREFIX
@@ -137,7 +138,7 @@ def prepare_target(destination: Path, plan: Plan | None = None, there: TargetSta
     if destination.name in {"", ".."}:
         raise UsageError(f"{destination} cannot be a target", advice="name a new folder")
     with disk_errors(str(destination.parent)):
-        destination.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(destination.parent, None)
         parent = destination.parent.resolve(strict=True)
     target = parent / destination.name
     there = inspect_target(target) if there is None else there
@@ -151,7 +152,7 @@ def _begin(target: Path, plan: Plan | None, *, is_within: bool) -> Staging:
     place = target.parent
     if is_within:
         place = target / OWN_FOLDER
-        place.mkdir(exist_ok=True)
+        make_folder_within(place)
         sweep_workplaces(place, target.name, but_plan=plan.name if plan else None)
     outer = _take_over(place, target.name, plan.name) if plan else None
     resumed = outer is not None
@@ -159,7 +160,8 @@ def _begin(target: Path, plan: Plan | None, *, is_within: bool) -> Staging:
         outer = place / name_workplace(target.name, plan.name if plan else NO_PLAN, this_owner())
         outer.mkdir(mode=0o700)
     staging = Staging(target, outer, plan, resumed=resumed, is_within=is_within)
-    staging.directory.mkdir(exist_ok=True)
+    with suppress(FileExistsError):
+        staging.directory.mkdir(folder_mode_below(staging.destination.parent.stat().st_mode))
     if resumed and plan is not None:
         staging.keep_only({file.path for file in plan.files})
     return staging

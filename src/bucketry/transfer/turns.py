@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError
+from bucketry.store.modes import SHARED_FILE_MODE, make_folders
 from bucketry.transfer.leftovers import Owner, is_alive, this_owner, this_place
 from bucketry.transfer.receipt import LOCK_NAME, TURN_PREFIX
 
@@ -73,7 +74,7 @@ def try_lock(path: Path) -> Turn | None:
 
 def _open_lock(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | _FLAGS, 0o666)
+        return os.open(path, os.O_RDWR | _FLAGS, SHARED_FILE_MODE)
     except PermissionError:
         pass  # another user's: to lock it, reading is enough on most file systems
     try:
@@ -125,7 +126,7 @@ def _wait_for_turn(lock: Path, halt: Halt, look: Callable[[], object], on_wait: 
     seen, moved_at, looked_at, has_told = None, time.monotonic(), -LOOK_SECONDS, False
     while True:  # bounded: by the end of the other's work, or by its standstill
         try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(lock.parent)
             turn = try_lock(lock)
         except OSError:
             return None  # a cache that cannot be locked, or not be written, is read all the same

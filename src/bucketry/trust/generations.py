@@ -97,8 +97,8 @@ class GenerationMemory:
         """Yield the alias's file while no other process reads or writes it."""
         name = hashlib.sha256(f"{registry}\n{model.namespace}\n{model.name}\n{alias}".encode()).hexdigest()
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with (self.folder / f"{name}.lock").open("ab") as lock:
+            _make_folders(self.folder)
+            with open(self.folder / f"{name}.lock", "ab", opener=_open_private) as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield self.folder / f"{name}.json"
         except OSError as error:
@@ -204,6 +204,17 @@ def _version(number: object) -> int:
     if not isinstance(number, int) or isinstance(number, bool):
         raise CorruptError("a refused version is no number")
     return number
+
+
+def _make_folders(folder: Path) -> None:
+    """Make the folder with those above it for their owner alone, however much the umask would allow."""
+    for one in reversed([folder, *folder.parents]):
+        if not one.is_dir():
+            one.mkdir(mode=0o700, exist_ok=True)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _save(path: Path, seen: Seen) -> None:
