@@ -26,7 +26,7 @@ class FolderLocation:
     path: Path
 
 
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+_BUCKET = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?")
 
 Location = BucketLocation | FolderLocation
 
@@ -66,7 +66,7 @@ def _bucket(parts: SplitResult) -> BucketLocation:
         )
     if not _BUCKET.fullmatch(parts.netloc) or ".." in parts.netloc:
         raise UsageError(
-            f"{parts.netloc[:80]!a} is not a bucket's name", advice="use 3 to 255 letters, digits, '.', '_' and '-'"
+            f"{parts.netloc[:80]!a} is not a bucket's name", advice="use up to 255 letters, digits, '.', '_' and '-'"
         )
     prefix = parts.path.strip("/")
     if prefix and not all(_is_plain(segment) for segment in prefix.split("/")):
