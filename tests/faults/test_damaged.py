@@ -26,6 +26,7 @@ from bucketry.registry.ports import Ports
 from bucketry.registry.registers import load_existing_head
 from bucketry.registry.reviewing import prepare_decision, record_decision
 from bucketry.registry.session import Session
+from bucketry.registry.version_history import load_version_history
 from bucketry.schema import keys
 from bucketry.schema.policy import parse_policy_toml
 from bucketry.schema.reviews import Action, Review, encode_statement
@@ -379,3 +380,58 @@ def test_a_damaged_registry_document_is_no_damage_of_its_models(scene: Scene, pr
     with pytest.raises(BucketryError, match=r"registry\.json"):
         Registry(session(scene)).models()
     assert "registry.json" in program.fails(8, "models")
+
+
+def test_a_damaged_version_is_refused_retired_and_labelled_all_the_same_and_never_approved(
+    scene: Scene, program: Program
+) -> None:
+    key = key_of(scene, "manifest", SCORE, 122)
+    damage(scene.store, key, "cut")
+    assert key in program.fails(8, "review", "approve", "risk/score:122")
+    program.ok("edit", "risk/score:122", "--label", "seen=damaged")
+    program.ok("retire", "risk/score:122", "--reason", "its manifest is lost")
+    assert "rejected now" in program.ok("review", "reject", "risk/score:122", "--comment", "lost").text
+    assert Registry(session(scene)).review("risk/score:122", "reject", comment="lost").state is State.REJECTED
+
+
+def test_what_serves_now_and_is_damaged_does_not_keep_out_its_successor(scene: Scene, program: Program) -> None:
+    damage(scene.store, key_of(scene, "manifest", SCORE, 121), "missing")
+    ran = program.ok("review", "approve", "risk/score:122")
+    assert "there is no comparison with production" in ran.errors
+    assert promote(session(scene), SCORE, 122, PRODUCTION).target == 122
+
+
+def test_a_damaged_version_stops_no_publish_of_its_model(scene: Scene, program: Program, tmp_path: Path) -> None:
+    for version in (1, 2):
+        damage(scene.store, key_of(scene, "manifest", PLAIN, version), "cut")
+    (tmp_path / "model.bin").write_bytes(b"new")
+    assert program.json("publish", "plain", tmp_path / "model.bin")["version"] == 3
+
+
+def test_a_refusal_reaches_every_alias_but_the_one_that_is_damaged_and_says_so(scene: Scene, program: Program) -> None:
+    damage(scene.store, keys.alias(SCORE, STAGING), "cut")
+    told = program.run("review", "revoke", "risk/score:121", "--comment", "leaks")
+    assert told.code == 8
+    assert "to revoke risk/score:121 is on record, and every alias that can be read is told, but" in told.errors
+    assert keys.alias(SCORE, STAGING) in told.errors
+    assert "then do it again" in told.errors
+    assert Reader(session(scene)).resolve("risk/score@production").state is State.REJECTED
+
+
+@pytest.mark.parametrize("what", ["alias", "block", "note"])
+def test_the_trail_of_a_version_is_told_as_far_as_it_can_be_read(scene: Scene, what: str) -> None:
+    key = {
+        "alias": keys.alias(SCORE, STAGING),
+        "block": keys.alias_history(SCORE, STAGING, 1),
+        "note": page_key(scene, "text"),
+    }[what]
+    about = [121, 16, 32, 48, 64]
+    whole = {version: load_version_history(session(scene), SCORE, version) for version in about}
+    damage(scene.store, key, "cut")
+    now = {version: load_version_history(session(scene), SCORE, version) for version in about}
+    assert any(key in why for history in now.values() for why in history.damaged)
+    for version, history in now.items():
+        kept = [(event.generation, event.alias) for event in history.events]
+        assert kept
+        assert set(kept) <= {(event.generation, event.alias) for event in whole[version].events}
+        assert history.damaged or history == whole[version]

@@ -65,8 +65,11 @@ def check_all_readers(registry: Registry) -> None:
     assert not load_registry_audit(fresh.session).faults
     for model in fresh.models():
         name = str(model.model)
+        assert not model.damaged
+        assert not model.damaged_aliases
         assert not load_audit(fresh.session, model.model).faults
         for version in list(fresh.versions(name)):
+            assert not version.damaged
             fresh.show(f"{name}:{version.version}")
             fresh.diff(f"{name}:{version.version}", f"{name}:{version.version}")
         for alias in model.aliases:

@@ -343,12 +343,17 @@ class Registry(Reader):
         for what the version's state, the policy or a gate forbids.
         """
         from bucketry.registry.reviewing import prepare_decision, record_decision  # noqa: PLC0415 - a reader needs none
-        from bucketry.schema.reviews import Review, encode_statement, parse_action  # noqa: PLC0415
+        from bucketry.schema.reviews import Action, Review, encode_statement, parse_action  # noqa: PLC0415
 
         signer = _signer(sign)
-        version = self.resolve(reference)
-        parsed = parse_action(action)
-        statement = prepare_decision(self.session, version.model, version.version, parsed, comment=comment)
+        named, parsed = parse_reference(reference), parse_action(action)
+        # Who approves a version must be able to read it; to refuse it, nobody must.
+        number = (
+            self.resolve(reference).version
+            if parsed is Action.APPROVE
+            else resolve.load_version_number(self.session, named)
+        )
+        statement = prepare_decision(self.session, named.model, number, parsed, comment=comment)
         review = Review(encode_statement(statement)) if signer is None else signer(statement)
         return record_decision(self.session, review)
 
@@ -412,13 +417,13 @@ class Registry(Reader):
 
     def retire(self, reference: str, *, reason: str = "") -> None:
         """Forbid new use of a version; its bytes stay, and aliases that name it go on serving."""
-        version = self.resolve(reference)
-        lifecycle.retire(self.session, version.model, version.version, reason=reason)
+        named = parse_reference(reference)
+        lifecycle.retire(self.session, named.model, resolve.load_version_number(self.session, named), reason=reason)
 
     def unretire(self, reference: str, *, reason: str = "") -> None:
         """Allow use of a retired version again."""
-        version = self.resolve(reference)
-        lifecycle.unretire(self.session, version.model, version.version, reason=reason)
+        named = parse_reference(reference)
+        lifecycle.unretire(self.session, named.model, resolve.load_version_number(self.session, named), reason=reason)
 
 
 def open_reader(where: str | None = None, *, trust: str | os.PathLike[str] | None = None) -> Reader:

@@ -22,6 +22,7 @@ from bucketry.registry.index_aliases import remove_aliases, write_alias
 from bucketry.registry.index_damage import (
     KNOWN_DAMAGED,
     list_with_damaged_reviews,
+    load_damage,
     write_damaged_alias,
     write_damaged_model,
     write_damaged_rows,
@@ -150,8 +151,11 @@ def refresh_index(
     work = _Refresh(index, replace(session, documents=_Forgetful()), progress, cancelled or threading.Event())
     work.check_registry()
     is_complete = work.refresh_heads_and_aliases()
-    if is_complete:
-        work.refresh_details(EVERYTHING if details else KNOWN_DAMAGED)
+    if is_complete and details:
+        work.refresh_details()
+    if is_complete and load_damage(index).versions:  # some of it may have been mended
+        if not details:
+            work.refresh_details(KNOWN_DAMAGED)
         work.look_at_damaged_reviews()
     return work.result(is_complete=is_complete)
 

@@ -13,7 +13,7 @@ has the state `damaged`, and nothing but its number), of their manifests and evi
 `versions_listed` has what the rows of a list are chosen and sorted by: a tenth of what whole rows would be to read.
 """
 
-VERSION = 6
+VERSION = 7
 APPLICATION = 0x42_4B_49_58
 """`BKIX`, by which a SQLite file says whose it is."""
 
@@ -34,6 +34,8 @@ CREATE TABLE models (
     policy TEXT,
     damaged TEXT NOT NULL DEFAULT ''
 );
+
+CREATE INDEX models_damaged ON models (damaged) WHERE damaged <> '';
 
 CREATE TABLE pages (
     model_id INTEGER NOT NULL REFERENCES models ON DELETE CASCADE,
@@ -150,5 +152,6 @@ CREATE TABLE aliases (
     damaged TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (model, alias)
 ) WITHOUT ROWID;
+CREATE INDEX aliases_damaged ON aliases (damaged) WHERE damaged <> '';
 CREATE INDEX aliases_by_version ON aliases (model, version);
 """

@@ -19,7 +19,8 @@ from bucketry.registry.immutable import Immutable, put_immutable
 from bucketry.registry.policies import load_policy
 from bucketry.registry.registers import commit_head, existing_head, find_head, load_head, load_or_begin_head
 from bucketry.registry.resolve import load_manifest
-from bucketry.registry.rows import find_row, find_row_by_key, iter_live_rows, load_dossier, replace_dossier
+from bucketry.registry.rows import find_row, find_row_by_key, iter_known_rows, load_dossier, replace_dossier
+from bucketry.registry.unreadable import UNREADABLE
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
 from bucketry.schema.dossier import Cited, Dossier, encode_dossier
@@ -167,10 +168,19 @@ def register_version(session: Session, prepared: PreparedVersion, upload: Upload
 
 
 def iter_reusable(session: Session, head: Head) -> Iterator[tuple[Row, Mapping[Digest, int]]]:
-    """Yield the newest live versions, and under which epoch each of their artifacts lies."""
-    for row in islice(iter_live_rows(session, head), MOST_VERSIONS_REUSED):
-        if row.state is not State.DELETING:
-            yield row, _epochs_of(session, head, row)
+    """Yield the newest live versions, and under which epoch each of their artifacts lies.
+
+    One that is damaged is left out: what it could have given is uploaded anew.
+    """
+    known = (row for row in iter_known_rows(session, head) if isinstance(row, Row) and row.state in BLOBS_KEPT)
+    for row in islice(known, MOST_VERSIONS_REUSED):
+        if row.state is State.DELETING:
+            continue
+        try:
+            epochs = _epochs_of(session, head, row)
+        except UNREADABLE:
+            continue
+        yield row, epochs
 
 
 @frozen

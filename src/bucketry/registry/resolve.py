@@ -99,6 +99,21 @@ def resolve_at(session: Session, reference: Reference, at: str) -> ResolvedVersi
     return resolved_row(session, head, load_row(session, head, event.target), alias, event.generation)
 
 
+def load_version_number(session: Session, reference: Reference) -> int:
+    """Return the number of the version that a reference names, as `resolve` does, without reading its manifest.
+
+    For what is done to a version whatever is in it: to refuse, retire or delete one must not depend on its bytes.
+    """
+    if session.strict is not None:
+        return resolve(session, reference).version
+    if isinstance(reference.selector, ByAlias):
+        register = load_alias(session, reference.model, reference.selector.alias).state
+        if register is not None and register.target is not None:
+            return register.target.version
+    head = load_existing_head(session, reference.model)
+    return select_row(session, head, reference.selector).version
+
+
 def load_manifest(session: Session, model: ModelName, digest: Digest) -> Manifest:
     """Return a manifest by its digest; its raw bytes are verified before they are parsed."""
     what = keys.manifest(model, digest)

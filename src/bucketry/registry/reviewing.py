@@ -17,6 +17,7 @@ from bucketry.errors import (
     BucketryError,
     CommitUnknownError,
     ContendedError,
+    CorruptError,
     RejectedError,
     UnavailableError,
     UsageError,
@@ -310,8 +311,21 @@ def _tell_aliases(session: Session, model: ModelName, version: int, action: Acti
     if action not in {Action.APPROVE, *REFUSALS}:
         return ()
     names = load_existing_head(session, model).aliases
-    told = session.ports.map_in_parallel(lambda alias: _tell_alias(session, model, version, alias, action), names)
-    return tuple(alias for alias, reached in zip(names, told, strict=True) if reached)
+
+    def tell(alias: AliasName) -> bool | CorruptError:
+        try:
+            return _tell_alias(session, model, version, alias, action)
+        except CorruptError as error:  # all others are told before anybody hears of it
+            return error
+
+    told = session.ports.map_in_parallel(tell, names)
+    lost = next((one for one in told if isinstance(one, CorruptError)), None)
+    if lost is not None:
+        raise CorruptError(
+            f"to {action} {model}:{version} is on record, and every alias that can be read is told, but {lost.message}",
+            advice=f"{lost.remedy}; then do it again, which tells that alias too",
+        ) from lost
+    return tuple(alias for alias, reached in zip(names, told, strict=True) if reached is True)
 
 
 def _tell_alias(session: Session, model: ModelName, version: int, alias: AliasName, action: Action) -> bool:

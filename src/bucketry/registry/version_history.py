@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.frozen import frozen
 from bucketry.registry.commit import HasTrail, Register, load_current
-from bucketry.registry.history import iter_records_back
+from bucketry.registry.history import LostBlock, iter_known_records_back
 from bucketry.registry.notes import load_reason
 from bucketry.registry.registers import alias_register, head_register, load_existing_head
 from bucketry.registry.rows import load_row
+from bucketry.registry.unreadable import UNREADABLE, reason_of
 from bucketry.schema.decisions import moment
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ CLOCKS_DIFFER_AT_MOST = timedelta(days=1)
 class VersionEvent:
     """One thing that was done to a version: to it in its model, or by an alias's move.
 
-    `target` is what the record names: the version, or what the alias named afterwards, empty for nothing.
+    `target` is what the record names: the version, or what the alias named afterwards, empty for nothing. `damaged`
+    says why the reason cannot be read.
     """
 
     at: str
@@ -43,20 +45,26 @@ class VersionEvent:
     target: str
     reason: str
     generation: int
+    damaged: str = ""
 
 
 @frozen
 class VersionHistory:
-    """The events of one version, newest first; `is_whole` says whether every trail was followed to its publish."""
+    """The events of one version, newest first; `is_whole` says whether every trail was followed to its publish.
+
+    `damaged` says what of the trails cannot be read.
+    """
 
     events: tuple[VersionEvent, ...]
     is_whole: bool
+    damaged: tuple[str, ...] = ()
 
 
 def load_version_history(session: Session, model: ModelName, version: int) -> VersionHistory:
     """Return what the trails say of a version; raise `NotFoundError` for one that does not exist.
 
-    Costs the head, each alias's register, and the sealed blocks of the time since the version was published.
+    Costs the head, each alias's register, and the sealed blocks of the time since the version was published. What is
+    damaged among them is named, and the rest told.
     """
     head = load_existing_head(session, model)
     begin = moment(load_row(session, head, version).created_at) - CLOCKS_DIFFER_AT_MOST
@@ -64,33 +72,53 @@ def load_version_history(session: Session, model: ModelName, version: int) -> Ve
     def is_publish(record: Record) -> bool:
         return record.action == "publish" and record.target == str(version)
 
-    def follow(alias: AliasName) -> tuple[list[tuple[AliasName | None, Record]], bool]:
+    def follow(alias: AliasName) -> _Walk:
         register = alias_register(session, model, alias)
-        trail = load_current(session.store, register).trail
-        found, is_whole = _newest(session, register, trail, lambda record: moment(record.at) < begin)
-        return [(alias, record) for record in found if _concerns(record, version)], is_whole
+        try:
+            trail = load_current(session.store, register).trail
+        except UNREADABLE as error:
+            return _Walk(alias, (), damaged=(reason_of(error),))
+        return _newest(session, register, trail, lambda record: moment(record.at) < begin, alias)
 
-    found, is_whole = _newest(session, head_register(session, model), head.trail, is_publish)
-    walks = session.ports.map_in_parallel(follow, head.aliases)
-    about: list[tuple[AliasName | None, Record]] = [(None, record) for record in found if _concerns(record, version)]
-    about += [each for records, _ in walks for each in records]
+    own = _newest(session, head_register(session, model), head.trail, is_publish)
+    walks = [own, *session.ports.map_in_parallel(follow, head.aliases)]
+    about = [(walk.alias, record) for walk in walks for record in walk.records if _concerns(record, version)]
     about.sort(key=lambda each: (each[1].at, each[0] or "", each[1].generation), reverse=True)
     events = session.ports.map_in_parallel(lambda each: _event(session, model, *each), about)
-    return VersionHistory(tuple(events), is_whole and all(whole for _, whole in walks))
+    damaged = [*(why for walk in walks for why in walk.damaged), *(event.damaged for event in events if event.damaged)]
+    return VersionHistory(tuple(events), all(walk.is_whole for walk in walks), tuple(dict.fromkeys(damaged)))
+
+
+@frozen
+class _Walk:
+    """What was found going back through one trail: of the model (no alias), or of an alias."""
+
+    alias: AliasName | None
+    records: tuple[Record, ...]
+    is_whole: bool = True
+    damaged: tuple[str, ...] = ()
 
 
 def _newest(
-    session: Session, register: Register[S], trail: Trail, is_last: Callable[[Record], bool]
-) -> tuple[list[Record], bool]:
+    session: Session,
+    register: Register[S],
+    trail: Trail,
+    is_last: Callable[[Record], bool],
+    alias: AliasName | None = None,
+) -> _Walk:
     """Return the newest records up to the last that is wanted, and whether that, or the first of all, was reached."""
     found: list[Record] = []
-    for record in iter_records_back(session, register, trail):
+    damaged: list[str] = []
+    for record in iter_known_records_back(session, register, trail):
         if len(found) == MOST_RECORDS:
-            return found, False
+            return _Walk(alias, tuple(found), is_whole=False, damaged=tuple(damaged))
+        if isinstance(record, LostBlock):
+            damaged.append(record.reason)
+            continue
         found.append(record)
         if is_last(record):
             break
-    return found, True
+    return _Walk(alias, tuple(found), damaged=tuple(damaged))
 
 
 def _concerns(record: Record, version: int) -> bool:
@@ -100,6 +128,10 @@ def _concerns(record: Record, version: int) -> bool:
 
 def _event(session: Session, model: ModelName, alias: AliasName | None, record: Record) -> VersionEvent:
     previous = record.detail.get("from")
+    try:
+        reason, damaged = load_reason(session, model, record), ""
+    except UNREADABLE as error:
+        reason, damaged = "", reason_of(error)
     return VersionEvent(
         at=record.at,
         actor=record.actor,
@@ -107,6 +139,7 @@ def _event(session: Session, model: ModelName, alias: AliasName | None, record: 
         alias=alias,
         previous=previous if isinstance(previous, int) else None,
         target=record.target,
-        reason=load_reason(session, model, record),
+        reason=reason,
         generation=record.generation,
+        damaged=damaged,
     )

@@ -11,7 +11,7 @@ from bucketry.cli.figures import human_size
 from bucketry.cli.parameters import REASON, REFERENCE
 from bucketry.errors import UsageError
 from bucketry.registry.deletion import delete_version
-from bucketry.registry.resolve import resolve
+from bucketry.registry.resolve import load_version_number
 from bucketry.schema.names import ByVersion
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def run(call: Call, reference: Reference, reason: str, *, yes: bool) -> None:
     model = reference.model
     # A deletion that was interrupted is finished by number: the version can no longer be resolved for use.
     named = reference.selector
-    version = named.version if isinstance(named, ByVersion) else resolve(session, reference).version
+    version = named.version if isinstance(named, ByVersion) else load_version_number(session, reference)
     if not yes and not call.messages.confirm(f"delete {model}:{version} for ever?"):
         raise UsageError(f"{model}:{version} was not deleted", advice="answer y, or give --yes")
     deleted = delete_version(session, model, version, reason=reason)

@@ -11,7 +11,7 @@ from bucketry.cli.documents import row_document
 from bucketry.cli.parameters import REFERENCE, parse_pairs
 from bucketry.errors import UsageError
 from bucketry.registry.lifecycle import LabelEdit, edit_model, edit_version
-from bucketry.registry.resolve import resolve
+from bucketry.registry.resolve import load_version_number
 from bucketry.schema.names import Newest
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _edit_model(call: Call, model: ModelName, description: str | None, labels: L
 
 def _edit_version(call: Call, reference: Reference, notes: str | None, labels: LabelEdit | None) -> None:
     session = call.open()
-    version = resolve(session, reference).version
+    version = load_version_number(session, reference)
     row = edit_version(session, reference.model, version, notes=notes, labels=labels)
     document = row_document(reference.model, row)
     call.answer(document if notes is None else document | {"notes": notes}, [f"changed {reference.model}:{version}"])

@@ -12,7 +12,7 @@ from bucketry.cli.parameters import REASON, REFERENCE
 from bucketry.registry.aliases import load_aliases
 from bucketry.registry.lifecycle import retire
 from bucketry.registry.registers import load_existing_head
-from bucketry.registry.resolve import resolve
+from bucketry.registry.resolve import load_version_number
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
@@ -28,7 +28,7 @@ def run(call: Call, reference: Reference, reason: str) -> None:
     An alias that names it goes on serving it; `promote` or `rollback` moves the alias.
     """
     session = call.open()
-    model, version = reference.model, resolve(session, reference).version
+    model, version = reference.model, load_version_number(session, reference)
     row = retire(session, model, version, reason=reason)
     registers = [
         register

@@ -13,9 +13,9 @@ from bucketry.cli.command import CommandGroup, command
 from bucketry.cli.documents import decided_document
 from bucketry.cli.figures import count_of
 from bucketry.cli.parameters import FILE, REFERENCE
-from bucketry.errors import UsageError
+from bucketry.errors import CorruptError, UsageError
 from bucketry.registry.compare import find_comparison
-from bucketry.registry.resolve import resolve
+from bucketry.registry.resolve import load_version_number, resolve
 from bucketry.registry.reviewing import prepare_decision, record_decision
 from bucketry.registry.signing import open_signer, read_signed
 from bucketry.schema.diff_document import diff_digest
@@ -93,7 +93,7 @@ def _signable(name: str, action: Action, example: str, text: str) -> click.Comma
 
 def _decide(call: Call, reference: Reference, action: Action, comment: str, *, key: str | None = None) -> None:
     session = call.open()
-    version = resolve(session, reference).version
+    version = _version(session, reference, action)
     statement = _prepare(call, session, reference.model, version, action, comment)
     if key is None:
         review = Review(encode_statement(statement))
@@ -102,11 +102,22 @@ def _decide(call: Call, reference: Reference, action: Action, comment: str, *, k
     _tell(call, record_decision(session, review))
 
 
+def _version(session: Session, reference: Reference, action: Action) -> int:
+    """Return the number of the version. Who approves one must be able to read it; to refuse it, nobody must."""
+    if action is Action.APPROVE:
+        return resolve(session, reference).version
+    return load_version_number(session, reference)
+
+
 def _prepare(call: Call, session: Session, model: ModelName, version: int, action: Action, comment: str) -> Statement:
     """Return the statement. Whoever approves is told how the version compares with production: that is on record."""
     if action is not Action.APPROVE:
         return prepare_decision(session, model, version, action, comment=comment)
-    diff = find_comparison(session, model, version, parse_alias(DEFAULT_BASELINE))
+    try:
+        diff = find_comparison(session, model, version, parse_alias(DEFAULT_BASELINE))
+    except CorruptError as error:  # the version itself was read: what serves now must not keep out its successor
+        diff = None
+        call.messages.note(f"there is no comparison with {DEFAULT_BASELINE}: {error.message}")
     if diff is not None:
         counts = Counter(metric.comparisons[0].verdict for metric in diff.metrics)
         told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "no metric in common"
@@ -119,7 +130,7 @@ def _prepare(call: Call, session: Session, model: ModelName, version: int, actio
 def _print_payload(call: Call, reference: Reference, action: Action, comment: str) -> None:
     """Print the bytes to sign: exactly, so that they can be sent into a file."""
     session = call.open()
-    version = resolve(session, reference).version
+    version = _version(session, reference, action)
     statement = _prepare(call, session, reference.model, version, action, comment)
     payload = encode_statement(statement)
     sign = f"ssh-keygen -Y sign -n {statement.namespace} -f KEY decision.json"
@@ -150,7 +161,7 @@ def _check_same(session: Session, reference: Reference, action: Action, review: 
     from bucketry.schema.reviews import decode_statement  # noqa: PLC0415 - beside its one use
 
     statement = decode_statement(review.payload, what="the signed decision")
-    version = resolve(session, reference).version
+    version = _version(session, reference, action)
     signed = (statement.model, statement.version, statement.action)
     if signed != (reference.model, version, action):
         raise UsageError(

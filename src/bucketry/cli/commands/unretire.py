@@ -12,7 +12,7 @@ from bucketry.cli.parameters import REASON, REFERENCE
 from bucketry.registry.aliases import load_aliases
 from bucketry.registry.lifecycle import unretire
 from bucketry.registry.registers import load_existing_head
-from bucketry.registry.resolve import resolve
+from bucketry.registry.resolve import load_version_number
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
@@ -28,7 +28,7 @@ def run(call: Call, reference: Reference, reason: str) -> None:
     Its state is then that of a version about which nothing has been decided.
     """
     session = call.open()
-    model, version = reference.model, resolve(session, reference).version
+    model, version = reference.model, load_version_number(session, reference)
     row = unretire(session, model, version, reason=reason)
     registers = [
         register

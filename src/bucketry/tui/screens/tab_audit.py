@@ -28,7 +28,8 @@ def load_version_audit(request: TabRequest) -> TabContent:
     history = load_version_history(request.session, row.model, row.version)
     events = history.events
     count = f"{count_of(len(events), 'record')} about this version, newest first"
-    lines: list[Line] = [line(Span(count, "strong")), *_missing(request, is_whole=history.is_whole), line()]
+    lines: list[Line] = [line(Span(count, "strong")), *_missing(request, is_whole=history.is_whole)]
+    lines += [each for why in history.damaged for each in wrapped(f"DAMAGED: {why}", width, role="bad")] + [line()]
     headings = (*_HEADINGS, *(_ALIAS_HEADINGS if any(event.alias for event in events) else ()))
     cells = [_cells(event, row.version, request.zone)[: len(headings)] for event in events]
     table = table_lines(headings, cells, width)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
 from bucketry.registry.index_views import find_version_line
-from bucketry.registry.lineage import load_lineage
+from bucketry.registry.lineage import DAMAGED, load_lineage
 from bucketry.schema.names import ByVersion, Reference, parse_reference
 from bucketry.schema.states import State
 from bucketry.tui.figures import count_of
-from bucketry.tui.marks import state_span
+from bucketry.tui.marks import DAMAGED_SPAN, state_span
 from bucketry.tui.paint import Line, Role, Span, line
 from bucketry.tui.screens.tab import TabContent, TabRequest
 
@@ -107,6 +107,8 @@ def _node_line(
 
 
 def _state(state: str) -> Span:
+    if state == DAMAGED:
+        return DAMAGED_SPAN
     if state == "missing":
         return Span("not in this registry", "warn")
     try:
