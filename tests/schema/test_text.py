@@ -1,13 +1,28 @@
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bucketry.schema.text import csv_cell, displayable
+from bucketry.errors import UsageError
+from bucketry.schema.arguments import plain_evidence, plain_labels, plain_training
+from bucketry.schema.audit import parse_actor
+from bucketry.schema.deployment import parse_place_part
+from bucketry.schema.evidence import Evidence, Metric
+from bucketry.schema.manifest import Training
+from bucketry.schema.names import parse_alias, parse_model_name
+from bucketry.schema.paths import parse_artifact_path
+from bucketry.schema.policy import parse_policy_toml
+from bucketry.schema.reviews import check_principal
+from bucketry.schema.text import INVISIBLE, csv_cell, displayable, fault_in_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 any_text = st.text(st.characters(codec=None)) | st.text(
@@ -93,3 +108,76 @@ def test_a_cell_starts_harmlessly_or_is_a_number(text: str) -> None:
     cell = csv_cell(text)
     if cell[:1] in set("=+-@\t\r\n"):
         float(cell)
+
+
+def of_each_category() -> dict[str, list[str]]:
+    """Return characters of every category of Unicode: its first and last ones, and some between."""
+    found: dict[str, list[str]] = {}
+    for code in range(0x110000):
+        found.setdefault(unicodedata.category(chr(code)), []).append(chr(code))
+    return {
+        category: sorted({*characters[:40], *characters[-10:], *characters[:: max(1, len(characters) // 20)]})
+        for category, characters in found.items()
+    }
+
+
+EVERY = of_each_category()
+UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def metric_named(text: str) -> object:
+    return plain_evidence(Evidence("human", (Metric(text, 1),)))
+
+
+NAMES: dict[str, Callable[[str], object]] = {
+    "path": parse_artifact_path,
+    "identity": parse_actor,
+    "principal": check_principal,
+    "metric": metric_named,
+    "slice": lambda text: plain_evidence(Evidence("human", (Metric("auc", 1, slice={text: "x"}),))),
+    "evaluated data": lambda text: plain_evidence(Evidence("human", (), dataset={"name": text})),
+    "training data": lambda text: plain_training(Training(datasets=({"name": text},))),
+    "by": lambda text: plain_evidence(Evidence("human", (), by=text)),
+    "reviewer": lambda text: parse_policy_toml(f"reviewers = [{json.dumps(text, ensure_ascii=False)}]", what="it"),
+    "gate": lambda text: parse_policy_toml(
+        f"[[gate]]\nmetric = {json.dumps(text, ensure_ascii=False)}\nat_least = 1", what="it"
+    ),
+    "model": parse_model_name,
+    "alias": parse_alias,
+    "environment": lambda text: parse_place_part(text, what="environment"),
+    "label": lambda text: plain_labels({text: "x"}),
+}
+"""Every grammar of a name that anybody chooses."""
+ASCII_ONLY = {"model", "alias", "environment", "label"}
+OF_PERSONS = {"identity", "principal", "by"}
+
+
+def test_the_table_is_of_all_categories_that_are_not_seen() -> None:
+    assert set(INVISIBLE) == UNSEEN
+    assert len(EVERY) == 30
+
+
+@pytest.mark.parametrize("category", sorted(EVERY))
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_each_grammar_refuses_the_characters_that_are_not_seen_and_no_others(name: str, category: str) -> None:
+    for character in EVERY[category]:
+        text = f"a{character}b"
+        try:
+            NAMES[name](text)
+            refused = ""
+        except UsageError as error:
+            refused = error.message
+            assert fault_in_line(refused) == ""
+        if category in UNSEEN:
+            assert refused, (name, hex(ord(character)))
+        elif name not in {"path", *ASCII_ONLY}:  # paths have rules of their own about what is seen
+            assert bool(refused) == (
+                (name in OF_PERSONS and category == "Zs" and character != " ")
+                or (name == "reviewer" and character in "?[]")
+            ), (name, hex(ord(character)))
+
+
+@pytest.mark.parametrize("category", sorted(EVERY))
+def test_what_no_name_may_have_is_what_is_shown_as_an_escape(category: str) -> None:
+    for character in EVERY[category]:
+        assert (displayable(character) != character) == (category in UNSEEN) == bool(fault_in_line(character))

@@ -34,6 +34,7 @@ S3_TEXTS = ("profile", "region", "endpoint_url", "addressing", "kms_key_id")
 S3_FLAGS = ("requester_pays", "allow_http")
 TEXTS = ("identity", "default")
 TABLES = ("registries", "tui")
+LARGEST_CONFIG_BYTES = 256 * 1024
 ADDRESSINGS = ("auto", "path", "virtual")
 
 
@@ -121,7 +122,7 @@ def load_config() -> Config:
     """Return the configuration, empty where there is no file; raise `UsageError` naming the file for a wrong one."""
     path = config_path()
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_config_file(path)
     except FileNotFoundError:
         if os.environ.get("BUCKETRY_CONFIG"):
             raise UsageError(f"BUCKETRY_CONFIG names {path}, which does not exist") from None
@@ -131,6 +132,18 @@ def load_config() -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
     return _parse_config(path, text)
+
+
+def read_config_file(path: Path) -> str:
+    """Return the text of a configuration; raise `UsageError` for one over the limit, else what reading raises."""
+    with path.open("rb") as file:
+        body = file.read(LARGEST_CONFIG_BYTES + 1)
+    if len(body) > LARGEST_CONFIG_BYTES:
+        raise UsageError(
+            f"{displayable(str(path))} is larger than {LARGEST_CONFIG_BYTES:,} bytes, the limit of a configuration",
+            advice="mend the file or move it away",
+        )
+    return body.decode("utf-8")
 
 
 def find_identity(config: Config, given: str | None) -> str:

@@ -112,7 +112,8 @@ def _read_json(path: Path, size_bytes: int, label: str) -> object:
             advice="give it another name if it is none",
         )
     try:
-        value: object = json.loads(path.read_bytes()[: LARGEST_INDEX_BYTES + 1])
+        with path.open("rb") as file:
+            value: object = json.loads(file.read(LARGEST_INDEX_BYTES + 1))
     except (ValueError, RecursionError):
         return None
     return value

@@ -36,6 +36,7 @@ from bucketry.schema.arguments import (
     plain_text,
     plain_training,
 )
+from bucketry.schema.cards import LARGEST_PUBLISHED_CARD_BYTES
 from bucketry.schema.codec import digest_of
 from bucketry.schema.evidence import Evidence, headline_values
 from bucketry.schema.head import LARGEST_ROW_LABELS_BYTES, Head, check_row
@@ -54,6 +55,7 @@ from bucketry.schema.manifest import (
 from bucketry.schema.names import Digest
 from bucketry.schema.reviews import Action, Statement
 from bucketry.schema.states import State
+from bucketry.schema.text import displayable
 from bucketry.transfer.hashing import choose_chunk_size
 from bucketry.transfer.upload import DEFAULT_CONNECTIONS, UploadOptions
 
@@ -203,12 +205,24 @@ def publish_prepared(
 def _prepare(session: Session, request: PublishRequest) -> PreparedPublish:
     parents = _find_parents(session, request)
     collection = collect_files(request.sources, card=request.card)
+    _check_card(collection)
     check_inner_links(collection.files)
     draft = _draft(session, request, collection, parents)
     prepared = PreparedPublish(draft, collection.files, request.idempotency_key)
     check_limits([file.size_bytes for file in collection.files], chunks=prepared.chunks)
     _check_draft(prepared)
     return prepared
+
+
+def _check_card(collection: Collection) -> None:
+    """Raise `UsageError` for a model card that is larger than any card is."""
+    card = next((file for file in collection.files if file.label == collection.card), None)
+    if card is not None and card.size_bytes > LARGEST_PUBLISHED_CARD_BYTES:
+        raise UsageError(
+            f"the model card {displayable(card.label)} has {card.size_bytes:,} bytes; "
+            f"the limit is {LARGEST_PUBLISHED_CARD_BYTES:,}",
+            advice="shorten it, or give the file another name and name the card with --card",
+        )
 
 
 def _check_draft(prepared: PreparedPublish) -> None:

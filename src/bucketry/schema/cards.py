@@ -11,6 +11,9 @@ from collections import Counter
 from bucketry.frozen import frozen
 
 LARGEST_CARD_BYTES = 1024 * 1024
+"""As much of a card is read and shown; a longer one fails the gate that asks for its sections."""
+LARGEST_PUBLISHED_CARD_BYTES = 8 * 1024 * 1024
+"""What is longer is no card that anybody reads; as a file of another name it may be published."""
 
 _HEADING = re.compile(r" {0,3}(#{1,6})(?![^ \t])")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*")

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from bucketry.store.folder_registers import Registers
     from bucketry.store.interface import Body
 
+LONGEST_NOTE_CHARACTERS = 64 * 1024
+"""Of what an upload keeps beside its bytes: its key, and where each part lies."""
 UPLOADS = f"{STAGING}/uploads"
 MOST_PARTS = 10_000
 _UPLOAD = re.compile(r"[0-9a-f]{32}")
@@ -225,7 +227,7 @@ class Uploads:
 
 def _read_small(path: str) -> str:
     with open(path, encoding="utf-8") as file:
-        return file.read()
+        return file.read(LONGEST_NOTE_CHARACTERS)
 
 
 def _unknown(key: str, upload: str) -> ObjectNotFoundError:

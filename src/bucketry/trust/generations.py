@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import BucketryError, CorruptError, RejectedError
 from bucketry.frozen import frozen
 from bucketry.schema.audit import target_version
-from bucketry.schema.codec import FORMAT, Fields, decode, encode
+from bucketry.schema.codec import FORMAT, LARGEST_DOCUMENT_BYTES, Fields, decode, encode
 from bucketry.schema.names import Digest, parse_digest
 from bucketry.schema.states import State
 
@@ -186,7 +186,8 @@ def _walk(records_back: Iterable[Record], *, down_to: int, what: str, advice: st
 
 def _load(path: Path) -> Seen | None:
     try:
-        body = path.read_bytes()
+        with path.open("rb") as file:
+            body = file.read(LARGEST_DOCUMENT_BYTES + 1)  # the decoder refuses what is over the limit
     except FileNotFoundError:
         return None
     try:

@@ -20,7 +20,7 @@ from typing import get_args
 
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
-from bucketry.registry.config import config_path
+from bucketry.registry.config import config_path, read_config_file
 from bucketry.tui.commands import Keymap, parse_keymap
 from bucketry.tui.figures import Zone
 from bucketry.tui.paint import ThemeName
@@ -46,7 +46,7 @@ def load_settings() -> Settings:
     """Return the settings; raise `UsageError` naming what is not understood."""
     path = config_path()
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_config_file(path))
     except FileNotFoundError:
         return Settings()
     except (OSError, ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
