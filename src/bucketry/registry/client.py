@@ -299,6 +299,7 @@ class Registry(Reader):
     ) -> RegisteredVersion:
         """Upload files and folders as a new version of a model.
 
+        A number of NumPy is a number; a label's value is a text, and `{"epoch": 3}` is refused.
         `metrics` is plain automated evidence. A value that cannot be compared, such as NaN, is left out with a warning
         and named in `left_out` of the result; `strict` refuses it. `evidence` may be what `bucketry.read_evidence`
         found in a file. With an idempotency key, repeating the call returns the version that is there. `sign` as for
