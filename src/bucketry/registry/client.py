@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from bucketry.schema.evidence import Evidence
     from bucketry.schema.gates import GateResult
     from bucketry.schema.manifest import Lineage, Training
+    from bucketry.schema.reviews import Review, Statement
 
     SignWith = bool | str | os.PathLike[str] | Sign
     """What signs: True for the usual SSH key, a key's file or its name in the agent, or a function; False: nothing."""
@@ -457,6 +459,16 @@ def _warn_of_refusals(session: Session, resolved: ResolvedVersion) -> None:
         warnings.warn(f"this is {refused}", RefusedVersionWarning, stacklevel=3)
 
 
+def _signed_by(sign: Sign, statement: Statement) -> Review:
+    """Return what a caller's function made of a statement; raise `UsageError` where that is no review of it."""
+    from bucketry.schema.reviews import Review, encode_statement  # noqa: PLC0415 - a reader needs none
+
+    review = sign(statement)
+    if not isinstance(review, Review) or review.payload != encode_statement(statement):
+        raise UsageError(f"sign made {_shown(review)}, not a Review of the statement that it was given")
+    return review
+
+
 def _whole(value: int | None, name: str) -> int | None:
     """Return a number of a version or of a commit, where one was given; raise `UsageError`."""
     from bucketry.schema.arguments import plain_integer  # noqa: PLC0415 - a reader needs none
@@ -497,8 +509,10 @@ def _shown(value: object) -> str:
 
 def _signer(sign: SignWith) -> Sign | None:
     """Return what signs, or None for nothing; raise where there is no such key."""
-    if sign is False or callable(sign):
-        return sign or None
+    if sign is False:
+        return None
+    if callable(sign):
+        return partial(_signed_by, sign)
     if sign is not True:
         _path_of(sign, "sign")
     from bucketry.registry.signing import open_signer  # noqa: PLC0415 - loads cryptography

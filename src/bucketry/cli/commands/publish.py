@@ -142,6 +142,7 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
 
     A folder's contents keep their paths relative to it, a single file its base name. The git commit of the current
     folder, the environment and who publishes are recorded. Bytes that the model has already are not uploaded again.
+    An index, ONNX graph or GGUF part that names a file which is not among them is refused.
     """
     given = Given(**options)
     if given.detach and given.key is not None:
