@@ -114,15 +114,16 @@ def test_one_typed_version_is_the_baseline_of_the_one_that_is_open(registry: Reg
     on(registry, act)
 
 
-def test_another_baseline_turns_the_verdicts_round_without_a_request(registry: Registry) -> None:
+def test_another_baseline_turns_the_verdicts_round_and_the_other_version_comes_under_the_cursor(
+    registry: Registry,
+) -> None:
     async def act(desk: Desk) -> None:
         await desk.press(*COMPARE)
-        asked = len(list(desk.app.log_of_commands.newest_first()))
         await desk.press("b")
         assert desk.lines[1].startswith(f" base v{NEWEST} -> v{SERVING} * production")
         assert any("recall@1%fpr" in line and "+.0075" in line and "^ better" in line for line in desk.lines)
         assert any("18-25" in line and "+.0380" in line for line in desk.lines)
-        assert len(list(desk.app.log_of_commands.newest_first())) == asked
+        assert f"A approve v{SERVING}" in desk.lines[-1]
         await desk.press("b")
         assert desk.lines[1].startswith(f" base v{SERVING}")
 
@@ -244,17 +245,60 @@ def test_a_decision_from_elsewhere_names_no_comparison() -> None:
     assert statements(registry, 12)[-1].diff is None
 
 
-def test_decisions_are_about_the_newest_version_whatever_the_baseline_is() -> None:
+def test_decisions_are_about_the_version_whose_column_is_under_the_cursor() -> None:
     registry = filled_registry()
 
     async def act(desk: Desk) -> None:
-        await desk.press(*COMPARE, "b", "r", "X")
-        assert "reject credit-risk:12 for ever, reason:" in desk.text
+        await desk.press(*COMPARE)
+        assert "base v9 * production -> v12" in desk.text
+        assert any("METRIC" in line and line.split()[2:4] == ["v9", ">v12"] for line in desk.lines)
+        assert "A approve v12" in desk.lines[-1]
+        assert "P promote v12" in desk.lines[-1]
+        assert "CHECKS v12" in desk.text
+        await desk.press("b")
+        assert "base v12 -> v9 * production" in desk.text
+        assert any("METRIC" in line and line.split()[2:4] == ["v12", ">v9"] for line in desk.lines)
+        assert "CHECKS v9" in desk.text
+        assert "A approve v9" in desk.lines[-1]
+        await desk.press("X")
+        assert "REVOKE credit-risk:9 PROD" in desk.text
+        await desk.press("escape", "A")
+        assert "APPROVE credit-risk:9" in desk.text
+        assert "approve credit-risk:9, comment" in desk.notice
+        await desk.press("escape", "P")
+        assert "PROMOTE credit-risk:9" in desk.text
+        await desk.press("escape", "greater_than_sign")
+        assert any("METRIC" in line and line.split()[2:4] == [">v12", "v9"] for line in desk.lines)
+        assert "CHECKS v12" in desk.text
+        await desk.press("X")
+        assert "REJECT credit-risk:12" in desk.text
         await desk.type("worse")
         await desk.press("enter")
 
-    on(registry, act)
+    on(registry, act, size=WIDE)
     assert [said.action for said in statements(registry, 12)] == [Action.REQUEST, Action.REJECT]
+    assert [said.action for said in statements(registry, 9)] == [Action.APPROVE]
+
+
+def test_of_four_versions_each_column_can_be_decided_about() -> None:
+    registry = filled_registry()
+
+    async def act(desk: Desk) -> None:
+        await desk.press("colon")
+        await desk.type("compare credit-risk:9 credit-risk:5 credit-risk:6 credit-risk:7")
+        await desk.press("enter")
+        for version in (7, 9, 5, 6):
+            await desk.press("A")
+            assert f"APPROVE credit-risk:{version} " in desk.text
+            assert f"A approve v{version}" not in desk.lines[-1]  # the prompt's keys stand there
+            await desk.press("escape")
+            assert f"A approve v{version}" in desk.lines[-1]
+            assert f"CHECKS v{version}" in desk.text
+            await desk.press("greater_than_sign")
+        await desk.press("less_than_sign")
+        assert "A approve v6" in desk.lines[-1]
+
+    on(registry, act, size=WIDE)
 
 
 def test_an_older_version_that_is_compared_with_production_is_the_one_that_is_checked_and_decided_about() -> None:
@@ -367,13 +411,13 @@ def test_the_baseline_goes_round_and_stays_when_the_bucket_is_read_again(registr
         await desk.press("colon")
         await desk.type("compare credit-risk:3 credit-risk:5 credit-risk:9")
         await desk.press("enter")
-        for turn in ("v5 -> v9, v3", "v9 -> v3, v5", "v3 -> v5, v9"):
+        for turn, chosen in (("v5 -> v9, v3", 9), ("v9 -> v3, v5", 5), ("v3 -> v5, v9", 5)):
             await desk.press("b")
             assert desk.lines[1].startswith(f" base {turn}")
-            assert "CHECKS v9" in desk.text
+            assert f"CHECKS v{chosen}" in desk.text
             await desk.press("r")
             assert desk.lines[1].startswith(f" base {turn}")
-            assert "CHECKS v9" in desk.text
+            assert f"CHECKS v{chosen}" in desk.text
 
     on(registry, act, size=WIDE)
 

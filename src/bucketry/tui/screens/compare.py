@@ -1,4 +1,4 @@
-"""How do two to four versions differ, and may the newest but the baseline go on?"""
+"""How do two to four versions differ, and may the one under the cursor go on?"""
 
 from __future__ import annotations
 
@@ -79,7 +79,11 @@ def open_typed(shell: BucketryApp, model: ModelName | None, text: str) -> None:
 
 
 class CompareView(TextView):
-    """A comparison. The first reference is the baseline, until `b` chooses another."""
+    """A comparison. The first reference is the baseline, until `b` chooses another.
+
+    What is done here is done to the version whose column is under the cursor: the newest but the baseline at first,
+    then whichever `<` and `>` choose. It stays on that version until `b` makes it the baseline.
+    """
 
     def __init__(self, shell: BucketryApp, references: Sequence[Reference]) -> None:
         super().__init__(shell)
@@ -92,6 +96,7 @@ class CompareView(TextView):
         self._problem = ""
         self._outcome: list[Span] = []
         self._row: VersionLine | None = None
+        self._column: int | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out which versions are compared, and the text."""
@@ -141,6 +146,8 @@ class CompareView(TextView):
                 lambda: "" if self._metric else "the cursor is on no metric",
                 group="Move",
             ),
+            look("previous-column", ("<",), "Choose the version before", lambda: self._choose(-1)),
+            look("next-column", (">",), "Choose the next version: A, X, P and d are about it", lambda: self._choose(1)),
             look("baseline", ("b",), "Make the next version the baseline", self._next_baseline, hint="baseline"),
             look("unchanged", ("z",), "Hide or show what is the same", self._flip, hint=self._flip_word),
             look("sort", ("s",), "Sort by verdict, name or change", self._sort, hint="sort"),
@@ -162,7 +169,13 @@ class CompareView(TextView):
                 group="Go",
                 argument="VERSION VERSION",
             ),
-            *version_commands(self.shell, lambda: self._row, diff=self._shown_digest),
+            *version_commands(
+                self.shell,
+                lambda: self._row,
+                diff=self._shown_digest,
+                name=lambda: self._chosen_name,
+                why_none=self._why_no_row,
+            ),
             download_command(self.shell, lambda: self._row),
             card_command(self.shell, lambda: self._row),
         )
@@ -188,13 +201,15 @@ class CompareView(TextView):
 
     def _read(self) -> None:
         shell, references, with_tensors = self.shell, self.references, self.look.with_tensors
-        about = references[self.compared.newest] if self.compared is not None else None  # whichever is the baseline now
+        column = self._column
+        about = references[column] if column is not None else None
 
         def done(compared: Compared) -> None:
-            if references != self.references:  # another baseline was chosen meanwhile
+            if (references, column) != (self.references, self._column):  # another was chosen meanwhile
                 self._read()
                 return
             self._problem = ""
+            self._column = compared.newest
             self._take(compared)
             self._find_row()
             self.look = replace(self.look, trends={})
@@ -261,6 +276,7 @@ class CompareView(TextView):
             return
         self.look = replace(self.look, width=max(20, self.size.width - 2))
         self._head.show(self._head_line(self.compared))
+        self.look = replace(self.look, column=self._column)
         lines = compare_lines(self.compared, self.look, self.shell.painter)
         self._places = metric_places(self.compared, self.look)
         self.text.show_linked([line(" ", *shown) for shown in lines], self._places, keep_place=keep_place)
@@ -323,12 +339,29 @@ class CompareView(TextView):
             if self.compared is not compared:  # it was read anew meanwhile
                 return
             self.references = (*self.references[1:], self.references[0])
+            self._column = turned.newest or turned.other + 1
             self._take(turned)
+            self._find_row()
             self.look = replace(self.look, focus=0)
             self._lay_out(keep_place=True)
             self._read_trend()
+            if self._column != turned.newest:
+                self._read()  # how the version stands that came under the cursor
 
         shell.background.start(f"compare-turn-{id(self)}", lambda: with_next_baseline(compared), done, shell.fail)
+
+    def _choose(self, step: int) -> None:
+        """Put the cursor on the column of the version before or after."""
+        if self._column is not None:
+            self._column = (self._column + step) % len(self.references)
+            self._find_row()
+            self._lay_out(keep_place=True)
+            self._read()  # how that version stands
+
+    @property
+    def _chosen_name(self) -> str:
+        """How the version under the cursor is called here."""
+        return names_of(self.compared)[self._column] if self.compared is not None and self._column is not None else ""
 
     def _read_tensors(self) -> None:
         self.look = replace(self.look, with_tensors=True)
@@ -354,14 +387,18 @@ class CompareView(TextView):
     # Deciding
 
     def _find_row(self) -> None:
-        """Find the version that actions are about: the newest that was not the baseline at first."""
-        if self.compared is not None:
-            subject = self.compared.diff.versions[self.compared.newest]
+        """Find the version that actions are about: the one whose column is under the cursor."""
+        if self.compared is not None and self._column is not None:
+            subject = self.compared.diff.versions[self._column]
             self._row = find_version_line(self.shell.source.index, subject.model, subject.version)
 
     def _shown_digest(self) -> Digest | None:
         """Return the digest of the comparison that is on the screen, for the statement of who decides on it."""
         return self.compared.digest if self.compared is not None else None
+
+    def _why_no_row(self) -> str:
+        name = self._chosen_name
+        return f"{name} is not in the lists here (r looks again)" if name else self._why_not()
 
     def _why_not(self) -> str:
         return "" if self.compared is not None else "nothing is compared yet"

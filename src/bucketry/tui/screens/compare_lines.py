@@ -42,19 +42,25 @@ Sorting = Literal["verdict", "name", "change"]
 SORTINGS: tuple[Sorting, ...] = ("verdict", "name", "change")
 MOST_METRICS = 400
 LEFT_COLUMNS = 80
+CHOSEN = ">"
+"""Before the version whose column is under the cursor."""
 FOCUS_TITLES = ("SLICES  ", "TREND  ")
 _URGENCY = {verdict: place for place, verdict in enumerate(Verdict)}
 
 
 @frozen
 class Look:
-    """How a comparison is looked at now. `focus` is the slice group, or behind them the metric, that is shown."""
+    """How a comparison is looked at now. `focus` is the slice group, or behind them the metric, that is shown.
+
+    `column` is the place of the version under the cursor.
+    """
 
     width: int
     with_unchanged: bool = False
     sorting: Sorting = "verdict"
     focus: int = 0
     with_tensors: bool = False
+    column: int | None = None
     trends: Mapping[str, Trend] = field(default_factory=dict)
 
 
@@ -126,7 +132,7 @@ def metric_lines(compared: Compared, look: Look, width: int, painter: Painter) -
     if not shown:
         same = "no metric was measured over whole data" if not whole else f"all {count_of(len(whole), 'metric')} same"
         return [line(Span(f"METRICS  {same}", "dim")), line()]
-    columns = metric_columns(compared)
+    columns = metric_columns(compared, chosen=look.column)
     lines = table_lines(columns, shown, width, painter)
     more = sum(look.with_unchanged or one.is_changed or not one.comparisons for one in whole) - len(shown)
     if more:
@@ -217,9 +223,10 @@ def trend_marks(compared: Compared, trend: Trend) -> tuple[dict[int, str], list[
     return marks, legend
 
 
-def metric_columns(compared: Compared) -> list[Column[MetricDiff]]:
+def metric_columns(compared: Compared, *, chosen: int | None = None) -> list[Column[MetricDiff]]:
     """Return the columns of the metrics: one version alone, two with what changed, or more with a verdict each."""
     names = names_of(compared)
+    marked = [f"{CHOSEN if place == chosen else ''}{name}" for place, name in enumerate(names)]
     several = len({metric.dataset for metric in compared.whole}) > 1
     labels = dataset_labels(metric.dataset for metric in compared.diff.metrics)
     wide = min(12, max(7, *map(len, names))) if len(names) == 2 else 7
@@ -229,7 +236,7 @@ def metric_columns(compared: Compared) -> list[Column[MetricDiff]]:
         *([Column("data", "DATA", lambda row: labels[row.dataset], data, 30)] if several else []),
         Column("want", "WANT", wanted_text, 5, rank=3),
     ]
-    for place, name in enumerate(names):
+    for place, name in enumerate(marked):
         columns.append(_value_column(place, column_title(name, wide), wide))
         if place and len(names) > 2:
             columns.append(_verdict_column(place))
