@@ -38,14 +38,18 @@ def leave_in_deletion(program: Program, monkeypatch: pytest.MonkeyPatch) -> None
         program.fails(6, "delete", "acme/chat:1", "--yes")
 
 
-def test_what_is_unfinished_says_what_to_run_and_ends_with_0(
+def test_what_is_unfinished_says_what_to_run_and_ends_with_8(
     program: Program, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave_in_deletion(program, monkeypatch)
-    finding = program.json("fsck")["findings"][0]
+    listed = program.run("fsck", "--json")
+    assert listed.code == 8
+    finding = listed.document["findings"][0]
     assert (finding["severity"], finding["key"]) == ("unfinished", "heads/acme/chat.json")
     assert set(finding) == {"severity", "key", "problem"}
-    told = program.ok("fsck").text
+    ran = program.run("fsck")
+    assert (ran.code, "1 thing in the registry was begun and not finished" in ran.errors) == (8, True)
+    told = ran.text
     assert told.startswith("UNFINISHED: unless somebody is at it now, run what each of these names\n")
     assert "`bucketry delete acme/chat:1` finishes it" in told
     assert told.endswith("0 damaged, 1 unfinished, 0 leftovers\n")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 HOSTILE = "\x1b[2J\x1b]0;title\x07\x9b31m\r\u202e\u200b[/x][@click=app.exit]"
 NAMED_BY_CONTENT = ("manifests/", "pages/", "evidence/", "reviews/", "policies/")
 MOST_RENAMINGS = 20
-LOOKS = (
+LOOKS: tuple[tuple[str, ...], ...] = (
     ("models",),
     ("versions", "acme/chat"),
     ("versions", "acme/chat", "--metric", "auc", "--plot"),
@@ -52,8 +52,8 @@ LOOKS = (
     ("deployments", "acme/chat"),
     ("fsck",),
 )
-FIRST_LOOKS = {
-    "registry.json": (("models",),),
+FIRST_LOOKS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "registry.json": (("models",), ("versions", "acme/chat")),
     "heads": (("versions", "acme/chat"), ("show", "acme/chat:2"), ("audit", "acme/chat")),
     "aliases": (("aliases", "acme/chat", "--history", "production"), ("resolve", "acme/chat@production")),
     "manifests": (("show", "acme/chat:2"), ("lineage", "acme/chat:2")),
@@ -247,7 +247,8 @@ def test_what_is_named_anew_is_still_a_registry(program: Program, attacker: Atta
     attacker.replace(documents | {key: _poisoned(documents[key], path)})
     shown = [program.json("show", f"acme/chat:{version}")["training"]["command"] for version in (1, 2)]
     assert HOSTILE in shown
-    program.ok("fsck")
+    found = program.run("fsck", "--json").document["findings"]  # an audit record still names the evaluation as it was
+    assert ["does not cite the evaluation" in finding["problem"] for finding in found] == [True]
 
 
 def test_hostile_text_in_every_field_that_can_be_shown(program: Program, attacker: Attacker) -> None:

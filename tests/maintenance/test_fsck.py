@@ -23,6 +23,7 @@ from simulation.world import Bucket
 
 if TYPE_CHECKING:
     from bucketry.registry.session import Session
+    from bucketry.schema.head import Head
     from bucketry.store.interface import ETag, Object
     from simulation.scenes import Beginning
 
@@ -210,9 +211,15 @@ def test_a_page_and_a_history_block_that_nothing_names_are_kept_in_silence(bucke
     assert check_registry(session).findings == ()
 
 
-def test_an_alias_name_without_a_register_is_legal(session: Session) -> None:
-    commit_head(session, CHAT, lambda old: Change(replace(some(old), aliases=(PRODUCTION, AliasName("x"))), "name"))
-    assert check_registry(session).findings == ()
+def test_an_alias_name_without_a_register_is_unfinished(session: Session) -> None:
+    def name(old: Head | None) -> Change[Head]:
+        return Change(replace(some(old), aliases=(PRODUCTION, AliasName("x"))), "name-alias", target="x")
+
+    commit_head(session, CHAT, name)
+    report = check_registry(session)
+    assert report.damage == ()
+    assert [finding.key for finding in report.unfinished] == [keys.alias(CHAT, AliasName("x"))]
+    assert "bucketry promote acme/chat:VERSION x" in report.unfinished[0].problem
 
 
 # A registry in use

@@ -58,7 +58,6 @@ EVERY: dict[str, Act] = {
 OF_THE_ALIAS: dict[str, Act] = {
     "resolve": lambda registry: registry.resolve("acme/chat@production"),
     "show": lambda registry: registry.show("acme/chat@production"),
-    "versions": lambda registry: list(registry.versions("acme/chat")),
     "watch": lambda registry: next(watch(registry.session, parse_reference("acme/chat@production"))),
     "history": lambda registry: registry.history("acme/chat", "production"),
     "promote": lambda registry: registry.promote("acme/chat:1", "production"),

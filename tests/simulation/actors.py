@@ -176,6 +176,7 @@ def publishing(
             [CONTENTS[index] for index in contents],
             notes=f"{name} {session.ports.timestamp()} {attempt.number}",
             parents=(parent,) if parent else (),
+            accuracy=0.5,
         )
         prepared = PreparedVersion(manifest, {"accuracy": 0.5}, idempotency_key=key)
         attempt.idempotency_key = key
@@ -299,7 +300,12 @@ class Uploader:
 
 
 def make_manifest(
-    model: ModelName, contents: Sequence[bytes], *, notes: str, parents: tuple[Parent, ...] = ()
+    model: ModelName,
+    contents: Sequence[bytes],
+    *,
+    notes: str,
+    parents: tuple[Parent, ...] = (),
+    accuracy: float | None = None,
 ) -> Manifest:
     artifacts = []
     for number, content in enumerate(contents):
@@ -314,6 +320,7 @@ def make_manifest(
         created_by="trainer@example.org",
         artifacts=tuple(artifacts),
         lineage=Lineage(parents=parents),
+        evidence_at_publish=(Evidence("automated", (Metric("accuracy", accuracy),)),) if accuracy else (),
         notes=notes,
     )
 

@@ -14,18 +14,29 @@ from bucketry.errors import BucketryError
 from bucketry.frozen import frozen
 from bucketry.maintenance.findings import Finding, Findings
 from bucketry.maintenance.fsck_bases import PinLedger
+from bucketry.maintenance.fsck_copies import find_registry_faults
 from bucketry.maintenance.fsck_deployments import check_deployments
 from bucketry.maintenance.fsck_model import ModelCheck
 from bucketry.maintenance.fsck_policies import PolicyShelf, read_policy_changes
-from bucketry.maintenance.fsck_reading import UNREADABLE, folder_of, list_as_far, list_entries, reason_of
-from bucketry.maintenance.fsck_registers import load_chain
+from bucketry.maintenance.fsck_reading import (
+    UNREADABLE,
+    Unreadable,
+    folder_of,
+    list_as_far,
+    list_entries,
+    look_for,
+    reason_of,
+)
+from bucketry.maintenance.fsck_registers import load_chain, read_plain_copy, report_plain_copy
 from bucketry.registry.commit import load_current
 from bucketry.registry.policies import DEFAULT_SETTING
 from bucketry.registry.registers import registry_register
 from bucketry.registry.session import DocumentCache
+from bucketry.registry.witnesses import OF_A_REGISTRY
 from bucketry.schema import keys
-from bucketry.schema.codec import Fields
-from bucketry.store.interface import Entry, Folder
+from bucketry.schema.codec import Fields, digest_of
+from bucketry.schema.settings import encode_registry
+from bucketry.store.interface import Entry, Folder, Object
 
 if TYPE_CHECKING:
     from bucketry.registry.session import Session
@@ -95,13 +106,14 @@ def check_registry(
     pins.find_garbage(session, findings)
     check_deployments(session, models, findings)
     if models is None:
-        _check_strays(session.store, set(chosen), findings)
+        _check_strays(session.store, set(chosen), shelf, findings)
     return Report(tuple(findings.found), len(chosen), versions, size_bytes)
 
 
 def _check_registry_document(session: Session, shelf: PolicyShelf, findings: Findings) -> str | None:
     """Return the registry's id, or None where its document cannot say it; the shelf learns the default policies."""
     register = registry_register()
+    plain = read_plain_copy(session.store, keys.REGISTRY)
     try:
         current = load_current(session.store, register)
     except UNREADABLE as error:
@@ -110,6 +122,9 @@ def _check_registry_document(session: Session, shelf: PolicyShelf, findings: Fin
     if current.state is None:
         findings.damage(keys.REGISTRY, "The registry's own document is missing.")
         return None
+    report_plain_copy(register, current.trail, encode_registry(current.state), plain, findings)
+    for problem in find_registry_faults(current.state):
+        findings.damage(keys.REGISTRY, problem)
     records, fault = load_chain(session, register, current.trail)
     if fault:
         findings.damage(keys.REGISTRY, f"The audit chain of the registry's own document is broken: {fault}.")
@@ -160,7 +175,7 @@ def _check_model(
     raise AssertionError("unreachable: the last pass returns")
 
 
-def _check_strays(store: Store, models: set[ModelName], findings: Findings) -> None:
+def _check_strays(store: Store, models: set[ModelName], shelf: PolicyShelf, findings: Findings) -> None:
     """Find what lies outside the models that have a head."""
     folders = {folder_of(model) for model in models}
     for entry in _outside(store, keys.ALIASES, folders, findings):
@@ -169,12 +184,48 @@ def _check_strays(store: Store, models: set[ModelName], findings: Findings) -> N
         findings.garbage(entry.key, "This manifest belongs to no model.")
     for entry in _outside(store, keys.BLOBS, folders, findings):
         findings.garbage(entry.key, f"These {entry.size_bytes:,} bytes belong to no model.")
-    for prefix, kind in ((keys.EVIDENCE, "evaluation"), (keys.REVIEWS, "decision")):
+    for entry in _outside(store, keys.HISTORY, folders, findings):
+        if not keys.is_registry_history(entry.key):
+            findings.damage(entry.key, "These sealed audit records belong to no model that has a head.")
+    for prefix, kind in (
+        (keys.EVIDENCE, "evaluation"),
+        (keys.REVIEWS, "decision"),
+        (keys.PAGES, "document"),
+    ):
         for entry in _outside(store, prefix, folders, findings):
             findings.garbage(entry.key, f"This {kind} belongs to no model.")
     _check_uploads(store, findings)
+    _check_unexplained(store, shelf, findings)
     for entry in list_entries(store, keys.PROBE, findings):
         findings.garbage(entry.key, "This is a leftover of a probe of the store.")
+
+
+def _check_unexplained(store: Store, shelf: PolicyShelf, findings: Findings) -> None:
+    """Find what lies where no rule of the format puts anything."""
+    for item in _fold(store, "", findings):
+        place = item.key if isinstance(item, Entry) else item.prefix
+        if place != keys.REGISTRY and place not in {*OF_A_REGISTRY, keys.PROBE}:
+            findings.garbage(place, "No rule of the format puts anything here.")
+    for prefix in (keys.PAGES, keys.HISTORY):
+        for entry in list_entries(store, prefix, findings):
+            if not keys.is_explained(entry.key):
+                findings.garbage(entry.key, "This key is that of no document of a registry.")
+    _check_policies(store, shelf, findings)
+
+
+def _check_policies(store: Store, shelf: PolicyShelf, findings: Findings) -> None:
+    """Find policies that no register names and that are not what their own names say."""
+    for entry in list_entries(store, keys.POLICIES, findings):
+        digest = keys.digest_of_policy(entry.key)
+        if digest is not None and shelf.has_read(digest):
+            continue  # a register names it, and it was reported
+        found = look_for(store, entry.key)
+        if digest is None:
+            findings.garbage(entry.key, "This key is that of no policy.")
+        elif isinstance(found, Object) and digest_of(found.body) != digest:
+            findings.damage(entry.key, "The bytes of this policy are not those that its name says.")
+        elif isinstance(found, Unreadable):
+            findings.damage(entry.key, f"This policy cannot be read: {found.reason}.")
 
 
 def _check_uploads(store: Store, findings: Findings) -> None:

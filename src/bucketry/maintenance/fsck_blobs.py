@@ -52,7 +52,10 @@ class BlobCheck:
         for key, artifact in named.items():
             self._named.setdefault(key, artifact)
             size_bytes = self._find_size_bytes(key)
-            if size_bytes is None:
+            path = self._store.local_path(key)
+            if path is not None and path.is_symlink():
+                self._findings.damage(key, f"The bytes of {artifact.path} of {who} are a symbolic link.")
+            elif size_bytes is None:
                 self._findings.damage(key, f"The bytes of {artifact.path} of {who} are missing.")
             elif isinstance(size_bytes, Unreadable):
                 self._findings.damage(

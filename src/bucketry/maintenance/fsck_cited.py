@@ -18,7 +18,7 @@ from bucketry.maintenance.fsck_reading import (
 )
 from bucketry.schema import keys
 from bucketry.schema.dossier import Dossier, decode_dossier
-from bucketry.schema.evidence import decode_evidence
+from bucketry.schema.evidence import Evidence, decode_evidence
 from bucketry.schema.reviews import Action, decode_review
 
 if TYPE_CHECKING:
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 
 @frozen
 class Added:
-    """What was added to a version. `decisions` is None where not all of them could be read."""
+    """What was added to a version. `decisions` and `evidence` are None where not all of them could be read."""
 
     dossier: Dossier
     decisions: tuple[Decision, ...] | None
+    evidence: tuple[Evidence, ...] | None = ()
 
 
 @frozen
@@ -84,15 +85,25 @@ class CitedCheck:
         ]
         loaded = self._map_in_parallel(self._load_cited, citations)
         decisions: dict[int, list[Decision]] = {}
+        evidence: dict[int, list[Evidence]] = {}
         incomplete: set[int] = set()
+        unmeasured: set[int] = set()
         for citation, found in zip(citations, loaded, strict=True):
-            decision = self._judge(citation, found)
+            if isinstance(found, Evidence):
+                evidence.setdefault(citation.row.version, []).append(found)
+            elif not citation.is_review:
+                unmeasured.add(citation.row.version)
+            decision = self._judge(citation, None if isinstance(found, Evidence) else found)
             if decision is not None:
                 decisions.setdefault(citation.row.version, []).append(decision)
             elif citation.is_review:
                 incomplete.add(citation.row.version)
         return {
-            version: Added(dossier, None if version in incomplete else tuple(decisions.get(version, ())))
+            version: Added(
+                dossier,
+                None if version in incomplete else tuple(decisions.get(version, ())),
+                None if version in unmeasured else tuple(evidence.get(version, ())),
+            )
             for version, dossier in dossiers.items()
         }
 
@@ -128,13 +139,12 @@ class CitedCheck:
             if times > 1:
                 self._findings.damage(key, f"The dossier of version {row.version} cites {name} {times:,} times.")
 
-    def _load_cited(self, citation: _Citation) -> Decision | Fault | None:
-        """Return the decision that is cited, None for a good evaluation, or what is wrong."""
+    def _load_cited(self, citation: _Citation) -> Decision | Evidence | Fault:
+        """Return the decision or the evaluation that is cited, or what is wrong."""
         cited, manifest = citation.cited, citation.row.manifest
         if not citation.is_review:
             decode = partial(decode_evidence, manifest=manifest, what=cited.key)
-            read = read_named(self._store, cited.key, cited.sha256, decode)
-            return read if isinstance(read, Fault) else None
+            return read_named(self._store, cited.key, cited.sha256, decode)
         found = read_named(self._store, cited.key, cited.sha256, partial(decode_review, what=cited.key))
         if self._deep and not isinstance(found, Fault):
             return _verified(found)

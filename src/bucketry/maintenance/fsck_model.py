@@ -11,6 +11,15 @@ from bucketry.maintenance.fsck_aliases import AliasCheck
 from bucketry.maintenance.fsck_bases import BaseCheck, PinLedger
 from bucketry.maintenance.fsck_blobs import BlobCheck, named_blobs
 from bucketry.maintenance.fsck_cited import CitedCheck
+from bucketry.maintenance.fsck_copies import (
+    Story,
+    find_alias_faults,
+    find_copy_faults,
+    find_dossier_faults,
+    find_label_faults,
+    find_metric_faults,
+    is_behind,
+)
 from bucketry.maintenance.fsck_policies import read_policy_changes
 from bucketry.maintenance.fsck_reading import (
     UNREADABLE,
@@ -24,10 +33,13 @@ from bucketry.maintenance.fsck_reading import (
 from bucketry.maintenance.fsck_registers import Registers
 from bucketry.maintenance.fsck_states import DECIDED, StateRule, count_refusals, newest_deciding
 from bucketry.registry.registers import alias_register, head_register
+from bucketry.registry.witnesses import find_alias_witness
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
+from bucketry.schema.head import Row
 from bucketry.schema.manifest import decode_manifest
 from bucketry.schema.moves import find_last_move
+from bucketry.schema.names import Digest
 from bucketry.schema.pages import decode_directory, decode_page, entry_of
 from bucketry.schema.states import BLOBS_KEPT, State
 
@@ -38,11 +50,13 @@ if TYPE_CHECKING:
     from bucketry.maintenance.fsck_policies import PolicyShelf
     from bucketry.registry.session import Session
     from bucketry.schema.alias import AliasRegister
-    from bucketry.schema.head import Head, Row
+    from bucketry.schema.audit import Record
+    from bucketry.schema.head import Head
     from bucketry.schema.manifest import Manifest
     from bucketry.schema.moves import LastMove
     from bucketry.schema.names import AliasName, ModelName
     from bucketry.schema.pages import PageEntry
+    from bucketry.schema.policy import Policy
     from bucketry.schema.reviews import Decision
     from bucketry.store.interface import Object
 
@@ -70,6 +84,9 @@ class ModelCheck:
         self._named_manifests: set[str] = set()
         self._rows: dict[int, Row] = {}
         self._decisions: dict[int, tuple[Decision, ...] | None] = {}  # of the versions that an alias names
+        self._added: dict[int, Added] = {}  # the same
+        self._story: Story | None = None  # what the head's records say, if all of them are there
+        self._policies: tuple[Policy, ...] | None = None  # all that ever held, if they are known
         self._has_seen_all = True  # every row, manifest and dossier: otherwise nobody knows what is garbage
 
     def run(self) -> None:
@@ -118,8 +135,11 @@ class ModelCheck:
                 self._shelf.check(head.policy, self.findings)
             return StateRule(self._shelf)
         changes = read_policy_changes(key, records, head.policy, self.findings)
-        for digest in changes.named():
-            self._shelf.check(digest, self.findings)
+        own = [self._shelf.check(digest, self.findings) for digest in changes.named()]
+        self._policies = self._shelf.over_defaults(own) if changes.are_all_named else None
+        self._story = Story(records)
+        for problem in self._story.find_head_faults(head):
+            self._damage(problem)
         return StateRule(self._shelf, changes, newest_deciding(records), count_refusals(records))
 
     def _check_aliases(self, head: Head, aliases: Sequence[tuple[AliasName, AliasRegister]], blobs: BlobCheck) -> None:
@@ -131,6 +151,47 @@ class ModelCheck:
             if alias not in head.aliases:
                 self._damage(f"The head does not know the alias {alias}.", keys.alias(self._model, alias))
             check.check(register, self._rows, self._decisions, blobs)
+            self._check_alias_copies(register, records)
+        present = {alias for alias, _ in aliases}
+        for alias in head.aliases:
+            if alias not in present:
+                self._check_absent_alias(alias)
+
+    def _check_absent_alias(self, alias: AliasName) -> None:
+        """Report an alias that the head names and that has no register: a promoter died, or the register was lost."""
+        key = keys.alias(self._model, alias)
+        found = look_for(self._session.store, key)
+        if found is not None:
+            return  # unreadable, which is reported, or younger than the listing
+        witness = find_alias_witness(self._session.store, self._model, alias)
+        if witness:
+            self._damage(f"The register is missing, and {witness} is there.", key)
+        else:
+            self.findings.unfinished(
+                key,
+                f"The head names the alias {alias}, which has no register: its first promotion did not end, or it was "
+                f"lost; `bucketry promote {self._model}:VERSION {alias}` sets it.",
+            )
+
+    def _check_alias_copies(self, register: AliasRegister, records: Sequence[Record] | None) -> None:
+        key, target = keys.alias(self._model, register.alias), register.target
+        row = self._rows.get(target.version) if target is not None else None
+        if records is None or (target is not None and row is None):
+            return  # both reported
+        protects = None if self._policies is None else [p.protects(register.alias) for p in self._policies]
+        known = {"yes": protects is None or any(protects), "no": protects is None or not all(protects)}
+        if row is None:
+            row = Row(1, Digest(""), (), 0, "", "")
+        for problem in find_alias_faults(register, row, records, self._story, known):
+            self._damage(problem, key)
+        added = self._added.get(target.version) if target is not None else None
+        is_named = any(finding.key == key for finding in self.findings.found)  # the same may say why it differs
+        if target is not None and added is not None and not is_named and is_behind(register, added):
+            self.findings.unfinished(
+                key,
+                f"The alias does not carry the decisions about version {target.version} as they are; "
+                f"`bucketry promote {self._model}:{target.version} {register.alias}` brings them.",
+            )
 
     # Rows, sealed and not
 
@@ -175,16 +236,37 @@ class ModelCheck:
         bodies = self._session.ports.map_in_parallel(
             lambda row: look_for(self._session.store, keys.manifest(self._model, row.manifest)), rows
         )
+        manifests: dict[int, Manifest] = {}
         for row, found in zip(rows, bodies, strict=True):
             manifest = self._check_manifest(row, found)
             if manifest is None:
                 self._has_seen_all = False
             else:
+                manifests[row.version] = manifest
                 self._check_content(row, manifest, blobs)
         added = cited.check(rows)
         for row in rows:
             self._check_added(row, added, rule)
+            self._check_copies(row, manifests.get(row.version), added.get(row.version))
         self._decisions.update((version, added[version].decisions) for version in named & added.keys())
+        self._added.update((version, added[version]) for version in named & added.keys())
+
+    def _check_copies(self, row: Row, manifest: Manifest | None, added: Added | None) -> None:
+        """Compare what the row repeats with what the manifest, the dossier and the audit records say."""
+        problems: list[str] = []
+        if manifest is not None:
+            problems += find_copy_faults(row, manifest)
+        if self._story is not None:
+            problems += self._story.find_row_faults(row)
+            if manifest is not None:
+                problems += find_label_faults(row, manifest, self._story)
+            if added is not None:
+                problems += find_dossier_faults(row, added, self._story)
+        if manifest is not None and added is not None and added.evidence is not None:
+            measured = (*manifest.evidence_at_publish, *added.evidence)
+            problems += find_metric_faults(row, measured, self._policies, self._story)
+        for problem in problems:
+            self._damage(problem)
 
     def _check_manifest(self, row: Row, found: Object | Unreadable | None) -> Manifest | None:
         key = keys.manifest(self._model, row.manifest)

@@ -44,6 +44,18 @@ class PolicyShelf:
                 self._read[digest] = read_named(self.store, key, digest, partial(decode_policy, what=key))
         return report(findings, key, "a policy that a register names", self._read[digest])
 
+    def has_read(self, digest: Digest) -> bool:
+        """Return whether a register named a policy, so that it was looked at."""
+        with self._lock:
+            return digest in self._read
+
+    def over_defaults(self, own: Sequence[Policy | None]) -> tuple[Policy, ...] | None:
+        """Return every policy that may have held for a model that had these; None where one is not known."""
+        if self.defaults is None or None in own:
+            return None
+        known = [policy for policy in own if policy is not None]
+        return (*self.defaults, *(policy.over(default) for policy in known for default in self.defaults))
+
     def set_defaults(self, policies: Iterable[Policy | None]) -> None:
         """Remember what ever was the default; one that cannot be read makes them unknown."""
         known = list(policies)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bucketry.schema.audit import Record, Trail
     from bucketry.schema.head import Head
     from bucketry.schema.names import AliasName, Digest, ModelName
+    from bucketry.store.interface import Store
 
 S = TypeVar("S", bound="HasTrail")
 
@@ -93,6 +94,7 @@ class Registers:
         return any(self._etag_now(key) != etag for key, etag in self._etags.items())
 
     def _load(self, register: Register[S]) -> tuple[S | None, str]:
+        plain = read_plain_copy(self._session.store, register.key)
         found = look_for(self._session.store, register.key)
         if isinstance(found, Unreadable):
             return None, f"The register cannot be read: {found.reason}."
@@ -103,9 +105,11 @@ class Registers:
         if len(found.body) >= LARGEST_HEAD_BYTES and register.key.startswith(keys.HEADS):
             problem = f"The head has {len(found.body):,} bytes; it must stay under {LARGEST_HEAD_BYTES:,}."
         try:
-            return register.decode(found.body), problem
+            state = register.decode(found.body)
         except UNREADABLE as error:
             return None, f"The register cannot be read: {reason_of(error)}."
+        report_plain_copy(register, state.trail, found.body, plain, self._findings)
+        return state, problem
 
     def _check_notes(self, register_key: str, records: Sequence[Record]) -> None:
         """Check the long reasons that records name; a text that stands in several is one object."""
@@ -131,6 +135,46 @@ class Registers:
             return self._session.store.stat(key).etag
         except (ObjectNotFoundError, *UNREADABLE):
             return None
+
+
+def read_plain_copy(store: Store, key: str) -> bytes | None:
+    """Return the file for people that a registry in a folder keeps beside a register's states; None elsewhere.
+
+    It is read before the register: what is newer then is the register. One that is gone is empty.
+    """
+    path = store.local_path(key)
+    if path is None:
+        return None
+    try:
+        return b"" if path.is_symlink() else path.read_bytes()
+    except OSError:
+        return b""
+
+
+def report_plain_copy(
+    register: Register[S], trail: Trail, body: bytes, plain: bytes | None, findings: Findings
+) -> None:
+    """Report a copy for people that is not what the registry holds: an older state is legal, and replaced soon."""
+    if plain is None or plain == body:
+        return
+    try:
+        older = register.decode(plain).trail
+    except UNREADABLE:
+        older = None
+    known = {record.generation: record.digest for record in trail.records}
+    last = older.records[-1] if older is not None and older.records else None
+    if (
+        last is not None
+        and last.generation < trail.generation
+        and known.get(last.generation, last.digest) == last.digest
+    ):
+        findings.garbage(
+            register.key,
+            f"The file for people is of generation {last.generation:,}, and the register of {trail.generation:,}: the "
+            "next commit replaces it.",
+        )
+    else:
+        findings.damage(register.key, "The file for people is not what the registry holds at this key.")
 
 
 def load_chain(session: Session, register: Register[S], trail: Trail) -> tuple[list[Record], str]:

@@ -19,6 +19,7 @@ REVIEWS = "reviews/"
 POLICIES = "policies/"
 DEPLOYMENTS = "deployments/"
 PROBE = "probe/"
+LONGEST_GENERATION = 16
 CITED_KEY_PARTS = 5
 """Kind, namespace, model, manifest and the object's own digest."""
 
@@ -154,6 +155,41 @@ def model_of_key(key: str) -> ModelName:
 def policy(digest: Digest) -> str:
     """Return the key of a policy document."""
     return f"{POLICIES}{digest}.json"
+
+
+def digest_of_policy(key: str) -> Digest | None:
+    """Return the digest of the policy that lies at the key, or None for a key that is no policy's."""
+    try:
+        digest = parse_digest(key.removeprefix(POLICIES).removesuffix(".json"))
+    except UsageError:
+        return None
+    return digest if policy(digest) == key else None
+
+
+def is_registry_history(key: str) -> bool:
+    """Return whether a block of the registry document's own audit records lies at the key."""
+    number = key.removeprefix(HISTORY).removesuffix(".json")
+    return _is_count(number) and registry_history(int(number)) == key
+
+
+def is_explained(key: str) -> bool:
+    """Return whether a sealed block, or a document in `pages/`, of any model can lie at the key."""
+    kind, _, rest = key.partition("/")
+    if is_registry_history(key):
+        return True
+    parts = rest.removesuffix(".json").split("/")
+    try:
+        parse_model_name("/".join(parts[:2]))
+        if f"{kind}/" == PAGES:
+            return len(parts) == 3 and key.endswith(".json") and bool(parse_digest(parts[2]))
+        is_alias = len(parts) == 4 and bool(parse_alias(parts[2]))
+    except UsageError:
+        return False
+    return key.endswith(".json") and (len(parts) == 3 or is_alias) and _is_count(parts[-1])
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and not text.startswith("0") and len(text) <= LONGEST_GENERATION
 
 
 def deployments(model: ModelName) -> str:

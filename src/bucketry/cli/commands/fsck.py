@@ -40,8 +40,8 @@ GROUPS: tuple[tuple[Severity, str], ...] = (
 def run(call: Call, *, deep: bool) -> None:
     """Check that everything the registry names is there and is what it should be.
 
-    It only reads. Damage ends with exit code 8; what a crash leaves behind ends with 0: what was begun and not
-    finished, for which it says what to run, and garbage, which only takes room.
+    It only reads. Damage ends with exit code 8, and so does what was begun and not finished, for which it says what to
+    run. Garbage, which a crash leaves and which only takes room, ends with 0.
     """
     session = call.open()
     with suppress(*UNREADABLE):  # findings, which the check makes of them
@@ -61,17 +61,21 @@ def run(call: Call, *, deep: bool) -> None:
         "size_bytes": report.size_bytes,
     }
     lines = [*_groups(report), _summary(report)]
-    if report.damage:
-        raise AnsweredError(
-            CorruptError(
-                f"the registry is damaged in {count_of(len(report.damage), 'place')}",
-                advice="restore the objects named above from a mirror or from the bucket's own versions",
-            ),
-            document,
-            lines,
-            carries_error=False,
-        )
+    if report.damage or report.unfinished:
+        raise AnsweredError(_what_is_wrong(report), document, lines, carries_error=False)
     call.answer(document, lines)
+
+
+def _what_is_wrong(report: Report) -> CorruptError:
+    if report.damage:
+        return CorruptError(
+            f"the registry is damaged in {count_of(len(report.damage), 'place')}",
+            advice="restore the objects named above from a mirror or from the bucket's own versions",
+        )
+    return CorruptError(
+        f"{count_of(len(report.unfinished), 'thing')} in the registry was begun and not finished",
+        advice="unless somebody is at it now, run what is named above",
+    )
 
 
 def _groups(report: Report) -> list[Line]:
