@@ -30,7 +30,7 @@ def plain(tmp_path: Path) -> Path:
 
 def test_evidence_is_added_once_and_shown(program: Program, published: Path, plain: Path) -> None:
     assert published.is_dir()
-    done = program.json("evaluate", "acme/chat", "--evidence", plain, "--dataset", "name=fraud,version=10,split=test")
+    done = program.json("evaluate", "acme/chat:1", "--evidence", plain, "--dataset", "name=fraud,version=10,split=test")
     (item,) = done["evidence"]
     assert (done["model"], done["version"], len(done["manifest"])) == ("acme/chat", 1, IDENTITY)
     assert (item["created"], item["kind"], item["metrics"], len(item["id"])) == (True, "automated", 2, IDENTITY)
@@ -69,7 +69,7 @@ def test_what_came_with_the_publish_is_there_already(
 def test_the_command_line_completes_what_a_file_leaves_open(program: Program, published: Path, plain: Path) -> None:
     assert published.is_dir()
     program.ok(
-        *("evaluate", "acme/chat", "--evidence", plain, "--kind", "safety", "--harness", "name=probe,version=2"),
+        *("evaluate", "acme/chat:1", "--evidence", plain, "--kind", "safety", "--harness", "name=probe,version=2"),
         *("--dataset", "red-team", "--direction", "auc=higher", "--direction", "p95_ms=lower"),
     )
     (shown,) = program.json("show", "acme/chat")["evidence"]
@@ -105,24 +105,24 @@ def test_wrong_options_are_usage_errors(
     program: Program, published: Path, plain: Path, options: tuple[str, ...], said: str
 ) -> None:
     assert published.is_dir()
-    assert said in program.fails(2, "evaluate", "acme/chat", "--evidence", plain, *options)
+    assert said in program.fails(2, "evaluate", "acme/chat:1", "--evidence", plain, *options)
 
 
 def test_the_command_line_must_not_contradict_the_file(program: Program, published: Path) -> None:
     assert published.is_dir()
     ours = SAMPLES / "ours.json"
-    line = program.fails(2, "evaluate", "acme/chat", "--evidence", ours, "--dataset", "name=other")
+    line = program.fails(2, "evaluate", "acme/chat:1", "--evidence", ours, "--dataset", "name=other")
     assert "--dataset says name=other, but the file dialogues" in line
-    line = program.fails(2, "evaluate", "acme/chat", "--evidence", ours, "--direction", "preferred=lower")
+    line = program.fails(2, "evaluate", "acme/chat:1", "--evidence", ours, "--direction", "preferred=lower")
     assert "the file says that higher is better" in line
     assert program.json("show", "acme/chat")["evidence"] == []
 
 
 def test_a_file_that_is_not_there_or_says_nothing(program: Program, published: Path, tmp_path: Path) -> None:
     assert published.is_dir()
-    program.fails(3, "evaluate", "acme/chat", "--evidence", tmp_path / "absent.json")
+    program.fails(3, "evaluate", "acme/chat:1", "--evidence", tmp_path / "absent.json")
     (tmp_path / "bad.csv").write_text("name,value\n\x1b[2J,nan\n")
-    line = program.fails(2, "evaluate", "acme/chat", "--evidence", tmp_path / "bad.csv")
+    line = program.fails(2, "evaluate", "acme/chat:1", "--evidence", tmp_path / "bad.csv")
     assert "bad.csv has no metric that can be compared: line 2 ('\\x1b[2J') is 'nan', not a number" in line
     program.fails(2, "evaluate", "acme/chat")
     (tmp_path / "m.json").write_text(json.dumps({"auc": 1}))
@@ -133,7 +133,7 @@ def test_evidence_that_comes_later_leaves_the_trail_and_the_registry_whole(
     program: Program, published: Path, plain: Path
 ) -> None:
     assert published.is_dir()
-    program.ok("evaluate", "acme/chat", "--evidence", plain)
+    program.ok("evaluate", "acme/chat:1", "--evidence", plain)
     assert program.json("audit", "acme/chat")["records"][-1]["action"] == "evaluate"
     assert "nothing is wrong" in program.ok("fsck").text
 

@@ -113,7 +113,7 @@ def test_a_version_is_deleted_and_what_keeps_it_is_named(registry: Registry) -> 
     with pytest.raises(RejectedError, match="production names version 1"):
         registry.delete(f"{CHAT}:1")
     registry.unset(CHAT, "production")
-    assert registry.delete(CHAT, reason="a mistake").version == 1
+    assert registry.delete(f"{CHAT}:1", reason="a mistake").version == 1
     with pytest.raises(NotFoundError):
         registry.resolve(f"{CHAT}:1")
 

@@ -276,7 +276,11 @@ class Reader:
 
 @frozen
 class Registry(Reader):
-    """A registry that can be written too."""
+    """A registry that can be written too.
+
+    What changes or removes a version wants it named: `acme/chat:7`, `acme/chat@production`, `acme/chat@latest`. A
+    model's name alone is a `UsageError`.
+    """
 
     def publish(  # noqa: PLR0913 - each names one thing that a version records
         self,
@@ -352,7 +356,7 @@ class Registry(Reader):
         named, parsed = parse_reference(reference), parse_action(action)
         # Who approves a version must be able to read it; to refuse it, nobody must.
         number = (
-            self.resolve(reference).version
+            resolve.resolve_explicit(self.session, named).version
             if parsed is Action.APPROVE
             else resolve.load_version_number(self.session, named)
         )
@@ -370,7 +374,7 @@ class Registry(Reader):
         parsed = parse_reference(reference)
         # A deletion that was interrupted is finished by number: the version can no longer be resolved for use.
         named = parsed.selector
-        version = named.version if isinstance(named, ByVersion) else self.resolve(reference).version
+        version = named.version if isinstance(named, ByVersion) else resolve.load_version_number(self.session, parsed)
         return delete_version(self.session, parsed.model, version, reason=reason)
 
     def evaluate(
@@ -390,14 +394,14 @@ class Registry(Reader):
         from bucketry.registry.given_evidence import usable_evidence  # noqa: PLC0415
 
         measured, left_out = usable_evidence(metrics, evidence, strict=strict)
-        version = self.resolve(reference)
+        version = resolve.resolve_explicit(self.session, parse_reference(reference))
         done = evaluate(self.session, version.model, version.version, measured)
         return replace(done, left_out=left_out)
 
     def promote(self, reference: str, alias: str, *, reason: str = "") -> AliasMove:
         """Make an alias name a version."""
         parsed, name = parse_reference(reference), parse_alias(alias)
-        version = resolve.resolve(self.session, parsed).version
+        version = resolve.resolve_explicit(self.session, parsed).version
         return aliases.promote(self.session, parsed.model, version, name, reason=reason)
 
     def roll_back(self, model: str, alias: str, *, to: int | None = None, reason: str = "") -> AliasMove:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.errors import NotFoundError, RejectedError
+from bucketry.errors import NotFoundError, RejectedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.refusals import Refusal, carried_refusals
 from bucketry.registry.registers import load_alias, load_existing_head, not_set
@@ -80,6 +80,31 @@ def resolve(session: Session, reference: Reference) -> ResolvedVersion:
     return resolved_row(session, head, select_row(session, head, reference.selector))
 
 
+def resolve_explicit(session: Session, reference: Reference) -> ResolvedVersion:
+    """Return what a reference names that whoever changes or removes a version wrote; see `check_explicit`."""
+    check_explicit(session, reference)
+    return resolve(session, reference)
+
+
+def check_explicit(session: Session, reference: Reference) -> None:
+    """Raise `UsageError` for a model's name alone, with the version that it means now.
+
+    To read the newest version by the bare name is handy. To change or remove whatever is the newest by then is a slip.
+    """
+    if not isinstance(reference.selector, Newest):
+        return
+    model = reference.model
+    head = load_existing_head(session, model)
+    try:
+        version = select_row(session, head, reference.selector).version
+    except NotFoundError:
+        raise UsageError(f"{model} names no version, and has none", advice="publish one first") from None
+    raise UsageError(
+        f"{model} names a model, not a version of it",
+        advice=f"{model} means {model}:{version} now; if that is the one, say so: {model}:{version}, or {model}@latest",
+    )
+
+
 def resolve_at(session: Session, reference: Reference, at: str) -> ResolvedVersion:
     """Return what an alias named at a moment (RFC 3339 in UTC, with milliseconds); raise `NotFoundError`.
 
@@ -102,8 +127,10 @@ def resolve_at(session: Session, reference: Reference, at: str) -> ResolvedVersi
 def load_version_number(session: Session, reference: Reference) -> int:
     """Return the number of the version that a reference names, as `resolve` does, without reading its manifest.
 
-    For what is done to a version whatever is in it: to refuse, retire or delete one must not depend on its bytes.
+    For what is done to a version whatever is in it: to refuse, retire or delete one must not depend on its bytes. It
+    must be named, though: see `check_explicit`.
     """
+    check_explicit(session, reference)
     if session.strict is not None:
         return resolve(session, reference).version
     if isinstance(reference.selector, ByAlias):

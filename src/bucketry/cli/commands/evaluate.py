@@ -20,7 +20,7 @@ from bucketry.cli.statements import (
 from bucketry.errors import UsageError
 from bucketry.interop.evidence_files import keep_apart
 from bucketry.registry.evaluate import evaluate
-from bucketry.registry.resolve import resolve
+from bucketry.registry.resolve import resolve_explicit
 from bucketry.schema.evidence import DIRECTIONS, KINDS, Evidence
 from bucketry.schema.text import displayable
 
@@ -108,7 +108,7 @@ def run(  # noqa: PLR0913 - one for each option
         if name not in measured:
             raise UsageError(f'--direction: no file has the metric "{displayable(name)}"')
     session = call.open()
-    version = resolve(session, reference).version
+    version = resolve_explicit(session, reference).version
     done = evaluate(session, reference.model, version, evidence)
     call.answer(_document(done) | {"left_out": left_out}, [_told(done)])
 

@@ -11,7 +11,7 @@ from bucketry.cli.documents import move_document
 from bucketry.cli.moves import move_line
 from bucketry.cli.parameters import ALIAS, REASON, REFERENCE
 from bucketry.registry.aliases import promote
-from bucketry.registry.resolve import resolve
+from bucketry.registry.resolve import resolve_explicit
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
@@ -28,6 +28,6 @@ def run(call: Call, reference: Reference, alias: AliasName, reason: str) -> None
     The alias is made if it is new. Naming the version that it names already changes nothing.
     """
     session = call.open()
-    version = resolve(session, reference).version
+    version = resolve_explicit(session, reference).version
     move = promote(session, reference.model, version, alias, reason=reason)
     call.answer(move_document(move), [move_line(move)])

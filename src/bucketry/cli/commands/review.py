@@ -15,7 +15,7 @@ from bucketry.cli.figures import count_of
 from bucketry.cli.parameters import FILE, REFERENCE
 from bucketry.errors import CorruptError, UsageError
 from bucketry.registry.compare import find_comparison
-from bucketry.registry.resolve import load_version_number, resolve
+from bucketry.registry.resolve import load_version_number, resolve_explicit
 from bucketry.registry.reviewing import prepare_decision, record_decision
 from bucketry.registry.signing import open_signer, read_signed
 from bucketry.schema.diff_document import diff_digest
@@ -105,7 +105,7 @@ def _decide(call: Call, reference: Reference, action: Action, comment: str, *, k
 def _version(session: Session, reference: Reference, action: Action) -> int:
     """Return the number of the version. Who approves one must be able to read it; to refuse it, nobody must."""
     if action is Action.APPROVE:
-        return resolve(session, reference).version
+        return resolve_explicit(session, reference).version
     return load_version_number(session, reference)
 
 
