@@ -81,7 +81,7 @@ class Office:
 
     def set_policy(self, text: str) -> None:
         (self.folder / "policy.toml").write_text(text)
-        self.program.ok("policy", "set", "acme/chat", self.folder / "policy.toml")
+        self.program.ok("policy", "set", "acme/chat", "--yes", self.folder / "policy.toml")
 
 
 @pytest.fixture

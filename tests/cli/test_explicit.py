@@ -57,7 +57,7 @@ def test_in_python_it_is_a_usage_error(two: Path, call: str) -> None:
         with pytest.raises(UsageError, match="names a model, not a version") as told:
             CALLS[call](registry, "acme/chat")
         assert "acme/chat:2" in told.value.advice
-        assert [summary.row.state for summary in registry.versions("acme/chat")] == ["registered"] * 2
+        assert [summary.row and summary.row.state for summary in registry.versions("acme/chat")] == ["registered"] * 2
 
 
 def test_latest_an_alias_and_a_digest_are_explicit(program: Program, two: Path) -> None:

@@ -193,3 +193,126 @@ def test_a_history_that_only_the_default_has_is_pointed_at(
     (tmp_path / "default.toml").write_text("approvals_required = 1\n")
     program.ok("policy", "set", "--default", tmp_path / "default.toml")
     assert "policy show --default --history" in program.ok("policy", "show", "acme/chat", "--history").text
+
+
+BLANKS = {
+    "nothing": b"",
+    "spaces": b" \n\t\r\n",
+    "a mark": b"\xef\xbb\xbf\n",
+    "zeros": b"\x00" * 64,
+    "words": b"# none\n",
+}
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+def test_an_empty_policy_is_refused_and_what_was_set_stays(
+    program: Program, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blank: str
+) -> None:
+    program.ok("policy", "set", "acme/chat", published)
+    before = program.json("policy", "show", "acme/chat")
+    body = BLANKS[blank]
+    (tmp_path / "blank.toml").write_bytes(body)
+    for command in (("set", "acme/chat"), ("set", "--default"), ("set", "acme/chat", "--yes"), ("check",)):
+        told = program.fails(2, "policy", *command, tmp_path / "blank.toml")
+        assert "is empty" in told or "states no rule" in told
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(body)))
+    assert "stdin" in program.run("policy", "set", "acme/chat", "-").errors
+    assert program.json("policy", "show", "acme/chat") == before
+
+
+def test_removing_protection_says_so_and_wants_a_yes(program: Program, published: Path, tmp_path: Path) -> None:
+    program.ok("policy", "set", "acme/chat", published)
+    before = program.json("policy", "show", "acme/chat")
+    (tmp_path / "lax.toml").write_text("approvals_required = 1\n[[gate]]\nmetric = 'auc'\nat_least = 0.95\n")
+    ran = program.run("policy", "set", "acme/chat", tmp_path / "lax.toml")
+    assert ran.code == 2
+    assert "takes protection away: 1 approvals are required instead of 2" in ran.errors
+    assert "no such gate any more: card has Limitations (before production)" in ran.errors
+    assert "--yes" in ran.errors
+    assert program.json("policy", "show", "acme/chat") == before
+    done = program.json("policy", "set", "acme/chat", tmp_path / "lax.toml", "--yes")
+    assert (done["changed"], len(done["removed"])) == (True, 2)
+    (tmp_path / "lax.toml").write_text(POLICY.replace("0.9", "0.96").replace("= 2", "= 3"))
+    program.ok("policy", "set", "acme/chat", tmp_path / "lax.toml")  # what adds protection does not ask
+
+
+def test_removing_the_defaults_protection_wants_a_yes_too(program: Program, published: Path, tmp_path: Path) -> None:
+    program.ok("policy", "set", "--default", published)
+    (tmp_path / "lax.toml").write_text("gate = []\n")
+    assert "--yes" in program.run("policy", "set", "--default", tmp_path / "lax.toml").errors
+    (tmp_path / "own.toml").write_text("gate = []\n")
+    assert (
+        "no such gate any more: auc >= 0.9" in program.run("policy", "set", "acme/chat", tmp_path / "own.toml").errors
+    )
+    assert program.json("policy", "show", "acme/chat")["policy"] is None
+
+
+def test_a_dry_run_shows_what_would_change_and_changes_nothing(
+    program: Program, published: Path, tmp_path: Path
+) -> None:
+    program.ok("policy", "set", "acme/chat", published)
+    before = program.json("audit", "acme/chat")["verified_records"]
+    (tmp_path / "lax.toml").write_text("approvals_required = 0\n")
+    shown = program.ok("policy", "set", "acme/chat", tmp_path / "lax.toml", "--dry-run").text
+    assert "the policy of acme/chat would change" in shown
+    assert "approvals_required changed from 2 to 0" in shown
+    assert "takes protection away: 0 approvals are required instead of 2" in shown
+    document = program.json("policy", "set", "acme/chat", tmp_path / "lax.toml", "--dry-run")
+    assert (document["dry_run"], document["changed"], len(document["removed"])) == (True, True, 3)
+    assert program.json("policy", "set", "acme/chat", published, "--dry-run")["changed"] is False
+    assert program.json("audit", "acme/chat")["verified_records"] == before
+
+
+def test_a_policy_is_checked_before_it_is_set(program: Program, published: Path, tmp_path: Path) -> None:
+    assert "gate: auc >= 0.9" in program.ok("policy", "check", published).text
+    assert program.json("policy", "check", published)["policy"]["approvals_required"] == 2
+    (tmp_path / "wrong.toml").write_text("aprovals_required = 2\n")
+    assert "aprovals_required" in program.fails(2, "policy", "check", tmp_path / "wrong.toml")
+    program.fails(3, "policy", "check", tmp_path / "missing.toml")
+    program.fails(3, "policy", "check", "acme/other", published)
+    program.fails(2, "policy", "check")
+
+
+def test_a_policy_is_tried_on_the_versions_that_are_there(program: Program, published: Path, files: Path) -> None:
+    program.ok("publish", "acme/chat", files)
+    program.ok("promote", "acme/chat:1", "production")
+    published.write_text(
+        'approvals_required = 1\nprotected_aliases = ["production"]\n[[gate]]\nmetric="auc"\nat_least=0.9'
+    )
+    tried = program.json("policy", "check", "acme/chat", published)
+    assert (tried["versions"], [one["version"] for one in tried["failing"]]) == (2, [2, 1])
+    newest, named = tried["failing"]
+    assert [gate["passed"] for gate in newest["gates"]] == [False]
+    assert (named["gates"], named["aliases"]) == ([], ["production"])
+    assert named["reasons"] == ["production is protected and names it: 0 of 1 approvals"]
+    text = program.ok("policy", "check", "acme/chat", published).text
+    assert "2 versions of acme/chat looked at, 2 would not meet it" in text
+    assert program.json("policy", "show", "acme/chat")["policy"] is None
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", "acme/chat:1", "--evidence", "FILE"),
+        ("publish", "acme/other", "FILES", "--metrics", "FILE"),
+        ("publish", "acme/other", "FILES", "--evidence", "FILE"),
+        ("publish", "acme/other", "FILES", "--card", "FILE"),
+        ("review", "reject", "acme/chat:1", "--signature", "FILE.sig"),
+        ("resolve", "acme/chat@production", "--trust", "FILE"),
+        ("pull", "acme/chat@production", "--trust", "FILE"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("blank", [b"", b"\n \n"])
+def test_no_other_file_that_is_given_may_be_empty(
+    program: Program, published: Path, files: Path, tmp_path: Path, command: tuple[str, ...], blank: bytes
+) -> None:
+    assert published.is_file()
+    for name in ("given", "given.sig"):
+        (tmp_path / name).write_bytes(blank)
+        (tmp_path / name).chmod(0o600)
+    words = [word.replace("FILES", str(files)).replace("FILE", str(tmp_path / "given")) for word in command]
+    ran = program.run(*words)
+    assert ran.code in (2, 4)
+    assert "is empty" in ran.errors
+    assert [model["model"] for model in program.json("models")] == ["acme/chat"]

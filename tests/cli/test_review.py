@@ -159,7 +159,7 @@ def test_an_approval_is_signed_with_a_key_file(
     program: Program, published: Path, tmp_path: Path, become: Callable[[str], None]
 ) -> None:
     published.write_text(TWO.replace("separate_duties = true", 'signatures = "required"'))
-    program.ok("policy", "set", "acme/chat", published)
+    program.ok("policy", "set", "acme/chat", published, "--yes")
     become(ANNA)
     assert "asks for signed approvals" in program.fails(4, "review", "approve", "acme/chat:1")
     key = make_key(tmp_path)

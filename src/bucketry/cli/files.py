@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 LARGEST_INPUT_BYTES = 8 * 1024 * 1024
+BLANK = b" \t\r\n\x00\xef\xbb\xbf"
+"""What makes a file no less empty: white space, zeros that a crash left, and a byte order mark."""
 
 
 def read_input(path: Path) -> bytes:
-    """Return a small file's bytes; raise `UsageError` for one over 8 MiB, or `OSError`."""
+    """Return a small file's bytes; raise `UsageError` for one that is empty or over 8 MiB, or `OSError`."""
     with path.open("rb") as file:
         return _read(file, displayable(str(path)))
 
 
 def read_stdin() -> bytes:
-    """Return what a small file's bytes are where they come through a pipe; raise `UsageError` for more than 8 MiB."""
+    """Return what a small file's bytes are where they come through a pipe; raise `UsageError` as for a file."""
     return _read(sys.stdin.buffer, "what stdin brings")
 
 
@@ -51,4 +53,6 @@ def _read(file: BinaryIO, name: str) -> bytes:
     body = file.read(LARGEST_INPUT_BYTES + 1)
     if len(body) > LARGEST_INPUT_BYTES:
         raise UsageError(f"{name} is larger than {LARGEST_INPUT_BYTES:,} bytes", advice="give a smaller file")
+    if not body.strip(BLANK):  # a pipe whose writer failed, or a redirection that emptied the file
+        raise UsageError(f"{name} is empty", advice="give a file with a content")
     return body

@@ -42,7 +42,7 @@ COMMANDS = {
     "review": "Ask for a review, comment, approve, reject or revoke.",
     "reviews": "List the versions that wait for a review.",
     "gates": "Check the gates of a version's policy: which hold, by how much, and why not.",
-    "policy": "Show or set approvals, protected aliases and gates.",
+    "policy": "Show, check or set approvals, protected aliases and gates.",
     "edit": "Change a model's description and labels, or a version's notes and labels.",
     "watch": "Follow an alias: a line of JSON for each change, a command or a post.",
     "aliases": "List a model's aliases, or every move of one.",

@@ -21,6 +21,8 @@ from bucketry.transfer.outgoing import SourceFile
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+BLANK = b" \t\r\n\x00\xef\xbb\xbf"
+LARGEST_BLANK_BYTES = 64 * 1024
 CARD_NAME = "README.md"
 _TYPES = mimetypes.MimeTypes(filenames=())  # without the machine's own files, which differ between machines
 _OWN_TYPES = {
@@ -47,6 +49,7 @@ def collect_files(sources: Sequence[Path], *, card: Path | None = None) -> Colle
     files = [file for source in sources for file in _walk(source)]
     card_path = CARD_NAME if any(file.label == CARD_NAME for file in files) else None
     if card is not None:
+        _check_not_blank(card)
         given = _file(card, CARD_NAME, card.stat()) if card.exists() else _missing(card)
         same = next((file for file in files if _is_same_file(file.path, card)), None)
         card_path = same.label if same else CARD_NAME
@@ -145,3 +148,9 @@ def _check_unique(files: Sequence[SourceFile]) -> None:
 
 def _is_same_file(one: Path, other: Path) -> bool:
     return one.exists() and other.exists() and one.samefile(other)
+
+
+def _check_not_blank(card: Path) -> None:
+    """Raise `UsageError` for a card that was named, and says nothing: whoever names one means to show it."""
+    if card.is_file() and card.stat().st_size <= LARGEST_BLANK_BYTES and not card.read_bytes().strip(BLANK):
+        raise UsageError(f"{displayable(str(card))} is empty", advice="write the card, or leave --card out")

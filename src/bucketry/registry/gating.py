@@ -36,15 +36,22 @@ if TYPE_CHECKING:
 
 
 def check_version_gates(
-    session: Session, head: Head, row: Row, *, alias: AliasName | None, scan: bool = True, contents: bool = False
+    session: Session,
+    head: Head,
+    row: Row,
+    *,
+    alias: AliasName | None,
+    scan: bool = True,
+    contents: bool = False,
+    policy: Policy | None = None,
 ) -> tuple[GateResult, ...]:
-    """Return each gate's result for a row of this head, under the policy that the head names.
+    """Return each gate's result for a row of this head, under the policy that the head names, or under another.
 
     `alias` leaves out the gates that count before other aliases only; None asks for all. Without `scan` a pickle scan
     that this session has not done yet counts as failed, and formats are judged by the files' names: for lists, which
     must not read files. With `scan` False and `contents` True formats are looked at: a few bytes of each file.
     """
-    policy = load_policy(session, head)
+    policy = policy or load_policy(session, head)
     gates = [gate for gate in policy.gates if applies_to(gate, alias)]
     if not gates:
         return ()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from bucketry.errors import NotFoundError
+from bucketry.errors import NotFoundError, RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.commit import Change, commit
 from bucketry.registry.history import iter_records_back
@@ -22,9 +22,10 @@ from bucketry.schema.codec import Fields, digest_of
 from bucketry.schema.names import parse_digest
 from bucketry.schema.policy import DEFAULT_POLICY, Policy, check_policy, decode_policy, encode_policy
 from bucketry.schema.policy_changes import PolicyChange, policy_changes
+from bucketry.schema.policy_protection import protection_removed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from bucketry.registry.session import Session
     from bucketry.schema.audit import Record
@@ -112,24 +113,65 @@ def load_policy_history(session: Session, model: ModelName | None) -> list[Polic
     ]
 
 
-def set_policy(session: Session, model: ModelName | None, policy: Policy) -> PolicySet:
+def policy_set_at(session: Session, model: ModelName | None) -> tuple[Digest | None, Digest | None]:
+    """Return which policy is set for a model (None: for none), and which as the default; None where none is."""
+    return (load_existing_head(session, model).policy if model else None), load_default_digest(session)
+
+
+def find_removed_protection(
+    session: Session, own: Digest | None, default: Digest | None, policy: Policy, *, of_default: bool
+) -> tuple[str, ...]:
+    """Return which protection a policy would take away that replaces `own`, or the default; in words.
+
+    What a damaged policy asked for, nobody can say: that is told as one thing that is gone.
+    """
+    looked = [_look_at(session, digest) for digest in (own, default)]
+    for found in looked:
+        if isinstance(found, str):
+            return (f"what a damaged policy asks for ({found})",)
+    mine, base = (found if isinstance(found, Policy) else None for found in looked)
+    base = (base or DEFAULT_POLICY).over(DEFAULT_POLICY)
+    before = mine.over(base) if mine else base
+    return protection_removed(before, policy.over(DEFAULT_POLICY if of_default else base))
+
+
+def find_policy_changes(session: Session, before: Digest | None, policy: Policy) -> tuple[PolicyChange, ...]:
+    """Return what a policy changes that is set in place of another; nothing where that cannot be read."""
+    return _changes(_look_at(session, before), policy)[0]
+
+
+def set_policy(
+    session: Session, model: ModelName | None, policy: Policy, *, may_remove_protection: bool = True
+) -> PolicySet:
     """Make a policy hold for a model, or as the default (None); raise `NotFoundError` for a model that is not there.
 
     What it leaves open, the default decides (and for the default: nothing is required). Setting the policy that is set
-    already changes nothing.
+    already changes nothing. Unless it may, `RejectedError` is raised for one that takes protection away, decided on the
+    policy that the commit replaces.
     """
     session.check_writable()
     body = encode_policy(check_policy(policy))
     digest = digest_of(body)
     item = Immutable(keys.policy(digest), body)
+
+    def check(own: Digest | None, default: Digest | None) -> None:
+        if may_remove_protection:
+            return
+        removed = find_removed_protection(session, own, default, policy, of_default=model is None)
+        if removed:
+            raise RejectedError(
+                f"the policy was set anew meanwhile, and this takes protection away: {'; '.join(removed)}",
+                advice="look at it again with --dry-run; --yes sets it all the same",
+            )
+
     try:
         if model:
-            before, committed = _set_for_model(session, model, item, digest)
+            before, committed = _set_for_model(session, model, item, digest, check)
         else:
-            before, committed = _set_default(session, item, digest)
+            before, committed = _set_default(session, item, digest, check)
     except _UnchangedError as unchanged:
         return PolicySet(model, digest, unchanged.generation, changed=False, changes=())
-    changes, _ = _changes(_look_at(session, before), policy)  # one that is damaged is best replaced
+    changes = find_policy_changes(session, before, policy)  # one that is damaged is best replaced
     return PolicySet(model, digest, committed, changed=True, changes=changes)
 
 
@@ -141,7 +183,13 @@ class _UnchangedError(Exception):
         self.generation = generation
 
 
-def _set_for_model(session: Session, model: ModelName, item: Immutable, digest: Digest) -> tuple[Digest | None, int]:
+def _set_for_model(
+    session: Session,
+    model: ModelName,
+    item: Immutable,
+    digest: Digest,
+    check: Callable[[Digest | None, Digest | None], None],
+) -> tuple[Digest | None, int]:
     before: list[Digest | None] = [None]
 
     def edit(old: Head | None) -> Change[Head]:
@@ -149,13 +197,16 @@ def _set_for_model(session: Session, model: ModelName, item: Immutable, digest: 
         if head.policy == digest:
             raise _UnchangedError(head.generation)
         before[0] = head.policy
+        check(head.policy, load_default_digest(session))
         return Change(replace(head, policy=digest), ACTION, detail={"policy": digest}, objects=(item,))
 
     committed = commit_head(session, model, edit)
     return before[0], committed.record.generation
 
 
-def _set_default(session: Session, item: Immutable, digest: Digest) -> tuple[Digest | None, int]:
+def _set_default(
+    session: Session, item: Immutable, digest: Digest, check: Callable[[Digest | None, Digest | None], None]
+) -> tuple[Digest | None, int]:
     before: list[Digest | None] = [None]
 
     def edit(document: RegistryDocument | None) -> Change[RegistryDocument]:
@@ -167,6 +218,7 @@ def _set_default(session: Session, item: Immutable, digest: Digest) -> tuple[Dig
         before[0] = _default_digest(document)
         if before[0] == digest:
             raise _UnchangedError(document.trail.generation)
+        check(None, before[0])
         settings: Mapping[str, object] = {**document.settings, DEFAULT_SETTING: digest}
         return Change(replace(document, settings=settings), ACTION, detail={"policy": digest}, objects=(item,))
 

@@ -84,4 +84,6 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     if len(body) > LARGEST_SIGNATURE_FILE_BYTES:
         raise UsageError(f"{path} is too large for a decision")
+    if not body.strip():
+        raise UsageError(f"{path} is empty", advice="sign again, and see whether the disk is full")
     return body
