@@ -22,7 +22,19 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 TOP_LEVEL = {"pyproject.toml", "README.md", "src", "tests", "docs", "infra"}
-WRITERS = ("delete", "evaluate", "publish", "promote", "roll_back", "undo", "unset", "retire", "review", "unretire")
+WRITERS = (
+    "delete",
+    "delete_all_versions",
+    "evaluate",
+    "publish",
+    "promote",
+    "roll_back",
+    "undo",
+    "unset",
+    "retire",
+    "review",
+    "unretire",
+)
 STORES_AND_SCREENS = ("boto3", "botocore", "textual", "rich")
 HEAVY = (*STORES_AND_SCREENS, "numpy", "cryptography", "click")
 LIST_MODULES = """

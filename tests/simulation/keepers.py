@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import ContendedError, UnavailableError
 from bucketry.registry.commit import Change
 from bucketry.registry.deletion import delete_version
+from bucketry.registry.model_deletion import delete_model
 from bucketry.registry.registers import commit_head, load_alias
 from bucketry.registry.resolve import load_manifest
 from bucketry.registry.rows import iter_live_rows
@@ -57,6 +58,15 @@ def deleting(version: int, *, model: ModelName = CHAT) -> Operation:
         delete_version(session, model, version)
 
     return Operation("delete", keys.head(model), act, again=True)
+
+
+def giving_up(*, model: ModelName = CHAT) -> Operation:
+    """Return the deletion of a whole model: all its versions, then its name."""
+
+    def act(session: Session, _: Attempt) -> None:
+        delete_model(session, model)
+
+    return Operation("delete-model", keys.head(model), act, again=True)
 
 
 def _raised(session: Session, model: ModelName, old: Head | None) -> Change[Head]:

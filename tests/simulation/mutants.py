@@ -9,7 +9,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import UnavailableError
-from bucketry.registry import aliases, commit, deletion, evaluate, pins, registers, registration, reviewing
+from bucketry.registry import (
+    aliases,
+    commit,
+    deletion,
+    evaluate,
+    model_deletion,
+    pins,
+    registers,
+    registration,
+    reviewing,
+)
 from bucketry.registry.commit import Change
 from bucketry.registry.registers import commit_head
 from bucketry.registry.rows import load_dossier, load_row, replace_row
@@ -234,6 +244,18 @@ def with_every_record_as_a_move(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(registers, "_alias_with_trail", with_trail)
 
 
+def with_a_model_given_up_whatever_it_has(patch: pytest.MonkeyPatch) -> None:
+    """A model is marked as deleted although somebody published to it since its versions were looked at."""
+    patch.setattr(model_deletion, "mark_deleted", lambda session, model, _: _mark(session, model))
+
+
+def _mark(session: Any, model: Any) -> None:
+    def edit(head: Any) -> Any:
+        return Change(replace(head, deleted=True), "delete-model")
+
+    commit_head(session, model, edit)
+
+
 def without_asking_for_approvals(patch: pytest.MonkeyPatch) -> None:
     """A protected alias names whatever it is told to."""
     patch.setattr(aliases, "check_approved", lambda *_: None)
@@ -283,6 +305,7 @@ MUTANTS: dict[str, tuple[Mutate, str]] = {
     "a refusal touches nothing": (with_a_refusal_that_touches_nothing, "refuse"),
     "an undo of what was seen first": (with_an_undo_of_what_was_seen_first, "aliases"),
     "every record is a move": (with_every_record_as_a_move, "refuse"),
+    "a model is given up whatever it has": (with_a_model_given_up_whatever_it_has, "leave"),
     "nobody asks for approvals": (without_asking_for_approvals, "review"),
     "nobody compares the evidence": (without_comparing_the_evidence, "evidence"),
     "evidence is added again": (with_evidence_added_again, "evidence"),

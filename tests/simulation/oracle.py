@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 
-IN_MANY_COMMITS = frozenset({"collect", "delete", *(Action.APPROVE, *REFUSALS)})
+IN_MANY_COMMITS = frozenset({"collect", "delete", "delete-model", *(Action.APPROVE, *REFUSALS)})
 """Operations of which a part may be committed when they fail."""
 
 

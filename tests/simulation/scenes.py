@@ -48,7 +48,7 @@ from simulation.actors import (
     watching,
 )
 from simulation.faults import Faults
-from simulation.keepers import collecting, deleting
+from simulation.keepers import collecting, deleting, giving_up
 from simulation.oracle import find_broken_promises
 from simulation.world import BEGINNING, Bucket, SeededScript, World
 
@@ -143,6 +143,7 @@ _SCENES = [
     "collect",
     "delete",
     "children",
+    "leave",
     "review",
     "review",
     "evidence",
@@ -172,6 +173,7 @@ def _casts() -> dict[str, Callable[[Script], Cast]]:
         "collect": _collectors,
         "delete": _deleters,
         "children": _children,
+        "leave": _leavers,
         "review": _reviewers,
         "refuse": _refusers,
         "evidence": _evaluators,
@@ -232,6 +234,16 @@ def _deleters(script: Script) -> Cast:
         [deleting(version), deleting(1 + script.index(3))],
         [promoting(version, alias=(PRODUCTION, STAGING)[script.index(2)]), promoting(1 + script.index(3))],
         [rolling_back(), collecting()],
+    ]
+
+
+def _leavers(script: Script) -> Cast:
+    """A model that is given up as a whole while others publish to it, make something from it and promote it."""
+    return [
+        [giving_up(), giving_up()],
+        [_publish(script, "late"), promoting(1 + script.index(3), alias=STAGING)],
+        [unsetting(), publishing("later", [2]), collecting()],
+        [giving_up(model=BASE), publishing("child", [1], parent=base_parent(1))],
     ]
 
 

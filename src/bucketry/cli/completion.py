@@ -33,6 +33,7 @@ LONGEST_WAIT_SECONDS = 1.0
 YOUNG_SECONDS = 86_400.0
 YOUNG_WITHOUT_SECONDS = 60.0
 MOST_ITEMS = 500
+MOST_HEADS_READ = 32
 SHELLS = ("bash", "zsh", "fish")
 
 _WORD_BREAKS = "@:="
@@ -193,10 +194,14 @@ def _ask_index(call: Call, known: Callable[[Index], list[str]]) -> tuple[list[st
 
 
 def _listed(session: Session, beginning: str) -> list[str]:
-    from bucketry.registry.listing import iter_model_names  # noqa: PLC0415 - only where the index is old
+    from bucketry.registry.listing import is_deleted, iter_model_names  # noqa: PLC0415 - only where the index is old
 
-    names = (str(model) for model in iter_model_names(session))
-    return list(islice((name for name in names if name.startswith(beginning)), MOST_ITEMS))
+    fitting = islice((name for name in iter_model_names(session) if str(name).startswith(beginning)), MOST_ITEMS)
+    names = list(fitting)
+    if len(names) > MOST_HEADS_READ:  # so many heads would keep a shell waiting: a name that is gone may be among them
+        return [str(name) for name in names]
+    gone = session.ports.map_in_parallel(lambda name: is_deleted(session, name), names)
+    return [str(name) for name, is_gone in zip(names, gone, strict=True) if not is_gone]
 
 
 def _with_latest(aliases: list[str], beginning: str) -> list[str]:

@@ -53,7 +53,7 @@ COMMANDS = {
     "retire": "Forbid new use of a version and keep its bytes.",
     "unretire": "Allow use of a retired version again.",
     "lineage": "Show what a version was made from, or what was made from it.",
-    "delete": "Give up a version that no alias names and no other version is made from.",
+    "delete": "Give up a version that no alias names and no other version is made from, or a whole model.",
     "report": "Tell the registry which version this instance serves, and how it was verified here.",
     "deployments": "Show which version each instance reported, beside what its alias names now.",
     "audit": "Show who did what to a model, and verify that the trail is whole.",

@@ -105,6 +105,9 @@ class ModelCheck:
         for rows in self._iter_rows(head):
             self._check_rows(rows, blobs, cited, rule, named)
         self._check_aliases(head, aliases, blobs)
+        alive = [version for version, row in self._rows.items() if row.state is not State.DELETED]
+        if head.deleted and alive:
+            self._damage(f"The model is marked as deleted, and version {alive[-1]} is not.")
         if self._has_seen_all:
             self.pins.heads[model] = head.next_version
             for key in manifest_keys:

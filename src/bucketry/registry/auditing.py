@@ -100,7 +100,7 @@ def load_audit(session: Session, model: ModelName) -> Audit:
     alias_keys = _listed(session, keys.aliases(model))
     found = _Findings()
     head = _collect(session, head_register(session, model), None, sealed, found)
-    if not found.faults:
+    if not found.faults and not (head.state is not None and head.state.deleted):  # what is gone keeps its story
         existing_head(session, model, head.state)
     named = head.state.aliases if head.state is not None else ()
     for alias in dict.fromkeys((*named, *_aliases_of(model, alias_keys, sealed))):

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from bucketry.registry.evaluate import EvaluatedVersion
     from bucketry.registry.lineage import Graph
     from bucketry.registry.listing import ModelSummary, VersionDetail, VersionSummary
+    from bucketry.registry.model_deletion import ModelDeletion
     from bucketry.registry.pull import PullOptions
     from bucketry.registry.pull_bases import PulledFamily
     from bucketry.registry.registration import RegisteredVersion
@@ -376,6 +377,15 @@ class Registry(Reader):
         named = parsed.selector
         version = named.version if isinstance(named, ByVersion) else resolve.load_version_number(self.session, parsed)
         return delete_version(self.session, parsed.model, version, reason=reason)
+
+    def delete_all_versions(self, model: str, *, reason: str = "") -> ModelDeletion:
+        """Give up a whole model: every version, and then its name. A deletion that was interrupted is finished.
+
+        Raises `RejectedError`, before anything is deleted, naming the aliases and the versions of others that keep it.
+        """
+        from bucketry.registry.model_deletion import delete_model  # noqa: PLC0415 - a reader needs none
+
+        return delete_model(self.session, parse_model_name(model), reason=reason)
 
     def evaluate(
         self,

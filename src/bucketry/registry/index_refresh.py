@@ -310,7 +310,7 @@ class _Refresh:
             head = current.state
         except UNREADABLE as error:
             return _ReadHead(model, fault=error)
-        if head is None or not head.was_published:
+        if head is None or not head.is_there:
             return _ReadHead(model)
         # A model whose pages were not all read names a directory of which something is missing.
         if known is not None and known.etag and head.sealed.directory == known.directory:

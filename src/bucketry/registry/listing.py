@@ -11,7 +11,7 @@ from bucketry.frozen import frozen
 from bucketry.registry.aliases import load_aliases, look_at_aliases
 from bucketry.registry.evaluations import load_added_evidence
 from bucketry.registry.policies import load_policy
-from bucketry.registry.registers import find_head, load_existing_head
+from bucketry.registry.registers import find_head, load_existing_head, load_head
 from bucketry.registry.resolve import ResolvedVersion, load_manifest, resolved_row, select_row
 from bucketry.registry.rows import DamagedRow, iter_known_rows, load_dossier
 from bucketry.registry.standings import load_standing
@@ -91,7 +91,10 @@ class VersionDetail:
 
 
 def iter_model_names(session: Session) -> Iterator[ModelName]:
-    """Yield the names of all models in the order of their keys, from a listing of `heads/` alone."""
+    """Yield the names of all models in the order of their keys, from a listing of `heads/` alone.
+
+    Those that were deleted are among them.
+    """
     for entry in session.store.list(keys.HEADS):
         if isinstance(entry, Entry):
             try:
@@ -100,6 +103,15 @@ def iter_model_names(session: Session) -> Iterator[ModelName]:
                 continue  # not a name of ours: fsck reports it
             if model is not None:
                 yield model
+
+
+def is_deleted(session: Session, model: ModelName) -> bool:
+    """Return whether a model was deleted as a whole; one that cannot be read is taken to be there."""
+    try:
+        head = load_head(session, model).state
+    except UNREADABLE:
+        return False
+    return head is not None and head.deleted
 
 
 def list_models(
@@ -112,23 +124,28 @@ def list_models(
 ) -> list[ModelSummary]:
     """Return the models whose name contains every word of the query, in the order of their names.
 
-    Only the heads of those that are returned are read: at most `limit`, from the first behind `after` on. One that
-    cannot be read, or is gone while its aliases are there, is returned as damaged.
+    At most `limit` are returned, from the first behind `after` on, and only their heads are read, but for those of
+    models that were deleted. One that cannot be read, or is gone while its aliases are there, is returned as damaged.
     """
     _ = session.registry  # no list must hide a registry that does not exist, or blame its models for its own damage
     words = query.lower().split()
     set_aliases = _set_aliases(session) if with_aliases else {}
     names = {*iter_model_names(session), *set_aliases}
     wanted = sorted((name for name in names if all(word in str(name) for word in words)), key=str)
-    wanted = [name for name in wanted if after is None or str(name) > str(after)][:limit]
-    read = session.ports.map_in_parallel(lambda name: _look_at_head(session, name), wanted)
-    return [
-        _summary(session, head, with_aliases=with_aliases)
-        if not isinstance(head, str)
-        else _damaged_summary(session, name, head, set_aliases.get(name, ()))
-        for name, head in zip(wanted, read, strict=True)
-        if head is not None
-    ]
+    wanted = [name for name in wanted if after is None or str(name) > str(after)]
+    most = len(wanted) if limit is None else limit
+    found: list[ModelSummary] = []
+    while wanted and len(found) < most:  # bounded by the names
+        batch, wanted = wanted[: most - len(found)], wanted[most - len(found) :]
+        read = session.ports.map_in_parallel(lambda name: _look_at_head(session, name), batch)
+        found += [
+            _summary(session, head, with_aliases=with_aliases)
+            if not isinstance(head, str)
+            else _damaged_summary(session, name, head, set_aliases.get(name, ()))
+            for name, head in zip(batch, read, strict=True)
+            if head is not None
+        ]
+    return found
 
 
 def iter_versions(

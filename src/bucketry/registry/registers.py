@@ -106,9 +106,9 @@ def load_or_begin_head(session: Session, model: ModelName) -> Head:
 
 
 def find_head(session: Session, model: ModelName) -> Head | None:
-    """Return a model's head, or None for a model that no version was ever published to."""
+    """Return a model's head, or None for a model that no version was ever published to, or that was deleted."""
     head = load_head(session, model).state
-    return head if head is not None and head.was_published else None
+    return head if head is not None and head.is_there else None
 
 
 def load_existing_head(session: Session, model: ModelName) -> Head:
@@ -117,10 +117,18 @@ def load_existing_head(session: Session, model: ModelName) -> Head:
 
 
 def existing_head(session: Session, model: ModelName, head: Head | None) -> Head:
-    """Return the head that was read; raise `NotFoundError` if there is none, or only what a first publish began."""
+    """Return the head that was read; raise `NotFoundError` if there is none, or only what a first publish began.
+
+    Also for a model that was deleted as a whole, of which the head is left.
+    """
     if head is None or not head.was_published:
         _ = session.registry  # a missing registry is the better explanation
         raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
+    if head.deleted:
+        raise NotFoundError(
+            f"{model} was deleted, with all its versions",
+            advice=f"see `bucketry audit {model}` for by whom; to publish to it again begins with {head.next_version}",
+        )
     return head
 
 

@@ -205,7 +205,7 @@ class _RegistrationEdit:
         if self.prepared.signature is not None:
             row, more = self._signed(row, self.prepared.signature)
             objects = (*objects, *more)
-        changed = replace(head, rows=(*head.rows, row), next_version=head.next_version + 1)
+        changed = replace(head, rows=(*head.rows, row), next_version=head.next_version + 1, deleted=False)
         return Change(changed, "publish", target=str(row.version), objects=objects)
 
     def _row(self, head: Head) -> Row:

@@ -95,7 +95,10 @@ class Sealed:
 
 @frozen
 class Head:
-    """A model's commit point. Rows are the newest versions, oldest first, without gaps."""
+    """A model's commit point. Rows are the newest versions, oldest first, without gaps.
+
+    `deleted` is a tombstone: the model was given up with all its versions, until somebody publishes to it again.
+    """
 
     registry: str
     model: ModelName
@@ -109,6 +112,7 @@ class Head:
     policy: Digest | None = None
     trail: Trail = field(default_factory=Trail)
     extra: Mapping[str, object] = field(default_factory=dict)
+    deleted: bool = False
 
     @property
     def generation(self) -> int:
@@ -119,6 +123,11 @@ class Head:
     def was_published(self) -> bool:
         """Whether a version was ever given a number: before that, nobody has heard of the model."""
         return self.next_version > 1
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a model to speak of: something was published, and it was not given up as a whole."""
+        return self.was_published and not self.deleted
 
     def find_row(self, version: int) -> Row | None:
         """Return the row of a version that is not sealed."""
@@ -154,6 +163,7 @@ def encode_head(head: Head) -> bytes:
             "labels": dict(head.labels),
             "policy": head.policy,
         }
+        | ({"deleted": True} if head.deleted else {})
     )
 
 
@@ -173,6 +183,7 @@ def decode_head(body: bytes, *, what: str) -> Head:
         labels=fields.texts("labels"),
         policy=fields.optional_digest("policy"),
         trail=read_trail(fields, may_be_empty=True),
+        deleted=fields.flag("deleted", default=False),
         extra=fields.rest(),
     )
     if not head.trail.records and head != Head(head.registry, head.model, extra=head.extra):
