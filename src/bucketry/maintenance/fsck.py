@@ -7,6 +7,7 @@ registers keep moving, so that a race is not taken for damage.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ from bucketry.registry.session import DocumentCache
 from bucketry.registry.witnesses import OF_A_REGISTRY
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
+from bucketry.schema.names import parse_model_name
 from bucketry.schema.settings import encode_registry
 from bucketry.store.interface import Entry, Folder, Object
 
@@ -178,15 +180,21 @@ def _check_model(
 def _check_strays(store: Store, models: set[ModelName], shelf: PolicyShelf, findings: Findings) -> None:
     """Find what lies outside the models that have a head."""
     folders = {folder_of(model) for model in models}
+    lost: set[ModelName] = set()
     for entry in _outside(store, keys.ALIASES, folders, findings):
         findings.damage(entry.key, "This alias's register belongs to no model.")
+        lost.update(_models_of(entry.key))
+    for entry in _outside(store, keys.HISTORY, folders, findings):
+        if not keys.is_registry_history(entry.key):
+            findings.damage(entry.key, "These sealed audit records belong to no model that has a head.")
+            lost.update(_models_of(entry.key))
+    for model in lost:
+        findings.damage(keys.head(model), "This head is missing, and what cannot be there before it is.")
+    folders |= {folder_of(model) for model in lost}  # what a lost head named is no garbage
     for entry in _outside(store, keys.MANIFESTS, folders, findings):
         findings.garbage(entry.key, "This manifest belongs to no model.")
     for entry in _outside(store, keys.BLOBS, folders, findings):
         findings.garbage(entry.key, f"These {entry.size_bytes:,} bytes belong to no model.")
-    for entry in _outside(store, keys.HISTORY, folders, findings):
-        if not keys.is_registry_history(entry.key):
-            findings.damage(entry.key, "These sealed audit records belong to no model that has a head.")
     for prefix, kind in (
         (keys.EVIDENCE, "evaluation"),
         (keys.REVIEWS, "decision"),
@@ -198,6 +206,12 @@ def _check_strays(store: Store, models: set[ModelName], shelf: PolicyShelf, find
     _check_unexplained(store, shelf, findings)
     for entry in list_entries(store, keys.PROBE, findings):
         findings.garbage(entry.key, "This is a leftover of a probe of the store.")
+
+
+def _models_of(key: str) -> Iterator[ModelName]:
+    """Yield whose object lies at the key of an alias or of sealed audit records, if that is anybody's name."""
+    with suppress(BucketryError):
+        yield parse_model_name("/".join(key.split("/")[1:3]))
 
 
 def _check_unexplained(store: Store, shelf: PolicyShelf, findings: Findings) -> None:
