@@ -9,12 +9,13 @@ import pytest
 from textual import events
 
 from bucketry.registry.aliases import load_alias_history, promote
+from bucketry.registry.auditing import load_audit
 from bucketry.registry.registers import load_alias, load_existing_head
 from bucketry.registry.rows import load_dossier, load_row
 from bucketry.schema.reviews import Action
 from bucketry.tui.commands import Keymap
 from bucketry.tui.settings import Settings
-from tui.desk import PRODUCTION, RISK, STAGING, Registry, Wire, filled_registry, open_desk
+from tui.desk import CHAT, PRODUCTION, RISK, STAGING, Registry, Wire, filled_registry, open_desk
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -446,3 +447,26 @@ def test_a_fault_behind_the_screens_is_said_and_does_not_end_them() -> None:
         assert "digest" in desk.text
 
     on(registry, act)
+
+
+def test_a_whole_model_is_deleted_from_the_list_of_models_after_its_name_is_typed() -> None:
+    registry = filled_registry()
+
+    async def act(desk: Desk) -> None:
+        await desk.press("D")
+        assert "DELETE A MODEL" in desk.text
+        assert "acme/chat will be deleted for ever, with 1 version." in desk.text
+        await desk.type("acme/cha")
+        await desk.press("enter")
+        assert "name differs" in desk.text
+        await desk.type("t never served")
+        await desk.press("enter")
+        assert "acme/chat is deleted, with 1 version" in desk.notice
+        await desk.press("g", "g")
+        assert "acme/chat" not in "\n".join(desk.lines[1:-3])
+        await desk.press("G", "D")
+        assert "names v9" in desk.notice  # production keeps this one
+
+    on(registry, act)
+    last = load_audit(registry.session(), CHAT).entries[-1].record
+    assert (last.action, last.detail["reason"]) == ("delete-model", "never served")

@@ -125,6 +125,15 @@ class ModelsView(ListView[ModelLine]):
             Command("yank", ("y",), "Copy the name", lambda _: self._yank(), self._why_no_row, "copy", "Read"),
             download_command(self.shell, self._serving, why_none="nothing of it serves production"),
             card_command(self.shell, self._serving),
+            Command(
+                "delete",
+                ("D",),
+                "Delete the model, with all its versions",
+                lambda _: self._ask_deletion(),
+                self._why_not_delete,
+                group="Write",
+                writes=True,
+            ),
         )
 
     def shown(self) -> None:
@@ -168,6 +177,21 @@ class ModelsView(ListView[ModelLine]):
         if row is None or named is None:
             return None
         return find_version_line(self.shell.source.index, row.model, named.version)
+
+    def _ask_deletion(self) -> None:
+        if self.current is not None:
+            from bucketry.tui.model_writes import ask_model_deletion  # noqa: PLC0415 - only who deletes one needs it
+
+            ask_model_deletion(self.shell, self.current.model)
+
+    def _why_not_delete(self) -> str:
+        row = self.current
+        if row is None:
+            return self._why_no_row()
+        if row.damaged:
+            return f"{row.model} is damaged: {row.damaged}"
+        kept = ", ".join(f"{named.alias} names v{named.version}" for named in row.aliases)
+        return f"{kept} of {row.model}" if kept else self.shell.why_not_write()
 
     def _trend(self, row: ModelLine) -> str:
         return trend_text(row.trend, TREND_COLUMNS, is_unicode=not self.shell.painter.ascii_only)
