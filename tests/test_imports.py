@@ -25,7 +25,7 @@ IMPURE = frozenset({
     "select", "signal", "pathlib",
 })
 # fmt: on
-BESIDE = frozenset({"errors", "frozen"})
+BESIDE = frozenset({"errors", "frozen", "user_folders"})
 """What every module may import."""
 PURE_NAMES = frozenset({"pathlib.PurePath", "pathlib.PurePosixPath"})
 IMPURE_CALLS = frozenset({"open", "input", "print", "now", "utcnow", "today", "time", "monotonic", "perf_counter"})

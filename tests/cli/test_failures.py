@@ -248,7 +248,13 @@ def test_every_kind_of_failure_has_its_code(
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "kind"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
+    ("number", "code", "kind"),
+    [
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGHUP, 129, "terminated"),
+        (signal.SIGQUIT, 131, "terminated"),
+    ],
 )
 def test_a_signal_ends_the_run_with_one_line(
     registry: Path, files: Path, number: signal.Signals, code: int, kind: str

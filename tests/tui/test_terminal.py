@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import termios
 import time
 from typing import TYPE_CHECKING
 
@@ -164,3 +167,20 @@ def test_a_window_that_changes_its_size_is_drawn_anew(tmp_path: Path, environmen
         screen.read(until=b"credit-risk")
         assert b"60x15" in screen.resize(50, 10, until=b"60x15")
         assert b"credit-risk" in screen.resize(100, 30, until=b"credit-risk")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 129), (signal.SIGQUIT, 131), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_the_terminal_as_it_was(
+    tmp_path: Path, environment: dict[str, str], number: signal.Signals, code: int
+) -> None:
+    with on_terminal("-r", make(tmp_path), "tui", environment=environment) as screen:
+        shown = screen.read(until=b"credit-risk")
+        raw = termios.tcgetattr(screen.descriptor)[3]
+        os.kill(screen.process, number)
+        left = screen.read(until=b"error[terminated]")
+        assert not raw & (termios.ICANON | termios.ECHO)
+        assert termios.tcgetattr(screen.descriptor)[3] & (termios.ICANON | termios.ECHO)
+        assert screen.wait() == code
+    assert b"\x1b[?1049h" in shown
+    for ending in (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l"):  # the screen, the cursor, the mouse
+        assert ending in left

@@ -35,6 +35,14 @@ class TerminatedError(BaseException):
     """SIGTERM arrived. Like Ctrl-C it is no `Exception`, so that everything is cleaned up on the way out."""
 
 
+class HungUpError(TerminatedError):
+    """SIGHUP arrived: the terminal has gone, or somebody says so."""
+
+
+class QuitError(TerminatedError):
+    """SIGQUIT arrived, from a key perhaps."""
+
+
 class InterruptedRunError(BucketryError):
     """What Ctrl-C looks like to the user."""
 
@@ -47,6 +55,18 @@ class TerminatedRunError(BucketryError):
 
     exit_code = 143
     kind = "terminated"
+
+
+class HungUpRunError(TerminatedRunError):
+    """What SIGHUP looks like to the user, who may still look."""
+
+    exit_code = 129
+
+
+class QuitRunError(TerminatedRunError):
+    """What SIGQUIT looks like to the user."""
+
+    exit_code = 131
 
 
 def explained(error: BaseException, arguments: Sequence[str]) -> BucketryError:
@@ -68,6 +88,10 @@ def _translated(error: BaseException) -> BucketryError:  # noqa: PLR0911 - one c
             return _usage_error(error)
         case KeyboardInterrupt():
             return InterruptedRunError("interrupted before the work was done", advice=advice)
+        case HungUpError():
+            return HungUpRunError("the terminal hung up before the work was done", advice=advice)
+        case QuitError():
+            return QuitRunError("told to quit before the work was done", advice=advice)
         case TerminatedError():
             return TerminatedRunError("terminated before the work was done", advice=advice)
         case OSError():
@@ -91,9 +115,15 @@ def _usage_error(wrong: click.ClickException) -> BucketryError:
     return UsageError(message[:1].lower() + message[1:], advice=f"see `{path} --help`")
 
 
-def _system_error(error: OSError) -> BucketryError:
+def _system_error(error: OSError) -> BucketryError:  # noqa: PLR0911 - one case, one return
     place = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
     message = f"{(error.strerror or type(error).__name__).lower()}{place}"
+    if error.errno == errno.EBADF:
+        return UnavailableError(message, advice="leave stdout open, or send it to /dev/null")
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
+        return UnavailableError(
+            "there is no temporary folder that can be written", advice="set TMPDIR to one, then run it again"
+        )
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return DeniedError(message, advice="check the permissions of the file or folder")
     if isinstance(error, FileNotFoundError):

@@ -211,6 +211,8 @@ def prepare() -> None:
     """Make sure that no character can stop a message, whatever the locale says, nor a stderr that is closed."""
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the program runs
+    if sys.stdin is None:  # closed: there is nothing to read, and nobody to be asked
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - for as long as the program runs
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(errors="backslashreplace")
 

@@ -7,6 +7,7 @@ wrote it, and colour is added afterwards. Scripts get one JSON document, exact. 
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import json
 import os
@@ -76,6 +77,9 @@ class Output:
 
     def abandon(self) -> None:
         """Write nothing more, not even what is buffered: the reader has gone."""
+        if isinstance(getattr(getattr(sys.stdout, "buffer", None), "raw", None), _Closed):
+            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the program ends
+            return
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
@@ -85,6 +89,18 @@ class Output:
         for piece in pieces:
             self.has_bytes = self.has_bytes or bool(piece)
             yield piece
+
+
+class _Closed(io.RawIOBase):
+    """What stands for a stdout that was closed before the program began: an answer that nobody gets is a failure."""
+
+    def writable(self) -> bool:
+        """So that the failure is ours to explain."""
+        return True
+
+    def write(self, _body: object) -> int:
+        """Refuse."""
+        raise OSError(errno.EBADF, "stdout is closed, so the answer cannot be written")
 
 
 def is_terminal() -> bool:
@@ -107,7 +123,7 @@ def width_columns() -> int | None:
 def prepare() -> None:
     """Make sure that no character can stop the output, whatever the locale says, nor a stdout that is closed."""
     if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the program runs
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(_Closed()), encoding="utf-8")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

@@ -12,11 +12,11 @@ import click
 from bucketry.cli import messages, output
 from bucketry.cli.call import AnsweredError, Call
 from bucketry.cli.command import CONTEXT_SETTINGS, global_options, write_example, write_options
-from bucketry.cli.failures import PROGRAM, TerminatedError, TerminatedRunError, explained
+from bucketry.cli.failures import PROGRAM, HungUpError, QuitError, TerminatedError, explained
 from bucketry.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import FrameType
 
     from bucketry.errors import BucketryError
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 COMPLETION_VARIABLE = "_BUCKETRY_COMPLETE"
 CLOSED_PIPE_EXIT_CODE = 141
 """What a shell shows for a program that a closed pipe ended: not a failure of ours, but not a whole output either."""
+
+ENDINGS: Mapping[signal.Signals, type[TerminatedError]] = {
+    signal.SIGTERM: TerminatedError,
+    signal.SIGHUP: HungUpError,
+    signal.SIGQUIT: QuitError,
+}
+"""What a signal that ends the program raises, so that everything, a terminal above all, is put right on the way out."""
 
 COMMANDS = {
     "init": "Create a registry and probe whether its store keeps the promises that writing needs.",
@@ -100,12 +107,14 @@ class CommandList(click.Group):
 
 def run_arguments(arguments: Sequence[str]) -> int:
     """Run the program as its own process does, and return its exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in ENDINGS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(number, _terminate)
     instruction = os.environ.get(COMPLETION_VARIABLE)
     try:
         return _complete(instruction) if instruction else run_command(arguments)
-    except TerminatedError:  # between two steps, or while another failure was told
-        return TerminatedRunError.exit_code
+    except TerminatedError as ended:  # between two steps, or while another failure was told
+        return explained(ended, ()).exit_code
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -227,8 +236,8 @@ def _asks_for(option: str, arguments: Sequence[str]) -> bool:
     return option in head
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise TerminatedError
+def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
+    raise ENDINGS[signal.Signals(number)]
 
 
 def _complete(instruction: str) -> int:

@@ -24,6 +24,7 @@ from bucketry.frozen import frozen
 from bucketry.registry.location import is_plain_word, parse_location
 from bucketry.schema.audit import LONGEST_ACTOR_BYTES
 from bucketry.schema.text import displayable
+from bucketry.user_folders import expand_user, find_home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +92,7 @@ class Config:
         close = get_close_matches(name, self.registries, n=1)
         known = f"; did you mean {close[0]}?" if close else ""
         return UsageError(
-            f"no registry {name!a} is configured in {config_path()}{known}",
+            f"no registry {name!a} is configured in {config_path() or 'a configuration (BUCKETRY_CONFIG)'}{known}",
             advice=f"write ./{name} for a folder, s3://{name} for a bucket, or configure [registries.{name}]",
         )
 
@@ -109,21 +110,25 @@ def _beside_environment(profile: RegistryProfile) -> RegistryProfile:
     return replace(profile, s3=s3)
 
 
-def config_path() -> Path:
-    """Return where the configuration file is looked for."""
+def config_path() -> Path | None:
+    """Return where the configuration file is looked for; None for a user without a home folder."""
     given = os.environ.get("BUCKETRY_CONFIG")
     if given:
         return Path(given)
-    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(base) / "bucketry" / "config.toml"
+    base, home = os.environ.get("XDG_CONFIG_HOME"), find_home()
+    if base:
+        return Path(base) / "bucketry" / "config.toml"
+    return home / ".config" / "bucketry" / "config.toml" if home is not None else None
 
 
 def load_config() -> Config:
     """Return the configuration, empty where there is no file; raise `UsageError` naming the file for a wrong one."""
     path = config_path()
+    if path is None:
+        return Config()
     try:
         text = read_config_file(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a home that is /dev/null, say
         if os.environ.get("BUCKETRY_CONFIG"):
             raise UsageError(f"BUCKETRY_CONFIG names {path}, which does not exist") from None
         return Config()
@@ -227,5 +232,5 @@ def _read_profile(path: Path, name: str, table: object) -> RegistryProfile:
     read_only = bool(flags.pop("read_only", False))
     trust = texts.pop("trust", None)
     return RegistryProfile(
-        table["url"], read_only, texts | flags, None if trust is None else path.parent / Path(trust).expanduser()
+        table["url"], read_only, texts | flags, None if trust is None else path.parent / expand_user(trust)
     )

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bucketry.errors import DeniedError, UnavailableError
+from bucketry.errors import DeniedError, UnavailableError, UsageError
 from bucketry.registry.index_schema import APPLICATION, TABLES, VERSION
 from bucketry.registry.location import FolderLocation, parse_location
 from bucketry.schema.query_match import has_letters
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bucketry.registry.session import Session
 
 LOCK_TIMEOUT_SECONDS = 30.0
+SHARED_MEMORY = ("/dev/shm",)  # noqa: S108 - for a private folder in it, where there is no temporary folder
 """Transactions are short: who waits longer waits for a process that hangs."""
 
 _NEXT_EDITION = (
@@ -58,7 +59,7 @@ def open_index(session: Session) -> Index:
     and ends with its `close`.
     """
     if session.profile is not None:
-        with suppress(OSError, UnavailableError, DeniedError):
+        with suppress(OSError, UnavailableError, DeniedError, UsageError):
             path = _file_of(session.profile)
             _make_folder(path.parent)
             return Index(path)
@@ -67,7 +68,7 @@ def open_index(session: Session) -> Index:
 
 def find_index(profile: RegistryProfile) -> Index | None:
     """Open the index that this machine has of a registry, without opening the registry; None if there is none."""
-    with suppress(OSError, UnavailableError):
+    with suppress(OSError, UnavailableError, UsageError):
         path = _file_of(profile)
         return Index(path) if path.exists() else None
     return None
@@ -77,7 +78,7 @@ class Index:
     """What is known of a registry. Safe for threads; each has a connection of its own, until `close`."""
 
     def __init__(self, path: Path | None) -> None:
-        self._private = tempfile.TemporaryDirectory(prefix="bucketry-index-") if path is None else None
+        self._private = _make_private_folder() if path is None else None
         self.path = Path(self._private.name, "index.sqlite") if self._private else path or Path()
         self._lock = threading.Lock()
         self._connections: list[sqlite3.Connection] = []
@@ -242,10 +243,22 @@ class Index:
         """Keep other processes from making or removing the file: nobody opens what is about to be thrown away."""
         descriptor = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with suppress(OSError):  # a file system without locks: only a damaged file is ever thrown away
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)
+
+
+def _make_private_folder() -> tempfile.TemporaryDirectory[str]:
+    """Make a folder that ends with the index; raise `UnavailableError` where this machine has no place for one."""
+    for folder in (None, *SHARED_MEMORY):
+        with suppress(OSError):
+            return tempfile.TemporaryDirectory(prefix="bucketry-index-", dir=folder)
+    raise UnavailableError(
+        "there is no place for the local index: neither a cache nor a temporary folder can be written",
+        advice="set BUCKETRY_CACHE or TMPDIR to a folder that can be written",
+    )
 
 
 def _file_of(profile: RegistryProfile) -> Path:
@@ -260,7 +273,7 @@ def _file_of(profile: RegistryProfile) -> Path:
     settings += [f"{name}={profile.s3.get(name, '')}" for name in ("endpoint_url", "profile")]
     place = [str(location)] if isinstance(location, FolderLocation) else [str(location), *settings]
     identity = "\n".join([*place, socket.gethostname()])
-    root = default_cache_root(os.environ, Path.home())
+    root = default_cache_root(os.environ)
     name = hashlib.sha256(identity.encode()).hexdigest()[:32]
     return root / "index" / str(os.getuid()) / f"{name}-{VERSION}.sqlite"
 

@@ -30,12 +30,14 @@ from bucketry.registry.jobs_model import JobId, job_document, read_job
 from bucketry.schema.codec import FORMAT, LARGEST_DOCUMENT_BYTES, Fields, decode, digest_of, encode
 from bucketry.store.modes import FOLDER_MODE, make_folders
 from bucketry.transfer.localfiles import disk_errors, open_regular, write_private
+from bucketry.transfer.turns import try_by_name
 from bucketry.trust.generations import default_state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from bucketry.registry.jobs_model import Job
+    from bucketry.transfer.turns import Turn
 
 LARGEST_JOURNAL_BYTES = 1024 * 1024
 ROOM_BYTES = 64 * 1024
@@ -172,16 +174,25 @@ class JobFolder:
         """Hold the lock of the one helper until the block ends; False if another process holds it."""
         with disk_errors(str(self.path)):
             descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        turn: Turn | None = None
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 yield False
                 return
+            except OSError:  # a file system without locks
+                with disk_errors(str(self.path)):
+                    turn = try_by_name(self.path)
+                if turn is None:
+                    yield False
+                    return
             os.truncate(descriptor, 0)
             os.write(descriptor, b"%d\n" % os.getpid())
             yield True
         finally:
+            if turn is not None:
+                turn.release()
             os.close(descriptor)
 
     def _journal(self, job_id: JobId) -> Path:
@@ -193,6 +204,6 @@ class JobFolder:
 
 def job_folder() -> JobFolder:
     """Return the folder of this user's jobs on this machine, which need not exist."""
-    state = default_state_folder(os.environ, Path.home()).parent
+    state = default_state_folder(os.environ).parent
     host = _NOT_IN_A_NAME.sub("_", socket.gethostname()).strip(".") or "localhost"
     return JobFolder(Path(os.path.abspath(state / "transfers" / host)))  # noqa: PTH100 - links stay as they are

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
+from bucketry.user_folders import expand_user
 
 
 @frozen
@@ -93,4 +94,4 @@ def _path_of(parts: SplitResult) -> str:
 def _folder(path: str) -> FolderLocation:
     if not path or "\0" in path:
         raise UsageError("the path of the registry is empty or not a path")
-    return FolderLocation(Path(os.path.realpath(Path(path).expanduser())))
+    return FolderLocation(Path(os.path.realpath(expand_user(path))))

@@ -162,7 +162,14 @@ def open_store(profile: RegistryProfile, *, create_folder: bool = False) -> Stor
 
 
 def _open_patient(profile: RegistryProfile, still_waiting: Callable[[str], None] | None = None) -> Store:
-    store = open_store(profile)
+    opening = Silence(SILENCE_SECONDS, partial(still_waiting, profile.url)) if still_waiting else None
+    if opening is not None:  # a program that gives credentials, say, may take its time
+        opening.begin()
+    try:
+        store = open_store(profile)
+    finally:
+        if opening is not None:
+            opening.end()
     silence = Silence(SILENCE_SECONDS, partial(still_waiting, store.name)) if still_waiting else None
     return RetryingStore(store, deadline_seconds=UNREACHABLE_SECONDS, silence=silence)
 

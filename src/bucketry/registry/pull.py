@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UnsupportedError
+from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UnsupportedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.opening import open_store
 from bucketry.registry.refusals import Refusal, check_not_refused, check_not_refused_meanwhile, load_refusals
@@ -31,6 +31,7 @@ from bucketry.transfer.remote import RemoteFile, Verify, plan_of
 from bucketry.transfer.repair import find_wrong, keep_right
 from bucketry.transfer.reuse import OlderFile, Source, blobs_of, version_in
 from bucketry.transfer.target import Staging, prepare_target, publish_target, sweep_beside
+from bucketry.user_folders import find_home
 
 if TYPE_CHECKING:
     import threading
@@ -98,8 +99,11 @@ class PulledVersion:
 
 
 def open_cache() -> Cache:
-    """Return this user's cache: `BUCKETRY_CACHE`, else below `XDG_CACHE_HOME` or `~/.cache`."""
-    return Cache(default_cache_root(os.environ, Path.home()))
+    """Return this user's cache: `BUCKETRY_CACHE`, else below `XDG_CACHE_HOME` or `~/.cache`.
+
+    Raises `UsageError` where none of these is known.
+    """
+    return Cache(default_cache_root(os.environ))
 
 
 def pull(
@@ -137,7 +141,8 @@ def pull_resolved(
         options = replace(options, rehash=True)
     check_not_refused(resolved, allow_rejected=options.allow_rejected)
     started_seconds = time.monotonic()
-    work = _Pull(session, resolved, options, open_cache())
+    needs_cache = dest is None or options.cache or options.hard_link
+    work = _Pull(session, resolved, options, open_cache() if needs_cache else _find_cache())
     files = _select(resolved, options)
     brought = work.into_cache(files) if dest is None else work.into_target(files, dest)
     size_bytes = sum(file.size_bytes for file in files)
@@ -151,6 +156,16 @@ def pull_resolved(
         verify=brought.verify,
         refusals=load_refusals(session, resolved),
     )
+
+
+def _find_cache() -> Cache:
+    """Return this user's cache for whoever can do without: where there is none, one in which nothing is ever found."""
+    try:
+        return open_cache()
+    except UsageError:
+        if find_home() is not None:
+            raise
+        return Cache(Path(os.devnull))
 
 
 @frozen

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.errors import RejectedError
@@ -34,6 +33,7 @@ from bucketry.trust.trust_file import TrustFile, load_trust_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bucketry.registry.session import Session
     from bucketry.schema.alias import AliasRegister, AliasTarget
@@ -203,7 +203,7 @@ class StrictMode:
 
 def open_strict_mode(path: Path) -> StrictMode:
     """Return strict mode by a trust file; raise `RejectedError` for one that cannot be relied on."""
-    return StrictMode(load_trust_file(path), GenerationMemory(default_state_folder(os.environ, Path.home())))
+    return StrictMode(load_trust_file(path), GenerationMemory(default_state_folder(os.environ)))
 
 
 def carried_decisions(register: AliasRegister) -> tuple[Decision, ...]:

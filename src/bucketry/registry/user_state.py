@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
@@ -18,6 +17,8 @@ from bucketry.transfer.localfiles import disk_errors, open_regular, write_privat
 from bucketry.trust.generations import default_state_folder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bucketry.schema.codec import Document
 
 LARGEST_BYTES = 256 * 1024
@@ -59,4 +60,4 @@ def set_aside(name: str, error: CorruptError) -> CorruptError:
 
 
 def _path(name: str) -> Path:
-    return default_state_folder(os.environ, Path.home()).parent / f"{name}.json"
+    return default_state_folder(os.environ).parent / f"{name}.json"

@@ -16,7 +16,14 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
-from bucketry.store.http1_head import END_OF_HEAD, LARGEST_HEAD_BYTES, Head, MalformedReplyError, parse_head
+from bucketry.store.http1_head import (
+    END_OF_HEAD,
+    LARGEST_HEAD_BYTES,
+    EncryptedReplyError,
+    Head,
+    MalformedReplyError,
+    parse_head,
+)
 from bucketry.store.interface import iter_slices
 
 if TYPE_CHECKING:
@@ -30,6 +37,7 @@ MOST_INTERIM_REPLIES = 10
 # A small write returns to us often enough to see that the other side stands still.
 TLS_SEND_BYTES = 256 * 1024
 LARGEST_SIZE_LINE_BYTES = 1024
+TLS_ALERT = b"\x15\x03"
 
 # How a plain connection says that the other side has gone.
 _GONE = (BrokenPipeError, ConnectionResetError)
@@ -235,6 +243,8 @@ class Connection:
             searched = max(0, filled - len(END_OF_HEAD))
             count = self._receive(self._buffer[filled:], 0, may_wait=True)
             if count == 0:
+                if filled and self._bytes.startswith(TLS_ALERT):
+                    raise EncryptedReplyError("the alert of a server that expects TLS")
                 if filled:
                     raise MalformedReplyError("the beginning of a reply, then the end")
                 raise ConnectionResetError("the connection was closed without a reply")

@@ -31,6 +31,10 @@ class MalformedReplyError(Exception):
     """The reply is not HTTP/1.1 as a server of objects speaks it; the text says in what."""
 
 
+class EncryptedReplyError(MalformedReplyError):
+    """The reply is the alert of a server that expects TLS."""
+
+
 @frozen
 class Head:
     """The status and the headers of a reply, under their names in lower case.

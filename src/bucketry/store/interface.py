@@ -108,6 +108,10 @@ class StoreFullError(UnavailableError):
     """The store has no room. A refusal: nothing was put under the key, and trying again frees no space."""
 
 
+class NoSecureConnectionError(UnavailableError):
+    """Both sides do not agree on how to encrypt: https and http, or a certificate. Trying again changes nothing."""
+
+
 @runtime_checkable
 class ByteStream(Protocol):
     """The bytes of one range, read once from front to back."""

@@ -1,11 +1,11 @@
 """Which calls may simply be made again, and when?
 
 A call that has the same effect whether it arrives once or twice is repeated until a deadline, after a pause
-that `draw_pause_seconds` names, or longer if the store names a time. Where a store is full nothing is repeated:
-waiting frees no space. The three writes that create or replace an object under a condition pass through once:
-after a lost reply only a look at the object tells whether the write happened, and that is for the caller to
-decide. Repeating the start of an upload may leave one behind that nobody knows; it holds no parts, and gc
-removes it.
+that `draw_pause_seconds` names, or longer if the store names a time. Where a store is full, or no secure
+connection is possible, nothing is repeated: waiting changes neither. The three writes that create or replace an
+object under a condition pass through once: after a lost reply only a look at the object tells whether the write
+happened, and that is for the caller to decide. Repeating the start of an upload may leave one behind that nobody
+knows; it holds no parts, and gc removes it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import BucketryError, UnavailableError
 from bucketry.frozen import frozen
-from bucketry.store.interface import Entry, SlowDownError, StoreFullError
+from bucketry.store.interface import Entry, NoSecureConnectionError, SlowDownError, StoreFullError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -218,7 +218,7 @@ class _Retry:
 
     def pause_or_raise(self, error: UnavailableError) -> None:
         """Sleep before the next attempt; raise the error if that would be after the deadline, or in vain."""
-        if isinstance(error, StoreFullError):
+        if isinstance(error, StoreFullError | NoSecureConnectionError):
             raise error
         pause_seconds = draw_pause_seconds(self._failures, self._patience.random)
         if isinstance(error, SlowDownError) and error.retry_after_seconds is not None:

@@ -14,9 +14,10 @@ import threading
 from typing import TYPE_CHECKING, Any, Literal
 
 from bucketry.errors import BucketryError, UnavailableError
-from bucketry.store.http1_head import MalformedReplyError
+from bucketry.store.http1_head import EncryptedReplyError, MalformedReplyError
+from bucketry.store.interface import NoSecureConnectionError
 from bucketry.store.s3_account import Account
-from bucketry.store.s3_errors import Request, error_of_reply, unreadable
+from bucketry.store.s3_errors import Request, error_of_reply, plain_to_secure, unreadable
 from bucketry.store.s3_signing import SigningClock
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ Operation = Literal[
 ]
 
 CAUSES_LOOKED_AT = 8
+# What OpenSSL says of a server that answers in the clear.
+SPOKE_PLAIN = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "PACKET_LENGTH_TOO_LONG")
+NOT_TRUSTED = ("CERTIFICATE_VERIFY_FAILED",)
 # Once for old credentials and once for a wrong clock; whatever is refused then is refused.
 MOST_CURES = 2
 CLOCK_IS_WRONG = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
@@ -177,18 +181,23 @@ class _Translated:
                 raise translation from error
 
 
-def _error_of(where: str, error: BaseException) -> BucketryError | None:
+def _error_of(where: str, error: BaseException) -> BucketryError | None:  # noqa: PLR0911 - one for each kind
     """Return what a failure is to our callers; None for what is none of the network."""
     if _is_one_of(error, "botocore.exceptions", "BotoCoreError"):
         return _error_of_sdk(where, error)
+    if isinstance(error, EncryptedReplyError):
+        return plain_to_secure(where)
     if isinstance(error, MalformedReplyError):
         return unreadable(where, str(error))
-    if _is_one_of(error, "ssl", "SSLCertVerificationError"):
+    if _is_one_of(error, "ssl", "SSLError"):
         return _insecure(where, error)
     if isinstance(error, TimeoutError | ConnectionRefusedError | socket.gaierror):
         return _unanswered(where, error)
     if isinstance(error, OSError):
-        return UnavailableError(f"{where}: the connection broke ({_root_of(error)})", advice="try again later")
+        return UnavailableError(
+            f"{where}: the connection broke ({_root_of(error)})",
+            advice="try again later; if it stays so, check the endpoint, and whether it is one of http or https",
+        )
     return None
 
 
@@ -208,7 +217,17 @@ def _is_one_of(error: BaseException, module: str, name: str) -> bool:
 
 
 def _insecure(where: str, error: BaseException) -> UnavailableError:
-    return UnavailableError(
+    if any(reason in str(error) for reason in SPOKE_PLAIN):
+        return NoSecureConnectionError(
+            f"{where}: the server at the endpoint speaks http, and was spoken to by https",
+            advice="write http:// in the URL of the endpoint if the network is trusted, or check its port",
+        )
+    if not any(reason in str(error) for reason in NOT_TRUSTED):
+        return UnavailableError(
+            f"{where}: no secure connection ({_root_of(error)})",
+            advice="try again later; if it stays so, check the endpoint and what lies before it",
+        )
+    return NoSecureConnectionError(
         f"{where}: no secure connection ({_root_of(error)})",
         advice="if the server has a private certificate, name its authority in AWS_CA_BUNDLE",
     )

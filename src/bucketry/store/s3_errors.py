@@ -20,6 +20,7 @@ from bucketry.errors import (
 )
 from bucketry.frozen import frozen
 from bucketry.store.interface import (
+    NoSecureConnectionError,
     NotModifiedError,
     ObjectNotFoundError,
     PreconditionFailedError,
@@ -82,6 +83,10 @@ WRONG_REGION = frozenset({"PermanentRedirect", "TemporaryRedirect", "Authorizati
 _SAID_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9._-]{1,100})\s*</Code>")
 _SAID_MESSAGE = re.compile(rb"<Message>([^<]{1,2000})</Message>")
 
+# How servers in front of a store say that they were spoken to without encryption.
+_SAID_HTTPS = re.compile(rb"(?i)http request (?:to an|was sent to) https")
+WANTS_HTTPS = "WantsHttps"
+
 
 @frozen
 class Request:
@@ -111,6 +116,8 @@ def error_of_reply(request: Request, reply: Reply) -> Exception:  # noqa: PLR091
     if missing is not None:
         return missing
     where, status = request.where, reply.status
+    if reply.code == WANTS_HTTPS:
+        return plain_to_secure(where)
     if status == 304:
         return NotModifiedError(f"{where} is unchanged")
     if status == 412 or (request.conditional_write and status == 409):
@@ -136,6 +143,8 @@ def error_of_reply(request: Request, reply: Reply) -> Exception:  # noqa: PLR091
 
 def parse_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     """Return what a reply says that is no success; its body may be S3's XML, or anything."""
+    if status == 400 and _SAID_HTTPS.search(body):
+        return Reply(status, WANTS_HTTPS, "")
     code, message = _SAID_CODE.search(body), _SAID_MESSAGE.search(body)
     return Reply(
         status=status,
@@ -162,6 +171,14 @@ def unreadable(where: str, found: str) -> UnavailableError:
     return UnavailableError(
         f"{where}: the store's reply is not what was asked for: {found}",
         advice="try again; if it stays so, look for a proxy between here and the store",
+    )
+
+
+def plain_to_secure(where: str) -> NoSecureConnectionError:
+    """Return the error for http that was spoken to a server of https."""
+    return NoSecureConnectionError(
+        f"{where}: the server at the endpoint speaks https, and was spoken to by http",
+        advice="write https:// in the URL of the endpoint, or check its port",
     )
 
 

@@ -22,6 +22,7 @@ from botocore.session import Session
 from bucketry.errors import UsageError
 from bucketry.store.s3_plain import PlainEndpoint, find_plain_endpoint
 from bucketry.store.s3_sample import catch_sample, find_target
+from bucketry.store.s3_sdk_credentials import asking_for_credentials, prepare_credentials
 from bucketry.store.s3_sdk_signing import sign
 from bucketry.store.s3_settings import check_endpoint, is_amazon
 from bucketry.store.s3_signing import Keys, find_scope
@@ -68,7 +69,9 @@ class SdkAccount:
         self.endpoint = self._plain.url if self._plain else self.client.meta.endpoint_url.rstrip("/")
         check_endpoint(self.endpoint, allow_http=settings.allow_http)
         # Those of now, not of the first request; what is wrong with them is said at once too.
-        self._session.get_credentials()
+        prepare_credentials(self._session)
+        with asking_for_credentials(self._session):
+            self._session.get_credentials()
         _drop_debug_records_of_the_sdk()
 
     @property
@@ -87,10 +90,11 @@ class SdkAccount:
 
     def credentials(self) -> Keys:
         """Return the credentials of this moment; the session gets new ones when they are about to expire."""
-        found = self._session.get_credentials()
-        if found is None:
-            raise sdk.NoCredentialsError
-        frozen = found.get_frozen_credentials()
+        with asking_for_credentials(self._session):
+            found = self._session.get_credentials()
+            if found is None:
+                raise sdk.NoCredentialsError
+            frozen = found.get_frozen_credentials()
         return Keys(frozen.access_key or "", frozen.secret_key or "", frozen.token)
 
     def find_target(self, common: Mapping[str, str], *, ask_client: bool) -> Target | None:

@@ -94,7 +94,7 @@ def alone_in(folder: Path, what: str, halt: Halt) -> Iterator[Turn]:
         try:
             turn = try_lock(folder / LOCK_NAME)
         except NoLocksError:
-            turn = _try_by_name(folder)
+            turn = try_by_name(folder)
         if turn is not None:
             break
         if time.monotonic() > deadline:
@@ -145,7 +145,8 @@ def _wait_for_turn(lock: Path, halt: Halt, look: Callable[[], object], on_wait: 
         halt.wait(POLL_SECONDS)
 
 
-def _try_by_name(folder: Path) -> Turn | None:
+def try_by_name(folder: Path) -> Turn | None:
+    """Take a turn where there are no locks; None if somebody has it. Raises `OSError`."""
     owner = this_owner()
     mine = folder / f"{TURN_PREFIX}{owner.place}-{owner.pid}-{owner.started}-{secrets.token_hex(4)}"
     os.close(os.open(mine, os.O_WRONLY | os.O_EXCL | _FLAGS, 0o600))

@@ -25,6 +25,7 @@ from bucketry.schema.audit import target_version
 from bucketry.schema.codec import FORMAT, LARGEST_DOCUMENT_BYTES, Fields, decode, encode
 from bucketry.schema.names import Digest, parse_digest
 from bucketry.schema.states import State
+from bucketry.user_folders import need_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -108,13 +109,19 @@ class GenerationMemory:
             ) from error
 
 
-def default_state_folder(environment: Mapping[str, str], home: Path) -> Path:
-    """Return where generations are kept: `BUCKETRY_STATE`, else below `XDG_STATE_HOME` or `~/.local/state`."""
+def default_state_folder(environment: Mapping[str, str], home: Path | None = None) -> Path:
+    """Return where generations are kept: `BUCKETRY_STATE`, else below `XDG_STATE_HOME` or `~/.local/state`.
+
+    Raises `UsageError` where it needs the user's home folder, which is `home` if that is given, and there is none.
+    """
     given = environment.get("BUCKETRY_STATE")
     if given:
         return Path(given) / "generations"
     base = environment.get("XDG_STATE_HOME")
-    return (Path(base) if base else home / ".local" / "state") / "bucketry" / "generations"
+    if base:
+        return Path(base) / "bucketry" / "generations"
+    home = home or need_home("what is remembered between two runs", "set BUCKETRY_STATE to a folder that is kept")
+    return home / ".local" / "state" / "bucketry" / "generations"
 
 
 def is_told_refusal(record: Record) -> bool:

@@ -22,6 +22,7 @@ from bucketry.trust.agent import Agent, AgentKey
 from bucketry.trust.keys import ED25519, PublicKey, decode_public_key, encode_public_key, parse_public_key
 from bucketry.trust.sshsig import encode_signature, signed_bytes
 from bucketry.trust.wire import wire_mpint, wire_string
+from bucketry.user_folders import expand_user, find_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +85,7 @@ def find_signer(key: str | None = None, *, ask_passphrase: Callable[[str], str] 
     """
     if key is None:
         return _usual_signer(ask_passphrase)
-    path = Path(key).expanduser()
+    path = expand_user(key)
     if not key.startswith("SHA256:") and path.is_file():
         return _signer_of_file(path, ask_passphrase)
     return _signer_by_name(key, ask_passphrase)
@@ -107,14 +108,19 @@ def _usual_signer(ask_passphrase: Callable[[str], str] | None) -> Signer:
     if agent is not None and held:
         best = [entry.key for entry in held if entry.key.algorithm == ED25519]
         return AgentSigner(agent, best[0] if len(best) == 1 else held[0].key)
-    folder = Path.home() / ".ssh"
+    folder = _key_folder()
+    where = str(folder) if find_home() else "the home folder, which this user has not,"
     for name in USUAL_FILES:
         if (folder / name).is_file():
             return load_signer(folder / name, ask_passphrase=ask_passphrase)
     raise NotFoundError(
-        f"there is no SSH key to sign with: no ssh-agent holds one, and {folder} has none of {', '.join(USUAL_FILES)}",
+        f"there is no SSH key to sign with: no ssh-agent holds one, and {where} has none of {', '.join(USUAL_FILES)}",
         advice="make one with `ssh-keygen -t ed25519`, load it with `ssh-add`, or name a key file",
     )
+
+
+def _key_folder() -> Path:
+    return (find_home() or Path(os.devnull)) / ".ssh"
 
 
 def _signer_of_file(path: Path, ask_passphrase: Callable[[str], str] | None) -> Signer:
@@ -148,7 +154,7 @@ def _signer_by_name(name: str, ask_passphrase: Callable[[str], str] | None) -> S
             advice=f"name one by its fingerprint: {', '.join(key.fingerprint for key in found)}",
         )
     for usual in USUAL_FILES:
-        beside = Path.home() / ".ssh" / f"{usual}.pub"
+        beside = _key_folder() / f"{usual}.pub"
         if beside.is_file():
             public, comment = parse_public_key(_read(beside).decode("utf-8", errors="replace"))
             if name in {public.fingerprint, comment}:

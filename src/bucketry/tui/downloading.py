@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bucketry.errors import UsageError
 from bucketry.schema.names import ByVersion, Reference
 from bucketry.schema.states import State
 from bucketry.schema.text import fault_in_line
@@ -13,6 +14,7 @@ from bucketry.tui.commands import Command
 from bucketry.tui.figures import short_size
 from bucketry.tui.paint import Span, line
 from bucketry.tui.prompts import Question
+from bucketry.user_folders import expand_user, find_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,7 +91,7 @@ def _ask(shell: BucketryApp, row: VersionLine) -> None:
 def _begin(shell: BucketryApp, row: VersionLine, place: str) -> None:
     """Order the pull, behind the keys: the reference and the target are looked at before anything is answered."""
     reference = Reference(row.model, ByVersion(row.version))
-    dest = Path(place).expanduser().absolute() if place else None
+    dest = expand_user(place).absolute() if place else None
     to = str(dest) if dest is not None else "the cache"
     suffix = f"/{row.model}/v{row.version}"
     if dest is not None and str(dest).endswith(suffix):
@@ -119,14 +121,14 @@ def _here() -> str:
     try:
         return str(Path.cwd())
     except OSError:  # it was removed
-        return str(Path.home())
+        return str(find_home() or "/")
 
 
 def _why_not_there(text: str) -> str:
     try:
-        Path(text.strip()).expanduser()
-    except RuntimeError:
-        return "there is no such user"
+        expand_user(text.strip())
+    except UsageError as error:
+        return error.message
     fault = fault_in_line(text)
     return f"a path cannot have {fault}" if fault else ""
 
@@ -136,13 +138,13 @@ def _folders(text: str) -> Sequence[str]:
     head, _, begun = text.rpartition("/")
     found: list[str] = []
     try:
-        with os.scandir(Path(f"{head}/" if "/" in text else ".").expanduser()) as entries:
+        with os.scandir(expand_user(f"{head}/" if "/" in text else ".")) as entries:
             for entry in entries:
                 if entry.name.startswith(begun) and entry.is_dir():
                     found.append(f"{head}/{entry.name}/" if "/" in text else f"{entry.name}/")
                 if len(found) >= MOST_COMPLETIONS:
                     break
-    except (OSError, RuntimeError, ValueError):
+    except (OSError, UsageError, ValueError):
         return ()
     return sorted(found)
 

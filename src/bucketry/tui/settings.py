@@ -45,9 +45,11 @@ class Settings:
 def load_settings() -> Settings:
     """Return the settings; raise `UsageError` naming what is not understood."""
     path = config_path()
+    if path is None:
+        return Settings()
     try:
         document = tomllib.loads(read_config_file(path))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Settings()
     except (OSError, ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
         raise UsageError(f"{path} cannot be read: {error}", advice="mend the file or move it away") from error

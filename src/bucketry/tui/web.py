@@ -113,8 +113,9 @@ class _Pages:
 async def _serve(served: Served, opened: Callable[[str], None], pages: _Pages) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
+            loop.add_signal_handler(number, ended.set)
     door = Door(served.host)
     application = _application(door, load_assets(title=served.title), pages)
     runner = web.AppRunner(application, access_log=None, logger=_LOG, shutdown_timeout=SHUTDOWN_SECONDS)
