@@ -251,9 +251,10 @@ def _check_space(directory: Path, pieces: Sequence[Piece], nearby: Nearby | None
     """Raise before anything is fetched for which there is no room, as far as the file system says."""
     if nearby is not None and nearby.staging.resumed:
         return  # part of what is left has its room already
+    place = directory if nearby is None else nearby.staging.destination
     needed_bytes, free_bytes = sum(piece.size_bytes for piece in pieces), find_free_bytes(directory)
     if free_bytes is not None and needed_bytes > free_bytes:
         raise UnavailableError(
-            f"the disk is full: {needed_bytes:,} bytes are to be fetched, and {free_bytes:,} are free at {directory}",
+            f"the disk is full: {needed_bytes:,} bytes are to be fetched, and {free_bytes:,} are free at {place}",
             advice="free some space, or choose another path, then run it again",
         ) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
