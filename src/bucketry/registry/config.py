@@ -36,6 +36,7 @@ S3_FLAGS = ("requester_pays", "allow_http")
 TEXTS = ("identity", "default")
 TABLES = ("registries", "tui")
 LARGEST_CONFIG_BYTES = 256 * 1024
+LONGEST_NAME_ECHOED = 40
 ADDRESSINGS = ("auto", "path", "virtual")
 
 
@@ -91,9 +92,10 @@ class Config:
 
         close = get_close_matches(name, self.registries, n=1)
         known = f"; did you mean {close[0]}?" if close else ""
+        word = name if len(name) <= LONGEST_NAME_ECHOED else "NAME"
         return UsageError(
             f"no registry {name!a} is configured in {config_path() or 'a configuration (BUCKETRY_CONFIG)'}{known}",
-            advice=f"write ./{name} for a folder, s3://{name} for a bucket, or configure [registries.{name}]",
+            advice=f"write ./{word} for a folder, s3://{word} for a bucket, or configure [registries.{word}]",
         )
 
 
