@@ -325,7 +325,7 @@ def test_no_credentials_is_a_clear_denial() -> None:
 
 
 def test_an_unknown_profile_is_a_mistake_of_the_caller() -> None:
-    with credentials("a", "b"), pytest.raises(UsageError, match="ProfileNotFound"):
+    with credentials("a", "b"), pytest.raises(UsageError, match="no AWS profile 'no-such-profile'"):
         S3Store("registry", "", S3Settings(profile="no-such-profile"))
 
 
