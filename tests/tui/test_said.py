@@ -136,7 +136,7 @@ def test_the_command_log_says_why_a_command_failed() -> None:
     async def act(desk: Desk) -> None:
         await desk.press(*VERSIONS, "A")
         registry.decide(12, Action.REJECT, by=EVE, comment="too slow")
-        await desk.press("enter", "at")
+        await desk.press("enter", "escape", "at")
         await desk.press(*["j"] * (next(i for i, line in enumerate(desk.lines) if "FAILED" in line) - 2))
         assert "FAILED" in desk.cursor_line
         assert "credit-risk:12 is rejected now, not in review as shown" in desk.notice
@@ -148,7 +148,7 @@ def test_a_record_that_moved_no_alias_does_not_look_as_if_it_had() -> None:
     async def act(desk: Desk) -> None:
         await desk.press("colon")
         await desk.type("audit credit-risk")
-        await desk.press("enter", "slash")
+        await desk.press("enter", "full_stop", "slash")
         await desk.type("action:touch")
         await desk.press("enter")
         await desk.wait(0.3)

@@ -18,6 +18,7 @@ from bucketry.tui.clipboard import copy_text
 from bucketry.tui.command_log import CommandLog, LogEntry, command_line
 from bucketry.tui.commands import Command, KeyFaults, key_of, shown_key
 from bucketry.tui.display import DisplayedApp
+from bucketry.tui.elsewhere import why_not_here, why_unmoved
 from bucketry.tui.everywhere import commands_everywhere
 from bucketry.tui.figures import short_digests
 from bucketry.tui.frame import OneLine, Panel, Rule, hints_line, state_spans, too_small_lines, top_line, wrapped_lines
@@ -215,6 +216,10 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         if why_not:
             self.flash(why_not, "warn")
             return
+        why_offline = self.why_offline()
+        if why_offline:
+            (failed or self.fail)(UnavailableError(f"not done, {why_offline}"))
+            return
         self.flash(f"{self.command_line(*words)} ...", "dim")
 
         def written(result: Result) -> None:
@@ -237,6 +242,14 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         if self.write_lock:
             return "the write lock is on (W takes it off)"
         return ""
+
+    def why_offline(self) -> str:
+        """Return why the bucket cannot be written now, or ""; then it is looked at again behind the keys."""
+        failure = self.source.freshness.failure
+        if not isinstance(failure, UnavailableError):
+            return ""
+        self.refreshing.start(forced=True)
+        return f"the bucket is offline ({short_digests(failure.message)}); it is being tried again"
 
     def copy(self, text: str) -> None:
         """Put a text into the clipboard, and show it, whatever became of that."""
@@ -312,17 +325,24 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         command = self.settings.keymap.find(self.commands, key)
         if command is not None:
             self.run_command(command, "", key=key)
+        elif said := why_not_here(key, self.settings.keymap):
+            self.flash(said, "warn")
         elif had_flash:
             self.update_frame()
 
     def run_command(self, command: Command, argument: str, *, key: str = "") -> None:
         """Do what a command says, or say why it cannot be done now."""
         why_not = "" if argument and command.is_typed_whole else command.why_not()
+        if command.writes and not why_not:
+            why_not = self.why_offline()
         if why_not:
             name = f"{shown_key(key)} " if key else ""
             self.flash(f"{name}{command.title[0].lower()}{command.title[1:]}: not now, {why_not}", "warn")
             return
+        before = self.view.whereabouts
         command.run(argument)
+        if key and (said := why_unmoved(command, before, self.view.whereabouts)):
+            self._flash = Span(said, "dim")
         self.update_frame()
 
     def on_paste(self, event: events.Paste) -> None:

@@ -11,7 +11,7 @@ from bucketry.tui.lineview import LineView
 from bucketry.tui.paint import Span, line, pad
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from bucketry.tui.columns import Column
     from bucketry.tui.paint import Line, Painter, Role
@@ -49,6 +49,11 @@ class Chooser(LineView):
         self._at = 0
         self._offered: list[Offered] = []
         self.offer(columns, shown)
+
+    @property
+    def whereabouts(self) -> Hashable:
+        """The column under the cursor."""
+        return self._at
 
     @property
     def hint(self) -> Line:

@@ -152,5 +152,7 @@ def _folders(text: str) -> Sequence[str]:
 def _open_transfers(app: BucketryApp) -> None:
     from bucketry.tui.screens.transfers import TransfersView  # noqa: PLC0415 - only who opens one needs it
 
-    if not isinstance(app.view, TransfersView):
+    if isinstance(app.view, TransfersView):
+        app.flash("these are the transfers", "dim")
+    else:
         app.open_view(TransfersView(app))

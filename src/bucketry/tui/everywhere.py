@@ -70,7 +70,7 @@ def _moves(app: BucketryApp) -> tuple[Command, ...]:
 
 def _switches(app: BucketryApp) -> tuple[Command, ...]:
     return (
-        Command("redraw", ("ctrl+l",), "Draw the screen anew", lambda _: app.forget_display(), group="Show"),
+        Command("redraw", ("ctrl+l",), "Draw the screen anew", lambda _: _redraw(app), group="Show"),
         Command(
             "lock",
             ("W",),
@@ -158,13 +158,22 @@ def _ask_command(app: BucketryApp) -> None:
     app.ask(Question(":", run, complete=complete))
 
 
+def _redraw(app: BucketryApp) -> None:
+    app.forget_display()
+    app.flash("drawn anew", "dim")
+
+
 def _why_not_back(app: BucketryApp) -> str:
     return "" if app.depth > 1 else "this is the first screen (q leaves)"
 
 
 def _escape(app: BucketryApp) -> None:
-    if not app.view.escape() and app.depth > 1:
+    if app.view.escape():
+        return
+    if app.depth > 1:
         app.back()
+    else:
+        app.flash("there is no filter and no mark to clear, and this is the first screen (q leaves)", "dim")
 
 
 def _quit(app: BucketryApp) -> None:

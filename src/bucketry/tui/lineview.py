@@ -12,7 +12,7 @@ from textual.widget import Widget
 from bucketry.tui.frame import changed_region
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from textual import events
 
@@ -64,6 +64,11 @@ class LineView(Widget, can_focus=True):
             old, new = _line_at(before, top + y), _line_at(self._lines, top + y)
             if old != new:
                 self.refresh(changed_region(old, new, self.size.width, y=y))
+
+    @property
+    def whereabouts(self) -> Hashable:
+        """Where in the text one is."""
+        return self._top
 
     def scroll_lines(self, count: int) -> None:
         """Scroll by lines, down if positive."""

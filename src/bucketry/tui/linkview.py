@@ -15,7 +15,7 @@ from bucketry.tui.lineview import LineView
 from bucketry.tui.paint import Line, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Hashable, Sequence
 
     from textual import events
 
@@ -65,6 +65,11 @@ class LinkedLineView(LineView):
         else:
             self.scroll_lines(last - self.chosen)
             self.scroll_lines(position - self.chosen)
+
+    @property
+    def whereabouts(self) -> Hashable:
+        """The line that is in sight first, and that of the cursor."""
+        return (self._top, self.chosen)
 
     def scroll_lines(self, count: int) -> None:
         """Move the cursor by lines, down if positive; without a cursor, the text."""

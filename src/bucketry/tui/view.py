@@ -8,7 +8,7 @@ from textual import events
 from textual.containers import Container
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from textual.geometry import Size
     from textual.widget import Widget
@@ -55,6 +55,11 @@ class View(Container):
     def legend(self) -> Sequence[tuple[str, str]]:
         """What the columns here are called and mean, for the help."""
         return ()
+
+    @property
+    def whereabouts(self) -> Hashable:
+        """Where the cursor is and what is in sight: what a key that moves changes."""
+        return None
 
     @property
     def target(self) -> Widget | None:

@@ -99,6 +99,11 @@ class ListView(View, Generic[Row]):
         return self.table
 
     @property
+    def whereabouts(self) -> Hashable:
+        """The row under the cursor, or that of the columns where they are being chosen."""
+        return self.table.cursor if self._chooser is None else self._chooser.whereabouts
+
+    @property
     def place(self) -> str:
         """How many rows are shown, of how many."""
         return f"{self.table.count:,}/{self._total:,}" if self._is_loaded else ""
@@ -378,12 +383,15 @@ class ListView(View, Generic[Row]):
 
     def _choose(self, step: int) -> None:
         title = self.table.choose_column(step)
-        if title:
-            self.shell.flash(f"column {title}: s sorts by it")
+        said = f"column {title}: s sorts by it" if title else "no column here can be sorted by"
+        self.shell.flash(said, "plain" if title else "warn")
 
     def _sort(self) -> None:
         if not self.table.chosen:
             self.table.choose_column(1)
+        if not self.table.chosen:
+            self.shell.flash("no column here can be sorted by", "warn")
+            return
         if self.table.chosen == self.order:
             self.descending = not self.descending
         else:

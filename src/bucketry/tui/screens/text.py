@@ -9,6 +9,8 @@ from bucketry.tui.lineview import LineView
 from bucketry.tui.view import View
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from textual.app import ComposeResult
     from textual.widget import Widget
 
@@ -30,6 +32,11 @@ class TextView(View):
     def target(self) -> Widget:
         """The text has the keys."""
         return self.text
+
+    @property
+    def whereabouts(self) -> Hashable:
+        """Where in the text one is."""
+        return self.text.whereabouts
 
     @property
     def place(self) -> str:

@@ -18,7 +18,7 @@ from bucketry.tui.transfer_lines import ENDED, block_lines, ended_lines, short_r
 from bucketry.tui.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from textual.app import ComposeResult
     from textual.widget import Widget
@@ -80,6 +80,11 @@ class TransfersView(View):
     def target(self) -> Widget:
         """The text has the keys."""
         return self.text
+
+    @property
+    def whereabouts(self) -> Hashable:
+        """The chosen transfer, and what of the text is in sight."""
+        return (self._chosen, self.text.whereabouts)
 
     @property
     def commands(self) -> tuple[Command, ...]:
