@@ -212,7 +212,7 @@ def test_a_key_of_another_screen_says_where_it_belongs() -> None:
         await desk.press("A")
         assert "A approve: not here, it is about a version: open a model (enter)" in desk.notice
         await desk.press("b")
-        assert "b make another version the baseline: not here, it is for a comparison (= on versions)" in desk.notice
+        assert "b choose the baseline: not here, it is for a comparison (= on versions)" in desk.notice
         await desk.press("n")
         assert "n does nothing here (? lists the keys)" in desk.notice
         await desk.press("escape")

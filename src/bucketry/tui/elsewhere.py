@@ -57,7 +57,7 @@ ELSEWHERE: Mapping[str, Elsewhere] = {
     "mark-all": Elsewhere("mark all", ("*",), IN_VERSION_LISTS),
     "unchanged": Elsewhere("hide what is the same", ("z",), "it is for comparisons, metrics and deployments"),
     "internal": Elsewhere("show internal records", (".",), "it is for the audit (:audit)"),
-    "baseline": Elsewhere("make another version the baseline", ("b",), IN_COMPARE),
+    "baseline": Elsewhere("choose the baseline", ("b",), IN_COMPARE),
     "tensors": Elsewhere("compare the tensors", ("x",), IN_COMPARE),
     "next-slices": Elsewhere("next slices", ("tab",), IN_COMPARE),
     "previous-slices": Elsewhere("slices before", ("shift+tab",), IN_COMPARE),
