@@ -98,6 +98,7 @@ def promote_against_others(pane: Pane, registry: FarRegistry) -> None:
     ask_to_promote(pane)
     pane.wait_for(f"{RISK}:{CANDIDATE} is approved now, not in", REVIEWER)
     pane.press("Escape")
+    pane.wait_for("/ filter")  # the prompt is gone
     pane.wait_for_line(rf"v{CANDIDATE} .* (approved|2 of 2)")
     ask_to_promote(pane)
     pane.wait_for("PROMOTE TO PROD", f"(now v{SERVING}", "2 of 2", "name differs")
@@ -106,8 +107,8 @@ def promote_against_others(pane: Pane, registry: FarRegistry) -> None:
     pane.type(str(RISK))
     pane.wait_for(f"names v{OLDER} now, not v{SERVING} as shown", REVIEWER)
     assert served(registry) == OLDER
-    pane.wait_for("PROMOTE TO PROD", f"(now v{OLDER}", "name differs")
-    pane.type(str(RISK))
+    pane.wait_for("PROMOTE TO PROD", f"(now v{OLDER}", f"to promote: {RISK}")  # what was typed is still there
+    pane.press("Enter")
     pane.wait_for(f"{RISK}@production: v{OLDER} -> v{CANDIDATE}")
     pane.wait_for_line(rf"v{CANDIDATE} +\* prod")
     assert served(registry) == CANDIDATE
