@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bucketry.errors import RejectedError, UnavailableError, UnsupportedError
+from bucketry.errors import DeniedError, RejectedError, UnavailableError, UnsupportedError
 from bucketry.registry.client import open_registry
 from bucketry.registry.local_cache import verify_cached
 from bucketry.registry.opening import create_registry
@@ -186,7 +186,7 @@ def test_a_changed_version_is_mended_by_fetching_what_is_wrong(
     chunks = {"edited": 1, "cut": 3, "removed": CHUNKS if where == "a target" else 0}[harm]
     assert (mended.fetched_bytes, mended.verify) == (chunks * CHUNK_BYTES, "sha256")
     again = pull_version(registry, 1, dest)
-    assert (again.fetched_bytes, again.verify) == (0, "sizes_and_times")
+    assert (again.fetched_bytes, again.verify) == (0, "sizes_and_times" if dest else "sha256")
     assert verify_cached() == ()
 
 
@@ -205,11 +205,50 @@ def test_mending_one_file_leaves_the_others_where_they_are(
     assert all((dest / name).stat().st_nlink == 1 for name in published[1])
 
 
-@pytest.mark.parametrize("where", ["a target", "the cache"])
-def test_a_change_that_keeps_size_and_time_is_found_by_hashing_alone(
-    registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path, where: str
+def test_what_lies_in_the_cache_is_hashed_again_before_it_is_handed_out(
+    registry: Registry, published: dict[int, dict[str, bytes]]
 ) -> None:
-    dest = tmp_path / "dest" if where == "a target" else None
+    there = pull_version(registry, 1).path
+    edit_in_place(there / "weights.bin", 7 * CHUNK_BYTES, keep_time=True)
+    mended = pull_version(registry, 1)
+    assert (mended.verify, mended.fetched_bytes) == ("sha256", CHUNK_BYTES)
+    assert contents(there) == published[1]
+    again = pull_version(registry, 1)
+    assert (again.verify, again.fetched_bytes) == ("sha256", 0)
+
+
+def test_a_cache_that_everybody_may_write_is_refused_and_a_folder_of_ones_own_within_it_is_not(
+    registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "mounted"
+    root.mkdir()
+    root.chmod(0o777)
+    monkeypatch.setenv("BUCKETRY_CACHE", str(root))
+    with pytest.raises(DeniedError, match="everybody may write") as caught:
+        pull_version(registry, 1)
+    assert str(root) in caught.value.advice
+    monkeypatch.setenv("BUCKETRY_CACHE", str(root / "own"))
+    assert contents(pull_version(registry, 1).path) == published[1]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_what_another_user_put_into_the_cache_is_neither_handed_out_nor_linked(
+    registry: Registry, published: dict[int, dict[str, bytes]], what: str
+) -> None:
+    there = pull_version(registry, 1).path
+    path = there if what == "folder" else there / "weights.bin"
+    os.chown(path, 12_345, -1)
+    brought = pull_version(registry, 1)
+    assert contents(brought.path) == published[1]
+    assert brought.fetched_bytes == 0, "it is copied from what is there, once that was hashed"
+    assert {each.stat().st_uid for each in (brought.path, *brought.path.iterdir())} == {0}
+
+
+def test_a_change_that_keeps_size_and_time_is_found_by_hashing_alone(
+    registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path
+) -> None:
+    dest = tmp_path / "dest"
     there = pull_version(registry, 1, dest).path
     edit_in_place(there / "weights.bin", 7 * CHUNK_BYTES, keep_time=True)
     believed = pull_version(registry, 1, dest)

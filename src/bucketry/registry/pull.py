@@ -24,6 +24,7 @@ from bucketry.registry.resolve import ResolvedVersion, load_manifest, resolve
 from bucketry.schema.names import ByAlias, parse_digest
 from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
 from bucketry.transfer.cache import Cache
+from bucketry.transfer.cache_owners import check_place, is_ours
 from bucketry.transfer.cache_root import default_cache_root
 from bucketry.transfer.download import DEFAULT_CONNECTIONS, Nearby, fetch
 from bucketry.transfer.receipt import Foreign, Incomplete, Ours, inspect_target, write_receipt
@@ -207,6 +208,7 @@ class _Pull:
     def into_cache(self, files: Sequence[RemoteFile], nearby: Sequence[Source] = ()) -> _Brought:
         """Make the cache hold these files of the version at least, in a folder of it."""
         path = self.cache.version_path(*self._cached_as, self.resolved.digest)
+        check_place(self.cache.root, path)
         found = self._find_cached(path, files)
         if found is not None:
             return found
@@ -219,11 +221,14 @@ class _Pull:
         return self.session.registry.registry, f"{model.namespace}/{model.name}"
 
     def _find_cached(self, path: Path, files: Sequence[RemoteFile]) -> _Brought | None:
+        """Return the version in the cache if it is there and right: its bytes, not what they look like."""
         there = inspect_target(path)
-        if not isinstance(there, Ours) or not self._is_right(there, files, path):
+        if not isinstance(there, Ours) or not is_ours(path, [file.path for file in files]):
+            return None
+        if not self._is_right(there, files, path, rehash=True):
             return None
         self.cache.find_version(*self._cached_as, self.resolved.digest)
-        return self._already_at(path)
+        return self._already_at(path, is_hashed=True)
 
     def _bring_into_cache(self, path: Path, files: Sequence[RemoteFile], nearby: Sequence[Source]) -> _Brought:
         there = inspect_target(path)
@@ -244,7 +249,7 @@ class _Pull:
         sweep_beside(path)
         return _Brought(path, fetched_bytes, self.options.verify)
 
-    def _is_right(self, there: Ours, files: Sequence[RemoteFile], directory: Path) -> bool:
+    def _is_right(self, there: Ours, files: Sequence[RemoteFile], directory: Path, *, rehash: bool = False) -> bool:
         """Tell whether a folder holds these files of this version, unchanged; if asked to, by hashing them."""
         recorded = there.receipt.files
         return (
@@ -255,12 +260,12 @@ class _Pull:
                 and (recorded[file.path].sha256, recorded[file.path].size_bytes) == (file.sha256, file.size_bytes)
                 for file in files
             )
-            and not (self.options.rehash and find_wrong(directory, files, stop=self.options.stop))
+            and not ((rehash or self.options.rehash) and find_wrong(directory, files, stop=self.options.stop))
         )
 
-    def _already_at(self, path: Path) -> _Brought:
+    def _already_at(self, path: Path, *, is_hashed: bool = False) -> _Brought:
         self._judge_again()
-        return _Brought(path, 0, "sha256" if self.options.rehash else "sizes_and_times")
+        return _Brought(path, 0, "sha256" if is_hashed or self.options.rehash else "sizes_and_times")
 
     def _judge_again(self) -> None:
         """Raise if the version was refused, or the alias moved, while bytes were verified."""

@@ -5,9 +5,10 @@
                                      complete versions, made of hard links to blobs (copies where there are no links)
     tmp/                             what is being put together or taken apart
 
-Nothing in it is believed: whoever takes a blob hashes it again. Removing anything at any time is safe. Users share a
-cache if they may all write there: folders are made as the umask says (002, in a folder of a common group with its
-set-group-id bit), though never so that everybody may write, and blobs are readable to all who may enter.
+Nothing in it is believed: whoever takes a blob, or a version, hashes it again, and nothing is handed out or linked that
+another user owns (`cache_owners.py`). Removing anything at any time is safe. Users share a cache if they may all write
+there: folders are made as the umask says (002, in a folder of a common group with its set-group-id bit), though never
+so that everybody may write, and blobs are readable to all who may enter.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Literal
 from bucketry.errors import CorruptError, UsageError
 from bucketry.frozen import frozen
 from bucketry.store.modes import make_folders
+from bucketry.transfer.cache_owners import is_our_file
 from bucketry.transfer.hashing import sha256_of_open_file
 from bucketry.transfer.leftovers import find_workplaces, newest_change_seconds
 from bucketry.transfer.localfiles import (
@@ -151,8 +153,8 @@ class Cache:
     ) -> tuple[RemoteFile, ...]:
         """Link the blobs that are here and right into a staged version; return the files that are missing.
 
-        A blob that is wrong is removed. Where links are impossible, its file counts as missing: `reuse`
-        copies it.
+        A blob that is wrong is removed. Where links are impossible, or would be to what another user may change, its
+        file counts as missing: `reuse` copies it.
         """
         halt = Halt(stop)
         linked: set[str] = set()
@@ -232,6 +234,8 @@ class Cache:
         if path is None:
             return False
         try:
+            if not is_our_file(path.lstat()):
+                return False
             if not is_right(path, file.sha256, halt):
                 path.unlink(missing_ok=True)
                 return False
