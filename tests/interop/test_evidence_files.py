@@ -244,6 +244,16 @@ LEFT_OUT = [
     ("name,value,low\nauc,0.91,0\n", "line 2 ('auc'): the interval is empty, not a number: low and high go together"),
     ("name,value,samples\nauc,0.91,many\n", "line 2 ('auc'): samples is 'many', not a number"),
     (card("[{type: auc, value: 0.91}, {type: b, value: [1]}]"), "metrics[1] ('b') is a list, not a number"),
+    ('{"auc": 0.91, "f\\u00001": 0.5}', "f\\x001 has in its name a control character"),
+    ('{"auc": 0.91, "f\\u20281": 0.5}', "has in its name"),
+    (
+        '[{"auc": 0.91}, {"metrics": [{"name": "f1", "value": 1}], "dataset": {"name": "a\\nb"}}]',
+        "has in the name of the data",
+    ),
+    (
+        '{"metrics": [{"name": "auc", "value": 0.91}, {"name": "a", "value": 1, "slice": {"\\u001b": "x"}}]}',
+        "of a slice",
+    ),
     (card("[{type: auc, value: 0.91}, b]"), "model-index[0].results[0].metrics[1] is not a table"),
 ]
 

@@ -57,6 +57,12 @@ def test_a_comment_that_is_never_closed_hides_the_rest() -> None:
     assert written("# A\nx\n<!-- \n# B\ny\n") == {"A": True}
 
 
+@pytest.mark.parametrize("start", ["", "\ufeff", "\n\n", " \n"])
+@pytest.mark.parametrize("end", ["---", "...", "--- "])
+def test_front_matter_begins_and_ends_as_on_the_hub(start: str, end: str) -> None:
+    assert written(f"{start}---\ntitle: x\n# yaml comment\n{end}\n# Real\nx") == {"Real": True}
+
+
 def test_front_matter_that_is_never_closed_is_text() -> None:
     assert written("---\n# A\nx\n") == {"A": True}
 

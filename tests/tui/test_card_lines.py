@@ -65,8 +65,9 @@ def test_a_table_stands_in_columns_and_one_that_is_too_wide_is_wrapped() -> None
     assert max(map(cell_len, lines)) <= 40
 
 
-def test_the_front_matter_of_model_hubs_is_shown_as_it_is() -> None:
-    assert shown("---\nlicense: mit\ntags: [a, b]\n---\n# Card\n").splitlines() == [
+@pytest.mark.parametrize(("start", "end"), [("", "---"), ("\n\n", "..."), ("\ufeff\n", "---")])
+def test_the_front_matter_of_model_hubs_is_shown_as_it_is(start: str, end: str) -> None:
+    assert shown(f"{start}---\nlicense: mit\ntags: [a, b]\n{end}\n# Card\n").splitlines() == [
         "metadata",
         "  license: mit",
         "  tags: [a, b]",

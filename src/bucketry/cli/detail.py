@@ -9,7 +9,7 @@ from bucketry.cli.documents import present_notes
 from bucketry.cli.figures import count_of, human_age, human_number, human_size, human_span
 from bucketry.cli.output import Heading
 from bucketry.cli.tables import Column, facts, table
-from bucketry.schema.datasets import dataset_of, unnamed_repeats
+from bucketry.schema.datasets import dataset_labels, dataset_of, unnamed_repeats
 from bucketry.schema.diff import ASSUMED_MARK
 from bucketry.schema.known_metrics import assumed_direction
 
@@ -143,10 +143,9 @@ def _metric_rows(detail: VersionDetail) -> Iterator[tuple[str, ...]]:
 
 
 def _stated_metrics(detail: VersionDetail) -> Iterator[tuple[Hashable, Dataset, object, tuple[str, ...]]]:
+    labels = dataset_labels(map(_measured_on, detail.evidence))
     for evidence in detail.evidence:
-        found = evidence.get("dataset")
-        dataset = found if isinstance(found, dict) else {}
-        measured_on = dataset_of(dataset)
+        measured_on = _measured_on(evidence)
         kind = evidence.get("kind", "automated")
         metrics = evidence.get("metrics")
         for metric in metrics if isinstance(metrics, list) else []:
@@ -158,7 +157,7 @@ def _stated_metrics(detail: VersionDetail) -> Iterator[tuple[Hashable, Dataset, 
                     (human_number(value) if isinstance(value, int | float) else _plain(value)) + _spread(metric),
                     str(metric.get("unit") or ""),
                     str(metric.get("direction") or (known + ASSUMED_MARK if known else "")),
-                    measured_on.text,
+                    labels[measured_on],
                     _pairs(part) if isinstance(part, dict) else "",
                     _plain(evidence.get("by") or ""),
                 )
@@ -169,6 +168,11 @@ def _spread(metric: Mapping[str, object]) -> str:
     """Return how far the value may be off, or single values lie from it, as the evidence states it."""
     spread = metric.get("standard_error") or metric.get("deviation")
     return f" +/- {human_number(spread)}" if isinstance(spread, int | float) else ""
+
+
+def _measured_on(evidence: Mapping[str, object]) -> Dataset:
+    found = evidence.get("dataset")
+    return dataset_of(found if isinstance(found, dict) else {})
 
 
 def _pairs(table_: Mapping[str, object]) -> str:

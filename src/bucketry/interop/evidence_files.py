@@ -36,6 +36,7 @@ from bucketry.schema.codec import Fields
 from bucketry.schema.datasets import dataset_of
 from bucketry.schema.evidence import MOST_METRICS, Evidence, check_claims, check_evidence, read_evidence
 from bucketry.schema.measured_values import LeftOut, make_metric
+from bucketry.schema.text import fault_in_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +80,7 @@ def gather(read: Callable[[LeftOut], Sequence[Evidence]], *, what: str) -> Evide
     """Return what is read of something foreign, once it is known to be evidence; raise `UsageError`."""
     left_out = LeftOut()
     try:
-        found = read(left_out)
+        found = [evidence for evidence in read(left_out) if _has_good_name(evidence, left_out)]
         _check_size(found, what)
         kept = keep_apart(found, what=what)
         _check_size(kept, what)
@@ -128,6 +129,15 @@ def keep_apart(evidence: Sequence[Evidence], *, what: str) -> list[Evidence]:
             raise CorruptError(f"{what}: two results have the same number", advice="number each result anew")
         kept += _parts(item, numbered)
     return kept
+
+
+def _has_good_name(evidence: Evidence, left_out: LeftOut) -> bool:
+    """Return whether the data's name can be written in a line; all that was measured on other data is left out."""
+    name = evidence.dataset.get("name")
+    fault = fault_in_line(name) if isinstance(name, str) else ""
+    if fault:
+        left_out.add(f"what was measured on {name!a}", f"has in the name of the data {fault}")
+    return not fault
 
 
 def _check_size(evidence: Sequence[Evidence], what: str) -> None:

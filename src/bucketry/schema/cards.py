@@ -106,7 +106,7 @@ def _says_something(line: str) -> bool:
 
 
 def _without_front_matter(text: str) -> str:
-    text = text.removeprefix("\ufeff")
+    text = text.removeprefix("\ufeff").lstrip()
     first, _, rest = text.partition("\n")
     if first.rstrip() != "---":
         return text

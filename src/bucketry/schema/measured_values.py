@@ -15,7 +15,7 @@ from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
 from bucketry.schema.evidence import DIRECTIONS, Confidence, Metric, check_metric
 from bucketry.schema.known_metrics import PERCENT
-from bucketry.schema.text import displayable
+from bucketry.schema.text import displayable, fault_in_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,6 +81,10 @@ def make_metric(
     `parts` may have unit, direction, slice, low and high with level, standard_error, deviation and samples.
     """
     given = parts or {}
+    fault = fault_in_line(name)
+    if fault:
+        left_out.add(place, f"has in its name {fault}")
+        return None
     try:
         value = read_value(found)
         metric = Metric(name, value.number, value.unit, slice=_slice(given.get("slice")), deviation=value.deviation)
@@ -143,6 +147,9 @@ def _slice(found: object) -> dict[str, str]:
         return {}
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         raise NoValueError("has a slice that is no table of texts")
+    fault = next((fault for name in found if (fault := fault_in_line(name))), "")
+    if fault:
+        raise NoValueError(f"has in the name of a slice {fault}")
     return dict(found)
 
 

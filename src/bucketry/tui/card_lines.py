@@ -226,11 +226,11 @@ def _role(style: Style | None) -> Role:
 
 
 def _split_front_matter(text: str) -> tuple[list[str], str]:
-    """Return the lines between `---` and `---` at the top, as model hubs have them, and the rest."""
-    parts = text.lstrip("\ufeff").replace("\r\n", "\n").split("\n", MOST_FRONT_MATTER_LINES)
+    """Return the lines between `---` and `---` (or `...`) at the top, as model hubs have them, and the rest."""
+    parts = text.lstrip("\ufeff \t\r\n").replace("\r\n", "\n").split("\n", MOST_FRONT_MATTER_LINES)
     if parts[0].rstrip() != "---":
         return [], text
     for place, part in enumerate(parts[1:MOST_FRONT_MATTER_LINES], 1):
-        if part.rstrip() == "---":
+        if part.rstrip() in {"---", "..."}:
             return parts[1:place], "\n".join(parts[place + 1 :])
     return [], text

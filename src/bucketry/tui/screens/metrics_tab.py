@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from bucketry.registry.index_views import find_model_line, list_versions_by, load_version_lines
-from bucketry.schema.datasets import dataset_of
+from bucketry.schema.datasets import dataset_labels, dataset_of
 from bucketry.schema.names import ByVersion, Reference
 from bucketry.schema.trend import make_trend
 from bucketry.tui.columns import Column
@@ -141,19 +141,16 @@ def _evidence(compared: Compared, width: int, painter: Painter, zone: Zone) -> l
         return []
     kinds = Counter(one.kind for one in rows)
     pieces = [Span("EVIDENCE", "header"), *(Span(f"{count} {kind}", "dim") for kind, count in kinds.items())]
+    labels = dataset_labels(dataset_of(one.dataset) for one in rows)
     columns: Sequence[Column[Evidence]] = (
         Column("kind", "KIND", lambda one: one.kind, 9, 10),
         Column("metrics", "METRICS", lambda one: str(len(one.metrics)), 7, right=True),
-        Column("data", "DATA", _data, 8, 30),
+        Column("data", "DATA", lambda one: labels[dataset_of(one.dataset)] or NOTHING, 8, 30),
         Column("by", "BY", lambda one: one.by or NOTHING, 6, 24, rank=1),
         Column("at", "WHEN", lambda one: _when(one, zone), 17, rank=2),
         Column("notes", "NOTES", lambda one: one.notes.replace("\n", " ") or NOTHING, 6, 60, rank=3),
     )
     return [*wrapped(pieces, width), *table_lines(columns, rows, width, painter)]
-
-
-def _data(evidence: Evidence) -> str:
-    return dataset_of(evidence.dataset).text or NOTHING
 
 
 def _when(evidence: Evidence, zone: Zone) -> str:
