@@ -278,6 +278,8 @@ def test_one_unusable_value_is_left_out_by_name_and_the_rest_is_read(body: str, 
         ("(-3.5 +/- 0.5)", -3.5, None, 0.5),
         ("92.1% ± 0.4%", 92.1, "%", 0.4),
         ("92.1 ± 0.4 %", 92.1, "%", 0.4),
+        ("92.1 (± 0.4)", 92.1, None, 0.4),
+        ("(92.1 ± 0.4)%", 92.1, "%", 0.4),
     ],
 )
 def test_a_number_as_people_write_it(written: str, value: float, unit: str | None, deviation: float | None) -> None:

@@ -172,6 +172,20 @@ def test_what_evaluate_saved() -> None:
     ]
 
 
+def test_a_result_of_mteb_is_an_evaluation_for_each_split_and_subset() -> None:
+    rows = [{"hf_subset": "de", "languages": ["deu-Latn"], "main_score": 0.8, "accuracy": 0.8}]
+    result = {"mteb_version": "1.38", "task_name": "Massive", "dataset_revision": "3129", "evaluation_time": 9.5}
+    (found,) = read(result | {"scores": {"test": rows}})
+    assert found["dataset"] == {"name": "Massive", "config": "de", "split": "test", "version": "3129"}
+    assert [one["name"] for one in found["metrics"]] == ["main_score", "accuracy"]
+    assert found["harness"] == {"name": "mteb", "version": "1.38"}
+
+
+def test_of_a_wandb_summary_only_what_was_measured() -> None:
+    (found,) = read({"_wandb": {"runtime": 9}, "_step": 3, "_timestamp": 1.7e9, "_runtime": 9.1, "val/acc": 0.9})
+    assert (found["harness"], found["metrics"]) == ({"name": "wandb"}, [{"name": "val/acc", "value": 0.9}])
+
+
 def test_nested_tables_and_metrics_in_a_table() -> None:
     (found,) = read({"test": {"accuracy": 0.9, "by": {"de": 0.8}}, "loss": 0.3})
     assert [one["name"] for one in found["metrics"]] == ["test.accuracy", "test.by.de", "loss"]

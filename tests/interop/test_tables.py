@@ -90,7 +90,12 @@ def test_a_wide_table_of_several_rows_needs_to_be_told_what_they_are() -> None:
     (sliced,) = parse("slice.language,auc\nde,0.9\nfr,0.8\n").evidence
     assert [dict(one.slice) for one in sliced.metrics] == [{"language": "de"}, {"language": "fr"}]
     assert "stands twice" in fault("dataset,auc\nfraud,0.9\nfraud,0.8\n")
-    assert "measured twice at step 1" in fault("step,auc\n1,0.9\n1,0.8\n")
+    assert "measured twice at one step" in fault("step,auc\n1,0.9\n1,0.8\n")
+
+
+def test_a_log_of_training_with_gaps_gives_the_newest_of_each_column() -> None:
+    log = "epoch,step,train_loss,val_acc\n0,9,0.9,\n0,9,,0.7\n1,19,0.5,\n1,19,,0.91\n1,19,,0.91\n"
+    assert values(log) == {"train_loss": 0.5, "val_acc": 0.91}
 
 
 def test_a_column_of_words_is_left_out_by_name() -> None:

@@ -30,8 +30,11 @@ from bucketry.interop.mlflow_metrics import (
     read_metric_files,
     read_mlflow_metrics,
 )
+from bucketry.interop.mteb_results import is_mteb_result, read_mteb_result
 from bucketry.interop.sklearn_report import is_classification_report, read_classification_report
 from bucketry.interop.transformers_trainer import is_trainer_state, read_trainer_state
+from bucketry.interop.wandb_summary import HARNESS as WANDB
+from bucketry.interop.wandb_summary import is_run_summary, summary_values
 from bucketry.schema.codec import Fields
 from bucketry.schema.datasets import dataset_of
 from bucketry.schema.evidence import MOST_METRICS, Evidence, check_claims, check_evidence, read_evidence
@@ -169,7 +172,11 @@ def _read(text: str, left_out: LeftOut, what: str, called: str) -> Sequence[Evid
     raise CorruptError(f"{what} is of no format that is known: it begins with {start_of(text)}")
 
 
-def _read_json(value: Any, left_out: LeftOut, what: str) -> Sequence[Evidence]:  # noqa: ANN401 - any JSON
+def _read_json(  # noqa: PLR0911 - one for each format
+    value: Any,  # noqa: ANN401 - any JSON
+    left_out: LeftOut,
+    what: str,
+) -> Sequence[Evidence]:
     metrics = find_mlflow_metrics(value)
     if metrics is not None:
         return read_mlflow_metrics(metrics, left_out, what=what)
@@ -181,6 +188,8 @@ def _read_json(value: Any, left_out: LeftOut, what: str) -> Sequence[Evidence]: 
         return [_read_document(item, left_out, f"{what}: item {at}", f"[{at}].") for at, item in enumerate(value, 1)]
     if is_inspect_log(value):
         return read_inspect_log(value, left_out)
+    if is_mteb_result(value):
+        return read_mteb_result(value, left_out)
     if is_harness_result(value):
         return read_harness_result(value, left_out, what=what)
     return [_read_document(value, left_out, what, "")]
@@ -199,6 +208,8 @@ def _read_document(value: object, left_out: LeftOut, what: str, place: str) -> E
         values, harness = run, dict(MLFLOW)
     elif is_saved_evaluation(value):
         values, harness = saved_values(value), saved_harness(value)
+    elif is_run_summary(value):
+        values, harness = summary_values(value), dict(WANDB)
     elif isinstance(value.get("metrics"), dict):
         values, inner = value["metrics"], f"{place}metrics."
     if is_classification_report(values):

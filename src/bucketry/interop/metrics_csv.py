@@ -147,17 +147,17 @@ def _newest(cells: Sequence[_Cell], left_out: LeftOut) -> list[_Cell]:
     """Return of each measurement in a table with steps the one of the last step; all where there are no steps."""
     if not any(name in cell.about for cell in cells for name in _STEPS):
         return list(cells)
-    newest: dict[tuple[object, ...], tuple[float, _Cell]] = {}
+    newest: dict[tuple[object, ...], tuple[tuple[float, ...], _Cell]] = {}
     for cell in cells:
-        rest = tuple(sorted((name, text) for name, text in cell.about.items() if name in _DATA or _is_slice(name)))
-        key = (cell.name, cell.about.get("kind"), rest)
+        rest = tuple(sorted((name, text) for name, text in cell.about.items() if _is_known(name)))
+        key = (cell.name, rest)
         try:
-            step = read_number(next((cell.about[name] for name in _STEPS if name in cell.about), None))
+            step = tuple(read_number(cell.about.get(name, "0")) for name in _STEPS)
         except NoValueError as fault:
             left_out.add(f"{cell.place}: step", str(fault))
             continue
-        if key in newest and step == newest[key][0]:
-            raise CorruptError(f"{cell.place}: the same was measured twice at step {step:g}")
+        if key in newest and step == newest[key][0] and cell.value != newest[key][1].value:
+            raise CorruptError(f"{cell.place}: the same was measured twice at one step, with two values")
         if key not in newest or step > newest[key][0]:
             newest[key] = (step, cell)
     return [cell for _, cell in newest.values()]

@@ -25,7 +25,9 @@ MOST_LEFT_OUT = 1_000
 LONGEST_SHOWN = 40
 
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
-_VALUE = re.compile(rf"\(?({_NUMBER})\s*(%?)\s*(?:(?:\+/-|\+-|±|\\pm)\s*({_NUMBER})\s*(%?))?\s*\)?\s*(%?)", re.ASCII)
+_SPREAD = rf"(?:\+/-|\+-|±|\\pm)\s*({_NUMBER})\s*(%?)"
+_VALUE = re.compile(rf"({_NUMBER})\s*(%?)\s*(?:{_SPREAD}|\({_SPREAD}\))?\s*(%?)", re.ASCII)
+_IN_BRACKETS = re.compile(r"\(([^()]*)\)\s*(%?)")
 _LARGEST_EXACT = 2**53
 
 
@@ -156,11 +158,13 @@ def _slice(found: object) -> dict[str, str]:
 def _read_text(text: str) -> Value:
     if not text:
         raise NoValueError("is empty")
-    found = _VALUE.fullmatch(text)
-    if not found or text.startswith("(") != text.rstrip("% ").endswith(")"):
+    whole = _IN_BRACKETS.fullmatch(text)
+    found = _VALUE.fullmatch(f"{whole[1].strip()} {whole[2]}".strip() if whole else text)
+    if not found:
         raise NoValueError(f"is {_named(text)}, not a number")
-    deviation = None if found[3] is None else abs(_finite(float(found[3]), text))
-    unit = PERCENT if found[2] or found[4] or found[5] else None
+    spread = found[3] or found[5]
+    deviation = None if spread is None else abs(_finite(float(spread), text))
+    unit = PERCENT if found[2] or found[4] or found[6] or found[7] else None
     return Value(_finite(float(found[1]), text), unit, deviation)
 
 
