@@ -123,7 +123,7 @@ def test_a_file_that_is_not_there_or_says_nothing(program: Program, published: P
     program.fails(3, "evaluate", "acme/chat:1", "--evidence", tmp_path / "absent.json")
     (tmp_path / "bad.csv").write_text("name,value\n\x1b[2J,nan\n")
     line = program.fails(2, "evaluate", "acme/chat:1", "--evidence", tmp_path / "bad.csv")
-    assert "bad.csv has no metric that can be compared: line 2 ('\\x1b[2J') is 'nan', not a number" in line
+    assert "bad.csv has no metric that can be compared: line 2 ('\\x1b[2J') has in its name a control character" in line
     program.fails(2, "evaluate", "acme/chat")
     (tmp_path / "m.json").write_text(json.dumps({"auc": 1}))
     program.fails(3, "evaluate", "acme/none", "--evidence", tmp_path / "m.json")
@@ -197,3 +197,4 @@ def test_what_is_left_out_of_a_file_is_told_and_strict_refuses_it(
     first, second = (item["metrics"] for item in program.json("show", "acme/chat:1")["evidence"])
     assert first == [{"name": "bleu", "value": 275.34, "deviation": 14.56}]
     assert second == [{"name": "bleu", "value": 7.1, "unit": "%"}]
+    assert "275.34 +/- 14.56" in program.ok("show", "acme/chat:1").text

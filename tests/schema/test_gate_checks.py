@@ -379,6 +379,9 @@ def test_a_gate_that_names_less_takes_the_worst_of_what_it_matches() -> None:
     both = subject(added=(evidence(dataset=one, auc=0.5), evidence(dataset=other, auc=0.95)))
     named = f'{AUC}\ndataset = {{name = "flores", args = "bbb aaa"}}'
     assert result(named, both).passed
+    shots = subject(evidence(dataset={"name": "arc", "args": {"shots": 5, "seed": "1"}, "result": 2}, auc=0.95))
+    assert result(f"{AUC}\ndataset = {{args = {{seed = 1, shots = 5}}, result = 2}}", shots).passed
+    assert not result(f"{AUC}\ndataset = {{args = {{shots = 25}}}}", shots).passed
     again = subject(added=(evidence(dataset=one, auc=0.5), evidence(dataset=one, auc=0.95)))
     assert result(AUC, again).passed, "of the same measurement the newest counts"
 

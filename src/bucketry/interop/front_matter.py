@@ -86,7 +86,7 @@ class _Reader:
                 advice="write less with aliases",
             )
         if node.id == "scalar":
-            return None if node.tag == _NULL and not node.style else node.value
+            return None if node.tag == _NULL else node.value
         if node.id == "sequence":
             return [self.value(item, f"{place}[{at}]", levels_left - 1) for at, item in enumerate(node.value)]
         table: dict[str, object] = {}

@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING, NoReturn
 
 from bucketry.errors import BucketryError, UsageError
-from bucketry.schema.datasets import IDENTITY
+from bucketry.schema.datasets import IDENTITY, field_text
 from bucketry.schema.evidence import DIRECTIONS, KINDS, LONGEST_METRIC_NAME
 from bucketry.schema.gates import (
     CardSections,
@@ -251,7 +251,13 @@ def _dataset(value: object, what: str) -> dict[str, str]:
     check_keys(table, DATASET_KEYS, what=what)
     if not table:
         _wrong(what, "a dataset's name, nor a table of some of " + ", ".join(DATASET_KEYS))
-    return {key: read_text(table[key], f"{what}: {key}") for key in DATASET_KEYS if key in table}
+    return {key: read_text(_compared(table[key]), f"{what}: {key}") for key in DATASET_KEYS if key in table}
+
+
+def _compared(value: object) -> object:
+    """Return a number, or a table of arguments, as the text by which evidence is compared: `{shots = 5}` is shots=5."""
+    is_plain = isinstance(value, int | float | dict) and not isinstance(value, bool)
+    return field_text(value) if is_plain else value
 
 
 def _slice(value: object, what: str) -> dict[str, str]:
