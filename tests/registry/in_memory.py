@@ -10,10 +10,13 @@ from bucketry.maintenance.fsck import check_registry
 from bucketry.registry.auditing import load_audit, load_registry_audit
 from bucketry.registry.client import Registry
 from bucketry.registry.commit import Change, commit
+from bucketry.registry.index import Index
+from bucketry.registry.index_search import iter_versions_found
 from bucketry.registry.lifecycle import LabelEdit, edit_model, edit_version
 from bucketry.registry.registers import registry_register
 from bucketry.registry.session import Session
 from bucketry.schema.names import parse_model_name
+from bucketry.schema.query import parse_query
 from bucketry.schema.settings import Conformance, RegistryDocument
 from bucketry.store.interface import Entry, Unconditional
 from bucketry.store.memory import MemoryStore
@@ -63,6 +66,7 @@ def check_all_readers(registry: Registry) -> None:
     report = check_registry(fresh.session)
     assert report.damage == ()
     assert not load_registry_audit(fresh.session).faults
+    read = 0
     for model in fresh.models():
         name = str(model.model)
         assert not model.damaged
@@ -70,10 +74,15 @@ def check_all_readers(registry: Registry) -> None:
         assert not load_audit(fresh.session, model.model).faults
         for version in list(fresh.versions(name)):
             assert not version.damaged
+            read += 1
             fresh.show(f"{name}:{version.version}")
+            fresh.lineage(f"{name}:{version.version}")
             fresh.diff(f"{name}:{version.version}", f"{name}:{version.version}")
         for alias in model.aliases:
             fresh.history(name, str(alias.alias))
+    with Index(None) as index:  # what the screens read
+        index.refresh(fresh.session)
+        assert len(list(iter_versions_found(index, parse_query("")))) == read
 
 
 def check_still_changes(registry: Registry, version: int) -> None:
