@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bucketry.errors import RejectedError
 from bucketry.maintenance.fsck import check_registry
 from bucketry.registry.auditing import load_audit, load_registry_audit
 from bucketry.registry.client import Registry
-from bucketry.registry.commit import Change, commit
 from bucketry.registry.index import Index
 from bucketry.registry.index_search import iter_versions_found
 from bucketry.registry.lifecycle import LabelEdit, edit_model, edit_version
-from bucketry.registry.registers import registry_register
+from bucketry.registry.opening import record_conformance
 from bucketry.registry.session import Session
 from bucketry.schema.names import parse_model_name
 from bucketry.schema.query import parse_query
-from bucketry.schema.settings import Conformance, RegistryDocument
 from bucketry.store.interface import Entry, Unconditional
 from bucketry.store.memory import MemoryStore
+from bucketry.store.probe import Conformance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,10 +36,8 @@ def open_in_memory(files: Path, patch: pytest.MonkeyPatch) -> Registry:
     patch.setattr("bucketry.registry.publish.capture_environment", lambda: {"python": "3"})
     patch.setattr("bucketry.registry.publish.capture_code", lambda _: {"commit": "0" * 40, "dirty": False})
     session = Session(MemoryStore(), ADA)
-    proven = RegistryDocument(
-        "11111111-1111-4111-8111-111111111111", AT, conformance=(Conformance("memory", AT, passed=True),)
-    )
-    commit(session.store, registry_register(), lambda _: Change(proven, "init"), actor=ADA, ports=session.ports)
+    probed = Conformance("memory", "", datetime.now(UTC), (), None)
+    record_conformance(session, probed, create=True)
     registry = Registry(session)
     registry.publish(CHAT, files, metrics={"auc": 0.9}, notes="first")
     registry.promote(f"{CHAT}:1", "production")
