@@ -184,8 +184,8 @@ def test_a_path_may_be_any_bytes(program: Program, published: Path, tmp_path: Pa
 
 def test_a_folder_is_no_metrics_file(program: Program, published: Path, files: Path) -> None:
     assert published.is_dir()
-    assert "is a directory" in program.fails(2, "publish", "acme/chat", files, "--metrics", files)
-    assert "is a directory" in program.fails(2, "publish", "acme/chat", files, "--evidence", files)
+    assert "is no file of a metric" in program.fails(2, "publish", "acme/chat", files, "--metrics", files)
+    assert "is no file of a metric" in program.fails(2, "publish", "acme/chat", files, "--evidence", files)
 
 
 @pytest.fixture
