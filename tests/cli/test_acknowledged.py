@@ -76,7 +76,7 @@ def begun(program: Program, registry: Path, files: Path, tmp_path: Path, monkeyp
     assert files.is_dir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bucketry.registry.publish.capture_environment", lambda: {"python": "3"})
-    monkeypatch.setattr("bucketry.registry.publish.capture_code", lambda _: {"commit": "0" * 40})
+    monkeypatch.setattr("bucketry.registry.publish.capture_code", lambda _: ({"commit": "0" * 40}, ()))
     for name, body in FILES.items():
         Path(name).write_bytes(body)
     program.ok("publish", "acme/chat", "out", "--metrics", "plain.json")

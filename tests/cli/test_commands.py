@@ -322,3 +322,52 @@ def test_fsck_finds_nothing_garbage_and_damage(program: Program, published: Path
     assert broken.code == 8
     assert "error" not in broken.document
     assert set(broken.document["findings"][0]) == {"severity", "key", "problem"}
+
+
+def test_a_publish_says_in_a_line_what_it_left_out_and_in_json_as_a_list(
+    program: Program, registry: Path, files: Path
+) -> None:
+    assert registry.is_dir()
+    (files / ".git").mkdir()
+    (files / ".git" / "config").write_text("[core]")
+    (files / ".env").write_text("TOKEN=x")
+    ran = program.ok("publish", "acme/chat", files)
+    assert "note: left out: .env, .git/ (--include takes something along)\n" in ran.errors
+    document = program.json("publish", "acme/chat", files, "--include", ".env", "--exclude", "*.bin")
+    assert document["files_left_out"] == [".git/", "weights.bin"]
+    assert document["same_files_as"] is None
+
+
+def test_a_secret_is_refused_before_anything_is_uploaded(program: Program, registry: Path, files: Path) -> None:
+    (files / "id_ed25519").write_text("x")
+    for more in ((), ("--detach",)):
+        line = program.fails(2, "publish", "acme/chat", files, *more)
+        assert "id_ed25519 looks like a private key" in line
+        assert "--include id_ed25519" in line
+    assert not (registry / "blobs").exists()
+    program.ok("publish", "acme/chat", files, "--include", "id_ed25519")
+
+
+def test_the_very_files_of_a_version_are_told(program: Program, registry: Path, files: Path) -> None:
+    assert registry.is_dir()
+    program.ok("publish", "acme/chat", files)
+    assert "note: acme/chat:2 has the very files of acme/chat:1\n" in program.ok("publish", "acme/chat", files).errors
+    assert program.json("publish", "acme/chat", files)["same_files_as"] == 2
+
+
+def test_the_recipe_installs_only_what_training_is_said_to_have_used(
+    program: Program, registry: Path, files: Path, tmp_path: Path
+) -> None:
+    assert registry.is_dir()
+    (tmp_path / "requirements.txt").write_text("torch==2.9.0\n")
+    program.ok("publish", "acme/chat", files)
+    bare = program.ok("show", "acme/chat:1", "--reproduce").text
+    assert "pip install" not in bare
+    assert "bucketry publish" not in bare
+    assert "# command: not recorded" in bare
+    assert "# published from " in bare
+    stated = ("--environment", tmp_path / "requirements.txt", "--command", "python train.py")
+    program.ok("publish", "acme/chat", files, *stated)
+    told = program.ok("show", "acme/chat:2", "--reproduce").text
+    assert "python -m pip install \\\n  torch==2.9.0\n" in told
+    assert "# command: python train.py" in told

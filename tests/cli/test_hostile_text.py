@@ -227,7 +227,18 @@ def attacker(
     publish += ["--dataset", "name=web,version=3,digest=ab,uri=s3://x", "--param", "own-lr=fast", "--label", "t=x"]
     publish += ["--experiment", "e", "--pipeline", "name=p,run=1,uri=u", "--framework", "f", "--hardware", "h"]
     program.ok(*publish, "--notes", "first", "--command", "train.py")
-    program.ok(*publish, "--base", "acme/chat:1", "--relation", "finetune", "--notes", "n", "--request-review")
+    program.ok(
+        *publish,
+        "--base",
+        "acme/chat:1",
+        "--relation",
+        "finetune",
+        "--notes",
+        "n",
+        "--request-review",
+        "--command",
+        "t.py",
+    )
     program.ok("policy", "set", "acme/chat", tmp_path / "policy.toml")
     (tmp_path / "evidence.json").write_text(json.dumps(evidence | {"notes": "again", "kind": "safety"}))
     program.ok("evaluate", "acme/chat:2", "--evidence", tmp_path / "evidence.json")

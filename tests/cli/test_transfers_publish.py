@@ -73,7 +73,12 @@ def test_a_detached_publish_prints_its_number_and_attach_says_what_publish_would
     attached = program.ok("transfers", "attach", "1")
     assert attached.text == "published acme/chat:1 (50.3 MB, 2 files; uploaded 50.3 MB, reused 0 B)\n"
     world.check()
-    assert program.json("publish", "acme/chat", world.source, "--detach", "--idempotency-key", "k") == {"transfer": 2}
+    assert program.json("publish", "acme/chat", world.source, "--detach", "--idempotency-key", "k") == {
+        "transfer": 2,
+        "left_out": [],
+        "files_left_out": [],
+        "not_known": [],
+    }
     document = program.json("transfers", "attach", "2")
     assert (document["direction"], document["state"], document["version"]) == ("upload", "done", 2)
     assert (document["uploaded_bytes"], document["reused_bytes"]) == (0, SIZE_BYTES)

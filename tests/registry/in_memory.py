@@ -34,7 +34,7 @@ AT = "2026-03-03T12:00:00Z"
 def open_in_memory(files: Path, patch: pytest.MonkeyPatch) -> Registry:
     """Return a registry with version 1, which `production` names; the environment is not captured each time."""
     patch.setattr("bucketry.registry.publish.capture_environment", lambda: {"python": "3"})
-    patch.setattr("bucketry.registry.publish.capture_code", lambda _: {"commit": "0" * 40, "dirty": False})
+    patch.setattr("bucketry.registry.publish.capture_code", lambda _: ({"commit": "0" * 40, "dirty": False}, ()))
     session = Session(MemoryStore(), ADA)
     probed = Conformance("memory", "", datetime.now(UTC), (), None)
     record_conformance(session, probed, create=True)

@@ -95,7 +95,7 @@ def test_files_become_a_version_with_all_that_was_said_of_them(
     assert (manifest.created_by, manifest.notes, manifest.labels) == ("ada@example.org", "as ordered", {"team": "a"})
     assert (manifest.training.hyperparameters, manifest.training.seed) == ({"lr": 0.1}, -3)
     assert manifest.training.command
-    assert manifest.training.environment["python"]
+    assert manifest.training.published_from["python"]
     assert row.metrics == {"auc": 0.91}
     assert row.labels == {"team": "a"}
     assert world.left() == ["job-1.json"]

@@ -202,7 +202,7 @@ def test_no_field_of_a_given_value_is_lost() -> None:
         "human", (metric,), "2026-01-01T00:00:00Z", "ada", {"name": "h"}, {"name": "d"}, "notes", {"more": 1}
     )
     training = Training(
-        {"lr": 1}, ({"name": "d"},), "2026-01-01T00:00:00Z", 1.5, "c", {"e": 1}, "f", "h", 3, "1", {"m": 1}
+        {"lr": 1}, ({"name": "d"},), "2026-01-01T00:00:00Z", 1.5, "c", {"e": 1}, "f", "h", 3, "1", {"m": 1}, {"p": 1}
     )
     parent = Parent(ModelName("acme", "base"), 1, Digest("0" * 64), "finetune")
     lineage = Lineage("e", "r", {"commit": "c"}, {"name": "p"}, (parent,), {"m": 1})

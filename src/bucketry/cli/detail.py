@@ -95,13 +95,21 @@ def _training(detail: VersionDetail) -> Iterator[tuple[str, str]]:
     yield "seed", "" if training.seed is None else str(training.seed)
     yield "duration", "" if training.duration_seconds is None else human_span(training.duration_seconds)
     yield "cost", training.cost or ""
-    environment = {name: value for name, value in training.environment.items() if name != "packages"}
-    packages = training.environment.get("packages")
-    yield "environment", _pairs(environment)
-    yield "packages", f"{len(packages):,} (`--reproduce` lists them)" if isinstance(packages, dict) and packages else ""
+    yield "environment", _environment(training.environment)
+    yield "published from", _environment(training.published_from)
     for dataset in training.datasets:
         yield "dataset", _pairs(dataset)
     yield "parameters", _pairs(training.hyperparameters)
+
+
+def _environment(environment: Mapping[str, object]) -> str:
+    lists = ("packages", "requirements")
+    parts = [_pairs({name: value for name, value in environment.items() if name not in lists})]
+    for name in lists:
+        listed = environment.get(name)
+        if isinstance(listed, dict | list) and listed:
+            parts.append(f"{count_of(len(listed), name[:-1])} (`--reproduce` lists them)")
+    return ", ".join(part for part in parts if part)
 
 
 def _approvals(detail: VersionDetail) -> str:

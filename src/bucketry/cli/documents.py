@@ -275,6 +275,9 @@ def registered_document(done: RegisteredVersion) -> Document:
         "uploaded_bytes": done.uploaded_bytes,
         "reused_bytes": done.reused_bytes,
         "created": done.created,
+        "same_files_as": done.same_files_as,
+        "files_left_out": list(done.files_left_out),
+        "not_known": list(done.not_known),
     }
 
 

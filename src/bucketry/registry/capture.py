@@ -5,15 +5,16 @@ from __future__ import annotations
 import platform
 import re
 import shlex
-import subprocess
 import sys
+from functools import cache
 from typing import TYPE_CHECKING
+
+from bucketry.registry.capture_git import read_git
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-GIT_SECONDS = 10.0
 MOST_PACKAGES = 2_000
 LONGEST_COMMAND = 4_096
 
@@ -26,20 +27,18 @@ _USER_OF_A_URL = re.compile(
 )
 
 
-def capture_code(folder: Path) -> dict[str, object]:
-    """Return repository, commit and dirty flag of the git work tree around a folder; empty outside of one."""
-    commit = _git(folder, "rev-parse", "--verify", "HEAD")
-    if not commit:
-        return {}
-    status = _git(folder, "status", "--porcelain")
-    code: dict[str, object] = {"commit": commit, "dirty": bool(status)}
-    remote = _git(folder, "remote", "get-url", "origin")
-    return code | {"repository": without_credentials(remote)} if remote else code
+def capture_code(folder: Path) -> tuple[dict[str, object], tuple[str, ...]]:
+    """Return repository, commit and dirty flag of the git work tree around a folder, and what of it is not known, why.
 
-
-def capture_git_email(folder: Path) -> str:
-    """Return git's user.email as seen from a folder; empty if there is none."""
-    return _git(folder, "config", "user.email") or ""
+    Empty outside of one. The flag is None where git could not tell.
+    """
+    state = read_git(folder)
+    if not state.commit:
+        return {}, state.notes
+    code: dict[str, object] = {"commit": state.commit, "dirty": state.dirty}
+    if state.remote:
+        code["repository"] = without_credentials(state.remote)
+    return code, state.notes
 
 
 def capture_command(arguments: list[str] | None = None) -> str:
@@ -58,8 +57,15 @@ def capture_command(arguments: list[str] | None = None) -> str:
     return shlex.join(hidden)[:LONGEST_COMMAND].encode(errors="backslashreplace").decode()
 
 
-def capture_environment() -> dict[str, object]:
-    """Return Python, platform and the installed packages with their versions."""
+def is_no_training() -> bool:
+    """Return whether the command of this process says nothing of a training: ours, a prompt, or a notebook."""
+    program = re.split(r"[\\/]", sys.argv[0] if sys.argv else "")[-1].removesuffix(".exe")
+    return program in {"", "-c", "bucketry", "__main__.py", "ipykernel_launcher.py", "ipython", "ipython3"}
+
+
+@cache
+def capture_environment() -> Mapping[str, object]:
+    """Return Python, platform and the installed packages of this process with their versions."""
     from importlib import metadata  # noqa: PLC0415 - takes longer to import than git takes to answer
 
     packages = {item.metadata["Name"]: item.version for item in metadata.distributions() if item.metadata["Name"]}
@@ -81,17 +87,3 @@ def without_credentials(text: str) -> str:
 def without_credentials_inside(stated: Mapping[str, object]) -> dict[str, object]:
     """Return what somebody stated, such as a dataset or a pipeline, with no user and password in its texts."""
     return {name: without_credentials(value) if isinstance(value, str) else value for name, value in stated.items()}
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(  # noqa: S603 - the arguments are ours
-            ["git", "-C", str(folder), *arguments],  # noqa: S607 - git is where the user has it
-            capture_output=True,
-            text=True,
-            timeout=GIT_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from bucketry.schema.text import displayable
 LONGEST_SHOWN = 60
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
@@ -303,6 +303,9 @@ class Registry(Reader):
         sign: SignWith = False,
         request_review: bool = False,
         strict: bool = False,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        environment: Mapping[str, object] | str | os.PathLike[str] | None = None,
     ) -> RegisteredVersion:
         """Upload files and folders as a new version of a model.
 
@@ -311,16 +314,31 @@ class Registry(Reader):
         and named in `left_out` of the result; `strict` refuses it. `evidence` may be what `bucketry.read_evidence`
         found in a file. With an idempotency key, repeating the call returns the version that is there. `sign` as for
         `review`. Raises `UsageError` and `RejectedError` before anything is uploaded.
+
+        `environment` is what it was trained in: `{python, packages, ...}`, or a file of pip, conda or a lock.
+        `exclude` and `include` are patterns as in .gitignore: what of folders to leave out, and what to take along
+        that is left out by default or looks like a secret. The result names the `files_left_out`, and says what of the
+        code is `not_known`.
         """
-        from bucketry.registry.given_evidence import usable_evidence  # noqa: PLC0415 - a reader needs none
+        from bucketry.registry.capture import is_no_training  # noqa: PLC0415 - a reader needs none of these
+        from bucketry.registry.given_evidence import usable_evidence  # noqa: PLC0415
         from bucketry.registry.publish import PublishRequest, publish  # noqa: PLC0415
-        from bucketry.schema.arguments import plain_lineage, plain_table, plain_tables, plain_training  # noqa: PLC0415
+        from bucketry.registry.selection import Selection  # noqa: PLC0415
+        from bucketry.schema.arguments import (  # noqa: PLC0415
+            plain_lineage,
+            plain_patterns,
+            plain_table,
+            plain_tables,
+            plain_training,
+        )
         from bucketry.schema.manifest import Lineage, Training  # noqa: PLC0415
 
         made = plain_training(Training() if training is None else training)
         stated = {} if parameters is None else plain_table(parameters, "parameters")
         made = replace(made, hyperparameters={**made.hyperparameters, **stated})
         made = replace(made, datasets=(*made.datasets, *plain_tables(datasets, "datasets")))
+        if environment is not None:
+            made = replace(made, environment=_environment_of(environment))
         measured, left_out = usable_evidence(metrics, evidence, strict=strict)
         request = PublishRequest(
             model=parse_model_name(model),
@@ -335,6 +353,8 @@ class Registry(Reader):
             notes=notes,
             idempotency_key=idempotency_key,
             sign=_signer(sign),
+            selection=Selection(plain_patterns(include, "include"), plain_patterns(exclude, "exclude")),
+            trained_here=not is_no_training(),
         )
         registered = publish(self.session, request)
         if request_review:
@@ -488,6 +508,16 @@ def _whole(value: int | None, name: str) -> int | None:
     from bucketry.schema.arguments import plain_integer  # noqa: PLC0415 - a reader needs none
 
     return None if value is None else plain_integer(value, name, least=1)
+
+
+def _environment_of(environment: object) -> dict[str, object]:
+    """Return an environment that is stated as a table, or by the path of a file."""
+    from bucketry.registry.environment_files import check_environment, load_environment  # noqa: PLC0415
+    from bucketry.schema.arguments import plain_table  # noqa: PLC0415
+
+    if isinstance(environment, Mapping):
+        return check_environment(plain_table(environment, "environment"), what="environment")
+    return load_environment(_path_of(environment, "environment"))
 
 
 def _paths_of(sources: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[Path]:

@@ -166,9 +166,9 @@ def _guess_identity() -> str:
     import getpass  # noqa: PLC0415
     import socket  # noqa: PLC0415
 
-    from bucketry.registry.capture import capture_git_email  # noqa: PLC0415
+    from bucketry.registry.capture_git import read_git_email  # noqa: PLC0415
 
-    claim = capture_git_email(Path())
+    claim = read_git_email(Path())
     if claim:
         return claim
     try:

@@ -139,6 +139,7 @@ class PublishResult:
     reused_bytes: int
     created: bool
     seconds: float
+    same_files_as: int | None = None
 
     @property
     def moved_bytes(self) -> int:
@@ -306,6 +307,7 @@ def _read_publish_result(fields: Fields) -> PublishResult:
         reused_bytes=fields.integer("reused_bytes"),
         created=fields.flag("created"),
         seconds=fields.number("seconds"),
+        same_files_as=fields.optional_integer("same_files_as", least=1),
     )
 
 

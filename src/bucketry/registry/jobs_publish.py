@@ -102,6 +102,7 @@ def do_publish(
         uploaded_bytes=done.uploaded_bytes,
         reused_bytes=done.reused_bytes,
         created=done.created,
+        same_files_as=done.same_files_as,
         seconds=time.monotonic() - began_seconds,
     )
 

@@ -182,5 +182,6 @@ def _code_name(code: Mapping[str, object]) -> str:
     commit = str(code.get("commit") or "")[:12]
     if not commit:
         return ""
-    dirty = " (with changes)" if code.get("dirty") else ""
+    unknown = " (perhaps with changes)" if "dirty" in code and code["dirty"] is None else ""
+    dirty = " (with changes)" if code.get("dirty") else unknown
     return f"{code.get('repository') or ''} {commit}{dirty}".strip()

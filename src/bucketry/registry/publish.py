@@ -16,6 +16,7 @@ from bucketry.registry.capture import (
     without_credentials,
     without_credentials_inside,
 )
+from bucketry.registry.capture_runs import capture_run
 from bucketry.registry.collect import Collection, collect_files, media_type
 from bucketry.registry.inner_links import check_inner_links
 from bucketry.registry.policies import load_policy
@@ -28,6 +29,7 @@ from bucketry.registry.registration import (
     register_version,
 )
 from bucketry.registry.resolve import resolve
+from bucketry.registry.selection import Selection
 from bucketry.schema.arguments import (
     check_labels_size,
     plain_evidence,
@@ -81,6 +83,8 @@ UNFIT_AS_BASE = frozenset({State.RETIRED, State.REJECTED, State.DELETING})
 class PublishRequest:
     """What shall be published. `training` and `lineage` are completed with what can be captured, unless they say it.
 
+    `selection` chooses among the files of folders. `trained_here`: the process that publishes is the one that trained,
+    so that its command is the training's. `on_prepared` is told what will be published, before anything is uploaded.
     `sign` signs that this manifest was published by the session's actor.
     """
 
@@ -96,6 +100,9 @@ class PublishRequest:
     notes: str = ""
     idempotency_key: str | None = None
     sign: Sign | None = None
+    selection: Selection = field(default_factory=Selection)
+    trained_here: bool = True
+    on_prepared: Callable[[PreparedPublish], None] = lambda _: None
 
 
 @frozen
@@ -124,11 +131,17 @@ class TransferOptions:
 
 @frozen
 class PreparedPublish:
-    """All that a publish reads, but for the bytes of its files: `draft` is the manifest without its artifacts."""
+    """All that a publish reads, but for the bytes of its files: `draft` is the manifest without its artifacts.
+
+    `files_left_out` are the files and folders that are not published though they were in a folder that was named;
+    `not_known` says what could not be found out about how the version was made.
+    """
 
     draft: Manifest
     files: tuple[SourceFile, ...]
     idempotency_key: str | None
+    files_left_out: tuple[str, ...] = ()
+    not_known: tuple[str, ...] = ()
 
     @property
     def chunk_bytes(self) -> int:
@@ -199,18 +212,19 @@ def publish_prepared(
     )
     registered = register_version(session, version, blobs)
     end_abandoned_uploads(session, model)
-    return registered
+    return replace(registered, files_left_out=prepared.files_left_out, not_known=prepared.not_known)
 
 
 def _prepare(session: Session, request: PublishRequest) -> PreparedPublish:
     parents = _find_parents(session, request)
-    collection = collect_files(request.sources, card=request.card)
+    collection = collect_files(request.sources, card=request.card, selection=request.selection)
     _check_card(collection)
     check_inner_links(collection.files)
-    draft = _draft(session, request, collection, parents)
-    prepared = PreparedPublish(draft, collection.files, request.idempotency_key)
+    draft, notes = _draft(session, request, collection, parents)
+    prepared = PreparedPublish(draft, collection.files, request.idempotency_key, collection.left_out, notes)
     check_limits([file.size_bytes for file in collection.files], chunks=prepared.chunks)
     _check_draft(prepared)
+    request.on_prepared(prepared)
     return prepared
 
 
@@ -298,13 +312,17 @@ def _find_parents(session: Session, request: PublishRequest) -> tuple[Parent, ..
     return (parent, *request.lineage.parents)
 
 
-def _draft(session: Session, request: PublishRequest, collection: Collection, parents: tuple[Parent, ...]) -> Manifest:
-    """Return the manifest but for its artifacts.
+def _draft(
+    session: Session, request: PublishRequest, collection: Collection, parents: tuple[Parent, ...]
+) -> tuple[Manifest, tuple[str, ...]]:
+    """Return the manifest but for its artifacts, and what could not be found out.
 
     A manifest is never changed again, so that no user and password of a URL may come into it.
     """
-    training, lineage = request.training, request.lineage
-    return Manifest(
+    training = request.training
+    lineage, notes = _lineage(request, parents)
+    command = without_credentials(training.command) if training.command else None
+    draft = Manifest(
         model=request.model,
         created_at=session.ports.timestamp(),
         created_by=session.actor,
@@ -313,20 +331,31 @@ def _draft(session: Session, request: PublishRequest, collection: Collection, pa
             training,
             hyperparameters=without_credentials_inside(training.hyperparameters),
             datasets=tuple(without_credentials_inside(dataset) for dataset in training.datasets),
-            command=without_credentials(training.command) if training.command else capture_command(),
-            environment=training.environment or capture_environment(),
+            command=capture_command() if command is None and request.trained_here else command,
+            environment=without_credentials_inside(training.environment),
+            published_from=training.published_from or capture_environment(),
         ),
-        lineage=replace(
-            lineage,
-            code=without_credentials_inside(lineage.code) or capture_code(Path()),
-            pipeline=without_credentials_inside(lineage.pipeline),
-            parents=parents,
-        ),
+        lineage=lineage,
         evidence_at_publish=tuple(request.evidence),
         card=collection.card,
         labels=request.labels,
         notes=request.notes,
     )
+    return draft, notes
+
+
+def _lineage(request: PublishRequest, parents: tuple[Parent, ...]) -> tuple[Lineage, tuple[str, ...]]:
+    """Return where the version comes from, as stated, and as captured where nothing is; and what is not known."""
+    stated = request.lineage
+    notes: tuple[str, ...] = ()
+    code: Mapping[str, object] = without_credentials_inside(stated.code)
+    if not code:
+        code, notes = capture_code(Path())
+    pipeline, run = without_credentials_inside(stated.pipeline), stated.run
+    captured = capture_run() if not pipeline else None
+    if captured is not None:
+        pipeline, run = without_credentials_inside(captured.pipeline), run or captured.run
+    return replace(stated, code=code, pipeline=pipeline, run=run, parents=parents), notes
 
 
 def _artifacts(files: Sequence[SourceFile], digests: Sequence[FileDigest]) -> tuple[Artifact, ...]:

@@ -75,7 +75,8 @@ class PreparedVersion:
 class RegisteredVersion:
     """What a publish did. `created` is False where the idempotency key named a version that was there already.
 
-    `left_out` says what of the metrics could not be compared and is not recorded.
+    `left_out` says what of the metrics could not be compared and is not recorded. `same_files_as` is an older version
+    with the very same files, the newest of them. `files_left_out` and `not_known` are as in `PreparedPublish`.
     """
 
     model: ModelName
@@ -86,6 +87,9 @@ class RegisteredVersion:
     reused_bytes: int
     created: bool
     left_out: tuple[str, ...] = ()
+    same_files_as: int | None = None
+    files_left_out: tuple[str, ...] = ()
+    not_known: tuple[str, ...] = ()
 
 
 @frozen
@@ -162,7 +166,14 @@ def register_version(session: Session, prepared: PreparedVersion, upload: Upload
         reused_bytes = max(0, size_bytes - uploaded_bytes)
         version = int(committed.record.target)
         return RegisteredVersion(
-            manifest.model, version, digest, size_bytes, uploaded_bytes, reused_bytes, created=True
+            manifest.model,
+            version,
+            digest,
+            size_bytes,
+            uploaded_bytes,
+            reused_bytes,
+            created=True,
+            same_files_as=_find_same_files(session, committed.state, manifest, version),
         )
     raise ContendedError(f"garbage collection of {manifest.model} kept outrunning this publish", advice="try again")
 
@@ -242,6 +253,23 @@ class _RegistrationEdit:
             else:
                 _pin_in_other_model(self.session, parent, head.model, head.epoch)
         return head, objects
+
+
+def _find_same_files(session: Session, head: Head, manifest: Manifest, version: int) -> int | None:
+    """Return the newest older version with the same files, among those in the head whose size is the same.
+
+    Only what was read already is looked at: the placing of bytes reads the manifests of the newest versions.
+    """
+    files = {(artifact.path, artifact.sha256) for artifact in manifest.artifacts}
+    for row in reversed(head.rows):
+        if row.version >= version or row.size_bytes != manifest.size_bytes or row.state is State.DELETED:
+            continue
+        if session.documents.find(row.manifest) is None:
+            continue
+        older = load_manifest(session, head.model, row.manifest)
+        if {(artifact.path, artifact.sha256) for artifact in older.artifacts} == files:
+            return row.version
+    return None
 
 
 def _plan_places(session: Session, head: Head, prepared: PreparedVersion) -> dict[Digest, _Place]:

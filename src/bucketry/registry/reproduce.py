@@ -49,10 +49,8 @@ def recipe(resolved: ResolvedVersion) -> str:
         f"bucketry pull {parent.model}@sha256:{parent.manifest} base-{index}   # {displayable(parent.relation)} of it"
         for index, parent in enumerate(lineage.parents, start=1)
     ]
-    environment = dict(training.environment)
-    packages = environment.pop("packages", None)
-    steps += [f"# {displayable(str(key))}: {displayable(str(value))}" for key, value in environment.items()]
-    steps += _package_steps(packages if isinstance(packages, dict) else {})
+    steps += _environment_steps(training.environment)
+    steps += _published_from(training.published_from)
     for dataset in training.datasets:
         described = ", ".join(f"{key}={value}" for key, value in dataset.items())
         steps.append(f"# dataset: {displayable(described)}")
@@ -70,11 +68,34 @@ def recipe(resolved: ResolvedVersion) -> str:
     return "\n".join(steps) + "\n"
 
 
-def _package_steps(packages: Mapping[str, object]) -> list[str]:
-    pins = {f"{name}=={version}" for name, version in packages.items()}
+def _environment_steps(environment: Mapping[str, object]) -> list[str]:
+    """Return the steps to the environment that somebody said it was trained in."""
+    packages, requirements = environment.get("packages"), environment.get("requirements")
+    pins = {f"{name}=={version}" for name, version in packages.items()} if isinstance(packages, dict) else set()
     plain = sorted(pin for pin in pins if _PIN.fullmatch(pin))
-    steps = ["python -m pip install \\\n  " + " \\\n  ".join(plain)] if plain else [f"# packages: {NOT_RECORDED}"]
-    return steps + [f"# a package of another form: {displayable(pin)}" for pin in sorted(pins - set(plain))]
+    steps = [
+        f"# {displayable(str(key))}: {displayable(str(value))}"
+        for key, value in environment.items()
+        if key not in {"packages", "requirements"}
+    ]
+    if plain:
+        steps.append("python -m pip install \\\n  " + " \\\n  ".join(plain))
+    others = [*sorted(pins - set(plain)), *(requirements if isinstance(requirements, list) else ())]
+    steps += [f"# a package of another form: {displayable(str(other))}" for other in others]
+    return steps or [f"# environment of the training: {NOT_RECORDED}"]
+
+
+def _published_from(environment: Mapping[str, object]) -> list[str]:
+    """Return what the publishing process ran in, as a remark: it need not be what trained."""
+    if not environment:
+        return []
+    known = ", ".join(f"{name} {value}" for name, value in environment.items() if name != "packages")
+    packages = environment.get("packages")
+    pins = [f"{name}=={version}" for name, version in packages.items()] if isinstance(packages, dict) else []
+    return [
+        f"# published from {displayable(known)}, which need not be what it was trained in:",
+        *(f"#   {displayable(pin)}" for pin in pins),
+    ]
 
 
 def _code_steps(code: Mapping[str, object]) -> list[str]:
@@ -88,6 +109,8 @@ def _code_steps(code: Mapping[str, object]) -> list[str]:
     elif repository:
         steps.append(f"# repository: {displayable(repository)}")
     steps.append(f"git checkout {commit}" if _COMMIT.fullmatch(commit) else f"# commit: {displayable(commit)}")
+    if "dirty" in code and code["dirty"] is None:
+        steps.append("# whether the work tree had changes that were not committed is not known")
     if code.get("dirty"):
         steps.append("# the work tree had changes that were not committed: they are not recorded")
     return steps

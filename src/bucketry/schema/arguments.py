@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 LONGEST_SHOWN = 60
 MOST_DATASETS = 10_000
+MOST_PATTERNS = 1_000
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,62}")
 
 
@@ -46,6 +47,15 @@ def plain_text(value: object, name: str, *, longest: int = LONGEST_TEXT, one_lin
     if fault:
         raise UsageError(f"{name} has {fault}", advice="leave it out: a name is one line of what can be seen")
     return str.__str__(value)
+
+
+def plain_patterns(value: object, name: str) -> tuple[str, ...]:
+    """Return patterns; one alone, which to Python is a sequence of letters, is a list of one."""
+    if isinstance(value, str):
+        value = (value,)
+    if not _is_list(value) or len(value) > MOST_PATTERNS:
+        _wrong(value, name, f"a list of at most {MOST_PATTERNS:,} patterns (texts)")
+    return tuple(plain_text(one, f"{name}[{index}]", one_line=True) for index, one in enumerate(value))
 
 
 def plain_number(value: object, name: str) -> float:
@@ -180,6 +190,7 @@ def plain_training(value: object) -> Training:
         duration_seconds=duration,
         command=_optional(value.command, "training: command", plain_text),
         environment=plain_table(value.environment, "training: environment"),
+        published_from=plain_table(value.published_from, "training: published_from"),
         framework=_optional(value.framework, "training: framework", plain_text),
         hardware=_optional(value.hardware, "training: hardware", plain_text),
         seed=_optional(value.seed, "training: seed", plain_integer),

@@ -311,6 +311,7 @@ def _training_facts(manifest: Manifest) -> dict[str, object]:
         "parents": [f"{parent.model}:{parent.version} ({parent.relation})" for parent in lineage.parents] or None,
         "code": dict(lineage.code) or None,
         "environment": dict(training.environment) or None,
+        "published_from": dict(training.published_from) or None,
     }
     return flatten({name: value for name, value in facts.items() if value is not None})
 

@@ -85,7 +85,11 @@ class Parent:
 
 @frozen
 class Training:
-    """How the version was made: enough to make it again. Durations in seconds, cost as the user states it."""
+    """How the version was made: enough to make it again. Durations in seconds, cost as the user states it.
+
+    `environment` is what somebody said that it was trained in; `published_from` what the publishing process ran in,
+    which need not be the same.
+    """
 
     hyperparameters: Mapping[str, object] = field(default_factory=dict)
     datasets: tuple[Mapping[str, object], ...] = ()
@@ -98,6 +102,7 @@ class Training:
     seed: int | None = None
     cost: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
+    published_from: Mapping[str, object] = field(default_factory=dict)
 
     def to_document(self) -> Document:
         """Return the JSON form, without the fields that are empty."""
@@ -109,6 +114,7 @@ class Training:
                 "duration_seconds": self.duration_seconds,
                 "command": self.command,
                 "environment": dict(self.environment),
+                "published_from": dict(self.published_from),
                 "framework": self.framework,
                 "hardware": self.hardware,
                 "seed": self.seed,
@@ -301,6 +307,7 @@ def _read_training(fields: Fields) -> Training:
         duration_seconds=fields.optional_number("duration_seconds"),
         command=fields.optional_text("command"),
         environment=fields.table("environment"),
+        published_from=fields.table("published_from"),
         framework=fields.optional_text("framework"),
         hardware=fields.optional_text("hardware"),
         seed=fields.optional_integer("seed", least=-LARGEST_INTEGER),

@@ -12,6 +12,7 @@ import click
 from bucketry.cli.command import command
 from bucketry.cli.documents import registered_document
 from bucketry.cli.figures import count_of, human_size
+from bucketry.cli.files import read_input
 from bucketry.cli.parameters import FILE, MODEL, REFERENCE, FiniteRange, parse_pairs
 from bucketry.cli.statements import (
     STRICT,
@@ -26,10 +27,12 @@ from bucketry.frozen import frozen
 from bucketry.registry.publish import PublishRequest, TransferOptions, needs_signature, publish
 from bucketry.registry.resolve import load_manifest
 from bucketry.registry.reviewing import ask_for_review
+from bucketry.registry.selection import Selection
 from bucketry.registry.signing import open_signer
 from bucketry.schema.evidence import Evidence
 from bucketry.schema.manifest import RELATIONS, Lineage, Training
 from bucketry.schema.names import LARGEST_INTEGER
+from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,11 +40,13 @@ if TYPE_CHECKING:
     from bucketry.cli.call import Call
     from bucketry.cli.messages import ProgressLine, TransferState
     from bucketry.registry.jobs import PublishResult
+    from bucketry.registry.publish import PreparedPublish
     from bucketry.registry.registration import RegisteredVersion
     from bucketry.registry.session import Session
     from bucketry.schema.names import ModelName, Reference
 
 
+MOST_NAMED = 6
 UNSIGNED = "nobody can approve it: the policy asks for a signed publish (--sign)"
 
 
@@ -74,13 +79,18 @@ class Given:
     cost: str | None
     request_review: bool
     detach: bool
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    environment: Path | None
     key: str | None
 
 
 @command(
     "publish",
     example="bucketry publish acme/chat out/ --metrics metrics.json --param lr=3e-4 \\\n"
-    "    --dataset name=support-tickets,version=2026-10 --base acme/base:3 --relation finetune",
+    "    --dataset name=support-tickets,version=2026-10 --base acme/base:3 --relation finetune\n"
+    "bucketry publish acme/chat out/ --exclude 'checkpoint-*/' --environment requirements.txt \\\n"
+    "    --command 'python train.py --lr 3e-4'",
 )
 @click.argument("model", type=MODEL)
 @click.argument("sources", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -115,12 +125,30 @@ class Given:
 @click.option("--experiment", metavar="TEXT", help="The experiment that it belongs to.")
 @click.option("--run", "run_name", metavar="TEXT", help="The training run.")
 @click.option("--pipeline", metavar="name=..,run=..,uri=..", help="The pipeline that made it.")
-@click.option("--command", "command_line", metavar="TEXT", help="The training command.  [default: this command]")
+@click.option("--command", "command_line", metavar="TEXT", help="The command that trained it.")
+@click.option(
+    "--environment",
+    type=FILE,
+    metavar="FILE",
+    help="What it was trained in: pip freeze, pip list as JSON, conda env export, or a lock file.",
+)
 @click.option("--seed", type=click.IntRange(-LARGEST_INTEGER, LARGEST_INTEGER), metavar="N", help="The random seed.")
 @click.option("--framework", metavar="TEXT", help="The framework, such as torch 2.9.")
 @click.option("--hardware", metavar="TEXT", help="The hardware, such as 8x H100.")
 @click.option("--duration", type=FiniteRange(min=0), metavar="SECONDS", help="How long training took.")
 @click.option("--cost", metavar="TEXT", help="What training cost, such as 412 EUR.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out of a folder, as in .gitignore; may be repeated. A folder's .bucketryignore says the same.",
+)
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Take along what is left out by default, or looks like a secret; may be repeated.",
+)
 @click.option("--request-review", is_flag=True, help="Ask the reviewers to look at it, once it is published.")
 @click.option(
     "--detach",
@@ -141,7 +169,11 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
     """Upload files and register them as a new version of a model.
 
     A folder's contents keep their paths relative to it, a single file its base name. The git commit of the current
-    folder, the environment and who publishes are recorded. Bytes that the model has already are not uploaded again.
+    folder, the run of a CI or scheduler, what it is published from and who publishes are recorded. Bytes that the
+    model has already are not uploaded again.
+
+    Left out of folders are .git, .env, caches and the like; what looks like a secret is refused. The snapshots of
+    Hugging Face's cache are published with what they link to.
     An index, ONNX graph or GGUF part that names a file which is not among them is refused.
     """
     given = Given(**options)
@@ -157,11 +189,13 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
     if given.key is not None:
         request = replace(request, sign=open_signer(given.key or None, ask_passphrase=call.messages.ask_passphrase))
     session = call.open()
+    request = replace(request, on_prepared=lambda prepared: _say_prepared(call, prepared))
     with call.messages.progress() as line:
         done = publish(session, request, _watched_by(line))
     files = len(load_manifest(session, done.model, done.manifest).artifacts)
     if given.key is None or not done.created:
         _warn_unsigned(call, session, done, wanted=given.key is not None)
+    say_same_files(call, done.model, done)
     if given.request_review:
         ask_for_review(session, done.model, done.version)
     call.answer(
@@ -181,17 +215,38 @@ def published_line(name: str, done: RegisteredVersion | PublishResult, files: in
     )
 
 
+def say_same_files(call: Call, model: ModelName, done: RegisteredVersion | PublishResult) -> None:
+    """Name the older version whose very files were published again."""
+    if done.same_files_as is not None:
+        call.messages.note(f"{model}:{done.version} has the very files of {model}:{done.same_files_as}")
+
+
 def _detach(call: Call, request: PublishRequest, left_out: Sequence[str], *, request_review: bool) -> None:
     from bucketry.registry.jobs import PublishJobOptions, submit_publish  # noqa: PLC0415 - most need no helper
 
     session = call.open()
     options = PublishJobOptions(request_review=request_review)
     is_in_vain = needs_signature(session, request.model)
-    job_id = submit_publish(session, call.registry, request, options)
-    call.answer({"transfer": job_id, "left_out": list(left_out)}, [f"transfer {job_id}"])
+    told: list[PreparedPublish] = []
+    job_id = submit_publish(session, call.registry, replace(request, on_prepared=told.append), options)
+    document: dict[str, object] = {"transfer": job_id, "left_out": list(left_out)}
+    for prepared in told:
+        _say_prepared(call, prepared)
+        document |= {"files_left_out": list(prepared.files_left_out), "not_known": list(prepared.not_known)}
+    call.answer(document, [f"transfer {job_id}"])
     if is_in_vain:
         call.messages.note(UNSIGNED)
     call.messages.note(f"it goes on by itself; `bucketry transfers attach {job_id}` shows how far it is")
+
+
+def _say_prepared(call: Call, prepared: PreparedPublish) -> None:
+    """Say in a line what is not published though it was there, and what could not be found out."""
+    names = [displayable(name) for name in prepared.files_left_out]
+    if names:
+        more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+        call.messages.note(f"left out: {', '.join(names[:MOST_NAMED])}{more} (--include takes something along)")
+    for note in prepared.not_known:
+        call.messages.note(note)
 
 
 def _warn_unsigned(call: Call, session: Session, done: RegisteredVersion, *, wanted: bool) -> None:
@@ -235,6 +290,7 @@ def _request(given: Given, evidence: Sequence[Evidence]) -> PublishRequest:
             datasets=tuple(parse_dataset(text) for text in given.datasets),
             duration_seconds=given.duration,
             command=given.command_line,
+            environment=_environment(given.environment),
             framework=given.framework,
             hardware=given.hardware,
             seed=given.seed,
@@ -251,4 +307,14 @@ def _request(given: Given, evidence: Sequence[Evidence]) -> PublishRequest:
         labels=parse_pairs(given.labels, option="--label"),
         notes=given.notes,
         idempotency_key=given.idempotency_key,
+        selection=Selection(given.include, given.exclude),
+        trained_here=False,
     )
+
+
+def _environment(path: Path | None) -> dict[str, object]:
+    if path is None:
+        return {}
+    from bucketry.registry.environment_files import read_environment  # noqa: PLC0415 - few publishes have one
+
+    return read_environment(read_input(path), what=displayable(str(path)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import CommandGroup, command
-from bucketry.cli.commands.publish import published_line
+from bucketry.cli.commands.publish import published_line, say_same_files
 from bucketry.cli.commands.pull import BYTES_PER_MB, MOST_CONNECTIONS, pulled_line
 from bucketry.cli.figures import clock_time, count_of, human_size
 from bucketry.cli.output import width_columns
@@ -125,6 +125,8 @@ def _tell_end(call: Call, job: Job) -> None:
             lines = [_done_line(job, job.result)]
             if isinstance(job.result, JobResult) and job.result.refused:
                 call.messages.note(f"this is {job.result.refused}")
+            if isinstance(job.result, PublishResult):
+                say_same_files(call, job.order.model, job.result)
         case JobState.FAILED if job.failure is not None:
             raise job.failure.as_error()
         case JobState.CANCELLED:
@@ -245,6 +247,7 @@ def _publish_fields(job: Job, order: PublishOrder) -> dict[str, object]:
         "hashed_bytes": job.progress.hashed_bytes if job.progress else None,
         "uploaded_bytes": result.uploaded_bytes if result else None,
         "created": result.created if result else None,
+        "same_files_as": result.same_files_as if result else None,
     }
 
 
