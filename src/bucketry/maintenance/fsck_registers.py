@@ -19,6 +19,7 @@ from bucketry.maintenance.fsck_reading import (
 from bucketry.registry.registers import alias_register, head_register
 from bucketry.schema import keys
 from bucketry.schema.audit import block_starts, decode_block, find_chain_fault
+from bucketry.schema.codec import LARGEST_DOCUMENT_BYTES
 from bucketry.schema.head import LARGEST_HEAD_BYTES
 from bucketry.schema.names import parse_digest
 from bucketry.store.interface import ETag, ObjectNotFoundError
@@ -146,7 +147,10 @@ def read_plain_copy(store: Store, key: str) -> bytes | None:
     if path is None:
         return None
     try:
-        return b"" if path.is_symlink() else path.read_bytes()
+        if path.is_symlink():
+            return b""
+        with path.open("rb") as file:
+            return file.read(LARGEST_DOCUMENT_BYTES + 1)  # what is longer is no copy of any register
     except OSError:
         return b""
 

@@ -222,5 +222,9 @@ def _is_same_file(one: Path, other: Path) -> bool:
 
 def _check_not_blank(card: Path) -> None:
     """Raise `UsageError` for a card that was named, and says nothing: whoever names one means to show it."""
-    if card.is_file() and card.stat().st_size <= LARGEST_BLANK_BYTES and not card.read_bytes().strip(BLANK):
+    if not card.is_file():
+        return
+    with card.open("rb") as file:
+        begun = file.read(LARGEST_BLANK_BYTES + 1)
+    if len(begun) <= LARGEST_BLANK_BYTES and not begun.strip(BLANK):
         raise UsageError(f"{displayable(str(card))} is empty", advice="write the card, or leave --card out")
