@@ -65,7 +65,8 @@ def secret_in(path: str, local: Path, size_bytes: int) -> str:
     if named or not 0 < size_bytes <= LARGEST_TEXT_BYTES:
         return named
     try:
-        body = local.read_bytes()
+        with local.open("rb") as file:
+            body = file.read(LARGEST_TEXT_BYTES)
     except OSError:
         return ""
     if b"\0" in body[:8_192]:
