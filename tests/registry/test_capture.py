@@ -62,6 +62,20 @@ def test_a_recorded_command_holds_no_credentials() -> None:
     )
 
 
+def test_what_only_sounds_like_a_secret_stays_in_a_recorded_command() -> None:
+    words = "train.py --tokenizer bert --max-tokens 512 --token_limit=9 --author ada --authors=b --tokens 3 --lr 1"
+    assert capture_command(words.split()) == words
+    hidden = "train.py --hf_token x --use_auth_token=y --authorization z --oauth q --auth w"
+    assert capture_command(hidden.split()) == (
+        "train.py --hf_token '***' '--use_auth_token=***' --authorization '***' --oauth '***' --auth '***'"
+    )
+
+
+def test_what_has_the_form_of_a_token_is_not_recorded_wherever_it_stands() -> None:
+    token = "hf_" + "a1B2" * 9
+    assert capture_command(["train.py", token, f"--hub={token}", f"{token}=3"]) == "train.py '***' '--hub=***' '***'"
+
+
 def test_half_of_a_url_that_looks_like_the_name_of_a_secret_is_not_recorded() -> None:
     assert capture_command(["https://ci:my-token@host/d?page=2"]) == "'https://host/d?page=2'"
 

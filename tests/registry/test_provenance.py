@@ -65,6 +65,20 @@ def test_a_clean_and_a_changed_tree_are_told_apart(tree: Path) -> None:
     assert capture_code(tree) == ({"commit": commit, "dirty": True}, ())
 
 
+@pytest.mark.parametrize(
+    ("remote", "recorded"),
+    [
+        ("https://ada:pw@host/x.git?private_token=abc", "https://host/x.git"),
+        ("ssh://host/x.git#token=abc", "ssh://host/x.git"),
+        ("git@host:a/b.git", "git@host:a/b.git"),
+        ("/srv/git/a#b?.git", "/srv/git/a#b?.git"),
+    ],
+)
+def test_a_repository_is_recorded_without_what_may_let_one_in(tree: Path, remote: str, recorded: str) -> None:
+    git(tree, "remote", "add", "origin", remote)
+    assert capture_code(tree)[0]["repository"] == recorded
+
+
 def test_outside_of_a_tree_there_is_nothing_to_say(tmp_path: Path) -> None:
     assert capture_code(tmp_path) == ({}, ())
 
@@ -303,6 +317,13 @@ version = "2.9.0+cu128"
 """
 
 
+REQUIREMENTS = [
+    "numpy", "numpy>=2", "numpy ~= 2.1, < 3", "torch[all] ; python_version > '3'", "a @ https://host/a-1.whl",
+    "-r more.txt", "--extra-index-url https://host/simple", "-e .", "./wheels/a-1-py3-none-any.whl", "git+ssh://host/x.git",
+    "../mine", "conda-forge::numpy 1.26.*", "numpy 1.26 py312_0", "numpy (>=2)", "a-1.0.tar.gz", "file:///x/y",
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -318,6 +339,7 @@ version = "2.9.0+cu128"
         (json.dumps(PINS), {"packages": PINS}),
         (CONDA, {"packages": PINS, "python": "3.12.1"}),
         (LOCK, {"packages": PINS, "python": ">=3.12"}),
+        *((f"{line}\n", {"requirements": [line]}) for line in REQUIREMENTS),
     ],
 )  # fmt: skip
 def test_what_tools_write_of_an_environment_is_read(text: str, expected: dict[str, object]) -> None:
@@ -332,6 +354,12 @@ def test_what_tools_write_of_an_environment_is_read(text: str, expected: dict[st
         (b"{}", "names no package"),
         (b"\xff\xfe\x00", "is not text"),
         (b"x" * 5_000_000, "is too large"),
+        (b"import numpy as np\nprint(1)\n", 'no list of packages: "import numpy as np"'),
+        (b"auc: 0.9\n", "auc: 0.9"),
+        (b"Package Version\n------- -------\nnumpy   2.1.0\n", "Package Version"),
+        (b"numpy==2\nThe model was trained in June.\n", "The model was trained"),
+        (b'{"model_type": "bert", "transformers_version": "4.5.1"}', "names no package"),
+        (b'{"layers": 12, "version": "4.5.1"}', "names no package"),
         (b'{"packages": 3}', "is not a table"),
         ("".join(f"p{n}==1\n" for n in range(2_001)).encode(), "more than 2,000 packages"),
     ],
@@ -376,6 +404,8 @@ def test_a_stated_environment_is_checked() -> None:
         "requirements": ["b"],
         "container": "https://h/x",
     }
+    assert check_environment({"torch": "2.9.0"}, what="e") == {"packages": {"torch": "2.9.0"}}
+    assert check_environment({"image": "nightly"}, what="e") == {"image": "nightly"}
 
 
 def test_the_very_files_of_an_older_version_are_named(registry: Registry, tmp_path: Path) -> None:

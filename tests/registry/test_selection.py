@@ -208,6 +208,30 @@ def test_the_links_of_a_snapshot_are_followed_to_its_blobs(snapshot: Path) -> No
     assert labels(collect(snapshot / "onnx")) == {"model.onnx"}
 
 
+def test_one_file_of_a_snapshot_is_published_by_its_name(snapshot: Path) -> None:
+    (found,) = collect_files([snapshot / "config.json"], card=snapshot / "onnx" / "model.onnx").files[:1]
+    assert (found.label, found.path.read_bytes()) == ("README.md", b"weights")
+    assert labels(collect_files([snapshot / "config.json", snapshot / "onnx" / "model.onnx"])) == {
+        "config.json",
+        "model.onnx",
+    }
+
+
+def test_a_whole_repository_of_the_cache_says_which_folder_to_publish(snapshot: Path) -> None:
+    with pytest.raises(UsageError, match="which is published by itself") as raised:
+        collect(snapshot.parent.parent)
+    assert raised.value.advice == f"publish {snapshot}"
+
+
+def test_a_link_that_is_named_itself_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    make(tmp_path, {"a": b"a"})
+    (tmp_path / "last").symlink_to("a")
+    for arguments in ({"sources": [tmp_path / "last"]}, {"sources": [tmp_path / "a"], "card": tmp_path / "last"}):
+        with pytest.raises(UsageError, match="last is a symbolic link") as raised:
+            collect_files(**arguments)
+        assert raised.value.advice == f"name the file itself: {tmp_path / 'a'}"
+
+
 def test_a_snapshot_may_be_reached_by_a_link(snapshot: Path, tmp_path: Path) -> None:
     (tmp_path / "latest").symlink_to(snapshot)
     assert labels(collect(tmp_path / "latest")) == {"config.json", "onnx/model.onnx"}

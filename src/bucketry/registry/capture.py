@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from bucketry.registry.capture_git import read_git
+from bucketry.registry.secret_files import secret_in_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
 MOST_PACKAGES = 2_000
 LONGEST_COMMAND = 4_096
 
-_SECRET_NAME = re.compile(r"(?i)(token|secret|passw|credential|api.?key|access.?key|signature|auth)")
+_SECRET_NAME = re.compile(
+    r"""(secret|passw|credential|api.?key|access.?key|signature
+    |token(?!i[sz]|s|[-_.]?(?:len|type|limit|count|budget))  # --tokenizer, --max-tokens, --token-limit are none
+    |auth(?!ors?\b|ors?[-_.]))                               # nor is --author
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 _USER_OF_A_URL = re.compile(
     r"""(\A\s*[a-z][a-z0-9+.-]*://)[^/?#]*@  # what begins as a URL is one, and its password may hold blanks
     |(://)[^/?#\s"<>]*@                      # inside of a text these end a URL
@@ -37,8 +44,13 @@ def capture_code(folder: Path) -> tuple[dict[str, object], tuple[str, ...]]:
         return {}, state.notes
     code: dict[str, object] = {"commit": state.commit, "dirty": state.dirty}
     if state.remote:
-        code["repository"] = without_credentials(state.remote)
+        code["repository"] = _without_query(without_credentials(state.remote))
     return code, state.notes
+
+
+def _without_query(remote: str) -> str:
+    """Return a remote's address without what stands behind `?` or `#`, where some keep a token."""
+    return re.split(r"[?#]", remote, maxsplit=1)[0] if "://" in remote else remote
 
 
 def capture_command(arguments: list[str] | None = None) -> str:
@@ -49,7 +61,9 @@ def capture_command(arguments: list[str] | None = None) -> str:
         argument = without_credentials(given)  # first, as what looks like a name below may be the half of a URL
         name, equals, _ = argument.partition("=")
         secret = bool(_SECRET_NAME.search(name))
-        if hide_next or (secret and equals):
+        if secret_in_text(argument):
+            hidden.append(f"{name}=***" if equals and not secret_in_text(name) else "***")
+        elif hide_next or (secret and equals):
             hidden.append(f"{name}=***" if equals and not hide_next else "***")
         else:
             hidden.append(argument)

@@ -60,7 +60,7 @@ def collect_files(
     card_path = CARD_NAME if any(file.label == CARD_NAME for file in files) else None
     if card is not None:
         _check_not_blank(card)
-        given = _file(card, CARD_NAME, card.stat()) if card.exists() else _missing(card)
+        given = _named_file(card, CARD_NAME) if card.exists() else _missing(card)
         same = next((file for file in files if _is_same_file(file.path, card)), None)
         card_path = same.label if same else CARD_NAME
         files += [] if same else [given]
@@ -94,7 +94,7 @@ def _walk(source: Path, selection: Selection, left_out: list[str]) -> Iterator[S
             _check_no_secret(file, folder.sieve)
             yield file
     else:
-        file = _file(source, source.name, status)
+        file = _named_file(source, source.name)
         _check_no_secret(file, Sieve(selection))
         yield file
 
@@ -145,7 +145,30 @@ def _entry(entry: os.DirEntry[str], path: str, folder: _Folder) -> SourceFile:
             f"{displayable(str(local))} is a symbolic link, and not one to the blobs of its repository",
             advice="download the repository again, or publish a copy: `cp -rL` follows links",
         )
+    if stat.S_ISLNK(status.st_mode) and _blobs_of_snapshot(local.parent) is not None:
+        raise UsageError(
+            f"{displayable(str(local))} is a symbolic link of a snapshot in Hugging Face's cache, which is published "
+            "by itself",
+            advice=f"publish {displayable(_snapshot_around(local))}",
+        )
     return _file(local, path, status)
+
+
+def _snapshot_around(link: Path) -> str:
+    return next((str(one) for one in link.parents if one.parent.name == "snapshots"), str(link.parent))
+
+
+def _named_file(local: Path, path: str) -> SourceFile:
+    """Return a file that somebody names by itself, such as the path that `hf_hub_download` returns."""
+    status = local.lstat()
+    if not stat.S_ISLNK(status.st_mode):
+        return _file(local, path, status)
+    target = Path(os.path.realpath(local))
+    if target.parent == _blobs_of_snapshot(local.parent) and target.is_file():
+        return _file(target, path, target.stat())
+    raise UsageError(
+        f"{displayable(str(local))} is a symbolic link", advice=f"name the file itself: {displayable(str(target))}"
+    )
 
 
 def _blobs_of_snapshot(source: Path) -> Path | None:

@@ -19,6 +19,16 @@ LARGEST_FILE_BYTES = 4 * 1024 * 1024
 LONGEST_LINE_CHARACTERS = 512
 ADVICE = "give what `pip freeze`, `pip list --format=json`, `conda env export` or a lock file says"
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*={2,3}\s*([A-Za-z0-9][A-Za-z0-9.+!_-]*)")
+_REQUIREMENT = re.compile(
+    r"""-\S.*|@EXPLICIT                                     # an option: -e ., --extra-index-url ...
+    |[^\s:]+:/\S*(?:\s.*)?|\.{0,2}/\S*|\S+\.(?:whl|zip|tar\.gz)  # an address or a path
+    |(?:\S+::)?[A-Za-z0-9_][A-Za-z0-9._-]*                # a name, and what is asked of it
+     \s*(?:\[[^\]]*\])?\s*(?:$|[;@<>=!~,(*0-9].*)
+    """,
+    re.VERBOSE,
+)
+_VERSION = re.compile(r"[vV]?[0-9][A-Za-z0-9.+!_*-]*")
+_PARTS = ("python", "platform", "container", "packages", "requirements")
 _CONDA = re.compile(r"([A-Za-z0-9_][A-Za-z0-9._-]*)=([^=]+)(=.*)?")
 
 
@@ -33,7 +43,7 @@ def read_environment(body: bytes, *, what: str) -> dict[str, object]:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError(f"{what} is not text", advice=ADVICE) from None
-    environment = _of_json(text, what) or _of_toml(text) or _of_conda(text) or _of_lines(text)
+    environment = _of_json(text, what) or _of_toml(text) or _of_conda(text, what) or _of_lines(text, what)
     if not environment.get("packages") and not environment.get("requirements") and "container" not in environment:
         raise UsageError(f"{what} names no package", advice=ADVICE)
     return environment
@@ -55,6 +65,8 @@ def load_environment(path: Path) -> dict[str, object]:
 
 def check_environment(environment: Mapping[str, object], *, what: str) -> dict[str, object]:
     """Return an environment that a program states as a table, with no user and password in its texts."""
+    if environment and not any(part in environment for part in _PARTS) and _are_versions(environment):
+        return {"packages": _versions(environment, what)}
     checked: dict[str, object] = {}
     for name, value in environment.items():
         if name == "packages" and isinstance(value, list | tuple):
@@ -87,16 +99,20 @@ def _of_json(text: str, what: str) -> dict[str, object]:
     if isinstance(document, list):
         return _listed(document, what)
     if "packages" in document or "container" in document:
-        known = ("python", "platform", "container", "packages", "requirements")
-        return check_environment({name: document[name] for name in known if name in document}, what=what)
-    return {"packages": _versions({name: one for name, one in document.items() if isinstance(one, str)}, what)}
+        return check_environment({name: document[name] for name in _PARTS if name in document}, what=what)
+    return {"packages": _versions(document, what)} if _are_versions(document) else {"packages": {}}
+
+
+def _are_versions(table: Mapping[str, object]) -> bool:
+    """Return whether a table, of which nothing says what it is, can be one of packages and their versions."""
+    return all(isinstance(one, str) and _VERSION.fullmatch(one) for one in table.values())
 
 
 def _listed(items: Sequence[object], what: str) -> dict[str, object]:
     """Return packages as pip lists them: tables with name and version, or lines."""
     tables = [item for item in items if isinstance(item, dict)]
     pins = {str(one["name"]): str(one["version"]) for one in tables if "name" in one and "version" in one}
-    lines = _of_lines("\n".join(item for item in items if isinstance(item, str)))
+    lines = _of_lines("\n".join(item for item in items if isinstance(item, str)), what)
     named = lines.get("packages", {})
     packages = _versions({**pins, **(named if isinstance(named, dict) else {})}, what)
     return {"packages": packages} | {name: one for name, one in lines.items() if name != "packages"}
@@ -116,7 +132,7 @@ def _of_toml(text: str) -> dict[str, object]:
     return found | ({"python": str(python)} if python else {})
 
 
-def _of_conda(text: str) -> dict[str, object]:
+def _of_conda(text: str, what: str) -> dict[str, object]:
     if not re.search(r"(?m)^dependencies\s*:", text):
         return {}
     import yaml  # noqa: PLC0415 - few environments are conda's
@@ -136,11 +152,11 @@ def _of_conda(text: str) -> dict[str, object]:
                 python = matched[2]
                 continue
             lines.append(f"{matched[1]}=={matched[2]}" if matched else item)
-    found = _of_lines("\n".join(lines))
+    found = _of_lines("\n".join(lines), what)
     return found | ({"python": python} if python else {})
 
 
-def _of_lines(text: str) -> dict[str, object]:
+def _of_lines(text: str, what: str) -> dict[str, object]:
     """Return what lines ask for, as in `requirements.txt`; comments, hashes and markers are left out."""
     packages: dict[str, str] = {}
     others: list[str] = []
@@ -152,6 +168,8 @@ def _of_lines(text: str) -> dict[str, object]:
         matched = _PIN.fullmatch(line.partition(";")[0].strip())
         if matched:
             packages[matched[1]] = matched[2]
+        elif not _REQUIREMENT.fullmatch(line):
+            raise UsageError(f'{what} is no list of packages: "{displayable(line)[:60]}" asks for none', advice=ADVICE)
         else:
             others.append(without_credentials(displayable(line))[:LONGEST_LINE_CHARACTERS])
     if len(packages) + len(others) > MOST_PACKAGES:

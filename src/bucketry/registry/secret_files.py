@@ -74,6 +74,12 @@ def secret_in(path: str, local: Path, size_bytes: int) -> str:
     return next((words for words, pattern in _PATTERNS if pattern.search(body)), "")
 
 
+def secret_in_text(text: str) -> str:
+    """Return what stands in a text, as `a token of GitHub`; empty where nothing has the form of a key or token."""
+    body = text.encode(errors="replace")
+    return next((words for words, pattern in _PATTERNS if pattern.search(body)), "")
+
+
 def _named(path: str) -> str:
     parts = path.split("/")
     endings = {"/".join(parts[-count:]) for count in (1, 2, 3)}
