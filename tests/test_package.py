@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,6 +118,25 @@ def test_every_public_error_is_in_the_package_and_has_an_exit_code_of_its_own() 
     errors = [value for name in bucketry.__all__ if isinstance(value := getattr(bucketry, name), type)]
     codes = {value.exit_code for value in errors if issubclass(value, BucketryError)}
     assert codes == {1, 2, 3, 4, 5, 6, 7, 8, 9}
+
+
+def test_an_error_that_nobody_catches_shows_what_to_do() -> None:
+    shown = "".join(traceback.format_exception(bucketry.UsageError("no such thing", advice="try another")))
+    assert "no such thing\ndo this: try another" in shown
+    assert str(bucketry.UsageError("no such thing", advice="try another")) == "no such thing"
+
+
+def test_the_program_of_the_guide_publishes_as_it_stands(registry_folder: Path, tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "publishing.md").read_text(encoding="utf-8")
+    program = guide.partition("```python\n")[2].partition("```")[0].replace("s3://models/prod", str(registry_folder))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "weights").write_bytes(b"w")
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with bucketry.open_reader(str(registry_folder)) as reader:
+        shown = reader.show("acme/chat")
+    assert shown.resolved.manifest.training.seed == 7
+    assert {metric["name"] for one in shown.evidence for metric in one["metrics"]} >= {"rating", "accuracy"}
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

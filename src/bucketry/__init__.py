@@ -28,20 +28,27 @@ if TYPE_CHECKING:
     from bucketry.interop.evidence_paths import read_evidence
     from bucketry.registry.client import Reader, Registry, open_reader
     from bucketry.registry.client import open_registry as open  # noqa: A004 - `bucketry.open` reads as it should
+    from bucketry.schema.evidence import Confidence, Evidence, Metric
+    from bucketry.schema.manifest import Lineage, Training
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BucketryError",
     "CommitUnknownError",
+    "Confidence",
     "ContendedError",
     "CorruptError",
     "DeniedError",
+    "Evidence",
+    "Lineage",
+    "Metric",
     "NotFoundError",
     "Reader",
     "RefusedVersionWarning",
     "Registry",
     "RejectedError",
+    "Training",
     "UnavailableError",
     "UnsupportedError",
     "UsageError",
@@ -51,6 +58,8 @@ __all__ = [
 ]
 
 _CLIENT = {"Reader": "Reader", "Registry": "Registry", "open": "open_registry", "open_reader": "open_reader"}
+_STATED = {"Confidence": "evidence", "Evidence": "evidence", "Metric": "evidence"}
+_STATED |= {"Lineage": "manifest", "Training": "manifest"}
 
 
 def __getattr__(name: str) -> object:
@@ -60,6 +69,8 @@ def __getattr__(name: str) -> object:
         return import_module("bucketry.interop.evidence_paths").read_evidence
     if name in _CLIENT:
         return getattr(import_module("bucketry.registry.client"), _CLIENT[name])
+    if name in _STATED:
+        return getattr(import_module(f"bucketry.schema.{_STATED[name]}"), name)
     return getattr(import_module("bucketry.errors"), name)
 
 

@@ -19,6 +19,8 @@ class BucketryError(Exception):
         super().__init__(message)
         self.message = message
         self.advice = advice
+        if advice:
+            self.add_note(f"do this: {advice}")  # Python shows it below the message, where nobody catches the error
 
     @property
     def remedy(self) -> str:

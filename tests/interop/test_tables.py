@@ -79,6 +79,57 @@ def test_a_comma_is_a_decimal_comma_only_where_that_is_sure(text: str, kept: dic
     assert len(file.left_out) == left_out
 
 
+REPORT = {
+    ("precision", "de"): 1.0, ("recall", "de"): 0.5, ("f1-score", "de"): 0.6667,
+    ("precision", "c,d"): 0.75, ("recall", "c,d"): 1.0, ("f1-score", "c,d"): 0.8571,
+    ("accuracy", None): 0.8, ("macro avg precision", None): 0.875, ("macro avg recall", None): 0.75,
+    ("macro avg f1-score", None): 0.7619,
+}  # fmt: skip
+BY_CLASS = """,precision,recall,f1-score,support
+de,1.0,0.5,0.6667,2.0
+"c,d",0.75,1.0,0.8571,3.0
+accuracy,0.8,0.8,0.8,0.8
+macro avg,0.875,0.75,0.7619,5.0
+"""
+BY_MEASURE = """,de,"c,d",accuracy,macro avg
+precision,1.0,0.75,0.8,0.875
+recall,0.5,1.0,0.8,0.75
+f1-score,0.6667,0.8571,0.8,0.7619
+support,2.0,3.0,0.8,5.0
+"""
+PRINTED = """
+              precision    recall  f1-score   support
+
+          de     1.0000    0.5000    0.6667         2
+         c,d     0.7500    1.0000    0.8571         3
+
+    accuracy                         0.8000         5
+   macro avg     0.8750    0.7500    0.7619         5
+"""
+
+
+@pytest.mark.parametrize("text", [BY_CLASS, BY_CLASS.replace("\n", "\r\n"), "index" + BY_CLASS, BY_MEASURE, PRINTED])
+def test_a_classification_report_is_read_as_pandas_and_scikit_learn_write_it(text: str) -> None:
+    (found,) = parse(text).evidence
+    assert {(one.name, one.slice.get("class")): one.value for one in found.metrics} == REPORT
+    samples = {(one.name, one.slice.get("class")): one.samples for one in found.metrics}
+    assert samples["recall", "de"] == 2
+    assert samples["accuracy", None] == samples["macro avg recall", None] == 5
+
+
+def test_a_class_that_nothing_was_predicted_for_is_left_out_alone() -> None:
+    file = parse(BY_CLASS.replace("de,1.0,", "de,,") + "weighted avg,nan,0.8,0.78,5\n")
+    assert len(file.evidence[0].metrics) == len(REPORT) + 1
+    assert file.left_out == (
+        "de.precision is empty",
+        "weighted avg.precision is 'nan', not a number",
+    )
+
+
+def test_a_report_of_which_a_class_stands_twice_is_no_report() -> None:
+    assert "tells its 5 rows apart" in fault(BY_CLASS + "de,1.0,0.5,0.6,2.0\n")
+
+
 def test_a_wide_table_of_several_rows_needs_to_be_told_what_they_are() -> None:
     assert "tells its 2 rows apart" in fault("auc,loss\n0.91,0.3\n0.92,0.2\n")
     assert "tells its 2 rows apart" in fault(",auc\nde,0.91\nfr,0.92\n")

@@ -31,7 +31,7 @@ from bucketry.interop.mlflow_metrics import (
     read_mlflow_metrics,
 )
 from bucketry.interop.mteb_results import is_mteb_result, read_mteb_result
-from bucketry.interop.sklearn_report import is_classification_report, read_classification_report
+from bucketry.interop.sklearn_report import is_classification_report, read_classification_report, report_of_text
 from bucketry.interop.transformers_trainer import is_trainer_state, read_trainer_state
 from bucketry.interop.wandb_summary import HARNESS as WANDB
 from bucketry.interop.wandb_summary import is_run_summary, summary_values
@@ -167,6 +167,9 @@ def _read(text: str, left_out: LeftOut, what: str, called: str) -> Sequence[Evid
         return read_card(text, left_out, what=what)
     if called and is_metric_file(text):
         return read_metric_files([(called, text)], left_out, what=what)
+    printed = report_of_text(text)
+    if printed is not None:
+        return [read_classification_report(printed, left_out, "", {})]
     if is_metrics_csv(text):
         return read_metrics_csv(text, left_out, what=what)
     raise CorruptError(f"{what} is of no format that is known: it begins with {start_of(text)}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
+from bucketry.interop.sklearn_report import read_classification_report, report_of_table
 from bucketry.interop.text_tables import is_numeric, read_text_table, with_points
 from bucketry.schema.evidence import MOST_METRICS, Evidence, check_evidence
 from bucketry.schema.measured_values import NoValueError, make_metric, read_number, read_value
@@ -85,6 +86,9 @@ def read_metrics_csv(text: str, left_out: LeftOut, *, what: str) -> list[Evidenc
             )
     numbers = {at for at, title in enumerate(titles) if title in {*_NUMBERS, *_STEPS} or not _is_known(title)}
     table = with_points(table, numbers)
+    report = report_of_table(titles, [row.cells for row in table.rows])
+    if report is not None:
+        return [check_evidence(read_classification_report(report, left_out, "", {}), what=what)]
     cells = (
         [*_long(table, titles, what)] if {"name", "value"} <= set(titles) else [*_wide(table, titles, left_out, what)]
     )

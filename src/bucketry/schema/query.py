@@ -1,13 +1,13 @@
 """What does somebody ask for who looks for versions: `auc>0.9 state:approved label:team=risk -alias:production chat`?
 
 Parts are separated by spaces and must all hold; one that begins with `-` or `!` must not. Quotes keep spaces together,
-and a quoted part is always a word.
+and a quoted part is always a word, unless a comparison stands behind the quotes.
 
     word  "two words"        in the model's name, the author, the state, an alias or a label's value, or v7 for number 7
     ~crdrsk                  the same, with any characters between the letters
     state:approved  author:ada  alias:production  model:acme/*  label:team=risk  label:team
     base:acme/base:3  base:acme/base  data:web  notes:text
-    auc>0.9  auc[age=18-25]>=0.8  param.lr<=1e-3  param.optimizer=adam
+    auc>0.9  auc[age=18-25]>=0.8  "macro avg f1-score">0.9  param.lr<=1e-3  param.optimizer=adam
     created>2026-10-01  size>10GB  version<=7
 """
 
@@ -206,6 +206,7 @@ _FIELD = re.compile(r"([a-z]+):(.*)", re.DOTALL)
 _COMPARED = re.compile(
     r"(?P<name>[^<>=!\[\]\"]+)(?:\[(?P<slice>[^\[\]]*)\])?(?P<by><=|>=|!=|<|>|=)(?P<value>.*)", re.DOTALL
 )
+_QUOTED_NAME = re.compile(r'"[^"<>=!\[\]]+"(?:\[[^\[\]]*\])?[<>=!]')
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][+-]?[0-9]{1,3})?")
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)([kmgtp]?)(i?)b?", re.IGNORECASE)
 _UNIT_STEPS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
@@ -257,7 +258,7 @@ def _split(text: str) -> Iterator[_Part]:
         begin = at
         negated = bool(_NEGATION.match(text, at)) and at + 1 < len(text) and not text[at + 1].isspace()
         at += negated
-        quoted = text[at] == '"'
+        quoted = text[at] == '"' and not _QUOTED_NAME.match(text, at)
         piece, at = _take(text, at)
         yield _Part(piece, begin + 1, negated, quoted)
 
