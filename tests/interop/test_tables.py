@@ -79,6 +79,47 @@ def test_a_comma_is_a_decimal_comma_only_where_that_is_sure(text: str, kept: dic
     assert len(file.left_out) == left_out
 
 
+def said(text: str) -> list[tuple[object, ...]]:
+    """Return what each result is called, of which data and how exact, in the order of the file."""
+    return [
+        (metric.name, metric.value, metric.standard_error, metric.deviation, dict(one.dataset))
+        for one in parse(text).evidence
+        for metric in one.metrics
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('[{"dataset": "mmlu", "metric": "acc", "value": 0.5}, {"dataset": "arc", "metric": "acc", "value": 0.6}]',
+         [("acc", 0.5, None, None, {"name": "mmlu"}), ("acc", 0.6, None, None, {"name": "arc"})]),
+        ('{"name": "BLEU", "score": 27.3, "signature": "nrefs:1|tok:13a", "nrefs": "1", "version": "2.4.0"}',
+         [("BLEU", 27.3, None, None, {"args": "nrefs:1|tok:13a"})]),
+        ('[{"split": "dev", "acc": 0.5, "acc_stderr": 0.1}, {"split": "test", "acc": 0.6, "acc_stderr": null}]',
+         [("acc", 0.5, 0.1, None, {"split": "dev"}), ("acc", 0.6, None, None, {"split": "test"})]),
+        ('[{"epoch": 1, "acc": 0.5}, {"epoch": 2, "acc": 0.6}]', [("acc", 0.6, None, None, {})]),
+        ('{"epoch": 1, "acc": 0.5}\n{"epoch": 2, "acc": 0.6}\n', [("acc", 0.6, None, None, {})]),
+        ('[{"acc": 0.5}, {"acc": 0.6}]',
+         [("acc", 0.5, None, None, {"result": 1}), ("acc", 0.6, None, None, {"result": 2})]),
+        ('{"name": "my model", "score": 0.9, "auc": 0.8}',
+         [("score", 0.9, None, None, {}), ("auc", 0.8, None, None, {})]),
+        ('{"acc": {"mean": 0.9, "std": 0.02, "max": 0.95}}',
+         [("acc.max", 0.95, None, None, {}), ("acc", 0.9, None, 0.02, {})]),
+        ('{"mean_reward": 275.3, "std_reward": 14.5, "acc_mean": 0.9, "acc_std": 0.02, "f1": 0.8, "f1_std": 0.1}',
+         [("mean_reward", 275.3, None, 14.5, {}), ("acc_mean", 0.9, None, 0.02, {}), ("f1", 0.8, None, 0.1, {})]),
+        ('{"noise_std": 0.1, "acc": 0.9}', [("noise_std", 0.1, None, None, {}), ("acc", 0.9, None, None, {})]),
+        ("acc,acc_stderr,f1,f1_std\n0.5,0.1,0.8,0.2\n", [("acc", 0.5, 0.1, None, {}), ("f1", 0.8, None, 0.2, {})]),
+        ("| Metric | Value |\n|:---|---:|\n| acc | 0.5 |\n\n", [("acc", 0.5, None, None, {})]),
+    ],
+)  # fmt: skip
+def test_what_tells_results_apart_and_how_exact_they_are_is_kept(text: str, expected: list[tuple[object, ...]]) -> None:
+    assert said(text) == expected
+
+
+def test_a_key_that_stands_twice_in_a_line_is_no_result() -> None:
+    assert "the key 'acc' stands twice" in fault('{"epoch": 1, "acc": 0.5, "acc": 0.6}\n{"epoch": 2, "acc": 0.6}\n')
+
+
 REPORT = {
     ("precision", "de"): 1.0, ("recall", "de"): 0.5, ("f1-score", "de"): 0.6667,
     ("precision", "c,d"): 0.75, ("recall", "c,d"): 1.0, ("f1-score", "c,d"): 0.8571,

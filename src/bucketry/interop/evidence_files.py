@@ -20,6 +20,7 @@ from bucketry.interop.helm_stats import is_helm_stats, read_helm_stats
 from bucketry.interop.huggingface_card import read_card
 from bucketry.interop.inspect_logs import is_inspect_log, read_inspect_log
 from bucketry.interop.lm_evaluation_harness import is_harness_result, read_harness_result
+from bucketry.interop.metric_records import load_lines, read_records
 from bucketry.interop.metric_tables import table_metrics
 from bucketry.interop.metrics_csv import is_metrics_csv, read_metrics_csv
 from bucketry.interop.mlflow_metrics import HARNESS as MLFLOW
@@ -162,6 +163,10 @@ def _parts(item: Evidence, numbered: dict[int | None, list[Metric]]) -> list[Evi
 
 def _read(text: str, left_out: LeftOut, what: str, called: str) -> Sequence[Evidence]:
     if text.lstrip()[:1] in {"{", "["}:
+        lines = load_lines(text)
+        found = None if lines is None else read_records(lines, left_out, what=what)
+        if found is not None:
+            return found
         return _read_json(load_json(text, what=what), left_out, what)
     if begins_front_matter(text):
         return read_card(text, left_out, what=what)
@@ -185,6 +190,9 @@ def _read_json(  # noqa: PLR0911 - one for each format
         return read_mlflow_metrics(metrics, left_out, what=what)
     if is_helm_stats(value):
         return read_helm_stats(value, left_out)
+    records = read_records(value, left_out, what=what)
+    if records is not None:
+        return records
     if isinstance(value, list):
         if not value or len(value) > MOST_EVALUATIONS:
             raise CorruptError(f"{what} is not a list of 1 to {MOST_EVALUATIONS:,} evaluations")

@@ -9,10 +9,12 @@ each metric instead. Of a table with a `step` or an `epoch`, the newest value co
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
+from bucketry.interop.metric_tables import base_of_deviation, base_of_error
 from bucketry.interop.sklearn_report import read_classification_report, report_of_table
 from bucketry.interop.text_tables import is_numeric, read_text_table, with_points
 from bucketry.schema.evidence import MOST_METRICS, Evidence, check_evidence
@@ -20,7 +22,7 @@ from bucketry.schema.measured_values import NoValueError, make_metric, read_numb
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bucketry.interop.text_tables import TextTable
     from bucketry.schema.evidence import Metric
@@ -38,7 +40,7 @@ COLUMNS = frozenset({"name", "unit", "direction", "kind", *_NUMBERS, *_DATA, *_S
 
 
 @frozen
-class _Cell:
+class Cell:
     """One value, what it is called, and the other cells that say something about it."""
 
     place: str
@@ -51,8 +53,8 @@ def is_metrics_csv(text: str) -> bool:
     """Return whether a file is a table with titles, and numbers below them."""
     table = read_text_table(text)
     if table is None or not table.rows:
-        return table is not None and {"name", "value"} <= set(map(_title, table.titles))
-    titles = [_title(title) for title in table.titles]
+        return table is not None and {"name", "value"} <= set(map(title_of, table.titles))
+    titles = [title_of(title) for title in table.titles]
     if {"name", "value"} <= set(titles) or _is_pairs(table):
         return True
     first = table.rows[0].cells
@@ -73,7 +75,7 @@ def read_metrics_csv(text: str, left_out: LeftOut, *, what: str) -> list[Evidenc
         raise CorruptError(f"{what}: {table.fault}", advice="save it as CSV anew")
     if len(table.rows) > MOST_METRICS:
         raise CorruptError(f"{what} has more than {MOST_METRICS:,} lines", advice="split it")
-    titles = ["name", "value"] if _is_pairs(table) else [_title(title) for title in table.titles]
+    titles = ["name", "value"] if _is_pairs(table) else [title_of(title) for title in table.titles]
     if "" in titles[:1] and all(row.cells[:1] and row.cells[0].isdigit() for row in table.rows):
         titles[0] = "\0"  # the numbers of the rows, as pandas writes them
     if len(set(titles)) != len(titles):
@@ -92,10 +94,10 @@ def read_metrics_csv(text: str, left_out: LeftOut, *, what: str) -> list[Evidenc
     cells = (
         [*_long(table, titles, what)] if {"name", "value"} <= set(titles) else [*_wide(table, titles, left_out, what)]
     )
-    return [check_evidence(evidence, what=what) for evidence in _evaluations(cells, left_out)]
+    return [check_evidence(evidence, what=what) for evidence in evaluations_of_cells(cells, left_out)]
 
 
-def _long(table: TextTable, titles: Sequence[str], what: str) -> Iterator[_Cell]:
+def _long(table: TextTable, titles: Sequence[str], what: str) -> Iterator[Cell]:
     for title in titles:
         if title not in COLUMNS and title != "\0" and not _is_slice(title):
             raise CorruptError(
@@ -105,10 +107,10 @@ def _long(table: TextTable, titles: Sequence[str], what: str) -> Iterator[_Cell]
     for row in table.rows:
         about = {title: cell for title, cell in zip(titles, row.cells, strict=True) if cell}
         name, value = about.pop("name", ""), about.pop("value", "")
-        yield _Cell(f"line {row.line} ({name!a})", name, value, about)
+        yield Cell(f"line {row.line} ({name!a})", name, value, about)
 
 
-def _wide(table: TextTable, titles: Sequence[str], left_out: LeftOut, what: str) -> Iterator[_Cell]:
+def _wide(table: TextTable, titles: Sequence[str], left_out: LeftOut, what: str) -> Iterator[Cell]:
     """Yield the values of a table with a column for each metric."""
     known = {title for title in titles if _is_known(title) or title in _STEPS}
     measured = [title for title in titles if title not in known and title != "\0"]
@@ -124,12 +126,30 @@ def _wide(table: TextTable, titles: Sequence[str], left_out: LeftOut, what: str)
     for row in table.rows:
         cells = dict(zip(titles, row.cells, strict=True))
         about = {title: cells[title] for title in known if cells[title]}
-        for title in measured:
-            if title not in texts and cells[title]:
-                yield _Cell(f"line {row.line} ({title!a})", title, cells[title], about)
+        values = {title: cells[title] for title in measured if title not in texts and cells[title]}
+        yield from wide_cells(values, about, partial(_place, row.line))
 
 
-def _evaluations(cells: Sequence[_Cell], left_out: LeftOut) -> Iterator[Evidence]:
+def _place(line: int, title: str) -> str:
+    return f"line {line} ({title!a})"
+
+
+def wide_cells(values: Mapping[str, str], about: Mapping[str, str], place_of: Callable[[str], str]) -> Iterator[Cell]:
+    """Yield the values of one row, each with its standard error and its deviation, where they stand beside it."""
+    beside: dict[str, dict[str, str]] = {}
+    bases = {name: base_of_error(name, values) or "" for name in values}
+    spreads = {name: base_of_deviation(name, values) for name in values if not bases[name]}
+    for part, of in (("standard_error", bases), ("deviation", spreads)):
+        for name, base in of.items():
+            if base:
+                beside.setdefault(base, {})[part] = values[name]
+    for name, value in values.items():
+        if not bases[name] and not spreads[name]:
+            yield Cell(place_of(name), name, value, {**about, **beside.get(name, {})})
+
+
+def evaluations_of_cells(cells: Sequence[Cell], left_out: LeftOut) -> Iterator[Evidence]:
+    """Yield one evaluation for each kind and data set; of steps the newest counts."""
     groups: dict[tuple[str, ...], list[Metric]] = {}
     for cell in _newest(cells, left_out):
         about = cell.about
@@ -147,11 +167,11 @@ def _evaluations(cells: Sequence[_Cell], left_out: LeftOut) -> Iterator[Evidence
         yield Evidence(group[0] or "automated", tuple(metrics), dataset=dataset)
 
 
-def _newest(cells: Sequence[_Cell], left_out: LeftOut) -> list[_Cell]:
+def _newest(cells: Sequence[Cell], left_out: LeftOut) -> list[Cell]:
     """Return of each measurement in a table with steps the one of the last step; all where there are no steps."""
     if not any(name in cell.about for cell in cells for name in _STEPS):
         return list(cells)
-    newest: dict[tuple[object, ...], tuple[tuple[float, ...], _Cell]] = {}
+    newest: dict[tuple[object, ...], tuple[tuple[float, ...], Cell]] = {}
     for cell in cells:
         rest = tuple(sorted((name, text) for name, text in cell.about.items() if _is_known(name)))
         key = (cell.name, rest)
@@ -172,7 +192,7 @@ def _is_pairs(table: TextTable) -> bool:
     return (
         len(table.titles) == 2
         and not table.titles[0].strip()
-        and _title(table.titles[1]) in {"value", "0", ""}
+        and title_of(table.titles[1]) in {"value", "0", ""}
         and all(len(row.cells) == 2 and not _is_number(row.cells[0]) for row in table.rows)
     )
 
@@ -181,10 +201,16 @@ def _column(table: TextTable, titles: Sequence[str], title: str) -> list[str]:
     return [row.cells[titles.index(title)] for row in table.rows]
 
 
-def _title(title: str) -> str:
+def title_of(title: str) -> str:
+    """Return what a column is called here; the title itself where it is none of ours."""
     plain = re.sub(r"[ -]+", "_", title.strip().casefold())
     plain = _SAME.get(plain, plain)
     return plain if plain in COLUMNS else title.strip()
+
+
+def is_known_title(title: str, *, also_of_metrics: bool = False) -> bool:
+    """Return whether a column says what was measured, or at which step; or, if that is asked, more of a metric."""
+    return _is_known(title) or title in _STEPS or (also_of_metrics and title in COLUMNS)
 
 
 def _is_known(title: str) -> bool:

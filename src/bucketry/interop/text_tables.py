@@ -42,13 +42,21 @@ class TextTable:
 def read_text_table(text: str) -> TextTable | None:
     """Return the table in a text, by the character that parts most of it; None where it has no first line."""
     said = _SEPARATOR_LINE.match(text)
-    body = text[said.end() :] if said else text
+    body = text[said.end() :] if said else _without_frame(text)
     separators = (said[1],) if said else SEPARATORS
     tables = [_split(body, separator, said is not None) for separator in separators]
     found = [table for table in tables if table is not None]
     if not found:
         return None
     return max(found, key=lambda table: (not table.fault, _is_even(table), len(table.titles)))
+
+
+def _without_frame(text: str) -> str:
+    """Return the text of a Markdown table without what frames it; the lines keep their numbers."""
+    lines = text.splitlines()
+    if not all(line.strip().startswith("|") and line.strip().endswith("|") for line in lines if line.strip()):
+        return text
+    return "\n".join("" if not line.strip("|-: ") else line.strip().strip("|") for line in lines)
 
 
 def with_points(table: TextTable, columns: Collection[int]) -> TextTable:
