@@ -391,6 +391,36 @@ def test_an_argument_of_another_kind_is_named(
     assert registry.models() == []
 
 
+TOKEN = "hf_" + "a1B2" * 9
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({"parameters": {"lr": 1, "hub": {"tokens": ["x", TOKEN]}}}, r"training: hyperparameters: hub: tokens\[1\]"),
+        ({"labels": {"hub": TOKEN}}, "labels: hub"),
+        ({"notes": f"made with {TOKEN}."}, "notes"),
+        ({"training": Training(command=f"train.py --hub={TOKEN}")}, "training: command"),
+        ({"datasets": [{"name": "d", "uri": f"https://host/?token={TOKEN}"}]}, r"training: datasets\[0\]: uri"),
+        ({"environment": {"HF_TOKEN": TOKEN}}, "training: environment: HF_TOKEN"),
+        ({"lineage": Lineage(pipeline={"name": TOKEN})}, "lineage: pipeline: name"),
+    ],
+)
+def test_a_token_in_what_is_stated_is_refused_by_its_place(
+    registry: Registry, tmp_path: Path, options: dict[str, Any], place: str
+) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(UsageError, match=f"^{place} looks like it holds a token of Hugging Face") as raised:
+        registry.publish("acme/chat", [tmp_path / "file"], **options)
+    assert TOKEN not in str(raised.value)
+    assert registry.models() == []
+
+
+def test_a_token_in_front_of_a_host_is_not_recorded(registry: Registry, tmp_path: Path) -> None:
+    given = [{"name": "d", "uri": f"https://{TOKEN}@host/d"}]
+    assert publish(registry, tmp_path, datasets=given).training.datasets[0]["uri"] == "https://host/d"
+
+
 def test_one_pattern_alone_is_a_list_of_one(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     for name in ("a", "b"):

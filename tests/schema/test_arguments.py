@@ -54,6 +54,7 @@ class Optimizer(str, Enum):  # noqa: UP042 - what `vars(args)` holds in many a p
         (Optimizer.ADAM, "adam"),
         (date(2026, 3, 3), "2026-03-03"),
         (np.datetime64("2026-03-03"), "2026-03-03"),
+        (np.longdouble(0.5), 0.5),
     ],
 )
 def test_what_has_one_obvious_meaning_is_taken_for_it(given: object, plain: object) -> None:

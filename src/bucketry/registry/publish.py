@@ -29,6 +29,7 @@ from bucketry.registry.registration import (
     register_version,
 )
 from bucketry.registry.resolve import resolve
+from bucketry.registry.secret_files import refuse_secrets
 from bucketry.registry.selection import Selection
 from bucketry.schema.arguments import (
     check_labels_size,
@@ -317,7 +318,8 @@ def _draft(
 ) -> tuple[Manifest, tuple[str, ...]]:
     """Return the manifest but for its artifacts, and what could not be found out.
 
-    A manifest is never changed again, so that no user and password of a URL may come into it.
+    A manifest is never changed again, so that no user and password of a URL may come into it; what has the form of a
+    key or token is refused.
     """
     training = request.training
     lineage, notes = _lineage(request, parents)
@@ -341,6 +343,10 @@ def _draft(
         labels=request.labels,
         notes=request.notes,
     )
+    refuse_secrets(draft.notes, "notes")
+    refuse_secrets(draft.labels, "labels")
+    refuse_secrets(replace(draft.training, published_from={}).to_document(), "training")
+    refuse_secrets(lineage.to_document(), "lineage")
     return draft, notes
 
 

@@ -7,8 +7,12 @@ gets through can only be revoked where it was issued.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
+
+from bucketry.errors import UsageError
+from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +82,21 @@ def secret_in_text(text: str) -> str:
     """Return what stands in a text, as `a token of GitHub`; empty where nothing has the form of a key or token."""
     body = text.encode(errors="replace")
     return next((words for words, pattern in _PATTERNS if pattern.search(body)), "")
+
+
+def refuse_secrets(stated: object, place: str) -> None:
+    """Raise `UsageError` that names the place of a text, within tables and lists, that has the form of a secret."""
+    if isinstance(stated, Mapping):
+        for name, value in stated.items():
+            refuse_secrets(value, f"{place}: {displayable(str(name))}")
+    elif isinstance(stated, list | tuple):
+        for at, value in enumerate(stated):
+            refuse_secrets(value, f"{place}[{at}]")
+    elif isinstance(stated, str) and (words := secret_in_text(stated)):
+        raise UsageError(
+            f"{place} looks like it holds {words}, and whoever reads the registry could read it for ever",
+            advice="leave it out, or write *** in its place",
+        )
 
 
 def _named(path: str) -> str:

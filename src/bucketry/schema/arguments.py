@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from pathlib import PurePath
-from typing import TYPE_CHECKING, NoReturn, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, TypeVar
 
 from bucketry.errors import UsageError
 from bucketry.schema.codec import DEEPEST_NESTING, LONGEST_TEXT, encode
@@ -132,7 +132,9 @@ def scalar_of(value: object) -> object:
     if type(value).__module__ == "builtins" or getattr(value, "shape", None) != ():
         return value
     item = getattr(value, "item", None)
-    return item() if callable(item) else value
+    found: Any = item() if callable(item) else value
+    # NumPy's longdouble is its own item.
+    return float(found) if getattr(getattr(found, "dtype", None), "kind", "") == "f" else found
 
 
 def plain_labels(value: object, name: str = "labels") -> dict[str, str]:
