@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -54,6 +56,9 @@ def test_a_file_for_people_that_is_gone_or_a_link_is_damage(registry: Registry, 
     assert [finding.key for finding in check_registry(registry.session).damage] == [key]
     path.symlink_to("/etc/hostname")
     assert key in [finding.key for finding in check_registry(registry.session).damage]
+    path.unlink()
+    os.mkfifo(path)  # which is not waited for
+    assert [finding.key for finding in check_registry(registry.session).damage] == [key]
 
 
 def test_a_file_for_people_of_an_older_state_is_what_a_crash_leaves(registry: Registry, tmp_path: Path) -> None:
@@ -75,6 +80,28 @@ def test_bytes_that_are_a_symbolic_link_are_damage(registry: Registry, tmp_path:
     blob.symlink_to(elsewhere)
     for deep in (False, True):
         assert any("are a symbolic link" in each.problem for each in check_registry(registry.session, deep=deep).damage)
+
+
+@pytest.mark.parametrize("key", ["heads/acme/new.json", "aliases/acme/new/production.json", "manifests/acme/new/x"])
+def test_a_pipe_where_a_document_was_is_named_and_its_model_is_not_gone(
+    registry: Registry, tmp_path: Path, key: str
+) -> None:
+    publish(registry, tmp_path, "acme/new", {"model.bin": b"new"})
+    registry.promote("acme/new:1", "production")
+    path = tmp_path / "registry" / key
+    if key.startswith("manifests"):
+        path = next(path.parent.iterdir())
+        key = f"manifests/acme/new/{path.name}"
+    for own in (path, tmp_path / "registry" / ".cas" / key):  # a head has states behind it, which would be read
+        if own.is_dir():
+            shutil.rmtree(own)
+        else:
+            own.unlink(missing_ok=True)
+    os.mkfifo(path)
+    assert [(finding.severity, finding.key) for finding in check_registry(registry.session).findings] == [
+        ("damage", key)
+    ]
+    assert [str(listed.model) for listed in registry.models()] == ["acme/chat", "acme/new"]
 
 
 def test_a_stray_file_beside_the_registry_is_named(registry: Registry, tmp_path: Path) -> None:

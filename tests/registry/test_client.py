@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +23,6 @@ from registry.opened import CHAT, open_in, publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from bucketry.registry.client import Registry, SignWith
     from bucketry.schema.reviews import Decision
@@ -52,6 +52,20 @@ def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def decisions(registry: Registry, version: int = 1) -> list[Decision]:
     head = load_existing_head(registry.session, parse_model_name(CHAT))
     return list(load_standing(registry.session, head, load_row(registry.session, head, version)).decisions)
+
+
+def test_a_registry_is_opened_by_a_path_object_too(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for where in (tmp_path / "registry", Path("registry"), Path("./registry")):  # which is no profile's name
+        with bucketry.open_reader(where) as reader, bucketry.open(where) as writer:
+            assert reader.resolve(CHAT) == writer.resolve(CHAT) == registry.resolve(CHAT)
+    wrong: list[Any] = [5, b"registry", [tmp_path]]
+    for where in wrong:
+        for opens in (bucketry.open_reader, bucketry.open):
+            with pytest.raises(UsageError, match="names no registry"):
+                opens(where)
 
 
 def test_a_version_is_asked_about_found_in_the_queue_and_approved(registry: Registry) -> None:

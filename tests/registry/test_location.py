@@ -130,8 +130,24 @@ def test_a_configuration_with_a_number_of_thousands_of_digits_is_named(
         ("default = true", "default is not a text", ""),
         ("registries = 3", "registries is not a table", ""),
         ("[registries]\nprod = 3", r"registries\.prod has no url", ""),
-        ('[registries.prod]\nurl = "s3://b"\ntrsut = "t.toml"', "trsut is not understood", ""),
-        ('[registries.prod]\nurl = "s3://b"\ntrust = true', "trust is not understood", ""),
+        (
+            '[registries.prod]\nurl = "s3://b"\ntrsut = "t.toml"',
+            'prod: "trsut" is not understood',
+            "did you mean trust?",
+        ),
+        (
+            '[registries.prod]\nurl = "s3://b"\nreadonly = true',
+            '"readonly" is not understood',
+            "did you mean read_only?",
+        ),
+        ('[registries.prod]\nurl = "s3://b"\n"\\u001b[31m" = 1', r'"\\x1b\[31m" is not', "it may hold url, profile"),
+        (
+            '[registries.prod]\nurl = "s3://b"\nread_only = "yes"',
+            "read_only is neither true nor false",
+            "without quotes",
+        ),
+        ('[registries.prod]\nurl = "s3://b"\naddressing = "x"', "addressing is none", "auto, path, virtual"),
+        ('[registries.prod]\nurl = "s3://b"\ntrust = true', "trust is not a text", 'trust = "..."'),
     ],
 )
 def test_what_nobody_reads_in_the_configuration_is_refused(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,7 +179,6 @@ def test_foreign_files_are_not_listed(store: FolderStore, tmp_path: Path) -> Non
     (tmp_path / ".Trash").mkdir()
     (tmp_path / ".Trash/key").write_bytes(b"x")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/a/latin-\xe9")).write_bytes(b"x")
-    os.mkfifo(tmp_path / "a/pipe")
     assert [entry.key for entry in store.list("") if hasattr(entry, "key")] == ["a/key"]
 
 
@@ -224,6 +225,17 @@ def test_a_linked_file_is_never_followed(store: FolderStore, tmp_path: Path) -> 
     store.put("key", b"2", Unconditional())
     assert secret.read_bytes() == b"secret"
     assert store.get("key").body == b"2"
+
+
+def test_a_special_file_is_listed_and_never_waited_for(store: FolderStore, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with closing(socket.socket(socket.AF_UNIX)) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        # What cannot be read is seen all the same, so that nobody takes it for absent.
+        assert [getattr(entry, "key", "") for entry in store.list("")] == ["pipe", "socket"]
+        for key in ("pipe", "socket"):
+            with pytest.raises(BucketryError):
+                store.get(key)
 
 
 @pytest.mark.parametrize("name", [".staging", ".staging/uploads", ".cas", ".cas/heads"])

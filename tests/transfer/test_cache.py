@@ -66,9 +66,15 @@ def pull_to_cache(store: Store, cache: Cache, files: Sequence[RemoteFile], manif
     return found
 
 
-@pytest.fixture(params=["links", "copies"])
+@pytest.fixture(params=["links", "copies", "copies of one mode"])
 def any_file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "copies":
+    if request.param == "copies of one mode":
+
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(errno.EPERM, "one mode for all files")
+
+        monkeypatch.setattr(Path, "chmod", refuse)
+    if request.param.startswith("copies"):
 
         def cannot(*_: object, **__: object) -> None:
             raise OSError(errno.EOPNOTSUPP, "no hard links here")

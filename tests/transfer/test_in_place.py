@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
 import shutil
 import signal
+import stat
 import sys
 import threading
 import time
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.errors import RejectedError, UnavailableError
+from bucketry.errors import BucketryError, RejectedError, UnavailableError
 from bucketry.store.memory import MemoryStore
 from bucketry.transfer import durable, in_place, localfiles, receipt, target, turns
 from bucketry.transfer.receipt import Absent, Empty, Foreign, Incomplete, Ours, inspect_target
@@ -86,6 +88,52 @@ def test_a_version_appears_and_is_updated_in_a_folder_that_cannot_be_replaced(pl
     check_holds(place, OLD, "m1")
     assert place.stat().st_ino == inode
     assert [entry.name for entry in place.parent.iterdir()] == ["chat"]
+
+
+def sync_only_files(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let folders not be synced, as on CIFS; return the descriptors of the files that are."""
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def only_files(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        synced.append(descriptor)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    return synced
+
+
+def test_a_volume_that_cannot_bring_a_folder_to_the_disk_is_filled_all_the_same(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = sync_only_files(monkeypatch)
+    for contents, manifest in ((OLD, "m1"), (NEW, "m2")):
+        publish_target(staged(place, contents, manifest))
+        check_holds(place, contents, manifest)
+    assert len(synced) >= len(OLD) + len(NEW)
+
+
+def test_a_new_target_appears_where_no_folder_can_be_brought_to_the_disk(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = sync_only_files(monkeypatch)
+    for contents, manifest in ((OLD, "m1"), (NEW, "m2")):
+        publish_target(staged(home / "new" / "chat", contents, manifest))
+        check_holds(home / "new" / "chat", contents, manifest)
+    assert len(synced) >= len(OLD) + len(NEW)
+
+
+def test_a_file_that_does_not_reach_the_disk_is_not_handed_out(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    first = staged(place, OLD, "m1")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(BucketryError):
+        publish_target(first)
+    assert not isinstance(inspect_target(place), Ours)
 
 
 @pytest.mark.parametrize("kind", ["plain", "open"])

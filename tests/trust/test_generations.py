@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -157,6 +160,22 @@ def test_a_crash_before_the_rename_leaves_the_old_memory(
             machine.sees(RECORDS[:4])
     assert machine.sees(RECORDS[:3]).generation == 3
     assert len(list((tmp_path / "state").iterdir())) == 2
+
+
+def test_a_folder_that_cannot_be_brought_to_the_disk_remembers_all_the_same(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def only_files(descriptor: int) -> None:  # as CIFS does
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    machine.sees(RECORDS[:3])
+    with pytest.raises(RejectedError):
+        machine.sees(RECORDS[:2])
 
 
 def test_the_folder_follows_the_environment() -> None:

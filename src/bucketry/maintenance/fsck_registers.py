@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -141,15 +143,16 @@ class Registers:
 def read_plain_copy(store: Store, key: str) -> bytes | None:
     """Return the file for people that a registry in a folder keeps beside a register's states; None elsewhere.
 
-    It is read before the register: what is newer then is the register. One that is gone is empty.
+    It is read before the register: what is newer then is the register. One that is gone, or no file, is empty.
     """
     path = store.local_path(key)
     if path is None:
         return None
     try:
-        if path.is_symlink():
-            return b""
-        with path.open("rb") as file:
+        # O_NONBLOCK: opening a pipe must not wait for its writer.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return b""
             return file.read(LARGEST_DOCUMENT_BYTES + 1)  # what is longer is no copy of any register
     except OSError:
         return b""
@@ -178,7 +181,11 @@ def report_plain_copy(
             "next commit replaces it.",
         )
     else:
-        findings.damage(register.key, "The file for people is not what the registry holds at this key.")
+        findings.damage(
+            register.key,
+            "The file for people is not what the registry holds at this key: the register itself can be read, and its "
+            "next commit replaces the file.",
+        )
 
 
 def load_chain(session: Session, register: Register[S], trail: Trail) -> tuple[list[Record], str]:

@@ -463,19 +463,31 @@ class Registry(Reader):
         lifecycle.unretire(self.session, named.model, resolve.load_version_number(self.session, named), reason=reason)
 
 
-def open_reader(where: str | None = None, *, trust: str | os.PathLike[str] | None = None) -> Reader:
-    """Open a registry for reading, by URL, path or the name of a configured profile.
+def open_reader(where: str | os.PathLike[str] | None = None, *, trust: str | os.PathLike[str] | None = None) -> Reader:
+    """Open a registry for reading, by URL, path or the name of a configured profile; a `Path` is a folder.
 
     With a trust file, given or named by the profile, versions are resolved, pulled and opened only if it accepts them;
     otherwise `RejectedError` says why not.
     """
     trusted = None if trust is None else Path(trust)
-    return Reader(opening.open_session(where, read_only=True, trust=trusted, serves=True))
+    return Reader(opening.open_session(_location(where), read_only=True, trust=trusted, serves=True))
 
 
-def open_registry(where: str | None = None, *, identity: str | None = None) -> Registry:
-    """Open a registry for reading and writing; `identity` is who the records will say acted."""
-    return Registry(opening.open_session(where, identity=identity))
+def open_registry(where: str | os.PathLike[str] | None = None, *, identity: str | None = None) -> Registry:
+    """Open a registry for reading and writing; `identity` is who the records will say acted. As for `open_reader`."""
+    return Registry(opening.open_session(_location(where), identity=identity))
+
+
+def _location(where: object) -> str | None:
+    """Return a text as it is, and a path object so that it is no profile's name; raise `UsageError` for others."""
+    if where is None or isinstance(where, str):
+        return where
+    if not isinstance(where, os.PathLike):
+        raise UsageError(f"a {type(where).__name__} names no registry", advice="give a URL, a path or a profile's name")
+    path = os.fspath(where)
+    if not isinstance(path, str):
+        raise UsageError("a path of bytes names no registry", advice="give it as text")
+    return os.path.join(os.curdir, path)  # noqa: PTH118 - `Path` would take the "./" away again
 
 
 def _insisting(options: PullOptions | None, *, insists: bool) -> PullOptions | None:

@@ -27,12 +27,14 @@ from bucketry.schema.text import displayable
 from bucketry.user_folders import expand_user, find_home
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bucketry.store.s3_settings import S3Settings
 
 S3_TEXTS = ("profile", "region", "endpoint_url", "addressing", "kms_key_id")
 S3_FLAGS = ("requester_pays", "allow_http")
+PROFILE_TEXTS = (*S3_TEXTS, "trust")
+PROFILE_FLAGS = (*S3_FLAGS, "read_only")
 TEXTS = ("identity", "default")
 TABLES = ("registries", "tui")
 LARGEST_CONFIG_BYTES = 256 * 1024
@@ -200,13 +202,7 @@ def _check_names(path: Path, document: Mapping[str, object]) -> None:
     """Raise `UsageError` for what nobody reads: a mistyped table may be the one that names the trust file."""
     unknown = sorted(name for name in document if name not in TABLES and name not in TEXTS)
     if unknown:
-        from difflib import get_close_matches  # noqa: PLC0415 - for this message alone
-
-        near = get_close_matches(unknown[0], (*TABLES, *TEXTS), 1)
-        raise UsageError(
-            f'{path}: "{displayable(unknown[0])}" is not understood',
-            advice=f"did you mean {near[0]}?" if near else f"it may hold {', '.join((*TEXTS, *TABLES))}",
-        )
+        raise _not_understood(f"{path}: ", unknown[0], (*TEXTS, *TABLES))
     wrong = next((name for name in TEXTS if not isinstance(document.get(name, ""), str)), None)
     if wrong is not None:
         raise UsageError(f"{path}: {wrong} is not a text", advice=f'write {wrong} = "..."')
@@ -216,21 +212,43 @@ def _unreadable(path: Path, error: Exception) -> UsageError:
     return UsageError(f"{path} cannot be read: {error}", advice="mend the file or move it away")
 
 
+def _check_profile(
+    what: str, table: Mapping[str, object], texts: Mapping[str, object], flags: Mapping[str, object]
+) -> None:
+    """Raise `UsageError` for the first setting that nobody reads or that has a value of another kind."""
+    known = ("url", *PROFILE_TEXTS, *PROFILE_FLAGS)
+    unknown = sorted(key for key in table if key not in known)
+    if unknown:
+        raise _not_understood(f"{what}: ", unknown[0], known)
+    for key, value in texts.items():
+        if not isinstance(value, str):
+            raise UsageError(f"{what}: {key} is not a text", advice=f'write {key} = "..."')
+    for key, value in flags.items():
+        if not isinstance(value, bool):
+            raise UsageError(f"{what}: {key} is neither true nor false", advice=f"write {key} = true, without quotes")
+    if texts.get("addressing", "auto") not in ADDRESSINGS:
+        raise UsageError(f"{what}: addressing is none that is known", advice=f"write one of {', '.join(ADDRESSINGS)}")
+
+
+def _not_understood(where: str, found: str, known: Sequence[str]) -> UsageError:
+    from difflib import get_close_matches  # noqa: PLC0415 - for this message alone
+
+    near = get_close_matches(found, known, 1)
+    return UsageError(
+        f'{where}"{displayable(found)}" is not understood',
+        advice=f"did you mean {near[0]}?" if near else f"it may hold {', '.join(known)}",
+    )
+
+
 def _read_profile(path: Path, name: str, table: object) -> RegistryProfile:
     if not isinstance(table, dict) or not isinstance(table.get("url"), str):
         raise UsageError(
             f"{path}: registries.{name} has no url",
             advice=f'write url = "s3://..." under [registries.{name}]',
         )
-    texts = {key: table[key] for key in (*S3_TEXTS, "trust") if key in table}
-    flags = {key: table[key] for key in (*S3_FLAGS, "read_only") if key in table}
-    wrong = [key for key, value in texts.items() if not isinstance(value, str)]
-    wrong += [key for key, value in flags.items() if not isinstance(value, bool)]
-    wrong += [key for key in table if key not in {"url", *texts, *flags}]
-    if texts.get("addressing", "auto") not in ADDRESSINGS:
-        wrong.append("addressing")
-    if wrong:
-        raise UsageError(f"{path}: registries.{name}: {', '.join(sorted(wrong))} is not understood")
+    texts = {key: table[key] for key in PROFILE_TEXTS if key in table}
+    flags = {key: table[key] for key in PROFILE_FLAGS if key in table}
+    _check_profile(f"{path}: registries.{displayable(name)}", table, texts, flags)
     read_only = bool(flags.pop("read_only", False))
     trust = texts.pop("trust", None)
     return RegistryProfile(

@@ -262,7 +262,8 @@ class FolderStore:
     def _names(self, folder: str) -> set[str]:
         """Return the names in a folder; a slash ends those of folders and makes their order that of keys.
 
-        A symbolic link is a name as well: nobody follows it, but whoever reads its key is told what is there.
+        A symbolic link is a name as well, and so is a special file: nobody follows or opens it, but whoever reads its
+        key is told what is there.
         """
         try:
             with os.scandir(self._files.path(folder)) as found:
@@ -271,8 +272,7 @@ class FolderStore:
             self._files.check_root()
             return set()
         folders = {f"{entry.name}/" for entry in entries if entry.is_dir()}
-        files = {entry.name for entry in entries if entry.is_file(follow_symlinks=False) or entry.is_symlink()}
-        return folders | {name for name in files if f"{name}/" not in folders}
+        return folders | {entry.name for entry in entries if f"{entry.name}/" not in folders}
 
     def _has_keys(self, folder: str) -> bool:
         """Say whether a key begins with this; a folder that a deletion has just emptied is none."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import UnavailableError, UsageError
 from bucketry.frozen import frozen
 from bucketry.store.folder_errors import after_naming, explain, file_and_folder, foreign
+from bucketry.store.folder_sync import sync_folder
 from bucketry.store.interface import ETag, iter_slices
 from bucketry.store.modes import SHARED_FILE_MODE, SHARED_FOLDER_MODE
 
@@ -248,11 +249,7 @@ class Files:
             return
         descriptor = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fsync(descriptor)
-        except OSError as error:
-            # Some file systems cannot do this for a folder, and then do it by themselves or not at all.
-            if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):
-                raise
+            sync_folder(descriptor)
         finally:
             os.close(descriptor)
 

@@ -250,7 +250,8 @@ class Cache:
 
     def _admit(self, sha256: str, temporary: Path, label: str, halt: Halt, *, is_verified: bool = False) -> Path:
         """Let a file of ours appear as a blob, once its digest was found right."""
-        temporary.chmod(0o444)
+        with suppress(OSError):  # some file systems have one mode for all files: the bytes are hashed each time
+            temporary.chmod(0o444)
         if not is_verified and not is_right(temporary, sha256, halt):
             raise CorruptError(f"{label} does not have the digest {sha256}", advice="pull it again")
         path = self._blob_path(sha256)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bucketry.store.folder_sync import sync_folder
 from bucketry.transfer.localfiles import open_directory
 from bucketry.transfer.rename import sync_file_system
 
@@ -29,25 +30,31 @@ def sync_folders(directory: Path, folders: Iterable[Path]) -> None:
 
 def sync_directory(directory: Path) -> None:
     """Bring the names in one folder to the disk."""
-    descriptor = open_directory(directory)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _sync_folder_at(directory)
 
 
 def _sync(directory: Path, files: Iterable[Path], folders: Iterable[Path]) -> None:
-    paths = (*files, *folders)
-    if len(paths) > FILES_SYNCED_ONE_BY_ONE:
+    files, folders = tuple(files), tuple(folders)
+    if len(files) + len(folders) > FILES_SYNCED_ONE_BY_ONE:
         directory_fd = open_directory(directory)
         try:
             if sync_file_system(directory_fd):
                 return
         finally:
             os.close(directory_fd)
-    for path in paths:
+    for path in files:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    for path in folders:
+        _sync_folder_at(path)
+
+
+def _sync_folder_at(path: Path) -> None:
+    descriptor = open_directory(path)
+    try:
+        sync_folder(descriptor)
+    finally:
+        os.close(descriptor)

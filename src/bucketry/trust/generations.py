@@ -10,6 +10,7 @@ where nothing happened; an approval that expires, and `lowest_generation`, bound
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from bucketry.schema.audit import Record, Trail
     from bucketry.schema.names import AliasName, ModelName
 
+_CANNOT_SYNC_FOLDERS = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS})
+"""What CIFS and several FUSE file systems say of a folder: they do it by themselves, or not at all."""
 MOST_RECORDS_WALKED = 4_096
 """How many commits of an alias may lie between two looks; more means that the file must be removed by hand."""
 FURTHEST_FIRST_GENERATION = 1_000_000
@@ -248,5 +251,8 @@ def _save(path: Path, seen: Seen) -> None:
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC_FOLDERS:
+            raise
     finally:
         os.close(folder)
