@@ -9,10 +9,13 @@ import pytest
 
 from bucketry.errors import UnavailableError
 from bucketry.registry.aliases import load_aliases
+from bucketry.registry.deletion import delete_version
 from bucketry.registry.registers import load_existing_head
 from bucketry.registry.rows import load_row
+from bucketry.schema import keys
+from bucketry.store.interface import Unconditional
 from bucketry.tui.elsewhere import ELSEWHERE
-from tui.desk import PRODUCTION, RISK, Wire, empty_registry, filled_registry, open_desk
+from tui.desk import PRODUCTION, RISK, ROUND_SECONDS, Wire, empty_registry, filled_registry, open_desk
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -64,11 +67,14 @@ def on(registry: Registry, act: Callable[[Desk], Awaitable[None]], **how: object
     asyncio.run(run())
 
 
-def every_key(desk: Desk) -> list[str]:
+def keys_here(desk: Desk) -> set[str]:
+    return {key for command in desk.app.commands for key in desk.app.settings.keymap.keys_of(command)} - LEAVES
+
+
+def every_key(desk: Desk) -> set[str]:
     """Return each key that something has here or elsewhere, and some that nothing has."""
-    here = [key for command in desk.app.commands for key in desk.app.settings.keymap.keys_of(command)]
     elsewhere = [key for known in ELSEWHERE.values() for key in known.keys]
-    return sorted({*here, *elsewhere, "n", "Z", "%"} - LEAVES)
+    return keys_here(desk) | {*elsewhere, "n", "Z", "%"} - LEAVES
 
 
 async def go(desk: Desk, screen: str) -> None:
@@ -80,18 +86,23 @@ async def go(desk: Desk, screen: str) -> None:
         await desk.press("enter")
 
 
-async def press_each(desk: Desk, check: Callable[[str], None] = lambda _: None) -> list[str]:
-    """Press every key, each on the screen as it was; return those that were followed by nothing that can be seen."""
+async def press_each(desk: Desk, pressed: Callable[[Desk], set[str]] = every_key) -> list[str]:
+    """Press keys, each on the screen as it was; return those that were followed by nothing that can be seen.
+
+    What is seen at once is not waited for any longer: only a key that seems to do nothing is given its time.
+    """
     app, silent = desk.app, []
     view, depth = app.view, app.depth
     app.flash("")
     await desk.settle()
-    for key in every_key(desk):
-        before, top = desk.text, app.view
-        await desk.press(NAMES.get(key, key))
-        if desk.text == before and app.view is top:
-            silent.append(key)
-        check(key)
+    for key in sorted(pressed(desk)):
+        before = desk.text
+        await desk.press_only(NAMES.get(key, key))
+        if desk.text == before and app.view is view:
+            await desk.settle()
+            if desk.text == before and app.view is view:
+                silent.append(key)
+        rests = app.background.is_idle and app.view is view and not app.asking.has_question
         if app.asking.has_question:
             app.asking.cancel()
         app.asking.take_key("escape")
@@ -101,7 +112,7 @@ async def press_each(desk: Desk, check: Callable[[str], None] = lambda _: None) 
         if app.depth < depth:
             app.forth()
         app.flash("")
-        await desk.settle()
+        await (desk.wait(ROUND_SECONDS) if rests else desk.settle())
         assert app.view is view, key
     return silent
 
@@ -119,7 +130,7 @@ def test_each_key_is_followed_by_something_that_is_seen(screen: str) -> None:
 def test_so_it_is_on_a_screen_without_a_row(screen: str) -> None:
     async def act(desk: Desk) -> None:
         await go(desk, screen)
-        assert await press_each(desk) == []
+        assert await press_each(desk, keys_here) == []
 
     on(empty_registry(), act)
 
@@ -131,10 +142,33 @@ def test_so_it_is_where_nothing_may_be_written_and_nothing_is(screen: str) -> No
 
     async def act(desk: Desk) -> None:
         await go(desk, screen)
-        assert await press_each(desk) == []
+        assert await press_each(desk, keys_here) == []
 
     on(registry, act, read_only=True)
     assert load_existing_head(registry.session(), RISK).generation == before
+
+
+@pytest.mark.parametrize("what", ["deleted", "damaged", "offline"])
+def test_so_it_is_on_a_row_that_is_deleted_or_damaged_and_while_the_bucket_is_away(what: str) -> None:
+    registry = filled_registry()
+    session, wire = registry.session(), Wire(registry.store)
+    if what == "damaged":
+        key = keys.manifest(RISK, load_existing_head(session, RISK).rows[11].manifest)
+        registry.store.put(key, b"{", Unconditional())
+    registry.store = cast("Store", wire)
+
+    async def act(desk: Desk) -> None:
+        await desk.press("G", "enter", "g", "enter", "h")  # what was opened is known to be damaged
+        if what == "deleted":
+            delete_version(session, RISK, 12)  # by somebody else: the row is still there
+        if what == "offline":
+            wire.fault = UnavailableError("the bucket does not answer")
+            await desk.press("r")
+        told = {"deleted": "v12", "damaged": "DAMAGED", "offline": "OFFLINE"}[what]
+        assert told in (desk.top if what == "offline" else desk.cursor_line)
+        assert await press_each(desk, keys_here) == []
+
+    on(registry, act)
 
 
 @pytest.mark.parametrize("screen", ["models", "versions", "version", "compare"])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from bucketry.errors import UnavailableError
 from bucketry.registry.aliases import promote, unset
 from bucketry.registry.auditing import load_audit
 from bucketry.registry.lifecycle import retire
@@ -15,10 +16,11 @@ from bucketry.registry.rows import load_row
 from bucketry.schema.names import AliasName
 from bucketry.schema.policy import parse_policy_toml
 from bucketry.schema.reviews import Action
-from tui.desk import CHAT, PRODUCTION, RISK, STAGING, TRAINER, Registry, filled_registry
+from tui.desk import CHAT, PRODUCTION, RISK, STAGING, TRAINER, Registry, Wire, filled_registry
 from tui.evaluated import on
 
 if TYPE_CHECKING:
+    from bucketry.store.interface import Store
     from tui.desk import Desk
 
 VERSIONS = ("G", "enter")
@@ -89,6 +91,77 @@ def test_to_refuse_what_production_names_needs_the_reason_behind_the_name() -> N
 
     on(registry, act)
     assert state(registry, 9) == "approved"
+
+
+@pytest.mark.parametrize("key", ["P", "B", "U", "T", "X", "D"])
+def test_a_reason_is_kept_where_the_name_confirms_and_the_name_is_typed_anew(key: str) -> None:
+    registry = filled_registry()
+    registry.decide(12, Action.APPROVE)
+    wire = Wire(registry.store)
+    registry.store = cast("Store", wire)
+    asks = {"P": ("production",), "B": ("",)}
+
+    async def ask(desk: Desk) -> None:
+        await desk.press(key)
+        for text in asks.get(key, ()):
+            await desk.type(text)
+            await desk.press("enter")
+
+    async def act(desk: Desk) -> None:
+        await desk.press("G", "enter")
+        if key == "U":
+            await desk.press("P")
+            await desk.type("production")
+            await desk.press("enter")
+            await desk.type("credit-risk")
+            await desk.press("enter")
+        await desk.press(*(("j", "j", "j") if key in "TX" else ()))  # on what production names
+        await ask(desk)
+        await desk.type("credit-risk it drifts")
+        wire.fault = UnavailableError("the bucket does not answer")
+        await desk.press("enter")
+        assert "the bucket does not answer" in desk.notice
+        wire.fault = None
+        await desk.press("r")
+        await ask(desk)
+        assert "reason: it drifts" in desk.text
+        assert "name differs" in desk.text
+        await desk.type("credit-risk")
+        await desk.press("enter")
+        assert not desk.app.asking.has_question
+
+    on(registry, act)
+    assert reasons(registry)[-1] == "it drifts"
+
+
+def test_who_undoes_what_another_moved_meanwhile_keeps_the_text_and_is_told() -> None:
+    registry = filled_registry()
+
+    async def act(desk: Desk) -> None:
+        await move_production(desk)
+        await desk.press("U")
+        await desk.type("credit-risk it was right")
+        promote(registry.session(TRAINER), RISK, 9, PRODUCTION, reason="mine")
+        await desk.press("enter")
+        assert "credit-risk it was right" in desk.lines[-2]
+        assert "REFUSED: esc closes" in desk.lines[-2]
+        assert TRAINER in desk.text
+        assert "mine" in desk.text
+
+    on(registry, act)
+    assert target(registry) == 9
+
+
+def test_an_alias_that_is_not_set_is_refused_in_plain_words() -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press("G", "enter", "B", "ctrl+u")
+        await desk.type("nightly")
+        await desk.press("enter")
+        assert "REFUSED: credit-risk@nightly is not set" in desk.text
+        assert "REFUSED: esc closes" in desk.lines[-2]
+        assert "serves:" not in desk.text
+
+    on(filled_registry(), act)
 
 
 def test_undo_of_a_move_of_production_asks_as_the_move_did_and_takes_a_reason() -> None:

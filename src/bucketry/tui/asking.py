@@ -25,7 +25,12 @@ class Asking:
         self._question: Question | None = None
         self._choice: Choice | None = None
         self.drafts: dict[str, str] = {}
-        """What was typed for an action that then failed, by the question's label: nobody types a reason twice."""
+        """What was typed for an action that then failed, by verb and object: nobody types a reason twice."""
+
+    def keep(self, draft: str, text: str) -> None:
+        """Keep what was typed for something that then failed, until it is asked for again."""
+        if text.strip():
+            self.drafts[draft] = text
 
     @property
     def has_question(self) -> bool:

@@ -33,12 +33,16 @@ if TYPE_CHECKING:
     from bucketry.registry.session import Session
     from bucketry.registry.standings import Standing
     from bucketry.schema.diff import MetricDiff
-    from bucketry.schema.gates import Gate, GateResult
+    from bucketry.schema.gates import Gate, GateResult, Selection
     from bucketry.schema.names import Digest, ModelName
     from bucketry.schema.trend import Trend
 
 FEWEST_COMPARED = 2
 TREND_VERSIONS = 24
+
+
+UNTOLD = frozenset({"version", "digest"})
+"""What a line of a comparison may leave open about its data; a gate that names it is taken to be about the line."""
 
 
 @frozen
@@ -82,9 +86,20 @@ class Compared:
         found = [
             result.passed
             for gate, result in self.gates
-            if isinstance(gate, MetricThreshold | NoWorse) and gate.selection.metric == metric.name
+            if isinstance(gate, MetricThreshold | NoWorse) and _is_about(gate.selection, metric)
         ]
         return all(found) if found else None
+
+
+def _is_about(selection: Selection, metric: MetricDiff) -> bool:
+    """Return whether a gate looks at what a line of a comparison says: the metric, on that data, of that kind."""
+    stated = metric.dataset.to_document()
+    return (
+        selection.metric == metric.name
+        and selection.evidence in {None, metric.kind}
+        and (selection.every_slice or dict(selection.slice) == dict(metric.slice))
+        and all(stated.get(name, text if name in UNTOLD else None) == text for name, text in selection.dataset.items())
+    )
 
 
 def read_comparison(

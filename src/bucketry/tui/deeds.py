@@ -92,6 +92,12 @@ def with_reason(words: tuple[str, ...], reason: str) -> tuple[str, ...]:
     return (*words, "--reason", reason) if reason else words
 
 
+def reason_line(name: str, kept: str, *, is_needed: bool = False) -> Line:
+    """Return where a reason is typed, or the one that was given before, which holds unless another is typed."""
+    follows = "the reason follows" if is_needed else "a reason may follow"
+    return line(Span(f"reason: {displayable(kept)}" if kept else f"{follows} the name:  {name} WHY", "dim"))
+
+
 def refusal_lines(refusal: str, width: int, *, indent: str = "") -> list[Line]:
     """Return what the registry would answer, in as many lines as it takes."""
     words = f"REFUSED: {displayable(refusal)}".split() if refusal else ()
@@ -130,7 +136,9 @@ class DeedPanel:
         self._is_framed = is_framed
         self._servers: Sequence[Span] = READING
         self._refusal = ""
-        self._typed = typed or ("" if deed.asks_for_name else shell.asking.drafts.pop(self._draft, ""))
+        kept = "" if typed else shell.asking.drafts.pop(self._draft, "")
+        self._kept = kept if deed.asks_for_name else ""
+        self._typed = typed or ("" if deed.asks_for_name else kept)
         self._question = self._asked()
 
     @property
@@ -190,14 +198,14 @@ class DeedPanel:
             return REFUSED
         reason: str | None = text.strip()
         if self._deed.asks_for_name:
-            reason = text_behind(str(self._deed.row.model), text)
+            reason = self._reason_in(text)
         if reason is None:
             return "name differs"
         needed = "the reason is missing" if self._deed.asks_for_name else "a text is needed"
         return needed if self._deed.needs_text and not reason else ""
 
     def _answer(self, text: str) -> None:
-        reason = text_behind(str(self._deed.row.model), text) if self._deed.asks_for_name else text.strip()
+        reason = self._reason_in(text) if self._deed.asks_for_name else text.strip()
 
         def failed(error: BucketryError) -> None:
             if isinstance(error, ContendedError):
@@ -208,10 +216,14 @@ class DeedPanel:
 
         self._deed.go(reason or "", failed)
 
+    def _reason_in(self, text: str) -> str | None:
+        """Return the reason that follows the name, else the one that was kept, or None where the name differs."""
+        reason = text_behind(str(self._deed.row.model), text)
+        return None if reason is None else reason or self._kept
+
     def _keep(self, text: str) -> None:
         """Keep what was typed for the next time; a name is typed anew, since it is what confirms."""
-        if text.strip() and not self._deed.asks_for_name:
-            self._shell.asking.drafts[self._draft] = text
+        self._shell.asking.keep(self._draft, (self._reason_in(text) or "") if self._deed.asks_for_name else text)
 
     def _ask_again(self, text: str, error: BucketryError) -> None:
         """Ask the same about the version as it is by now, with the text as it was typed."""
@@ -244,8 +256,7 @@ class DeedPanel:
         if deed.serves is not None:
             lines += wrapped([Span("serves:", "dim"), *self._servers], width, between=" ")
         if deed.asks_for_name and not self._refusal:
-            needed = "the reason follows" if deed.needs_text else "a reason may follow"
-            lines.append(line(Span(f"{needed} the name:  {deed.row.model} WHY", "dim")))
+            lines.append(reason_line(str(deed.row.model), self._kept, is_needed=deed.needs_text))
         return (*lines, line(Span("same as:  " + shell.command_line(*deed.words), "dim")))
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.registry.model_deletion import delete_model, plan_model_deletion
-from bucketry.tui.deeds import text_behind, with_reason
+from bucketry.tui.deeds import reason_line, text_behind, with_reason
 from bucketry.tui.figures import count_of
 from bucketry.tui.paint import Span, line
 from bucketry.tui.prompts import Question
 
 if TYPE_CHECKING:
+    from bucketry.errors import BucketryError
     from bucketry.registry.model_deletion import ModelDeletion
     from bucketry.schema.names import ModelName
     from bucketry.tui.app import BucketryApp
@@ -28,20 +29,27 @@ def ask_model_deletion(shell: BucketryApp, model: ModelName) -> None:
 
 def _ask(shell: BucketryApp, plan: ModelDeletion) -> None:
     model, name = plan.model, str(plan.model)
+    kept = shell.asking.drafts.pop(f"delete {name}", "")
 
     def answer(text: str) -> None:
-        reason = text_behind(name, text) or ""
+        reason = text_behind(name, text) or kept
+
+        def failed(error: BucketryError) -> None:
+            shell.asking.keep(f"delete {name}", reason)
+            shell.fail(error)
+
         words = with_reason(("delete", name, "--all-versions", "--yes"), reason)
         shell.write(
             words,
             lambda session: delete_model(session, model, reason=reason),
             lambda done: shell.flash(f"{name} is deleted, with {count_of(len(done.versions), 'version')}", "good"),
+            failed,
         )
 
     panel = (
         line(Span(f"{name} will be deleted for ever, with {count_of(len(plan.versions), 'version')}.", "bad")),
         line("It leaves every list. Its numbers are never used again; its history stays."),
-        line(Span(f"a reason may follow the name:  {name} WHY", "dim")),
+        reason_line(name, kept),
         line(Span("same as:  " + shell.command_line("delete", name, "--all-versions", "--yes"), "dim")),
     )
     shell.ask(

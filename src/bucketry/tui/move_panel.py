@@ -6,13 +6,14 @@ decision depends on is shown.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bucketry.errors import UnavailableError
 from bucketry.frozen import frozen
-from bucketry.schema.text import displayable
-from bucketry.tui.deeds import PANEL_COLUMNS, READING, REFUSED, refusal_lines, text_behind
+from bucketry.tui.deeds import PANEL_COLUMNS, READING, REFUSED, reason_line, refusal_lines, text_behind
 from bucketry.tui.marks import PRODUCTION_NAMES
-from bucketry.tui.paint import Span, line
+from bucketry.tui.paint import Span
 from bucketry.tui.prompts import Question
 from bucketry.tui.prospects import read_servers, read_verdicts
 from bucketry.tui.tablelines import wrapped
@@ -34,7 +35,8 @@ class Move:
 
     `head` returns the first line, `body` what is said of the version, `tail` how it is undone and done elsewhere;
     they get None while it is being read. `go` moves, and gets the reason and all that was typed; `typed` is what was
-    typed before somebody else was quicker, `reason` what was given with the alias.
+    typed before somebody else was quicker, `reason` what was given with the alias. `draft` is by what a reason is kept
+    after a failure.
     """
 
     verb: str
@@ -42,6 +44,7 @@ class Move:
     model: ModelName
     alias: AliasName
     words: tuple[str, ...]
+    draft: str
     look: Callable[[Session], Prospect]
     head: Callable[[Prospect | None], Line]
     body: Callable[[Prospect, int], Sequence[Line]]
@@ -57,11 +60,13 @@ class MovePanel:
 
     def __init__(self, shell: BucketryApp, move: Move, prospect: Prospect | None = None) -> None:
         self._shell = shell
-        self._move = move
+        kept = "" if move.reason or move.typed else shell.asking.drafts.pop(move.draft, "")
+        self._move = replace(move, reason=kept) if kept else move
         self._prospect = prospect
         self._servers: Sequence[Span] = READING
         self._verdicts: Sequence[Span] = READING
         self._fault = ""
+        self._is_refused = False
         self._question = self._asked()
 
     def open(self) -> None:
@@ -99,6 +104,7 @@ class MovePanel:
 
     def _fail(self, error: BucketryError) -> None:
         self._fault = f"{error.message}; {error.remedy}" if error.remedy else error.message
+        self._is_refused = not isinstance(error, UnavailableError)
         self._take_verdicts(())
 
     def _take_servers(self, found: Sequence[Span]) -> None:
@@ -136,7 +142,7 @@ class MovePanel:
 
     def _why_not(self, text: str) -> str:
         if self._prospect is None:
-            return "cannot be read" if self._fault else "still reading"
+            return (REFUSED if self._is_refused else "cannot be read") if self._fault else "still reading"
         if self._prospect.is_there:
             return "nothing to do"
         if self._prospect.refusal:
@@ -148,21 +154,19 @@ class MovePanel:
         width = self._shell.size.width - PANEL_COLUMNS
         is_refused = prospect is not None and bool(prospect.refusal) and not prospect.is_there
         changed = f"CHANGED MEANWHILE: {move.told}" if move.told else ""
+        if self._fault:  # nothing is known of where it would go
+            fault = refusal_lines(self._fault, width) if self._is_refused else _sentence(self._fault, width)
+            return (*_sentence(changed, width), *fault)
         return (
             *_sentence(changed, width),
             move.head(prospect),
             *refusal_lines(prospect.refusal if is_refused and prospect else "", width),
             *wrapped([Span("serves:", "dim"), *self._servers], width, between=" "),
             *wrapped(list(self._verdicts), width, between="   ", indent=""),
-            *(move.body(prospect, width) if prospect is not None else _sentence(self._fault, width)),
-            *(() if is_refused else (self._reason_line(),)),
+            *(move.body(prospect, width) if prospect is not None else ()),
+            *(() if is_refused else (reason_line(str(move.model), move.reason),)),
             *move.tail(prospect),
         )
-
-    def _reason_line(self) -> Line:
-        if self._move.reason:
-            return line(Span(f"reason: {displayable(self._move.reason)}", "dim"))
-        return line(Span(f"a reason may follow the name:  {self._move.model} WHY", "dim"))
 
 
 def _sentence(text: str, width: int) -> list[Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, ContendedError, RejectedError
@@ -10,7 +11,7 @@ from bucketry.registry.aliases import promote, roll_back, undo_move
 from bucketry.registry.index_views import find_model_line
 from bucketry.registry.registers import load_alias, load_existing_head
 from bucketry.schema.names import AliasName, parse_alias
-from bucketry.tui.deeds import PANEL_COLUMNS, refusal_by, refusal_lines, refuse, text_behind, with_reason
+from bucketry.tui.deeds import PANEL_COLUMNS, reason_line, refusal_by, refusal_lines, refuse, text_behind, with_reason
 from bucketry.tui.figures import short_age
 from bucketry.tui.marks import PRODUCTION_NAMES, is_production, production_of
 from bucketry.tui.move_panel import Move, MovePanel
@@ -21,7 +22,7 @@ from bucketry.tui.seen import check_state, check_unchanged, check_unmoved
 from bucketry.tui.tablelines import wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bucketry.registry.aliases import AliasMove
     from bucketry.registry.index_views import Named, VersionLine
@@ -50,6 +51,7 @@ def ask_promotion(shell: BucketryApp, row: VersionLine, *, typed: str = "", told
     )
     serving = {named.alias for named in known if is_production(named)}
     refused: dict[AliasName, str] = {}
+    typed = typed or shell.asking.drafts.pop(_promotion_draft(row), "")
 
     def answer(text: str) -> None:
         alias, reason = _split(text)
@@ -172,6 +174,7 @@ def _promotion(shell: BucketryApp, row: VersionLine, alias: AliasName, *, is_see
     """Return what moves an alias to a version; not `is_seen`: its state may be another than the row's by now."""
     model, version = row.model, row.version
     reference = f"{model}:{version}"
+    draft = f"{_promotion_draft(row)} {alias}"
 
     def look(session: Session) -> Prospect:
         if is_seen:
@@ -196,9 +199,11 @@ def _promotion(shell: BucketryApp, row: VersionLine, alias: AliasName, *, is_see
             return promote(session, model, version, alias, reason=reason)
 
         def failed(error: BucketryError) -> None:
+            is_named = text_behind(str(model), text) is not None  # else the alias alone was typed
             if not isinstance(error, ContendedError):
+                shell.asking.keep(*((draft, reason) if is_named else (_promotion_draft(row), text)))
                 shell.fail(error)
-            elif text_behind(str(model), text) is None:  # the alias alone was typed
+            elif not is_named:
                 ask_promotion(shell, row, typed=text, told=error.message)
             else:
                 move = _promotion(shell, row, alias, is_seen=False)
@@ -213,6 +218,7 @@ def _promotion(shell: BucketryApp, row: VersionLine, alias: AliasName, *, is_see
         model=model,
         alias=alias,
         words=("gates", reference, "--alias", alias),
+        draft=draft,
         look=look,
         head=head,
         body=lambda prospect, width: promotion_lines(prospect, width, shell.zone, shell.session.ports.timestamp()),
@@ -221,7 +227,13 @@ def _promotion(shell: BucketryApp, row: VersionLine, alias: AliasName, *, is_see
     )
 
 
+def _promotion_draft(row: VersionLine) -> str:
+    return f"promote {row.model}:{row.version}"
+
+
 def _retreat(shell: BucketryApp, model: ModelName, alias: AliasName) -> Move:
+    draft = f"roll back {model}@{alias}"
+
     def head(prospect: Prospect | None) -> Line:
         if prospect is None:
             return line(Span(f"{model}  alias {alias}", "strong"), "   (...)")
@@ -245,6 +257,7 @@ def _retreat(shell: BucketryApp, model: ModelName, alias: AliasName) -> Move:
                 move = replace(_retreat(shell, model, alias), told=error.message, typed=text, reason=reason)
                 MovePanel(shell, move).open()
             else:
+                shell.asking.keep(draft, reason)
                 shell.fail(error)
 
         words = with_reason(_retreat_words(model, alias, prospect), reason)
@@ -256,6 +269,7 @@ def _retreat(shell: BucketryApp, model: ModelName, alias: AliasName) -> Move:
         model=model,
         alias=alias,
         words=("aliases", str(model), "--history", alias),
+        draft=draft,
         look=lambda session: read_retreat(session, model, alias),
         head=head,
         body=lambda prospect, width: retreat_lines(prospect, width, shell.zone, shell.session.ports.timestamp()),
@@ -301,13 +315,9 @@ def _ask_undo(shell: BucketryApp, move: AliasMove) -> None:
         if register is not None and register.protected:
             _ask_undo_for_real(shell, move)
         else:
-            shell.ask(
-                Question(
-                    f"undo: {move.alias} {_step(move)}, reason (may be empty):",
-                    lambda text: _take_back(shell, move, text.strip()),
-                    enter="undo",
-                )
-            )
+            label = f"undo: {move.alias} {_step(move)}, reason (may be empty):"
+            kept = shell.asking.drafts.pop(_undo_draft(move), "")
+            _ask_step(shell, move, partial(Question, label, initial=kept, enter="undo"), lambda text: text.strip())
 
     shell.read(
         "undo",
@@ -323,23 +333,40 @@ def _ask_undo_for_real(shell: BucketryApp, move: AliasMove) -> None:
     if previous is not None:
         MovePanel(shell, _undo(shell, move, previous)).open()
         return
+    kept = shell.asking.drafts.pop(_undo_draft(move), "")
     panel = (
         line(Span(f"{model}  alias {alias}  {_step(move)}", "strong")),
         line("It named nothing before: whoever follows it is left without a version."),
-        line(Span(f"a reason may follow the name:  {model} WHY", "dim")),
+        reason_line(name, kept),
         line(Span(f"same as:  {same}", "dim")),
     )
-    shell.ask(
-        Question(
-            f"type  {model}  to undo:",
-            lambda text: _take_back(shell, move, text_behind(name, text) or ""),
-            panel=panel,
-            panel_title="UNDO ON PROD",
-            is_production=True,
-            why_not=lambda text: "" if text_behind(name, text) is not None else "name differs",
-            enter="undo",
-        )
+    question = partial(
+        Question,
+        f"type  {model}  to undo:",
+        panel=panel,
+        panel_title="UNDO ON PROD",
+        is_production=True,
+        why_not=lambda text: "" if text_behind(name, text) is not None else "name differs",
+        enter="undo",
     )
+    _ask_step(shell, move, question, lambda text: text_behind(name, text) or kept)
+
+
+def _ask_step(
+    shell: BucketryApp, move: AliasMove, question: Callable[..., Question], reason_in: Callable[[str], str]
+) -> None:
+    """Ask before a move is taken back; if another was quicker, the prompt stays with its text and says who."""
+
+    def answer(text: str) -> None:
+        def overtaken(error: BucketryError) -> None:
+            again = replace(asked, initial=text)
+            shell.ask(again)
+            refuse(shell, again, error)
+
+        _take_back(shell, move, reason_in(text), overtaken)
+
+    asked = question(on_answer=answer)
+    shell.ask(asked)
 
 
 def _undo(shell: BucketryApp, move: AliasMove, previous: int) -> Move:
@@ -349,6 +376,12 @@ def _undo(shell: BucketryApp, move: AliasMove, previous: int) -> Move:
     def look(session: Session) -> Prospect:
         check_unmoved(session, model, alias, move.target)
         return read_prospect(session, model, previous, alias, gated=False)
+
+    def go(_: Prospect, reason: str, text: str) -> None:
+        def overtaken(_: BucketryError) -> None:  # the panel looks again, and says who was quicker
+            MovePanel(shell, replace(_undo(shell, move, previous), typed=text, reason=reason)).open()
+
+        _take_back(shell, move, reason, overtaken)
 
     def tail(_: Prospect | None) -> tuple[Line, ...]:
         same = shell.command_line(*_undo_words(move))
@@ -360,16 +393,28 @@ def _undo(shell: BucketryApp, move: AliasMove, previous: int) -> Move:
         title="UNDO ON",
         look=look,
         tail=tail,
-        go=lambda _prospect, reason, _text: _take_back(shell, move, reason),
+        go=go,
+        draft=_undo_draft(move),
     )
 
 
-def _take_back(shell: BucketryApp, move: AliasMove, reason: str) -> None:
+def _undo_draft(move: AliasMove) -> str:
+    return f"undo {move.model}@{move.alias}"
+
+
+def _take_back(shell: BucketryApp, move: AliasMove, reason: str, overtaken: Callable[[BucketryError], None]) -> None:
     def work(session: Session) -> AliasMove:
         check_unmoved(session, move.model, move.alias, move.target)
         return undo_move(session, move.model, move.alias, generation=move.generation, reason=reason)
 
-    shell.write(with_reason(_undo_words(move), reason), work, lambda undone: _told(shell, undone))
+    def failed(error: BucketryError) -> None:
+        if isinstance(error, ContendedError):
+            overtaken(error)
+        else:
+            shell.asking.keep(_undo_draft(move), reason)
+            shell.fail(error)
+
+    shell.write(with_reason(_undo_words(move), reason), work, lambda undone: _told(shell, undone), failed)
 
 
 def _undo_words(move: AliasMove) -> tuple[str, ...]:
