@@ -83,7 +83,8 @@ KNOWN_METRICS: Sequence[KnownMetric] = (
     ),
 )
 
-_OF_SPLIT = re.compile(r"(?:eval|evaluation|test|val|valid|validation|dev)[_/](?=.)")
+_OF_SPLIT = re.compile(r"(?:eval|evaluation|test|val|valid|validation|dev|train|training)[_/](?=.)")
+_AVERAGE = re.compile(r"(?:macro|micro|weighted|samples)_(?:avg_|average_)?(?=.)|_(?:macro|micro|weighted|samples)\Z")
 _CUT_OFF = re.compile(r"(?:@|_at_)\d+\Z")
 _TOP_K = re.compile(r"top_?\d+_(?:acc|accuracy)\Z|(?:acc|accuracy)@\d+\Z")
 _BY_NAME = {name: known for known in KNOWN_METRICS for name in known.names}
@@ -93,7 +94,8 @@ def plain_name(name: str) -> str:
     """Return a metric's name as the table spells it: `eval/Top-5 Accuracy` is `top_k_accuracy`."""
     plain = re.sub(r"[\s\-]+", "_", name.split(",", 1)[0].strip().casefold())
     plain = _OF_SPLIT.sub("", plain, count=1) if _OF_SPLIT.match(plain) else plain
-    return "top_k_accuracy" if _TOP_K.match(plain) else _CUT_OFF.sub("@k", plain)
+    plain = "top_k_accuracy" if _TOP_K.match(plain) else _CUT_OFF.sub("@k", plain)
+    return plain if plain in _BY_NAME or not _AVERAGE.search(plain) else _AVERAGE.sub("", plain, count=1)
 
 
 def find_known_metric(name: str) -> KnownMetric | None:
