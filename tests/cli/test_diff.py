@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bucketry.schema import arguments
+from bucketry.interop import evidence_files
+from bucketry.schema import arguments, measured_values
 from cli.harness import run_in_terminal
 from registry.safetensors_files import make_tensors
 
@@ -177,7 +178,8 @@ def test_models_without_tensors_or_card_are_compared_too(program: Program, publi
 
 @pytest.fixture
 def hostile(program: Program, registry: Path, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(arguments, "fault_in_line", lambda *_: "")  # its writer keeps to no grammar of names
+    for each in (arguments, measured_values, evidence_files):  # its writer keeps to no grammar of names
+        monkeypatch.setattr(each, "fault_in_line", lambda *_: "")
     file = tmp_path / "hostile.json"
     for value in (1, 2):
         metric = {"name": HOSTILE, "value": value, "unit": HOSTILE, "slice": {HOSTILE: HOSTILE}}
