@@ -101,3 +101,7 @@ class UnsupportedError(BucketryError):
 
     exit_code = 9
     kind = "unsupported"
+
+
+class NewerFormatError(UnsupportedError):
+    """A document is written in a format of a newer program: nothing is wrong with it, and an older one is no remedy."""

@@ -107,6 +107,14 @@ def test_a_head_in_a_newer_format(bucket: Bucket, session: Session) -> None:
     assert_damage(check_registry(session), HEAD, "format 2")
 
 
+@pytest.mark.parametrize("key", [keys.REGISTRY, HEAD, keys.alias(CHAT, PRODUCTION)])
+def test_what_a_newer_program_wrote_is_not_to_be_restored(bucket: Bucket, session: Session, key: str) -> None:
+    rewrite(bucket, key, lambda document: document.update(format=2))
+    problems = [finding.problem for finding in check_registry(session).damage if finding.key == key]
+    assert problems
+    assert "install a version of bucketry that reads format 2, and restore nothing over it" in problems[0]
+
+
 def test_a_chosen_model_without_a_head(session: Session) -> None:
     missing = ModelName("acme", "nothing")
     assert_damage(check_registry(session, models=[missing]), keys.head(missing), "missing")

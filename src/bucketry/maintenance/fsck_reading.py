@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from bucketry.errors import NewerFormatError
 from bucketry.frozen import frozen
 from bucketry.registry import unreadable
 from bucketry.registry.immutable import find_object
@@ -95,4 +96,7 @@ def folder_of(model: ModelName) -> str:
 
 def reason_of(error: BucketryError) -> str:
     """Return an error's message as the end of a sentence that brings its own full stop."""
-    return error.message.rstrip(".")
+    reason = error.message.rstrip(".")
+    if isinstance(error, NewerFormatError):  # for which restoring would be the wrong thing to do
+        return f"{reason}: {error.advice}, and restore nothing over it"
+    return reason

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import orjson
 
-from bucketry.errors import BucketryError, CorruptError, UnsupportedError, UsageError
+from bucketry.errors import BucketryError, CorruptError, NewerFormatError, UsageError
 from bucketry.schema.names import LARGEST_INTEGER, Digest, parse_digest
 from bucketry.schema.text import displayable
 
@@ -70,7 +70,7 @@ def encode(document: Mapping[str, object]) -> bytes:
 def decode(body: bytes, *, what: str) -> Document:
     """Return the JSON object in `body`.
 
-    Raises `CorruptError`, or `UnsupportedError` for a newer format; both name `what`.
+    Raises `CorruptError`, or `NewerFormatError` for a newer format; both name `what`.
     """
     document = decode_foreign(body, what=what)
     written_in = document.get("format")
@@ -78,7 +78,7 @@ def decode(body: bytes, *, what: str) -> Document:
         raise CorruptError(f"{what} does not say in which format it is written")
     if written_in > FORMAT:
         needed = displayable(str(document.get("needs", f"that reads format {written_in}")))
-        raise UnsupportedError(
+        raise NewerFormatError(
             f"{what} is written in format {written_in}; this program reads format {FORMAT}",
             advice=f"install a version of bucketry {needed}",
         )

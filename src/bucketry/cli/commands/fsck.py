@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 COLUMNS = (Column("OBJECT"), Column("PROBLEM"))
 GROUPS: tuple[tuple[Severity, str], ...] = (
-    ("damage", "DAMAGE: restore these objects from a mirror or from the bucket's own versions"),
+    (
+        "damage",
+        "DAMAGE: restore these from a mirror or the bucket's versions, or as a line says",
+    ),
     ("unfinished", "UNFINISHED: unless somebody is at it now, run what each of these names"),
     ("garbage", "GARBAGE: these only take room; nothing needs to be done"),
 )
@@ -70,7 +73,7 @@ def _what_is_wrong(report: Report) -> CorruptError:
     if report.damage:
         return CorruptError(
             f"the registry is damaged in {count_of(len(report.damage), 'place')}",
-            advice="restore the objects named above from a mirror or from the bucket's own versions",
+            advice="do what is said above: mostly, restore the objects from a mirror or from the bucket's own versions",
         )
     return CorruptError(
         f"{count_of(len(report.unfinished), 'thing')} in the registry was begun and not finished",
