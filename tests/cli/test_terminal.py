@@ -13,7 +13,8 @@ from bucketry.cli.figures import clock_time, human_age, human_number, human_size
 from bucketry.cli.messages import progress_lines, progress_text
 from bucketry.cli.output import Heading
 from bucketry.cli.tables import Column, facts, table
-from bucketry.schema import arguments
+from bucketry.interop import evidence_files
+from bucketry.schema import arguments, measured_values
 from cli.harness import run_alone, run_in_terminal
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ OUR_STYLES = re.compile("\x1b\\[(1|0|1;31)m|\r\x1b\\[2K")
 def hostile(program: Program, registry: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a registry in which every free text is hostile."""
     assert registry.is_dir()
-    monkeypatch.setattr(arguments, "fault_in_line", lambda *_: "")  # its writer keeps to no grammar of names
+    for each in (arguments, measured_values, evidence_files):  # its writer keeps to no grammar of names
+        monkeypatch.setattr(each, "fault_in_line", lambda *_: "")
     metrics = files.parent / "m.json"
     metrics.write_bytes(b'{"\\u001b[2Jauc": 0.5}')
     monkeypatch.setenv("BUCKETRY_IDENTITY", "eve@example.org")
@@ -119,7 +121,7 @@ def test_progress_is_shown_on_a_terminal_and_gone_at_the_end(registry: Path, fil
     assert text.rpartition("\x1b[2K")[2].startswith("published acme/chat:1 (30.0 MB, 3 files; ")
     quiet = run_in_terminal("publish", "acme/chat", files, "--quiet")[1]
     assert quiet.startswith("published acme/chat:2")
-    assert run_alone("publish", "acme/chat", files).stderr == b""
+    assert run_alone("publish", "acme/chat", files).stderr == b"note: acme/chat:3 has the very files of acme/chat:2\n"
 
 
 def test_an_error_on_a_terminal_comes_after_the_progress_line(program: Program, registry: Path, files: Path) -> None:
