@@ -121,5 +121,5 @@ def test_a_text_over_the_limit_names_its_option_and_the_limit(program: Program, 
 def test_a_metric_whose_name_holds_a_control_character_is_refused_by_its_name(program: Program, begun: Path) -> None:
     before = content(begun)
     for command in (("publish", "acme/chat", "out", "--metrics"), ("evaluate", "acme/chat:1", "--evidence")):
-        assert r"name has a control character, \x1b" in program.fails(2, *command, "escape.json")
+        assert r"has in its name a control character, \x1b" in program.fails(2, *command, "escape.json")
     assert content(begun) == before

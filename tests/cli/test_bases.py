@@ -32,6 +32,8 @@ def test_an_adapter_comes_with_its_base(program: Program, adapted: Path, tmp_pat
             "version": 1,
             "manifest": base["manifest"],
             "relation": "adapter",
+            "state": "registered",
+            "refusals": [],
         }
     ]
     assert (tmp_path / "chat" / "weights.bin").read_bytes() == b"adapter"

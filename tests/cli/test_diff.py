@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bucketry.interop import evidence_files
-from bucketry.schema import arguments, measured_values
-from cli.harness import run_in_terminal
+from cli.harness import run_in_terminal, write_as_a_stranger
 from registry.safetensors_files import make_tensors
 
 if TYPE_CHECKING:
@@ -178,8 +176,7 @@ def test_models_without_tensors_or_card_are_compared_too(program: Program, publi
 
 @pytest.fixture
 def hostile(program: Program, registry: Path, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for each in (arguments, measured_values, evidence_files):  # its writer keeps to no grammar of names
-        monkeypatch.setattr(each, "fault_in_line", lambda *_: "")
+    write_as_a_stranger(monkeypatch)
     file = tmp_path / "hostile.json"
     for value in (1, 2):
         metric = {"name": HOSTILE, "value": value, "unit": HOSTILE, "slice": {HOSTILE: HOSTILE}}

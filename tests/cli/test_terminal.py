@@ -13,9 +13,7 @@ from bucketry.cli.figures import clock_time, human_age, human_number, human_size
 from bucketry.cli.messages import progress_lines, progress_text
 from bucketry.cli.output import Heading
 from bucketry.cli.tables import Column, facts, table
-from bucketry.interop import evidence_files
-from bucketry.schema import arguments, measured_values
-from cli.harness import run_alone, run_in_terminal
+from cli.harness import run_alone, run_in_terminal, write_as_a_stranger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +29,7 @@ OUR_STYLES = re.compile("\x1b\\[(1|0|1;31)m|\r\x1b\\[2K")
 def hostile(program: Program, registry: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a registry in which every free text is hostile."""
     assert registry.is_dir()
-    for each in (arguments, measured_values, evidence_files):  # its writer keeps to no grammar of names
-        monkeypatch.setattr(each, "fault_in_line", lambda *_: "")
+    write_as_a_stranger(monkeypatch)
     metrics = files.parent / "m.json"
     metrics.write_bytes(b'{"\\u001b[2Jauc": 0.5}')
     monkeypatch.setenv("BUCKETRY_IDENTITY", "eve@example.org")

@@ -80,7 +80,7 @@ def test_a_move_on_a_full_disk_is_refused_at_once_and_made_when_there_is_room(di
     disk.fill()
     with pytest.raises(StoreFullError, match="disk is full") as caught:
         disk.registry.promote(f"{CHAT}:2", "production")
-    assert (caught.value.exit_code, caught.value.advice) == (6, "free some space and try again")
+    assert (caught.value.exit_code, caught.value.advice) == (6, "free some space, and try again")
     assert disk.current() == before
     disk.check()
     disk.empty()

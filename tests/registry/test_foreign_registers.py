@@ -33,7 +33,6 @@ def publish(registry: client.Registry) -> None:
 
 THROUGH_THE_HEAD: dict[str, Act] = {
     "publish": publish,
-    "models": lambda registry: registry.models(),
     "versions": lambda registry: list(registry.versions("acme/chat")),
     "resolve": lambda registry: registry.resolve("acme/chat:1"),
     "show": lambda registry: registry.show("acme/chat:1"),
@@ -50,7 +49,6 @@ THROUGH_THE_ALIAS: dict[str, Act] = {
     "watch": lambda registry: next(watch(registry.session, parse_reference("acme/chat@production"))),
     "history": lambda registry: registry.history("acme/chat", "production"),
     "show": lambda registry: registry.show("acme/chat@production"),
-    "versions": lambda registry: list(registry.versions("acme/chat")),
     "promote": lambda registry: registry.promote("acme/chat:1", "production"),
     "roll back": lambda registry: registry.roll_back("acme/chat", "production"),
     "unset": lambda registry: registry.unset("acme/chat", "production"),
@@ -91,6 +89,16 @@ def test_an_alias_of_another_place_is_told(bucket: Bucket, act: Act, field: str,
     rewrite(bucket, ALIAS, lambda alias: alias.update({field: value}))
     with pytest.raises(CorruptError, match=f"{ALIAS} {words}"):
         act(client.Registry(founder(bucket)))
+
+
+def test_lists_name_what_is_foreign_and_go_on(bucket: Bucket) -> None:
+    rewrite(bucket, ALIAS, lambda alias: alias.update(registry=ELSEWHERE))
+    registry = client.Registry(founder(bucket))
+    assert [version.version for version in registry.versions("acme/chat")]
+    rewrite(bucket, HEAD, lambda head: head.update(registry=ELSEWHERE))
+    damaged = {str(model.model): model.damaged for model in client.Registry(founder(bucket)).models()}
+    assert f"belongs to the registry '{ELSEWHERE}'" in str(damaged["acme/chat"])
+    assert not damaged["acme/base"]
 
 
 def test_the_manifest_of_another_model_is_told(bucket: Bucket) -> None:
