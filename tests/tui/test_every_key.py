@@ -57,6 +57,8 @@ NAMES = {
     "]": "right_square_bracket",
 }
 WRITES = "AXCRPBETDU"
+WITH_STRANGE_KEYS = frozenset({"models", "version", "compare", "help"})
+"""Where keys of other screens are pressed, too: one place answers them for all screens."""
 
 
 def on(registry: Registry, act: Callable[[Desk], Awaitable[None]], **how: object) -> None:
@@ -121,7 +123,7 @@ async def press_each(desk: Desk, pressed: Callable[[Desk], set[str]] = every_key
 def test_each_key_is_followed_by_something_that_is_seen(screen: str) -> None:
     async def act(desk: Desk) -> None:
         await go(desk, screen)
-        assert await press_each(desk) == []
+        assert await press_each(desk, every_key if screen in WITH_STRANGE_KEYS else keys_here) == []
 
     on(filled_registry(), act)
 
