@@ -290,7 +290,7 @@ MUTANTS: dict[str, tuple[Mutate, str]] = {
     "without transaction id": (without_transaction_id, ""),
     "new transaction for each attempt": (with_new_transaction_for_each_attempt, ""),
     "without If-Match": (without_if_match, ""),
-    "without reading back": (without_reading_back, ""),
+    "without reading back": (without_reading_back, "mixed"),
     "without sealed records": (without_sealed_records, "storm"),
     "giving up for a new state": (giving_up_for_a_new_state, ""),
     "without placement check": (without_placement_check, "collect"),
