@@ -132,7 +132,7 @@ def test_what_is_typed_while_the_bucket_hangs_stays_and_is_taken_when_the_panel_
     on(registry, act)
 
 
-def test_a_panel_that_cannot_be_read_says_so_and_takes_no_answer() -> None:
+def test_a_panel_whose_version_was_refused_meanwhile_says_so_and_takes_no_answer() -> None:
     registry = filled_registry()
 
     async def act(desk: Desk) -> None:
@@ -143,7 +143,8 @@ def test_a_panel_that_cannot_be_read_says_so_and_takes_no_answer() -> None:
         assert "is rejected now, not approved as shown: revoke by rev1@example.org" in desk.notice
         await desk.type("credit-risk")
         await desk.press("enter")
-        assert "cannot be read" in desk.text
+        assert "REFUSED: credit-risk:8 is rejected now, not approved as shown" in desk.text
+        assert "REFUSED: esc closes" in desk.text
 
     on(registry, act)
     assert target(registry) == 9

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import UnavailableError
+from bucketry.errors import CorruptError, UnavailableError
 from bucketry.frozen import frozen
 from bucketry.tui.deeds import PANEL_COLUMNS, READING, REFUSED, reason_line, refusal_lines, text_behind
 from bucketry.tui.marks import PRODUCTION_NAMES
@@ -104,7 +104,7 @@ class MovePanel:
 
     def _fail(self, error: BucketryError) -> None:
         self._fault = f"{error.message}; {error.remedy}" if error.remedy else error.message
-        self._is_refused = not isinstance(error, UnavailableError)
+        self._is_refused = not isinstance(error, UnavailableError | CorruptError)
         self._take_verdicts(())
 
     def _take_servers(self, found: Sequence[Span]) -> None:
