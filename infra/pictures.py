@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from bucketry.registry.index import open_index
-from bucketry.registry.opening import open_session
-from bucketry.tui.app import BucketryApp
-from bucketry.tui.settings import Settings
-from bucketry.tui.source import Source
-from bucketry.tui.terminal import Terminal
+from bucketry.index.store import open_index
+from bucketry.registry.core.opening import open_session
+from bucketry.tui.data.source import Source
+from bucketry.tui.drawing.terminal import Terminal
+from bucketry.tui.shell.app import BucketryApp
+from bucketry.tui.shell.settings import Settings
 from story.guide import Step, read_steps, run_steps
 from tui.carrying import busy_jobs, stand_in
 from tui.desk import Desk

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bucketry.client import open_registry
 from bucketry.errors import BucketryError, RejectedError, UsageError
-from bucketry.registry import config
-from bucketry.registry.client import open_registry
-from bucketry.registry.config import load_config
+from bucketry.registry.core import config
+from bucketry.registry.core.config import load_config
 from bucketry.trust.trust_file import load_trust_file
 from registry.in_memory import CHAT, content, open_in_memory
 from test_imports import load_modules
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WHOLE = {
-    "store/s3.py": "the reply to a request for a range of known length",
-    "transfer/in_place.py": "/proc/self/mountinfo, which the kernel writes",
-    "transfer/leftovers.py": "files of /proc, which the kernel writes",
-    "tui/web_page.py": "files of an installed library",
+    "store/s3/store.py": "the reply to a request for a range of known length",
+    "transfer/disk/in_place.py": "/proc/self/mountinfo, which the kernel writes",
+    "transfer/disk/leftovers.py": "files of /proc, which the kernel writes",
+    "tui/web/page.py": "files of an installed library",
 }
 """Who reads something whole without a limit, and why that is right."""
 MEBIBYTE = 1024 * 1024
@@ -49,7 +49,7 @@ def test_a_configuration_of_50_megabytes_is_refused_at_once(tmp_path: Path, monk
     for load in (load_config, lambda: open_registry("somewhere")):
         with pytest.raises(UsageError, match=f"is larger than {config.LARGEST_CONFIG_BYTES:,} bytes"):
             load()
-    from bucketry.tui.settings import load_settings  # noqa: PLC0415 - needs Textual
+    from bucketry.tui.shell.settings import load_settings  # noqa: PLC0415 - needs Textual
 
     with pytest.raises(UsageError, match="is larger than"):
         load_settings()

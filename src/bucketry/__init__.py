@@ -11,7 +11,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from bucketry.version import __version__ as __version__
+
 if TYPE_CHECKING:
+    from bucketry.client import Reader, Registry, open_reader
+    from bucketry.client import open_registry as open  # noqa: A004 - `bucketry.open` reads as it should
     from bucketry.errors import (
         BucketryError,
         CommitUnknownError,
@@ -25,13 +29,10 @@ if TYPE_CHECKING:
         UnsupportedError,
         UsageError,
     )
-    from bucketry.interop.evidence_paths import read_evidence
-    from bucketry.registry.client import Reader, Registry, open_reader
-    from bucketry.registry.client import open_registry as open  # noqa: A004 - `bucketry.open` reads as it should
-    from bucketry.schema.evidence import Confidence, Evidence, Metric
-    from bucketry.schema.manifest import Lineage, Training
+    from bucketry.interop.evidence.paths import read_evidence
+    from bucketry.schema.documents.evidence import Confidence, Evidence, Metric
+    from bucketry.schema.documents.manifest import Lineage, Training
 
-__version__ = "0.1.0"
 
 __all__ = [
     "BucketryError",
@@ -66,11 +67,11 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'bucketry' has no attribute {name!r}")
     if name == "read_evidence":
-        return import_module("bucketry.interop.evidence_paths").read_evidence
+        return import_module("bucketry.interop.evidence.paths").read_evidence
     if name in _CLIENT:
-        return getattr(import_module("bucketry.registry.client"), _CLIENT[name])
+        return getattr(import_module("bucketry.client"), _CLIENT[name])
     if name in _STATED:
-        return getattr(import_module(f"bucketry.schema.{_STATED[name]}"), name)
+        return getattr(import_module(f"bucketry.schema.documents.{_STATED[name]}"), name)
     return getattr(import_module("bucketry.errors"), name)
 
 

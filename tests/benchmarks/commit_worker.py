@@ -12,11 +12,11 @@ import sys
 import time
 from contextlib import suppress
 
-from bucketry.registry.config import RegistryProfile
-from bucketry.registry.lifecycle import edit_model
-from bucketry.registry.opening import open_session, open_store
+from bucketry.registry.core.config import RegistryProfile
+from bucketry.registry.core.opening import open_session, open_store
+from bucketry.registry.versions.lifecycle import edit_model
 from bucketry.schema.names import parse_model_name
-from bucketry.store.interface import IfMatch, PreconditionFailedError
+from bucketry.store.contract import IfMatch, PreconditionFailedError
 
 MOST_TRIES = 100_000
 

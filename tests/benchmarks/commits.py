@@ -17,12 +17,12 @@ from unittest.mock import patch
 
 from benchmarks.findings import Finding, RowResult
 from benchmarks.publishes import environment_of, open_registry_at
-from bucketry.registry.config import RegistryProfile
-from bucketry.registry.opening import open_session, open_store
-from bucketry.registry.registers import load_head
+from bucketry.registry.core.config import RegistryProfile
+from bucketry.registry.core.opening import open_session, open_store
+from bucketry.registry.core.registers import load_head
 from bucketry.schema import keys
 from bucketry.schema.names import parse_model_name
-from bucketry.store.interface import IfAbsent
+from bucketry.store.contract import IfAbsent
 from servers.weed import run_weed
 
 if TYPE_CHECKING:

@@ -13,27 +13,27 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from bucketry.registry.opening import create_registry, open_session
-from bucketry.registry.ports import format_time
+from bucketry.registry.core.opening import create_registry, open_session
+from bucketry.registry.core.ports import format_time
 from bucketry.schema import keys
-from bucketry.schema.alias import AliasRegister, AliasTarget, encode_alias
-from bucketry.schema.audit import NO_RECORD, Record, Trail
 from bucketry.schema.codec import digest_of
-from bucketry.schema.evidence import Evidence, Metric
-from bucketry.schema.head import Head, Row, Sealed, encode_head
-from bucketry.schema.manifest import Artifact, Chunks, Manifest, Training, encode_manifest
+from bucketry.schema.documents.alias import AliasRegister, AliasTarget, encode_alias
+from bucketry.schema.documents.audit import NO_RECORD, Record, Trail
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.head import Head, Row, Sealed, encode_head
+from bucketry.schema.documents.manifest import Artifact, Chunks, Manifest, Training, encode_manifest
+from bucketry.schema.documents.pages import ROWS_KEPT, Directory, Page, encode_directory, encode_page, entry_of
+from bucketry.schema.documents.placement import encode_placement
+from bucketry.schema.documents.states import State
 from bucketry.schema.names import AliasName, Digest, ModelName
-from bucketry.schema.pages import ROWS_KEPT, Directory, Page, encode_directory, encode_page, entry_of
-from bucketry.schema.placement import encode_placement
-from bucketry.schema.states import State
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import Unconditional
+from bucketry.store.contract import Unconditional
+from bucketry.store.folder.store import FolderStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bucketry.registry.session import Session
+    from bucketry.registry.core.session import Session
 
 LARGE = ModelName("default", "credit-risk")
 PRODUCTION, STAGING = AliasName("production"), AliasName("staging")

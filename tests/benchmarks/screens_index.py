@@ -17,16 +17,16 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.screens_estate import LARGE, build_estate, card_text
-from bucketry.registry.index import open_index
-from bucketry.registry.index_views import list_models_by, list_versions_by
-from bucketry.registry.opening import open_session
-from bucketry.tui.card_lines import card_lines
+from bucketry.index.store import open_index
+from bucketry.index.views import list_models_by, list_versions_by
+from bucketry.registry.core.opening import open_session
+from bucketry.tui.drawing.card_lines import card_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bucketry.registry.index import Index
-    from bucketry.registry.index_views import ModelOrder
+    from bucketry.index.store import Index
+    from bucketry.index.views import ModelOrder
 
 ROUNDS = 9
 FILTERS = ("v486", "ci-3", "grace fraud", "!fraud", "state:approved", "auc>0.91", "label:team=fraud", "size>50GB")

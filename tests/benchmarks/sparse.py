@@ -14,12 +14,12 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from benchmarks.site import BLOCK_BYTES, NAMESPACE, Blob, Site
-from bucketry.registry.client import open_registry
-from bucketry.registry.registration import PreparedVersion, register_version
+from bucketry.client import open_registry
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
 from bucketry.schema import keys
-from bucketry.schema.manifest import Artifact, Chunks, Manifest
+from bucketry.schema.documents.manifest import Artifact, Chunks, Manifest
 from bucketry.schema.names import Digest, parse_model_name
-from bucketry.transfer.hashing import digest_file
+from bucketry.transfer.disk.hashing import digest_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bucketry.cli.program import run_command
-from bucketry.interop import evidence_files
-from bucketry.schema import arguments, measured_values
+from bucketry.interop.evidence import files as evidence_files
+from bucketry.schema import arguments
+from bucketry.schema.judging import measured_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -75,8 +75,8 @@ def begun(program: Program, registry: Path, files: Path, tmp_path: Path, monkeyp
     """Return a folder with a registry of two versions, beside the files to publish."""
     assert files.is_dir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bucketry.registry.publish.capture_environment", lambda: {"python": "3"})
-    monkeypatch.setattr("bucketry.registry.publish.capture_code", lambda _: ({"commit": "0" * 40}, ()))
+    monkeypatch.setattr("bucketry.registry.publishing.publish.capture_environment", lambda: {"python": "3"})
+    monkeypatch.setattr("bucketry.registry.publishing.publish.capture_code", lambda _: ({"commit": "0" * 40}, ()))
     for name, body in FILES.items():
         Path(name).write_bytes(body)
     program.ok("publish", "acme/chat", "out", "--metrics", "plain.json")

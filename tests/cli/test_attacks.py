@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.schema.codec import digest_of, encode
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import Entry, IfAbsent, IfMatch
+from bucketry.store.contract import Entry, IfAbsent, IfMatch
+from bucketry.store.folder.store import FolderStore
 from cli.harness import run_alone
 from trust.openssh import NEED_SSH_KEYGEN, make_key
 

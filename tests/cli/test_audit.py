@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.schema.audit import NO_RECORD
+from bucketry.schema.documents.audit import NO_RECORD
 from faults.file_systems import mounted
 from registry.opened import plant
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry import opening
-from bucketry.store import s3_sdk_credentials
+from bucketry.registry.core import opening
+from bucketry.store.s3.sdk import credentials as s3_sdk_credentials
 from servers.process import find_free_ports
 from servers.scripted import run_scripted
 

@@ -8,7 +8,7 @@ import pytest
 
 import bucketry
 from bucketry.errors import NotFoundError, RejectedError
-from bucketry.registry import deletion, model_deletion
+from bucketry.registry.versions import deletion, model_deletion
 from bucketry.schema.names import parse_model_name
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def test_at_most_so_many_models_are_listed_past_those_that_were_deleted(program:
 
 
 def bucketry_listing(reader: bucketry.Reader, *, limit: int, after: str | None = None) -> list[str]:
-    from bucketry.registry.listing import list_models  # noqa: PLC0415 - a service that no command calls with a limit
+    from bucketry.registry.versions.listing import list_models  # noqa: PLC0415 - a service that no command calls with a limit
 
     behind = None if after is None else parse_model_name(after)
     return [str(found.model) for found in list_models(reader.session, limit=limit, after=behind)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.schema import keys
-from bucketry.transfer import hashing
+from bucketry.transfer.disk import hashing
 from cli.harness import PROGRAM, run_alone
 
 if TYPE_CHECKING:

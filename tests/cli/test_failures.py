@@ -13,14 +13,14 @@ import pytest
 
 from bucketry.cli.commands import models as models_command
 from bucketry.errors import ContendedError, UnavailableError
-from bucketry.transfer.hashing import Digester
+from bucketry.transfer.disk.hashing import Digester
 from cli.harness import PROGRAM, run_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bucketry.transfer.hashing import FileDigest
+    from bucketry.transfer.disk.hashing import FileDigest
     from cli.harness import Program
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import UnavailableError
-from bucketry.registry import deletion
+from bucketry.registry.versions import deletion
 
 if TYPE_CHECKING:
     from pathlib import Path

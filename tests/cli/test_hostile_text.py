@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import Entry, IfAbsent, IfMatch
+from bucketry.store.contract import Entry, IfAbsent, IfMatch
+from bucketry.store.folder.store import FolderStore
 from cli.harness import Ran, run_in_terminal
 
 if TYPE_CHECKING:

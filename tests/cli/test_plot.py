@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bucketry.cli.plot import PLOT_ROWS, plot_lines
-from bucketry.schema.trend import make_trend
+from bucketry.schema.judging.trend import make_trend
 from cli.harness import run_alone
 
 if TYPE_CHECKING:

@@ -57,8 +57,8 @@ def test_a_server_that_is_down_is_unavailable_and_a_long_wait_is_explained(
     program: Program, weed: S3Server, monkeypatch: pytest.MonkeyPatch, *, is_long: bool
 ) -> None:
     use(weed, monkeypatch)
-    monkeypatch.setattr("bucketry.registry.opening.UNREACHABLE_SECONDS", 1)
-    monkeypatch.setattr("bucketry.registry.opening.SILENCE_SECONDS", 0.01 if is_long else 60)
+    monkeypatch.setattr("bucketry.registry.core.opening.UNREACHABLE_SECONDS", 1)
+    monkeypatch.setattr("bucketry.registry.core.opening.SILENCE_SECONDS", 0.01 if is_long else 60)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{find_free_ports(1)[0]}")
     ran = program.run("resolve", "acme/chat:1", "-r", "s3://bucket")
     *notes, error = ran.errors.splitlines()

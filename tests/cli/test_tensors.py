@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.transfer import hashing
+from bucketry.transfer.disk import hashing
 from registry.safetensors_files import make_file, make_tensors
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry import jobs
-from bucketry.registry.jobs import JobId, JobState
+from bucketry.jobs import client as jobs
+from bucketry.jobs.client import JobId, JobState
 from cli.harness import PROGRAM, run_in_terminal
 from faults.scene import REFERENCE, SIZE_BYTES, check_contents
 from registry.detached import detached_world, done, end_helper, holder, is_gone, until

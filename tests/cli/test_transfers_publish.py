@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry import jobs
-from bucketry.registry.jobs import JobId, JobState
+from bucketry.jobs import client as jobs
+from bucketry.jobs.client import JobId, JobState
 from cli.harness import PROGRAM, run_in_terminal
 from registry.detached import done, end_helper, holder, is_gone, until
 from registry.detached_publish import PARTS, SIZE_BYTES, publishing

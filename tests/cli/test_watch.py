@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bucketry.schema.reviews import Action
+from bucketry.schema.documents.reviews import Action
 from cli.harness import PROGRAM
 from servers.misbehaving import Answer, run_misbehaving
 from trust.people import ANNA, BERT, EVERYBODY, rule

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.transfer import hashing
-from bucketry.transfer.patience import Patience
+from bucketry.transfer.disk import hashing
+from bucketry.transfer.pace.patience import Patience
 from faults.scene import CHUNK_BYTES, DEADLINE_SECONDS, Scene, make_registry
 from servers.fault_proxy import run_fault_proxy
 from servers.static_bucket import run_static_bucket

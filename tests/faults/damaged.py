@@ -8,26 +8,26 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bucketry.registry.aliases import promote
-from bucketry.registry.evaluate import evaluate
-from bucketry.registry.lifecycle import edit_version
-from bucketry.registry.opening import probe_store, record_conformance
-from bucketry.registry.policies import set_policy
-from bucketry.registry.ports import Ports
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.reviewing import prepare_decision, record_decision
-from bucketry.registry.rows import iter_rows
-from bucketry.registry.session import Session
+from bucketry.registry.core.opening import probe_store, record_conformance
+from bucketry.registry.core.ports import Ports
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.rows import iter_rows
+from bucketry.registry.core.session import Session
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.review.reviewing import prepare_decision, record_decision
+from bucketry.registry.serving.aliases import promote
+from bucketry.registry.versions.evaluate import evaluate
+from bucketry.registry.versions.lifecycle import edit_version
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
-from bucketry.schema.deployment import Deployment, Place, encode_deployment
-from bucketry.schema.evidence import Evidence, Metric
-from bucketry.schema.manifest import Parent, Training
+from bucketry.schema.documents.deployment import Deployment, Place, encode_deployment
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.manifest import Parent, Training
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import Action, Review, encode_statement
 from bucketry.schema.names import AliasName, ModelName
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import Action, Review, encode_statement
-from bucketry.store.interface import Entry, ObjectNotFoundError, Unconditional
+from bucketry.store.contract import Entry, ObjectNotFoundError, Unconditional
 from bucketry.store.memory import MemoryStore
 from simulation.actors import CONTENTS, Uploader, make_manifest
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bucketry.client import Registry
 from bucketry.errors import BucketryError
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.client import Registry
-from bucketry.registry.opening import record_conformance
-from bucketry.registry.session import Session
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.opening import record_conformance
+from bucketry.registry.core.session import Session
 from bucketry.store.retry import RetryingStore
-from bucketry.store.s3 import S3Settings, S3Store
+from bucketry.store.s3.store import S3Settings, S3Store
 from faults.scene import check_line, conformance_of_a_perfect_store
 from servers.fault_proxy import let_through, run_fault_proxy
 from store.s3_stores import credentials

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bucketry.client import Registry
 from bucketry.errors import BucketryError
-from bucketry.registry.client import Registry
-from bucketry.registry.opening import probe_store, record_conformance
-from bucketry.registry.pull import PulledVersion, PullOptions, pull
-from bucketry.registry.session import Session
+from bucketry.registry.core.opening import probe_store, record_conformance
+from bucketry.registry.core.session import Session
+from bucketry.registry.reading.pull import PulledVersion, PullOptions, pull
 from bucketry.schema.names import parse_reference
 from bucketry.store.memory import MemoryStore
 from bucketry.store.retry import RetryingStore
-from bucketry.store.s3 import S3Settings, S3Store
+from bucketry.store.s3.store import S3Settings, S3Store
 from servers.fault_proxy import let_through
 from store.s3_stores import credentials
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from bucketry.store.probe import Conformance
+    from bucketry.store.probe.probe import Conformance
     from servers.fault_proxy import Fault, FaultProxy
     from servers.misbehaving import Asked
 

@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bucketry.client import Reader, Registry
 from bucketry.errors import BucketryError, CorruptError
-from bucketry.registry import opening
-from bucketry.registry.aliases import promote, roll_back
-from bucketry.registry.client import Reader, Registry
-from bucketry.registry.deletion import delete_version
-from bucketry.registry.index import Index
-from bucketry.registry.index_damage import load_damage
-from bucketry.registry.index_views import list_versions_by, load_version_lines
-from bucketry.registry.policies import set_policy
-from bucketry.registry.ports import Ports
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.reviewing import prepare_decision, record_decision
-from bucketry.registry.session import Session
-from bucketry.registry.version_history import load_version_history
+from bucketry.index.damage import load_damage
+from bucketry.index.store import Index
+from bucketry.index.views import list_versions_by, load_version_lines
+from bucketry.registry.core import opening
+from bucketry.registry.core.ports import Ports
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.session import Session
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.review.reviewing import prepare_decision, record_decision
+from bucketry.registry.serving.aliases import promote, roll_back
+from bucketry.registry.versions.deletion import delete_version
+from bucketry.registry.versions.history import load_version_history
 from bucketry.schema import keys
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import Action, Review, encode_statement
-from bucketry.schema.states import State
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import Action, Review, encode_statement
+from bucketry.schema.documents.states import State
 from cli.harness import Program
 from faults.damaged import (
     BASE,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.client import Registry
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import StoreFullError
+from bucketry.client import Registry
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.store.contract import StoreFullError
+from bucketry.store.folder.store import FolderStore
 from bucketry.store.retry import RetryingStore
 from faults.file_systems import mounted
 from registry.opened import CHAT, open_in, publish

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.transfer import hashing
+from bucketry.transfer.disk import hashing
 from faults.publishing import PART_BYTES, PARTS, is_commit, is_completion, is_part, is_small_blob, is_start, publishing
 from servers.fault_proxy import Refused, Silent, Unanswered, always, times
 from servers.misbehaving import Answer, Asked, refusal, run_misbehaving

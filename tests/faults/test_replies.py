@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import CorruptError
-from bucketry.registry.artifacts import open_artifact
-from bucketry.registry.resolve import resolve
+from bucketry.registry.core.artifacts import open_artifact
+from bucketry.registry.core.resolve import resolve
 from bucketry.schema.names import parse_reference
-from bucketry.store.interface import IfAbsent
+from bucketry.store.contract import IfAbsent
 from faults.scene import CHUNK_BYTES, CONTENTS, REFERENCE, SIZE_BYTES, is_of_blobs, is_of_weights, range_of
 from servers.fault_proxy import Changed, Refused, Reset, always, times
 from servers.misbehaving import Answer, Asked, refusal, run_misbehaving

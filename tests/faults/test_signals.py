@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.transfer import hashing
+from bucketry.transfer.disk import hashing
 from faults.publishing import PART_BYTES, is_part, publishing
 from faults.scene import CHUNK_BYTES, REFERENCE, SIZE_BYTES, is_of_weights
 from faults.shell import START_SECONDS, running

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bucketry.errors import UsageError
-from bucketry.interop.evidence_files import parse_evidence_file
+from bucketry.interop.evidence.files import parse_evidence_file
 
 RESULT = """  - task: {{type: t}}
     dataset: {dataset}

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bucketry.errors import UsageError
-from bucketry.interop.evidence_files import parse_evidence_file
-from bucketry.schema.evidence import MOST_METRICS
+from bucketry.interop.evidence.files import parse_evidence_file
+from bucketry.schema.documents.evidence import MOST_METRICS
 
 SAMPLES = Path(__file__).parent / "samples"
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bucketry.errors import BucketryError, UsageError
-from bucketry.interop.evidence_files import parse_evidence_file
-from bucketry.interop.evidence_paths import read_evidence
+from bucketry.interop.evidence.files import parse_evidence_file
+from bucketry.interop.evidence.paths import read_evidence
 
 if TYPE_CHECKING:
     from pathlib import Path

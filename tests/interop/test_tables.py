@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bucketry.errors import UsageError
-from bucketry.interop.evidence_files import EvidenceFile, parse_evidence_file
+from bucketry.interop.evidence.files import EvidenceFile, parse_evidence_file
 
 
 def parse(text: str | bytes) -> EvidenceFile:

@@ -6,15 +6,15 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.rows import load_dossier, load_row
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.rows import load_dossier, load_row
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
-from bucketry.schema.dossier import Cited
-from bucketry.schema.reviews import Action, Review, Statement, encode_review, encode_statement
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import Entry, IfAbsent, Unconditional
+from bucketry.schema.documents.dossier import Cited
+from bucketry.schema.documents.reviews import Action, Review, Statement, encode_review, encode_statement
+from bucketry.store.contract import Entry, IfAbsent, Unconditional
+from bucketry.store.folder.store import FolderStore
 from maintenance.planting import cite
 from registry.people import ANNA, CHAT, Office
 from simulation.scenes import REGISTRY
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bucketry.maintenance.findings import Finding
-    from bucketry.maintenance.fsck import Report
-    from bucketry.schema.dossier import Dossier
+    from bucketry.maintenance.fsck.registry import Report
+    from bucketry.schema.documents.dossier import Dossier
     from simulation.world import Bucket
 
 _FOLDERS = count()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from bucketry.registry.commit import Change
-from bucketry.registry.registers import commit_head, load_head
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.rows import replace_dossier
+from bucketry.registry.core.commit import Change
+from bucketry.registry.core.registers import commit_head, load_head
+from bucketry.registry.core.rows import replace_dossier
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of, encode
-from bucketry.store.interface import Entry, Unconditional
+from bucketry.store.contract import Entry, Unconditional
 from simulation.actors import CHAT, CONTENTS, PRODUCTION, Uploader, make_manifest
 from simulation.scenes import base_parent, begin, founder
 from simulation.world import Bucket, SeededScript, World
@@ -19,10 +19,10 @@ from simulation.world import Bucket, SeededScript, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bucketry.maintenance.fsck import Report
-    from bucketry.registry.session import Session
-    from bucketry.schema.dossier import Dossier
-    from bucketry.schema.head import Head
+    from bucketry.maintenance.fsck.registry import Report
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.dossier import Dossier
+    from bucketry.schema.documents.head import Head
     from bucketry.schema.names import Digest, ModelName
     from simulation.scenes import Beginning
 

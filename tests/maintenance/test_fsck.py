@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.aliases import promote, unset
-from bucketry.registry.commit import Change
-from bucketry.registry.lifecycle import edit_model, edit_version, retire
-from bucketry.registry.registers import commit_head
-from bucketry.registry.registration import PreparedVersion, register_version
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.commit import Change
+from bucketry.registry.core.registers import commit_head
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.serving.aliases import promote, unset
+from bucketry.registry.versions.lifecycle import edit_model, edit_version, retire
 from bucketry.schema import keys
 from bucketry.schema.names import AliasName, Digest, ModelName
-from bucketry.store.interface import IfAbsent, Unconditional
+from bucketry.store.contract import IfAbsent, Unconditional
 from maintenance.planting import ALIAS, HEAD, assert_damage, first, items, made, publish_child, rewrite, some
 from simulation.actors import BASE, CHAT, CONTENTS, PRODUCTION, Uploader, make_manifest
 from simulation.scenes import BEFORE_SEALING, FEW, SEALED, founder
 from simulation.world import Bucket
 
 if TYPE_CHECKING:
-    from bucketry.registry.session import Session
-    from bucketry.schema.head import Head
-    from bucketry.store.interface import ETag, Object
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.head import Head
+    from bucketry.store.contract import ETag, Object
     from simulation.scenes import Beginning
 
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import CorruptError, UnavailableError
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.aliases import promote, unset
-from bucketry.registry.deletion import delete_version
-from bucketry.registry.lifecycle import retire, unretire
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.serving.aliases import promote, unset
+from bucketry.registry.versions.deletion import delete_version
+from bucketry.registry.versions.lifecycle import retire, unretire
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of, encode
-from bucketry.schema.evidence import Evidence, Metric, encode_evidence
+from bucketry.schema.documents.evidence import Evidence, Metric, encode_evidence
+from bucketry.schema.documents.reviews import Action, Review, encode_review, encode_statement
 from bucketry.schema.names import AliasName, Digest, ModelName
-from bucketry.schema.reviews import Action, Review, encode_review, encode_statement
-from bucketry.store.interface import IfAbsent, Unconditional
+from bucketry.store.contract import IfAbsent, Unconditional
 from maintenance.offices import besides_records, checked, dossier_of, manifest_of, only, plant_body, plant_review
 from maintenance.planting import ALIAS, HEAD, assert_damage, change_row, cite, items, rewrite
 from registry.people import ANNA, BERT, CHAT, CLEO, PRODUCTION, Office, open_office

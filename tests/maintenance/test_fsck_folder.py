@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.maintenance.fsck import check_registry
+from bucketry.maintenance.fsck.registry import check_registry
 from registry.opened import CHAT, open_in, publish
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bucketry.registry.client import Registry
+    from bucketry.client import Registry
 
 REGISTERS = ["registry.json", "heads/acme/chat.json", "aliases/acme/chat/production.json"]
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.errors import BucketryError
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.aliases import promote, unset
-from bucketry.registry.lifecycle import LabelEdit, edit_model, edit_version, retire
-from bucketry.registry.registers import alias_register, head_register
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.registers import alias_register, head_register
+from bucketry.registry.serving.aliases import promote, unset
+from bucketry.registry.versions.lifecycle import LabelEdit, edit_model, edit_version, retire
 from bucketry.schema import keys
 from bucketry.schema.codec import encode
+from bucketry.schema.documents.reviews import Action
+from bucketry.schema.documents.settings import decode_registry
 from bucketry.schema.names import AliasName
-from bucketry.schema.reviews import Action
-from bucketry.schema.settings import decode_registry
-from bucketry.store.interface import Entry, Unconditional
+from bucketry.store.contract import Entry, Unconditional
 from maintenance.planting import ALIAS, HEAD
 from registry.people import ANNA, BERT, CHAT, Office, open_office
 

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.maintenance.doctor import examine
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.aliases import promote, roll_back, unset
-from bucketry.registry.deletion import delete_version
-from bucketry.registry.evaluate import evaluate
-from bucketry.registry.lifecycle import edit_version, retire, unretire
-from bucketry.registry.policies import set_policy
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.reviewing import prepare_decision, record_decision
-from bucketry.registry.session import Session
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.session import Session
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.review.reviewing import prepare_decision, record_decision
+from bucketry.registry.serving.aliases import promote, roll_back, unset
+from bucketry.registry.versions.deletion import delete_version
+from bucketry.registry.versions.evaluate import evaluate
+from bucketry.registry.versions.lifecycle import edit_version, retire, unretire
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
-from bucketry.schema.deployment import Deployment, Place, encode_deployment
-from bucketry.schema.evidence import Evidence, Metric
-from bucketry.schema.manifest import encode_manifest
+from bucketry.schema.documents.deployment import Deployment, Place, encode_deployment
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.manifest import encode_manifest
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import Action, Statement
 from bucketry.schema.names import ModelName
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import Action, Statement
-from bucketry.store.interface import IfAbsent
+from bucketry.store.contract import IfAbsent
 from maintenance.offices import copied
 from maintenance.planting import made
 from registry.people import ANNA, BERT, CHAT, PRODUCTION, TRAINER
@@ -38,7 +38,7 @@ from trust.people import Person
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bucketry.store.interface import ETag, Object, Store
+    from bucketry.store.contract import ETag, Object, Store
 
 CHILD = ModelName("acme", "child")
 POLICY = """

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.aliases import promote
-from bucketry.registry.lifecycle import edit_version
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.serving.aliases import promote
+from bucketry.registry.versions.lifecycle import edit_version
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
-from bucketry.schema.dossier import Cited, Dossier
+from bucketry.schema.documents.dossier import Cited, Dossier
 from bucketry.schema.names import Digest
-from bucketry.store.interface import IfAbsent, Unconditional
+from bucketry.store.contract import IfAbsent, Unconditional
 from maintenance.planting import (
     ALIAS,
     HEAD,
@@ -35,7 +35,7 @@ from simulation.actors import BASE, CHAT, PRODUCTION
 from simulation.scenes import FEW, SEALED, founder
 
 if TYPE_CHECKING:
-    from bucketry.registry.session import Session
+    from bucketry.registry.core.session import Session
     from simulation.world import Bucket
 
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.commit import Change
-from bucketry.registry.deletion import delete_version
-from bucketry.registry.policies import set_policy
-from bucketry.registry.registers import commit_head
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.commit import Change
+from bucketry.registry.core.registers import commit_head
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.versions.deletion import delete_version
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
-from bucketry.schema.dossier import Pin
+from bucketry.schema.documents.dossier import Pin
+from bucketry.schema.documents.policy import encode_policy, parse_policy_toml
 from bucketry.schema.names import Digest, ModelName
-from bucketry.schema.policy import encode_policy, parse_policy_toml
-from bucketry.store.interface import IfAbsent, Unconditional
+from bucketry.store.contract import IfAbsent, Unconditional
 from maintenance.offices import checked, dossier_of, only
 from maintenance.planting import HEAD, assert_damage, cite, items, rewrite, some
 from registry.people import ANNA, CHAT, Office, open_office
@@ -27,7 +27,7 @@ from simulation.scenes import base_parent
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bucketry.schema.head import Head
+    from bucketry.schema.documents.head import Head
 
 ONE, TWO = "approvals_required = 1", "approvals_required = 2"
 CHILD = ModelName("acme", "child")

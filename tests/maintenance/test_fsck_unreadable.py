@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import CorruptError, DeniedError, NotFoundError, UnavailableError, UsageError
-from bucketry.maintenance.fsck import check_registry
+from bucketry.maintenance.fsck.registry import check_registry
 from bucketry.schema import keys
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import Entry, Folder, IfAbsent
+from bucketry.store.contract import Entry, Folder, IfAbsent
+from bucketry.store.folder.store import FolderStore
 from maintenance.planting import ALIAS, HEAD, assert_damage, first, made, rewrite
 from simulation.actors import BASE, CHAT
 from simulation.scenes import FEW, SEALED, founder
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.errors import BucketryError
-    from bucketry.store.interface import ETag, Object
+    from bucketry.store.contract import ETag, Object
 
 ERRORS = [DeniedError("no rights."), CorruptError("a link"), UsageError("no key")]
 

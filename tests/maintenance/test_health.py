@@ -10,9 +10,9 @@ import pytest
 
 from bucketry.errors import NotFoundError
 from bucketry.maintenance.health import GETS, measure_health
-from bucketry.registry.opening import probe_store, record_conformance
-from bucketry.registry.ports import Ports
-from bucketry.registry.session import Session
+from bucketry.registry.core.opening import probe_store, record_conformance
+from bucketry.registry.core.ports import Ports
+from bucketry.registry.core.session import Session
 from bucketry.store.memory import MemoryStore
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)

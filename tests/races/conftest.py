@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry.opening import create_registry
+from bucketry.registry.core.opening import create_registry
 from store.s3_stores import credentials
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from bucketry.registry import pull
-from bucketry.registry.client import open_registry
-from bucketry.transfer import leftovers, rename, target
+from bucketry.client import open_registry
+from bucketry.registry.reading import pull
+from bucketry.transfer.disk import leftovers, rename, target
 from races.worker import publish_once, pull_once
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from bucketry.registry.client import Registry
+    from bucketry.client import Registry
 
 WRITES = ("put", "put_blob", "start_upload", "upload_part", "copy_part", "complete_upload")
 """The calls by which a publish changes its store."""

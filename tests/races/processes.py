@@ -23,11 +23,11 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
         "boto3",
-        "bucketry.registry.client",
-        "bucketry.registry.publish",
-        "bucketry.registry.pull",
-        "bucketry.store.folder",
-        "bucketry.store.s3",
+        "bucketry.client",
+        "bucketry.registry.publishing.publish",
+        "bucketry.registry.reading.pull",
+        "bucketry.store.folder.store",
+        "bucketry.store.s3.store",
     ]
 )
 WAIT_SECONDS = 120.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bucketry.transfer.receipt import RECEIPT_PATH
+from bucketry.transfer.disk.receipt import RECEIPT_PATH
 
 MOST_LOOKS = 100
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.client import open_registry
-from bucketry.registry.opening import create_registry
+from bucketry.client import open_registry
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.opening import create_registry
 from races.dying import publish_and_die_at, pull_and_die_at
 from races.processes import child
 from races.targets import check_leftovers, sha256_of, version_at
@@ -18,7 +18,7 @@ from races.worker import publish_once, write_model
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bucketry.registry.client import Registry
+    from bucketry.client import Registry
 
 MODEL = "races/stepped"
 MOST_STEPS = 2_000

@@ -8,20 +8,20 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.auditing import load_audit
-from bucketry.registry.client import open_registry
-from bucketry.registry.registers import load_head
+from bucketry.client import open_registry
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.registers import load_head
+from bucketry.registry.serving.auditing import load_audit
 from bucketry.schema import keys
 from bucketry.schema.names import parse_model_name
-from bucketry.store.folder import FolderStore
+from bucketry.store.folder.store import FolderStore
 from races.moments import count_kills, iter_moments, seconds_taken_by
 from races.processes import child
 from races.worker import publish_once, write_model
 
 if TYPE_CHECKING:
-    from bucketry.registry.client import Registry
-    from bucketry.registry.session import Session
+    from bucketry.client import Registry
+    from bucketry.registry.core.session import Session
 
 MODEL = "races/killed"
 KILLS_OF_ONE_PUBLISH = 2

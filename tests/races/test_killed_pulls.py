@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.client import open_reader, open_registry
+from bucketry.client import open_reader, open_registry
+from bucketry.maintenance.fsck.registry import check_registry
 from races.moments import count_kills, iter_moments, seconds_taken_by
 from races.processes import child
 from races.targets import check_leftovers, sha256_of, version_at

@@ -7,16 +7,16 @@ from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from bucketry.client import Reader, open_reader
 from bucketry.errors import NotFoundError
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.auditing import load_audit
-from bucketry.registry.client import Reader, open_reader
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.serving.auditing import load_audit
 from bucketry.schema.names import parse_model_name
 from races.processes import child
 from races.worker import WorkDone, publish_and_promote
 
 if TYPE_CHECKING:
-    from bucketry.registry.auditing import Audit
+    from bucketry.registry.serving.auditing import Audit
     from races.processes import Child
 
 WORKERS = 8

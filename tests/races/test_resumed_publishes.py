@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.client import open_registry
+from bucketry.client import open_registry
+from bucketry.maintenance.fsck.registry import check_registry
 from bucketry.schema import keys
 from races.dying import publish_and_die_after_parts
 from races.processes import child
@@ -15,7 +15,7 @@ from races.worker import PART_BYTES, publish_once
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bucketry.registry.client import Registry
+    from bucketry.client import Registry
 
 MODEL = "races/resumed"
 PARTS = 10

@@ -8,15 +8,15 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from bucketry.registry.client import Registry, open_registry
-from bucketry.registry.opening import open_session
-from bucketry.registry.ports import Ports
-from bucketry.transfer import hashing
+from bucketry.client import Registry, open_registry
+from bucketry.registry.core.opening import open_session
+from bucketry.registry.core.ports import Ports
+from bucketry.transfer.disk import hashing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bucketry.registry.registration import RegisteredVersion
+    from bucketry.registry.publishing.registration import RegisteredVersion
 
 # Five MiB is the least that S3 takes as a part; with it a file of 12 MiB goes the way of a large one, in 3 parts.
 PART_BYTES = 5 * 1024 * 1024

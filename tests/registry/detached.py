@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bucketry.registry import jobs
-from bucketry.registry.jobs import Job, JobId, JobOptions, JobState, follow
-from bucketry.registry.jobs_files import JobFolder, job_folder
+from bucketry.jobs import client as jobs
+from bucketry.jobs.client import Job, JobId, JobOptions, JobState, follow
+from bucketry.jobs.files import JobFolder, job_folder
 from bucketry.schema.names import parse_reference
-from bucketry.transfer import hashing
+from bucketry.transfer.disk import hashing
 from faults.scene import CHUNK_BYTES, REFERENCE, is_of_weights, make_registry
 from servers.fault_proxy import run_fault_proxy
 from servers.static_bucket import run_static_bucket

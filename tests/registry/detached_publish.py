@@ -11,13 +11,13 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from bucketry.client import Registry
 from bucketry.errors import NotFoundError
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry import jobs
-from bucketry.registry.client import Registry
-from bucketry.registry.jobs_files import JobFolder, job_folder
-from bucketry.registry.opening import open_session, record_conformance
-from bucketry.registry.publish import PublishRequest
+from bucketry.jobs import client as jobs
+from bucketry.jobs.files import JobFolder, job_folder
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.opening import open_session, record_conformance
+from bucketry.registry.publishing.publish import PublishRequest
 from bucketry.schema.names import parse_model_name
 from faults.publishing import is_part
 from faults.scene import conformance_of_a_perfect_store
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from bucketry.registry.jobs import JobId, PublishJobOptions
-    from bucketry.registry.session import Session
+    from bucketry.jobs.client import JobId, PublishJobOptions
+    from bucketry.registry.core.session import Session
     from servers.fault_proxy import Fault, FaultProxy
     from servers.misbehaving import Asked
     from servers.process import S3Server

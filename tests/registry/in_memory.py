@@ -6,20 +6,20 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from bucketry.client import Registry
 from bucketry.errors import RejectedError
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.auditing import load_audit, load_registry_audit
-from bucketry.registry.client import Registry
-from bucketry.registry.index import Index
-from bucketry.registry.index_search import iter_versions_found
-from bucketry.registry.lifecycle import LabelEdit, edit_model, edit_version
-from bucketry.registry.opening import record_conformance
-from bucketry.registry.session import Session
+from bucketry.index.search import iter_versions_found
+from bucketry.index.store import Index
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.opening import record_conformance
+from bucketry.registry.core.session import Session
+from bucketry.registry.serving.auditing import load_audit, load_registry_audit
+from bucketry.registry.versions.lifecycle import LabelEdit, edit_model, edit_version
 from bucketry.schema.names import parse_model_name
-from bucketry.schema.query import parse_query
-from bucketry.store.interface import Entry, Unconditional
+from bucketry.schema.search.query import parse_query
+from bucketry.store.contract import Entry, Unconditional
 from bucketry.store.memory import MemoryStore
-from bucketry.store.probe import Conformance
+from bucketry.store.probe.probe import Conformance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,8 +33,10 @@ AT = "2026-03-03T12:00:00Z"
 
 def open_in_memory(files: Path, patch: pytest.MonkeyPatch) -> Registry:
     """Return a registry with version 1, which `production` names; the environment is not captured each time."""
-    patch.setattr("bucketry.registry.publish.capture_environment", lambda: {"python": "3"})
-    patch.setattr("bucketry.registry.publish.capture_code", lambda _: ({"commit": "0" * 40, "dirty": False}, ()))
+    patch.setattr("bucketry.registry.publishing.publish.capture_environment", lambda: {"python": "3"})
+    patch.setattr(
+        "bucketry.registry.publishing.publish.capture_code", lambda _: ({"commit": "0" * 40, "dirty": False}, ())
+    )
     session = Session(MemoryStore(), ADA)
     probed = Conformance("memory", "", datetime.now(UTC), (), None)
     record_conformance(session, probed, create=True)

@@ -7,16 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
-from bucketry.registry.aliases import promote, unset
-from bucketry.registry.deletion import delete_version
-from bucketry.registry.evaluate import evaluate
-from bucketry.registry.lifecycle import LabelEdit, edit_model, edit_version, retire, unretire
-from bucketry.registry.registers import load_head
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.reviewing import ask_for_review
-from bucketry.registry.rows import iter_rows
-from bucketry.schema.evidence import Evidence, Metric
-from bucketry.schema.manifest import Training
+from bucketry.registry.core.registers import load_head
+from bucketry.registry.core.rows import iter_rows
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.review.reviewing import ask_for_review
+from bucketry.registry.serving.aliases import promote, unset
+from bucketry.registry.versions.deletion import delete_version
+from bucketry.registry.versions.evaluate import evaluate
+from bucketry.registry.versions.lifecycle import LabelEdit, edit_model, edit_version, retire, unretire
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.manifest import Training
 from bucketry.schema.names import AliasName, ModelName
 from simulation.actors import BASE, CHAT, CONTENTS, Uploader, make_manifest
 from simulation.scenes import base_parent
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-    from bucketry.registry.index import Index
-    from bucketry.registry.session import Session
+    from bucketry.index.store import Index
+    from bucketry.registry.core.session import Session
 
 MODELS = (CHAT, BASE, ModelName("default", "plain"), ModelName("risk", "score"))
 ALIASES = tuple(AliasName(name) for name in ("production", "staging", "canary"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.registry.client import open_registry
-from bucketry.registry.opening import create_registry
+from bucketry.client import open_registry
+from bucketry.registry.core.opening import create_registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from bucketry.registry.client import Registry
-    from bucketry.registry.registration import RegisteredVersion
+    from bucketry.client import Registry
+    from bucketry.registry.publishing.registration import RegisteredVersion
 
 ADA = "ada@example.org"
 CHAT = "acme/chat"

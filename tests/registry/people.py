@@ -7,19 +7,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UnavailableError
-from bucketry.registry.evaluate import evaluate
-from bucketry.registry.policies import set_policy
-from bucketry.registry.ports import Ports
-from bucketry.registry.registers import load_alias, load_existing_head
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.reviewing import Decided, prepare_decision, record_decision
-from bucketry.registry.rows import load_row
-from bucketry.registry.session import Session
-from bucketry.registry.standings import Standing, load_standing
+from bucketry.registry.core.ports import Ports
+from bucketry.registry.core.registers import load_alias, load_existing_head
+from bucketry.registry.core.rows import load_row
+from bucketry.registry.core.session import Session
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.review.reviewing import Decided, prepare_decision, record_decision
+from bucketry.registry.review.standings import Standing, load_standing
+from bucketry.registry.versions.evaluate import evaluate
 from bucketry.schema.codec import Fields
-from bucketry.schema.evidence import Evidence, Metric
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import Action, Review, decision_of, encode_statement, read_review
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import Action, Review, decision_of, encode_statement, read_review
 from simulation.actors import CHAT, CONTENTS, PRODUCTION, Uploader, make_manifest
 from simulation.scenes import FEW, begin
 from simulation.world import BEGINNING, Bucket, SeededScript, World, one_after_another
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from bucketry.schema.alias import AliasRegister
-    from bucketry.schema.manifest import Parent
+    from bucketry.schema.documents.alias import AliasRegister
+    from bucketry.schema.documents.manifest import Parent
+    from bucketry.schema.documents.reviews import Decision, Statement
     from bucketry.schema.names import AliasName, ModelName
-    from bucketry.schema.reviews import Decision, Statement
-    from bucketry.store.interface import Condition, ETag, Object
+    from bucketry.store.contract import Condition, ETag, Object
 
 TRAINER, ANNA, BERT, CLEO = (f"{name}@example.org" for name in ("trainer", "anna", "bert", "cleo"))
 """The trainer published the versions of the simulation."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bucketry.registry.pickle_contents import Budget, FileScan, Findings
+from bucketry.registry.scanning.pickle_contents import Budget, FileScan, Findings
 
 MAGIC = 0x1950A86A20F9469CFC6C
 

@@ -13,20 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bucketry.errors import BucketryError, UsageError
-from bucketry.registry.lifecycle import LabelEdit, edit_model, edit_version
-from bucketry.registry.policies import set_policy
-from bucketry.schema.evidence import Confidence, Evidence, Metric
-from bucketry.schema.manifest import Lineage, Training
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.versions.lifecycle import LabelEdit, edit_model, edit_version
+from bucketry.schema.documents.evidence import Confidence, Evidence, Metric
+from bucketry.schema.documents.manifest import Lineage, Training
+from bucketry.schema.documents.policy import Policy
+from bucketry.schema.documents.reviews import Review
 from bucketry.schema.names import parse_model_name
-from bucketry.schema.policy import Policy
-from bucketry.schema.reviews import Review
 from registry.in_memory import CHAT, check_all_readers, check_still_changes, content, copy_of, open_in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from bucketry.registry.client import Registry
+    from bucketry.client import Registry
 
 NAME = parse_model_name(CHAT)
 LONG = "x" * 65_537

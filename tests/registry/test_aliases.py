@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import ContendedError, CorruptError, NotFoundError, RejectedError
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.aliases import (
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.commit import Change
+from bucketry.registry.core.registers import commit_alias, load_alias
+from bucketry.registry.core.resolve import resolve, resolve_at
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.serving.aliases import (
     find_target_at,
     load_alias_history,
     load_rollback_target,
@@ -16,23 +20,19 @@ from bucketry.registry.aliases import (
     undo_move,
     unset,
 )
-from bucketry.registry.commit import Change
-from bucketry.registry.lifecycle import retire
-from bucketry.registry.policies import set_policy
-from bucketry.registry.registers import commit_alias, load_alias
-from bucketry.registry.resolve import resolve, resolve_at
+from bucketry.registry.versions.lifecycle import retire
 from bucketry.schema import keys
-from bucketry.schema.alias import encode_alias
+from bucketry.schema.documents.alias import encode_alias
+from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.names import AliasName, ModelName, parse_reference
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.store.interface import IfMatch
+from bucketry.store.contract import IfMatch
 from simulation.actors import CHAT
 from simulation.scenes import SEALED, Beginning, begin, founder
 from simulation.world import SeededScript, World
 
 if TYPE_CHECKING:
-    from bucketry.registry.session import Session
-    from bucketry.schema.alias import AliasRegister
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.alias import AliasRegister
 
 STAGING = AliasName("staging")
 PRODUCTION = AliasName("production")

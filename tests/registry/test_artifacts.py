@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import UnavailableError
-from bucketry.registry.artifacts import MOST_CONNECTIONS_BROKEN_IN_VAIN, ArtifactReader
-from bucketry.schema.manifest import Artifact, Chunks
+from bucketry.registry.core.artifacts import MOST_CONNECTIONS_BROKEN_IN_VAIN, ArtifactReader
+from bucketry.schema.documents.manifest import Artifact, Chunks
 from bucketry.schema.names import Digest
-from bucketry.store.interface import IfAbsent
+from bucketry.store.contract import IfAbsent
 from bucketry.store.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bucketry.store.interface import ByteStream, ETag
+    from bucketry.store.contract import ByteStream, ETag
 
 BODY = bytes(range(256)) * 40
 DIGEST = hashlib.sha256(BODY).hexdigest()

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.errors import NotFoundError
-from bucketry.registry.aliases import promote
-from bucketry.registry.auditing import AuditFilter, load_audit, load_registry_audit
-from bucketry.registry.lifecycle import edit_model
-from bucketry.registry.policies import set_policy
-from bucketry.schema.audit import BLOCK_RECORDS, decode_block, encode_block
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.serving.aliases import promote
+from bucketry.registry.serving.auditing import AuditFilter, load_audit, load_registry_audit
+from bucketry.registry.versions.lifecycle import edit_model
 from bucketry.schema.codec import encode
+from bucketry.schema.documents.audit import BLOCK_RECORDS, decode_block, encode_block
+from bucketry.schema.documents.policy import Policy
 from bucketry.schema.names import ModelName
-from bucketry.schema.policy import Policy
-from bucketry.store.interface import Unconditional
+from bucketry.store.contract import Unconditional
 from simulation.actors import CHAT, PRODUCTION
 from simulation.scenes import FEW, begin, founder
 from simulation.world import SeededScript, World
@@ -25,8 +25,8 @@ from simulation.world import SeededScript, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bucketry.registry.auditing import Audit
-    from bucketry.registry.session import Session
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.serving.auditing import Audit
 
 HEAD = "heads/acme/chat.json"
 ALIAS = "aliases/acme/chat/production.json"

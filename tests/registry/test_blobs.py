@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bucketry.client import Registry
 from bucketry.errors import BucketryError, CorruptError, UnavailableError
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry import blobs
-from bucketry.registry.client import Registry
-from bucketry.registry.commit import Change
-from bucketry.registry.opening import create_registry, open_session
-from bucketry.registry.registers import commit_head, load_head
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.commit import Change
+from bucketry.registry.core.opening import create_registry, open_session
+from bucketry.registry.core.registers import commit_head, load_head
+from bucketry.registry.publishing import blobs
 from bucketry.schema import keys
 from bucketry.schema.names import parse_model_name
-from bucketry.store.interface import Entry, ObjectNotFoundError
-from bucketry.transfer import hashing
+from bucketry.store.contract import Entry, ObjectNotFoundError
+from bucketry.transfer.disk import hashing
 from transfer.helpers import HookedStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from bucketry.schema.head import Head
+    from bucketry.schema.documents.head import Head
 
 MODEL = parse_model_name("acme/chat")
 CHUNK_BYTES = 4096

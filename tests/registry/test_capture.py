@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry.capture import capture_command, without_credentials
-from bucketry.registry.opening import create_registry, open_session
-from bucketry.registry.publish import PublishRequest, prepare_publish
+from bucketry.registry.core.opening import create_registry, open_session
+from bucketry.registry.publishing.capture import capture_command, without_credentials
+from bucketry.registry.publishing.publish import PublishRequest, prepare_publish
 from bucketry.schema.codec import encode
-from bucketry.schema.manifest import Lineage, Training
+from bucketry.schema.documents.manifest import Lineage, Training
 from bucketry.schema.names import ModelName
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from bucketry.errors import CorruptError
-from bucketry.registry import cards
-from bucketry.registry.cards import find_card
+from bucketry.registry.versions import cards
+from bucketry.registry.versions.cards import find_card
 from bucketry.schema import keys
 from bucketry.schema.names import ByVersion, Reference
-from bucketry.store.interface import Entry
+from bucketry.store.contract import Entry
 from tui.desk import RISK, Registry, empty_registry
 from tui.model_files import publish_files
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from bucketry.errors import RejectedError
-from bucketry.registry.aliases import promote, roll_back, unset
-from bucketry.registry.reviewing import record_decision
-from bucketry.schema.reviews import Action, Review, encode_statement
+from bucketry.registry.review.reviewing import record_decision
+from bucketry.registry.serving.aliases import promote, roll_back, unset
+from bucketry.schema.documents.reviews import Action, Review, encode_statement
 from registry.people import ANNA, BERT, CHAT, PRODUCTION, Office, open_office
 from trust.people import Person
 

@@ -11,21 +11,21 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 import bucketry
 from bucketry.errors import BucketryError, NotFoundError, RejectedError, UsageError
-from bucketry.registry.policies import set_policy
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.rows import load_row
-from bucketry.registry.signing import open_signer
-from bucketry.registry.standings import load_standing
-from bucketry.schema.evidence import Evidence, Metric
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.rows import load_row
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.review.signing import open_signer
+from bucketry.registry.review.standings import load_standing
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.names import parse_model_name
-from bucketry.schema.policy import parse_policy_toml
 from registry.opened import CHAT, open_in, publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bucketry.registry.client import Registry, SignWith
-    from bucketry.schema.reviews import Decision
+    from bucketry.client import Registry, SignWith
+    from bucketry.schema.documents.reviews import Decision
 
 
 AUC_POLICY = '[[gate]]\nmetric = "auc"\nat_least = 0.9\n'

@@ -16,17 +16,17 @@ from bucketry.errors import (
     UnavailableError,
     UnsupportedError,
 )
-from bucketry.registry.commit import Change, commit
-from bucketry.registry.history import load_records
-from bucketry.registry.immutable import Immutable, put_immutable
-from bucketry.registry.registers import alias_register, load_alias
-from bucketry.registry.session import Session
+from bucketry.registry.core.commit import Change, commit
+from bucketry.registry.core.history import load_records
+from bucketry.registry.core.immutable import Immutable, put_immutable
+from bucketry.registry.core.registers import alias_register, load_alias
+from bucketry.registry.core.session import Session
 from bucketry.schema import keys
-from bucketry.schema.alias import AliasRegister
-from bucketry.schema.audit import decode_block, find_chain_fault
+from bucketry.schema.documents.alias import AliasRegister
+from bucketry.schema.documents.audit import decode_block, find_chain_fault
 from bucketry.schema.names import AliasName, ModelName
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import IfAbsent, PreconditionFailedError, SlowDownError, StoreFullError
+from bucketry.store.contract import IfAbsent, PreconditionFailedError, SlowDownError, StoreFullError
+from bucketry.store.folder.store import FolderStore
 from simulation.planned import Clock, Planned
 from simulation.scenes import REGISTRY, founder, new_registry
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bucketry.registry.commit import Committed
-    from bucketry.store.interface import Condition, ETag
+    from bucketry.registry.core.commit import Committed
+    from bucketry.store.contract import Condition, ETag
 
 MODEL = ModelName("default", "m")
 ALIAS = AliasName("a")

@@ -12,33 +12,33 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry.aliases import promote
-from bucketry.registry.listing import load_newest_rows
-from bucketry.registry.registers import load_alias, load_head
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.resolve import resolve
+from bucketry.registry.core.registers import load_alias, load_head
+from bucketry.registry.core.resolve import resolve
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.serving.aliases import promote
+from bucketry.registry.versions.listing import load_newest_rows
 from bucketry.schema import keys
-from bucketry.schema.audit import Record, Trail, continue_trail
 from bucketry.schema.codec import digest_of
-from bucketry.schema.head import LARGEST_HEAD_BYTES, Head, Row, Sealed, encode_head
-from bucketry.schema.manifest import encode_manifest
-from bucketry.schema.names import Digest, parse_reference
-from bucketry.schema.pages import (
+from bucketry.schema.documents.audit import Record, Trail, continue_trail
+from bucketry.schema.documents.head import LARGEST_HEAD_BYTES, Head, Row, Sealed, encode_head
+from bucketry.schema.documents.manifest import encode_manifest
+from bucketry.schema.documents.pages import (
     Directory,
     Page,
     encode_directory,
     encode_page,
     entry_of,
 )
-from bucketry.schema.states import State
-from bucketry.store.interface import IfAbsent, NotModifiedError, Unconditional
+from bucketry.schema.documents.states import State
+from bucketry.schema.names import Digest, parse_reference
+from bucketry.store.contract import IfAbsent, NotModifiedError, Unconditional
 from simulation.actors import CHAT, CONTENTS, PRODUCTION, Uploader, make_manifest
 from simulation.scenes import BEFORE_SEALING, FEW, REGISTRY, begin, founder, new_registry
 from simulation.world import Bucket, SeededScript, World
 
 if TYPE_CHECKING:
-    from bucketry.registry.session import Session
-    from bucketry.store.interface import Condition, Entry, ETag, Object
+    from bucketry.registry.core.session import Session
+    from bucketry.store.contract import Condition, Entry, ETag, Object
     from simulation.scenes import Beginning
 
 MANY_VERSIONS = 100_000

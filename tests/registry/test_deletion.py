@@ -5,18 +5,18 @@ from dataclasses import replace
 import pytest
 
 from bucketry.errors import NotFoundError, RejectedError, UnavailableError
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.aliases import promote, roll_back, unset
-from bucketry.registry.auditing import load_audit
-from bucketry.registry.deletion import delete_version
-from bucketry.registry.lifecycle import retire
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.resolve import resolve
-from bucketry.registry.rows import find_row
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.resolve import resolve
+from bucketry.registry.core.rows import find_row
+from bucketry.registry.serving.aliases import promote, roll_back, unset
+from bucketry.registry.serving.auditing import load_audit
+from bucketry.registry.versions.deletion import delete_version
+from bucketry.registry.versions.lifecycle import retire
 from bucketry.schema import keys
+from bucketry.schema.documents.reviews import Action
+from bucketry.schema.documents.states import State
 from bucketry.schema.names import AliasName, ModelName, parse_reference
-from bucketry.schema.reviews import Action
-from bucketry.schema.states import State
 from registry.people import ANNA, BERT, CHAT, PRODUCTION, Office, open_office
 from simulation.actors import BASE
 from simulation.scenes import base_parent

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import CorruptError, NotFoundError, RejectedError, UsageError
-from bucketry.interop.evidence_files import parse_evidence_file
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry import evaluate as evaluating
-from bucketry.registry.commit import Change
-from bucketry.registry.compare import compare_versions
-from bucketry.registry.evaluate import evaluate
-from bucketry.registry.evaluations import load_evidence
-from bucketry.registry.lifecycle import edit_version
-from bucketry.registry.listing import load_detail
-from bucketry.registry.publish import PublishRequest, publish
-from bucketry.registry.registers import commit_head, load_existing_head
-from bucketry.registry.rows import load_dossier, load_row, replace_dossier
-from bucketry.registry.trending import load_trend
+from bucketry.interop.evidence.files import parse_evidence_file
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.commit import Change
+from bucketry.registry.core.registers import commit_head, load_existing_head
+from bucketry.registry.core.rows import load_dossier, load_row, replace_dossier
+from bucketry.registry.publishing.publish import PublishRequest, publish
+from bucketry.registry.reading.compare import compare_versions
+from bucketry.registry.versions import evaluate as evaluating
+from bucketry.registry.versions.evaluate import evaluate
+from bucketry.registry.versions.evaluations import load_evidence
+from bucketry.registry.versions.lifecycle import edit_version
+from bucketry.registry.versions.listing import load_detail
+from bucketry.registry.versions.trending import load_trend
 from bucketry.schema import keys
-from bucketry.schema.evidence import Evidence, Metric
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.states import State
 from bucketry.schema.names import ModelName, parse_reference
-from bucketry.schema.states import State
 from simulation.actors import CHAT
 from simulation.scenes import FEW, SEALED, begin, founder
 from simulation.world import SeededScript, World
@@ -33,8 +33,8 @@ from simulation.world import SeededScript, World
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bucketry.registry.session import Session
-    from bucketry.schema.head import Head
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.head import Head
 
 AUC = Evidence("automated", (Metric("auc", 0.9, direction="higher"),), dataset={"name": "fraud"})
 HUMAN = Evidence("human", (Metric("preferred", 0.6),), by="panel@example.org", at="2026-01-01T00:00:00.000Z")
@@ -190,7 +190,7 @@ def test_a_trend_finds_what_the_rows_do_not_show(session: Session) -> None:
 
 def test_a_trend_says_how_many_versions_it_did_not_look_into(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluate(session, CHAT, 1, [AUC])
-    monkeypatch.setattr("bucketry.registry.trending.MOST_LOOKED_INTO", 1)
+    monkeypatch.setattr("bucketry.registry.versions.trending.MOST_LOOKED_INTO", 1)
     trend = load_trend(session, head(session), head(session).rows, "auc")
     assert (trend.measured, trend.unread) == (((1, 0.9),), 1)
 

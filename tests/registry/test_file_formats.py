@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry.client import open_registry
-from bucketry.registry.file_formats import faults_in_formats
-from bucketry.registry.opening import create_registry
+from bucketry.client import open_registry
+from bucketry.registry.core.opening import create_registry
+from bucketry.registry.scanning.file_formats import faults_in_formats
 from registry.safetensors_files import make_file, make_tensors
 from registry.scanned_files import EVIL, array, old_tar, zipped
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bucketry.registry.client import Registry
+    from bucketry.client import Registry
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
 TENSORS = make_tensors({"w": ("U8", [3], b"abc")})

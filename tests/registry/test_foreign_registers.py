@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bucketry import client
 from bucketry.errors import CorruptError
-from bucketry.registry import client
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.watch import watch
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.serving.watch import watch
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
 from bucketry.schema.names import parse_reference
-from bucketry.store.interface import Unconditional
+from bucketry.store.contract import Unconditional
 from maintenance.planting import ALIAS, HEAD, change_row, load_digest, made, rewrite
 from simulation.actors import BASE, CHAT, CONTENTS, Uploader, make_manifest
 from simulation.scenes import FEW, REGISTRY, founder

@@ -4,27 +4,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bucketry.client import open_registry
 from bucketry.errors import CorruptError, RejectedError
-from bucketry.registry.aliases import promote
-from bucketry.registry.client import open_registry
-from bucketry.registry.evaluate import evaluate
-from bucketry.registry.gating import check_version_gates, load_card
-from bucketry.registry.opening import create_registry
-from bucketry.registry.policies import set_policy
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.resolve import resolve
-from bucketry.registry.rows import load_row
-from bucketry.schema.evidence import Evidence, Metric
+from bucketry.registry.core.opening import create_registry
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.resolve import resolve
+from bucketry.registry.core.rows import load_row
+from bucketry.registry.review.gating import check_version_gates, load_card
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.serving.aliases import promote
+from bucketry.registry.versions.evaluate import evaluate
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.names import AliasName, ModelName, parse_reference
-from bucketry.schema.policy import parse_policy_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bucketry.registry.client import Registry
-    from bucketry.registry.session import Session
-    from bucketry.schema.gates import GateResult
+    from bucketry.client import Registry
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.gates import GateResult
 
 CHAT = ModelName("acme", "chat")
 PRODUCTION, STAGING = AliasName("production"), AliasName("staging")

@@ -13,10 +13,17 @@ from pathlib import Path
 import pytest
 
 from bucketry.errors import UnavailableError, UsageError
-from bucketry.registry.hooks import MOST_TRIES, SECRET_VARIABLE, CommandHook, PostHook, parse_command, parse_post
-from bucketry.registry.watch import WatchedMove
+from bucketry.registry.serving.hooks import (
+    MOST_TRIES,
+    SECRET_VARIABLE,
+    CommandHook,
+    PostHook,
+    parse_command,
+    parse_post,
+)
+from bucketry.registry.serving.watch import WatchedMove
+from bucketry.schema.documents.states import State
 from bucketry.schema.names import AliasName, Digest, ModelName
-from bucketry.schema.states import State
 from servers.misbehaving import Answer, run_misbehaving
 from servers.process import find_free_ports
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 
 from bucketry.errors import CorruptError, UsageError
-from bucketry.registry.reproduce import recipe
-from bucketry.registry.resolve import ResolvedVersion
-from bucketry.schema.alias import decode_alias
-from bucketry.schema.audit import NO_RECORD, Record, parse_time, target_version
+from bucketry.registry.core.resolve import ResolvedVersion
+from bucketry.registry.versions.reproduce import recipe
 from bucketry.schema.codec import encode
-from bucketry.schema.manifest import Lineage, Manifest, Training
+from bucketry.schema.documents.alias import decode_alias
+from bucketry.schema.documents.audit import NO_RECORD, Record, parse_time, target_version
+from bucketry.schema.documents.manifest import Lineage, Manifest, Training
+from bucketry.schema.documents.states import State
 from bucketry.schema.names import Digest, ModelName
-from bucketry.schema.states import State
 
 RECORD = Record(1, "0" * 32, "2026-01-01T00:00:00Z", "ada", "promote", "7", NO_RECORD)
 

@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import DeniedError, NotFoundError, UnavailableError
-from bucketry.registry.aliases import promote
-from bucketry.registry.evaluate import evaluate
-from bucketry.registry.index import Index, _make_folder, find_index, open_index
-from bucketry.registry.index_rows import READING, write_head
-from bucketry.registry.index_search import iter_versions_found, list_models_found
-from bucketry.registry.lifecycle import edit_version, retire
-from bucketry.registry.opening import open_session
-from bucketry.registry.registers import load_head
-from bucketry.registry.review_queue import list_waiting
-from bucketry.registry.reviewing import ask_for_review
-from bucketry.registry.searching import freshen
+from bucketry.index.freshness import freshen
+from bucketry.index.review_queue import list_waiting
+from bucketry.index.rows import READING, write_head
+from bucketry.index.search import iter_versions_found, list_models_found
+from bucketry.index.store import Index, _make_folder, find_index, open_index
+from bucketry.registry.core.opening import open_session
+from bucketry.registry.core.registers import load_head
+from bucketry.registry.review.reviewing import ask_for_review
+from bucketry.registry.serving.aliases import promote
+from bucketry.registry.versions.evaluate import evaluate
+from bucketry.registry.versions.lifecycle import edit_version, retire
 from bucketry.schema import keys
-from bucketry.schema.evidence import Evidence, Metric
-from bucketry.schema.query import parse_query
-from bucketry.store.interface import Entry, Unconditional
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.search.query import parse_query
+from bucketry.store.contract import Entry, Unconditional
 from registry.indexed import MODELS, change_at_random, dump, publish_at_random
 from registry.opened import open_in, publish
 from registry.test_costs import Counting
@@ -43,9 +43,9 @@ from simulation.world import SeededScript, World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bucketry.registry.session import Session
+    from bucketry.registry.core.session import Session
     from bucketry.schema.names import Digest
-    from bucketry.store.interface import Folder
+    from bucketry.store.contract import Folder
 
 EVERYTHING = parse_query("")
 ROOT = Path(__file__).parents[2]
@@ -302,7 +302,7 @@ def test_what_cannot_be_read_is_named_and_hinders_nothing_else(index: Index, key
 
 
 def page_of(session: Session) -> Digest:
-    from bucketry.registry.registers import load_directory  # noqa: PLC0415 - for one test
+    from bucketry.registry.core.registers import load_directory  # noqa: PLC0415 - for one test
 
     head = load_head(session, CHAT).state
     assert head is not None
@@ -338,7 +338,7 @@ def test_the_review_queue_reads_the_heads_of_candidates_alone(monkeypatch: pytes
         publish_at_random(session, random.Random(seed), MODELS[2 + seed % 2])
     ask_for_review(session, CHAT, 2)
     with Index(None) as kept:
-        monkeypatch.setattr("bucketry.registry.review_queue.open_index", lambda _: nullcontext(kept))
+        monkeypatch.setattr("bucketry.index.review_queue.open_index", lambda _: nullcontext(kept))
         refreshed = kept.refresh(session)
         bucket.requests.clear()
         assert [(str(item.model), item.standing.row.version) for item in list_waiting(founder(bucket))] == [
@@ -429,7 +429,7 @@ def test_two_versions_of_the_program_leave_each_other_their_files(
     with open_index(folder) as index:
         index.refresh(folder)
         with monkeypatch.context() as another:
-            another.setattr("bucketry.registry.index.VERSION", 999)
+            another.setattr("bucketry.index.store.VERSION", 999)
             with open_index(folder) as newer:
                 newer.refresh(folder)
                 assert versions(newer, "") == versions(index, "")
@@ -477,8 +477,8 @@ def test_a_folder_that_is_a_link_is_not_followed(folder: Session, tmp_path: Path
 
 REFRESHING = """
 import sys
-from bucketry.registry.opening import open_session
-from bucketry.registry.index import open_index
+from bucketry.registry.core.opening import open_session
+from bucketry.index.store import open_index
 session = open_session(sys.argv[1], identity="eve@example.org")
 print("ready", flush=True)
 sys.stdin.readline()

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry import review_queue
-from bucketry.registry.index import Index
-from bucketry.registry.index_search import has_model
-from bucketry.registry.index_views import list_models_by, list_versions_by, load_model_lines, load_version_lines
-from bucketry.registry.opening import open_session
-from bucketry.registry.reviewing import ask_for_review
+from bucketry.index import review_queue
+from bucketry.index.search import has_model
+from bucketry.index.store import Index
+from bucketry.index.views import list_models_by, list_versions_by, load_model_lines, load_version_lines
+from bucketry.registry.core.opening import open_session
+from bucketry.registry.review.reviewing import ask_for_review
 from bucketry.schema.names import ModelName, parse_model_name
-from bucketry.store.s3 import S3Store
-from bucketry.store.s3_settings import S3Settings
+from bucketry.store.s3.settings import S3Settings
+from bucketry.store.s3.store import S3Store
 from registry.opened import CHAT, open_in, publish
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from bucketry.registry.session import Session
+    from bucketry.registry.core.session import Session
 
 RISK, OTHER, LONELY = (ModelName("default", name) for name in ("risk", "other", "lonely"))
 STATES = ("registered", "in_review", "approved", "deleted")

@@ -10,11 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bucketry.errors import NotFoundError, UsageError
-from bucketry.registry.aliases import load_aliases
-from bucketry.registry.evaluations import load_added_evidence
-from bucketry.registry.index import Index
-from bucketry.registry.index_listing import ALPHABET, plan_parts
-from bucketry.registry.index_search import (
+from bucketry.index.listing import ALPHABET, plan_parts
+from bucketry.index.search import (
     count_models_found,
     has_model,
     iter_versions_found,
@@ -23,17 +20,20 @@ from bucketry.registry.index_search import (
     list_models_found,
     parse_order,
 )
-from bucketry.registry.lifecycle import LabelEdit, edit_version
-from bucketry.registry.listing import iter_versions, list_models
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.resolve import load_manifest
-from bucketry.registry.rows import iter_rows, load_dossier
+from bucketry.index.store import Index
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.resolve import load_manifest
+from bucketry.registry.core.rows import iter_rows, load_dossier
+from bucketry.registry.serving.aliases import load_aliases
+from bucketry.registry.versions.evaluations import load_added_evidence
+from bucketry.registry.versions.lifecycle import LabelEdit, edit_version
+from bucketry.registry.versions.listing import iter_versions, list_models
 from bucketry.schema import keys
+from bucketry.schema.documents.states import State
 from bucketry.schema.names import ModelName, parse_model_name, parse_reference
-from bucketry.schema.query import parse_query
-from bucketry.schema.query_details import details_of
-from bucketry.schema.query_match import Candidate, fits
-from bucketry.schema.states import State
+from bucketry.schema.search.details import details_of
+from bucketry.schema.search.match import Candidate, fits
+from bucketry.schema.search.query import parse_query
 from registry.indexed import change_at_random, dump
 from simulation.actors import CHAT
 from simulation.scenes import FEW, begin, founder
@@ -42,7 +42,7 @@ from simulation.world import SeededScript, World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bucketry.registry.session import Session
+    from bucketry.registry.core.session import Session
 
 QUERIES = """
 |chat|ACME|v2|ada|approved|prod|risk|"x' or '1'='1"|100%|a_b|äö|"\\"|*|-chat|!prod
@@ -268,8 +268,8 @@ part = st.text(alphabet="ab0-.", min_size=1, max_size=6).map(lambda text: f"a{te
 @given(st.sets(st.tuples(part, part), max_size=30), st.lists(st.tuples(part, part), max_size=5), st.integers(1, 5))
 def test_every_key_is_in_exactly_one_part(known: set[tuple[str, str]], new: list[tuple[str, str]], most: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("bucketry.registry.index_listing.PART_KEYS", (most,))
-        patched.setattr("bucketry.registry.index_listing._replies_in_a_row", lambda parts: -len(parts))
+        patched.setattr("bucketry.index.listing.PART_KEYS", (most,))
+        patched.setattr("bucketry.index.listing._replies_in_a_row", lambda parts: -len(parts))
         parts = plan_parts([keys.HEADS], [f"{keys.HEADS}{space}/{name}.json" for space, name in known])
     assert len(parts) > 1 or len(known) <= most
     for space, name in [*known, *new, ("zebra", "x"), ("a", "b.json"), ("a", "b.json.json")]:
@@ -290,8 +290,8 @@ def test_many_keys_are_listed_at_once_where_that_is_quicker(namespaces: int, mos
 
 
 def test_a_key_that_begins_others_is_not_split_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bucketry.registry.index_listing.PART_KEYS", (1,))
-    monkeypatch.setattr("bucketry.registry.index_listing._replies_in_a_row", lambda parts: -len(parts))
+    monkeypatch.setattr("bucketry.index.listing.PART_KEYS", (1,))
+    monkeypatch.setattr("bucketry.index.listing._replies_in_a_row", lambda parts: -len(parts))
     parts = plan_parts([keys.HEADS], [f"{keys.HEADS}a/b.json{number}.json" for number in range(9)])
     assert len(parts) > 1
     assert sum(f"{keys.HEADS}a/b.json".startswith(prefix) for prefix in parts) == 1
@@ -306,9 +306,9 @@ def test_every_character_of_a_name_is_in_the_alphabet() -> None:
 
 
 def test_a_large_registry_is_listed_by_namespaces_and_nothing_new_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bucketry.registry.index_listing.FEW_KEYS", 1)
-    monkeypatch.setattr("bucketry.registry.index_listing.PART_KEYS", (1,))
-    monkeypatch.setattr("bucketry.registry.index_listing._replies_in_a_row", lambda parts: -len(parts))
+    monkeypatch.setattr("bucketry.index.listing.FEW_KEYS", 1)
+    monkeypatch.setattr("bucketry.index.listing.PART_KEYS", (1,))
+    monkeypatch.setattr("bucketry.index.listing._replies_in_a_row", lambda parts: -len(parts))
     world = World(SeededScript(0))
     begin(world, FEW)
     session = founder(world.bucket)

@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry.aliases import promote, roll_back
-from bucketry.registry.counting import counted
-from bucketry.registry.evaluate import evaluate
-from bucketry.registry.index import Index
-from bucketry.registry.index_fields import Field, find_field, list_fields, load_headlines
-from bucketry.registry.index_noted import Stage
-from bucketry.registry.index_standings import refresh_standings
-from bucketry.registry.index_views import find_version_line, list_versions_by, load_version_lines
-from bucketry.registry.policies import set_policy
-from bucketry.registry.registration import PreparedVersion, register_version
+from bucketry.index.fields import Field, find_field, list_fields, load_headlines
+from bucketry.index.review_summary import Stage
+from bucketry.index.standings import refresh_standings
+from bucketry.index.store import Index
+from bucketry.index.views import find_version_line, list_versions_by, load_version_lines
+from bucketry.registry.core.counting import counted
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.serving.aliases import promote, roll_back
+from bucketry.registry.versions.evaluate import evaluate
 from bucketry.schema.codec import digest_of
-from bucketry.schema.evidence import Evidence, Metric
-from bucketry.schema.manifest import encode_manifest
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import Action, Review, Statement, encode_statement
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.manifest import encode_manifest
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import Action, Review, Statement, encode_statement
 from simulation.actors import CONTENTS, Uploader, make_manifest
 from tui.desk import CHAT, PRODUCTION, RISK, TRAINER, Registry, empty_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bucketry.registry.index_views import VersionLine
+    from bucketry.index.views import VersionLine
 
 TWO = "approvals_required = 2\n"
 MEASURED = TWO + '[[gate]]\nevidence = "human"\nat_least = 1\n'

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bucketry.errors import UsageError
-from bucketry.registry import onnx_links
-from bucketry.registry.collect import collect_files
-from bucketry.registry.inner_links import check_inner_links
-from bucketry.registry.onnx_links import find_external_locations
+from bucketry.registry.publishing import onnx_links
+from bucketry.registry.publishing.collect import collect_files
+from bucketry.registry.publishing.inner_links import check_inner_links
+from bucketry.registry.publishing.onnx_links import find_external_locations
 from registry.in_memory import CHAT, content, open_in_memory
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def test_a_graph_with_more_fields_than_any_has_is_refused(tmp_path: Path, monkey
 
 
 def test_an_index_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bucketry.registry.inner_links.LARGEST_INDEX_BYTES", 10)
+    monkeypatch.setattr("bucketry.registry.publishing.inner_links.LARGEST_INDEX_BYTES", 10)
     with pytest.raises(UsageError, match="the limit of an index is 10"):
         check(tmp_path, {INDEX: index("a")})
 

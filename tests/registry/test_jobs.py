@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UnavailableError, UsageError
-from bucketry.registry import jobs
-from bucketry.registry.jobs import Job, JobId, JobResult, JobState, PullOrder
-from bucketry.registry.jobs_pull import do_order
-from bucketry.registry.jobs_wire import listen
+from bucketry.jobs import client as jobs
+from bucketry.jobs.client import Job, JobId, JobResult, JobState, PullOrder
+from bucketry.jobs.pull import do_order
+from bucketry.jobs.wire import listen
 from bucketry.schema.names import parse_digest, parse_reference
-from bucketry.transfer.controls import Controls
+from bucketry.transfer.pace.controls import Controls
 from faults.file_systems import mounted
 from faults.scene import REFERENCE, SIZE_BYTES, check_contents
 from registry.detached import SECRET, detached_world, done, end_helper, ended, holder, is_gone, until
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 SUBMIT = """
 import sys
 from pathlib import Path
-from bucketry.registry import jobs
+from bucketry.jobs import client as jobs
 from bucketry.schema.names import parse_reference
 print(jobs.submit_pull(None, parse_reference("acme/chat:1"), Path(sys.argv[1]), jobs.JobOptions(connections=2)))
 """
@@ -338,7 +338,7 @@ def test_two_jobs_never_fill_one_folder(world: Detached) -> None:
 
 
 def test_an_order_that_is_sent_twice_is_one_job(world: Detached, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bucketry.registry.jobs.secrets.token_hex", lambda _: "ab" * 16)
+    monkeypatch.setattr("bucketry.jobs.client.secrets.token_hex", lambda _: "ab" * 16)
     assert world.submit() == world.submit("another")
     done(JobId(1))
     assert states() == [JobState.DONE]
@@ -455,7 +455,7 @@ def test_nothing_that_is_written_down_holds_a_credential_or_is_anybody_elses_to_
 
 def test_a_helper_with_nothing_to_do_ends_by_itself(world: Detached) -> None:
     world.folder.made()
-    program = "import bucketry.registry.jobs_helper as helper; helper.IDLE_SECONDS = 0.5; helper.main()"
+    program = "import bucketry.jobs.helper as helper; helper.IDLE_SECONDS = 0.5; helper.main()"
     subprocess.run([sys.executable, "-c", program], check=True)
     assert until(lambda: jobs.find_helper() is not None)
     helper = holder(world.folder)
@@ -472,8 +472,7 @@ def test_a_second_helper_ends_at_once(world: Detached) -> None:
     with world.folder.locked() as is_free:
         assert not is_free
     program = (
-        "import os, bucketry.registry.jobs_helper as helper; helper.LOCK_SECONDS = 0.3; helper.os.fork = lambda: 0;"
-        "helper.main()"
+        "import os, bucketry.jobs.helper as helper; helper.LOCK_SECONDS = 0.3; helper.os.fork = lambda: 0;helper.main()"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
     assert world.log().count("began") == 1
@@ -483,8 +482,8 @@ def test_a_second_helper_ends_at_once(world: Detached) -> None:
 
 
 def test_a_job_whose_start_cannot_be_made_says_so(world: Detached, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bucketry.registry.jobs.START_SECONDS", 0.3)
-    monkeypatch.setattr("bucketry.registry.jobs.sys.executable", "/bin/false")
+    monkeypatch.setattr("bucketry.jobs.client.START_SECONDS", 0.3)
+    monkeypatch.setattr("bucketry.jobs.client.sys.executable", "/bin/false")
     with pytest.raises(BucketryError, match="does not start"):
         world.submit()
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.errors import CorruptError, DeniedError
-from bucketry.registry.jobs_files import JobFolder
-from bucketry.registry.jobs_model import (
+from bucketry.jobs.files import JobFolder
+from bucketry.jobs.model import (
     Job,
     JobFailure,
     JobId,
@@ -20,7 +20,7 @@ from bucketry.registry.jobs_model import (
     job_document,
     read_job,
 )
-from bucketry.registry.jobs_orders import (
+from bucketry.jobs.orders import (
     JobOptions,
     JobResult,
     PublishJobOptions,
@@ -28,10 +28,10 @@ from bucketry.registry.jobs_orders import (
     PublishResult,
     PullOrder,
 )
-from bucketry.registry.jobs_settings import check_settings, digest_settings
+from bucketry.jobs.settings import check_settings, digest_settings
 from bucketry.schema.codec import Fields, decode_foreign, encode
 from bucketry.schema.names import parse_digest, parse_model_name
-from bucketry.transfer.progress import ActiveFile, Progress
+from bucketry.transfer.pace.progress import ActiveFile, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable

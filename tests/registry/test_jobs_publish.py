@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.errors import BucketryError, NotFoundError, RejectedError, UsageError
-from bucketry.registry import jobs
-from bucketry.registry.auditing import load_audit
-from bucketry.registry.jobs import JobState, PublishJobOptions, PublishOrder, PublishResult
-from bucketry.registry.jobs_publish import do_publish, order_publish
-from bucketry.registry.publish import PublishRequest, publish
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.resolve import load_manifest
-from bucketry.registry.rows import load_row
-from bucketry.registry.standings import load_standing
-from bucketry.schema.evidence import Evidence, Metric
-from bucketry.schema.manifest import Training
+from bucketry.jobs import client as jobs
+from bucketry.jobs.client import JobState, PublishJobOptions, PublishOrder, PublishResult
+from bucketry.jobs.publish import do_publish, order_publish
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.resolve import load_manifest
+from bucketry.registry.core.rows import load_row
+from bucketry.registry.publishing.publish import PublishRequest, publish
+from bucketry.registry.review.standings import load_standing
+from bucketry.registry.serving.auditing import load_audit
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.manifest import Training
 from bucketry.schema.names import parse_reference
-from bucketry.transfer.controls import Controls
+from bucketry.transfer.pace.controls import Controls
 from registry.detached import done, end_helper, ended, is_gone, until
 from registry.detached_publish import CONTENTS, MODEL, PART_BYTES, PARTS, SIZE_BYTES, publishing
 from servers.fault_proxy import Refused
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bucketry.registry.jobs import Job, JobId
+    from bucketry.jobs.client import Job, JobId
     from registry.detached_publish import Publishing
     from servers.process import S3Server
 

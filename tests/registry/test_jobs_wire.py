@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import CorruptError, DeniedError, UnsupportedError
-from bucketry.registry import jobs
-from bucketry.registry.jobs_files import job_folder
-from bucketry.registry.jobs_log import Log
-from bucketry.registry.jobs_model import read_job
-from bucketry.registry.jobs_queue import JobQueue
-from bucketry.registry.jobs_server import MOST_CONNECTIONS, JobServer
-from bucketry.registry.jobs_wire import LARGEST_REPLY_BYTES, LARGEST_REQUEST_BYTES, Line, check_peer, connect, listen
+from bucketry.jobs import client as jobs
+from bucketry.jobs.files import job_folder
+from bucketry.jobs.log import Log
+from bucketry.jobs.model import read_job
+from bucketry.jobs.queue import JobQueue
+from bucketry.jobs.server import MOST_CONNECTIONS, JobServer
+from bucketry.jobs.wire import LARGEST_REPLY_BYTES, LARGEST_REQUEST_BYTES, Line, check_peer, connect, listen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bucketry.registry.jobs_files import JobFolder
+    from bucketry.jobs.files import JobFolder
 
 HELLO = b'{"protocol": 1, "do": "hello"}\n'
 NOBODY = 65_534
@@ -136,7 +136,7 @@ def test_a_connection_serves_many_requests_and_goes_on_after_a_wrong_one(server:
 
 
 def test_whoever_says_nothing_is_not_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bucketry.registry.jobs_wire.LONGEST_SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr("bucketry.jobs.wire.LONGEST_SILENCE_SECONDS", 0.2)
     with spoken_to(server) as connection:
         connection.settimeout(5)
         connection.sendall(HELLO[:5])

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import NotFoundError, RejectedError, UnsupportedError, UsageError
-from bucketry.registry.aliases import promote
-from bucketry.registry.lifecycle import LabelEdit, edit_model, edit_version, retire, unretire
-from bucketry.registry.listing import iter_versions, list_models, load_detail, load_newest_rows
-from bucketry.registry.opening import probe_store, record_conformance
-from bucketry.registry.registers import load_head
-from bucketry.registry.resolve import resolve
-from bucketry.registry.session import Session
+from bucketry.registry.core.opening import probe_store, record_conformance
+from bucketry.registry.core.registers import load_head
+from bucketry.registry.core.resolve import resolve
+from bucketry.registry.core.session import Session
+from bucketry.registry.serving.aliases import promote
+from bucketry.registry.versions.lifecycle import LabelEdit, edit_model, edit_version, retire, unretire
+from bucketry.registry.versions.listing import iter_versions, list_models, load_detail, load_newest_rows
 from bucketry.schema.names import AliasName, ModelName, parse_reference
 from bucketry.store.memory import MemoryStore
 from simulation.actors import CHAT, PRODUCTION
@@ -19,7 +19,7 @@ from simulation.scenes import FEW, SEALED, begin, founder
 from simulation.world import Bucket, SeededScript, World
 
 if TYPE_CHECKING:
-    from bucketry.schema.head import Head
+    from bucketry.schema.documents.head import Head
 
 
 def opened(*, sealed: bool = False) -> Session:

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from bucketry.errors import NotFoundError
-from bucketry.registry import lineage, registration
-from bucketry.registry.deletion import delete_version
-from bucketry.registry.lineage import Edge, Graph, load_lineage
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.resolve import resolve
-from bucketry.schema.manifest import Lineage, Parent, Training
+from bucketry.registry.core.resolve import resolve
+from bucketry.registry.publishing import registration
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.versions import lineage
+from bucketry.registry.versions.deletion import delete_version
+from bucketry.registry.versions.lineage import Edge, Graph, load_lineage
+from bucketry.schema.documents.manifest import Lineage, Parent, Training
 from bucketry.schema.names import Digest, ModelName, parse_reference
 from registry.people import CHAT, Office, open_office
 from simulation.actors import BASE, CONTENTS, Uploader, make_manifest

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import RejectedError, UsageError
-from bucketry.registry.config import Config, RegistryProfile, load_config
-from bucketry.registry.location import BucketLocation, parse_location
-from bucketry.registry.opening import create_registry, open_session, probe_store
-from bucketry.transfer.cache_root import default_cache_root
+from bucketry.registry.core.config import Config, RegistryProfile, load_config
+from bucketry.registry.core.location import BucketLocation, parse_location
+from bucketry.registry.core.opening import create_registry, open_session, probe_store
+from bucketry.transfer.disk.cache_root import default_cache_root
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bucketry import client
 from bucketry.errors import BucketryError, CorruptError, NotFoundError
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry import client
-from bucketry.registry.listing import list_models
-from bucketry.registry.registers import load_existing_head, load_head, load_or_begin_head
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.watch import watch
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.registers import load_existing_head, load_head, load_or_begin_head
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.serving.watch import watch
+from bucketry.registry.versions.listing import list_models
 from bucketry.schema import keys
 from bucketry.schema.names import Digest, ModelName, parse_reference
-from bucketry.store.interface import Entry, ObjectNotFoundError, Unconditional
+from bucketry.store.contract import Entry, ObjectNotFoundError, Unconditional
 from maintenance.planting import ALIAS, HEAD, made
 from registry.test_costs import Counting
 from simulation.actors import CHAT, CONTENTS, Uploader, make_manifest
@@ -25,8 +25,8 @@ from simulation.scenes import FEW, NOTHING, SEALED, founder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bucketry.registry.session import Session
-    from bucketry.store.interface import ETag, Object
+    from bucketry.registry.core.session import Session
+    from bucketry.store.contract import ETag, Object
     from simulation.world import Bucket
 
 Act = Callable[[client.Registry], object]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry.index import open_index
-from bucketry.registry.user_state import save_user_document
+from bucketry.index.store import open_index
+from bucketry.registry.core.user_state import save_user_document
 from bucketry.store.modes import SHARED_FOLDER_MODE, folder_mode_below, make_folders
 from registry.opened import CHAT, open_in, publish
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bucketry.registry.pickle_imports import Safety, safety_of
+from bucketry.registry.scanning.pickle_imports import Safety, safety_of
 from registry.scanned_files import CALL, scan
 
 

@@ -18,27 +18,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from bucketry.client import open_registry
 from bucketry.errors import CorruptError
-from bucketry.registry import pickle_contents, pickle_scan, pickle_walk
-from bucketry.registry.client import open_registry
-from bucketry.registry.gating import check_version_gates
-from bucketry.registry.opening import create_registry
-from bucketry.registry.pickle_contents import FileScan, Findings, ScanStoppedError
-from bucketry.registry.policies import set_policy
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.resolve import resolve
-from bucketry.registry.rows import load_row
+from bucketry.registry.core.opening import create_registry
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.resolve import resolve
+from bucketry.registry.core.rows import load_row
+from bucketry.registry.review.gating import check_version_gates
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.scanning import pickle_contents, pickle_scan, pickle_walk
+from bucketry.registry.scanning.pickle_contents import FileScan, Findings, ScanStoppedError
+from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.names import ModelName, parse_reference
-from bucketry.schema.policy import parse_policy_toml
 from registry.safetensors_files import make_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bucketry.registry.client import Registry
-    from bucketry.schema.gates import GateResult
-    from bucketry.schema.scans import ScanReport
+    from bucketry.client import Registry
+    from bucketry.schema.documents.gates import GateResult
+    from bucketry.schema.documents.scans import ScanReport
 
 from registry.scanned_files import (
     CALL,
@@ -359,8 +359,8 @@ def test_a_version_is_scanned_once_in_a_session(
 def test_a_scan_says_nothing_by_itself(registry: Registry, tmp_path: Path) -> None:
     publish(registry, tmp_path, a__pkl=EVIL)
     program = (
-        "import sys; from bucketry.registry.client import open_registry\n"
-        "from bucketry.registry.pickle_scan import scan_pickles\n"
+        "import sys; from bucketry.client import open_registry\n"
+        "from bucketry.registry.scanning.pickle_scan import scan_pickles\n"
         "with open_registry(sys.argv[1]) as r:\n"
         "    assert scan_pickles(r.session, r.resolve('acme/chat:1')).files[0].dangerous\n"
     )

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from bucketry.registry.auditing import load_audit
-from bucketry.registry.deletion import delete_version
-from bucketry.registry.pins import find_children, release_pins
-from bucketry.registry.registers import load_existing_head, load_head
-from bucketry.registry.rows import load_dossier, load_row
-from bucketry.schema.dossier import Pin
+from bucketry.registry.core.registers import load_existing_head, load_head
+from bucketry.registry.core.rows import load_dossier, load_row
+from bucketry.registry.serving.auditing import load_audit
+from bucketry.registry.versions.deletion import delete_version
+from bucketry.registry.versions.pins import find_children, release_pins
+from bucketry.schema.documents.dossier import Pin
 from bucketry.schema.names import Digest, ModelName
 from registry.people import CHAT, Office, open_office
 from simulation.actors import BASE

@@ -3,22 +3,22 @@ from __future__ import annotations
 import pytest
 
 from bucketry.errors import CorruptError, NotFoundError, RejectedError
-from bucketry.registry.aliases import promote
-from bucketry.registry.auditing import load_audit
-from bucketry.registry.policies import (
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.session import Session
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.review.policies import (
     load_policy,
     load_policy_history,
     load_policy_in_force,
     set_policy,
 )
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.session import Session
+from bucketry.registry.serving.aliases import promote
+from bucketry.registry.serving.auditing import load_audit
 from bucketry.schema import keys
 from bucketry.schema.codec import decode, digest_of, encode
+from bucketry.schema.documents.policy import DEFAULT_POLICY, Policy, encode_policy, parse_policy_toml
 from bucketry.schema.names import ModelName
-from bucketry.schema.policy import DEFAULT_POLICY, Policy, encode_policy, parse_policy_toml
-from bucketry.store.interface import IfMatch
+from bucketry.store.contract import IfMatch
 from simulation.actors import CHAT, CONTENTS, PRODUCTION, Uploader, make_manifest
 from simulation.scenes import FEW, begin, founder
 from simulation.world import Bucket, SeededScript, World

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bucketry.client import open_registry
 from bucketry.errors import NotFoundError, UsageError
-from bucketry.registry import capture_git
-from bucketry.registry.capture import capture_code
-from bucketry.registry.capture_runs import SYSTEMS, capture_run
-from bucketry.registry.client import open_registry
-from bucketry.registry.environment_files import check_environment, read_environment
-from bucketry.registry.opening import create_registry
-from bucketry.registry.reproduce import recipe
-from bucketry.schema.manifest import Lineage, Training, decode_manifest, encode_manifest
+from bucketry.registry.core.opening import create_registry
+from bucketry.registry.publishing import capture_git
+from bucketry.registry.publishing.capture import capture_code
+from bucketry.registry.publishing.capture_runs import SYSTEMS, capture_run
+from bucketry.registry.publishing.environment_files import check_environment, read_environment
+from bucketry.registry.versions.reproduce import recipe
+from bucketry.schema.documents.manifest import Lineage, Training, decode_manifest, encode_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bucketry.registry.client import Registry
-    from bucketry.schema.manifest import Manifest
+    from bucketry.client import Registry
+    from bucketry.schema.documents.manifest import Manifest
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 
+from bucketry.client import Registry
 from bucketry.errors import BucketryError, CorruptError, DeniedError, UnavailableError
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry import blobs
-from bucketry.registry.client import Registry
-from bucketry.registry.opening import create_registry, open_session
-from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
-from bucketry.transfer import hashing
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.opening import create_registry, open_session
+from bucketry.registry.publishing import blobs
+from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError
+from bucketry.transfer.disk import hashing
 from transfer.helpers import HookedStore, transfer_threads
 
 if TYPE_CHECKING:

@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bucketry.client import open_registry
 from bucketry.errors import DeniedError, RejectedError, UnavailableError, UnsupportedError
-from bucketry.registry.client import open_registry
-from bucketry.registry.local_cache import verify_cached
-from bucketry.registry.opening import create_registry
-from bucketry.registry.pull import PulledVersion, PullOptions, open_cache, pull
-from bucketry.registry.session import Session
+from bucketry.registry.core.opening import create_registry
+from bucketry.registry.core.session import Session
+from bucketry.registry.reading.local_cache import verify_cached
+from bucketry.registry.reading.pull import PulledVersion, PullOptions, open_cache, pull
 from bucketry.schema.names import parse_reference
-from bucketry.transfer import hashing, turns
-from bucketry.transfer.localfiles import OpenFolders
-from bucketry.transfer.receipt import Incomplete, inspect_target
+from bucketry.transfer.disk import hashing
+from bucketry.transfer.disk.local_files import OpenFolders
+from bucketry.transfer.disk.receipt import Incomplete, inspect_target
+from bucketry.transfer.pace import turns
 from cli.harness import PROGRAM
 from transfer.mounts import as_nobody, irreplaceable, let_others_enter, mounted
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bucketry.registry.client import Registry
+    from bucketry.client import Registry
 
 CHUNK_BYTES = 64 * 1024
 CHUNKS = 50
@@ -264,7 +265,7 @@ def test_a_change_that_keeps_size_and_time_is_found_by_hashing_alone(
 def test_an_unchanged_version_is_not_read(
     registry: Registry, published: dict[int, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bucketry.registry import pull as module  # noqa: PLC0415 - the module, whose function is replaced
+    from bucketry.registry.reading import pull as module  # noqa: PLC0415 - the module, whose function is replaced
 
     assert published
     pull_version(registry, 1, tmp_path / "dest")
@@ -463,7 +464,7 @@ def test_a_cache_that_cannot_be_written_is_read(
 def test_what_enters_the_cache_is_hashed_at_most_once_more(
     registry: Registry, published: dict[int, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch, verify: str
 ) -> None:
-    from bucketry.transfer import cache  # noqa: PLC0415 - the module, whose function is replaced
+    from bucketry.transfer.disk import cache  # noqa: PLC0415 - the module, whose function is replaced
 
     hashed: list[Path] = []
     honest = cache.is_right

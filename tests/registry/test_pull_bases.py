@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import CorruptError, NotFoundError, RejectedError
-from bucketry.registry import pull_bases
-from bucketry.registry.pull import PullOptions
-from bucketry.registry.pull_bases import find_bases
+from bucketry.registry.reading import pull_bases
+from bucketry.registry.reading.pull import PullOptions
+from bucketry.registry.reading.pull_bases import find_bases
 from registry.opened import open_in, publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bucketry.registry.client import Registry
+    from bucketry.client import Registry
 
 TUNED = "acme/tuned"
 

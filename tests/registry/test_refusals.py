@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry import RefusedVersionWarning
+from bucketry.client import Reader, Registry, open_reader
 from bucketry.errors import BucketryError, RejectedError
-from bucketry.registry import pull as pulling
-from bucketry.registry.client import Reader, Registry, open_reader
-from bucketry.registry.jobs import JobOptions, submit_pull
-from bucketry.registry.jobs_orders import PullOrder
-from bucketry.registry.jobs_pull import do_order
-from bucketry.registry.pull import PullOptions
-from bucketry.registry.refusals import carried_refusals
-from bucketry.registry.registers import load_alias
-from bucketry.registry.resolve import resolve
+from bucketry.jobs.client import JobOptions, submit_pull
+from bucketry.jobs.orders import PullOrder
+from bucketry.jobs.pull import do_order
+from bucketry.registry.core.registers import load_alias
+from bucketry.registry.core.resolve import resolve
+from bucketry.registry.reading import pull as pulling
+from bucketry.registry.reading.pull import PullOptions
+from bucketry.registry.review.refusals import carried_refusals
+from bucketry.schema.documents.states import State
 from bucketry.schema.names import parse_alias, parse_model_name, parse_reference
-from bucketry.schema.states import State
-from bucketry.transfer import download
-from bucketry.transfer.controls import Controls
+from bucketry.transfer.down import download
+from bucketry.transfer.pace.controls import Controls
 from registry.opened import CHAT, open_in, publish
 from registry.safetensors_files import make_file
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from bucketry.registry.watch import WatchedMove
-    from bucketry.store.interface import ETag, Object
+    from bucketry.registry.serving.watch import WatchedMove
+    from bucketry.store.contract import ETag, Object
 
 PRODUCTION = f"{CHAT}@production"
 WHY = "leaks training data"

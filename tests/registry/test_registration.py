@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import ContendedError, NotFoundError, RejectedError
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.commit import Change
-from bucketry.registry.lifecycle import edit_version
-from bucketry.registry.registers import commit_head, load_head
-from bucketry.registry.registration import PreparedVersion, find_published, register_version
-from bucketry.registry.rows import load_dossier, load_row
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.commit import Change
+from bucketry.registry.core.registers import commit_head, load_head
+from bucketry.registry.core.rows import load_dossier, load_row
+from bucketry.registry.publishing.registration import PreparedVersion, find_published, register_version
+from bucketry.registry.versions.lifecycle import edit_version
 from bucketry.schema import keys
 from bucketry.schema.codec import encode
-from bucketry.schema.head import LARGEST_ROW_BYTES
-from bucketry.schema.manifest import Lineage, Parent
+from bucketry.schema.documents.head import LARGEST_ROW_BYTES
+from bucketry.schema.documents.manifest import Lineage, Parent
 from bucketry.schema.names import Digest, ModelName
-from bucketry.store.interface import PreconditionFailedError
+from bucketry.store.contract import PreconditionFailedError
 from simulation.actors import BASE, CHAT, CONTENTS, Uploader, make_manifest
 from simulation.scenes import FEW, SEALED, base_parent, begin, founder
 from simulation.world import SeededScript, World
@@ -25,10 +25,10 @@ from simulation.world import SeededScript, World
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bucketry.registry.registration import RegisteredVersion
-    from bucketry.registry.session import Session
-    from bucketry.schema.head import Head, Row
-    from bucketry.schema.manifest import Artifact
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.publishing.registration import RegisteredVersion
+    from bucketry.schema.documents.head import Head, Row
+    from bucketry.schema.documents.manifest import Artifact
     from simulation.scenes import Beginning
 
 NEW = ModelName("acme", "new")

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bucketry.client import open_reader
 from bucketry.errors import NotFoundError, RejectedError, UnavailableError, UnsupportedError, UsageError
-from bucketry.registry.client import open_reader
-from bucketry.registry.deployments import list_deployments
-from bucketry.registry.pull import PullOptions
-from bucketry.registry.reporting import report
-from bucketry.schema.deployment import LARGEST_DEPLOYMENT_BYTES, Deployment, encode_deployment
+from bucketry.registry.reading.pull import PullOptions
+from bucketry.registry.serving.deployments import list_deployments
+from bucketry.registry.serving.reporting import report
+from bucketry.schema.documents.deployment import LARGEST_DEPLOYMENT_BYTES, Deployment, encode_deployment
 from bucketry.schema.names import parse_alias, parse_model_name, parse_reference
-from bucketry.store.interface import Unconditional
+from bucketry.store.contract import Unconditional
 from registry.opened import CHAT, open_in, plant, publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bucketry.registry.client import Registry
+    from bucketry.client import Registry
 
 PRODUCTION = f"{CHAT}@production"
 

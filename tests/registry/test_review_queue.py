@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from bucketry.errors import NotFoundError
-from bucketry.registry import rows
-from bucketry.registry.counting import counted
-from bucketry.registry.index import Index
-from bucketry.registry.registers import load_directory
-from bucketry.registry.review_queue import Waiting, list_waiting, load_review_queue
-from bucketry.registry.session import Session
+from bucketry.index.review_queue import Waiting, list_waiting, load_review_queue
+from bucketry.index.store import Index
+from bucketry.registry.core import rows
+from bucketry.registry.core.counting import counted
+from bucketry.registry.core.registers import load_directory
+from bucketry.registry.core.session import Session
 from bucketry.schema import keys
+from bucketry.schema.documents.pages import ROWS_KEPT, decode_page
+from bucketry.schema.documents.reviews import Action
 from bucketry.schema.names import ModelName
-from bucketry.schema.pages import ROWS_KEPT, decode_page
-from bucketry.schema.reviews import Action
-from bucketry.store.interface import Unconditional
+from bucketry.store.contract import Unconditional
 from registry.people import ANNA, BERT, CLEO, TRAINER, Office, open_office
 from simulation.world import Bucket
 

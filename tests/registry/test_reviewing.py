@@ -5,18 +5,18 @@ from dataclasses import replace
 import pytest
 
 from bucketry.errors import CorruptError, NotFoundError, RejectedError, UnavailableError, UsageError
-from bucketry.registry import reviewing
-from bucketry.registry.aliases import promote, roll_back
-from bucketry.registry.auditing import load_audit
-from bucketry.registry.lifecycle import retire, unretire
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.reviewing import ask_for_review, record_decision
-from bucketry.registry.rows import load_dossier, load_row
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.rows import load_dossier, load_row
+from bucketry.registry.review import reviewing
+from bucketry.registry.review.reviewing import ask_for_review, record_decision
+from bucketry.registry.serving.aliases import promote, roll_back
+from bucketry.registry.serving.auditing import load_audit
+from bucketry.registry.versions.lifecycle import retire, unretire
 from bucketry.schema import keys
+from bucketry.schema.documents.reviews import Action, Review, encode_statement
+from bucketry.schema.documents.states import State
 from bucketry.schema.names import AliasName, Digest, ModelName
-from bucketry.schema.reviews import Action, Review, encode_statement
-from bucketry.schema.states import State
-from bucketry.store.interface import IfMatch
+from bucketry.store.contract import IfMatch
 from registry.people import ANNA, BERT, CHAT, CLEO, PRODUCTION, TRAINER, Office, open_office
 from trust.people import Person
 

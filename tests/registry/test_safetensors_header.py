@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, deserialize
 
 from bucketry.errors import CorruptError, UnsupportedError
-from bucketry.registry.safetensors_header import BITS, LARGEST_HEADER_BYTES, PlacedTensor, parse_header, parse_length
+from bucketry.registry.reading.safetensors_header import (
+    BITS,
+    LARGEST_HEADER_BYTES,
+    PlacedTensor,
+    parse_header,
+    parse_length,
+)
 from registry.safetensors_files import make_file, make_tensors
 
 

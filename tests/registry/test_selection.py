@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import UsageError
-from bucketry.registry.collect import Collection, collect_files
-from bucketry.registry.selection import Selection
+from bucketry.registry.publishing.collect import Collection, collect_files
+from bucketry.registry.publishing.selection import Selection
 
 if TYPE_CHECKING:
     from pathlib import Path

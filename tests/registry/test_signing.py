@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import NotFoundError, RejectedError, UsageError
-from bucketry.registry.signing import LARGEST_SIGNATURE_FILE_BYTES, checked, open_signer, read_signed
-from bucketry.schema.reviews import Action, Review, encode_review, encode_statement
+from bucketry.registry.review.signing import LARGEST_SIGNATURE_FILE_BYTES, checked, open_signer, read_signed
+from bucketry.schema.documents.reviews import Action, Review, encode_review, encode_statement
 from trust.openssh import NEED_SSH_KEYGEN, make_key, sign_with_ssh_keygen
 from trust.people import ANNA, STATEMENT
 
 if TYPE_CHECKING:
-    from bucketry.schema.reviews import Statement
+    from bucketry.schema.documents.reviews import Statement
 
 SAID = replace(STATEMENT, principal=ANNA.principal)
 

@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from bucketry.client import Reader, open_registry
 from bucketry.errors import CorruptError, NotFoundError, UnavailableError, UnsupportedError, UsageError
-from bucketry.registry import tensors
-from bucketry.registry.artifacts import ArtifactReader
-from bucketry.registry.client import Reader, open_registry
-from bucketry.registry.opening import create_registry
-from bucketry.registry.resolve import resolve
-from bucketry.registry.session import Session
+from bucketry.registry.core.artifacts import ArtifactReader
+from bucketry.registry.core.opening import create_registry
+from bucketry.registry.core.resolve import resolve
+from bucketry.registry.core.session import Session
+from bucketry.registry.reading import tensors
 from bucketry.schema.names import parse_reference
-from bucketry.transfer import hashing
+from bucketry.transfer.disk import hashing
 from registry.safetensors_files import make_file, make_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bucketry.registry.client import Registry
-    from bucketry.store.interface import ByteStream, Store
+    from bucketry.client import Registry
+    from bucketry.store.contract import ByteStream, Store
 
 CHUNK_BYTES = 4096
 FLOATS = np.arange(6_000, dtype="<f4").reshape(100, 60)
@@ -271,7 +271,7 @@ def test_files_of_the_safetensors_package_are_read(registry: Registry, tmp_path:
 
 
 def test_numpy_is_loaded_for_arrays_only() -> None:
-    program = "import sys, bucketry.registry.client, bucketry.registry.tensors; assert 'numpy' not in sys.modules"
+    program = "import sys, bucketry.client, bucketry.registry.reading.tensors; assert 'numpy' not in sys.modules"
     source = str(Path(__file__).parents[2] / "src")
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env={"PYTHONPATH": source})
 

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bucketry.client import open_registry
 from bucketry.errors import CorruptError
-from bucketry.registry.artifacts import open_artifact
-from bucketry.registry.client import open_registry
-from bucketry.registry.opening import create_registry
-from bucketry.registry.verified_file import VerifiedFile
+from bucketry.registry.core.artifacts import open_artifact
+from bucketry.registry.core.opening import create_registry
+from bucketry.registry.reading.verified_file import VerifiedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bucketry.registry.artifacts import ArtifactReader
-    from bucketry.registry.client import Registry
+    from bucketry.client import Registry
+    from bucketry.registry.core.artifacts import ArtifactReader
 
 CONTENT = os.urandom(40_000_000)
 CHUNK = 16 * 1024 * 1024

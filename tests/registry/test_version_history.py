@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from bucketry.errors import NotFoundError
-from bucketry.registry import version_history
-from bucketry.registry.aliases import promote, roll_back, unset
-from bucketry.registry.lifecycle import edit_model, edit_version
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.version_history import VersionHistory, load_version_history
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.serving.aliases import promote, roll_back, unset
+from bucketry.registry.versions import history as version_history
+from bucketry.registry.versions.history import VersionHistory, load_version_history
+from bucketry.registry.versions.lifecycle import edit_model, edit_version
 from bucketry.schema import keys
+from bucketry.schema.documents.reviews import Action
 from bucketry.schema.names import AliasName
-from bucketry.schema.reviews import Action
 from registry.people import ANNA, CHAT, PRODUCTION, TRAINER, Office, open_office
 from simulation.actors import CONTENTS, Uploader, make_manifest
 

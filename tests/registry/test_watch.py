@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bucketry.client import open_registry
 from bucketry.errors import CorruptError, NotFoundError, UnavailableError, UsageError
-from bucketry.registry.client import open_registry
-from bucketry.registry.opening import create_registry
-from bucketry.registry.watch import JITTER, watch
+from bucketry.registry.core.opening import create_registry
+from bucketry.registry.serving.watch import JITTER, watch
 from bucketry.schema.names import parse_reference
-from bucketry.store.interface import NotModifiedError
+from bucketry.store.contract import NotModifiedError
 from registry.opened import ADA, CHAT, open_in, plant, publish
 from servers.fault_proxy import Changed, run_fault_proxy
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from bucketry.registry.client import Registry
-    from bucketry.registry.session import Session
-    from bucketry.registry.watch import WatchedMove
-    from bucketry.store.interface import ETag, Object
+    from bucketry.client import Registry
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.serving.watch import WatchedMove
+    from bucketry.store.contract import ETag, Object
     from servers.fault_proxy import Fault
     from servers.misbehaving import Answer, Asked
     from servers.process import S3Server

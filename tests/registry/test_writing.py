@@ -12,25 +12,25 @@ import pytest
 
 import bucketry
 from bucketry.errors import UsageError
-from bucketry.registry.commit import Change
-from bucketry.registry.immutable import Immutable
-from bucketry.registry.lifecycle import edit_version
-from bucketry.registry.policies import set_policy
-from bucketry.registry.registers import commit_head, load_existing_head
-from bucketry.registry.writing import Readable
+from bucketry.registry.core.commit import Change
+from bucketry.registry.core.immutable import Immutable
+from bucketry.registry.core.registers import commit_head, load_existing_head
+from bucketry.registry.core.writing import Readable
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.versions.lifecycle import edit_version
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of, encode
-from bucketry.schema.deployment import Deployment, Place, encode_deployment
+from bucketry.schema.documents.deployment import Deployment, Place, encode_deployment
+from bucketry.schema.documents.pages import Directory, Page, PageEntry, encode_directory, encode_page
+from bucketry.schema.documents.policy import Policy
 from bucketry.schema.names import Digest, parse_model_name
-from bucketry.schema.pages import Directory, Page, PageEntry, encode_directory, encode_page
-from bucketry.schema.policy import Policy
 from registry.in_memory import ADA, AT, CHAT, content, open_in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bucketry.registry.client import Registry
-    from bucketry.schema.head import Head
+    from bucketry.client import Registry
+    from bucketry.schema.documents.head import Head
 
 NAME = parse_model_name(CHAT)
 WRITES = {"put", "put_blob", "start_upload", "upload_part", "copy_part", "complete_upload"}
@@ -152,7 +152,7 @@ def test_a_commit_that_nobody_could_read_writes_not_even_what_it_refers_to(regis
 
 
 def test_no_module_but_one_writes_documents() -> None:
-    """A store's `put` is called by `registry/writing.py`, its `put_blob` and its uploads by the transfer alone."""
+    """A store's `put` is called by `registry/core/writing.py`, its `put_blob` and its uploads by the transfer alone."""
     found = set()
     for path in sorted(SOURCE.rglob("*.py")):
         module = path.relative_to(SOURCE).as_posix()
@@ -164,5 +164,5 @@ def test_no_module_but_one_writes_documents() -> None:
             receiver, name = ast.unparse(node.func.value), node.func.attr
             if name in WRITES and not receiver.endswith(("_free", "_filled", "_waiting")):  # queues
                 found.add((module, name))
-    assert {module for module, name in found if name == "put"} == {"registry/writing.py"}
+    assert {module for module, name in found if name == "put"} == {"registry/core/writing.py"}
     assert all(module.startswith("transfer/") for module, name in found if name != "put"), found

@@ -26,8 +26,8 @@ from bucketry.schema.arguments import (
     plain_value,
     plain_values,
 )
-from bucketry.schema.evidence import Confidence, Evidence, Metric
-from bucketry.schema.manifest import Lineage, Parent, Training
+from bucketry.schema.documents.evidence import Confidence, Evidence, Metric
+from bucketry.schema.documents.manifest import Lineage, Parent, Training
 from bucketry.schema.names import Digest, ModelName
 
 LONG = "x" * 65_537

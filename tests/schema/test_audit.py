@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bucketry.errors import CorruptError, RejectedError, UsageError
-from bucketry.schema.audit import (
+from bucketry.schema.codec import Fields, decode, encode
+from bucketry.schema.documents.audit import (
     BLOCK_RECORDS,
     LARGEST_RECORD_BYTES,
     MOST_RECENT_RECORDS,
@@ -24,7 +25,6 @@ from bucketry.schema.audit import (
     parse_time,
     read_trail,
 )
-from bucketry.schema.codec import Fields, decode, encode
 from bucketry.schema.names import Digest
 
 

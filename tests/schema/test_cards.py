@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from bucketry.schema.cards import card_sections, section_name
+from bucketry.schema.documents.cards import card_sections, section_name
 
 
 def written(text: str) -> dict[str, bool]:

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bucketry.schema.datasets import IDENTITY, Dataset, dataset_labels, dataset_of, field_text
+from bucketry.schema.documents.datasets import IDENTITY, Dataset, dataset_labels, dataset_of, field_text
 
 
 def test_all_that_names_data_is_its_identity_and_comes_back() -> None:

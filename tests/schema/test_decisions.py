@@ -6,7 +6,10 @@ from itertools import permutations
 import pytest
 
 from bucketry.errors import RejectedError
-from bucketry.schema.decisions import (
+from bucketry.schema.documents.policy import Policy
+from bucketry.schema.documents.reviews import Action, Decision, Review, Statement, decision_of, encode_statement
+from bucketry.schema.documents.states import State
+from bucketry.schema.judging.decisions import (
     ALLOWED_FROM,
     Approvals,
     Authorship,
@@ -17,9 +20,6 @@ from bucketry.schema.decisions import (
     newest_approvals,
 )
 from bucketry.schema.names import AliasName, Digest, ModelName
-from bucketry.schema.policy import Policy
-from bucketry.schema.reviews import Action, Decision, Review, Statement, decision_of, encode_statement
-from bucketry.schema.states import State
 
 AUTHOR, ANNA, BERT, CLEO = "author@example.org", "anna@example.org", "bert@example.org", "cleo@example.org"
 PUBLISHED = Authorship(AUTHOR)

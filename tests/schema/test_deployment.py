@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bucketry.errors import CorruptError, UnsupportedError, UsageError
-from bucketry.schema.deployment import (
+from bucketry.schema.documents.deployment import (
     LARGEST_DEPLOYMENT_BYTES,
     Deployment,
     Place,

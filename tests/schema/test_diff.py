@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bucketry.schema.codec import encode
-from bucketry.schema.datasets import Dataset
-from bucketry.schema.diff import MetricDiff, Subject, diff_metrics, diff_versions
-from bucketry.schema.diff_items import ItemChange, diff_items, flatten
-from bucketry.schema.evidence import Confidence, Evidence, Metric
-from bucketry.schema.manifest import Artifact, Chunks, Manifest, Training
+from bucketry.schema.documents.datasets import Dataset
+from bucketry.schema.documents.evidence import Confidence, Evidence, Metric
+from bucketry.schema.documents.manifest import Artifact, Chunks, Manifest, Training
+from bucketry.schema.judging.comparison import MetricDiff, Subject, diff_metrics, diff_versions
+from bucketry.schema.judging.comparison_items import ItemChange, diff_items, flatten
+from bucketry.schema.judging.verdicts import Verdict
 from bucketry.schema.names import Digest, ModelName
-from bucketry.schema.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.errors import CorruptError
-from bucketry.schema.alias import AliasRegister, AliasTarget, decode_alias, encode_alias
-from bucketry.schema.audit import NO_RECORD, Record, Trail, continue_trail, decode_block, encode_block
 from bucketry.schema.codec import decode, encode
-from bucketry.schema.dossier import Cited, Dossier, Pin, decode_dossier, encode_dossier
-from bucketry.schema.head import Head, Row, decode_head, encode_head
-from bucketry.schema.manifest import (
+from bucketry.schema.documents.alias import AliasRegister, AliasTarget, decode_alias, encode_alias
+from bucketry.schema.documents.audit import NO_RECORD, Record, Trail, continue_trail, decode_block, encode_block
+from bucketry.schema.documents.dossier import Cited, Dossier, Pin, decode_dossier, encode_dossier
+from bucketry.schema.documents.head import Head, Row, decode_head, encode_head
+from bucketry.schema.documents.manifest import (
     Artifact,
     Chunks,
     Lineage,
@@ -24,9 +24,8 @@ from bucketry.schema.manifest import (
     decode_manifest,
     encode_manifest,
 )
-from bucketry.schema.moves import LastMove
-from bucketry.schema.names import AliasName, Digest, ModelName
-from bucketry.schema.pages import (
+from bucketry.schema.documents.moves import LastMove
+from bucketry.schema.documents.pages import (
     Directory,
     Page,
     decode_directory,
@@ -35,8 +34,9 @@ from bucketry.schema.pages import (
     encode_page,
     entry_of,
 )
-from bucketry.schema.settings import Conformance, RegistryDocument, decode_registry, encode_registry
-from bucketry.schema.states import State
+from bucketry.schema.documents.settings import Conformance, RegistryDocument, decode_registry, encode_registry
+from bucketry.schema.documents.states import State
+from bucketry.schema.names import AliasName, Digest, ModelName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -220,5 +220,5 @@ def test_a_file_is_read_as_it_would_be_with_all_care(change: dict[str, Any], mon
             return error.message
 
     quickly = outcome()
-    monkeypatch.setattr("bucketry.schema.manifest._find_plain_artifact", lambda _: None)
+    monkeypatch.setattr("bucketry.schema.documents.manifest._find_plain_artifact", lambda _: None)
     assert quickly == outcome()

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bucketry.schema.codec import encode
-from bucketry.schema.evidence import Evidence, Metric
-from bucketry.schema.gate_checks import Evaluations, GateSubject, check_gates
-from bucketry.schema.gates import GateResult, results_digest
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.gates import GateResult, results_digest
+from bucketry.schema.documents.policy import Policy, decode_policy, parse_policy_toml
+from bucketry.schema.documents.scans import ScannedFile, ScanReport
+from bucketry.schema.judging.gate_checks import Evaluations, GateSubject, check_gates
 from bucketry.schema.names import AliasName
-from bucketry.schema.policy import Policy, decode_policy, parse_policy_toml
-from bucketry.schema.scans import ScannedFile, ScanReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bucketry.errors import CorruptError, RejectedError, UnsupportedError
-from bucketry.schema.audit import NO_RECORD, Record, Trail, continue_trail
 from bucketry.schema.codec import decode, encode
-from bucketry.schema.head import Head, Row, Sealed, decode_head, encode_head
+from bucketry.schema.documents.audit import NO_RECORD, Record, Trail, continue_trail
+from bucketry.schema.documents.head import Head, Row, Sealed, decode_head, encode_head
+from bucketry.schema.documents.states import State
 from bucketry.schema.names import AliasName, Digest, ModelName
-from bucketry.schema.states import State
 
 DIGESTS = st.binary(min_size=32, max_size=32).map(lambda raw: Digest(raw.hex()))
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bucketry.schema.known_metrics import (
+from bucketry.schema.judging.known_metrics import (
     KNOWN_METRICS,
     KNOWN_METRICS_VERSION,
     assumed_direction,

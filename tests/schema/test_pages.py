@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bucketry.errors import CorruptError, RejectedError
-from bucketry.schema.audit import NO_RECORD, Record, continue_trail
 from bucketry.schema.codec import digest_of, encode
-from bucketry.schema.head import (
+from bucketry.schema.documents.audit import NO_RECORD, Record, continue_trail
+from bucketry.schema.documents.head import (
     LARGEST_DESCRIPTION_BYTES,
     LARGEST_HEAD_BYTES,
     LARGEST_ROW_BYTES,
@@ -22,8 +22,7 @@ from bucketry.schema.head import (
     encode_head,
     fit_metrics,
 )
-from bucketry.schema.names import AliasName, Digest, ModelName
-from bucketry.schema.pages import (
+from bucketry.schema.documents.pages import (
     ROWS_KEPT,
     Directory,
     Page,
@@ -38,7 +37,8 @@ from bucketry.schema.pages import (
     needs_sealing,
     seal,
 )
-from bucketry.schema.states import State
+from bucketry.schema.documents.states import State
+from bucketry.schema.names import AliasName, Digest, ModelName
 
 MODEL = ModelName("acme", "chat")
 MANY_VERSIONS = 100_000

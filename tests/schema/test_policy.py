@@ -4,7 +4,7 @@ import pytest
 
 from bucketry.errors import CorruptError, RejectedError, UsageError
 from bucketry.schema.codec import encode
-from bucketry.schema.gates import (
+from bucketry.schema.documents.gates import (
     CardSections,
     EvidenceCount,
     Formats,
@@ -15,9 +15,9 @@ from bucketry.schema.gates import (
     UnknownGate,
     gate_text,
 )
+from bucketry.schema.documents.policy import DEFAULT_POLICY, Policy, decode_policy, encode_policy, parse_policy_toml
+from bucketry.schema.judging.policy_changes import policy_changes
 from bucketry.schema.names import AliasName
-from bucketry.schema.policy import DEFAULT_POLICY, Policy, decode_policy, encode_policy, parse_policy_toml
-from bucketry.schema.policy_changes import policy_changes
 
 PRODUCTION = AliasName("production")
 WHOLE = """

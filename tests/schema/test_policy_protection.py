@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bucketry.schema.policy import DEFAULT_POLICY, parse_policy_toml
-from bucketry.schema.policy_protection import protection_removed
+from bucketry.schema.documents.policy import DEFAULT_POLICY, parse_policy_toml
+from bucketry.schema.judging.policy_protection import protection_removed
 
 AUC = '[[gate]]\nmetric = "auc"\n'
 WORSE = '[[gate]]\nmetric = "auc"\nno_worse_than = "production"\n'

@@ -3,10 +3,13 @@ from __future__ import annotations
 import pytest
 
 from bucketry.errors import UsageError
-from bucketry.schema.head import Row
+from bucketry.schema.documents.head import Row
+from bucketry.schema.documents.states import State
 from bucketry.schema.moments import parse_day_or_moment
 from bucketry.schema.names import Digest, ModelName
-from bucketry.schema.query import (
+from bucketry.schema.search.details import Details
+from bucketry.schema.search.match import Candidate, fits, has_letters, matches_pattern
+from bucketry.schema.search.query import (
     AliasIs,
     AuthorHas,
     BaseIs,
@@ -26,9 +29,6 @@ from bucketry.schema.query import (
     WordIn,
     parse_query,
 )
-from bucketry.schema.query_details import Details
-from bucketry.schema.query_match import Candidate, fits, has_letters, matches_pattern
-from bucketry.schema.states import State
 
 CHAT, BASE = ModelName("acme", "chat"), ModelName("acme", "base")
 

@@ -9,8 +9,7 @@ import pytest
 
 from bucketry.errors import CorruptError, UsageError
 from bucketry.schema.codec import Fields, digest_of
-from bucketry.schema.names import AliasName, Digest, ModelName
-from bucketry.schema.reviews import (
+from bucketry.schema.documents.reviews import (
     LARGEST_STATEMENT_BYTES,
     LONGEST_COMMENT_CHARACTERS,
     LONGEST_PRINCIPAL,
@@ -28,6 +27,7 @@ from bucketry.schema.reviews import (
     parse_action,
     read_review,
 )
+from bucketry.schema.names import AliasName, Digest, ModelName
 
 MANIFEST = Digest("ab" * 32)
 PLAIN = Statement(

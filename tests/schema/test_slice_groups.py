@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from bucketry.schema.diff import VersionDiff, diff_metrics
-from bucketry.schema.evidence import Confidence, Evidence, Metric
-from bucketry.schema.slice_groups import SliceGroup, gap_groups, is_too_small, slice_groups
-from bucketry.schema.verdicts import LEAST_SAMPLES, Reason, Verdict
+from bucketry.schema.documents.evidence import Confidence, Evidence, Metric
+from bucketry.schema.judging.comparison import VersionDiff, diff_metrics
+from bucketry.schema.judging.slice_groups import SliceGroup, gap_groups, is_too_small, slice_groups
+from bucketry.schema.judging.verdicts import LEAST_SAMPLES, Reason, Verdict
 
 ENOUGH = LEAST_SAMPLES
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from bucketry.errors import UsageError
 from bucketry.schema.arguments import plain_evidence, plain_labels, plain_training
-from bucketry.schema.audit import parse_actor
-from bucketry.schema.deployment import parse_place_part
-from bucketry.schema.evidence import Evidence, Metric
-from bucketry.schema.manifest import Training
+from bucketry.schema.documents.audit import parse_actor
+from bucketry.schema.documents.deployment import parse_place_part
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.manifest import Training
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import check_principal
 from bucketry.schema.names import parse_alias, parse_model_name
 from bucketry.schema.paths import parse_artifact_path
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import check_principal
 from bucketry.schema.text import INVISIBLE, csv_cell, displayable, fault_in_line
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bucketry.schema.trend import make_trend
+from bucketry.schema.judging.trend import make_trend
 
 
 def test_a_trend_is_in_the_order_of_versions_and_keeps_what_was_not_measured() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bucketry.schema.evidence import Confidence
-from bucketry.schema.verdicts import LEAST_SAMPLES, Measurement, Reason, Verdict, compare, difference_interval
+from bucketry.schema.documents.evidence import Confidence
+from bucketry.schema.judging.verdicts import LEAST_SAMPLES, Measurement, Reason, Verdict, compare, difference_interval
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-1000, 1000)
 LEVELS = st.floats(0, 1, exclude_min=True, exclude_max=True)

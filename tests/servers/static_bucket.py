@@ -8,13 +8,13 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from bucketry.store.interface import ETag, NotModifiedError, ObjectNotFoundError
+from bucketry.store.contract import ETag, NotModifiedError, ObjectNotFoundError
 from servers.misbehaving import Answer, Asked, refusal, run_misbehaving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
     from servers.process import S3Server
 
 BUCKET_PATH = "/registry/"

@@ -18,28 +18,28 @@ from bucketry.errors import (
     NotFoundError,
     UnavailableError,
 )
-from bucketry.registry.aliases import AliasMove, promote, roll_back, undo_move, unset
-from bucketry.registry.evaluate import evaluate
-from bucketry.registry.lifecycle import edit_model, edit_version, retire, unretire
-from bucketry.registry.registration import PreparedVersion, RegisteredVersion, register_version
-from bucketry.registry.resolve import resolve
-from bucketry.registry.reviewing import Decided, prepare_decision, record_decision
-from bucketry.registry.session import Session
+from bucketry.registry.core.resolve import resolve
+from bucketry.registry.core.session import Session
+from bucketry.registry.publishing.registration import PreparedVersion, RegisteredVersion, register_version
+from bucketry.registry.review.reviewing import Decided, prepare_decision, record_decision
+from bucketry.registry.serving.aliases import AliasMove, promote, roll_back, undo_move, unset
+from bucketry.registry.versions.evaluate import evaluate
+from bucketry.registry.versions.lifecycle import edit_model, edit_version, retire, unretire
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
-from bucketry.schema.evidence import Evidence, Metric
-from bucketry.schema.manifest import Artifact, Chunks, Lineage, Manifest, Parent, encode_manifest
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.manifest import Artifact, Chunks, Lineage, Manifest, Parent, encode_manifest
+from bucketry.schema.documents.reviews import REFUSALS, Action, Review, encode_statement
 from bucketry.schema.names import AliasName, ByAlias, Digest, ModelName, Reference
-from bucketry.schema.reviews import REFUSALS, Action, Review, encode_statement
-from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
+from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError
 from simulation.faults import Faults, SimulatedStore
 from simulation.world import Crash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bucketry.registry.ports import Ports
-    from bucketry.store.interface import Store
+    from bucketry.registry.core.ports import Ports
+    from bucketry.store.contract import Store
     from simulation.world import Actor, World
 
 CHAT = ModelName("acme", "chat")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from bucketry.errors import UnavailableError
 from bucketry.schema import keys
 from bucketry.schema.names import ModelName
-from bucketry.store.interface import (
+from bucketry.store.contract import (
     Body,
     ByteStream,
     Condition,

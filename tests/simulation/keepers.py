@@ -9,21 +9,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError, UnavailableError
-from bucketry.registry.commit import Change
-from bucketry.registry.deletion import delete_version
-from bucketry.registry.model_deletion import delete_model
-from bucketry.registry.registers import commit_head, load_alias
-from bucketry.registry.resolve import load_manifest
-from bucketry.registry.rows import iter_live_rows
+from bucketry.registry.core.commit import Change
+from bucketry.registry.core.registers import commit_head, load_alias
+from bucketry.registry.core.resolve import load_manifest
+from bucketry.registry.core.rows import iter_live_rows
+from bucketry.registry.versions.deletion import delete_version
+from bucketry.registry.versions.model_deletion import delete_model
 from bucketry.schema import keys
-from bucketry.schema.head import Head
-from bucketry.schema.placement import decode_placement
-from bucketry.store.interface import Entry
+from bucketry.schema.documents.head import Head
+from bucketry.schema.documents.placement import decode_placement
+from bucketry.store.contract import Entry
 from simulation.actors import CHAT, Operation
 
 if TYPE_CHECKING:
-    from bucketry.registry.session import Session
-    from bucketry.schema.head import Row
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.head import Row
     from bucketry.schema.names import ModelName
     from simulation.actors import Attempt
 

@@ -9,30 +9,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import UnavailableError
-from bucketry.registry import (
-    aliases,
-    commit,
-    deletion,
-    evaluate,
-    model_deletion,
-    pins,
-    registers,
-    registration,
-    reviewing,
-)
-from bucketry.registry.commit import Change
-from bucketry.registry.registers import commit_head
-from bucketry.registry.rows import load_dossier, load_row, replace_row
-from bucketry.schema.audit import Trail
-from bucketry.schema.head import Head
-from bucketry.schema.moves import LastMove
-from bucketry.schema.reviews import Action
-from bucketry.store.interface import IfAbsent, PreconditionFailedError, Unconditional
+from bucketry.registry.core import commit, registers
+from bucketry.registry.core.commit import Change
+from bucketry.registry.core.registers import commit_head
+from bucketry.registry.core.rows import load_dossier, load_row, replace_row
+from bucketry.registry.publishing import registration
+from bucketry.registry.review import reviewing
+from bucketry.registry.serving import aliases
+from bucketry.registry.versions import deletion, evaluate, model_deletion, pins
+from bucketry.schema.documents.audit import Trail
+from bucketry.schema.documents.head import Head
+from bucketry.schema.documents.moves import LastMove
+from bucketry.schema.documents.reviews import Action
+from bucketry.store.contract import IfAbsent, PreconditionFailedError, Unconditional
 
 if TYPE_CHECKING:
     import pytest
 
-    from bucketry.schema.alias import AliasRegister
+    from bucketry.schema.documents.alias import AliasRegister
 
 Mutate = Callable[["pytest.MonkeyPatch"], None]
 

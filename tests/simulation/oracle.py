@@ -6,27 +6,27 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.evaluations import load_added_evidence
-from bucketry.registry.history import load_records
-from bucketry.registry.registers import alias_register, head_register, load_alias, load_head
-from bucketry.registry.rows import iter_rows, load_dossier
-from bucketry.registry.session import Session
-from bucketry.registry.standings import load_decisions, load_standing
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.history import load_records
+from bucketry.registry.core.registers import alias_register, head_register, load_alias, load_head
+from bucketry.registry.core.rows import iter_rows, load_dossier
+from bucketry.registry.core.session import Session
+from bucketry.registry.review.standings import load_decisions, load_standing
+from bucketry.registry.versions.evaluations import load_added_evidence
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
-from bucketry.schema.moves import MOVES
-from bucketry.schema.reviews import REFUSALS, Action, decision_of, read_review
-from bucketry.store.interface import Entry
+from bucketry.schema.documents.moves import MOVES
+from bucketry.schema.documents.reviews import REFUSALS, Action, decision_of, read_review
+from bucketry.store.contract import Entry
 from simulation.actors import CHAT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bucketry.schema.audit import Record
-    from bucketry.schema.dossier import Dossier
-    from bucketry.schema.head import Row
-    from bucketry.schema.reviews import Decision
+    from bucketry.schema.documents.audit import Record
+    from bucketry.schema.documents.dossier import Dossier
+    from bucketry.schema.documents.head import Row
+    from bucketry.schema.documents.reviews import Decision
     from simulation.actors import Attempt, History
     from simulation.world import World
 

@@ -11,7 +11,7 @@ from simulation.world import Bucket
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bucketry.store.interface import Condition, ETag, Object
+    from bucketry.store.contract import Condition, ETag, Object
 
 REGISTERS = (keys.HEADS, keys.ALIASES)
 

@@ -7,22 +7,22 @@ import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from bucketry.registry.aliases import promote
-from bucketry.registry.commit import Change, commit
-from bucketry.registry.immutable import Immutable
-from bucketry.registry.lifecycle import edit_model
-from bucketry.registry.ports import Ports
-from bucketry.registry.registers import commit_head, registry_register
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.reviewing import prepare_decision, record_decision
-from bucketry.registry.session import Session
+from bucketry.registry.core.commit import Change, commit
+from bucketry.registry.core.immutable import Immutable
+from bucketry.registry.core.ports import Ports
+from bucketry.registry.core.registers import commit_head, registry_register
+from bucketry.registry.core.session import Session
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.review.reviewing import prepare_decision, record_decision
+from bucketry.registry.serving.aliases import promote
+from bucketry.registry.versions.lifecycle import edit_model
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
-from bucketry.schema.manifest import Parent
+from bucketry.schema.documents.manifest import Parent
+from bucketry.schema.documents.policy import DEFAULT_POLICY, encode_policy
+from bucketry.schema.documents.reviews import Action, Review, encode_statement
+from bucketry.schema.documents.settings import Conformance, RegistryDocument
 from bucketry.schema.names import AliasName
-from bucketry.schema.policy import DEFAULT_POLICY, encode_policy
-from bucketry.schema.reviews import Action, Review, encode_statement
-from bucketry.schema.settings import Conformance, RegistryDocument
 from simulation.actors import (
     BASE,
     CHAT,
@@ -55,7 +55,7 @@ from simulation.world import BEGINNING, Bucket, SeededScript, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bucketry.schema.head import Head
+    from bucketry.schema.documents.head import Head
     from bucketry.schema.names import ModelName
     from simulation.world import Script
 

@@ -15,13 +15,13 @@ from bucketry.errors import (
     UnavailableError,
     UnsupportedError,
 )
-from bucketry.registry.commit import Change, commit
-from bucketry.registry.immutable import Immutable
-from bucketry.registry.registers import alias_register, commit_alias, load_alias, load_head
-from bucketry.registry.registration import PreparedVersion, register_version
+from bucketry.registry.core.commit import Change, commit
+from bucketry.registry.core.immutable import Immutable
+from bucketry.registry.core.registers import alias_register, commit_alias, load_alias, load_head
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of, encode
-from bucketry.store.interface import (
+from bucketry.store.contract import (
     ETag,
     IfAbsent,
     IfMatch,
@@ -35,9 +35,9 @@ from simulation.scenes import FEW, begin, founder
 from simulation.world import SeededScript, World
 
 if TYPE_CHECKING:
-    from bucketry.registry.session import Session
-    from bucketry.schema.alias import AliasRegister
-    from bucketry.store.interface import Condition
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.alias import AliasRegister
+    from bucketry.store.contract import Condition
 
 ALIAS = keys.alias(CHAT, PRODUCTION)
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry.commit import Change
-from bucketry.registry.registers import commit_alias
+from bucketry.registry.core.commit import Change
+from bucketry.registry.core.registers import commit_alias
 from bucketry.schema import keys
-from bucketry.schema.settings import decode_registry
+from bucketry.schema.documents.settings import decode_registry
 from simulation.actors import CHAT, PRODUCTION, Attempt, History, Operation, program
 from simulation.faults import Faults
 from simulation.oracle import find_broken_promises
@@ -18,9 +18,9 @@ from simulation.scenes import Beginning, begin
 from simulation.world import ExhaustiveScript, World
 
 if TYPE_CHECKING:
-    from bucketry.registry.session import Session
-    from bucketry.schema.alias import AliasRegister
-    from bucketry.schema.settings import RegistryDocument
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.alias import AliasRegister
+    from bucketry.schema.documents.settings import RegistryDocument
 
 MOST_RUNS = 10_000
 SMALLEST = Beginning(versions=1, moves=1, bases=0)

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import NotFoundError, RejectedError
-from bucketry.maintenance.fsck import check_registry
-from bucketry.registry.aliases import promote
-from bucketry.registry.commit import Change
-from bucketry.registry.registers import commit_head, load_alias, load_head
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.rows import load_dossier, load_row
+from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.registry.core.commit import Change
+from bucketry.registry.core.registers import commit_head, load_alias, load_head
+from bucketry.registry.core.rows import load_dossier, load_row
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.serving.aliases import promote
 from bucketry.schema import keys
+from bucketry.schema.documents.states import State
 from bucketry.schema.names import AliasName, ModelName
-from bucketry.schema.states import State
-from bucketry.store.interface import Entry
+from bucketry.store.contract import Entry
 from simulation.actors import BASE, CHAT, CONTENTS, PRODUCTION, Attempt, Uploader, make_manifest
 from simulation.keepers import collecting, deleting
 from simulation.mutants import with_a_deletion_of_any_generation, with_pins_dropped_unfenced
@@ -31,11 +31,11 @@ from simulation.world import Bucket, SeededScript, World
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bucketry.registry.session import Session
-    from bucketry.schema.dossier import Pin
-    from bucketry.schema.head import Head, Row
-    from bucketry.schema.manifest import Artifact, Parent
-    from bucketry.store.interface import Condition, ETag, Object
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.dossier import Pin
+    from bucketry.schema.documents.head import Head, Row
+    from bucketry.schema.documents.manifest import Artifact, Parent
+    from bucketry.store.contract import Condition, ETag, Object
     from simulation.actors import Operation
 
 STAGING = AliasName("staging")

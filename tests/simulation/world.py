@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from bucketry.registry.ports import Ports
+from bucketry.registry.core.ports import Ports
 from bucketry.store.memory import MemoryStore
 
 if TYPE_CHECKING:

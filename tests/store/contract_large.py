@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from bucketry.errors import BucketryError, RejectedError
-from bucketry.store.interface import Entry, IfAbsent, IfMatch, ObjectNotFoundError, PreconditionFailedError
+from bucketry.store.contract import Entry, IfAbsent, IfMatch, ObjectNotFoundError, PreconditionFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bucketry.store.interface import ByteStream, Part, Store
+    from bucketry.store.contract import ByteStream, Part, Store
 
 
 class RangeContract:

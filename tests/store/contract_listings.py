@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from bucketry.store.interface import Entry, Folder, IfAbsent, IfMatch
+from bucketry.store.contract import Entry, Folder, IfAbsent, IfMatch
 from store.contract_large import read_range
 
 if TYPE_CHECKING:
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
 
 ODD_KEYS = (
     "odd/a b",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.store.interface import (
+from bucketry.store.contract import (
     ETag,
     IfAbsent,
     IfMatch,
@@ -19,7 +19,7 @@ from bucketry.store.interface import (
 from store.contract_listings import listed_keys
 
 if TYPE_CHECKING:
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
 
 
 class ObjectContract:

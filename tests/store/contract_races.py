@@ -7,12 +7,12 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ClassVar
 
-from bucketry.store.interface import IfAbsent, IfMatch, PreconditionFailedError
+from bucketry.store.contract import IfAbsent, IfMatch, PreconditionFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bucketry.store.interface import ETag, Store
+    from bucketry.store.contract import ETag, Store
 
 PATIENCE_SECONDS = 120.0
 MOST_ATTEMPTS = 10_000

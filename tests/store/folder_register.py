@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.store.interface import Entry, IfMatch
+from bucketry.store.contract import Entry, IfMatch
 
 if TYPE_CHECKING:
-    from bucketry.store.folder import FolderStore
-    from bucketry.store.interface import ETag
+    from bucketry.store.contract import ETag
+    from bucketry.store.folder.store import FolderStore
 
 KEY = "heads/team/model.json"
 

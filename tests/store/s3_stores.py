@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from unittest import mock
 
-from bucketry.store.s3 import S3Settings, S3Store
+from bucketry.store.s3.store import S3Settings, S3Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from bucketry.store.interface import ETag
-from bucketry.store.s3 import S3Settings, S3Store
+from bucketry.store.contract import ETag
+from bucketry.store.s3.store import S3Settings, S3Store
 from servers.scripted import Scripted, reply
 from store.s3_stores import open_s3
 

@@ -22,8 +22,7 @@ from bucketry.errors import (
     UnsupportedError,
     UsageError,
 )
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import (
+from bucketry.store.contract import (
     SMALL_OBJECT_BYTES,
     Folder,
     IfAbsent,
@@ -32,12 +31,13 @@ from bucketry.store.interface import (
     StoreFullError,
     Unconditional,
 )
+from bucketry.store.folder.store import FolderStore
 from store.contract import FreshETagContract, StoreContract
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
 
 
 class TestFolderStore(StoreContract, FreshETagContract):

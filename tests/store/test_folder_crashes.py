@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import (
+from bucketry.store.contract import (
     IfAbsent,
     IfMatch,
     ObjectNotFoundError,
     Unconditional,
 )
+from bucketry.store.folder.store import FolderStore
 from store.folder_register import KEY, check_register, commit_many
 
 if TYPE_CHECKING:
@@ -176,8 +176,8 @@ def test_a_completion_killed_at_any_call_can_be_repeated(tmp_path: Path) -> None
 
 COUNT_FOREVER = """
 import json, sys
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import IfMatch
+from bucketry.store.folder.store import FolderStore
+from bucketry.store.contract import IfMatch
 store, run = FolderStore(sys.argv[1], durable=False), sys.argv[2]
 for number in range(1, 1_000_000):
     found = store.get("counter")
@@ -190,7 +190,7 @@ for number in range(1, 1_000_000):
 
 APPEND_TOKENS = """
 import sys
-from bucketry.store.folder import FolderStore
+from bucketry.store.folder.store import FolderStore
 from store.contract import append_token
 for number in range(int(sys.argv[3])):
     append_token(FolderStore(sys.argv[1], durable=False), "tokens", f"{sys.argv[2]}.{number}")

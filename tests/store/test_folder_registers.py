@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.errors import UnavailableError
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import (
+from bucketry.store.contract import (
     Folder,
     IfAbsent,
     IfMatch,
@@ -18,6 +17,7 @@ from bucketry.store.interface import (
     PreconditionFailedError,
     StoreFullError,
 )
+from bucketry.store.folder.store import FolderStore
 from store.folder_register import KEY, check_register, commit_many
 
 if TYPE_CHECKING:

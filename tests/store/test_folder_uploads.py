@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import DeniedError, UsageError
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import IfAbsent, ObjectNotFoundError
+from bucketry.store.contract import IfAbsent, ObjectNotFoundError
+from bucketry.store.folder.store import FolderStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.store import http1
-from bucketry.store.http1 import Pool
-from bucketry.store.http1_connection import Origin, Patience, StaleConnectionError
-from bucketry.store.http1_head import LARGEST_HEAD_BYTES, LARGEST_USUAL_HEADER, MalformedReplyError, parse_head
+from bucketry.store.http import client as http1
+from bucketry.store.http.client import Pool
+from bucketry.store.http.connection import Origin, Patience, StaleConnectionError
+from bucketry.store.http.head import LARGEST_HEAD_BYTES, LARGEST_USUAL_HEADER, MalformedReplyError, parse_head
 from servers.scripted import Scripted, Step, reply, run_scripted
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bucketry.errors import UsageError
-from bucketry.store.interface import IfAbsent
+from bucketry.store.contract import IfAbsent
 from bucketry.store.late import LateStore
 from bucketry.store.memory import MemoryStore
 

@@ -8,7 +8,7 @@ import pytest
 
 from bucketry.errors import CorruptError, UsageError
 from bucketry.store import memory
-from bucketry.store.interface import IfAbsent, IfMatch, PreconditionFailedError, Store
+from bucketry.store.contract import IfAbsent, IfMatch, PreconditionFailedError, Store
 from bucketry.store.memory import MemoryStore
 from store.contract import FreshETagContract, StoreContract
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import UnavailableError
-from bucketry.store.folder_errors import explain
-from bucketry.store.interface import StoreFullError
+from bucketry.store.contract import StoreFullError
+from bucketry.store.folder.errors import explain
 from bucketry.store.no_room import NO_ROOM
-from bucketry.transfer.localfiles import is_disk_full, translate_os_error
+from bucketry.transfer.disk.local_files import is_disk_full, translate_os_error
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,7 @@ from uuid import uuid4
 import pytest
 
 from bucketry.errors import DeniedError, NotFoundError, UnavailableError
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import (
+from bucketry.store.contract import (
     Entry,
     ETag,
     IfAbsent,
@@ -23,15 +22,16 @@ from bucketry.store.interface import (
     PreconditionFailedError,
     Unconditional,
 )
+from bucketry.store.folder.store import FolderStore
 from bucketry.store.memory import MemoryStore
-from bucketry.store.probe import Conformance, check_product, probe
+from bucketry.store.probe.probe import Conformance, check_product, probe
 from store.s3_stores import open_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from bucketry.store.interface import Condition, Folder, Part, Store
+    from bucketry.store.contract import Condition, Folder, Part, Store
     from servers.process import S3Server
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.errors import DeniedError, UnavailableError
-from bucketry.store.interface import (
+from bucketry.store.contract import (
     Entry,
     ETag,
     IfAbsent,
@@ -27,7 +27,7 @@ from store.contract import StoreContract
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bucketry.store.interface import Body, Condition, Folder, Object, Part, Store
+    from bucketry.store.contract import Body, Condition, Folder, Object, Part, Store
 
 
 class FailingStore(MemoryStore):

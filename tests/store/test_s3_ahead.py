@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import BucketryError
-from bucketry.store.interface import ObjectNotFoundError, SlowDownError
+from bucketry.store.contract import ObjectNotFoundError, SlowDownError
 from servers.misbehaving import refusal
 from servers.scripted import Step, reply, run_scripted
 from store.s3_wires import BODY, opened, range_reply, raw_reply
 
 if TYPE_CHECKING:
-    from bucketry.store.s3 import S3Store
+    from bucketry.store.s3.store import S3Store
     from servers.misbehaving import Asked
 
 

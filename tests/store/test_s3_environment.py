@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bucketry.errors import DeniedError, UsageError
-from bucketry.store.s3 import S3Settings, S3Store
-from bucketry.store.s3_account import Account
-from bucketry.store.s3_environment import READ_HERE, WITHOUT_EFFECT, find_environment
-from bucketry.store.s3_plain import find_plain_endpoint
-from bucketry.store.s3_sdk import find_plain_by_session, open_session
-from bucketry.store.s3_signing import SigningClock
-from bucketry.store.s3_target import find_usual_authorities, has_proxy
+from bucketry.store.s3.account import Account
+from bucketry.store.s3.environment import READ_HERE, WITHOUT_EFFECT, find_environment
+from bucketry.store.s3.plain import find_plain_endpoint
+from bucketry.store.s3.sdk.account import find_plain_by_session, open_session
+from bucketry.store.s3.signing import SigningClock
+from bucketry.store.s3.store import S3Settings, S3Store
+from bucketry.store.s3.target import find_usual_authorities, has_proxy
 from servers.misbehaving import refusal, run_misbehaving
 from store.s3_stores import credentials
 

@@ -21,7 +21,7 @@ from bucketry.errors import (
     UnsupportedError,
     UsageError,
 )
-from bucketry.store.interface import (
+from bucketry.store.contract import (
     ETag,
     IfAbsent,
     IfMatch,
@@ -32,14 +32,14 @@ from bucketry.store.interface import (
     SlowDownError,
     Unconditional,
 )
-from bucketry.store.s3 import S3Settings, S3Store
-from bucketry.store.s3_settings import check_endpoint
+from bucketry.store.s3.settings import check_endpoint
+from bucketry.store.s3.store import S3Settings, S3Store
 from servers.misbehaving import Answer, Asked, refusal, run_misbehaving
 from servers.process import S3Server, find_free_ports
 from store.s3_stores import credentials, leave_to_the_sdk, open_s3
 
 if TYPE_CHECKING:
-    from bucketry.store.interface import Condition
+    from bucketry.store.contract import Condition
 
 Way = Callable[[S3Store], None]
 BODY = b"0123456789"
@@ -429,11 +429,11 @@ def _provoke(*calls: Callable[[], object]) -> list[str]:
 
 def test_only_who_needs_the_sdk_loads_it() -> None:
     program = (
-        "import sys, bucketry.store.interface, bucketry.store.folder, bucketry.store.memory, bucketry.store.retry, "
-        "bucketry.store.probe, bucketry.store.s3\n"
-        "from bucketry.store.s3_settings import S3Settings\n"
+        "import sys, bucketry.store.contract, bucketry.store.folder.store, bucketry.store.memory, "
+        "bucketry.store.retry, bucketry.store.probe.probe, bucketry.store.s3.store\n"
+        "from bucketry.store.s3.settings import S3Settings\n"
         "assert not {'boto3', 'botocore', 'urllib3'} & set(sys.modules)\n"
-        "bucketry.store.s3.S3Store('registry', '', S3Settings(endpoint_url='https://storage.example')).close()\n"
+        "bucketry.store.s3.store.S3Store('registry', '', S3Settings(endpoint_url='https://storage.example')).close()\n"
         "assert 'botocore' in sys.modules\n"
         "assert 'boto3' not in sys.modules\n"
     )

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bucketry.errors import UsageError
-from bucketry.store.http1_connection import Origin
-from bucketry.store.s3_heads import SHA256_OF_NOTHING, RangeHeads, spell_head
-from bucketry.store.s3_signing import Keys, Signer, SigningClock, SigningScope, Unsigned
-from bucketry.store.s3_target import Target
+from bucketry.store.http.connection import Origin
+from bucketry.store.s3.heads import SHA256_OF_NOTHING, RangeHeads, spell_head
+from bucketry.store.s3.signing import Keys, Signer, SigningClock, SigningScope, Unsigned
+from bucketry.store.s3.target import Target
 
 KEYS = Keys("AKIA", "secret", None)
 START = datetime(2026, 1, 31, 23, 59, 58, 500_000, tzinfo=UTC)

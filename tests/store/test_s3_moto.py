@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import NotFoundError
-from bucketry.store.interface import IfAbsent, ObjectNotFoundError, Store
+from bucketry.store.contract import IfAbsent, ObjectNotFoundError, Store
 from store.contract import StoreContract
 from store.s3_stores import leave_to_the_sdk, open_s3
 

@@ -14,12 +14,12 @@ import pytest
 from botocore.session import Session
 
 from bucketry.errors import CorruptError, UnavailableError
-from bucketry.store import s3
-from bucketry.store.interface import IfAbsent, Part, Unconditional
-from bucketry.store.s3 import S3Settings, S3Store
-from bucketry.store.s3_account import Account
-from bucketry.store.s3_sdk import find_plain_by_session
-from bucketry.store.s3_signing import SigningClock
+from bucketry.store.contract import IfAbsent, Part, Unconditional
+from bucketry.store.s3 import store as s3
+from bucketry.store.s3.account import Account
+from bucketry.store.s3.sdk.account import find_plain_by_session
+from bucketry.store.s3.signing import SigningClock
+from bucketry.store.s3.store import S3Settings, S3Store
 from servers.misbehaving import Answer, Asked, run_misbehaving
 from servers.scripted import reply, run_scripted
 from store.s3_stores import credentials, open_s3
@@ -27,7 +27,7 @@ from store.s3_stores import credentials, open_s3
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bucketry.store.s3_target import Target
+    from bucketry.store.s3.target import Target
     from servers.scripted import Step
 
 WHEN = "Sun, 22 Nov 2026 10:00:00 GMT"

@@ -14,10 +14,10 @@ from unittest import mock
 import pytest
 
 from bucketry.errors import DeniedError
-from bucketry.store import s3_connection
-from bucketry.store.s3 import S3Settings, S3Store
-from bucketry.store.s3_account import Account
-from bucketry.store.s3_signing import SigningClock
+from bucketry.store.s3 import connection as s3_connection
+from bucketry.store.s3.account import Account
+from bucketry.store.s3.signing import SigningClock
+from bucketry.store.s3.store import S3Settings, S3Store
 from servers.misbehaving import refusal
 from servers.scripted import Scripted, Step, reply, run_scripted
 from store.s3_stores import credentials

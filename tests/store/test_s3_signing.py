@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from botocore.awsrequest import AWSRequest
 
-from bucketry.store.s3_sdk_signing import sign
-from bucketry.store.s3_signing import Keys, Signer, SigningClock, SigningScope, Unsigned
+from bucketry.store.s3.sdk.signing import sign
+from bucketry.store.s3.signing import Keys, Signer, SigningClock, SigningScope, Unsigned
 
 ORIGIN = "https://bucket.example.org:9000"
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

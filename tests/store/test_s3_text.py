@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bucketry.store.s3_text import escape, parse_date, unescape
+from bucketry.store.s3.text import escape, parse_date, unescape
 
 
 @given(st.datetimes(min_value=datetime(1000, 1, 1)))  # noqa: DTZ001 - hypothesis adds the zone  # fmt: skip

@@ -13,8 +13,8 @@ from unittest import mock
 import pytest
 
 from bucketry.errors import UnavailableError, UsageError
-from bucketry.store.interface import ETag
-from bucketry.store.s3 import S3Settings, S3Store
+from bucketry.store.contract import ETag
+from bucketry.store.s3.store import S3Settings, S3Store
 from servers.scripted import Scripted, Step, reply, run_scripted
 from store.s3_stores import credentials
 from store.s3_wires import range_reply, read_range

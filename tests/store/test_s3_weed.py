@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import DeniedError, NotFoundError, UnavailableError
-from bucketry.store.interface import Entry, Folder, IfAbsent, IfMatch, ObjectNotFoundError, Store
+from bucketry.store.contract import Entry, Folder, IfAbsent, IfMatch, ObjectNotFoundError, Store
 from servers.process import S3Server
 from servers.weed import as_reader
 from store.contract import StoreContract
@@ -17,7 +17,7 @@ from store.s3_stores import open_s3
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bucketry.store.s3 import S3Store
+    from bucketry.store.s3.store import S3Store
 
 
 class TestSeaweedFS(StoreContract):

@@ -19,8 +19,8 @@ from unittest import mock
 import pytest
 
 from bucketry.errors import BucketryError, DeniedError, UnavailableError, UsageError
-from bucketry.store.interface import ObjectNotFoundError, SlowDownError
-from bucketry.store.s3 import S3Settings, S3Store
+from bucketry.store.contract import ObjectNotFoundError, SlowDownError
+from bucketry.store.s3.store import S3Settings, S3Store
 from servers.misbehaving import refusal
 from servers.scripted import Step, reply, run_scripted
 from store.s3_stores import credentials

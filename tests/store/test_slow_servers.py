@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import UnavailableError
-from bucketry.store.http1 import Pool
-from bucketry.store.http1_connection import Origin, Patience
+from bucketry.store.http.client import Pool
+from bucketry.store.http.connection import Origin, Patience
 from bucketry.store.retry import RetryingStore
-from bucketry.store.s3 import MOST_EMPTY_PAGES, S3Settings, S3Store
+from bucketry.store.s3.store import MOST_EMPTY_PAGES, S3Settings, S3Store
 from servers.scripted import reply, run_scripted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bucketry.store.interface import Entry, Folder
+    from bucketry.store.contract import Entry, Folder
     from servers.misbehaving import Asked
     from servers.scripted import Step
 

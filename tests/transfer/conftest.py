@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.store.folder import FolderStore
+from bucketry.store.folder.store import FolderStore
 from bucketry.store.memory import MemoryStore
 from transfer.helpers import transfer_threads
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
 
 
 @pytest.fixture(params=["memory", "folder"])

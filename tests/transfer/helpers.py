@@ -6,17 +6,17 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from bucketry.store.interface import IfAbsent, PreconditionFailedError
-from bucketry.transfer.hashing import digest_files
-from bucketry.transfer.patience import Patience
-from bucketry.transfer.remote import RemoteFile
-from bucketry.transfer.upload import LocalFile, Uploaded
+from bucketry.store.contract import IfAbsent, PreconditionFailedError
+from bucketry.transfer.disk.hashing import digest_files
+from bucketry.transfer.down.remote import RemoteFile
+from bucketry.transfer.pace.patience import Patience
+from bucketry.transfer.up.upload import LocalFile, Uploaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
 
 CHUNK_BYTES = 1000
 IMPATIENT = Patience(deadline_seconds=0.2, chance=lambda: 0.0)

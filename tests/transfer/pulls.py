@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from bucketry.transfer.download import Fetched, Nearby, fetch
-from bucketry.transfer.receipt import write_receipt
-from bucketry.transfer.remote import plan_of
-from bucketry.transfer.target import Publication, Staging, prepare_target, publish_target
+from bucketry.transfer.disk.receipt import write_receipt
+from bucketry.transfer.disk.target import Publication, Staging, prepare_target, publish_target
+from bucketry.transfer.down.download import Fetched, Nearby, fetch
+from bucketry.transfer.down.remote import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bucketry.store.interface import Store
-    from bucketry.transfer.remote import RemoteFile
-    from bucketry.transfer.reuse import Source
+    from bucketry.store.contract import Store
+    from bucketry.transfer.down.remote import RemoteFile
+    from bucketry.transfer.down.reuse import Source
 
 
 def record(directory: Path, files: Sequence[RemoteFile], manifest: str = "m1") -> None:

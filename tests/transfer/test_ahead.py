@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import CorruptError, DeniedError, UnavailableError
-from bucketry.store.interface import SlowDownError
+from bucketry.store.contract import SlowDownError
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer.ahead import MOST_IN_A_BUNDLE, bundle
-from bucketry.transfer.download import fetch
-from bucketry.transfer.staged_files import StagedFile, order_pieces
+from bucketry.transfer.disk.staged_files import StagedFile, order_pieces
+from bucketry.transfer.down.ahead import MOST_IN_A_BUNDLE, bundle
+from bucketry.transfer.down.download import fetch
 from transfer.helpers import CHUNK_BYTES, HASTY, VirtualTime, read_tree, stock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from bucketry.store.interface import ByteStream
+    from bucketry.store.contract import ByteStream
 
 SMALL = {f"folder-{n % 3}/{n:03}.bin": f"file {n}".encode() * (n + 1) for n in range(90)}
 LARGE = {"large.bin": b"".join(bytes([n]) * CHUNK_BYTES for n in range(40))}

@@ -13,21 +13,21 @@ import pytest
 
 from bucketry.errors import CorruptError, UsageError
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer.cache import Cache
-from bucketry.transfer.cache_root import default_cache_root
-from bucketry.transfer.download import Nearby, fetch
-from bucketry.transfer.remote import plan_of
-from bucketry.transfer.reuse import blobs_of
-from bucketry.transfer.target import prepare_target, publish_target
-from bucketry.transfer.upkeep import prune_cache, verify_cache
+from bucketry.transfer.disk.cache import Cache
+from bucketry.transfer.disk.cache_root import default_cache_root
+from bucketry.transfer.disk.target import prepare_target, publish_target
+from bucketry.transfer.disk.upkeep import prune_cache, verify_cache
+from bucketry.transfer.down.download import Nearby, fetch
+from bucketry.transfer.down.remote import plan_of
+from bucketry.transfer.down.reuse import blobs_of
 from transfer.helpers import CONTENTS, hooked, read_tree, stock
 from transfer.pulls import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bucketry.store.interface import Store
-    from bucketry.transfer.remote import RemoteFile
+    from bucketry.store.contract import Store
+    from bucketry.transfer.down.remote import RemoteFile
 
 MODEL = "acme/chat"
 FIRST = "1" * 64

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bucketry.transfer.concurrency import Concurrency
+from bucketry.transfer.pace.concurrency import Concurrency
 
 MB = 1_000_000
 READ_BYTES = MB

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from bucketry.errors import UsageError
-from bucketry.transfer.concurrency import Concurrency
-from bucketry.transfer.controls import Controls
-from bucketry.transfer.patience import Patience
-from bucketry.transfer.progress import Progress, ProgressMeter
-from bucketry.transfer.ratelimit import RateLimit
-from bucketry.transfer.workers import Gate, Halt
+from bucketry.transfer.pace.concurrency import Concurrency
+from bucketry.transfer.pace.controls import Controls
+from bucketry.transfer.pace.patience import Patience
+from bucketry.transfer.pace.progress import Progress, ProgressMeter
+from bucketry.transfer.pace.ratelimit import RateLimit
+from bucketry.transfer.pace.workers import Gate, Halt
 
 NOTHING = Progress(0, 0, 0, 0, (), 0, 0, 0.0, None)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from bucketry.errors import CorruptError, DeniedError, RejectedError, UnavailableError, UsageError
-from bucketry.store.interface import (
+from bucketry.store.contract import (
     ObjectNotFoundError,
     PreconditionFailedError,
     SlowDownError,
@@ -20,9 +20,9 @@ from bucketry.store.interface import (
     Unconditional,
 )
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer import download
-from bucketry.transfer.download import fetch
-from bucketry.transfer.workers import Interrupted
+from bucketry.transfer.down import download
+from bucketry.transfer.down.download import fetch
+from bucketry.transfer.pace.workers import Interrupted
 from transfer.helpers import (
     CHUNK_BYTES,
     CONTENTS,
@@ -38,9 +38,9 @@ from transfer.helpers import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bucketry.store.interface import ByteStream
-    from bucketry.transfer.progress import Progress
-    from bucketry.transfer.remote import Verify
+    from bucketry.store.contract import ByteStream
+    from bucketry.transfer.down.remote import Verify
+    from bucketry.transfer.pace.progress import Progress
 
 LARGE = "weights/deep/over.bin"
 

@@ -7,17 +7,17 @@ import pytest
 
 from bucketry.errors import NotFoundError, UnavailableError, UsageError
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer.hashing import Digester, FileDigest, digest_file
-from bucketry.transfer.upload import SourceFile, UploadOptions, hash_and_upload
-from bucketry.transfer.workers import MAX_CONNECTIONS, Interrupted
+from bucketry.transfer.disk.hashing import Digester, FileDigest, digest_file
+from bucketry.transfer.pace.workers import MAX_CONNECTIONS, Interrupted
+from bucketry.transfer.up.upload import SourceFile, UploadOptions, hash_and_upload
 from transfer.helpers import CHUNK_BYTES, CONTENTS, IMPATIENT, hooked, transfer_threads, write_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from bucketry.store.interface import Store
-    from bucketry.transfer.progress import Progress
+    from bucketry.store.contract import Store
+    from bucketry.transfer.pace.progress import Progress
 
 
 def sources(directory: Path, contents: Mapping[str, bytes]) -> list[SourceFile]:

@@ -9,9 +9,9 @@ import pytest
 import xxhash
 
 from bucketry.errors import NotFoundError, RejectedError
-from bucketry.transfer.hashing import choose_chunk_size, digest_file, digest_files
-from bucketry.transfer.localfiles import read_full
-from bucketry.transfer.workers import Interrupted
+from bucketry.transfer.disk.hashing import choose_chunk_size, digest_file, digest_files
+from bucketry.transfer.disk.local_files import read_full
+from bucketry.transfer.pace.workers import Interrupted
 from transfer.helpers import CHUNK_BYTES, CONTENTS, write_tree
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeyp
             file.write_bytes(b"b" * 5000)
         return count
 
-    monkeypatch.setattr("bucketry.transfer.hashing.read_full", read_while_another_writes)
+    monkeypatch.setattr("bucketry.transfer.disk.hashing.read_full", read_while_another_writes)
     with pytest.raises(RejectedError, match="changed while it was published"):
         digest_file(file, CHUNK_BYTES)
 
@@ -80,7 +80,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path, monkeyp
         os.truncate(file, 10)
         return honest_read(descriptor, buffer, offset)
 
-    monkeypatch.setattr("bucketry.transfer.hashing.read_full", read_what_another_truncates)
+    monkeypatch.setattr("bucketry.transfer.disk.hashing.read_full", read_what_another_truncates)
     with pytest.raises(RejectedError, match="changed while it was published"):
         digest_file(file, CHUNK_BYTES)
 

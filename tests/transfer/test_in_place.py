@@ -19,11 +19,13 @@ import pytest
 
 from bucketry.errors import BucketryError, RejectedError, UnavailableError
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer import durable, in_place, localfiles, receipt, target, turns
-from bucketry.transfer.receipt import Absent, Empty, Foreign, Incomplete, Ours, inspect_target
-from bucketry.transfer.reuse import OlderFile, version_in
-from bucketry.transfer.target import prepare_target, publish_target, sweep_beside
-from bucketry.transfer.workers import Halt
+from bucketry.transfer.disk import durable, in_place, receipt, target
+from bucketry.transfer.disk import local_files as localfiles
+from bucketry.transfer.disk.receipt import Absent, Empty, Foreign, Incomplete, Ours, inspect_target
+from bucketry.transfer.disk.target import prepare_target, publish_target, sweep_beside
+from bucketry.transfer.down.reuse import OlderFile, version_in
+from bucketry.transfer.pace import turns
+from bucketry.transfer.pace.workers import Halt
 from transfer.helpers import CHUNK_BYTES, read_tree, stock
 from transfer.mounts import irreplaceable, mounted
 from transfer.pulls import digest_of, pull, pull_and_count, staged
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
 
 STRIDE = 29
 """Of the steps at which a process may die, every so manieth is tried: the calls and returns of one file's change."""

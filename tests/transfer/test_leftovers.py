@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.store.folder import FolderStore
-from bucketry.transfer import leftovers
-from bucketry.transfer.leftovers import (
+from bucketry.store.folder.store import FolderStore
+from bucketry.transfer.disk import leftovers
+from bucketry.transfer.disk.leftovers import (
     NO_PLAN,
     Owner,
     Workplace,
@@ -26,7 +26,7 @@ from bucketry.transfer.leftovers import (
     take_over,
     this_owner,
 )
-from bucketry.transfer.target import prepare_target
+from bucketry.transfer.disk.target import prepare_target
 from transfer.helpers import CONTENTS, read_tree, stock
 from transfer.pulls import pull
 
@@ -40,7 +40,7 @@ import sys, time
 from pathlib import Path
 from transfer.helpers import CONTENTS, hooked, stock
 from transfer.pulls import pull
-from bucketry.store.folder import FolderStore
+from bucketry.store.folder.store import FolderStore
 
 root, work, destination = map(Path, sys.argv[1:])
 store = hooked(FolderStore(root, durable=False))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import RejectedError
-from bucketry.transfer.localfiles import MAX_OPEN_FOLDERS, OpenFolders, open_directory
+from bucketry.transfer.disk.local_files import MAX_OPEN_FOLDERS, OpenFolders, open_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

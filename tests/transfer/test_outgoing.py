@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import BucketryError, RejectedError
-from bucketry.transfer.outgoing import SLICE_BYTES, Buffers, LocalReadError, PieceBody, PieceOfFile
+from bucketry.transfer.up.outgoing import SLICE_BYTES, Buffers, LocalReadError, PieceBody, PieceOfFile
 from transfer.helpers import local_files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bucketry.transfer.outgoing import LocalFile
+    from bucketry.transfer.up.outgoing import LocalFile
 
 CHUNK_BYTES = 3 * SLICE_BYTES + 1000
 

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.errors import CorruptError, UnavailableError, UsageError
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import Unconditional
+from bucketry.store.contract import Unconditional
+from bucketry.store.folder.store import FolderStore
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer.processes import Slices
-from bucketry.transfer.workers import Interrupted
+from bucketry.transfer.down.processes import Slices
+from bucketry.transfer.pace.workers import Interrupted
 from transfer.helpers import CHUNK_BYTES, CONTENTS, read_tree, stock
 from transfer.pulls import pull_and_count
 
 if TYPE_CHECKING:
-    from bucketry.store.interface import ETag
-    from bucketry.transfer.progress import Progress
-    from bucketry.transfer.remote import RemoteFile
+    from bucketry.store.contract import ETag
+    from bucketry.transfer.down.remote import RemoteFile
+    from bucketry.transfer.pace.progress import Progress
 
 CHUNKS = 40
 LARGE = {"large.bin": b"".join(bytes([n]) * CHUNK_BYTES for n in range(CHUNKS)), **CONTENTS}

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.errors import DeniedError, RejectedError, UsageError
-from bucketry.transfer import receipt
-from bucketry.transfer.localfiles import open_below
-from bucketry.transfer.receipt import RECEIPT_PATH, Foreign, Ours, inspect_target
-from bucketry.transfer.target import publish_target
+from bucketry.transfer.disk import receipt
+from bucketry.transfer.disk.local_files import open_below
+from bucketry.transfer.disk.receipt import RECEIPT_PATH, Foreign, Ours, inspect_target
+from bucketry.transfer.disk.target import publish_target
 from transfer.helpers import read_tree
 from transfer.pulls import staged
 

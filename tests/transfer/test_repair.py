@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer import repair
-from bucketry.transfer.hashing import sha256_of_open_file
-from bucketry.transfer.repair import find_wrong, keep_right
+from bucketry.transfer.disk.hashing import sha256_of_open_file
+from bucketry.transfer.down import repair
+from bucketry.transfer.down.repair import find_wrong, keep_right
 from transfer.helpers import CONTENTS, read_tree, stock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bucketry.transfer.remote import RemoteFile
+    from bucketry.transfer.down.remote import RemoteFile
 
 
 @pytest.fixture

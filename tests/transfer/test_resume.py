@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.errors import CorruptError, RejectedError, UnavailableError
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import Unconditional
+from bucketry.store.contract import Unconditional
+from bucketry.store.folder.store import FolderStore
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer.journal import Journal, JournalReader, read_journals
-from bucketry.transfer.leftovers import find_workplaces, is_nobodys
-from bucketry.transfer.remote import plan_of
-from bucketry.transfer.target import prepare_target
-from bucketry.transfer.workers import Interrupted
+from bucketry.transfer.disk.leftovers import find_workplaces, is_nobodys
+from bucketry.transfer.disk.target import prepare_target
+from bucketry.transfer.down.journal import Journal, JournalReader, read_journals
+from bucketry.transfer.down.remote import plan_of
+from bucketry.transfer.pace.workers import Interrupted
 from transfer.helpers import CHUNK_BYTES, CONTENTS, HASTY, IMPATIENT, hooked, read_tree, stock
 from transfer.pulls import pull, pull_and_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bucketry.transfer.leftovers import Workplace
-    from bucketry.transfer.remote import RemoteFile
+    from bucketry.transfer.disk.leftovers import Workplace
+    from bucketry.transfer.down.remote import RemoteFile
 
 CHUNKS = 30
 LARGE = {"large.bin": b"".join(bytes([n]) * CHUNK_BYTES for n in range(CHUNKS)), "small.bin": b"small"}
@@ -38,7 +38,7 @@ DYING_PULL = """
 import os, signal, sys, threading
 from contextlib import contextmanager
 from pathlib import Path
-from bucketry.store.folder import FolderStore
+from bucketry.store.folder.store import FolderStore
 from transfer.helpers import hooked, stock
 from transfer.pulls import pull
 from transfer.test_resume import LARGE

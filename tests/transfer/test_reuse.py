@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import UnavailableError
-from bucketry.store.folder import FolderStore
+from bucketry.store.folder.store import FolderStore
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer.download import Fetched, Nearby, fetch
-from bucketry.transfer.localfiles import copy_range
-from bucketry.transfer.remote import plan_of
-from bucketry.transfer.reuse import OlderFile, Source, version_in
-from bucketry.transfer.target import prepare_target
-from bucketry.transfer.workers import Halt, Interrupted
+from bucketry.transfer.disk.local_files import copy_range
+from bucketry.transfer.disk.target import prepare_target
+from bucketry.transfer.down.download import Fetched, Nearby, fetch
+from bucketry.transfer.down.remote import plan_of
+from bucketry.transfer.down.reuse import OlderFile, Source, version_in
+from bucketry.transfer.pace.workers import Halt, Interrupted
 from transfer.helpers import CHUNK_BYTES, CONTENTS, hooked, read_tree, stock, write_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from bucketry.store.interface import Store
-    from bucketry.transfer.progress import Progress
-    from bucketry.transfer.remote import RemoteFile
-    from bucketry.transfer.target import Staging
+    from bucketry.store.contract import Store
+    from bucketry.transfer.disk.target import Staging
+    from bucketry.transfer.down.remote import RemoteFile
+    from bucketry.transfer.pace.progress import Progress
 
 SIZE_BYTES = sum(map(len, CONTENTS.values()))
 

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.errors import DeniedError, RejectedError, UnavailableError, UnsupportedError
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import IfAbsent, ObjectNotFoundError, Part, PreconditionFailedError, SlowDownError
+from bucketry.store.contract import IfAbsent, ObjectNotFoundError, Part, PreconditionFailedError, SlowDownError
+from bucketry.store.folder.store import FolderStore
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer.outgoing import ChunkPlace
-from bucketry.transfer.upload import upload
-from bucketry.transfer.workers import Interrupted
+from bucketry.transfer.pace.workers import Interrupted
+from bucketry.transfer.up.outgoing import ChunkPlace
+from bucketry.transfer.up.upload import upload
 from transfer.helpers import CHUNK_BYTES, CONTENTS, HASTY, IMPATIENT, hooked, local_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bucketry.transfer.progress import Progress
-    from bucketry.transfer.upload import LocalFile
+    from bucketry.transfer.pace.progress import Progress
+    from bucketry.transfer.up.upload import LocalFile
 
 LARGE = "weights/deep/over.bin"
 PARTS = 5

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer import siblings as siblings_module
-from bucketry.transfer.download import Fetched, Nearby, fetch
-from bucketry.transfer.journal import Journal
-from bucketry.transfer.remote import plan_of
-from bucketry.transfer.siblings import Siblings
-from bucketry.transfer.target import prepare_target, publish_target
+from bucketry.transfer.disk.target import prepare_target, publish_target
+from bucketry.transfer.down import siblings as siblings_module
+from bucketry.transfer.down.download import Fetched, Nearby, fetch
+from bucketry.transfer.down.journal import Journal
+from bucketry.transfer.down.remote import plan_of
+from bucketry.transfer.down.siblings import Siblings
 from transfer.helpers import CHUNK_BYTES, hooked, read_tree, stock
 from transfer.pulls import pull_and_count, record
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.errors import BucketryError, ContendedError, CorruptError, RejectedError, UnavailableError, UsageError
-from bucketry.store.interface import Store, Unconditional
+from bucketry.store.contract import Store, Unconditional
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer import durable, rename, target
-from bucketry.transfer.receipt import Absent, Foreign, Ours, inspect_target, write_receipt
-from bucketry.transfer.target import prepare_target, publish_target
-from bucketry.transfer.workers import Interrupted
+from bucketry.transfer.disk import durable, rename, target
+from bucketry.transfer.disk.receipt import Absent, Foreign, Ours, inspect_target, write_receipt
+from bucketry.transfer.disk.target import prepare_target, publish_target
+from bucketry.transfer.pace.workers import Interrupted
 from transfer.helpers import CONTENTS, hooked, read_tree, stock
 from transfer.pulls import about, digest_of, pull, staged
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.errors import CorruptError, RejectedError, UnavailableError
-from bucketry.store.interface import IfAbsent, ObjectNotFoundError, PreconditionFailedError, Store
+from bucketry.store.contract import IfAbsent, ObjectNotFoundError, PreconditionFailedError, Store
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer.upload import upload
-from bucketry.transfer.workers import Interrupted
+from bucketry.transfer.pace.workers import Interrupted
+from bucketry.transfer.up.upload import upload
 from transfer.helpers import (
     CONTENTS,
     HASTY,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bucketry.transfer.progress import Progress
+    from bucketry.transfer.pace.progress import Progress
 
 LARGE = "weights/deep/over.bin"
 

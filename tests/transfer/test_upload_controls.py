@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import RejectedError, UnavailableError
-from bucketry.store.interface import iter_slices
+from bucketry.store.contract import iter_slices
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer.controls import Controls
-from bucketry.transfer.hashing import digest_file
-from bucketry.transfer.outgoing import SLICE_BYTES, Buffers, LocalFile, PieceBody, PieceOfFile, SentBytes, SourceFile
-from bucketry.transfer.patience import Patience
-from bucketry.transfer.progress import ActiveFile, Progress, with_hashing
-from bucketry.transfer.ratelimit import SMALLEST_READ_BYTES, RateLimit
-from bucketry.transfer.upload import UploadOptions, hash_and_upload, upload
-from bucketry.transfer.workers import Halt
+from bucketry.transfer.disk.hashing import digest_file
+from bucketry.transfer.pace.controls import Controls
+from bucketry.transfer.pace.patience import Patience
+from bucketry.transfer.pace.progress import ActiveFile, Progress, with_hashing
+from bucketry.transfer.pace.ratelimit import SMALLEST_READ_BYTES, RateLimit
+from bucketry.transfer.pace.workers import Halt
+from bucketry.transfer.up.outgoing import SLICE_BYTES, Buffers, LocalFile, PieceBody, PieceOfFile, SentBytes, SourceFile
+from bucketry.transfer.up.upload import UploadOptions, hash_and_upload, upload
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bucketry.store.interface import Body, Entry
+    from bucketry.store.contract import Body, Entry
 
 CHUNK_BYTES = 64 * 1024
 

@@ -14,13 +14,14 @@ import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 from bucketry.errors import BucketryError, CorruptError, RejectedError, UnavailableError
-from bucketry.store.interface import ObjectNotFoundError, PreconditionFailedError
+from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer import hashing, outgoing
-from bucketry.transfer.hashing import Digester, FileDigest
-from bucketry.transfer.localfiles import read_full
-from bucketry.transfer.upload import SourceFile, UploadOptions, hash_and_upload
-from bucketry.transfer.workers import Halt, Interrupted
+from bucketry.transfer.disk import hashing
+from bucketry.transfer.disk.hashing import Digester, FileDigest
+from bucketry.transfer.disk.local_files import read_full
+from bucketry.transfer.pace.workers import Halt, Interrupted
+from bucketry.transfer.up import outgoing
+from bucketry.transfer.up.upload import SourceFile, UploadOptions, hash_and_upload
 from transfer.helpers import CHUNK_BYTES, CONTENTS, IMPATIENT, hooked, transfer_threads, write_tree
 
 if TYPE_CHECKING:

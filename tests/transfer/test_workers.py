@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from bucketry.errors import UnavailableError, UsageError
-from bucketry.store.interface import SlowDownError
-from bucketry.transfer.patience import Attempts, Patience
-from bucketry.transfer.progress import Progress, ProgressMeter
-from bucketry.transfer.ratelimit import RateLimit
-from bucketry.transfer.workers import Gate, Halt, Interrupted, run_parallel
+from bucketry.store.contract import SlowDownError
+from bucketry.transfer.pace.patience import Attempts, Patience
+from bucketry.transfer.pace.progress import Progress, ProgressMeter
+from bucketry.transfer.pace.ratelimit import RateLimit
+from bucketry.transfer.pace.workers import Gate, Halt, Interrupted, run_parallel
 from transfer.helpers import VirtualTime, transfer_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bucketry.transfer.concurrency import Concurrency
+    from bucketry.transfer.pace.concurrency import Concurrency
 
 
 def run(items: list[int], do: Callable[[None, int], None], *, connections: int = 4) -> None:

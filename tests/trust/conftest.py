@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry.opening import create_registry
-from bucketry.schema.reviews import Action
+from bucketry.registry.core.opening import create_registry
+from bucketry.schema.documents.reviews import Action
 from trust.people import ANNA, AUTHOR, BERT
 from trust.world import World
 

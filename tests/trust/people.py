@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from bucketry.schema.documents.reviews import Action, Decision, Review, Statement, decision_of, encode_statement
 from bucketry.schema.names import AliasName, Digest, ModelName
-from bucketry.schema.reviews import Action, Decision, Review, Statement, decision_of, encode_statement
-from bucketry.trust.keys import decode_public_key, encode_public_key
 from bucketry.trust.signing import FileSigner
+from bucketry.trust.ssh.keys import decode_public_key, encode_public_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

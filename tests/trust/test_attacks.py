@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bucketry.client import open_reader
 from bucketry.errors import CorruptError, RejectedError
-from bucketry.registry.client import open_reader
 from bucketry.schema import keys
-from bucketry.schema.alias import decode_alias, encode_alias
+from bucketry.schema.documents.alias import decode_alias, encode_alias
+from bucketry.schema.documents.reviews import Action, decode_statement, encode_statement
+from bucketry.schema.documents.states import State
 from bucketry.schema.names import AliasName
-from bucketry.schema.reviews import Action, decode_statement, encode_statement
-from bucketry.schema.states import State
 from bucketry.trust.judge import UntrustedError
 from trust.people import ANNA, AUTHOR, BERT, CHAT, EVERYBODY, PRODUCTION, STRANGER, Person, rule, signer
 from trust.world import ALIAS_KEY, World, carried
 
 if TYPE_CHECKING:
-    from bucketry.schema.head import Head
-    from bucketry.schema.reviews import Review
+    from bucketry.schema.documents.head import Head
+    from bucketry.schema.documents.reviews import Review
 
 
 def test_no_attack_what_two_reviewers_approved_is_served(approved: World) -> None:

@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bucketry.client import open_reader, open_registry
 from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError
-from bucketry.registry.client import open_reader, open_registry
-from bucketry.registry.evaluate import evaluate
-from bucketry.registry.resolve import resolve_at
-from bucketry.registry.reviewing import record_decision
+from bucketry.registry.core.resolve import resolve_at
+from bucketry.registry.review.reviewing import record_decision
+from bucketry.registry.versions.evaluate import evaluate
 from bucketry.schema import keys
-from bucketry.schema.alias import decode_alias, encode_alias
-from bucketry.schema.audit import encode_block
-from bucketry.schema.evidence import Evidence, Metric
+from bucketry.schema.documents.alias import decode_alias, encode_alias
+from bucketry.schema.documents.audit import encode_block
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.reviews import Action, decode_statement
+from bucketry.schema.documents.states import State
 from bucketry.schema.names import parse_reference
-from bucketry.schema.reviews import Action, decode_statement
-from bucketry.schema.states import State
-from bucketry.store.interface import IfAbsent
+from bucketry.store.contract import IfAbsent
 from bucketry.trust.generations import RollbackError
 from bucketry.trust.judge import UntrustedError
 from trust.people import ANNA, AUTHOR, BERT, CHAT, EVERYBODY, PRODUCTION, rule
 from trust.world import ALIAS_KEY, World, carried
 
 if TYPE_CHECKING:
-    from bucketry.schema.alias import AliasRegister
-    from bucketry.schema.reviews import Review
+    from bucketry.schema.documents.alias import AliasRegister
+    from bucketry.schema.documents.reviews import Review
 
 HOSTILE = "\x1b[31m[@click=app.exit]\u202e"
 

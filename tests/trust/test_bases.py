@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bucketry.client import open_reader, open_registry
 from bucketry.errors import RejectedError
-from bucketry.registry import pull_bases
-from bucketry.registry.client import open_reader, open_registry
-from bucketry.registry.pull import PullOptions, pull_resolved
-from bucketry.registry.reviewing import record_decision
+from bucketry.registry.reading import pull_bases
+from bucketry.registry.reading.pull import PullOptions, pull_resolved
+from bucketry.registry.review.reviewing import record_decision
 from bucketry.schema import keys
-from bucketry.schema.head import decode_head, encode_head
+from bucketry.schema.documents.head import decode_head, encode_head
+from bucketry.schema.documents.reviews import Action
+from bucketry.schema.documents.states import State
 from bucketry.schema.names import ModelName
-from bucketry.schema.reviews import Action
-from bucketry.schema.states import State
 from bucketry.trust.judge import UntrustedError
 from trust.people import ANNA, AUTHOR, BERT, EVERYBODY, rule
 
@@ -100,7 +100,7 @@ def test_a_base_with_too_many_decisions_to_look_at_is_not_served(
     review = ANNA.sign(adapted.prepare(ANNA, Action.COMMENT, 1, BASE))
     with open_registry(adapted.url, identity=ANNA.principal) as registry:
         record_decision(registry.session, review)
-    monkeypatch.setattr("bucketry.registry.strict.MOST_DECISIONS", 0)
+    monkeypatch.setattr("bucketry.registry.review.strict.MOST_DECISIONS", 0)
     with pytest.raises(UntrustedError, match="carries 1 decisions"):
         pull(adapted)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import CorruptError, RejectedError
-from bucketry.schema.audit import NO_RECORD, Record, Trail, continue_trail
+from bucketry.schema.documents.audit import NO_RECORD, Record, Trail, continue_trail
 from bucketry.schema.names import AliasName
 from bucketry.trust.generations import GenerationMemory, RollbackError, Seen, default_state_folder
 from trust.people import CHAT, MANIFEST, PRODUCTION, REGISTRY

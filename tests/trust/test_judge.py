@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bucketry.schema.documents.reviews import PUBLISH_NAMESPACE, Action, Review, decision_of
 from bucketry.schema.names import AliasName, Digest, ModelName
-from bucketry.schema.reviews import PUBLISH_NAMESPACE, Action, Review, decision_of
 from bucketry.trust import judge as judge_module
 from bucketry.trust.judge import Subject, UntrustedError, judge
 from bucketry.trust.trust_file import parse_trust_file
@@ -31,7 +31,7 @@ from trust.people import (
 )
 
 if TYPE_CHECKING:
-    from bucketry.schema.reviews import Decision
+    from bucketry.schema.documents.reviews import Decision
     from bucketry.trust.judge import Judgement
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import CorruptError, DeniedError, NotFoundError, UnavailableError, UsageError
-from bucketry.trust import agent as agent_module
-from bucketry.trust.agent import Agent
 from bucketry.trust.signing import AgentSigner, FileSigner, find_signer, load_signer
-from bucketry.trust.sshsig import verify_signature
+from bucketry.trust.ssh import agent as agent_module
+from bucketry.trust.ssh.agent import Agent
+from bucketry.trust.ssh.sshsig import verify_signature
 from trust.openssh import KINDS, NEED_SSH_AGENT, NEED_SSH_KEYGEN, make_key, run_agent
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bucketry.errors import BucketryError, CorruptError, RejectedError, UsageError
-from bucketry.trust.keys import (
+from bucketry.trust.signing import load_signer
+from bucketry.trust.ssh.keys import (
     MLDSA44_ED25519,
     SK_ECDSA,
     WEBAUTHN_ECDSA,
@@ -24,9 +25,8 @@ from bucketry.trust.keys import (
     encode_public_key,
     parse_public_key,
 )
-from bucketry.trust.signing import load_signer
-from bucketry.trust.sshsig import BEGIN, END, decode_signature, encode_signature, signed_bytes, verify_signature
-from bucketry.trust.wire import wire_mpint, wire_string, wire_uint32
+from bucketry.trust.ssh.sshsig import BEGIN, END, decode_signature, encode_signature, signed_bytes, verify_signature
+from bucketry.trust.ssh.wire import wire_mpint, wire_string, wire_uint32
 from trust.openssh import KINDS, NEED_SSH_KEYGEN, does_ssh_keygen_verify, make_key, sign_with_ssh_keygen
 
 PAYLOAD = b'{"predicate": "approve"}'

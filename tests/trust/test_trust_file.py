@@ -7,7 +7,7 @@ import pytest
 
 from bucketry.errors import RejectedError
 from bucketry.schema.names import AliasName, Digest, ModelName
-from bucketry.trust.allowed_signers import matches_patterns, parse_allowed_signer
+from bucketry.trust.ssh.allowed_signers import matches_patterns, parse_allowed_signer
 from bucketry.trust.trust_file import TrustFileError, load_trust_file, parse_trust_file
 from trust.people import ANNA, BERT, EVERYBODY, PRODUCTION, Person, rule, signer, trust_text
 

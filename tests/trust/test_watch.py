@@ -6,22 +6,22 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bucketry.client import open_reader, open_registry
 from bucketry.errors import UnavailableError
-from bucketry.registry.client import open_reader, open_registry
-from bucketry.registry.watch import WatchedMove, watch
+from bucketry.registry.serving.watch import WatchedMove, watch
 from bucketry.schema import keys
+from bucketry.schema.documents.reviews import Action
+from bucketry.schema.documents.states import State
 from bucketry.schema.names import parse_reference
-from bucketry.schema.reviews import Action
-from bucketry.schema.states import State
 from trust.people import ANNA, AUTHOR, BERT, CHAT, PRODUCTION
 from trust.world import ALIAS_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from bucketry.client import Reader
     from bucketry.errors import BucketryError
-    from bucketry.registry.client import Reader
-    from bucketry.store.interface import ETag, Object
+    from bucketry.store.contract import ETag, Object
     from trust.world import World
 
 REFERENCE = "risk/chat@production"

@@ -6,28 +6,28 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bucketry.registry.client import open_reader, open_registry
-from bucketry.registry.publish import PublishRequest, publish
-from bucketry.registry.pull import PullOptions
-from bucketry.registry.reviewing import prepare_decision, record_decision
-from bucketry.registry.strict import carried_decisions
+from bucketry.client import open_reader, open_registry
+from bucketry.registry.publishing.publish import PublishRequest, publish
+from bucketry.registry.reading.pull import PullOptions
+from bucketry.registry.review.reviewing import prepare_decision, record_decision
+from bucketry.registry.review.strict import carried_decisions
 from bucketry.schema import keys
-from bucketry.schema.alias import decode_alias, encode_alias
-from bucketry.schema.audit import NO_RECORD, Record, continue_trail
-from bucketry.schema.head import decode_head, encode_head
-from bucketry.store.folder import FolderStore
-from bucketry.store.interface import IfMatch
+from bucketry.schema.documents.alias import decode_alias, encode_alias
+from bucketry.schema.documents.audit import NO_RECORD, Record, continue_trail
+from bucketry.schema.documents.head import decode_head, encode_head
+from bucketry.store.contract import IfMatch
+from bucketry.store.folder.store import FolderStore
 from trust.people import AUTHOR, CHAT, EVERYBODY, PRODUCTION, Person, rule, trust_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from bucketry.registry.resolve import ResolvedVersion
-    from bucketry.schema.alias import AliasRegister
-    from bucketry.schema.head import Head
+    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.schema.documents.alias import AliasRegister
+    from bucketry.schema.documents.head import Head
+    from bucketry.schema.documents.reviews import Action, Review, Statement
     from bucketry.schema.names import AliasName, ModelName
-    from bucketry.schema.reviews import Action, Review, Statement
 
 ALIAS_KEY = keys.alias(CHAT, PRODUCTION)
 

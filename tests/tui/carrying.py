@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bucketry.registry import jobs
-from bucketry.registry.jobs import Job, JobFailure, JobId, JobOptions, JobResult, JobState
-from bucketry.registry.jobs_files import job_folder
-from bucketry.registry.jobs_orders import PublishJobOptions, PublishOrder, PublishResult, PullOrder
+from bucketry.jobs import client as jobs
+from bucketry.jobs.client import Job, JobFailure, JobId, JobOptions, JobResult, JobState
+from bucketry.jobs.files import job_folder
+from bucketry.jobs.orders import PublishJobOptions, PublishOrder, PublishResult, PullOrder
 from bucketry.schema.names import Digest, ModelName
-from bucketry.transfer.progress import ActiveFile, Progress
+from bucketry.transfer.pace.progress import ActiveFile, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.tui import app
 from bucketry.tui.screens import reading, versions
+from bucketry.tui.shell import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

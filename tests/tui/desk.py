@@ -12,26 +12,26 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bucketry.registry.aliases import promote
-from bucketry.registry.index import Index
-from bucketry.registry.lifecycle import LabelEdit, edit_model, edit_version
-from bucketry.registry.opening import probe_store, record_conformance
-from bucketry.registry.policies import set_policy
-from bucketry.registry.ports import Ports
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.reviewing import prepare_decision, record_decision
-from bucketry.registry.session import Session
-from bucketry.schema.evidence import Evidence, Metric
-from bucketry.schema.manifest import Training
+from bucketry.index.store import Index
+from bucketry.registry.core.opening import probe_store, record_conformance
+from bucketry.registry.core.ports import Ports
+from bucketry.registry.core.session import Session
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.review.reviewing import prepare_decision, record_decision
+from bucketry.registry.serving.aliases import promote
+from bucketry.registry.versions.lifecycle import LabelEdit, edit_model, edit_version
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.manifest import Training
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import Action, Review, encode_statement
 from bucketry.schema.names import AliasName, ModelName
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import Action, Review, encode_statement
 from bucketry.store.memory import MemoryStore
-from bucketry.tui.app import BucketryApp
-from bucketry.tui.frame import Panel
-from bucketry.tui.settings import Settings
-from bucketry.tui.source import Source
-from bucketry.tui.terminal import Terminal
+from bucketry.tui.data.source import Source
+from bucketry.tui.drawing.terminal import Terminal
+from bucketry.tui.shell.app import BucketryApp
+from bucketry.tui.shell.frame import Panel
+from bucketry.tui.shell.settings import Settings
 from simulation.actors import CONTENTS, Uploader, make_manifest
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
 
     from bucketry.errors import BucketryError
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
 
 RISK, CHAT, EMPTY = ModelName("default", "credit-risk"), ModelName("acme", "chat"), ModelName("acme", "nothing")
 OPS, REVIEWER, TRAINER = "ops", "rev1@example.org", "ci-2@example.org"

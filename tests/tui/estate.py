@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bucketry.registry.policies import set_policy
-from bucketry.registry.registers import load_alias, load_existing_head
-from bucketry.registry.rows import load_row
-from bucketry.schema.deployment import Deployment, Place, encode_deployment
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import Action
-from bucketry.store.interface import Unconditional
+from bucketry.registry.core.registers import load_alias, load_existing_head
+from bucketry.registry.core.rows import load_row
+from bucketry.registry.review.policies import set_policy
+from bucketry.schema.documents.deployment import Deployment, Place, encode_deployment
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import Action
+from bucketry.store.contract import Unconditional
 from bucketry.store.memory import MemoryStore
 from tui.desk import CHAT, NOW, PRODUCTION, REVIEWER, RISK, TRAINER, Registry, filled_registry
 

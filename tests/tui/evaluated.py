@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bucketry.registry.aliases import promote
-from bucketry.registry.policies import set_policy
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.schema.evidence import Confidence, Evidence, Metric
-from bucketry.schema.manifest import Training
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import Action
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.serving.aliases import promote
+from bucketry.schema.documents.evidence import Confidence, Evidence, Metric
+from bucketry.schema.documents.manifest import Training
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import Action
 from simulation.actors import CONTENTS, Uploader, make_manifest
 from tui.desk import NOW, PRODUCTION, RISK, TRAINER, Registry, empty_registry, open_desk
 

@@ -12,12 +12,12 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from bucketry.registry.client import Registry, open_registry
-from bucketry.registry.opening import create_registry, record_conformance
-from bucketry.registry.policies import set_policy
-from bucketry.schema.evidence import Confidence, Evidence, Metric
+from bucketry.client import Registry, open_registry
+from bucketry.registry.core.opening import create_registry, record_conformance
+from bucketry.registry.review.policies import set_policy
+from bucketry.schema.documents.evidence import Confidence, Evidence, Metric
+from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.names import ModelName
-from bucketry.schema.policy import parse_policy_toml
 from servers.far import Distance, run_far
 from tui.model_files import CARD
 from tui.panes import PROGRAM

@@ -6,10 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bucketry.registry.registration import PreparedVersion, register_version
-from bucketry.registry.resolve import resolve
+from bucketry.registry.core.resolve import resolve
+from bucketry.registry.publishing.registration import PreparedVersion, register_version
 from bucketry.schema import keys
-from bucketry.schema.manifest import Artifact, Chunks, Lineage, Manifest, Parent, Training
+from bucketry.schema.documents.manifest import Artifact, Chunks, Lineage, Manifest, Parent, Training
 from bucketry.schema.names import ByVersion, Digest, Reference
 from registry.safetensors_files import make_tensors
 from tui.desk import RISK, TRAINER
@@ -17,7 +17,7 @@ from tui.desk import RISK, TRAINER
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bucketry.registry.session import Session
+    from bucketry.registry.core.session import Session
     from bucketry.schema.names import ModelName
     from tui.desk import Registry
 

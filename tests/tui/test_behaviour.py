@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from textual import events
 
-from bucketry.registry.aliases import load_alias_history, promote
-from bucketry.registry.auditing import load_audit
-from bucketry.registry.registers import load_alias, load_existing_head
-from bucketry.registry.rows import load_dossier, load_row
-from bucketry.schema.reviews import Action
-from bucketry.tui.commands import Keymap
-from bucketry.tui.settings import Settings
+from bucketry.registry.core.registers import load_alias, load_existing_head
+from bucketry.registry.core.rows import load_dossier, load_row
+from bucketry.registry.serving.aliases import load_alias_history, promote
+from bucketry.registry.serving.auditing import load_audit
+from bucketry.schema.documents.reviews import Action
+from bucketry.tui.shell.commands import Keymap
+from bucketry.tui.shell.settings import Settings
 from tui.desk import CHAT, PRODUCTION, RISK, STAGING, Registry, Wire, filled_registry, open_desk
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bucketry.errors import UnavailableError
     from bucketry.schema.names import AliasName
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
     from tui.desk import Desk
 
 VERSIONS = ("G", "enter")

@@ -7,8 +7,8 @@ import time
 import pytest
 from rich.cells import cell_len
 
-from bucketry.tui.card_lines import MOST_CARD_LINES, card_lines
-from bucketry.tui.paint import Painter, plain_text
+from bucketry.tui.drawing.card_lines import MOST_CARD_LINES, card_lines
+from bucketry.tui.drawing.paint import Painter, plain_text
 
 LONGEST_SECONDS = 3.0
 """Twenty times the budget: tests run beside others; the benchmark has the real figure."""

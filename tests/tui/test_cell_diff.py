@@ -21,8 +21,8 @@ from textual.app import App
 from textual.geometry import Region
 from textual.strip import Strip
 
-from bucketry.tui.cell_diff import Piece, Shown
-from bucketry.tui.display import can_diff, pieces_of
+from bucketry.tui.drawing.cell_diff import Piece, Shown
+from bucketry.tui.drawing.display import can_diff, pieces_of
 from tui.cells import Screen
 
 if TYPE_CHECKING:

@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry.compare import compare_versions
-from bucketry.registry.policies import set_policy
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.rows import load_row
-from bucketry.registry.standings import load_standing
-from bucketry.schema.diff_document import diff_digest
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.rows import load_row
+from bucketry.registry.reading.compare import compare_versions
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.review.standings import load_standing
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import Action
+from bucketry.schema.judging.comparison_document import diff_digest
 from bucketry.schema.names import ByVersion, Reference
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import Action
 from registry.safetensors_files import make_tensors
 from tui.desk import HOSTILE, RISK, empty_registry, filled_registry
 from tui.evaluated import NEWEST, SERVING, evaluated_registry, on
 from tui.model_files import publish_files
 
 if TYPE_CHECKING:
-    from bucketry.schema.reviews import Statement
+    from bucketry.schema.documents.reviews import Statement
     from tui.desk import Desk, Registry
 
 NARROW, WIDE = (80, 24), (140, 40)
@@ -200,7 +200,7 @@ def test_the_comparison_is_copied_as_markdown_that_is_nothing_but_text(monkeypat
         copied.append(text)
         return "tmux"
 
-    monkeypatch.setattr("bucketry.tui.screens.compare.copy_text", copy)
+    monkeypatch.setattr("bucketry.tui.screens.compare.screen.copy_text", copy)
 
     async def act(desk: Desk) -> None:
         await desk.press(*COMPARE, "y")

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry.evaluate import evaluate
-from bucketry.registry.policies import set_policy
-from bucketry.schema.evidence import Evidence, Metric
-from bucketry.schema.policy import parse_policy_toml
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.versions.evaluate import evaluate
+from bucketry.schema.documents.evidence import Evidence, Metric
+from bucketry.schema.documents.policy import parse_policy_toml
 from tui.desk import RISK
 from tui.evaluated import NEWEST, SERVING, evaluated_registry, on
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from bucketry.errors import UnavailableError
-from bucketry.tui.screens.compare import CompareView
+from bucketry.tui.screens.compare.screen import CompareView
 from tui.desk import HOSTILE, RISK, Wire, check_snapshot, empty_registry
 from tui.evaluated import evaluated_registry, on
 
 if TYPE_CHECKING:
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
     from tui.desk import Desk, Registry
 
 NARROW, WIDE = (80, 24), (140, 40)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from bucketry.registry.registers import load_existing_head
+from bucketry.registry.core.registers import load_existing_head
 from bucketry.schema import keys
-from bucketry.store.interface import Unconditional
+from bucketry.store.contract import Unconditional
 from tui.desk import CHAT, RISK, Registry, filled_registry, open_desk
 
 

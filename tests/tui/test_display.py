@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import UsageError
-from bucketry.store.folder import FolderStore
-from bucketry.tui.settings import parse_settings
+from bucketry.store.folder.store import FolderStore
+from bucketry.tui.shell.settings import parse_settings
 from tui.cells import Screen
 from tui.desk import filled_registry
 from tui.on_terminal import LONGEST_SECONDS, on_terminal

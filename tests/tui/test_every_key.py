@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from bucketry.errors import UnavailableError
-from bucketry.registry.aliases import load_aliases
-from bucketry.registry.deletion import delete_version
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.rows import load_row
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.rows import load_row
+from bucketry.registry.serving.aliases import load_aliases
+from bucketry.registry.versions.deletion import delete_version
 from bucketry.schema import keys
-from bucketry.store.interface import Unconditional
-from bucketry.tui.elsewhere import ELSEWHERE
+from bucketry.store.contract import Unconditional
+from bucketry.tui.shell.elsewhere import ELSEWHERE
 from tui.desk import PRODUCTION, RISK, ROUND_SECONDS, Wire, empty_registry, filled_registry, open_desk
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
     from tui.desk import Desk, Registry
 
 pytestmark = pytest.mark.usefixtures("no_agent")

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from bucketry.errors import UnavailableError
-from bucketry.registry.aliases import promote, unset
-from bucketry.registry.auditing import load_audit
-from bucketry.registry.lifecycle import retire
-from bucketry.registry.policies import set_policy
-from bucketry.registry.registers import load_alias, load_existing_head
-from bucketry.registry.rows import load_row
+from bucketry.registry.core.registers import load_alias, load_existing_head
+from bucketry.registry.core.rows import load_row
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.serving.aliases import promote, unset
+from bucketry.registry.serving.auditing import load_audit
+from bucketry.registry.versions.lifecycle import retire
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import Action
 from bucketry.schema.names import AliasName
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import Action
 from tui.desk import CHAT, PRODUCTION, RISK, STAGING, TRAINER, Registry, Wire, filled_registry
 from tui.evaluated import on
 
 if TYPE_CHECKING:
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
     from tui.desk import Desk
 
 VERSIONS = ("G", "enter")

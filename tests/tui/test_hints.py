@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from bucketry.errors import UnavailableError
-from bucketry.registry.policies import set_policy
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import Action
+from bucketry.registry.review.policies import set_policy
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import Action
 from tui.desk import CHAT, RISK, TRAINER, Wire, empty_registry, filled_registry, open_desk
 from tui.estate import estate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
     from tui.desk import Desk, Registry
 
 VERSIONS = ("G", "enter")
@@ -222,10 +222,10 @@ def test_an_overview_is_shown_although_production_cannot_be_read() -> None:
         assert "not compared with production" in desk.text
         assert "state       in review" in desk.text
 
-    from bucketry.registry.registers import load_existing_head  # noqa: PLC0415 - of this test alone
-    from bucketry.registry.rows import load_row  # noqa: PLC0415 - of this test alone
+    from bucketry.registry.core.registers import load_existing_head  # noqa: PLC0415 - of this test alone
+    from bucketry.registry.core.rows import load_row  # noqa: PLC0415 - of this test alone
     from bucketry.schema import keys  # noqa: PLC0415 - of this test alone
-    from bucketry.store.interface import Unconditional  # noqa: PLC0415 - of this test alone
+    from bucketry.store.contract import Unconditional  # noqa: PLC0415 - of this test alone
 
     row = load_row(session, load_existing_head(session, RISK), 9)
     registry.store.put(keys.manifest(RISK, row.manifest), b"{}", Unconditional())

@@ -10,9 +10,9 @@ import pytest
 
 import bucketry.tui
 from bucketry.errors import UsageError
-from bucketry.tui.command_names import COMMAND_NAMES, WRITING
-from bucketry.tui.commands import Command, KeyFaults, Keymap, parse_keymap
-from bucketry.tui.settings import Settings
+from bucketry.tui.shell.command_names import COMMAND_NAMES, WRITING
+from bucketry.tui.shell.commands import Command, KeyFaults, Keymap, parse_keymap
+from bucketry.tui.shell.settings import Settings
 from tui.desk import filled_registry
 from tui.evaluated import on
 

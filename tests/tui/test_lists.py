@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from bucketry.errors import UnavailableError
-from bucketry.registry.index import Index
-from bucketry.registry.index_standings import refresh_standings
-from bucketry.registry.policies import set_policy
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import Action
-from bucketry.tui.column_choices import MOST_LISTS, load_choice, save_choice
-from bucketry.tui.columns import Column, choose_columns, fit_columns, row_line
-from bucketry.tui.figures import column_number, metric_title
-from bucketry.tui.paint import Painter, plain_text
+from bucketry.index.standings import refresh_standings
+from bucketry.index.store import Index
+from bucketry.registry.review.policies import set_policy
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import Action
+from bucketry.tui.drawing.column_choices import MOST_LISTS, load_choice, save_choice
+from bucketry.tui.drawing.columns import Column, choose_columns, fit_columns, row_line
+from bucketry.tui.drawing.figures import column_number, metric_title
+from bucketry.tui.drawing.paint import Painter, plain_text
 from bucketry.tui.screens.versions import PANEL_PAUSE_SECONDS
 from tui.desk import NOW, RISK, TRAINER, Registry, Wire, check_snapshot, empty_registry, filled_registry, open_desk
 from tui.estate import estate
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from bucketry.registry.session import Session
-    from bucketry.store.interface import Store
+    from bucketry.registry.core.session import Session
+    from bucketry.store.contract import Store
     from tui.desk import Desk
 
 VERSIONS = ("G", "enter")
@@ -129,7 +129,7 @@ def test_what_another_process_of_the_user_read_is_shown(tmp_path: Path, monkeypa
         return refresh_standings(mine, session, *rest)
 
     async def act(desk: Desk) -> None:
-        monkeypatch.setattr("bucketry.registry.index_standings.refresh_standings", after_the_other)
+        monkeypatch.setattr("bucketry.index.standings.refresh_standings", after_the_other)
         await desk.press(*VERSIONS, "j", "k")
         await desk.wait(2 * PANEL_PAUSE_SECONDS)
         await desk.settle()

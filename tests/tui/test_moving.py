@@ -9,19 +9,19 @@ import click
 import pytest
 
 from bucketry.cli.program import CommandList
-from bucketry.registry.aliases import promote
-from bucketry.registry.lifecycle import LabelEdit, edit_version
-from bucketry.registry.policies import set_policy
-from bucketry.registry.registers import load_alias, load_existing_head
-from bucketry.registry.rows import load_dossier, load_row
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import Action
+from bucketry.registry.core.registers import load_alias, load_existing_head
+from bucketry.registry.core.rows import load_dossier, load_row
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.serving.aliases import promote
+from bucketry.registry.versions.lifecycle import LabelEdit, edit_version
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import Action
 from tui.desk import PRODUCTION, RISK, Registry, Wire, check_snapshot, filled_registry
 from tui.estate import estate
 from tui.evaluated import evaluated_registry, on
 
 if TYPE_CHECKING:
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
     from tui.desk import Desk
 
 VERSIONS = ("G", "enter")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bucketry.registry.index import Index
-from bucketry.tui import refreshing
+from bucketry.index.store import Index
+from bucketry.tui.shell import refreshing
 from tui.desk import filled_registry, open_desk
 
 if TYPE_CHECKING:
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
 
 
 class Watched:

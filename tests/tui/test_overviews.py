@@ -12,13 +12,13 @@ import pytest
 from textual._compositor import Compositor, ReflowResult
 
 from bucketry.errors import DeniedError, UnavailableError
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.rows import load_row
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.rows import load_row
 from bucketry.schema import keys
-from bucketry.schema.reviews import Action
-from bucketry.store.interface import Entry, Unconditional
+from bucketry.schema.documents.reviews import Action
+from bucketry.store.contract import Entry, Unconditional
 from bucketry.tui.screens.reading import matches_words
-from bucketry.tui.view import View
+from bucketry.tui.shell.view import View
 from tui.desk import CHAT, HOSTILE, REVIEWER, RISK, TRAINER, Wire, check_snapshot, empty_registry, open_desk
 from tui.estate import estate
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from textual.geometry import Size
     from textual.widget import Widget
 
-    from bucketry.registry.session import Session
-    from bucketry.store.interface import Store
+    from bucketry.registry.core.session import Session
+    from bucketry.store.contract import Store
     from tui.desk import Desk, Registry
 
 SCREENS = {"review": "r", "deployments": "d", "health": "doctor", "audit": "audit"}

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.store.folder import FolderStore
-from bucketry.tui import pager
+from bucketry.store.folder.store import FolderStore
+from bucketry.tui.drawing import pager
 from tui.desk import HOSTILE, empty_registry
 from tui.model_files import publish_files
 from tui.on_terminal import on_terminal
@@ -70,5 +70,5 @@ def test_the_usual_pager_is_taken_where_none_is_set(
     monkeypatch: pytest.MonkeyPatch, wanted: str, found: list[str]
 ) -> None:
     monkeypatch.setenv("PAGER", wanted)
-    monkeypatch.setattr("bucketry.tui.pager.shutil.which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr("bucketry.tui.drawing.pager.shutil.which", lambda name: f"/bin/{name}")
     assert pager._find_pager() == found  # noqa: SLF001 - what it chooses is the point

@@ -13,16 +13,16 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
 from bucketry.errors import DeniedError, UnavailableError, UsageError
-from bucketry.tui.columns import Column, fit_columns, row_line
-from bucketry.tui.command_log import command_line
-from bucketry.tui.commands import Command, find_command, matching_commands
-from bucketry.tui.figures import short_age, short_number, short_size
-from bucketry.tui.marks import trend_text
-from bucketry.tui.paint import Painter, Span, line
-from bucketry.tui.settings import load_settings, parse_settings
-from bucketry.tui.source import Freshness
-from bucketry.tui.table import LineTable
-from bucketry.tui.terminal import look_at_terminal
+from bucketry.tui.data.source import Freshness
+from bucketry.tui.drawing.columns import Column, fit_columns, row_line
+from bucketry.tui.drawing.figures import short_age, short_number, short_size
+from bucketry.tui.drawing.marks import trend_text
+from bucketry.tui.drawing.paint import Painter, Span, line
+from bucketry.tui.drawing.table import LineTable
+from bucketry.tui.drawing.terminal import look_at_terminal
+from bucketry.tui.shell.command_log import command_line
+from bucketry.tui.shell.commands import Command, find_command, matching_commands
+from bucketry.tui.shell.settings import load_settings, parse_settings
 from tui.desk import HOSTILE
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from textual import events
 
-from bucketry.tui.pasting import PasteParser
+from bucketry.tui.shell.pasting import PasteParser
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
 HOSTILE = "one\nt\x1bwo\r\x1b[31mthree\x1b\x1b[20\x1b[200~four\x1b[2"

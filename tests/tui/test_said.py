@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NoReturn, cast
 import pytest
 
 from bucketry.errors import UnavailableError
-from bucketry.registry.aliases import roll_back
-from bucketry.registry.index import Index
-from bucketry.registry.policies import set_policy
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import Action
-from bucketry.tui.frame import top_line
-from bucketry.tui.paint import Span, plain_text
+from bucketry.index.store import Index
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.serving.aliases import roll_back
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import Action
+from bucketry.tui.drawing.paint import Span, plain_text
+from bucketry.tui.shell.frame import top_line
 from tui.desk import (
     LONGEST_HOLD_SECONDS,
     PRODUCTION,
@@ -31,8 +31,8 @@ from tui.estate import estate
 from tui.evaluated import on
 
 if TYPE_CHECKING:
-    from bucketry.registry.session import Session
-    from bucketry.store.interface import Store
+    from bucketry.registry.core.session import Session
+    from bucketry.store.contract import Store
     from tui.desk import Desk
 
 VERSIONS = ("G", "enter")
@@ -67,7 +67,7 @@ def test_a_read_that_the_bucket_does_not_answer_makes_the_screens_offline_at_onc
 def test_a_bucket_that_leaves_one_waiting_is_named_until_it_answers(
     monkeypatch: pytest.MonkeyPatch, *, is_filled: bool
 ) -> None:
-    monkeypatch.setattr("bucketry.tui.refreshing.SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr("bucketry.tui.shell.refreshing.SILENCE_SECONDS", 0.05)
     registry, index = filled_registry(), Index(None)
     if is_filled:
         index.refresh(registry.session(), details=False)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry.policies import set_policy
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.rows import load_row
-from bucketry.registry.signing_keys import find_signing_keys
-from bucketry.registry.standings import load_standing
-from bucketry.registry.strict import StrictMode
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.rows import load_row
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.review.signing_keys import find_signing_keys
+from bucketry.registry.review.standings import load_standing
+from bucketry.registry.review.strict import StrictMode
+from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.names import ByAlias, Reference
-from bucketry.schema.policy import parse_policy_toml
 from bucketry.trust.generations import GenerationMemory
 from bucketry.trust.trust_file import parse_trust_file
 from trust.openssh import NEED_SSH_AGENT, NEED_SSH_KEYGEN, make_key, run_agent
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bucketry.schema.reviews import Decision
+    from bucketry.schema.documents.reviews import Decision
     from trust.openssh import RunningAgent
     from tui.desk import Desk, Registry
 

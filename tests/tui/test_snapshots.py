@@ -11,7 +11,7 @@ from bucketry.errors import DeniedError, UnavailableError
 from tui.desk import Wire, check_snapshot, empty_registry, filled_registry, open_desk
 
 if TYPE_CHECKING:
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
     from tui.desk import Registry
 
 NARROW, WIDE = (80, 24), (140, 40)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.store.folder import FolderStore
+from bucketry.store.folder.store import FolderStore
 from tui.desk import HOSTILE, filled_registry
 from tui.on_terminal import SEQUENCE, on_terminal, without_sequences
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from bucketry.tui.paint import Span, plain_text
-from bucketry.tui.textlines import MOST_WRAPPED_LINES, Heading, table_lines, wrapped
+from bucketry.tui.drawing.paint import Span, plain_text
+from bucketry.tui.drawing.text_lines import MOST_WRAPPED_LINES, Heading, table_lines, wrapped
 
 HEADINGS = (Heading("NAME", 4, 40), Heading("SIZE", 4, 8, right=True), Heading("KIND", 4, 20, rank=1))
 

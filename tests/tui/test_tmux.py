@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry.registers import load_alias
-from bucketry.store.folder import FolderStore
+from bucketry.registry.core.registers import load_alias
+from bucketry.store.folder.store import FolderStore
 from tui.desk import PRODUCTION, RISK, filled_registry
 from tui.panes import TMUX, open_pane
 

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from bucketry.errors import RejectedError, UnavailableError
-from bucketry.registry import jobs
-from bucketry.registry.jobs import Job, JobId, JobState
+from bucketry.jobs import client as jobs
+from bucketry.jobs.client import Job, JobId, JobState
 from bucketry.schema.text import displayable
-from bucketry.tui.screens.transfers import parse_limit
-from bucketry.tui.transfer_lines import bar, block_lines, span_clock
+from bucketry.tui.screens.transfers.lines import bar, block_lines, span_clock
+from bucketry.tui.screens.transfers.screen import parse_limit
 from tui.carrying import busy_jobs, job, order, progress, publish_order, published, result, sent, stand_in, upload_jobs
 from tui.desk import HOSTILE, XTERM, Registry, Wire, check_snapshot, filled_registry, open_desk
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
     from tui.carrying import Helper
     from tui.desk import Desk
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from bucketry.registry import jobs
-from bucketry.registry.jobs import JobId, JobState
-from bucketry.store.interface import Entry
+from bucketry.jobs import client as jobs
+from bucketry.jobs.client import JobId, JobState
+from bucketry.store.contract import Entry
 from faults.scene import check_contents
 from registry import detached
 from registry.detached import detached_world, done
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
     from servers.process import S3Server
 
 SECONDS_TO_LIVE = 60

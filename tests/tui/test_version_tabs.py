@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from bucketry.errors import UnavailableError
-from bucketry.registry.aliases import promote
-from bucketry.registry.lineage import Edge, Graph, Node
-from bucketry.registry.policies import set_policy
-from bucketry.schema.manifest import Lineage, Training
+from bucketry.registry.review.policies import set_policy
+from bucketry.registry.serving.aliases import promote
+from bucketry.registry.versions.lineage import Edge, Graph, Node
+from bucketry.schema.documents.manifest import Lineage, Training
+from bucketry.schema.documents.policy import parse_policy_toml
+from bucketry.schema.documents.reviews import Action
 from bucketry.schema.names import ModelName
-from bucketry.schema.policy import parse_policy_toml
-from bucketry.schema.reviews import Action
 from bucketry.store.memory import MemoryStore
 from tui.desk import CHAT, HOSTILE, PRODUCTION, RISK, TRAINER, Wire, check_snapshot, filled_registry, open_desk
 from tui.model_files import CARD, TENSORS, publish_files
@@ -23,7 +23,7 @@ from tui.model_files import CARD, TENSORS, publish_files
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
     from tui.desk import Desk, Registry
 
 SIZES = [(80, 24), (140, 40)]
@@ -183,7 +183,7 @@ def test_a_deep_lineage_is_cut_where_it_can_be_followed_and_says_what_is_missing
     chain.nodes = {name: Node(name, "version", name, "missing" if name == names[2] else "approved") for name in names}
     chain.edges = {Edge(there, here, "finetune"): None for here, there in pairwise(names)}
     chain.edges[Edge(names[2], names[0], "merge")] = None
-    monkeypatch.setattr("bucketry.tui.screens.tab_lineage.load_lineage", lambda *_, **__: chain)
+    monkeypatch.setattr("bucketry.tui.screens.version.lineage.load_lineage", lambda *_, **__: chain)
 
     async def act(desk: Desk) -> None:
         assert "20 versions; there are more" in desk.text
@@ -198,7 +198,7 @@ def test_a_deep_lineage_is_cut_where_it_can_be_followed_and_says_what_is_missing
 def test_a_version_of_the_lineage_that_the_index_does_not_have_is_said_to_be_missing(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bucketry.tui.screens.tab_lineage.find_version_line", lambda *_: None)
+    monkeypatch.setattr("bucketry.tui.screens.version.lineage.find_version_line", lambda *_: None)
 
     async def act(desk: Desk) -> None:
         await desk.press("enter")

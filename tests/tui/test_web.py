@@ -21,9 +21,9 @@ import pytest
 from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError, web
 from aiohttp.test_utils import TestServer
 
-from bucketry.store.folder import FolderStore
-from bucketry.tui import web_screens
-from bucketry.tui.web_page import load_assets
+from bucketry.store.folder.store import FolderStore
+from bucketry.tui.web import screens as web_screens
+from bucketry.tui.web.page import load_assets
 from tui.chromium import CHROMIUM, open_page
 from tui.desk import filled_registry
 

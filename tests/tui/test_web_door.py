@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import UsageError
-from bucketry.tui.clipboard import copy_text
-from bucketry.tui.terminal import BROWSER_DRIVER, check_terminal, look_at_terminal
-from bucketry.tui.web_door import WRONG_HOST, WRONG_ORIGIN, WRONG_TOKEN, Door, Knock
-from bucketry.tui.web_screens import bounded_size, packet_for
+from bucketry.tui.drawing.clipboard import copy_text
+from bucketry.tui.drawing.terminal import BROWSER_DRIVER, check_terminal, look_at_terminal
+from bucketry.tui.web.guard import WRONG_HOST, WRONG_ORIGIN, WRONG_TOKEN, Door, Knock
+from bucketry.tui.web.screens import bounded_size, packet_for
 
 if TYPE_CHECKING:
     from pathlib import Path

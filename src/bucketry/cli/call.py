@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bucketry.cli.output import Line
     from bucketry.errors import BucketryError
-    from bucketry.registry.session import Session
+    from bucketry.registry.core.session import Session
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Call:
         Whoever `serves` what it holds is bound by a trust file: the one given, else the profile's, if it names one.
         With `late` a bucket is opened by its first use.
         """
-        from bucketry.registry.opening import open_session  # noqa: PLC0415 - `--help` needs no registry
+        from bucketry.registry.core.opening import open_session  # noqa: PLC0415 - `--help` needs no registry
 
         session = open_session(self.registry, serves=serves, trust=trust, late=late, still_waiting=self._say_waiting)
         self._opened.append(session)

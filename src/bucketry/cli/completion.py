@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import click
     from click.shell_completion import ShellComplete
 
-    from bucketry.registry.index import Index
-    from bucketry.registry.session import Session
+    from bucketry.index.store import Index
+    from bucketry.registry.core.session import Session
     from bucketry.schema.names import ModelName
 
 LONGEST_WAIT_SECONDS = 1.0
@@ -136,7 +136,7 @@ def _aliases(call: Call, model: str, beginning: str) -> list[str]:
         return _with_latest(_index_search().list_alias_names(index, name, beginning), beginning)
 
     def look(session: Session) -> list[str]:
-        from bucketry.registry.registers import load_existing_head  # noqa: PLC0415 - only where the index is old
+        from bucketry.registry.core.registers import load_existing_head  # noqa: PLC0415 - only where the index is old
 
         head = load_existing_head(session, _parse_model(model))
         return _with_latest([alias for alias in head.aliases if alias.startswith(beginning)], beginning)
@@ -162,7 +162,7 @@ def _known_or_looked_up(
         try:
             session = call.open()
             looked_up.extend(look(session))
-            from bucketry.registry.index import open_index  # noqa: PLC0415 - after the answer
+            from bucketry.index.store import open_index  # noqa: PLC0415 - after the answer
 
             with open_index(session) as index:
                 index.refresh(session, details=False, cancelled=cancelled)
@@ -178,8 +178,8 @@ def _known_or_looked_up(
 
 def _ask_index(call: Call, known: Callable[[Index], list[str]]) -> tuple[list[str], float]:
     """Return what the index of this machine knows, and its age in seconds, which is infinite where there is none."""
-    from bucketry.registry.config import load_config  # noqa: PLC0415 - only a shell needs it
-    from bucketry.registry.index import find_index  # noqa: PLC0415
+    from bucketry.index.store import find_index  # noqa: PLC0415
+    from bucketry.registry.core.config import load_config  # noqa: PLC0415 - only a shell needs it
 
     try:
         index = find_index(load_config().find_profile(call.registry))
@@ -194,7 +194,7 @@ def _ask_index(call: Call, known: Callable[[Index], list[str]]) -> tuple[list[st
 
 
 def _listed(session: Session, beginning: str) -> list[str]:
-    from bucketry.registry.listing import is_deleted, iter_model_names  # noqa: PLC0415 - only where the index is old
+    from bucketry.registry.versions.listing import is_deleted, iter_model_names  # noqa: PLC0415 - only where the index is old
 
     fitting = islice((name for name in iter_model_names(session) if str(name).startswith(beginning)), MOST_ITEMS)
     names = list(fitting)
@@ -215,7 +215,7 @@ def _parse_model(text: str) -> ModelName:
 
 
 def _index_search() -> ModuleType:
-    from bucketry.registry import index_search  # noqa: PLC0415 - only a shell needs it
+    from bucketry.index import search as index_search  # noqa: PLC0415 - only a shell needs it
 
     return index_search
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from bucketry.cli.documents import damaged_document
 from bucketry.cli.figures import human_age
 from bucketry.cli.tables import Column
-from bucketry.schema.deployment import Standing
+from bucketry.schema.documents.deployment import Standing
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bucketry.registry.deployments import Observed
-    from bucketry.schema.deployment import Deployment
+    from bucketry.registry.serving.deployments import Observed
+    from bucketry.schema.documents.deployment import Deployment
 
 COLUMNS = (
     Column("MODEL", flexible=True),

@@ -9,17 +9,17 @@ from bucketry.cli.documents import present_notes
 from bucketry.cli.figures import count_of, human_age, human_number, human_size, human_span
 from bucketry.cli.output import Heading
 from bucketry.cli.tables import Column, facts, table
-from bucketry.schema.datasets import dataset_labels, dataset_of, unnamed_repeats
-from bucketry.schema.diff import ASSUMED_MARK
-from bucketry.schema.known_metrics import assumed_direction
+from bucketry.schema.documents.datasets import dataset_labels, dataset_of, unnamed_repeats
+from bucketry.schema.judging.comparison import ASSUMED_MARK
+from bucketry.schema.judging.known_metrics import assumed_direction
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
     from datetime import datetime
 
     from bucketry.cli.output import Line
-    from bucketry.registry.listing import VersionDetail
-    from bucketry.schema.datasets import Dataset
+    from bucketry.registry.versions.listing import VersionDetail
+    from bucketry.schema.documents.datasets import Dataset
 
 METRIC_COLUMNS = (
     Column("METRIC", flexible=True),

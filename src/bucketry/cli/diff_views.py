@@ -16,21 +16,21 @@ from bucketry.cli.figures import human_number, human_size
 from bucketry.cli.output import Heading
 from bucketry.cli.tables import Column, table
 from bucketry.frozen import frozen
-from bucketry.schema.datasets import IDENTITY, dataset_labels
-from bucketry.schema.diff import ASSUMED_MARK
-from bucketry.schema.slice_groups import gap_groups, is_too_small
+from bucketry.schema.documents.datasets import IDENTITY, dataset_labels
+from bucketry.schema.judging.comparison import ASSUMED_MARK
+from bucketry.schema.judging.slice_groups import gap_groups, is_too_small
+from bucketry.schema.judging.verdicts import LEAST_SAMPLES, Reason, Verdict
 from bucketry.schema.text import csv_cell, displayable, markdown_text
-from bucketry.schema.verdicts import LEAST_SAMPLES, Reason, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bucketry.cli.output import Line
-    from bucketry.schema.datasets import Dataset
-    from bucketry.schema.diff import MetricDiff, VersionDiff
-    from bucketry.schema.diff_items import ItemDiff
-    from bucketry.schema.evidence import Slice
-    from bucketry.schema.slice_groups import SliceGroup
+    from bucketry.schema.documents.datasets import Dataset
+    from bucketry.schema.documents.evidence import Slice
+    from bucketry.schema.judging.comparison import MetricDiff, VersionDiff
+    from bucketry.schema.judging.comparison_items import ItemDiff
+    from bucketry.schema.judging.slice_groups import SliceGroup
 
 DIGEST_DIGITS = 12
 LONGEST_VALUE = 60

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bucketry.registry.aliases import AliasEvent, AliasMove
-    from bucketry.registry.listing import VersionDetail, VersionSummary
-    from bucketry.registry.pull import PulledVersion
-    from bucketry.registry.registration import RegisteredVersion
-    from bucketry.registry.resolve import ResolvedVersion
-    from bucketry.registry.review_queue import Waiting
-    from bucketry.registry.reviewing import Decided
-    from bucketry.schema.alias import AliasRegister
-    from bucketry.schema.decisions import Approvals
-    from bucketry.schema.head import Row
-    from bucketry.schema.moves import LastMove
+    from bucketry.index.review_queue import Waiting
+    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.publishing.registration import RegisteredVersion
+    from bucketry.registry.reading.pull import PulledVersion
+    from bucketry.registry.review.reviewing import Decided
+    from bucketry.registry.serving.aliases import AliasEvent, AliasMove
+    from bucketry.registry.versions.listing import VersionDetail, VersionSummary
+    from bucketry.schema.documents.alias import AliasRegister
+    from bucketry.schema.documents.head import Row
+    from bucketry.schema.documents.moves import LastMove
+    from bucketry.schema.documents.reviews import Decision
+    from bucketry.schema.judging.decisions import Approvals
     from bucketry.schema.names import ModelName
-    from bucketry.schema.reviews import Decision
 
 Document = dict[str, object]
 VERSION_KEYS = (

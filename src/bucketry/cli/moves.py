@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bucketry.registry.aliases import AliasMove
+    from bucketry.registry.serving.aliases import AliasMove
 
 
 def move_line(move: AliasMove) -> str:

@@ -10,7 +10,7 @@ from bucketry.cli.figures import human_number
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bucketry.schema.trend import Trend
+    from bucketry.schema.judging.trend import Trend
 
 PLOT_ROWS = 8
 WIDEST_PLOT = 100

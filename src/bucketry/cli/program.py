@@ -182,7 +182,7 @@ def _without_command(context: click.Context, *, version: bool) -> None:
     call: Call = context.obj
     call.settle()
     if version:
-        from bucketry import __version__  # noqa: PLC0415 - beside its one use
+        from bucketry.version import __version__  # noqa: PLC0415 - beside its one use
 
         call.answer({"version": __version__}, [f"{PROGRAM} {__version__}"])
         context.exit()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.registry.refusals import load_refusals, refused_text
+from bucketry.registry.review.refusals import load_refusals, refused_text
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
-    from bucketry.registry.resolve import ResolvedVersion
-    from bucketry.registry.session import Session
+    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.session import Session
 
 
 def note_refusals(call: Call, session: Session, resolved: ResolvedVersion) -> None:

@@ -11,17 +11,17 @@ import click
 from bucketry.cli.command import Command
 from bucketry.cli.documents import damaged_document
 from bucketry.cli.figures import count_of, human_age
-from bucketry.registry.index import open_index
-from bucketry.registry.ports import format_time
-from bucketry.registry.searching import Freshness, freshen
+from bucketry.index.freshness import Freshness, freshen
+from bucketry.index.store import open_index
+from bucketry.registry.core.ports import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bucketry.cli.call import Call
-    from bucketry.registry.index import Index
-    from bucketry.registry.index_search import FoundAlias
-    from bucketry.registry.session import Session
+    from bucketry.index.search import FoundAlias
+    from bucketry.index.store import Index
+    from bucketry.registry.core.session import Session
 
 _NEGATED = re.compile(
     r"-(?:(?:state|author|alias|model|label|base|data|notes):|[A-Za-z][\w.@%/\[\]=,-]*(?:[<>]|!=)).*", re.DOTALL

@@ -11,9 +11,9 @@ import click
 from bucketry.cli.parameters import parse_fields, parse_pairs
 from bucketry.errors import CorruptError, UsageError
 from bucketry.schema.codec import decode_json
-from bucketry.schema.datasets import IDENTITY
-from bucketry.schema.evidence import DIRECTIONS, Metric
-from bucketry.schema.known_metrics import PERCENT
+from bucketry.schema.documents.datasets import IDENTITY
+from bucketry.schema.documents.evidence import DIRECTIONS, Metric
+from bucketry.schema.judging.known_metrics import PERCENT
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.cli.call import Call
-    from bucketry.schema.evidence import Evidence
+    from bucketry.schema.documents.evidence import Evidence
 
 DATASET_FIELDS = ("name", "version", "digest", "uri", "rows")
 PIPELINE_FIELDS = ("name", "run", "uri")
@@ -69,7 +69,7 @@ def read_evidence_files(call: Call, paths: Sequence[Path], *, strict: bool) -> t
     A file may be in any format that is recognised by its content, or the folder of an MLflow run. Raises `UsageError`
     for anything else, `OSError` for a file that cannot be read.
     """
-    from bucketry.interop.evidence_paths import read_evidence  # noqa: PLC0415 - a publish without any starts faster
+    from bucketry.interop.evidence.paths import read_evidence  # noqa: PLC0415 - a publish without any starts faster
 
     found: list[list[Evidence]] = []
     left_out: list[str] = []

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.registry.opening import probe_store, record_conformance
+from bucketry.registry.core.opening import probe_store, record_conformance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bucketry.registry.session import Session
-    from bucketry.store.probe import Conformance
+    from bucketry.registry.core.session import Session
+    from bucketry.store.probe.probe import Conformance
 
 
 def examine(session: Session, on_check: Callable[[int, int], None] | None = None) -> Conformance:

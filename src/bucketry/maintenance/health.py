@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
 from bucketry.frozen import frozen
-from bucketry.registry.local_cache import cache_root, list_cached
-from bucketry.registry.witnesses import no_registry
+from bucketry.registry.core.witnesses import no_registry
+from bucketry.registry.reading.local_cache import cache_root, list_cached
 from bucketry.schema import keys
-from bucketry.schema.settings import RegistryDocument, decode_registry
-from bucketry.store.interface import ObjectNotFoundError
-from bucketry.store.probe import CLOCK_WARNING_SECONDS, Conformance
+from bucketry.schema.documents.settings import RegistryDocument, decode_registry
+from bucketry.store.contract import ObjectNotFoundError
+from bucketry.store.probe.probe import CLOCK_WARNING_SECONDS, Conformance
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bucketry.registry.session import Session
+    from bucketry.registry.core.session import Session
 
 GETS = 7
 """So many times the registry's own document is read: enough for a median, over in less than a second on a slow line."""

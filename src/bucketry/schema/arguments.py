@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, TypeVar
 
 from bucketry.errors import UsageError
 from bucketry.schema.codec import DEEPEST_NESTING, LONGEST_TEXT, encode
-from bucketry.schema.evidence import Confidence, Evidence, Metric, check_given_evidence
-from bucketry.schema.manifest import Lineage, Parent, Training
+from bucketry.schema.documents.evidence import Confidence, Evidence, Metric, check_given_evidence
+from bucketry.schema.documents.manifest import Lineage, Parent, Training
 from bucketry.schema.names import LARGEST_INTEGER
 from bucketry.schema.text import displayable, fault_in_line
 

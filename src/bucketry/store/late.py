@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bucketry.store.interface import Store
+    from bucketry.store.contract import Store
 
 
 class LateStore:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnavailableError, UsageError
 from bucketry.frozen import frozen
-from bucketry.store.interface import (
+from bucketry.store.contract import (
     SMALL_OBJECT_BYTES,
     Entry,
     ETag,
@@ -34,7 +34,7 @@ from bucketry.store.interface import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bucketry.store.interface import Body, Condition
+    from bucketry.store.contract import Body, Condition
 
 
 class MemoryStore:

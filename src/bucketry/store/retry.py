@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import BucketryError, UnavailableError
 from bucketry.frozen import frozen
-from bucketry.store.interface import Entry, NoSecureConnectionError, SlowDownError, StoreFullError
+from bucketry.store.contract import Entry, NoSecureConnectionError, SlowDownError, StoreFullError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from bucketry.store.interface import Body, ByteStream, Condition, ETag, Folder, Object, Part, Store
+    from bucketry.store.contract import Body, ByteStream, Condition, ETag, Folder, Object, Part, Store
     from bucketry.store.silence import Silence
 
 T = TypeVar("T")

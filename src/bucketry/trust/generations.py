@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, CorruptError, RejectedError
 from bucketry.frozen import frozen
-from bucketry.schema.audit import target_version
 from bucketry.schema.codec import FORMAT, LARGEST_DOCUMENT_BYTES, Fields, decode, encode
+from bucketry.schema.documents.audit import target_version
+from bucketry.schema.documents.states import State
 from bucketry.schema.names import Digest, parse_digest
-from bucketry.schema.states import State
 from bucketry.user_folders import need_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from bucketry.schema.audit import Record, Trail
+    from bucketry.schema.documents.audit import Record, Trail
     from bucketry.schema.names import AliasName, ModelName
 
 _CANNOT_SYNC_FOLDERS = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS})

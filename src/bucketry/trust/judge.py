@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, RejectedError
 from bucketry.frozen import frozen
-from bucketry.schema.reviews import REFUSALS, Action
+from bucketry.schema.documents.reviews import REFUSALS, Action
 from bucketry.schema.text import displayable
-from bucketry.trust.sshsig import verify_signature
+from bucketry.trust.ssh.sshsig import verify_signature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bucketry.schema.documents.reviews import Decision
     from bucketry.schema.names import AliasName, Digest, ModelName
-    from bucketry.schema.reviews import Decision
     from bucketry.trust.trust_file import TrustedSigner, TrustFile, TrustRule
 
 CLOCK_SKEW = timedelta(minutes=5)

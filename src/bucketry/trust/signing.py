@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from bucketry.errors import BucketryError, DeniedError, NotFoundError, UnavailableError, UsageError
 from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
-from bucketry.trust.agent import Agent, AgentKey
-from bucketry.trust.keys import ED25519, PublicKey, decode_public_key, encode_public_key, parse_public_key
-from bucketry.trust.sshsig import encode_signature, signed_bytes
-from bucketry.trust.wire import wire_mpint, wire_string
+from bucketry.trust.ssh.agent import Agent, AgentKey
+from bucketry.trust.ssh.keys import ED25519, PublicKey, decode_public_key, encode_public_key, parse_public_key
+from bucketry.trust.ssh.sshsig import encode_signature, signed_bytes
+from bucketry.trust.ssh.wire import wire_mpint, wire_string
 from bucketry.user_folders import expand_user, find_home
 
 if TYPE_CHECKING:

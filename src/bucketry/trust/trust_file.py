@@ -34,16 +34,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from bucketry.errors import BucketryError, RejectedError
 from bucketry.frozen import frozen
+from bucketry.schema.documents.reviews import check_principal
 from bucketry.schema.names import LARGEST_INTEGER, AliasName, Digest, ModelName, parse_digest
-from bucketry.schema.reviews import check_principal
 from bucketry.schema.text import displayable
-from bucketry.trust.allowed_signers import AllowedSigner, parse_allowed_signer
+from bucketry.trust.ssh.allowed_signers import AllowedSigner, parse_allowed_signer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bucketry.trust.keys import PublicKey
+    from bucketry.trust.ssh.keys import PublicKey
 
 LARGEST_TRUST_FILE_BYTES = 1024 * 1024
 MOST_ENTRIES = 4_096

@@ -14,8 +14,8 @@ from bucketry.cli.parameters import ALIAS, COUNT, MODEL
 from bucketry.cli.searching import note_damage
 from bucketry.cli.tables import DAMAGED, Column, table
 from bucketry.errors import UsageError
-from bucketry.registry.aliases import load_alias_history, look_at_aliases
-from bucketry.registry.registers import load_existing_head
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.serving.aliases import load_alias_history, look_at_aliases
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call

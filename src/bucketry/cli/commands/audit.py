@@ -16,8 +16,8 @@ from bucketry.cli.parameters import ALIAS, MODEL, TIME
 from bucketry.cli.tables import Column, table
 from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
-from bucketry.registry.auditing import AuditFilter, load_audit, load_registry_audit
-from bucketry.registry.notes import load_reason
+from bucketry.registry.core.notes import load_reason
+from bucketry.registry.serving.auditing import AuditFilter, load_audit, load_registry_audit
 from bucketry.schema.codec import encode
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from bucketry.cli.call import Call
     from bucketry.cli.output import Line
-    from bucketry.registry.auditing import Audit, AuditEntry
-    from bucketry.registry.session import Session
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.serving.auditing import Audit, AuditEntry
     from bucketry.schema.names import AliasName, ModelName
 
 COLUMNS = (

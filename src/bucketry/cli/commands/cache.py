@@ -12,15 +12,15 @@ from bucketry.cli.figures import count_of, human_age, human_size
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import SIZE
 from bucketry.cli.tables import Column, table
-from bucketry.registry.local_cache import cache_root, list_cached, prune_cached, verify_cached
-from bucketry.registry.ports import format_time
+from bucketry.registry.core.ports import format_time
+from bucketry.registry.reading.local_cache import cache_root, list_cached, prune_cached, verify_cached
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bucketry.cli.call import Call
     from bucketry.cli.output import Line
-    from bucketry.registry.local_cache import CachedItem
+    from bucketry.registry.reading.local_cache import CachedItem
 
 COLUMNS = (Column("KIND"), Column("SIZE", number=True), Column("USED", number=True), Column("PATH"))
 

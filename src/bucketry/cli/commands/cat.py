@@ -10,8 +10,8 @@ from bucketry.cli.command import command
 from bucketry.cli.parameters import ALLOW_REJECTED, RANGE, REFERENCE, TRUST
 from bucketry.cli.refusals import note_refusals
 from bucketry.errors import UsageError
-from bucketry.registry.artifacts import open_artifact
-from bucketry.registry.resolve import resolve
+from bucketry.registry.core.artifacts import open_artifact
+from bucketry.registry.core.resolve import resolve
 
 if TYPE_CHECKING:
     from pathlib import Path

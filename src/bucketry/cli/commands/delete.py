@@ -10,9 +10,9 @@ from bucketry.cli.command import command
 from bucketry.cli.figures import count_of, human_size
 from bucketry.cli.parameters import REASON, REFERENCE
 from bucketry.errors import UsageError
-from bucketry.registry.deletion import delete_version
-from bucketry.registry.model_deletion import delete_model, plan_model_deletion
-from bucketry.registry.resolve import load_version_number
+from bucketry.registry.core.resolve import load_version_number
+from bucketry.registry.versions.deletion import delete_version
+from bucketry.registry.versions.model_deletion import delete_model, plan_model_deletion
 from bucketry.schema.names import ByVersion, Newest
 
 if TYPE_CHECKING:

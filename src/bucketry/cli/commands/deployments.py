@@ -11,8 +11,8 @@ from bucketry.cli.deployments import COLUMNS, observed_cells, observed_document
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import MODEL, FiniteRange
 from bucketry.cli.tables import table
-from bucketry.registry.deployments import MOST_RECEIPTS, list_deployments
-from bucketry.schema.deployment import parse_place_part
+from bucketry.registry.serving.deployments import MOST_RECEIPTS, list_deployments
+from bucketry.schema.documents.deployment import parse_place_part
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call

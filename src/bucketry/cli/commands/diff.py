@@ -10,9 +10,9 @@ from bucketry.cli.command import command
 from bucketry.cli.diff_views import csv_lines, markdown_lines, table_lines
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import REFERENCE
-from bucketry.registry.compare import compare_versions
-from bucketry.registry.trust_marks import load_trust_marks
-from bucketry.schema.diff_document import diff_document
+from bucketry.registry.reading.compare import compare_versions
+from bucketry.registry.review.trust_marks import load_trust_marks
+from bucketry.schema.judging.comparison_document import diff_document
 from bucketry.schema.names import parse_reference
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bucketry.cli.call import Call
     from bucketry.cli.output import Line
-    from bucketry.schema.diff import VersionDiff
+    from bucketry.schema.judging.comparison import VersionDiff
     from bucketry.schema.names import ModelName, Reference
 
 DEFAULT_BASELINE = "production"

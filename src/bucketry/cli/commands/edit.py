@@ -10,8 +10,8 @@ from bucketry.cli.command import command
 from bucketry.cli.documents import row_document
 from bucketry.cli.parameters import REFERENCE, parse_pairs
 from bucketry.errors import UsageError
-from bucketry.registry.lifecycle import LabelEdit, edit_model, edit_version
-from bucketry.registry.resolve import load_version_number
+from bucketry.registry.core.resolve import load_version_number
+from bucketry.registry.versions.lifecycle import LabelEdit, edit_model, edit_version
 from bucketry.schema.names import Newest
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from bucketry.cli.statements import (
     read_evidence_files,
 )
 from bucketry.errors import UsageError
-from bucketry.interop.evidence_files import keep_apart
-from bucketry.registry.evaluate import evaluate
-from bucketry.registry.resolve import resolve_explicit
-from bucketry.schema.evidence import DIRECTIONS, KINDS, Evidence
+from bucketry.interop.evidence.files import keep_apart
+from bucketry.registry.core.resolve import resolve_explicit
+from bucketry.registry.versions.evaluate import evaluate
+from bucketry.schema.documents.evidence import DIRECTIONS, KINDS, Evidence
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.cli.call import Call
-    from bucketry.registry.evaluate import AddedEvaluation, EvaluatedVersion
+    from bucketry.registry.versions.evaluate import AddedEvaluation, EvaluatedVersion
     from bucketry.schema.names import Reference
 
 

@@ -13,14 +13,14 @@ from bucketry.cli.figures import count_of, human_size
 from bucketry.cli.output import Heading, width_columns
 from bucketry.cli.tables import Column, table
 from bucketry.errors import CorruptError
-from bucketry.maintenance.fsck import check_registry
-from bucketry.maintenance.fsck_reading import UNREADABLE
+from bucketry.maintenance.fsck.reading import UNREADABLE
+from bucketry.maintenance.fsck.registry import check_registry
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
     from bucketry.cli.output import Line
     from bucketry.maintenance.findings import Severity
-    from bucketry.maintenance.fsck import Report
+    from bucketry.maintenance.fsck.registry import Report
 
 COLUMNS = (Column("OBJECT"), Column("PROBLEM"))
 GROUPS: tuple[tuple[Severity, str], ...] = (

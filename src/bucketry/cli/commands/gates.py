@@ -13,18 +13,18 @@ from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import ALIAS, REFERENCE
 from bucketry.cli.tables import Column, table
 from bucketry.errors import RejectedError
-from bucketry.registry.gating import check_version_gates
-from bucketry.registry.policies import load_policy
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.resolve import select_row
-from bucketry.schema.gates import results_digest
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.resolve import select_row
+from bucketry.registry.review.gating import check_version_gates
+from bucketry.registry.review.policies import load_policy
+from bucketry.schema.documents.gates import results_digest
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
-    from bucketry.schema.gates import GateResult
-    from bucketry.schema.head import Head
+    from bucketry.schema.documents.gates import GateResult
+    from bucketry.schema.documents.head import Head
+    from bucketry.schema.documents.policy import Policy
     from bucketry.schema.names import AliasName, Reference
-    from bucketry.schema.policy import Policy
 
 COLUMNS = (
     Column("HOLDS"),

@@ -8,7 +8,7 @@ import click
 
 from bucketry.cli.command import command
 from bucketry.cli.documents import conformance_document
-from bucketry.registry.opening import create_registry
+from bucketry.registry.core.opening import create_registry
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call

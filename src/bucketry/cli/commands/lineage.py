@@ -10,16 +10,16 @@ from bucketry.cli.command import command
 from bucketry.cli.documents import damaged_document
 from bucketry.cli.parameters import REFERENCE
 from bucketry.cli.searching import note_damage
-from bucketry.registry.lineage import load_lineage
-from bucketry.registry.trust_marks import load_trust_marks
+from bucketry.registry.review.trust_marks import load_trust_marks
+from bucketry.registry.versions.lineage import load_lineage
 from bucketry.schema.names import ByVersion, parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bucketry.cli.call import Call
-    from bucketry.registry.lineage import Graph
-    from bucketry.registry.trust_marks import TrustMark
+    from bucketry.registry.review.trust_marks import TrustMark
+    from bucketry.registry.versions.lineage import Graph
     from bucketry.schema.names import Reference
 
 DEEPEST_SHOWN = 32

@@ -12,12 +12,12 @@ from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import COUNT, MODEL
 from bucketry.cli.searching import found_aliases_document, fresh_index, query_command
 from bucketry.cli.tables import DAMAGED, Column, table
-from bucketry.registry.index_search import count_models_found, list_models_found
-from bucketry.schema.query import parse_query
+from bucketry.index.search import count_models_found, list_models_found
+from bucketry.schema.search.query import parse_query
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
-    from bucketry.registry.index_search import FoundModel
+    from bucketry.index.search import FoundModel
     from bucketry.schema.names import ModelName
 
 COLUMNS = (

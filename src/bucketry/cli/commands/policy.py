@@ -15,12 +15,12 @@ from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import COUNT, MODEL
 from bucketry.cli.tables import DAMAGED, Column, table
 from bucketry.errors import UsageError
-from bucketry.registry.policies import load_policy_history, load_policy_in_force, set_policy
-from bucketry.registry.policy_trial import plan_policy, try_policy
-from bucketry.schema.gates import gate_text
+from bucketry.registry.review.policies import load_policy_history, load_policy_in_force, set_policy
+from bucketry.registry.review.policy_trial import plan_policy, try_policy
+from bucketry.schema.documents.gates import gate_text
+from bucketry.schema.documents.policy import DEFAULT_POLICY, parse_policy_toml, policy_document
+from bucketry.schema.judging.policy_changes import GATES, settings_of
 from bucketry.schema.names import parse_model_name
-from bucketry.schema.policy import DEFAULT_POLICY, parse_policy_toml, policy_document
-from bucketry.schema.policy_changes import GATES, settings_of
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     from bucketry.cli.call import Call
     from bucketry.cli.output import Line
-    from bucketry.registry.policies import PolicyEvent, PolicyInForce
-    from bucketry.registry.policy_trial import PolicyPlan, PolicyTrial, TriedVersion
-    from bucketry.registry.session import Session
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.review.policies import PolicyEvent, PolicyInForce
+    from bucketry.registry.review.policy_trial import PolicyPlan, PolicyTrial, TriedVersion
+    from bucketry.schema.documents.policy import Policy
+    from bucketry.schema.judging.policy_changes import PolicyChange
     from bucketry.schema.names import ModelName
-    from bucketry.schema.policy import Policy
-    from bucketry.schema.policy_changes import PolicyChange
 
 COLUMNS = (Column("RULE"), Column("VALUE", flexible=True), Column("SET BY"))
 HISTORY_COLUMNS = (

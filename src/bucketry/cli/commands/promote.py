@@ -10,8 +10,8 @@ from bucketry.cli.command import command
 from bucketry.cli.documents import move_document
 from bucketry.cli.moves import move_line
 from bucketry.cli.parameters import ALIAS, REASON, REFERENCE
-from bucketry.registry.aliases import promote
-from bucketry.registry.resolve import resolve_explicit
+from bucketry.registry.core.resolve import resolve_explicit
+from bucketry.registry.serving.aliases import promote
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call

@@ -24,13 +24,13 @@ from bucketry.cli.statements import (
 )
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
-from bucketry.registry.publish import PublishRequest, TransferOptions, needs_signature, publish
-from bucketry.registry.resolve import load_manifest
-from bucketry.registry.reviewing import ask_for_review
-from bucketry.registry.selection import Selection
-from bucketry.registry.signing import open_signer
-from bucketry.schema.evidence import Evidence
-from bucketry.schema.manifest import RELATIONS, Lineage, Training
+from bucketry.registry.core.resolve import load_manifest
+from bucketry.registry.publishing.publish import PublishRequest, TransferOptions, needs_signature, publish
+from bucketry.registry.publishing.selection import Selection
+from bucketry.registry.review.reviewing import ask_for_review
+from bucketry.registry.review.signing import open_signer
+from bucketry.schema.documents.evidence import Evidence
+from bucketry.schema.documents.manifest import RELATIONS, Lineage, Training
 from bucketry.schema.names import LARGEST_INTEGER
 from bucketry.schema.text import displayable
 
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 
     from bucketry.cli.call import Call
     from bucketry.cli.messages import ProgressLine, TransferState
-    from bucketry.registry.jobs import PublishResult
-    from bucketry.registry.publish import PreparedPublish
-    from bucketry.registry.registration import RegisteredVersion
-    from bucketry.registry.session import Session
+    from bucketry.jobs.client import PublishResult
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.publishing.publish import PreparedPublish
+    from bucketry.registry.publishing.registration import RegisteredVersion
     from bucketry.schema.names import ModelName, Reference
 
 
@@ -222,7 +222,7 @@ def say_same_files(call: Call, model: ModelName, done: RegisteredVersion | Publi
 
 
 def _detach(call: Call, request: PublishRequest, left_out: Sequence[str], *, request_review: bool) -> None:
-    from bucketry.registry.jobs import PublishJobOptions, submit_publish  # noqa: PLC0415 - most need no helper
+    from bucketry.jobs.client import PublishJobOptions, submit_publish  # noqa: PLC0415 - most need no helper
 
     session = call.open()
     options = PublishJobOptions(request_review=request_review)
@@ -315,6 +315,6 @@ def _request(given: Given, evidence: Sequence[Evidence]) -> PublishRequest:
 def _environment(path: Path | None) -> dict[str, object]:
     if path is None:
         return {}
-    from bucketry.registry.environment_files import read_environment  # noqa: PLC0415 - few publishes have one
+    from bucketry.registry.publishing.environment_files import read_environment  # noqa: PLC0415 - few publishes have one
 
     return read_environment(read_input(path), what=displayable(str(path)))

@@ -14,14 +14,14 @@ from bucketry.cli.documents import pulled_document
 from bucketry.cli.figures import human_size, human_span
 from bucketry.cli.parameters import ALLOW_REJECTED, REFERENCE, TRUST, FiniteRange
 from bucketry.cli.refusals import note_refusals
-from bucketry.registry.pull import PullOptions, pull
-from bucketry.registry.pull_bases import PulledFamily, pull_with_bases
+from bucketry.registry.reading.pull import PullOptions, pull
+from bucketry.registry.reading.pull_bases import PulledFamily, pull_with_bases
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
-    from bucketry.registry.jobs import JobResult
-    from bucketry.registry.pull import PulledVersion
-    from bucketry.registry.pull_bases import PulledBase
+    from bucketry.jobs.client import JobResult
+    from bucketry.registry.reading.pull import PulledVersion
+    from bucketry.registry.reading.pull_bases import PulledBase
     from bucketry.schema.names import Reference
 
 BYTES_PER_MB = 1_000_000
@@ -175,7 +175,7 @@ def pulled_line(name: str, pulled: PulledVersion | JobResult) -> str:
 def _detach(
     call: Call, reference: Reference, dest: Path | None, options: PullOptions, *, trust: Path | None, with_base: bool
 ) -> None:
-    from bucketry.registry.jobs import JobOptions, submit_pull  # noqa: PLC0415 - most pulls need no helper
+    from bucketry.jobs.client import JobOptions, submit_pull  # noqa: PLC0415 - most pulls need no helper
 
     job_id = submit_pull(
         call.registry,

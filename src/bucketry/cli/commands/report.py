@@ -10,7 +10,7 @@ import click
 from bucketry.cli.command import command
 from bucketry.cli.deployments import VERIFIED, deployment_document
 from bucketry.cli.parameters import REFERENCE
-from bucketry.registry.reporting import report
+from bucketry.registry.serving.reporting import report
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call

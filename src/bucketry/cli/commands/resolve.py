@@ -10,7 +10,7 @@ from bucketry.cli.command import command
 from bucketry.cli.documents import resolved_document
 from bucketry.cli.parameters import REFERENCE, TIME, TRUST
 from bucketry.errors import UsageError
-from bucketry.registry.resolve import resolve, resolve_at
+from bucketry.registry.core.resolve import resolve, resolve_at
 from bucketry.schema.names import ByAlias
 
 if TYPE_CHECKING:

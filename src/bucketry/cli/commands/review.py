@@ -14,22 +14,22 @@ from bucketry.cli.documents import decided_document
 from bucketry.cli.figures import count_of
 from bucketry.cli.parameters import FILE, REFERENCE
 from bucketry.errors import CorruptError, UsageError
-from bucketry.registry.compare import find_comparison
-from bucketry.registry.resolve import load_version_number, resolve_explicit
-from bucketry.registry.reviewing import prepare_decision, record_decision
-from bucketry.registry.signing import open_signer, read_signed
-from bucketry.schema.diff_document import diff_digest
+from bucketry.registry.core.resolve import load_version_number, resolve_explicit
+from bucketry.registry.reading.compare import find_comparison
+from bucketry.registry.review.reviewing import prepare_decision, record_decision
+from bucketry.registry.review.signing import open_signer, read_signed
+from bucketry.schema.documents.reviews import Action, Review, encode_statement
+from bucketry.schema.judging.comparison_document import diff_digest
 from bucketry.schema.names import parse_alias
-from bucketry.schema.reviews import Action, Review, encode_statement
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.cli.call import Call
-    from bucketry.registry.reviewing import Decided
-    from bucketry.registry.session import Session
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.review.reviewing import Decided
+    from bucketry.schema.documents.reviews import Statement
     from bucketry.schema.names import ModelName, Reference
-    from bucketry.schema.reviews import Statement
 
 DEFAULT_BASELINE = "production"
 COMMENT = click.option("--comment", default="", show_default=False, metavar="TEXT", help="What to put on record.")
@@ -158,7 +158,7 @@ def _submit(call: Call, reference: Reference, action: Action, path: Path, commen
 
 def _check_same(session: Session, reference: Reference, action: Action, review: Review, comment: str) -> None:
     """Raise unless what was signed is what the command line says: nobody submits a decision unread."""
-    from bucketry.schema.reviews import decode_statement  # noqa: PLC0415 - beside its one use
+    from bucketry.schema.documents.reviews import decode_statement  # noqa: PLC0415 - beside its one use
 
     statement = decode_statement(review.payload, what="the signed decision")
     version = _version(session, reference, action)

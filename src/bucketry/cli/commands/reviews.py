@@ -11,13 +11,13 @@ from bucketry.cli.documents import damaged_waiting_document, waiting_document
 from bucketry.cli.figures import human_age
 from bucketry.cli.output import width_columns
 from bucketry.cli.tables import DAMAGED, Column, table
-from bucketry.registry.review_queue import load_review_queue
+from bucketry.index.review_queue import load_review_queue
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from bucketry.cli.call import Call
-    from bucketry.registry.review_queue import Waiting
+    from bucketry.index.review_queue import Waiting
 
 COLUMNS = (
     Column("VERSION", flexible=True),

@@ -10,7 +10,7 @@ from bucketry.cli.command import command
 from bucketry.cli.documents import move_document
 from bucketry.cli.moves import move_line
 from bucketry.cli.parameters import ALIAS, MODEL, REASON, VERSION
-from bucketry.registry.aliases import roll_back
+from bucketry.registry.serving.aliases import roll_back
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call

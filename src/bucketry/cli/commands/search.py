@@ -12,8 +12,8 @@ from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import COUNT, REFERENCE
 from bucketry.cli.searching import found_aliases_document, fresh_index, note_damage, query_command
 from bucketry.cli.tables import DAMAGED, Column, table
-from bucketry.registry.index_search import iter_versions_found, list_damaged_models, order_needs_details, parse_order
-from bucketry.schema.query import parse_query
+from bucketry.index.search import iter_versions_found, list_damaged_models, order_needs_details, parse_order
+from bucketry.schema.search.query import parse_query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bucketry.cli.call import Call
     from bucketry.cli.output import Line
-    from bucketry.registry.index_search import FoundVersion
+    from bucketry.index.search import FoundVersion
     from bucketry.schema.names import Reference
 
 COLUMNS = (

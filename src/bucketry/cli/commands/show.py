@@ -12,9 +12,9 @@ from bucketry.cli.documents import damaged_document, detail_document
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import REFERENCE
 from bucketry.cli.searching import note_damage
-from bucketry.registry.listing import load_detail
-from bucketry.registry.reproduce import recipe, recipe_document
-from bucketry.registry.trust_marks import load_trust_marks
+from bucketry.registry.review.trust_marks import load_trust_marks
+from bucketry.registry.versions.listing import load_detail
+from bucketry.registry.versions.reproduce import recipe, recipe_document
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call

@@ -12,14 +12,14 @@ from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import ALLOW_REJECTED, REFERENCE, TRUST
 from bucketry.cli.refusals import note_refusals
 from bucketry.cli.tables import Column, table
-from bucketry.registry.resolve import resolve
-from bucketry.registry.tensors import list_tensors
+from bucketry.registry.core.resolve import resolve
+from bucketry.registry.reading.tensors import list_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.cli.call import Call
-    from bucketry.registry.tensors import TensorEntry
+    from bucketry.registry.reading.tensors import TensorEntry
     from bucketry.schema.names import Reference
 
 COLUMNS = (

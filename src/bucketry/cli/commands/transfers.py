@@ -15,15 +15,15 @@ from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import parse_rate
 from bucketry.cli.tables import Column, table
 from bucketry.errors import RejectedError, UnavailableError
-from bucketry.registry import jobs
-from bucketry.registry.jobs import Job, JobId, JobResult, JobState, PublishOrder, PublishResult
+from bucketry.jobs import client as jobs
+from bucketry.jobs.client import Job, JobId, JobResult, JobState, PublishOrder, PublishResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bucketry.cli.call import Call
     from bucketry.cli.messages import ProgressLine
-    from bucketry.registry.jobs import Progress, PullOrder
+    from bucketry.jobs.client import Progress, PullOrder
 
 COLUMNS = (
     Column("ID", number=True),

@@ -11,7 +11,7 @@ import click
 
 from bucketry.cli.command import command
 from bucketry.errors import BucketryError, UnsupportedError, UsageError
-from bucketry.registry.config import load_config
+from bucketry.registry.core.config import load_config
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
@@ -53,7 +53,7 @@ def open_screens(call: Call, *, read_only: bool, cursor: bool = False) -> None:
     """Show the screens until the user leaves."""
     _refuse_json(call)
     try:
-        from bucketry.tui.launch import run_screens  # noqa: PLC0415 - no other command pays for it
+        from bucketry.tui.shell.launch import run_screens  # noqa: PLC0415 - no other command pays for it
     except ImportError as error:
         raise UnsupportedError(
             "the screens need Textual, which is not installed", advice="install bucketry[tui]"
@@ -68,8 +68,8 @@ def serve(call: Call, *, read_only: bool, host: str, port: int) -> None:
         raise UnsupportedError(
             "the screens in a browser need textual-serve, which is not installed", advice="install bucketry[web]"
         )
-    from bucketry.tui.web import Served, check_host, serve_screens  # noqa: PLC0415 - no other command pays for it
-    from bucketry.tui.web_door import is_loopback  # noqa: PLC0415 - no other command pays for it
+    from bucketry.tui.web.guard import is_loopback  # noqa: PLC0415 - no other command pays for it
+    from bucketry.tui.web.server import Served, check_host, serve_screens  # noqa: PLC0415 - no other command pays for it
 
     check_host(host, read_only=read_only)
     title = call.open().store.name
@@ -91,7 +91,7 @@ def serve(call: Call, *, read_only: bool, host: str, port: int) -> None:
 
 def can_open(call: Call) -> bool:
     """Return whether a call without a command can mean the screens: they are installed, and a registry is named."""
-    from bucketry.tui.terminal import check_terminal  # noqa: PLC0415 - no other command pays for it
+    from bucketry.tui.drawing.terminal import check_terminal  # noqa: PLC0415 - no other command pays for it
 
     if find_spec("textual") is None:
         return False

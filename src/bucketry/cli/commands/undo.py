@@ -10,7 +10,7 @@ from bucketry.cli.command import command
 from bucketry.cli.documents import move_document
 from bucketry.cli.moves import move_line
 from bucketry.cli.parameters import ALIAS, COUNT, MODEL, REASON
-from bucketry.registry.aliases import undo_move
+from bucketry.registry.serving.aliases import undo_move
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call

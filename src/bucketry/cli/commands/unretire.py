@@ -9,10 +9,10 @@ import click
 from bucketry.cli.command import command
 from bucketry.cli.documents import row_document
 from bucketry.cli.parameters import REASON, REFERENCE
-from bucketry.registry.aliases import load_aliases
-from bucketry.registry.lifecycle import unretire
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.resolve import load_version_number
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.resolve import load_version_number
+from bucketry.registry.serving.aliases import load_aliases
+from bucketry.registry.versions.lifecycle import unretire
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call

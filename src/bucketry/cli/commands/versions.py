@@ -17,10 +17,10 @@ from bucketry.cli.plot import plot_lines
 from bucketry.cli.searching import note_damage, query_command
 from bucketry.cli.tables import DAMAGED, Column, table
 from bucketry.errors import UsageError
-from bucketry.registry.aliases import look_at_aliases
-from bucketry.registry.listing import iter_versions
-from bucketry.registry.registers import load_existing_head
-from bucketry.registry.trending import load_trend
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.serving.aliases import look_at_aliases
+from bucketry.registry.versions.listing import iter_versions
+from bucketry.registry.versions.trending import load_trend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from bucketry.cli.call import Call
     from bucketry.cli.output import Line
-    from bucketry.registry.listing import VersionSummary
-    from bucketry.registry.session import Session
-    from bucketry.schema.head import Head, Row
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.versions.listing import VersionSummary
+    from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.names import ModelName
 
 COLUMNS = (

@@ -10,16 +10,16 @@ import click
 from bucketry.cli.command import command
 from bucketry.cli.parameters import ALLOW_REJECTED, REFERENCE, TRUST, FiniteRange
 from bucketry.errors import UnavailableError
-from bucketry.registry.hooks import SECRET_VARIABLE, move_fields, parse_command, parse_post
-from bucketry.registry.watch import watch
+from bucketry.registry.serving.hooks import SECRET_VARIABLE, move_fields, parse_command, parse_post
+from bucketry.registry.serving.watch import watch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.cli.call import Call
     from bucketry.errors import BucketryError
-    from bucketry.registry.hooks import CommandHook, PostHook
-    from bucketry.registry.watch import WatchedMove
+    from bucketry.registry.serving.hooks import CommandHook, PostHook
+    from bucketry.registry.serving.watch import WatchedMove
     from bucketry.schema.names import Reference
 
 LONGEST_INTERVAL_SECONDS = 86_400.0

@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bucketry.frozen import frozen
-from bucketry.registry.auditing import AuditEntry, load_audit, load_registry_audit
-from bucketry.registry.index_views import list_models_by, load_model_lines
-from bucketry.registry.notes import load_reason
-from bucketry.schema.audit import NO_RECORD
-from bucketry.tui.columns import Column
-from bucketry.tui.commands import Command
-from bucketry.tui.figures import count_of, short_digests, shown_time
-from bucketry.tui.paint import Line, Span, line
+from bucketry.index.views import list_models_by, load_model_lines
+from bucketry.registry.core.notes import load_reason
+from bucketry.registry.serving.auditing import AuditEntry, load_audit, load_registry_audit
+from bucketry.schema.documents.audit import NO_RECORD
+from bucketry.tui.drawing.columns import Column
+from bucketry.tui.drawing.figures import count_of, short_digests, shown_time
+from bucketry.tui.drawing.paint import Line, Span, line
+from bucketry.tui.drawing.text_lines import wrapped
 from bucketry.tui.screens.reading import ReadListView, ReadRows
-from bucketry.tui.textlines import wrapped
+from bucketry.tui.shell.commands import Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
-    from bucketry.registry.auditing import Audit
-    from bucketry.registry.session import Session
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.serving.auditing import Audit
     from bucketry.schema.names import ModelName
-    from bucketry.tui.app import BucketryApp
+    from bucketry.tui.shell.app import BucketryApp
 
 MOST_MODELS = 50
 """The whole trails of so many models are read at once, those first that changed last."""

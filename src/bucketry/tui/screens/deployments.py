@@ -6,28 +6,28 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
-from bucketry.registry.deployments import MOST_RECEIPTS, Observed, list_deployments
-from bucketry.registry.index_views import Named, find_version_line, list_models_by, load_model_lines
-from bucketry.schema.deployment import Standing
+from bucketry.index.views import Named, find_version_line, list_models_by, load_model_lines
+from bucketry.registry.serving.deployments import MOST_RECEIPTS, Observed, list_deployments
+from bucketry.schema.documents.deployment import Standing
 from bucketry.schema.names import AliasName
-from bucketry.tui.columns import Column
-from bucketry.tui.commands import Command
-from bucketry.tui.downloading import download_command
-from bucketry.tui.figures import NOTHING, count_of, parse_moment, short_age, short_size, shown_time
-from bucketry.tui.marks import is_production
-from bucketry.tui.pager import card_command
-from bucketry.tui.paint import Line, Role, Span, line
+from bucketry.tui.actions.download import download_command
+from bucketry.tui.actions.version_reads import yank_version
+from bucketry.tui.drawing.columns import Column
+from bucketry.tui.drawing.figures import NOTHING, count_of, parse_moment, short_age, short_size, shown_time
+from bucketry.tui.drawing.marks import is_production
+from bucketry.tui.drawing.pager import card_command
+from bucketry.tui.drawing.paint import Line, Role, Span, line
+from bucketry.tui.drawing.text_lines import wrapped
 from bucketry.tui.screens.reading import ReadListView, ReadRows
-from bucketry.tui.textlines import wrapped
-from bucketry.tui.version_reads import yank_version
+from bucketry.tui.shell.commands import Command
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
     from datetime import datetime
 
-    from bucketry.registry.index_views import VersionLine
-    from bucketry.registry.session import Session
-    from bucketry.schema.deployment import Deployment
+    from bucketry.index.views import VersionLine
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.deployment import Deployment
     from bucketry.schema.names import ModelName
 
 STALE_DAYS = 2

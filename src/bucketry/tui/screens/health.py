@@ -5,27 +5,27 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Literal
 
+from bucketry.index.damage import load_damage
+from bucketry.index.views import list_models_by
 from bucketry.maintenance.doctor import examine
 from bucketry.maintenance.health import GETS, measure_health
-from bucketry.registry.index_damage import load_damage
-from bucketry.registry.index_views import list_models_by
-from bucketry.tui.clipboard import way_to_copy
-from bucketry.tui.commands import Command
-from bucketry.tui.figures import count_of, damage_words, short_age, short_size, shown_time, span_text
-from bucketry.tui.paint import Line, Role, Span, line
-from bucketry.tui.prompts import Question
+from bucketry.tui.drawing.clipboard import way_to_copy
+from bucketry.tui.drawing.figures import count_of, damage_words, short_age, short_size, shown_time, span_text
+from bucketry.tui.drawing.paint import Line, Role, Span, line
+from bucketry.tui.drawing.terminal import LEAST_COLUMNS, LEAST_ROWS
+from bucketry.tui.drawing.text_lines import wrapped
 from bucketry.tui.screens.text import TextView
-from bucketry.tui.terminal import LEAST_COLUMNS, LEAST_ROWS
-from bucketry.tui.textlines import wrapped
+from bucketry.tui.shell.commands import Command
+from bucketry.tui.shell.prompts import Question
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
     from bucketry.errors import BucketryError
+    from bucketry.index.damage import Damage
     from bucketry.maintenance.health import Health, ProbeResult
-    from bucketry.registry.index_damage import Damage
-    from bucketry.tui.app import BucketryApp
+    from bucketry.tui.shell.app import BucketryApp
 
 LOADING_WORD_SECONDS = 0.4
 SLOW_SECONDS = 0.25

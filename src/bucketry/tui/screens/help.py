@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from bucketry.tui.commands import Command, shown_keys
-from bucketry.tui.paint import Span, line, pad
+from bucketry.tui.drawing.paint import Span, line, pad
+from bucketry.tui.drawing.text_lines import wrapped
 from bucketry.tui.screens.text import TextView
-from bucketry.tui.textlines import wrapped
+from bucketry.tui.shell.commands import Command, shown_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bucketry.tui.app import BucketryApp
-    from bucketry.tui.paint import Line
+    from bucketry.tui.drawing.paint import Line
+    from bucketry.tui.shell.app import BucketryApp
 
 MOST_KEY_COLUMNS, MOST_NAME_COLUMNS = 18, 20
 GAP_COLUMNS = 2

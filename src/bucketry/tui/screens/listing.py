@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from textual.containers import Horizontal
 
 from bucketry.errors import BucketryError, UsageError
-from bucketry.tui.chooser import Chooser
-from bucketry.tui.columns import choose_columns
-from bucketry.tui.commands import Command
-from bucketry.tui.paint import Line, Span, line
-from bucketry.tui.prompts import Question
-from bucketry.tui.table import LineTable
-from bucketry.tui.view import View
+from bucketry.tui.drawing.chooser import Chooser
+from bucketry.tui.drawing.columns import choose_columns
+from bucketry.tui.drawing.paint import Line, Span, line
+from bucketry.tui.drawing.table import LineTable
+from bucketry.tui.shell.commands import Command
+from bucketry.tui.shell.prompts import Question
+from bucketry.tui.shell.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.widget import Widget
 
-    from bucketry.tui.app import BucketryApp
-    from bucketry.tui.columns import Column
-    from bucketry.tui.source import Listing
+    from bucketry.tui.data.source import Listing
+    from bucketry.tui.drawing.columns import Column
+    from bucketry.tui.shell.app import BucketryApp
 
 Row = TypeVar("Row")
 
@@ -364,7 +364,7 @@ class ListView(View, Generic[Row]):
         self._chosen_columns = names
 
         def save() -> None:
-            from bucketry.tui.column_choices import save_choice  # noqa: PLC0415 - few choose columns
+            from bucketry.tui.drawing.column_choices import save_choice  # noqa: PLC0415 - few choose columns
 
             save_choice(key, names)
 
@@ -374,7 +374,7 @@ class ListView(View, Generic[Row]):
     def _load_choice(self) -> None:
         if not self.choice_key or self._is_loaded:
             return
-        from bucketry.tui.column_choices import load_choice  # noqa: PLC0415 - not every list has a choice
+        from bucketry.tui.drawing.column_choices import load_choice  # noqa: PLC0415 - not every list has a choice
 
         try:
             self._chosen_columns = load_choice(self.choice_key)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.tui.columns import Column
-from bucketry.tui.command_log import LogEntry
-from bucketry.tui.commands import Command
-from bucketry.tui.figures import parse_moment
-from bucketry.tui.paint import Line, Span, line
+from bucketry.tui.data.source import Listing, ListRows
+from bucketry.tui.drawing.columns import Column
+from bucketry.tui.drawing.figures import parse_moment
+from bucketry.tui.drawing.paint import Line, Span, line
 from bucketry.tui.screens.listing import ListView
-from bucketry.tui.source import Listing, ListRows
+from bucketry.tui.shell.command_log import LogEntry
+from bucketry.tui.shell.commands import Command
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

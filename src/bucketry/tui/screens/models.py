@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.registry.index_views import ModelLine, VersionLine, find_version_line
-from bucketry.tui.closer import Closer, asks_for_details
-from bucketry.tui.columns import Column
-from bucketry.tui.commands import Command
-from bucketry.tui.downloading import download_command
-from bucketry.tui.figures import NOTHING, short_age, short_number
-from bucketry.tui.marks import DAMAGED_SPAN, PRODUCTION_NAMES, production_of, trend_text
-from bucketry.tui.pager import card_command
-from bucketry.tui.paint import Line, Span, line
-from bucketry.tui.prompts import Choice
+from bucketry.index.views import ModelLine, VersionLine, find_version_line
+from bucketry.tui.actions.download import download_command
+from bucketry.tui.data.detail_loader import Closer, asks_for_details
+from bucketry.tui.drawing.columns import Column
+from bucketry.tui.drawing.figures import NOTHING, short_age, short_number
+from bucketry.tui.drawing.marks import DAMAGED_SPAN, PRODUCTION_NAMES, production_of, trend_text
+from bucketry.tui.drawing.pager import card_command
+from bucketry.tui.drawing.paint import Line, Span, line
 from bucketry.tui.screens.listing import ListView
+from bucketry.tui.shell.commands import Command
+from bucketry.tui.shell.prompts import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from bucketry.tui.app import BucketryApp
-    from bucketry.tui.source import Listing
+    from bucketry.tui.data.source import Listing
+    from bucketry.tui.shell.app import BucketryApp
 
 TREND_COLUMNS = 12
 _UPDATED = "how long ago the model or its versions changed"
@@ -180,7 +180,7 @@ class ModelsView(ListView[ModelLine]):
 
     def _ask_deletion(self) -> None:
         if self.current is not None:
-            from bucketry.tui.model_writes import ask_model_deletion  # noqa: PLC0415 - only who deletes one needs it
+            from bucketry.tui.actions.model_writes import ask_model_deletion  # noqa: PLC0415 - only who deletes one needs it
 
             ask_model_deletion(self.shell, self.current.model)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.tui.columns import Column
-from bucketry.tui.commands import Command, matching_commands, shown_keys
-from bucketry.tui.paint import Line, Span, line
-from bucketry.tui.prompts import Question
+from bucketry.tui.data.source import Listing, ListRows
+from bucketry.tui.drawing.columns import Column
+from bucketry.tui.drawing.paint import Line, Span, line
 from bucketry.tui.screens.listing import ListView
-from bucketry.tui.source import Listing, ListRows
+from bucketry.tui.shell.commands import Command, matching_commands, shown_keys
+from bucketry.tui.shell.prompts import Question
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from bucketry.tui.app import BucketryApp
+    from bucketry.tui.shell.app import BucketryApp
 
 
 class PaletteView(ListView[Command]):

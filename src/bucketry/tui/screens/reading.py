@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from rich.cells import cell_len
 
 from bucketry.frozen import frozen
-from bucketry.schema.query_match import has_letters
-from bucketry.tui.commands import Command
-from bucketry.tui.figures import shown_time
-from bucketry.tui.lineview import LineView
-from bucketry.tui.paint import Line, Span, line, plain_text
+from bucketry.schema.search.match import has_letters
+from bucketry.tui.data.source import Listing, ListRows
+from bucketry.tui.drawing.figures import shown_time
+from bucketry.tui.drawing.lineview import LineView
+from bucketry.tui.drawing.paint import Line, Span, line, plain_text
+from bucketry.tui.drawing.table_lines import fit_line
 from bucketry.tui.screens.listing import ListView
-from bucketry.tui.source import Listing, ListRows
-from bucketry.tui.tablelines import fit_line
+from bucketry.tui.shell.commands import Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from bucketry.errors import BucketryError
-    from bucketry.registry.session import Session
+    from bucketry.registry.core.session import Session
     from bucketry.schema.names import ModelName
-    from bucketry.tui.app import BucketryApp
+    from bucketry.tui.shell.app import BucketryApp
 
 Row = TypeVar("Row")
 
@@ -139,8 +139,8 @@ class ReadListView(ListView[Row]):
 
     def open_version(self, model: ModelName, version: int | None) -> None:
         """Open a version, or say why not."""
-        from bucketry.registry.index_views import find_version_line  # noqa: PLC0415 - loads what only this needs
-        from bucketry.tui.screens.version import VersionView  # noqa: PLC0415 - only who opens one needs it
+        from bucketry.index.views import find_version_line  # noqa: PLC0415 - loads what only this needs
+        from bucketry.tui.screens.version.screen import VersionView  # noqa: PLC0415 - only who opens one needs it
 
         found = None if version is None else find_version_line(self.shell.source.index, model, version)
         if version is None:

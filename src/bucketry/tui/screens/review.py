@@ -5,23 +5,31 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bucketry.registry.index_views import VersionLine, find_version_line
-from bucketry.registry.review_queue import Waiting, load_review_queue
-from bucketry.tui.columns import Column
-from bucketry.tui.compare_command import compare_command
-from bucketry.tui.figures import NOTHING, count_of, parse_moment, short_age, short_digests, shown_time, span_text
-from bucketry.tui.paint import Line, Span, line
+from bucketry.index.review_queue import Waiting, load_review_queue
+from bucketry.index.views import VersionLine, find_version_line
+from bucketry.tui.actions.compare_command import compare_command
+from bucketry.tui.actions.version_reads import read_commands
+from bucketry.tui.actions.version_writes import version_commands
+from bucketry.tui.drawing.columns import Column
+from bucketry.tui.drawing.figures import (
+    NOTHING,
+    count_of,
+    parse_moment,
+    short_age,
+    short_digests,
+    shown_time,
+    span_text,
+)
+from bucketry.tui.drawing.paint import Line, Span, line
+from bucketry.tui.drawing.text_lines import wrapped
 from bucketry.tui.screens.reading import ReadListView, ReadRows
-from bucketry.tui.textlines import wrapped
-from bucketry.tui.version_reads import read_commands
-from bucketry.tui.version_writes import version_commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
     from datetime import datetime
 
-    from bucketry.registry.session import Session
-    from bucketry.tui.commands import Command
+    from bucketry.registry.core.session import Session
+    from bucketry.tui.shell.commands import Command
 
 MOST_COMMENTS = 8
 _MINE = "you: you may decide about it, and have not yet"

@@ -5,23 +5,23 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bucketry.registry.resolve import resolve
-from bucketry.registry.tensors import list_tensors
+from bucketry.registry.core.resolve import resolve
+from bucketry.registry.reading.tensors import list_tensors
 from bucketry.schema.names import ByVersion, Reference
-from bucketry.tui.columns import Column
-from bucketry.tui.figures import short_size
-from bucketry.tui.paint import Line, Span, line
+from bucketry.tui.data.source import Listing, ListRows
+from bucketry.tui.drawing.columns import Column
+from bucketry.tui.drawing.figures import short_size
+from bucketry.tui.drawing.paint import Line, Span, line
 from bucketry.tui.screens.listing import ListView
-from bucketry.tui.source import Listing, ListRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-    from bucketry.registry.index_views import VersionLine
-    from bucketry.registry.session import Session
-    from bucketry.registry.tensors import TensorEntry
-    from bucketry.schema.manifest import Artifact
-    from bucketry.tui.app import BucketryApp
+    from bucketry.index.views import VersionLine
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.reading.tensors import TensorEntry
+    from bucketry.schema.documents.manifest import Artifact
+    from bucketry.tui.shell.app import BucketryApp
 
 LEAST_NAME_COLUMNS, MOST_NAME_COLUMNS = 24, 42
 _ORDERS: dict[str, Callable[[TensorEntry], object]] = {

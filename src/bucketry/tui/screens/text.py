@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.tui.commands import Command
-from bucketry.tui.lineview import LineView
-from bucketry.tui.view import View
+from bucketry.tui.drawing.lineview import LineView
+from bucketry.tui.shell.commands import Command
+from bucketry.tui.shell.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.widget import Widget
 
-    from bucketry.tui.app import BucketryApp
+    from bucketry.tui.shell.app import BucketryApp
 
 
 class TextView(View):

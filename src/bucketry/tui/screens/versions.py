@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal
 
-from bucketry.registry.index_fields import Field, find_field, list_fields, load_headlines, needed_details
-from bucketry.registry.index_views import VersionLine, find_model_line
-from bucketry.tui.closer import Closer, asks_for_details
-from bucketry.tui.columns import Column
-from bucketry.tui.compare_command import MOST_COMPARED, compare_command
-from bucketry.tui.figures import NOTHING, column_number, metric_title, short_age, short_number, short_size
-from bucketry.tui.lineview import LineView
-from bucketry.tui.marks import named_span, production_of, review_span, signed_span
-from bucketry.tui.paint import Line, Span, line
+from bucketry.index.fields import Field, find_field, list_fields, load_headlines, needed_details
+from bucketry.index.views import VersionLine, find_model_line
+from bucketry.tui.actions.compare_command import MOST_COMPARED, compare_command
+from bucketry.tui.actions.version_reads import read_commands
+from bucketry.tui.actions.version_writes import version_commands
+from bucketry.tui.data.detail_loader import Closer, asks_for_details
+from bucketry.tui.drawing.columns import Column
+from bucketry.tui.drawing.figures import NOTHING, column_number, metric_title, short_age, short_number, short_size
+from bucketry.tui.drawing.lineview import LineView
+from bucketry.tui.drawing.marks import named_span, production_of, review_span, signed_span
+from bucketry.tui.drawing.paint import Line, Span, line
+from bucketry.tui.drawing.text_lines import wrapped
 from bucketry.tui.screens.listing import ListView
-from bucketry.tui.textlines import wrapped
-from bucketry.tui.version_reads import read_commands
-from bucketry.tui.version_writes import version_commands
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from bucketry.errors import BucketryError
-    from bucketry.registry.index_fields import Headline
-    from bucketry.registry.session import Session
+    from bucketry.index.fields import Headline
+    from bucketry.registry.core.session import Session
     from bucketry.schema.names import ModelName
-    from bucketry.tui.app import BucketryApp
-    from bucketry.tui.commands import Command
-    from bucketry.tui.screens.version_tabs import TabContent
-    from bucketry.tui.source import Listing
+    from bucketry.tui.data.source import Listing
+    from bucketry.tui.screens.version.tabs import TabContent
+    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.commands import Command
 
 MOST_METRIC_COLUMNS = 3
 LEAST_METRIC_COLUMNS = 6
@@ -47,7 +47,11 @@ _REVIEW = "approvals of those needed; checks..: evidence missing"
 _SIGNED = "by the publisher, not verified here; -: not read yet"
 PANEL_FROM_COLUMNS = 110
 LIST_COLUMNS_BESIDE_PANEL = 62
-LOADED_AHEAD = ("bucketry.tui.screens.version", "bucketry.tui.screens.compare", "bucketry.tui.actions")
+LOADED_AHEAD = (
+    "bucketry.tui.screens.version.screen",
+    "bucketry.tui.screens.compare.screen",
+    "bucketry.tui.actions.decide",
+)
 PANEL_PAUSE_SECONDS = 0.15
 """A cursor that runs down the list does not read each version that it passes."""
 
@@ -205,7 +209,7 @@ class VersionsView(ListView[VersionLine]):
 
     def open_row(self, row: VersionLine) -> None:
         """Open a version."""
-        from bucketry.tui.screens.version import VersionView  # noqa: PLC0415 - only who opens one needs it
+        from bucketry.tui.screens.version.screen import VersionView  # noqa: PLC0415 - only who opens one needs it
 
         self.shell.open_view(VersionView(self.shell, row))
 
@@ -348,7 +352,7 @@ class VersionsView(ListView[VersionLine]):
             self._show_beside([line(title), line(), *said])
 
         def load(session: Session) -> TabContent:
-            from bucketry.tui.screens.version_tabs import TABS, TabRequest  # noqa: PLC0415 - the list is there earlier
+            from bucketry.tui.screens.version.tabs import TABS, TabRequest  # noqa: PLC0415 - the list is there earlier
 
             return TABS[0].load(TabRequest(session, shell.source.index, row, width, shell.zone))
 

@@ -1,0 +1,578 @@
+"""The Python client: what does a program call?
+
+`Reader` cannot write, by type; `Registry` can. Both are thin faces of the service layer.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from bucketry.errors import RefusedVersionWarning, UsageError
+from bucketry.frozen import frozen
+from bucketry.registry.core import artifacts, opening, registers, resolve
+from bucketry.registry.review.refusals import load_refusals, refused_text, version_to_read
+from bucketry.registry.serving import aliases
+from bucketry.registry.versions import lifecycle, listing
+from bucketry.schema.names import ByVersion, parse_alias, parse_model_name, parse_reference
+from bucketry.schema.text import displayable
+
+LONGEST_SHOWN = 60
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from numpy.typing import NDArray
+
+    from bucketry.errors import BucketryError
+    from bucketry.index.review_queue import Waiting
+    from bucketry.registry.core.artifacts import ArtifactReader
+    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.publishing.registration import RegisteredVersion
+    from bucketry.registry.reading.pull import PullOptions
+    from bucketry.registry.reading.pull_bases import PulledFamily
+    from bucketry.registry.reading.tensors import TensorEntry
+    from bucketry.registry.review.reviewing import Decided
+    from bucketry.registry.review.signing import Sign
+    from bucketry.registry.serving.aliases import AliasEvent, AliasMove
+    from bucketry.registry.serving.auditing import Audit
+    from bucketry.registry.serving.deployments import Deployments
+    from bucketry.registry.serving.watch import WatchedMove
+    from bucketry.registry.versions.deletion import Deleted
+    from bucketry.registry.versions.evaluate import EvaluatedVersion
+    from bucketry.registry.versions.lineage import Graph
+    from bucketry.registry.versions.listing import ModelSummary, VersionDetail, VersionSummary
+    from bucketry.registry.versions.model_deletion import ModelDeletion
+    from bucketry.schema.documents.deployment import Deployment
+    from bucketry.schema.documents.evidence import Evidence
+    from bucketry.schema.documents.gates import GateResult
+    from bucketry.schema.documents.manifest import Lineage, Training
+    from bucketry.schema.documents.reviews import Review, Statement
+    from bucketry.schema.judging.comparison import VersionDiff
+
+    SignWith = bool | str | os.PathLike[str] | Sign
+    """What signs: True for the usual SSH key, a key's file or its name in the agent, or a function; False: nothing."""
+
+
+@frozen
+class Reader:
+    """A registry that can only be read. References are texts such as `acme/chat@production` or `acme/chat:7`."""
+
+    session: Session
+
+    def resolve(self, reference: str) -> ResolvedVersion:
+        """Return what a reference names now: for `model@alias`, two GETs. Raises `NotFoundError`."""
+        return resolve.resolve(self.session, parse_reference(reference))
+
+    def pull(
+        self,
+        reference: str,
+        dest: str | os.PathLike[str] | None = None,
+        *,
+        options: PullOptions | None = None,
+        allow_rejected: bool = False,
+    ) -> Path:
+        """Download a version, verified, and return its directory: `dest`, or the cache's where none is given.
+
+        `dest` appears complete or not at all. Raises `RejectedError` for a `dest` that holds something else, and where
+        an alias names a version that was rejected or revoked, unless `allow_rejected`; a trust file is asked in any
+        case. By number or digest it comes, with a `RefusedVersionWarning`.
+        """
+        from bucketry.registry.reading.pull import pull  # noqa: PLC0415 - a resolver needs no transfer
+
+        target = None if dest is None else Path(dest)
+        pulled = pull(self.session, parse_reference(reference), target, _insisting(options, insists=allow_rejected))
+        _warn_of_refusals(self.session, pulled.resolved)
+        return pulled.path
+
+    def pull_with_bases(
+        self,
+        reference: str,
+        dest: str | os.PathLike[str] | None = None,
+        *,
+        options: PullOptions | None = None,
+        allow_rejected: bool = False,
+    ) -> PulledFamily:
+        """Download an adapter and, before it, what it adapts: to `dest` and `dest-base`, or into the cache.
+
+        Refused versions as for `pull`; by an alias, one with a refused base is refused too.
+        """
+        from bucketry.registry.reading.pull_bases import pull_with_bases  # noqa: PLC0415 - a resolver needs no transfer
+
+        target, chosen = None if dest is None else Path(dest), _insisting(options, insists=allow_rejected)
+        family = pull_with_bases(self.session, parse_reference(reference), target, chosen)
+        for pulled in (family.pulled, *(base.pulled for base in family.bases)):
+            _warn_of_refusals(self.session, pulled.resolved)
+        return family
+
+    def report(
+        self,
+        reference: str,
+        *,
+        environment: str,
+        instance: str | None = None,
+        path: str | os.PathLike[str] | None = None,
+    ) -> Deployment:
+        """Tell the registry that this instance (its host's name, if none is given) serves what a pull brought.
+
+        The one thing that a reader writes: its own receipt below `deployments/`. Raises `RejectedError` where `path`,
+        or the cache, does not hold that version, unchanged, and where the configuration says `read_only`.
+        """
+        from bucketry.registry.serving.reporting import report  # noqa: PLC0415 - few readers report
+
+        place = None if path is None else _path_of(path, "path")
+        parsed = parse_reference(reference)
+        return report(self.session, parsed, environment=environment, instance=instance, path=place)
+
+    def deployments(
+        self, model: str | None = None, *, environment: str | None = None, stale_days: float | None = None
+    ) -> Deployments:
+        """Return which version each instance reported, beside what its alias names now."""
+        from bucketry.registry.serving.deployments import list_deployments  # noqa: PLC0415 - few readers ask
+
+        name = None if model is None else parse_model_name(model)
+        return list_deployments(self.session, name, environment=environment, stale_days=stale_days)
+
+    def watch(
+        self,
+        reference: str,
+        *,
+        interval_seconds: float = 30.0,
+        allow_rejected: bool = False,
+        on_refusal: Callable[[WatchedMove, BucketryError], None] | None = None,
+    ) -> Iterator[WatchedMove]:
+        """Yield what an alias names now, and then each change; a poll is one conditional GET.
+
+        A move to a version that was rejected or revoked is left out, unless `allow_rejected`, and with a trust file one
+        that it does not accept in any case; `on_refusal` is called with it and with why. That the version yielded last
+        was refused is yielded all the same: its `state` is `rejected` then.
+        """
+        from bucketry.registry.serving.watch import watch  # noqa: PLC0415
+
+        parsed = parse_reference(reference)
+        return watch(
+            self.session,
+            parsed,
+            interval_seconds=interval_seconds,
+            allow_rejected=allow_rejected,
+            on_refusal=on_refusal,
+        )
+
+    def open(
+        self, version: ResolvedVersion | str, path: str, *, allow_rejected: bool = False
+    ) -> AbstractContextManager[ArtifactReader]:
+        """Open one file of a version, to read ranges of it. Refused versions as for `pull`."""
+        resolved = self._to_read(version, allow_rejected=allow_rejected)
+        return artifacts.open_artifact(self.session, resolved, path)
+
+    def tensors(
+        self, version: ResolvedVersion | str, *, verified: bool = False, allow_rejected: bool = False
+    ) -> tuple[TensorEntry, ...]:
+        """Return the tensors of a version's `.safetensors` files, from their headers alone.
+
+        A header fills no whole chunk, so it is not verified, unless `verified` has its chunk read whole. Refused
+        versions as for `pull`.
+        """
+        from bucketry.registry.reading.tensors import list_tensors  # noqa: PLC0415 - few readers look into files
+
+        resolved = self._to_read(version, allow_rejected=allow_rejected)
+        return list_tensors(self.session, resolved, verified=verified)
+
+    def read_tensor(
+        self,
+        version: ResolvedVersion | str,
+        tensor: str | TensorEntry,
+        *,
+        rows: slice | None = None,
+        verified: bool = False,
+        allow_rejected: bool = False,
+    ) -> NDArray[Any]:
+        """Return a tensor, or some of its rows, as a NumPy array; BF16 and 8-bit floats come as their bits.
+
+        Give an entry of `tensors` rather than a name where many are read: a name is looked up in every header.
+        Only chunks that lie whole in what is read are verified, unless `verified` has those at its edges read too.
+        Refused versions as for `pull`.
+        """
+        from bucketry.registry.reading.tensors import read_tensor  # noqa: PLC0415
+
+        resolved = self._to_read(version, allow_rejected=allow_rejected)
+        return read_tensor(self.session, resolved, tensor, rows=rows, verified=verified)
+
+    def _to_read(self, version: ResolvedVersion | str, *, allow_rejected: bool) -> ResolvedVersion:
+        """Return the version that is to be read, if it may be; warn of one that somebody refused."""
+        resolved = self.resolve(version) if isinstance(version, str) else version
+        allowed = version_to_read(resolved, allow_rejected=allow_rejected)
+        _warn_of_refusals(self.session, resolved)
+        return allowed
+
+    def models(self, query: str = "") -> list[ModelSummary]:
+        """Return the models whose name contains every word of the query."""
+        return listing.list_models(self.session, query=query)
+
+    def versions(self, model: str, query: str = "") -> Iterator[VersionSummary]:
+        """Yield the versions of a model, newest first."""
+        head = registers.load_existing_head(self.session, parse_model_name(model))
+        return listing.iter_versions(self.session, head, query=query)
+
+    def show(self, reference: str) -> VersionDetail:
+        """Return everything about one version."""
+        return listing.load_detail(self.session, parse_reference(reference))
+
+    def diff(self, baseline: str, *others: str, with_tensors: bool = False) -> VersionDiff:
+        """Return how versions differ from the baseline: metrics with verdicts, parameters, data, files, card.
+
+        Tensors are compared on request, by the headers of the `.safetensors` files.
+        """
+        from bucketry.registry.reading.compare import compare_versions  # noqa: PLC0415 - few readers compare
+
+        references = [parse_reference(reference) for reference in (baseline, *others)]
+        return compare_versions(self.session, references, with_tensors=with_tensors)
+
+    def gates(self, reference: str, *, alias: str | None = None) -> tuple[GateResult, ...]:
+        """Return whether each gate of its policy holds for a version; with `alias`, of those that count before it."""
+        from bucketry.registry.review.gating import check_version_gates  # noqa: PLC0415 - few readers check gates
+
+        parsed = parse_reference(reference)
+        head = registers.load_existing_head(self.session, parsed.model)
+        row = resolve.select_row(self.session, head, parsed.selector)
+        return check_version_gates(self.session, head, row, alias=None if alias is None else parse_alias(alias))
+
+    def reviews(self, *, mine: bool = False) -> list[Waiting]:
+        """Return every version that waits for a review, longest first; with `mine`, those that I may decide."""
+        from bucketry.index.review_queue import list_waiting  # noqa: PLC0415 - few readers review
+
+        return list_waiting(self.session, mine=mine)
+
+    def lineage(self, reference: str, *, down: bool = False) -> Graph:
+        """Return what a version was made from, all the way; with `down`, what was made from it."""
+        from bucketry.registry.versions.lineage import load_lineage  # noqa: PLC0415 - few readers ask
+
+        return load_lineage(self.session, parse_reference(reference), down=down)
+
+    def audit(self, model: str | None = None) -> Audit:
+        """Return who did what to a model, or to the registry itself, and what is wrong with that trail, if anything."""
+        from bucketry.registry.serving.auditing import load_audit, load_registry_audit  # noqa: PLC0415 - few readers ask
+
+        return load_registry_audit(self.session) if model is None else load_audit(self.session, parse_model_name(model))
+
+    def history(self, model: str, alias: str) -> list[AliasEvent]:
+        """Return every move of an alias, newest first."""
+        return aliases.load_alias_history(self.session, parse_model_name(model), parse_alias(alias))
+
+    def close(self) -> None:
+        """Release the connections."""
+        self.session.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@frozen
+class Registry(Reader):
+    """A registry that can be written too.
+
+    What changes or removes a version wants it named: `acme/chat:7`, `acme/chat@production`, `acme/chat@latest`. A
+    model's name alone is a `UsageError`.
+    """
+
+    def publish(  # noqa: PLR0913 - each names one thing that a version records
+        self,
+        model: str,
+        sources: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+        *,
+        metrics: Mapping[str, float] | None = None,
+        evidence: Sequence[Evidence] = (),
+        parameters: Mapping[str, object] | None = None,
+        datasets: Sequence[Mapping[str, object]] = (),
+        training: Training | None = None,
+        lineage: Lineage | None = None,
+        base: str | None = None,
+        relation: str | None = None,
+        card: str | os.PathLike[str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        notes: str = "",
+        idempotency_key: str | None = None,
+        sign: SignWith = False,
+        request_review: bool = False,
+        strict: bool = False,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        environment: Mapping[str, object] | str | os.PathLike[str] | None = None,
+    ) -> RegisteredVersion:
+        """Upload files and folders as a new version of a model.
+
+        A number of NumPy is a number; a label's value is a text, and `{"epoch": 3}` is refused.
+        `metrics` is plain automated evidence. A value that cannot be compared, such as NaN, is left out with a warning
+        and named in `left_out` of the result; `strict` refuses it. `evidence` may be what `bucketry.read_evidence`
+        found in a file. With an idempotency key, repeating the call returns the version that is there. `sign` as for
+        `review`. Raises `UsageError` and `RejectedError` before anything is uploaded.
+
+        `environment` is what it was trained in: `{python, packages, ...}`, or a file of pip, conda or a lock.
+        `exclude` and `include` are patterns as in .gitignore: what of folders to leave out, and what to take along
+        that is left out by default or looks like a secret. The result names the `files_left_out`, and says what of the
+        code is `not_known`.
+        """
+        from bucketry.registry.publishing.capture import is_no_training  # noqa: PLC0415 - a reader needs none of these
+        from bucketry.registry.publishing.given_evidence import usable_evidence  # noqa: PLC0415
+        from bucketry.registry.publishing.publish import PublishRequest, publish  # noqa: PLC0415
+        from bucketry.registry.publishing.selection import Selection  # noqa: PLC0415
+        from bucketry.schema.arguments import (  # noqa: PLC0415
+            plain_lineage,
+            plain_patterns,
+            plain_table,
+            plain_tables,
+            plain_training,
+        )
+        from bucketry.schema.documents.manifest import Lineage, Training  # noqa: PLC0415
+
+        made = plain_training(Training() if training is None else training)
+        stated = {} if parameters is None else plain_table(parameters, "parameters")
+        made = replace(made, hyperparameters={**made.hyperparameters, **stated})
+        made = replace(made, datasets=(*made.datasets, *plain_tables(datasets, "datasets")))
+        if environment is not None:
+            made = replace(made, environment=_environment_of(environment))
+        measured, left_out = usable_evidence(metrics, evidence, strict=strict)
+        request = PublishRequest(
+            model=parse_model_name(model),
+            sources=_paths_of(sources),
+            evidence=measured,
+            training=made,
+            lineage=plain_lineage(Lineage() if lineage is None else lineage),
+            base=None if base is None else parse_reference(base),
+            relation=relation,
+            card=None if card is None else _path_of(card, "card"),
+            labels={} if labels is None else labels,
+            notes=notes,
+            idempotency_key=idempotency_key,
+            sign=_signer(sign),
+            selection=Selection(plain_patterns(include, "include"), plain_patterns(exclude, "exclude")),
+            trained_here=not is_no_training(),
+        )
+        registered = publish(self.session, request)
+        if request_review:
+            from bucketry.registry.review.reviewing import ask_for_review  # noqa: PLC0415 - few publishes ask
+
+            ask_for_review(self.session, registered.model, registered.version)
+        return replace(registered, left_out=left_out)
+
+    def review(self, reference: str, action: str, *, comment: str = "", sign: SignWith = False) -> Decided:
+        """Record a decision about a version: `request`, `comment`, `approve`, `reject` or `revoke`.
+
+        `sign` is True for the usual SSH key, the key's file, its name in the agent, or what makes the signed review of
+        a statement. A refusal has reached every alias that names the version when this returns. Raises `RejectedError`
+        for what the version's state, the policy or a gate forbids.
+        """
+        from bucketry.registry.review.reviewing import prepare_decision, record_decision  # noqa: PLC0415 - a reader needs none
+        from bucketry.schema.documents.reviews import Action, Review, encode_statement, parse_action  # noqa: PLC0415
+
+        signer = _signer(sign)
+        named, parsed = parse_reference(reference), parse_action(action)
+        # Who approves a version must be able to read it; to refuse it, nobody must.
+        number = (
+            resolve.resolve_explicit(self.session, named).version
+            if parsed is Action.APPROVE
+            else resolve.load_version_number(self.session, named)
+        )
+        statement = prepare_decision(self.session, named.model, number, parsed, comment=comment)
+        review = Review(encode_statement(statement)) if signer is None else signer(statement)
+        return record_decision(self.session, review)
+
+    def delete(self, reference: str, *, reason: str = "") -> Deleted:
+        """Give up a version that no alias names and no other is made from; a deletion that was begun is finished.
+
+        Raises `RejectedError` naming what keeps it.
+        """
+        from bucketry.registry.versions.deletion import delete_version  # noqa: PLC0415 - a reader needs none
+
+        parsed = parse_reference(reference)
+        # A deletion that was interrupted is finished by number: the version can no longer be resolved for use.
+        named = parsed.selector
+        version = named.version if isinstance(named, ByVersion) else resolve.load_version_number(self.session, parsed)
+        return delete_version(self.session, parsed.model, version, reason=reason)
+
+    def delete_all_versions(self, model: str, *, reason: str = "") -> ModelDeletion:
+        """Give up a whole model: every version, and then its name. A deletion that was interrupted is finished.
+
+        Raises `RejectedError`, before anything is deleted, naming the aliases and the versions of others that keep it.
+        """
+        from bucketry.registry.versions.model_deletion import delete_model  # noqa: PLC0415 - a reader needs none
+
+        return delete_model(self.session, parse_model_name(model), reason=reason)
+
+    def evaluate(
+        self,
+        reference: str,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        evidence: Sequence[Evidence] = (),
+        strict: bool = False,
+    ) -> EvaluatedVersion:
+        """Add evidence to a version; `metrics` is plain automated evidence. What is there already is not added again.
+
+        A value that cannot be compared is left out with a warning and named in `left_out` of the result; `strict`
+        refuses it. Raises `UsageError` where nothing is left.
+        """
+        from bucketry.registry.publishing.given_evidence import usable_evidence  # noqa: PLC0415
+        from bucketry.registry.versions.evaluate import evaluate  # noqa: PLC0415 - a reader needs none
+
+        measured, left_out = usable_evidence(metrics, evidence, strict=strict)
+        version = resolve.resolve_explicit(self.session, parse_reference(reference))
+        done = evaluate(self.session, version.model, version.version, measured)
+        return replace(done, left_out=left_out)
+
+    def promote(self, reference: str, alias: str, *, reason: str = "") -> AliasMove:
+        """Make an alias name a version."""
+        parsed, name = parse_reference(reference), parse_alias(alias)
+        version = resolve.resolve_explicit(self.session, parsed).version
+        return aliases.promote(self.session, parsed.model, version, name, reason=reason)
+
+    def roll_back(self, model: str, alias: str, *, to: int | None = None, reason: str = "") -> AliasMove:
+        """Make an alias name its previous version that may still be served, or the version `to`."""
+        to = _whole(to, "to")
+        return aliases.roll_back(self.session, parse_model_name(model), parse_alias(alias), to=to, reason=reason)
+
+    def undo(self, model: str, alias: str, *, generation: int | None = None, reason: str = "") -> AliasMove:
+        """Take back an alias's last move, so that it is as before it, what it would roll back to included.
+
+        With a generation, as that move returned it, only if that move is the last: else `ContendedError`.
+        """
+        name, key = parse_model_name(model), parse_alias(alias)
+        generation = _whole(generation, "generation")
+        return aliases.undo_move(self.session, name, key, generation=generation, reason=reason)
+
+    def unset(self, model: str, alias: str, *, reason: str = "") -> AliasMove:
+        """Make an alias name nothing."""
+        return aliases.unset(self.session, parse_model_name(model), parse_alias(alias), reason=reason)
+
+    def retire(self, reference: str, *, reason: str = "") -> None:
+        """Forbid new use of a version; its bytes stay, and aliases that name it go on serving."""
+        named = parse_reference(reference)
+        lifecycle.retire(self.session, named.model, resolve.load_version_number(self.session, named), reason=reason)
+
+    def unretire(self, reference: str, *, reason: str = "") -> None:
+        """Allow use of a retired version again."""
+        named = parse_reference(reference)
+        lifecycle.unretire(self.session, named.model, resolve.load_version_number(self.session, named), reason=reason)
+
+
+def open_reader(where: str | os.PathLike[str] | None = None, *, trust: str | os.PathLike[str] | None = None) -> Reader:
+    """Open a registry for reading, by URL, path or the name of a configured profile; a `Path` is a folder.
+
+    With a trust file, given or named by the profile, versions are resolved, pulled and opened only if it accepts them;
+    otherwise `RejectedError` says why not.
+    """
+    trusted = None if trust is None else Path(trust)
+    return Reader(opening.open_session(_location(where), read_only=True, trust=trusted, serves=True))
+
+
+def open_registry(where: str | os.PathLike[str] | None = None, *, identity: str | None = None) -> Registry:
+    """Open a registry for reading and writing; `identity` is who the records will say acted. As for `open_reader`."""
+    return Registry(opening.open_session(_location(where), identity=identity))
+
+
+def _location(where: object) -> str | None:
+    """Return a text as it is, and a path object so that it is no profile's name; raise `UsageError` for others."""
+    if where is None or isinstance(where, str):
+        return where
+    if not isinstance(where, os.PathLike):
+        raise UsageError(f"a {type(where).__name__} names no registry", advice="give a URL, a path or a profile's name")
+    path = os.fspath(where)
+    if not isinstance(path, str):
+        raise UsageError("a path of bytes names no registry", advice="give it as text")
+    return os.path.join(os.curdir, path)  # noqa: PTH118 - `Path` would take the "./" away again
+
+
+def _insisting(options: PullOptions | None, *, insists: bool) -> PullOptions | None:
+    """Return the options, with `allow_rejected` where the caller insists on what was refused."""
+    if not insists:
+        return options
+    from bucketry.registry.reading.pull import PullOptions  # noqa: PLC0415 - a resolver needs no transfer
+
+    return replace(options or PullOptions(), allow_rejected=True)
+
+
+def _warn_of_refusals(session: Session, resolved: ResolvedVersion) -> None:
+    """Warn of a version that somebody refused, and that the caller gets all the same."""
+    if refused := refused_text(resolved, load_refusals(session, resolved)):
+        warnings.warn(f"this is {refused}", RefusedVersionWarning, stacklevel=3)
+
+
+def _signed_by(sign: Sign, statement: Statement) -> Review:
+    """Return what a caller's function made of a statement; raise `UsageError` where that is no review of it."""
+    from bucketry.schema.documents.reviews import Review, encode_statement  # noqa: PLC0415 - a reader needs none
+
+    review = sign(statement)
+    if not isinstance(review, Review) or review.payload != encode_statement(statement):
+        raise UsageError(f"sign made {_shown(review)}, not a Review of the statement that it was given")
+    return review
+
+
+def _whole(value: int | None, name: str) -> int | None:
+    """Return a number of a version or of a commit, where one was given; raise `UsageError`."""
+    from bucketry.schema.arguments import plain_integer  # noqa: PLC0415 - a reader needs none
+
+    return None if value is None else plain_integer(value, name, least=1)
+
+
+def _environment_of(environment: object) -> dict[str, object]:
+    """Return an environment that is stated as a table, or by the path of a file."""
+    from bucketry.registry.publishing.environment_files import check_environment, load_environment  # noqa: PLC0415
+    from bucketry.schema.arguments import plain_table  # noqa: PLC0415
+
+    if isinstance(environment, Mapping):
+        return check_environment(plain_table(environment, "environment"), what="environment")
+    return load_environment(_path_of(environment, "environment"))
+
+
+def _paths_of(sources: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[Path]:
+    """Return files and folders; one path alone, which to Python is a sequence of letters, is a list of one."""
+    if isinstance(sources, str | os.PathLike):
+        return [_path_of(sources, "sources")]
+    if not isinstance(sources, Sequence) or isinstance(sources, bytes):
+        raise UsageError(f"sources is {_shown(sources)}, not a list of paths", advice='write sources=["out"]')
+    return [_path_of(source, f"sources[{index}]") for index, source in enumerate(sources)]
+
+
+def _path_of(path: object, name: str) -> Path:
+    """Return a path that a file system can be asked about; raise `UsageError`."""
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"{name} is {_shown(path)}, not a path")
+    text = os.fspath(path)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise UsageError(f"{name} is {_shown(text)}, which cannot be a path")
+    try:
+        Path(text).stat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass  # whoever opens it says so better
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{name} is {_shown(text)}, which cannot be a path: it is no Unicode text") from error
+    except OSError as error:
+        raise UsageError(f"{name} is {_shown(text)}, which cannot be a path: {error.strerror}") from error
+    return Path(text)
+
+
+def _shown(value: object) -> str:
+    return displayable(repr(value)[:LONGEST_SHOWN])
+
+
+def _signer(sign: SignWith) -> Sign | None:
+    """Return what signs, or None for nothing; raise where there is no such key."""
+    if sign is False:
+        return None
+    if callable(sign):
+        return partial(_signed_by, sign)
+    if sign is not True:
+        _path_of(sign, "sign")
+    from bucketry.registry.review.signing import open_signer  # noqa: PLC0415 - loads cryptography
+
+    return open_signer(None if sign is True else os.fspath(sign))

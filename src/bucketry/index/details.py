@@ -1,0 +1,132 @@
+"""What is read of a version so that it can be asked about: its manifest once, its evidence when its dossier changes?"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from bucketry.frozen import frozen
+from bucketry.index.rows import (
+    NOTHING_READ,
+    PublishedDetails,
+    ReadDetails,
+    evidence_mark,
+    load_published,
+)
+from bucketry.index.sql import Clause, all_of
+from bucketry.schema import keys
+from bucketry.schema.documents.dossier import Dossier, decode_dossier
+from bucketry.schema.documents.evidence import Evidence, decode_evidence
+from bucketry.schema.documents.manifest import decode_manifest
+from bucketry.schema.names import Digest, ModelName, parse_model_name
+from bucketry.schema.search.details import dataset_names, flat_parameters, fold_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bucketry.index.store import Index
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.search.details import Measured, MetricKey
+
+_PARSING = threading.Lock()
+"""One manifest is parsed at a time: threads gain nothing there, and 16 of 8 MiB would fill the memory."""
+
+
+EVERYTHING = all_of(())
+
+
+def of_model(model: ModelName) -> Clause:
+    """Return the versions of a model."""
+    return Clause("m.name = ?", (str(model),))
+
+
+def of_rows(ids: Sequence[int]) -> Clause:
+    """Return the versions with these ids in the index."""
+    return Clause(f"v.id IN ({', '.join('?' * len(ids))})", tuple(ids))
+
+
+def count_pending(index: Index, among: Clause = EVERYTHING) -> int:
+    """Return of how many versions something is still to be read."""
+    # Of all of them the index of those that wait is enough: beside the models it takes 30 times as long.
+    source = "versions v" if among is EVERYTHING else "versions v JOIN models m ON m.id = v.model_id"
+    sql = f"SELECT count(*) FROM {source} WHERE v.pending > 0 AND {among.sql}"  # noqa: S608 - values are parameters
+    with index.reading() as connection:
+        return int(connection.execute(sql, among.values).fetchone()[0])
+
+
+@frozen
+class Pending:
+    """A version of which something is still to be read.
+
+    `evidence` marks what was read of it before; `published` are the metrics of its manifest, None before that was read.
+    """
+
+    version_id: int
+    model: ModelName
+    manifest: Digest
+    dossier: Digest | None
+    evidence: str
+    published: Mapping[MetricKey, Measured] | None
+
+
+def iter_pending(index: Index, size: int, among: Clause = EVERYTHING) -> Iterator[list[Pending]]:
+    """Yield the versions of which something is still to be read, the newest first, each once, so many at a time.
+
+    `among` is asked of a row `v` of `versions` beside its row `m` of `models`.
+    """
+    after = (2**62, 0)
+    while True:  # bounded: each batch begins behind the one before
+        with index.reading() as connection:
+            found = connection.execute(
+                "SELECT v.created_us, v.id, m.name, v.manifest, v.dossier, v.evidence, v.pending"  # noqa: S608 - values are parameters
+                " FROM versions v JOIN models m ON m.id = v.model_id"
+                f" WHERE v.pending > 0 AND (v.created_us, v.id) < (?, ?) AND {among.sql}"
+                " ORDER BY v.created_us DESC, v.id DESC LIMIT ?",
+                (*after, *among.values, size),
+            ).fetchall()
+            published = {item[1]: load_published(connection, item[1]) for item in found if item[-1] != NOTHING_READ}
+        if not found:
+            return
+        after = found[-1][:2]
+        yield [
+            Pending(version_id, parse_model_name(name), manifest, dossier, evidence, published.get(version_id))
+            for _, version_id, name, manifest, dossier, evidence, _ in found
+        ]
+
+
+def read_details(session: Session, pending: Pending) -> ReadDetails:
+    """Read what is missing of one version; raise `CorruptError` or `NotFoundError`."""
+    dossier = _load_dossier(session, pending)
+    mark = evidence_mark([cited.sha256 for cited in dossier.evidence])
+    published = _load_published_details(session, pending) if pending.published is None else None
+    added = None
+    if published is not None or mark != pending.evidence:
+        known = published.metrics if published is not None else pending.published or {}
+        added = fold_metrics(known, _iter_evidence(session, dossier))
+    return ReadDetails(pending.version_id, pending.dossier, mark, added, dossier.notes, published)
+
+
+def _load_dossier(session: Session, pending: Pending) -> Dossier:
+    if pending.dossier is None:
+        return Dossier(pending.manifest)
+    body = session.load_document(pending.model, pending.dossier)
+    return decode_dossier(body, what=keys.page(pending.model, pending.dossier))
+
+
+def _load_published_details(session: Session, pending: Pending) -> PublishedDetails:
+    body = session.load_manifest_bytes(pending.model, pending.manifest)
+    with _PARSING:
+        what = keys.manifest(pending.model, pending.manifest)
+        manifest = decode_manifest(body, what=what, model=pending.model)
+    return PublishedDetails(
+        metrics=fold_metrics({}, manifest.evidence_at_publish),
+        parameters=flat_parameters(manifest.training.hyperparameters),
+        datasets=dataset_names(manifest),
+        parents=[(str(parent.model), parent.version, parent.relation) for parent in manifest.lineage.parents],
+        notes=manifest.notes,
+    )
+
+
+def _iter_evidence(session: Session, dossier: Dossier) -> Iterator[Evidence]:
+    for cited in dossier.evidence:
+        yield decode_evidence(session.load_cited(cited), manifest=dossier.manifest, what=cited.key)

@@ -1,0 +1,1 @@
+"""What other programs write when they evaluate a model, one module for each format; `files` finds out which it is."""

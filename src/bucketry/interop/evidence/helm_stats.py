@@ -1,0 +1,58 @@
+"""What do the statistics of a HELM run (`stats.json`) say?
+
+A list of `{name: {name, split, sub_split, perturbation}, count, mean, stddev}`. What a statistic's name has beside the
+metric's tells it apart. On which scenario was measured stands in another file.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from bucketry.schema.documents.datasets import field_text
+from bucketry.schema.documents.evidence import Evidence
+from bucketry.schema.judging.measured_values import make_metric
+
+if TYPE_CHECKING:
+    from bucketry.schema.documents.evidence import Metric
+    from bucketry.schema.judging.measured_values import LeftOut
+
+HARNESS = {"name": "helm"}
+
+
+def is_helm_stats(value: object) -> TypeGuard[list[Any]]:
+    """Return whether a JSON value is a list of statistics."""
+    first = value[0] if isinstance(value, list) and value else None
+    return isinstance(first, dict) and isinstance(first.get("name"), dict) and {"count", "sum"} <= first.keys()
+
+
+def read_helm_stats(stats: list[Any], left_out: LeftOut) -> list[Evidence]:
+    """Return one evaluation for each split and perturbation; what was counted nowhere is passed over."""
+    groups: dict[tuple[str | None, str | None], list[Metric]] = defaultdict(list)
+    for at, stat in enumerate(stats):
+        named = stat.get("name") if isinstance(stat, dict) else None
+        if not isinstance(named, dict) or not isinstance(named.get("name"), str):
+            left_out.add(f"[{at}]", "is not a statistic with a name")
+            continue
+        if stat.get("count") == 0:
+            continue
+        parts = {"deviation": stat.get("stddev") if stat.get("count") != 1 else None}
+        metric = make_metric(left_out, f"[{at}] ({named['name']!a})", named["name"], stat.get("mean"), parts)
+        others = {name: value for name, value in named.items() if name not in {"name", "split"}}
+        if metric is not None:
+            groups[field_text(named.get("split")), field_text(_plain(others))].append(metric)
+    return [
+        Evidence(
+            "automated",
+            tuple(metrics),
+            harness=HARNESS,
+            dataset={field: text for field, text in (("split", split), ("args", args)) if text},
+        )
+        for (split, args), metrics in groups.items()
+    ]
+
+
+def _plain(others: dict[str, Any]) -> dict[str, Any]:
+    """Return the rest of a statistic's name, of a perturbation only how it is called."""
+    found = {name: value.get("name", value) if isinstance(value, dict) else value for name, value in others.items()}
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,149 @@
+"""What does the `model-index` of a Hugging Face model card say?
+
+`model-index` is a list of `{name, results: [{task: {type, name}, dataset: {type, name, config, split, revision, args},
+metrics: [{type, name, value, config, args}], source: {name, url}}]}`. Each result is one evaluation on its data; a
+metric is called by its `type`, or by its `name` where a result has several of one type. All that a card tells results
+apart by becomes part of the data set. Which way is better the card does not say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bucketry.errors import CorruptError
+from bucketry.interop.front_matter import read_front_matter
+from bucketry.schema.documents.datasets import dataset_of, field_text
+from bucketry.schema.documents.evidence import MOST_METRICS, Evidence
+from bucketry.schema.judging.measured_values import make_metric
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bucketry.schema.documents.evidence import Metric
+    from bucketry.schema.judging.measured_values import LeftOut
+
+MOST_RESULTS = 1_000
+_NO_TYPE = frozenset({"", "unknown", "custom"})
+_OF_DATASET = frozenset({"type", "name", "config", "split", "revision", "args"})
+
+
+def read_card(text: str, left_out: LeftOut, *, what: str) -> list[Evidence]:
+    """Return an evaluation for each result in the card; raise `CorruptError` for a card without any."""
+    models = read_front_matter(text, "model-index", what=what)
+    if not models:
+        raise CorruptError(f"{what} is a model card without model-index", advice="give the metrics as JSON or CSV")
+    if not isinstance(models, list):
+        raise CorruptError(f"{what}: model-index is not a list", advice="write it as the Hub's documentation shows")
+    results = [
+        result
+        for place, model in _iter_items(models, "model-index", left_out)
+        for result in _iter_items(model.get("results"), f"{place}.results", left_out)
+    ]
+    titles = _telling_titles([result for _, result in results])
+    found: list[Evidence] = []
+    count = 0
+    for (place, result), title in zip(results, titles, strict=True):
+        for evidence in _read_result(result, title, left_out, place):
+            found.append(evidence)
+            count += len(evidence.metrics)
+            if len(found) > MOST_RESULTS or count > MOST_METRICS:
+                raise CorruptError(
+                    f"{what} has more than {MOST_RESULTS:,} results or {MOST_METRICS:,} metrics",
+                    advice="split it, or leave out what nobody compares",
+                )
+    return found
+
+
+def _read_result(result: dict[str, Any], title: str | None, left_out: LeftOut, place: str) -> Iterator[Evidence]:
+    items = list(_iter_items(result.get("metrics"), f"{place}.metrics", left_out))
+    types = Counter(_text(item.get("type")) for _, item in items)
+    measured: dict[str | None, list[Metric]] = defaultdict(list)
+    for inner, item in items:
+        kind, name = _text(item.get("type")), _text(item.get("name"))
+        chosen = kind if types[kind] == 1 and kind not in _NO_TYPE else name or kind
+        metric = make_metric(left_out, f"{inner} ({chosen!a})", chosen, item.get("value"))
+        if metric is not None:
+            measured[_joined(item.get("config"), item.get("args"))].append(metric)
+    source = result.get("source")
+    url = source.get("url") if isinstance(source, dict) else None
+    plain = Evidence(
+        "automated",
+        (),
+        harness={"name": "model-index", "uri": url} if isinstance(url, str) else {"name": "model-index"},
+        dataset=_dataset(result, title),
+    )
+    for asked, metrics in measured.items():
+        dataset = {**plain.dataset, "metric": asked} if asked else plain.dataset
+        yield replace(plain, metrics=tuple(metrics), dataset=dataset)
+
+
+def _dataset(result: Mapping[str, Any], title: str | None) -> dict[str, object]:
+    """Return the data set: its `type` is its name on the hub."""
+    found = result.get("dataset")
+    stated = found if isinstance(found, dict) else {}
+    others = {name: value for name, value in stated.items() if name not in _OF_DATASET}
+    fields = {
+        "name": _dataset_name(stated),
+        "title": title,
+        "config": stated.get("config"),
+        "version": stated.get("revision"),
+        "split": stated.get("split"),
+        "task": _task(result.get("task")),
+        "args": _joined(stated.get("args"), others),
+    }
+    return {name: text for name, value in fields.items() if (text := field_text(value))}
+
+
+def _dataset_name(stated: Mapping[str, Any]) -> str:
+    kind = _text(stated.get("type"))
+    return kind if kind not in _NO_TYPE else _text(stated.get("name")) or kind
+
+
+def _task(found: object) -> str:
+    """Return a task's type, and its name where that says more: not so `Speech Recognition` of an automatic one."""
+    if not isinstance(found, dict):
+        return _text(found)
+    kind, name = _text(found.get("type")), _text(found.get("name"))
+    return " ".join(text for text in (kind, name if _plain(name) not in _plain(kind) else "") if text)
+
+
+def _telling_titles(results: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """Return for each result the title of its data where results differ in nothing else."""
+    groups: dict[object, list[int]] = defaultdict(list)
+    for at, result in enumerate(results):
+        groups[dataset_of(_dataset(result, None))].append(at)
+    titles: list[str | None] = [None] * len(results)
+    for members in groups.values():
+        stated = [results[at].get("dataset") for at in members]
+        names = [_text(one.get("name")) if isinstance(one, dict) else "" for one in stated]
+        if len(set(names)) > 1:
+            for at, name in zip(members, names, strict=True):
+                titles[at] = name or None
+    return titles
+
+
+def _joined(*values: object) -> str | None:
+    return ", ".join(text for value in values if (text := field_text(value))) or None
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.casefold())
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _iter_items(value: object, place: str, left_out: LeftOut) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the tables of a list with their places; anything else is left out."""
+    if not isinstance(value, list):
+        left_out.add(place, "is not a list")
+        return
+    for index, item in enumerate(value):
+        if isinstance(item, dict):
+            yield f"{place}[{index}]", item
+        else:
+            left_out.add(f"{place}[{index}]", "is not a table")

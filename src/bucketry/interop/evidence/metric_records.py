@@ -1,0 +1,90 @@
+"""What do JSON objects say that name their metric or their data: `{"dataset": "mmlu", "metric": "acc", "value": 0.5}`?
+
+The same as a table with these titles: rows as pandas (`orient="records"`, `lines=True`) and many scripts write them. To
+take such objects for names and values would lose the names.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from bucketry.errors import CorruptError
+from bucketry.interop.evidence.metrics_csv import Cell, evaluations_of_cells, is_known_title, title_of, wide_cells
+from bucketry.interop.foreign_text import load_json
+from bucketry.schema.documents.evidence import MOST_METRICS, check_evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bucketry.schema.documents.evidence import Evidence
+    from bucketry.schema.judging.measured_values import LeftOut
+
+_SIGNATURE = "signature"
+"""With what settings sacrebleu measured; its version stands in there too, and is not one of the data."""
+
+
+def read_records(value: object, left_out: LeftOut, *, what: str) -> list[Evidence] | None:
+    """Return one evaluation for each kind and data set; None for what is no such objects."""
+    items = value if isinstance(value, list) else [value]
+    rows = [_titled(item) for item in items if isinstance(item, dict) and _is_flat(item)]
+    if not rows or len(rows) != len(items) or len(rows) > MOST_METRICS:
+        return None
+    if all(map(_is_named, rows)):
+        cells = [cell for at, row in enumerate(rows, 1) for cell in _named_cells(row, f"[{at}]", left_out)]
+    elif isinstance(value, list) and len(rows) > 1 and all(any(map(is_known_title, row)) for row in rows):
+        cells = [cell for at, row in enumerate(rows, 1) for cell in _wide_cells(row, f"[{at}]")]
+    else:
+        return None
+    return [check_evidence(evidence, what=what) for evidence in evaluations_of_cells(cells, left_out)]
+
+
+def load_lines(text: str) -> list[object] | None:
+    """Return the objects of a text with one on each line; None for any other."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not 1 < len(lines) <= MOST_METRICS:
+        return None
+    try:
+        return [load_json(line, what="a line") for line in lines]
+    except CorruptError:
+        return None
+
+
+def _titled(item: Mapping[str, object]) -> dict[str, object]:
+    if _SIGNATURE in item and "score" in item:
+        item = {"args" if name == _SIGNATURE else name: one for name, one in item.items() if name != "version"}
+    return {title_of(name): one for name, one in item.items() if one is not None}
+
+
+def _is_flat(item: Mapping[str, object]) -> bool:
+    return len({title_of(name) for name in item}) == len(item) and not any(
+        isinstance(one, dict | list) for one in item.values()
+    )
+
+
+def _is_named(row: Mapping[str, object]) -> bool:
+    """Return whether a row is one metric, and no other number stands in it that would be another."""
+    others = [one for name, one in row.items() if not is_known_title(name, also_of_metrics=True)]
+    return isinstance(row.get("name"), str) and "value" in row and all(isinstance(one, bool | str) for one in others)
+
+
+def _named_cells(row: Mapping[str, object], place: str, left_out: LeftOut) -> Iterator[Cell]:
+    about = {}
+    for name, one in row.items():
+        if is_known_title(name, also_of_metrics=True):
+            about[name] = _text(one)
+        else:
+            left_out.add(f"{place}.{name}", "says nothing that is recorded")
+    name = about.pop("name")
+    yield Cell(f"{place} ({name!a})", name, about.pop("value"), about)
+
+
+def _wide_cells(row: Mapping[str, object], place: str) -> Iterator[Cell]:
+    texts = {name: _text(one) for name, one in row.items()}
+    about = {name: text for name, text in texts.items() if is_known_title(name)}
+    measured = {name: text for name, text in texts.items() if name not in about}
+    return wide_cells(measured, about, lambda name: f"{place}.{name}")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

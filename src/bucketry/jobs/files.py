@@ -1,0 +1,209 @@
+"""Where are transfer jobs remembered, so that they outlive the process that does them?
+
+    <state>/transfers/<host>/
+        job-<number>.json    one job, replaced whole at each change of its state
+        draft-<sha256>.json  what is to be published, for a job that publishes; it goes when that is done
+        lock                 held by the helper for as long as it lives; its text is the helper's process id
+        socket               where the helper listens
+        helper.log           what the helper did
+        room                 written and removed before a helper starts, to see whether that is possible
+
+`<state>` is `BUCKETRY_STATE`, else `$XDG_STATE_HOME/bucketry` or `~/.local/state/bucketry`. Each machine has a folder
+of its own: a home folder may be shared by many, and a target's path means something on one. Nothing in it is a
+credential, but which models somebody uses is nobody else's business: the folder is its owner's alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import socket
+import stat
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bucketry.errors import BucketryError, CorruptError, DeniedError
+from bucketry.frozen import frozen
+from bucketry.jobs.model import JobId, job_document, read_job
+from bucketry.schema.codec import FORMAT, LARGEST_DOCUMENT_BYTES, Fields, decode, digest_of, encode
+from bucketry.store.modes import FOLDER_MODE, make_folders
+from bucketry.transfer.disk.local_files import disk_errors, open_regular, write_private
+from bucketry.transfer.pace.turns import try_by_name
+from bucketry.trust.generations import default_state_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from bucketry.jobs.model import Job
+    from bucketry.transfer.pace.turns import Turn
+
+LARGEST_JOURNAL_BYTES = 1024 * 1024
+ROOM_BYTES = 64 * 1024
+"""A journal, its lock and some lines of the log fit in there."""
+_JOURNAL = re.compile(r"job-([1-9][0-9]{0,8})\.json")
+_DRAFT = re.compile(r"draft-([0-9a-f]{64})\.json")
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]")
+
+
+@frozen
+class JobFolder:
+    """The folder of this user's jobs on this machine. `made` before anything is written."""
+
+    path: Path
+
+    @property
+    def socket(self) -> Path:
+        """Where the helper listens."""
+        return self.path / "socket"
+
+    @property
+    def log(self) -> Path:
+        """What the helper did."""
+        return self.path / "helper.log"
+
+    def made(self) -> JobFolder:
+        """Make the folder, for its owner alone; raise `DeniedError` where it is another user's."""
+        with disk_errors(str(self.path)):
+            make_folders(self.path.parent, FOLDER_MODE)
+            with suppress(FileExistsError):
+                self.path.mkdir(mode=0o700)
+            state = self.path.lstat()
+            if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():
+                raise DeniedError(f"{self.path} is not a folder of this user", advice="move it away")
+            if stat.S_IMODE(state.st_mode) != 0o700:
+                self.path.chmod(0o700)
+        return self
+
+    def check_room(self) -> None:
+        """Raise `UnavailableError` where nothing more can be written, as a helper must from its first moment on."""
+        path = self.path / "room"
+        try:
+            self._write(path, bytes(ROOM_BYTES))
+        finally:
+            with suppress(OSError):
+                path.unlink()
+
+    def save(self, job: Job) -> None:
+        """Replace what is written of a job, at once, and bring it to the disk."""
+        self._write(self._journal(job.id), encode({"format": FORMAT} | job_document(job)))
+
+    def save_draft(self, body: bytes) -> None:
+        """Write down what is to be published, and bring it to the disk before any job can name it."""
+        self._write(self._draft(digest_of(body)), body)
+
+    def load_draft(self, digest: str) -> bytes:
+        """Return what is to be published; raise `CorruptError` where it is not what the job says."""
+        path = self._draft(digest)
+        with disk_errors(str(path)):
+            try:
+                descriptor = open_regular(path)
+            except FileNotFoundError as error:
+                raise CorruptError(f"{path} is missing", advice="publish anew") from error
+            with os.fdopen(descriptor, "rb") as file:
+                body = file.read(LARGEST_DOCUMENT_BYTES + 1)
+        if digest_of(body) != digest:
+            raise CorruptError(f"{path} is not what was ordered", advice="publish anew")
+        return body
+
+    def forget_draft(self, digest: str) -> None:
+        """Remove what was to be published."""
+        with disk_errors(str(self.path)):
+            self._draft(digest).unlink(missing_ok=True)
+
+    def sweep_drafts(self, kept: Collection[str], *, before_seconds: float) -> None:
+        """Remove what no job needs, and what was not written just now: its job may be about to come."""
+        with disk_errors(str(self.path)):
+            for path in self.path.iterdir():
+                found = _DRAFT.fullmatch(path.name)
+                if found and found[1] not in kept and path.lstat().st_mtime < before_seconds:
+                    path.unlink(missing_ok=True)
+
+    def _write(self, path: Path, body: bytes) -> None:
+        with disk_errors(str(self.path)):
+            write_private(path, body)
+
+    def forget(self, job_id: JobId) -> None:
+        """Remove what is written of a job."""
+        with disk_errors(str(self.path)):
+            self._journal(job_id).unlink(missing_ok=True)
+
+    def numbers(self) -> list[JobId]:
+        """Return the number of every job that is written down, readable or not, in order."""
+        with disk_errors(str(self.path)):
+            try:
+                names = [path.name for path in self.path.iterdir()]
+            except FileNotFoundError:
+                return []
+        return sorted(JobId(int(found[1])) for name in names if (found := _JOURNAL.fullmatch(name)))
+
+    def load(self, job_id: JobId) -> Job | None:
+        """Return a job, or None if nothing of it is written; raise `CorruptError` for what nobody can read."""
+        path = self._journal(job_id)
+        with disk_errors(str(path)):
+            try:
+                descriptor = open_regular(path)
+            except FileNotFoundError:
+                return None
+            with os.fdopen(descriptor, "rb") as file:
+                body = file.read(LARGEST_JOURNAL_BYTES + 1)
+        if len(body) > LARGEST_JOURNAL_BYTES:
+            raise CorruptError(f"{path} is too large to be a journal", advice="remove it")
+        job = read_job(Fields(decode(body, what=str(path)), what=str(path)))
+        if job.id != job_id:
+            raise CorruptError(f"{path} holds the journal of another job", advice="remove it")
+        return job
+
+    def load_all(self) -> tuple[tuple[Job, ...], tuple[BucketryError, ...]]:
+        """Return every job in order, and what is wrong with the journals that cannot be read."""
+        jobs: list[Job] = []
+        faults: list[BucketryError] = []
+        for number in self.numbers():
+            try:
+                job = self.load(number)
+            except BucketryError as error:
+                faults.append(error)
+                continue
+            if job is not None:
+                jobs.append(job)
+        return tuple(jobs), tuple(faults)
+
+    @contextmanager
+    def locked(self) -> Iterator[bool]:
+        """Hold the lock of the one helper until the block ends; False if another process holds it."""
+        with disk_errors(str(self.path)):
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        turn: Turn | None = None
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            except OSError:  # a file system without locks
+                with disk_errors(str(self.path)):
+                    turn = try_by_name(self.path)
+                if turn is None:
+                    yield False
+                    return
+            os.truncate(descriptor, 0)
+            os.write(descriptor, b"%d\n" % os.getpid())
+            yield True
+        finally:
+            if turn is not None:
+                turn.release()
+            os.close(descriptor)
+
+    def _journal(self, job_id: JobId) -> Path:
+        return self.path / f"job-{job_id}.json"
+
+    def _draft(self, digest: str) -> Path:
+        return self.path / f"draft-{digest}.json"
+
+
+def job_folder() -> JobFolder:
+    """Return the folder of this user's jobs on this machine, which need not exist."""
+    state = default_state_folder(os.environ).parent
+    host = _NOT_IN_A_NAME.sub("_", socket.gethostname()).strip(".") or "localhost"
+    return JobFolder(Path(os.path.abspath(state / "transfers" / host)))  # noqa: PTH100 - links stay as they are

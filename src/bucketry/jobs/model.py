@@ -1,0 +1,188 @@
+"""What is a transfer job, and how is it written down, in its journal and on the socket alike?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, NewType
+
+from bucketry.errors import (
+    BucketryError,
+    ContendedError,
+    CorruptError,
+    DeniedError,
+    NotFoundError,
+    RejectedError,
+    UnavailableError,
+    UnsupportedError,
+    UsageError,
+)
+from bucketry.frozen import frozen
+from bucketry.jobs.orders import (
+    LONGEST_PATH_CHARACTERS,
+    JobResult,
+    Order,
+    PublishResult,
+    one_of,
+    order_document,
+    read_order,
+    read_result,
+    result_document,
+)
+from bucketry.transfer.pace.progress import ActiveFile, Progress
+
+if TYPE_CHECKING:
+    from bucketry.schema.codec import Document, Fields
+
+JobId = NewType("JobId", int)
+
+MOST_ACTIVE_FILES_TOLD = 32
+_ERRORS = {
+    error.kind: error
+    for error in (
+        BucketryError,
+        UsageError,
+        NotFoundError,
+        RejectedError,
+        ContendedError,
+        UnavailableError,
+        DeniedError,
+        CorruptError,
+        UnsupportedError,
+    )
+}
+
+
+class JobState(StrEnum):
+    """Where a job stands. `interrupted` is never written: so a job looks whose helper is gone."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens unless somebody asks for it."""
+        return self in {JobState.DONE, JobState.FAILED, JobState.CANCELLED}
+
+
+@frozen
+class JobFailure:
+    """Why a job failed, as the error that it was."""
+
+    kind: str
+    message: str
+    advice: str
+
+    def as_error(self) -> BucketryError:
+        """Return the error, to be raised where somebody waited for the job."""
+        return _ERRORS.get(self.kind, BucketryError)(self.message, advice=self.advice)
+
+
+@frozen
+class Job:
+    """One transfer at one moment. Times are RFC 3339; `progress` is the last that was told."""
+
+    id: JobId
+    order: Order
+    state: JobState
+    submitted_at: str
+    started_at: str | None = None
+    ended_at: str | None = None
+    progress: Progress | None = field(default=None, compare=False)
+    failure: JobFailure | None = None
+    result: JobResult | PublishResult | None = None
+
+
+def failure_of(error: BucketryError) -> JobFailure:
+    """Return an error as it is written down."""
+    return JobFailure(error.kind, error.message, error.advice)
+
+
+def job_document(job: Job) -> Document:
+    """Return a job as it is written down."""
+    return {
+        "id": job.id,
+        "order": order_document(job.order),
+        "state": str(job.state),
+        "submitted_at": job.submitted_at,
+        "started_at": job.started_at,
+        "ended_at": job.ended_at,
+        "progress": _progress_document(job.progress) if job.progress else None,
+        "failure": asdict(job.failure) if job.failure else None,
+        "result": result_document(job.result) if job.result else None,
+    }
+
+
+def read_job(fields: Fields) -> Job:
+    """Return the job in a document; raise `CorruptError`."""
+    document = fields.table
+    order = read_order(fields.inner("order"))
+    return Job(
+        id=JobId(fields.integer("id", least=1)),
+        order=order,
+        state=one_of(fields, "state", tuple(JobState), JobState),
+        submitted_at=fields.text("submitted_at", longest=64),
+        started_at=fields.optional_text("started_at"),
+        ended_at=fields.optional_text("ended_at"),
+        progress=_read_progress(fields.inner("progress")) if document("progress") else None,
+        failure=_read_failure(fields.inner("failure")) if document("failure") else None,
+        result=read_result(fields.inner("result"), order) if document("result") else None,
+    )
+
+
+def _read_failure(fields: Fields) -> JobFailure:
+    return JobFailure(fields.text("kind", longest=64), fields.text("message"), fields.text("advice"))
+
+
+def _progress_document(progress: Progress) -> Document:
+    return {
+        "total_bytes": progress.total_bytes,
+        "done_bytes": max(0, progress.done_bytes),
+        "total_files": progress.total_files,
+        "done_files": progress.done_files,
+        "active": [_active_document(file) for file in progress.active[:MOST_ACTIVE_FILES_TOLD]],
+        "verified_chunks": progress.verified_chunks,
+        "retries": progress.retries,
+        "bytes_per_second": progress.bytes_per_second,
+        "eta_seconds": progress.eta_seconds,
+        "connections": progress.connections,
+        "hashed_bytes": progress.hashed_bytes,
+    }
+
+
+def _active_document(file: ActiveFile) -> Document:
+    return asdict(file) | {"done_bytes": max(0, file.done_bytes)}  # below zero for a moment, when a chunk was wrong
+
+
+def _read_progress(fields: Fields) -> Progress:
+    return Progress(
+        total_bytes=fields.integer("total_bytes"),
+        done_bytes=fields.integer("done_bytes"),
+        total_files=fields.integer("total_files"),
+        done_files=fields.integer("done_files"),
+        active=tuple(_read_active(file) for file in fields.inners("active", most=MOST_ACTIVE_FILES_TOLD)),
+        verified_chunks=fields.integer("verified_chunks"),
+        retries=fields.integer("retries"),
+        bytes_per_second=fields.number("bytes_per_second"),
+        eta_seconds=fields.optional_number("eta_seconds"),
+        connections=fields.integer("connections"),
+        hashed_bytes=fields.optional_integer("hashed_bytes"),
+    )
+
+
+def _read_active(fields: Fields) -> ActiveFile:
+    return ActiveFile(
+        label=fields.text("label", longest=LONGEST_PATH_CHARACTERS),
+        done_bytes=fields.integer("done_bytes"),
+        size_bytes=fields.integer("size_bytes"),
+        verified_chunks=fields.integer("verified_chunks"),
+        retries=fields.integer("retries"),
+        bytes_per_second=fields.number("bytes_per_second"),
+        eta_seconds=fields.optional_number("eta_seconds"),
+        is_hashing=fields.flag("is_hashing", default=False),
+    )

@@ -1,0 +1,322 @@
+"""What may the transfer helper be asked to do, what came of it, and how are both written down?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, cast
+
+from bucketry.errors import CorruptError
+from bucketry.frozen import frozen
+from bucketry.registry.reading.pull import PullOptions
+from bucketry.schema.names import parse_model_name
+from bucketry.transfer.up.upload import DEFAULT_CONNECTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bucketry.registry.reading.pull import Verified
+    from bucketry.schema.codec import Document, Fields
+    from bucketry.schema.names import Digest, ModelName
+
+T = TypeVar("T", bound=str)
+
+LONGEST_PATH_CHARACTERS = 4096
+MOST_PATTERNS = 1_000
+MOST_SOURCES = 100
+
+
+@frozen
+class JobOptions:
+    """How a version is pulled, as in `PullOptions`; `with_base` brings what an adapter adapts, too."""
+
+    verify: Literal["sha256", "fast"] = "sha256"
+    rehash: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    connections: int = PullOptions().connections
+    limit_bytes_per_second: int | None = None
+    processes: int = 1
+    hard_link: bool = False
+    cache: bool = False
+    with_base: bool = False
+    allow_rejected: bool = False
+
+
+@frozen
+class PullOrder:
+    """What was asked for, complete enough for a process that knows nothing else.
+
+    `registry` is a profile's name, a URL or an absolute path, `registry_id` what was found there. The version is the
+    one that the reference named when it was ordered. `dest` None means the cache. `token` makes an order that is sent
+    twice one job; `settings` has digests of the settings in the environment that decide which registry is meant.
+    """
+
+    kind: ClassVar[Literal["pull"]] = "pull"
+
+    token: str
+    registry: str
+    registry_id: str
+    reference: str
+    model: ModelName
+    version: int
+    manifest: str
+    dest: Path | None
+    trust: Path | None
+    settings: Mapping[str, str]
+    options: JobOptions
+
+
+@frozen
+class PublishJobOptions:
+    """How a version is published apart from any terminal; `request_review` asks the reviewers when it is there."""
+
+    connections: int = DEFAULT_CONNECTIONS
+    limit_bytes_per_second: int | None = None
+    request_review: bool = False
+
+
+@frozen
+class PublishOrder:
+    """What was asked for, with the draft of the version, which lies beside the journal and is named by its SHA-256.
+
+    `actor` is who publishes. `sources` are what the version was said to be made of, as far as there is room. `key` is
+    the SHA-256 of the idempotency key: no two jobs are to publish the same version.
+    """
+
+    kind: ClassVar[Literal["publish"]] = "publish"
+
+    token: str
+    registry: str
+    registry_id: str
+    model: ModelName
+    actor: str
+    draft: str
+    key: str
+    sources: tuple[str, ...]
+    size_bytes: int
+    files: int
+    chunks: int
+    settings: Mapping[str, str]
+    options: PublishJobOptions
+
+
+Order = PullOrder | PublishOrder
+
+
+@frozen
+class JobResult:
+    """What a finished job brought, as `PulledVersion` says it; `refused` says by whom it was refused, if it was."""
+
+    kind: ClassVar[Literal["pull"]] = "pull"
+
+    path: Path
+    version: int
+    manifest: str
+    size_bytes: int
+    fetched_bytes: int
+    reused_bytes: int
+    seconds: float
+    verify: Verified
+    refused: str = ""
+
+    @property
+    def moved_bytes(self) -> int:
+        """How many bytes came over the network, or from the folder that the registry is."""
+        return self.fetched_bytes
+
+
+@frozen
+class PublishResult:
+    """What a finished publish made, as `RegisteredVersion` says it."""
+
+    kind: ClassVar[Literal["publish"]] = "publish"
+
+    version: int
+    manifest: Digest
+    size_bytes: int
+    uploaded_bytes: int
+    reused_bytes: int
+    created: bool
+    seconds: float
+    same_files_as: int | None = None
+
+    @property
+    def moved_bytes(self) -> int:
+        """How many bytes the helper sent that finished it."""
+        return self.uploaded_bytes
+
+
+def place_of(order: Order) -> tuple[str, ...]:
+    """Return what no two jobs may work on at once."""
+    if isinstance(order, PublishOrder):
+        return (order.registry_id, str(order.model), order.key)
+    if order.dest is not None:
+        return (str(order.dest),)
+    return (order.registry_id, str(order.model), order.manifest)
+
+
+def purpose_of(order: Order) -> str:
+    """Return what an order is for, for a log or a message."""
+    if isinstance(order, PublishOrder):
+        return f"{', '.join(order.sources)} is to become a version of {order.model}"
+    return f"{order.reference} is to be pulled to {order.dest or 'the cache'}"
+
+
+def order_document(order: Order) -> Document:
+    """Return an order as it is written down."""
+    common: Document = {
+        "kind": order.kind,
+        "token": order.token,
+        "registry": order.registry,
+        "registry_id": order.registry_id,
+        "model": str(order.model),
+        "settings": dict(order.settings),
+    }
+    if isinstance(order, PublishOrder):
+        return common | {
+            "actor": order.actor,
+            "draft": order.draft,
+            "key": order.key,
+            "sources": list(order.sources),
+            "size_bytes": order.size_bytes,
+            "files": order.files,
+            "chunks": order.chunks,
+            "options": asdict(order.options),
+        }
+    options = asdict(order.options)
+    return common | {
+        "reference": order.reference,
+        "version": order.version,
+        "manifest": order.manifest,
+        "dest": None if order.dest is None else str(order.dest),
+        "trust": None if order.trust is None else str(order.trust),
+        "options": options | {"include": list(order.options.include), "exclude": list(order.options.exclude)},
+    }
+
+
+def read_order(fields: Fields) -> Order:
+    """Return the order in a document; raise `CorruptError`."""
+    kind = one_of(fields, "kind", ("pull", "publish"), str) if fields.optional_text("kind") else "pull"
+    return _read_pull_order(fields) if kind == "pull" else _read_publish_order(fields)
+
+
+def result_document(result: JobResult | PublishResult) -> Document:
+    """Return what came of a job as it is written down."""
+    return asdict(result) | ({"path": str(result.path)} if isinstance(result, JobResult) else {})
+
+
+def read_result(fields: Fields, order: Order) -> JobResult | PublishResult:
+    """Return what came of an order; raise `CorruptError`."""
+    return _read_pull_result(fields) if isinstance(order, PullOrder) else _read_publish_result(fields)
+
+
+def one_of(fields: Fields, name: str, allowed: Sequence[T], make: Callable[[str], T]) -> T:
+    """Return a text that is one of those allowed; raise `CorruptError`."""
+    text = fields.text(name, longest=64)
+    if text not in allowed:
+        raise CorruptError(f"{fields.what}: {name} is not one of {', '.join(map(str, allowed))}")
+    return make(text)
+
+
+def _read_pull_order(fields: Fields) -> PullOrder:
+    return PullOrder(
+        token=fields.text("token", longest=64),
+        registry=fields.text("registry", longest=LONGEST_PATH_CHARACTERS),
+        registry_id=fields.text("registry_id", longest=256),
+        reference=fields.text("reference", longest=512),
+        model=fields.parsed("model", parse_model_name),
+        version=fields.integer("version", least=1),
+        manifest=fields.digest("manifest"),
+        dest=_optional_path(fields, "dest"),
+        trust=_optional_path(fields, "trust"),
+        settings=fields.texts("settings"),
+        options=_read_options(fields.inner("options")),
+    )
+
+
+def _read_options(fields: Fields) -> JobOptions:
+    return JobOptions(
+        verify=cast("Literal['sha256', 'fast']", one_of(fields, "verify", ("sha256", "fast"), str)),
+        rehash=fields.flag("rehash"),
+        include=_read_patterns(fields, "include"),
+        exclude=_read_patterns(fields, "exclude"),
+        connections=fields.integer("connections", least=1),
+        limit_bytes_per_second=fields.optional_integer("limit_bytes_per_second", least=1),
+        processes=fields.integer("processes", least=1),
+        hard_link=fields.flag("hard_link"),
+        cache=fields.flag("cache", default=False),
+        with_base=fields.flag("with_base"),
+        allow_rejected=fields.flag("allow_rejected", default=False),
+    )
+
+
+def _read_patterns(fields: Fields, name: str) -> tuple[str, ...]:
+    patterns = fields.items(name, most=MOST_PATTERNS)
+    if not all(isinstance(pattern, str) for pattern in patterns):
+        raise CorruptError(f"{fields.what}: {name} is not a list of texts")
+    return tuple(patterns)
+
+
+def _read_publish_order(fields: Fields) -> PublishOrder:
+    options = fields.inner("options")
+    sources = fields.items("sources", most=MOST_SOURCES)
+    if not all(isinstance(source, str) for source in sources):
+        raise CorruptError(f"{fields.what}: sources is not a list of texts")
+    return PublishOrder(
+        token=fields.text("token", longest=64),
+        registry=fields.text("registry", longest=LONGEST_PATH_CHARACTERS),
+        registry_id=fields.text("registry_id", longest=256),
+        model=fields.parsed("model", parse_model_name),
+        actor=fields.text("actor", longest=512),
+        draft=fields.digest("draft"),
+        key=fields.digest("key"),
+        sources=tuple(sources),
+        size_bytes=fields.integer("size_bytes"),
+        files=fields.integer("files", least=1),
+        chunks=fields.integer("chunks"),
+        settings=fields.texts("settings"),
+        options=PublishJobOptions(
+            connections=options.integer("connections", least=1),
+            limit_bytes_per_second=options.optional_integer("limit_bytes_per_second", least=1),
+            request_review=options.flag("request_review"),
+        ),
+    )
+
+
+def _read_pull_result(fields: Fields) -> JobResult:
+    return JobResult(
+        path=Path(fields.text("path", longest=LONGEST_PATH_CHARACTERS)),
+        version=fields.integer("version", least=1),
+        manifest=fields.digest("manifest"),
+        size_bytes=fields.integer("size_bytes"),
+        fetched_bytes=fields.integer("fetched_bytes"),
+        reused_bytes=fields.integer("reused_bytes"),
+        seconds=fields.number("seconds"),
+        verify=cast("Verified", one_of(fields, "verify", ("sha256", "fast", "sizes_and_times"), str)),
+        refused=fields.text("refused", default=""),
+    )
+
+
+def _read_publish_result(fields: Fields) -> PublishResult:
+    return PublishResult(
+        version=fields.integer("version", least=1),
+        manifest=fields.digest("manifest"),
+        size_bytes=fields.integer("size_bytes"),
+        uploaded_bytes=fields.integer("uploaded_bytes"),
+        reused_bytes=fields.integer("reused_bytes"),
+        created=fields.flag("created"),
+        seconds=fields.number("seconds"),
+        same_files_as=fields.optional_integer("same_files_as", least=1),
+    )
+
+
+def _optional_path(fields: Fields, name: str) -> Path | None:
+    """Return an absolute path: whoever reads it may stand elsewhere than whoever wrote it."""
+    text = fields.optional_text(name)
+    if text is None:
+        return None
+    path = Path(text)
+    if not path.is_absolute() or "\0" in text or len(text) > LONGEST_PATH_CHARACTERS:
+        raise CorruptError(f"{fields.what}: {name} is not an absolute path")
+    return path

@@ -1,0 +1,142 @@
+"""How is a publish ordered from the helper, and how is it done by a process that has only the order and its draft?
+
+Whoever orders it reads and checks everything but the bytes of the files, the commit and the environment included. The
+helper hashes, sends and registers, under an idempotency key: however often it is begun, one version comes of it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bucketry.errors import UsageError
+from bucketry.jobs.drafts import decode_draft, draft_of, encode_draft
+from bucketry.jobs.orders import PublishOrder, PublishResult
+from bucketry.jobs.settings import absolute_path, check_registry, digest_settings, registry_text
+from bucketry.registry.core.opening import open_session
+from bucketry.registry.core.resolve import load_manifest
+from bucketry.registry.publishing.publish import TransferOptions, prepare_publish, publish_prepared
+from bucketry.registry.publishing.registration import find_published
+from bucketry.registry.review.reviewing import ask_for_review
+from bucketry.schema.codec import digest_of
+from bucketry.schema.text import displayable
+from bucketry.transfer.pace.progress import with_hashing
+
+if TYPE_CHECKING:
+    import threading
+
+    from bucketry.jobs.drafts import Draft
+    from bucketry.jobs.orders import PublishJobOptions
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.publishing.publish import PublishRequest
+    from bucketry.registry.publishing.registration import RegisteredVersion
+    from bucketry.transfer.pace.controls import Controls
+    from bucketry.transfer.pace.progress import Progress, ProgressListener
+
+MOST_SOURCES_TOLD = 8
+
+
+def order_publish(
+    session: Session, where: str | None, request: PublishRequest, options: PublishJobOptions
+) -> tuple[PublishOrder, bytes]:
+    """Return the order of a publish and its draft; raise for all that is wrong with it and can be known now."""
+    if request.sign is not None:
+        raise UsageError(
+            "the transfer helper has no key to sign with", advice="sign it, or detach it: leave out --sign or --detach"
+        )
+    token = secrets.token_hex(16)
+    key = f"transfer-{token}" if request.idempotency_key is None else request.idempotency_key
+    sources = tuple(absolute_path(source) for source in request.sources)
+    card = None if request.card is None else absolute_path(request.card)
+    request = replace(request, sources=sources, card=card, idempotency_key=key)
+    prepared = prepare_publish(session, request)
+    body = encode_draft(draft_of(prepared), token)
+    decode_draft(body, what="the draft of the version")  # what the helper could not read is refused here
+    order = PublishOrder(
+        token=token,
+        registry=registry_text(where),
+        registry_id=session.registry.registry,
+        model=request.model,
+        actor=session.actor,
+        draft=digest_of(body),
+        key=digest_of(key.encode()),
+        sources=tuple(displayable(str(source)) for source in sources[:MOST_SOURCES_TOLD]),
+        size_bytes=sum(file.size_bytes for file in prepared.files),
+        files=len(prepared.files),
+        chunks=prepared.chunks,
+        settings=digest_settings(os.environ),
+        options=options,
+    )
+    return order, body
+
+
+def do_publish(
+    order: PublishOrder, draft: bytes, controls: Controls, stop: threading.Event, told: ProgressListener
+) -> PublishResult:
+    """Publish what was ordered, unless that was done before; raises as `publish` does.
+
+    Raises `RejectedError` where another registry is found there now, and for a file that changed since.
+    """
+    known = decode_draft(draft, what=f"the draft {order.draft[:12]}")
+    session = open_session(order.registry, identity=order.actor)
+    began_seconds = time.monotonic()
+    with closing(session.store):
+        check_registry(order, session)
+        session.check_writable()
+        done = find_published(session, order.model, known.prepared.idempotency_key)
+        if done is not None:  # perhaps by a helper that died before it could say so
+            made = load_manifest(session, order.model, done.manifest)
+            done = replace(done, created=made.created_at == known.prepared.draft.created_at)
+        else:
+            done = _publish(session, known, controls, stop, told)
+        if order.options.request_review:
+            ask_for_review(session, order.model, done.version)
+    return PublishResult(
+        version=done.version,
+        manifest=done.manifest,
+        size_bytes=done.size_bytes,
+        uploaded_bytes=done.uploaded_bytes,
+        reused_bytes=done.reused_bytes,
+        created=done.created,
+        same_files_as=done.same_files_as,
+        seconds=time.monotonic() - began_seconds,
+    )
+
+
+def _publish(
+    session: Session, draft: Draft, controls: Controls, stop: threading.Event, told: ProgressListener
+) -> RegisteredVersion:
+    draft.check_unchanged()
+    watched = _Watched(told)
+    return publish_prepared(
+        session,
+        draft.prepared,
+        TransferOptions(on_hash=watched.hashed, on_transfer=watched.sent, stop=stop, controls=controls),
+        created_at=draft.prepared.draft.created_at,  # else each helper that goes on would make another manifest
+        check_files=draft.check_unchanged,
+    )
+
+
+class _Watched:
+    """Tells in one how far the hashing and the sending are."""
+
+    def __init__(self, told: ProgressListener) -> None:
+        self._told = told
+        self._hashed: Progress | None = None
+        self._sent: Progress | None = None
+
+    def hashed(self, progress: Progress) -> None:
+        self._hashed = progress
+        self._tell()
+
+    def sent(self, progress: Progress) -> None:
+        self._sent = progress
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._sent is not None:
+            self._told(self._sent if self._hashed is None else with_hashing(self._sent, self._hashed))

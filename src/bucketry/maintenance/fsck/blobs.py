@@ -1,0 +1,123 @@
+"""Are the artifacts' bytes where the rows say, and are they the right ones?"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from bucketry.errors import CorruptError
+from bucketry.maintenance.fsck.reading import UNREADABLE, Unreadable, list_entries, reason_of
+from bucketry.schema import keys
+from bucketry.schema.documents.placement import decode_placement
+from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bucketry.maintenance.findings import Findings
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.manifest import Artifact, Manifest
+    from bucketry.schema.documents.placement import Placement
+    from bucketry.schema.names import ModelName
+    from bucketry.store.contract import ByteStream
+
+READ_BYTES = 1024 * 1024
+
+
+def named_blobs(model: ModelName, placement: Placement, manifest: Manifest) -> dict[str, Artifact] | None:
+    """Return which artifact lies at which key, or None where the placement does not fit the manifest."""
+    try:
+        epochs = decode_placement(placement, artifacts=len(manifest.artifacts), what="placement")
+    except CorruptError:
+        return None
+    return {
+        keys.blob(model, epoch, artifact.sha256): artifact
+        for epoch, artifact in zip(epochs, manifest.artifacts, strict=True)
+    }
+
+
+class BlobCheck:
+    """All blobs of a model, from one listing taken before the head is read."""
+
+    def __init__(self, session: Session, model: ModelName, findings: Findings) -> None:
+        store = session.store
+        self._store = store
+        self._map_in_parallel = session.ports.map_in_parallel
+        self._findings = findings
+        self._sizes_bytes = {entry.key: entry.size_bytes for entry in list_entries(store, keys.blobs(model), findings)}
+        self._named: dict[str, Artifact] = {}
+
+    def check(self, who: str, named: Mapping[str, Artifact]) -> None:
+        """Report every blob that somebody names and that is missing or has another size."""
+        for key, artifact in named.items():
+            self._named.setdefault(key, artifact)
+            size_bytes = self._find_size_bytes(key)
+            path = self._store.local_path(key)
+            if path is not None and path.is_symlink():
+                self._findings.damage(key, f"The bytes of {artifact.path} of {who} are a symbolic link.")
+            elif size_bytes is None:
+                self._findings.damage(key, f"The bytes of {artifact.path} of {who} are missing.")
+            elif isinstance(size_bytes, Unreadable):
+                self._findings.damage(
+                    key, f"The bytes of {artifact.path} of {who} cannot be read: {size_bytes.reason}."
+                )
+            elif size_bytes != artifact.size_bytes:
+                self._findings.damage(
+                    key,
+                    f"The bytes of {artifact.path} of {who} are {size_bytes:,}; they must be {artifact.size_bytes:,}.",
+                )
+
+    def find_garbage(self) -> None:
+        """Report every listed blob that nobody named."""
+        for key, size_bytes in self._sizes_bytes.items():
+            if key not in self._named:
+                self._findings.garbage(key, f"No version names these {size_bytes:,} bytes.")
+
+    def compare_bytes(self) -> None:
+        """Read every named blob that has the right size, and report each one whose digests differ."""
+        chosen = [(k, a) for k, a in self._named.items() if self._sizes_bytes.get(k) == a.size_bytes]
+        problems = self._map_in_parallel(lambda item: self._find_difference(*item), chosen)
+        for (key, _), problem in zip(chosen, problems, strict=True):
+            if problem:
+                self._findings.damage(key, problem)
+
+    def _find_size_bytes(self, key: str) -> int | Unreadable | None:
+        """Return the size by the listing, or by asking: a version may be younger than the listing."""
+        if key not in self._sizes_bytes:
+            try:
+                self._sizes_bytes[key] = self._store.stat(key).size_bytes
+            except ObjectNotFoundError:
+                return None
+            except UNREADABLE as error:
+                return Unreadable(reason_of(error))
+        return self._sizes_bytes[key]
+
+    def _find_difference(self, key: str, artifact: Artifact) -> str:
+        whole = hashlib.sha256()
+        try:
+            etag = self._store.stat(key).etag
+            for number, expected in enumerate(artifact.chunks.sha256):
+                start = number * artifact.chunks.size_bytes
+                stop = min(artifact.size_bytes, start + artifact.chunks.size_bytes)
+                chunk = hashlib.sha256()
+                with self._store.open_range(key, start, stop, etag=etag) as stream:
+                    _hash_stream(stream, stop - start, chunk, whole)
+                if chunk.hexdigest() != expected:
+                    return f"The bytes of {artifact.path} differ from its manifest in chunk {number + 1}."
+        except (ObjectNotFoundError, PreconditionFailedError):
+            return f"The bytes of {artifact.path} were replaced or removed while they were read."
+        except UNREADABLE as error:
+            return f"The bytes of {artifact.path} cannot be read: {reason_of(error)}."
+        if whole.hexdigest() != artifact.sha256:
+            return f"The bytes of {artifact.path} are not those of its SHA-256, though each chunk is right."
+        return ""
+
+
+def _hash_stream(stream: ByteStream, size_bytes: int, *hashes: hashlib._Hash) -> None:
+    buffer = memoryview(bytearray(min(READ_BYTES, max(1, size_bytes))))
+    for _ in range(size_bytes + 1):  # each round reads a byte at least
+        count = stream.readinto(buffer)
+        if count == 0:
+            return
+        for one in hashes:
+            one.update(buffer[:count])

@@ -1,0 +1,102 @@
+"""How does a check read what may be damaged, without ending at the first thing that cannot be read?
+
+An object that the store has and does not give is a finding like any other. A store that is away, a bucket that is not
+there and an interrupt are none: nothing could be checked, so they are raised.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from bucketry.errors import NewerFormatError
+from bucketry.frozen import frozen
+from bucketry.registry.core import unreadable
+from bucketry.registry.core.immutable import find_object
+from bucketry.schema.codec import digest_of
+from bucketry.store.contract import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from bucketry.errors import BucketryError
+    from bucketry.maintenance.findings import Findings
+    from bucketry.schema.names import Digest, ModelName
+    from bucketry.store.contract import Folder, Object, Store
+
+UNREADABLE = unreadable.UNREADABLE
+"""What is said of one object that cannot be read or understood, here as in every list."""
+
+T = TypeVar("T")
+
+
+@frozen
+class Unreadable:
+    """Something is at the key, or might be, and cannot be read; `reason` is a part of a sentence."""
+
+    reason: str
+
+
+@frozen
+class Fault:
+    """What is wrong with a document that something names: the end of the sentence "This is the page of ..., and"."""
+
+    words: str
+
+
+def look_for(store: Store, key: str) -> Object | Unreadable | None:
+    """Return the object at the key, why it cannot be read, or None if there is none."""
+    try:
+        return find_object(store, key)
+    except UNREADABLE as error:
+        return Unreadable(reason_of(error))
+
+
+def read_named(store: Store, key: str, digest: Digest, decode: Callable[[bytes], T]) -> T | Fault:
+    """Return the document that is named by its digest, decoded, or what is wrong with it. It is read once."""
+    found = look_for(store, key)
+    if found is None:
+        return Fault("is missing")
+    if isinstance(found, Unreadable):
+        return Fault(f"cannot be read: {found.reason}")
+    if digest_of(found.body) != digest:
+        return Fault("its bytes are not those that were named")
+    try:
+        return decode(found.body)
+    except UNREADABLE as error:
+        return Fault(f"cannot be read: {reason_of(error)}")
+
+
+def report(findings: Findings, key: str, what: str, read: T | Fault) -> T | None:
+    """Return what was read; a fault is reported as damage, and None returned."""
+    if isinstance(read, Fault):
+        findings.damage(key, f"This is {what}, and {read.words}.")
+        return None
+    return read
+
+
+def list_entries(store: Store, prefix: str, findings: Findings) -> Iterator[Entry]:
+    """Yield the objects below the prefix, as far as they can be listed; where they cannot, that is damage."""
+    return (item for item in list_as_far(lambda: store.list(prefix), prefix, findings) if isinstance(item, Entry))
+
+
+def list_as_far(
+    listing: Callable[[], Iterable[Entry | Folder]], prefix: str, findings: Findings
+) -> Iterator[Entry | Folder]:
+    """Yield what a listing yields until it fails, which is reported as damage of the prefix."""
+    try:
+        yield from listing()
+    except UNREADABLE as error:
+        findings.damage(prefix, f"What lies below this cannot be listed: {reason_of(error)}.")
+
+
+def folder_of(model: ModelName) -> str:
+    """Return the part of a key that is the model's own, below each kind of object."""
+    return f"{model.namespace}/{model.name}/"
+
+
+def reason_of(error: BucketryError) -> str:
+    """Return an error's message as the end of a sentence that brings its own full stop."""
+    reason = error.message.rstrip(".")
+    if isinstance(error, NewerFormatError):  # for which restoring would be the wrong thing to do
+        return f"{reason}: {error.advice}, and restore nothing over it"
+    return reason

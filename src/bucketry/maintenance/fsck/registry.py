@@ -1,0 +1,267 @@
+"""Is everything that the registry names there, and is it what the registry says?
+
+The check only reads. It may run beside writers: a model in which it sees damage is checked again for as long as its
+registers keep moving, so that a race is not taken for damage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bucketry.errors import BucketryError
+from bucketry.frozen import frozen
+from bucketry.maintenance.findings import Finding, Findings
+from bucketry.maintenance.fsck.bases import PinLedger
+from bucketry.maintenance.fsck.copies import find_registry_faults
+from bucketry.maintenance.fsck.deployments import check_deployments
+from bucketry.maintenance.fsck.model import ModelCheck
+from bucketry.maintenance.fsck.policies import PolicyShelf, read_policy_changes
+from bucketry.maintenance.fsck.reading import (
+    UNREADABLE,
+    Unreadable,
+    folder_of,
+    list_as_far,
+    list_entries,
+    look_for,
+    reason_of,
+)
+from bucketry.maintenance.fsck.registers import load_chain, read_plain_copy, report_plain_copy
+from bucketry.registry.core.commit import load_current
+from bucketry.registry.core.registers import registry_register
+from bucketry.registry.core.session import DocumentCache
+from bucketry.registry.core.witnesses import OF_A_REGISTRY
+from bucketry.registry.review.policies import DEFAULT_SETTING
+from bucketry.schema import keys
+from bucketry.schema.codec import Fields, digest_of
+from bucketry.schema.documents.settings import encode_registry
+from bucketry.schema.names import parse_model_name
+from bucketry.store.contract import Entry, Folder, Object
+
+if TYPE_CHECKING:
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.settings import RegistryDocument
+    from bucketry.schema.names import Digest, ModelName
+    from bucketry.store.contract import Store
+
+MOST_PASSES = 5
+"""How often a model is checked while its registers move under the check."""
+
+CheckProgress = Callable[[str, int, int], None]
+"""Hears the name of the model that is about to be checked, how many are done, and how many there are."""
+
+
+@frozen
+class Report:
+    """What the check found, and how many models, versions and artifacts' bytes it looked at."""
+
+    findings: tuple[Finding, ...]
+    models: int
+    versions: int
+    size_bytes: int
+
+    @property
+    def damage(self) -> tuple[Finding, ...]:
+        """What must not be."""
+        return tuple(finding for finding in self.findings if finding.severity == "damage")
+
+    @property
+    def unfinished(self) -> tuple[Finding, ...]:
+        """What a crash may leave, and a person must end."""
+        return tuple(finding for finding in self.findings if finding.severity == "unfinished")
+
+    @property
+    def garbage(self) -> tuple[Finding, ...]:
+        """What may be, and only takes room."""
+        return tuple(finding for finding in self.findings if finding.severity == "garbage")
+
+
+def check_registry(
+    session: Session,
+    *,
+    deep: bool = False,
+    models: Sequence[ModelName] | None = None,
+    progress: CheckProgress | None = None,
+) -> Report:
+    """Check all models, or the given ones; `deep` also compares the digests of every blob, and verifies signatures.
+
+    Raises only what keeps it from checking anything: `UnavailableError`, `NotFoundError` for the bucket itself, and
+    `DeniedError` where not even the models may be listed. One thing that cannot be read is a finding.
+    """
+    session = replace(
+        session, documents=DocumentCache(), takes_any_registry=True
+    )  # what was read before proves nothing about the bucket
+    findings, shelf, pins = Findings(), PolicyShelf(session.store), PinLedger()
+    registry = _check_registry_document(session, shelf, findings)
+    chosen = list(models) if models is not None else list(_find_models(session.store, findings))
+    versions = size_bytes = 0
+    for number, model in enumerate(chosen):
+        if progress is not None:
+            progress(str(model), number, len(chosen))
+        check = _check_model(session, model, shelf, registry, deep=deep)
+        findings.extend(check.findings)
+        pins.extend(check.pins)
+        versions += check.versions
+        size_bytes += check.size_bytes
+    pins.find_garbage(session, findings)
+    check_deployments(session, models, findings)
+    if models is None:
+        _check_strays(session.store, set(chosen), shelf, findings)
+    return Report(tuple(findings.found), len(chosen), versions, size_bytes)
+
+
+def _check_registry_document(session: Session, shelf: PolicyShelf, findings: Findings) -> str | None:
+    """Return the registry's id, or None where its document cannot say it; the shelf learns the default policies."""
+    register = registry_register()
+    plain = read_plain_copy(session.store, keys.REGISTRY)
+    try:
+        current = load_current(session.store, register)
+    except UNREADABLE as error:
+        findings.damage(keys.REGISTRY, f"The registry's own document cannot be read: {reason_of(error)}.")
+        return None
+    if current.state is None:
+        findings.damage(keys.REGISTRY, "The registry's own document is missing.")
+        return None
+    report_plain_copy(register, current.trail, encode_registry(current.state), plain, findings)
+    for problem in find_registry_faults(current.state):
+        findings.damage(keys.REGISTRY, problem)
+    records, fault = load_chain(session, register, current.trail)
+    if fault:
+        findings.damage(keys.REGISTRY, f"The audit chain of the registry's own document is broken: {fault}.")
+    changes = read_policy_changes(keys.REGISTRY, records, _find_default(current.state, findings), findings)
+    policies = [shelf.check(digest, findings) for digest in changes.named()]
+    if not fault and changes.are_all_named:
+        shelf.set_defaults(policies)
+    return current.state.registry
+
+
+def _find_default(document: RegistryDocument, findings: Findings) -> Digest | None:
+    try:
+        return Fields(dict(document.settings), what="settings").optional_digest(DEFAULT_SETTING)
+    except UNREADABLE as error:
+        findings.damage(keys.REGISTRY, f"The default policy cannot be read: {reason_of(error)}.")
+        return None
+
+
+def _find_models(store: Store, findings: Findings) -> Iterator[ModelName]:
+    for entry in _iter_heads(store, findings):
+        try:
+            model = keys.model_of_head(entry.key)
+        except BucketryError:
+            model = None
+        if model is None:
+            findings.damage(entry.key, "This key is not that of any model's head.")
+        else:
+            yield model
+
+
+def _iter_heads(store: Store, findings: Findings) -> Iterator[Entry]:
+    """Yield what lies where heads are. Without the right to list at all there is nothing to check, so it is raised."""
+    for namespace in store.list(keys.HEADS, delimiter="/"):
+        if isinstance(namespace, Entry):
+            yield namespace
+        else:
+            yield from list_entries(store, namespace.prefix, findings)
+
+
+def _check_model(
+    session: Session, model: ModelName, shelf: PolicyShelf, registry: str | None, *, deep: bool
+) -> ModelCheck:
+    for number in range(1, MOST_PASSES + 1):
+        check = ModelCheck(session, model, shelf, registry, deep=deep)
+        check.run()
+        if number == MOST_PASSES or not check.findings.has_damage or not check.has_moved():
+            return check
+    raise AssertionError("unreachable: the last pass returns")
+
+
+def _check_strays(store: Store, models: set[ModelName], shelf: PolicyShelf, findings: Findings) -> None:
+    """Find what lies outside the models that have a head."""
+    folders = {folder_of(model) for model in models}
+    lost: set[ModelName] = set()
+    for entry in _outside(store, keys.ALIASES, folders, findings):
+        findings.damage(entry.key, "This alias's register belongs to no model.")
+        lost.update(_models_of(entry.key))
+    for entry in _outside(store, keys.HISTORY, folders, findings):
+        if not keys.is_registry_history(entry.key):
+            findings.damage(entry.key, "These sealed audit records belong to no model that has a head.")
+            lost.update(_models_of(entry.key))
+    for model in lost:
+        findings.damage(keys.head(model), "This head is missing, and what cannot be there before it is.")
+    folders |= {folder_of(model) for model in lost}  # what a lost head named is no garbage
+    for entry in _outside(store, keys.MANIFESTS, folders, findings):
+        findings.garbage(entry.key, "This manifest belongs to no model.")
+    for entry in _outside(store, keys.BLOBS, folders, findings):
+        findings.garbage(entry.key, f"These {entry.size_bytes:,} bytes belong to no model.")
+    for prefix, kind in (
+        (keys.EVIDENCE, "evaluation"),
+        (keys.REVIEWS, "decision"),
+        (keys.PAGES, "document"),
+    ):
+        for entry in _outside(store, prefix, folders, findings):
+            findings.garbage(entry.key, f"This {kind} belongs to no model.")
+    _check_uploads(store, findings)
+    _check_unexplained(store, shelf, findings)
+    for entry in list_entries(store, keys.PROBE, findings):
+        findings.garbage(entry.key, "This is a leftover of a probe of the store.")
+
+
+def _models_of(key: str) -> Iterator[ModelName]:
+    """Yield whose object lies at the key of an alias or of sealed audit records, if that is anybody's name."""
+    with suppress(BucketryError):
+        yield parse_model_name("/".join(key.split("/")[1:3]))
+
+
+def _check_unexplained(store: Store, shelf: PolicyShelf, findings: Findings) -> None:
+    """Find what lies where no rule of the format puts anything."""
+    for item in _fold(store, "", findings):
+        place = item.key if isinstance(item, Entry) else item.prefix
+        if place != keys.REGISTRY and place not in {*OF_A_REGISTRY, keys.PROBE}:
+            findings.garbage(place, "No rule of the format puts anything here.")
+    for prefix in (keys.PAGES, keys.HISTORY):
+        for entry in list_entries(store, prefix, findings):
+            if not keys.is_explained(entry.key):
+                findings.garbage(entry.key, "This key is that of no document of a registry.")
+    _check_policies(store, shelf, findings)
+
+
+def _check_policies(store: Store, shelf: PolicyShelf, findings: Findings) -> None:
+    """Find policies that no register names and that are not what their own names say."""
+    for entry in list_entries(store, keys.POLICIES, findings):
+        digest = keys.digest_of_policy(entry.key)
+        if digest is not None and shelf.has_read(digest):
+            continue  # a register names it, and it was reported
+        found = look_for(store, entry.key)
+        if digest is None:
+            findings.garbage(entry.key, "This key is that of no policy.")
+        elif isinstance(found, Object) and digest_of(found.body) != digest:
+            findings.damage(entry.key, "The bytes of this policy are not those that its name says.")
+        elif isinstance(found, Unreadable):
+            findings.damage(entry.key, f"This policy cannot be read: {found.reason}.")
+
+
+def _check_uploads(store: Store, findings: Findings) -> None:
+    try:
+        for key, upload, started_at in store.list_uploads(keys.BLOBS):
+            findings.garbage(key, f"The upload {upload}, begun {started_at:%Y-%m-%d %H:%M} UTC, was not finished.")
+    except UNREADABLE as error:
+        findings.damage(keys.BLOBS, f"The uploads that were not finished cannot be listed: {reason_of(error)}.")
+
+
+def _outside(store: Store, prefix: str, folders: set[str], findings: Findings) -> Iterator[Entry]:
+    """Yield the entries that lie in none of the models' folders, without listing what lies in them."""
+    for namespace in _fold(store, prefix, findings):
+        if isinstance(namespace, Entry):
+            yield namespace
+            continue
+        for inner in _fold(store, namespace.prefix, findings):
+            if isinstance(inner, Entry):
+                yield inner
+            elif isinstance(inner, Folder) and inner.prefix.removeprefix(prefix) not in folders:
+                yield from list_entries(store, inner.prefix, findings)
+
+
+def _fold(store: Store, prefix: str, findings: Findings) -> Iterator[Entry | Folder]:
+    return list_as_far(lambda: store.list(prefix, delimiter="/"), prefix, findings)

@@ -1,0 +1,194 @@
+"""What does every service function need? An opened registry: its store, its id, who acts, and what was read before."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import field
+from typing import TYPE_CHECKING
+
+from bucketry.errors import CorruptError, RejectedError, UnsupportedError
+from bucketry.frozen import frozen
+from bucketry.registry.core.immutable import Immutable, find_object
+from bucketry.registry.core.ports import Ports
+from bucketry.registry.core.witnesses import no_registry
+from bucketry.schema import keys
+from bucketry.schema.codec import digest_of
+from bucketry.schema.documents.audit import parse_actor
+from bucketry.schema.documents.settings import RegistryDocument, decode_registry
+
+if TYPE_CHECKING:
+    from bucketry.registry.core.config import RegistryProfile
+    from bucketry.registry.review.strict import StrictMode
+    from bucketry.schema.documents.dossier import Cited
+    from bucketry.schema.documents.scans import ScanReport
+    from bucketry.schema.names import Digest, ModelName
+    from bucketry.store.contract import Store
+
+MOST_BROKEN = 3
+"""So many broken promises are named in one message; `bucketry doctor` lists all."""
+CACHED_DOCUMENT_BYTES = 64 * 1024 * 1024
+FOREIGN = "run `bucketry fsck`; put back what belongs there from the bucket's versions or from a mirror"
+
+
+class DocumentCache:
+    """Immutable documents by digest, the least recently used dropped beyond 64 MiB. Safe for threads.
+
+    The digest alone is the key: equal bytes are the same document under whichever model they lie, and a register has
+    named that digest before anybody asks for it. Whether each model's own object is there, fsck asks the store itself.
+    """
+
+    def __init__(self) -> None:
+        self._bodies: OrderedDict[str, bytes] = OrderedDict()
+        self._size_bytes = 0
+        self._lock = threading.Lock()
+
+    def find(self, digest: str) -> bytes | None:
+        """Return the bytes with this SHA-256 if they were seen."""
+        with self._lock:
+            body = self._bodies.get(digest)
+            if body is not None:
+                self._bodies.move_to_end(digest)
+            return body
+
+    def remember(self, digest: str, body: bytes) -> None:
+        """Keep the bytes, which have this SHA-256."""
+        with self._lock:
+            if digest not in self._bodies:
+                self._bodies[digest] = body
+                self._size_bytes += len(body)
+            while self._size_bytes > CACHED_DOCUMENT_BYTES:
+                _, dropped = self._bodies.popitem(last=False)
+                self._size_bytes -= len(dropped)
+
+
+@frozen
+class Session:
+    """An opened registry. `actor` is a claim, until something is signed.
+
+    `profile` is what it was opened by, if another process can open it by that too. `scans` are the pickle scans that
+    were done, by the manifest of the version; `misnamed` which of its files are not what their names say. With
+    `strict`, only what a trust file accepts is resolved. fsck `takes_any_registry`: it reports a register of another
+    one, and looks at it all the same.
+    """
+
+    store: Store
+    actor: str
+    ports: Ports = field(default_factory=Ports)
+    documents: DocumentCache = field(default_factory=DocumentCache)
+    read_only: bool = False
+    profile: RegistryProfile | None = None
+    scans: dict[Digest, ScanReport] = field(default_factory=dict)
+    misnamed: dict[Digest, dict[str, str]] = field(default_factory=dict)
+    strict: StrictMode | None = None
+    takes_any_registry: bool = False
+    _registry: list[RegistryDocument] = field(default_factory=list)
+
+    @property
+    def registry(self) -> RegistryDocument:
+        """The registry's own document, read once for each session."""
+        known = self._registry[:1]  # one step: another thread may forget it or read it anew meanwhile
+        return known[0] if known else self._load_registry()
+
+    def forget_registry(self) -> None:
+        """Read the registry's document again when it is next needed."""
+        self._registry.clear()
+
+    def check_registry(self, found: str, *, key: str) -> None:
+        """Raise `CorruptError` unless what lies at the key was written for this registry.
+
+        In strict mode the trust file says which one that is, and the error is its own.
+        """
+        if self.strict is not None:
+            self.strict.check_registry(found)
+        elif not self.takes_any_registry and found != self.registry.registry:
+            self._check_registry_anew(found, key)
+
+    def check_not_read_only(self) -> None:
+        """Raise if this session may not write at all: configured so, or with an identity that no record can name."""
+        if self.read_only:
+            raise RejectedError(
+                f"{self.store.name} is configured as read-only", advice="remove read_only from the configuration"
+            )
+        parse_actor(self.actor)
+
+    def check_writable(self) -> None:
+        """Raise unless this session may write here: not read-only, and the store has proven its promises."""
+        self.check_not_read_only()
+        result = self.registry.find_conformance(self.store.endpoint)
+        if result is None or not result.passed:  # in a session that lasts, somebody may have probed since it began
+            result = self._load_registry().find_conformance(self.store.endpoint)
+        if result is None:
+            raise UnsupportedError(
+                f"nobody has probed whether {self.store.endpoint} keeps the promises that writing needs",
+                advice="run `bucketry doctor` once against this endpoint",
+            )
+        if not result.passed:
+            broken = tuple(dict.fromkeys(result.broken))
+            more = f"; and {len(broken) - MOST_BROKEN} more" if len(broken) > MOST_BROKEN else ""
+            raise UnsupportedError(
+                f"{self.store.endpoint} is not safe to write to, for it breaks promises that writing needs: "
+                f"{'; '.join(broken[:MOST_BROKEN])}{more}",
+                advice="use a store that keeps conditional writes, then run `bucketry doctor` again",
+            )
+
+    def load_document(self, model: ModelName, digest: Digest) -> bytes:
+        """Return a page, directory, dossier or note by its digest, verified."""
+        return self._load(digest, keys.page(model, digest))
+
+    def load_manifest_bytes(self, model: ModelName, digest: Digest) -> bytes:
+        """Return a manifest's raw bytes by its digest, verified before anybody parses them."""
+        return self._load(digest, keys.manifest(model, digest))
+
+    def load_cited(self, cited: Cited) -> bytes:
+        """Return the bytes of an evaluation or a decision that a dossier names, verified.
+
+        Raises `CorruptError` for a key at which none of the two can lie.
+        """
+        if not keys.is_cited_key(cited.key, cited.sha256):
+            raise CorruptError(
+                f"a dossier cites {cited.key[:300]!a}, which is the key of no evaluation and no decision",
+                advice="run `bucketry fsck`",
+            )
+        return self._load(cited.sha256, cited.key)
+
+    def load_policy_bytes(self, digest: Digest) -> bytes:
+        """Return a policy's document by its digest, verified."""
+        return self._load(digest, keys.policy(digest))
+
+    def new_document(self, model: ModelName, body: bytes) -> Immutable:
+        """Return the object that a document in `pages/` becomes; it can be loaded from here on."""
+        digest = digest_of(body)
+        self.documents.remember(digest, body)
+        return Immutable(keys.page(model, digest), body)
+
+    def _check_registry_anew(self, found: str, key: str) -> None:
+        """Compare with what is here now: a session may last longer than the registry at this place."""
+        expected = self._load_registry().registry
+        if found != expected:
+            raise CorruptError(
+                f"{key} belongs to the registry {found[:64]!a}, not to this one, {expected[:64]!a}", advice=FOREIGN
+            )
+
+    def _load_registry(self) -> RegistryDocument:
+        found = find_object(self.store, keys.REGISTRY)
+        if found is None:
+            raise no_registry(self.store)
+        document = decode_registry(found.body, what=keys.REGISTRY)
+        self._registry[:] = [document]
+        return document
+
+    def _load(self, digest: Digest, key: str) -> bytes:
+        body = self.documents.find(digest)
+        if body is not None:
+            return body
+        found = find_object(self.store, key)
+        if found is None:
+            raise CorruptError(
+                f"{key} is missing",
+                advice="run `bucketry fsck`; restore the object from a mirror or the bucket's versions",
+            )
+        if digest_of(found.body) != digest:
+            raise CorruptError(f"the bytes of {key} are not those that its name says", advice="run `bucketry fsck`")
+        self.documents.remember(digest, found.body)
+        return found.body

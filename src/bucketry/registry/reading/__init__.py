@@ -1,0 +1,1 @@
+"""How a version is read: pulled whole, compared, or one tensor or file of it."""

@@ -1,0 +1,1 @@
+"""Who decides about a version and what counts: policies, gates, decisions, signatures, and strict readers."""

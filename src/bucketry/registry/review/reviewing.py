@@ -1,0 +1,385 @@
+"""How is a version reviewed: what is a decision about, when does it count, and whom must it reach?
+
+A decision is written create-only, then cited by the version's dossier, which the commit of the head replaces: so every
+precondition (state, gates, who may) is decided on the state that is actually replaced. A refusal then walks the
+aliases: it is put into each that names the version, and every other is touched, so that a promoter who has not seen it
+loses the compare-and-swap. Only then is it acknowledged.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from bucketry.errors import (
+    BucketryError,
+    CommitUnknownError,
+    ContendedError,
+    CorruptError,
+    RejectedError,
+    UnavailableError,
+    UsageError,
+)
+from bucketry.frozen import frozen
+from bucketry.registry.core.commit import Change
+from bucketry.registry.core.immutable import Immutable
+from bucketry.registry.core.notes import reason_detail
+from bucketry.registry.core.registers import commit_alias, commit_head, existing_head, load_existing_head
+from bucketry.registry.core.rows import load_dossier, load_row, replace_dossier
+from bucketry.registry.core.unreadable import UNREADABLE
+from bucketry.registry.review.carried import carried_reviews
+from bucketry.registry.review.gating import check_version_gates, known_gates
+from bucketry.registry.review.policies import load_policy
+from bucketry.registry.review.signing import checked
+from bucketry.registry.review.standings import Standing, load_decisions, load_standing, refuse_failed_gates
+from bucketry.schema import keys
+from bucketry.schema.arguments import plain_text
+from bucketry.schema.documents.alias import AliasRegister
+from bucketry.schema.documents.dossier import Cited
+from bucketry.schema.documents.policy import DEFAULT_POLICY
+from bucketry.schema.documents.reviews import (
+    LONGEST_COMMENT_CHARACTERS,
+    REFUSALS,
+    Action,
+    Decision,
+    Review,
+    Statement,
+    decode_review,
+    encode_review,
+    encode_statement,
+)
+from bucketry.schema.documents.states import State
+from bucketry.schema.judging.decisions import (
+    Approvals,
+    check_decision,
+    count_approvals,
+    derive_state,
+    moment,
+)
+
+if TYPE_CHECKING:
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.gates import GateResult
+    from bucketry.schema.documents.head import Head
+    from bucketry.schema.documents.policy import Policy
+    from bucketry.schema.names import AliasName, Digest, ModelName
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far a reviewer's clock may be ahead of ours."""
+MOST_REVIEWS = 512
+"""How many decisions one version may have; each is an object that a reviewer reads."""
+MOST_REFUSALS_BEYOND = 64
+"""Room that comments cannot take: it must never be hard to stop something."""
+
+
+@frozen
+class Decided:
+    """What a decision did. `reached` are the aliases that now carry it."""
+
+    model: ModelName
+    version: int
+    manifest: Digest
+    action: Action
+    principal: str
+    state: State
+    approvals: Approvals
+    reached: tuple[AliasName, ...] = ()
+
+
+def prepare_decision(
+    session: Session,
+    model: ModelName,
+    version: int,
+    action: Action,
+    *,
+    comment: str = "",
+    alias: AliasName | None = None,
+    diff: Digest | None = None,
+) -> Statement:
+    """Return the statement to sign, about the version as it is now.
+
+    It names the evidence that is there and, for an approval, each gate's result, so that what the reviewer was shown is
+    on record. Raises as `record_decision` would, but for a signature that is missing yet.
+    """
+    session.check_writable()
+    comment = plain_text(comment, "comment", longest=LONGEST_COMMENT_CHARACTERS)
+    head = load_existing_head(session, model)
+    standing = _load_standing(session, head, version, action)
+    gates: tuple[GateResult, ...] = ()
+    if action is Action.APPROVE:  # to refuse must not depend on files that a gate reads, which may be what is wrong
+        gates = check_version_gates(session, head, standing.row, alias=alias)
+    dossier = load_dossier(session, head, standing.row)
+    created = session.ports.timestamp()
+    statement = Statement(
+        registry=session.registry.registry,
+        model=model,
+        manifest=standing.row.manifest,
+        action=action,
+        principal=session.actor,
+        sequence=len(standing.decisions) + 1,
+        created=created,
+        version=version,
+        alias=alias,
+        expires=_end_of_approval(standing.policy, created) if action is Action.APPROVE else None,
+        evidence=tuple(cited.sha256 for cited in dossier.evidence),
+        gates=tuple(gate.to_document() for gate in gates),
+        diff=diff,
+        comment=comment,
+    )
+    _check(session, head, standing, _as_decision(statement), need_signature=False)
+    return statement
+
+
+def check_may_decide(session: Session, model: ModelName, version: int, action: Action) -> None:
+    """Raise as `prepare_decision` would, before there is a comment: whoever may not decide need not write one.
+
+    Files are not scanned for it, so that a gate about what is in them may fail later.
+    """
+    session.check_writable()
+    head = load_existing_head(session, model)
+    standing = load_standing(session, head, load_row(session, head, version))
+    statement = Statement(
+        registry=session.registry.registry,
+        model=model,
+        manifest=standing.row.manifest,
+        action=action,
+        principal=session.actor,
+        sequence=len(standing.decisions) + 1,
+        created=session.ports.timestamp(),
+        version=version,
+        comment="a comment will follow",
+    )
+    _check_by_policy(standing, _as_decision(statement), need_signature=False)
+    if action is Action.APPROVE:
+        refuse_failed_gates(standing.row, known_gates(session, head, standing.row), "approved")
+
+
+def record_decision(session: Session, review: Review) -> Decided:
+    """Commit a decision, signed or not, and, if it refuses the version, tell every alias before returning.
+
+    Raises `RejectedError` for one that the state, the policy or a gate forbids, `UsageError` for one about another
+    registry. A refusal that was interrupted on its way to the aliases is finished by making it again.
+    """
+    session.check_writable()
+    decision = decode_review(encode_review(checked(review)), what="the decision")
+    statement = decision.statement
+    if statement.registry != session.registry.registry:
+        raise UsageError("the decision is about another registry", advice="prepare it again here")
+    if statement.version is None or statement.action is Action.PUBLISH:
+        raise UsageError("this is a publish signature, not a decision about a version")
+    version = statement.version
+    item = Immutable(keys.review(statement.model, statement.manifest, decision.sha256), encode_review(review))
+    why, documents = reason_detail(session, statement.model, statement.comment)
+
+    def edit(old: Head | None) -> Change[Head]:
+        head = existing_head(session, statement.model, old)
+        standing = _load_standing(session, head, version, statement.action)
+        if any(known.sha256 == decision.sha256 for known in standing.decisions):
+            raise _AlreadyRecordedError
+        _check(session, head, standing, decision)
+        changed, objects = _cite(session, head, standing, item, decision)
+        return Change(changed, statement.action, target=str(version), detail=why, objects=(item, *documents, *objects))
+
+    try:
+        head = commit_head(session, statement.model, edit).state
+    except _AlreadyRecordedError:
+        head = load_existing_head(session, statement.model)
+    try:
+        reached = _tell_aliases(session, statement.model, version, statement.action)
+        standing = _load_standing(session, head, version, statement.action)
+    except (UnavailableError, ContendedError, CommitUnknownError) as error:
+        raise _not_told(statement, error) from error
+    return Decided(
+        statement.model,
+        version,
+        statement.manifest,
+        statement.action,
+        statement.principal,
+        standing.row.state,
+        standing.approvals,
+        reached,
+    )
+
+
+def ask_for_review(session: Session, model: ModelName, version: int, *, comment: str = "") -> Decided | None:
+    """Ask the reviewers to look at a version, unless somebody asked or decided before: a repeated publish asks once."""
+    if load_row(session, load_existing_head(session, model), version).state is not State.REGISTERED:
+        return None
+    statement = prepare_decision(session, model, version, Action.REQUEST, comment=comment)
+    return record_decision(session, Review(encode_statement(statement)))
+
+
+def _load_standing(session: Session, head: Head, version: int, action: Action) -> Standing:
+    """Return how a version stands, for a decision about it.
+
+    To stop something must never be hard: a refusal holds whatever the policy says, so it does not need one that can be
+    read. Everything else does.
+    """
+    row = load_row(session, head, version)
+    try:
+        policy = load_policy(session, head)
+    except UNREADABLE:
+        if action not in REFUSALS:
+            raise
+        policy = DEFAULT_POLICY
+    return load_standing(session, head, row, policy=policy)
+
+
+class _AlreadyRecordedError(Exception):
+    """These very bytes are cited already: the decision was made, and perhaps not acknowledged."""
+
+
+def _check(
+    session: Session, head: Head, standing: Standing, decision: Decision, *, need_signature: bool = True
+) -> None:
+    statement, row = decision.statement, standing.row
+    if statement.manifest != row.manifest:
+        raise RejectedError(f"version {row.version} is not the manifest that this decision is about")
+    _check_by_policy(standing, decision, need_signature=need_signature)
+    _check_times(session, standing, statement)
+    if statement.action is Action.APPROVE:
+        shown, there = set(statement.evidence), {cited.sha256 for cited in load_dossier(session, head, row).evidence}
+        if shown != there:
+            raise RejectedError(
+                f"the evidence of version {row.version} changed since this approval was prepared",
+                advice="look at it again with `bucketry show`, then approve",
+            )
+        refuse_failed_gates(row, check_version_gates(session, head, row, alias=statement.alias), "approved")
+
+
+def _check_by_policy(standing: Standing, decision: Decision, *, need_signature: bool) -> None:
+    """Raise `RejectedError` for one decision too many, or one that state or policy forbids."""
+    statement, row = decision.statement, standing.row
+    most = MOST_REVIEWS + (MOST_REFUSALS_BEYOND if statement.action in REFUSALS else 0)
+    if len(standing.decisions) >= most:
+        raise RejectedError(f"version {row.version} has {most} decisions, the most that one can have")
+    check_decision(
+        decision,
+        standing.policy,
+        version=row.version,
+        state=row.state,
+        authorship=standing.authorship,
+        need_signature=need_signature,
+    )
+
+
+def _check_times(session: Session, standing: Standing, statement: Statement) -> None:
+    """Raise `RejectedError` for a statement, perhaps signed elsewhere, that claims another place or time than its own.
+
+    Otherwise one that is edited before it is signed could stand above all later ones, or last longer than the policy
+    lets it.
+    """
+    prepare = "prepare it again with --detached, and sign it unchanged"
+    if statement.sequence > len(standing.decisions) + 1:
+        raise RejectedError(f"the decision claims to be number {statement.sequence} of this version", advice=prepare)
+    if moment(statement.created) > session.ports.now() + CLOCK_SKEW:
+        raise RejectedError(f"the decision is from the future ({statement.created})", advice="set the clocks right")
+    latest = _end_of_approval(standing.policy, statement.created) if statement.action is Action.APPROVE else None
+    if latest is not None and (statement.expires is None or moment(statement.expires) > moment(latest)):
+        raise RejectedError(f"the policy lets this approval last until {latest}, not longer", advice=prepare)
+
+
+def _cite(
+    session: Session, head: Head, standing: Standing, item: Immutable, decision: Decision
+) -> tuple[Head, tuple[Immutable, ...]]:
+    """Return the head whose dossier cites one more decision, and whose row has the state that follows."""
+    session.documents.remember(decision.sha256, item.body)
+    dossier = load_dossier(session, head, standing.row)
+    cited = Cited(item.key, decision.sha256)
+    dossier = replace(dossier, reviews=(*dossier.reviews, cited))
+    decisions = (*standing.decisions, decision)
+    approvals = count_approvals(
+        decisions,
+        standing.policy,
+        authorship=standing.authorship,
+        cited={known.sha256 for known in dossier.evidence},
+        now=session.ports.timestamp(),
+    )
+    row = standing.row
+    if row.state is not State.RETIRED or approvals.refusals:
+        row = replace(row, state=derive_state(decisions, approvals))
+    return replace_dossier(session, head, row, dossier)
+
+
+def _tell_aliases(session: Session, model: ModelName, version: int, action: Action) -> tuple[AliasName, ...]:
+    """Bring the decision to every alias that names the version; a refusal touches all others too.
+
+    The head is read again first: it names every alias whose promoter read the head before the decision was in it.
+    """
+    if action not in {Action.APPROVE, *REFUSALS}:
+        return ()
+    names = load_existing_head(session, model).aliases
+
+    def tell(alias: AliasName) -> bool | CorruptError:
+        try:
+            return _tell_alias(session, model, version, alias, action)
+        except CorruptError as error:  # all others are told before anybody hears of it
+            return error
+
+    told = session.ports.map_in_parallel(tell, names)
+    lost = next((one for one in told if isinstance(one, CorruptError)), None)
+    if lost is not None:
+        raise CorruptError(
+            f"to {action} {model}:{version} is on record, and every alias that can be read is told, but {lost.message}",
+            advice=f"{lost.remedy}; then do it again, which tells that alias too",
+        ) from lost
+    return tuple(alias for alias, reached in zip(names, told, strict=True) if reached is True)
+
+
+def _tell_alias(session: Session, model: ModelName, version: int, alias: AliasName, action: Action) -> bool:
+    """Put the version's decisions into an alias that names it; return whether it does.
+
+    They are read after the alias's state that is replaced: otherwise an approval on its way could overwrite a refusal
+    that was told meanwhile.
+    """
+    reached, refused = [False], action in REFUSALS
+
+    def edit(old: AliasRegister | None) -> Change[AliasRegister]:
+        register = old or AliasRegister(session.registry.registry, model, alias)
+        target = register.target
+        reached[0] = target is not None and target.version == version
+        if target is None or target.version != version:
+            if not refused:
+                raise _NothingToTellError
+            return Change(register, "touch", target=str(version), detail={"for": action})
+        head = load_existing_head(session, model)
+        row = load_row(session, head, version)
+        decisions = load_decisions(session, load_dossier(session, head, row))
+        reviews = carried_reviews(decisions)
+        if not refused and register.reviews == reviews:
+            raise _NothingToTellError
+        # Not always the row's state: a rejected version may be on its way out, or retired.
+        state = State.REJECTED if any(d.statement.action in REFUSALS for d in decisions) else row.state
+        told = replace(register, reviews=reviews, target=replace(target, state=state))
+        return Change(told, "tell", target=str(version), detail={"state": state, "for": action})
+
+    with suppress(_NothingToTellError):
+        commit_alias(session, model, alias, edit)
+    return reached[0]
+
+
+class _NothingToTellError(Exception):
+    """The alias names another version, or carries all this already."""
+
+
+def _end_of_approval(policy: Policy, created: str) -> str | None:
+    if policy.approval_expires_days is None:
+        return None
+    end = datetime.fromisoformat(created) + timedelta(days=policy.approval_expires_days)
+    return end.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _as_decision(statement: Statement) -> Decision:
+    review = Review(encode_statement(statement))
+    return decode_review(encode_review(review), what="the decision")
+
+
+def _not_told(statement: Statement, error: BucketryError) -> BucketryError:
+    """Return the error for a decision that is committed, while perhaps not every alias carries it."""
+    return UnavailableError(
+        f"to {statement.action} {statement.model}:{statement.version} is on record, but not every alias could be told: "
+        f"{error.message}",
+        advice="do it again, which tells the aliases",
+    )

@@ -1,0 +1,1 @@
+"""The movable names and who follows them: aliases, watchers, hooks, reports of instances, and the audit trail."""

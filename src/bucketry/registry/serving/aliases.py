@@ -1,0 +1,369 @@
+"""How do the movable names move: set, moved, taken back, unset, and what did they name before?
+
+A promoter first commits the alias's name to the head if it is new, then reads the alias, then the head; and every
+attempt reads the head again after the alias state that it will replace. Whoever ends a version writes into each
+alias's register, so a promoter that has not seen it loses its compare-and-swap.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import field, replace
+from typing import TYPE_CHECKING
+
+from bucketry.errors import ContendedError, CorruptError, RejectedError
+from bucketry.frozen import frozen
+from bucketry.registry.core.commit import Change, load_current
+from bucketry.registry.core.history import LostBlock, iter_known_records_back, iter_records_back, load_records
+from bucketry.registry.core.notes import load_reason, plain_reason, reason_detail
+from bucketry.registry.core.registers import (
+    alias_register,
+    commit_alias,
+    commit_head,
+    existing_head,
+    load_alias,
+    load_existing_head,
+    not_set,
+)
+from bucketry.registry.core.rows import find_row, load_row
+from bucketry.registry.core.unreadable import UNREADABLE, reason_of
+from bucketry.registry.review.carried import carried_reviews
+from bucketry.registry.review.gating import check_version_gates
+from bucketry.registry.review.standings import check_approved, load_standing, refuse_failed_gates
+from bucketry.schema.documents.alias import AliasRegister, AliasTarget
+from bucketry.schema.documents.audit import target_version
+from bucketry.schema.documents.moves import (
+    HISTORY,
+    MOVES,
+    PROMOTE,
+    ROLLBACK,
+    UNDO,
+    UNDOES,
+    UNSET,
+    previous_version,
+    stack_moves,
+)
+from bucketry.schema.documents.states import SERVABLE, check_servable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.audit import Record
+    from bucketry.schema.documents.head import Head, Row
+    from bucketry.schema.documents.moves import MoveStack, StandingMove
+    from bucketry.schema.names import AliasName, ModelName
+
+
+@frozen
+class AliasMove:
+    """What a promotion, a rollback or an unset did. `previous` and `target` are versions, or None."""
+
+    model: ModelName
+    alias: AliasName
+    previous: int | None
+    target: int | None
+    generation: int
+
+
+@frozen
+class AliasEvent:
+    """One entry of an alias's history. `undoes` is the generation of the move that an undo took back.
+
+    Where `damaged` says why it cannot be read, the rest may be empty.
+    """
+
+    generation: int
+    at: str
+    actor: str
+    action: str
+    previous: int | None
+    target: int | None
+    reason: str
+    undoes: int | None = None
+    damaged: str = ""
+
+
+@frozen
+class KnownAliases:
+    """The aliases of a model that name a version, and, by name, why others cannot be read."""
+
+    registers: tuple[AliasRegister, ...]
+    damaged: Mapping[AliasName, str]
+
+
+def promote(session: Session, model: ModelName, version: int, alias: AliasName, *, reason: str = "") -> AliasMove:
+    """Make an alias name a version; raise `RejectedError` for a version that may not be served.
+
+    Naming the version that it names already changes nothing.
+    """
+    session.check_writable()
+    reason = plain_reason(reason)
+    head = load_existing_head(session, model)
+    # Once before anything is committed: a refusal then leaves no name behind, and what takes long, such as scanning
+    # files, is remembered by the session and does not eat into the commit's deadline.
+    _aimed(session, head, AliasRegister(head.registry, model, alias), load_row(session, head, version), gated=True)
+    _name_alias(session, model, alias)
+    return _move(session, model, alias, PROMOTE, reason, lambda head, _: _Aim(load_row(session, head, version)))
+
+
+def roll_back(
+    session: Session, model: ModelName, alias: AliasName, *, to: int | None = None, reason: str = ""
+) -> AliasMove:
+    """Make an alias name its previous target that may still be served, or the version `to`."""
+    session.check_writable()
+    load_existing_head(session, model)
+
+    def choose(head: Head, register: AliasRegister) -> _Aim:
+        row = _previous_row(session, head, register, to=to)
+        return _Aim(row, is_new=to is not None and not _was_named(session, register, to))
+
+    return _move(session, model, alias, ROLLBACK, reason, choose)
+
+
+def unset(session: Session, model: ModelName, alias: AliasName, *, reason: str = "") -> AliasMove:
+    """Make an alias name nothing. Its register stays, as a tombstone, with its history."""
+    session.check_writable()
+    return _move(session, model, alias, UNSET, reason, lambda _head, _register: _Aim(None, is_new=False))
+
+
+def undo_move(
+    session: Session, model: ModelName, alias: AliasName, *, generation: int | None = None, reason: str = ""
+) -> AliasMove:
+    """Take back the last move that nobody took back: the alias is as before it, what it would roll back to included.
+
+    With a generation, only if that move is the last one: otherwise `ContendedError` says who moved the alias since.
+    Raises `RejectedError` where there is no move to take back, or where what was named may no longer be served.
+    """
+    session.check_writable()
+
+    def choose(head: Head, register: AliasRegister) -> _Aim:
+        move = _last_standing(session, register)
+        if generation is not None and move.record.generation != generation:
+            raise ContendedError(
+                f"{model}@{alias} was moved since: {move.record.action} by {move.record.actor} at {move.record.at}",
+                advice=f"look at `bucketry aliases {model} --history {alias}`, then decide",
+            )
+        before = move.before.target
+        row = load_row(session, head, before) if before is not None else None
+        return _Aim(row, is_new=False, detail={UNDOES: move.record.generation})
+
+    return _move(session, model, alias, UNDO, reason, choose)
+
+
+def load_rollback_target(session: Session, model: ModelName, alias: AliasName) -> Row:
+    """Return the row that `roll_back` would choose now; raise `RejectedError` where there is none to go back to."""
+    register = load_alias(session, model, alias).state
+    if register is None:
+        raise not_set(model, alias)
+    return _previous_row(session, load_existing_head(session, model), register, to=None)
+
+
+def load_aliases(session: Session, head: Head) -> tuple[AliasRegister, ...]:
+    """Return the registers of all aliases that name a version, one GET each, but for those that are damaged."""
+    return look_at_aliases(session, head.model, head.aliases).registers
+
+
+def look_at_aliases(session: Session, model: ModelName, names: Sequence[AliasName]) -> KnownAliases:
+    """Return what these aliases name, one GET each, in parallel; one that cannot be read stops no other."""
+
+    def look(alias: AliasName) -> AliasRegister | str | None:
+        try:
+            return load_alias(session, model, alias).state
+        except UNREADABLE as error:
+            return reason_of(error)
+
+    found = dict(zip(names, session.ports.map_in_parallel(look, names), strict=True))
+    return KnownAliases(
+        tuple(one for one in found.values() if isinstance(one, AliasRegister) and one.target is not None),
+        {alias: why for alias, why in found.items() if isinstance(why, str)},
+    )
+
+
+def load_alias_history(session: Session, model: ModelName, alias: AliasName) -> list[AliasEvent]:
+    """Return every move of an alias, newest first; raise `NotFoundError` for one that was never set.
+
+    What cannot be read of it is told as an event that is damaged, in its place.
+    """
+    register = alias_register(session, model, alias)
+    current = load_current(session.store, register)
+    if current.state is None:
+        raise not_set(model, alias)
+    found = iter_known_records_back(session, register, current.trail)
+    return [
+        _damaged_event(each) if isinstance(each, LostBlock) else _event(session, model, each)
+        for each in found
+        if isinstance(each, LostBlock) or each.action in MOVES
+    ]
+
+
+def find_target_at(session: Session, model: ModelName, alias: AliasName, at: str) -> AliasEvent | None:
+    """Return the move that decided what an alias named at a moment (RFC 3339, UTC, milliseconds), if there was one."""
+    register = alias_register(session, model, alias)
+    current = load_current(session.store, register)
+    for record in iter_records_back(session, register, current.trail):
+        if record.action in MOVES and record.at <= at:
+            return _event(session, model, record)
+    return None
+
+
+def _name_alias(session: Session, model: ModelName, alias: AliasName) -> None:
+    """Commit the alias's name to the head, unless it is there; a name never leaves the head again."""
+    if alias in load_existing_head(session, model).aliases:
+        return
+
+    def edit(old: Head | None) -> Change[Head]:
+        head = existing_head(session, model, old)
+        if alias in head.aliases:
+            raise _AlreadyNamedError
+        return Change(replace(head, aliases=tuple(sorted((*head.aliases, alias)))), "name-alias", target=alias)
+
+    with suppress(_AlreadyNamedError):
+        commit_head(session, model, edit)
+
+
+class _AlreadyNamedError(Exception):
+    """Another promoter named the alias first: nothing is left to commit."""
+
+
+@frozen
+class _Aim:
+    """What an alias shall name: a row, or nothing. To name what is new to it asks for the gates."""
+
+    row: Row | None
+    is_new: bool = True
+    detail: Mapping[str, object] = field(default_factory=dict)
+
+
+def _move(
+    session: Session,
+    model: ModelName,
+    alias: AliasName,
+    action: str,
+    reason: str,
+    choose: Callable[[Head, AliasRegister], _Aim],
+) -> AliasMove:
+    """Commit a new target; `choose` picks it from the head that was read after the alias's state."""
+    why, documents = reason_detail(session, model, reason)
+    before: list[int | None] = [None]
+
+    def edit(old: AliasRegister | None) -> Change[AliasRegister]:
+        if old is None and action != PROMOTE:
+            raise not_set(model, alias)
+        register = old or AliasRegister(session.registry.registry, model, alias)
+        head = load_existing_head(session, model)
+        aim = choose(head, register)
+        before[0] = register.target.version if register.target else None
+        new = _aimed(session, head, register, aim.row, gated=aim.is_new)
+        if register.trail.records and new == register:
+            raise _AlreadyThereError(register)
+        return Change(
+            new,
+            action,
+            target=str(aim.row.version) if aim.row else "",
+            detail={"from": before[0], **aim.detail, **why},
+            objects=documents,
+        )
+
+    try:
+        state = commit_alias(session, model, alias, edit).state
+    except _AlreadyThereError as unchanged:
+        state = unchanged.register
+    return AliasMove(model, alias, before[0], state.target.version if state.target else None, state.generation)
+
+
+def _aimed(session: Session, head: Head, register: AliasRegister, row: Row | None, *, gated: bool) -> AliasRegister:
+    """Return the register as it names a row of this head, with the decisions that a server needs.
+
+    Raises `RejectedError` for a row that may not be served under this alias. This is decided on the head that
+    was read after the alias's state: whoever refuses or deletes the version since then changes the alias.
+    """
+    if row is None:
+        return replace(register, target=None, reviews=(), protected=False)
+    check_servable(row.version, row.state)
+    standing = load_standing(session, head, row, alias=register.alias)
+    protected = register.alias in standing.policy.protected_aliases
+    if protected:
+        check_approved(head, standing, register.alias)
+        if gated:
+            refuse_failed_gates(row, check_version_gates(session, head, row, alias=register.alias), "promoted")
+    target = AliasTarget(row.version, row.manifest, row.placement, row.state)
+    return replace(register, target=target, reviews=carried_reviews(standing.decisions), protected=protected)
+
+
+def _was_named(session: Session, register: AliasRegister, version: int) -> bool:
+    """Return whether the alias ever named a version: to go back to any other is a promotion, and asks for the gates.
+
+    History that cannot be read proves nothing, and keeps nobody from going back to what passes the gates.
+    """
+    records = iter_records_back(session, alias_register(session, register.model, register.alias), register.trail)
+    with suppress(CorruptError):
+        return any(target_version(record, what=HISTORY) == version for record in records if record.action in MOVES)
+    return False
+
+
+class _AlreadyThereError(Exception):
+    """The alias names that version already: nothing is committed, and history stays free of non-events."""
+
+    def __init__(self, register: AliasRegister) -> None:
+        super().__init__()
+        self.register = register
+
+
+def _previous_row(session: Session, head: Head, register: AliasRegister, *, to: int | None) -> Row:
+    if to is not None:
+        return load_row(session, head, to)
+    here = register.target.version if register.target else None
+    choice = f"choose one with `bucketry rollback {head.model} {register.alias} --to VERSION`"
+    for version in reversed(_load_stack(session, register, choice).now.earlier):
+        row = find_row(session, head, version)
+        if row is not None and version != here and row.state in SERVABLE:
+            return row
+    raise RejectedError(
+        f"{head.model}@{register.alias} has no earlier version to go back to",
+        advice=choice,
+    )
+
+
+def _last_standing(session: Session, register: AliasRegister) -> StandingMove:
+    name = f"{register.model}@{register.alias}"
+    choice = f"name the version: `bucketry rollback {register.model} {register.alias} --to VERSION`"
+    standing = _load_stack(session, register, choice).standing
+    if not standing:
+        raise RejectedError(f"there is no move of {name} to take back", advice=choice)
+    return standing[-1]
+
+
+def _load_stack(session: Session, register: AliasRegister, choice: str) -> MoveStack:
+    """Return the moves that stand, by the whole history; `choice` is what to do where that cannot be read."""
+    try:
+        return stack_moves(
+            load_records(session, alias_register(session, register.model, register.alias), register.trail)
+        )
+    except CorruptError as error:
+        raise CorruptError(f"where to go back to cannot be read: {error.message}", advice=choice) from error
+
+
+def _event(session: Session, model: ModelName, record: Record) -> AliasEvent:
+    undoes, target, reason, damaged = record.detail.get(UNDOES), None, "", ""
+    try:
+        target = target_version(record, what=f"the history of an alias of {model}")
+        reason = load_reason(session, model, record)
+    except UNREADABLE as error:  # a reason that is lost takes nothing else along
+        damaged = reason_of(error)
+    return AliasEvent(
+        generation=record.generation,
+        at=record.at,
+        actor=record.actor,
+        action=record.action,
+        previous=previous_version(record.detail),
+        target=target,
+        reason=reason,
+        undoes=undoes if isinstance(undoes, int) else None,
+        damaged=damaged,
+    )
+
+
+def _damaged_event(lost: LostBlock) -> AliasEvent:
+    """Return what is told of a sealed block that cannot be read: the generation up to which moves are missing."""
+    return AliasEvent(lost.last, "", "", "", None, None, "", damaged=lost.reason)

@@ -1,0 +1,156 @@
+"""Who is told when an alias moves: a command that is run, or a URL that is posted to?
+
+A command gets the move as JSON on its standard input and in its environment; it is split into words and no shell reads
+it. Every variable of the move begins with BUCKETRY_MOVE_, so that none is taken for a setting of ours. A post carries
+an HMAC-SHA256 of its body, so that the receiver knows who sent it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import shlex
+import subprocess
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from bucketry.errors import UnavailableError, UsageError
+from bucketry.frozen import frozen
+from bucketry.schema.codec import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bucketry.registry.serving.watch import WatchedMove
+
+SECRET_VARIABLE = "BUCKETRY_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
+MOVE_PREFIX = "BUCKETRY_MOVE_"
+"""No setting of ours begins so: BUCKETRY_STATE, say, is a folder."""
+SIGNATURE_HEADER = "X-Bucketry-Signature"
+MOST_TRIES = 4
+POST_SECONDS = 10.0
+STDERR_DESCRIPTOR = 2
+"""Where a command's output goes: standard output is ours, and one document a line."""
+COMMAND_SECONDS = 3_600.0
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def move_fields(move: WatchedMove) -> dict[str, object]:
+    """Return the move as its JSON document's fields."""
+    return {
+        "model": str(move.model),
+        "alias": move.alias,
+        "version": move.version,
+        "manifest": move.manifest,
+        "generation": move.generation,
+        "state": move.state,
+        "since": move.since,
+        "by": move.by,
+    }
+
+
+@frozen
+class CommandHook:
+    """Runs a command for each move, one at a time, for an hour at most.
+
+    `registry` is what the watched registry can be opened by, if another process can open it.
+    """
+
+    words: Sequence[str]
+    registry: str | None = None
+
+    def tell(self, move: WatchedMove) -> None:
+        """Run the command; raise `UnavailableError` if it cannot be run or fails."""
+        fields = move_fields(move)
+        try:
+            ended = subprocess.run(  # noqa: S603 - the user's own command, read by no shell
+                self.words,
+                input=encode(fields),
+                env=self._environment(fields),
+                stdout=STDERR_DESCRIPTOR,
+                timeout=COMMAND_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise UnavailableError(f"the command {self.words[0]!a} did not run to its end: {error}") from error
+        if ended.returncode != 0:
+            raise UnavailableError(f"the command {self.words[0]!a} ended with {ended.returncode}")
+
+    def _environment(self, fields: Mapping[str, object]) -> dict[str, str]:
+        """Return our environment, without the secret of the posts, with the registry and the move."""
+        inherited = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
+        registry = {} if self.registry is None else {"BUCKETRY_REGISTRY": self.registry}
+        told = {f"{MOVE_PREFIX}{name.upper()}": "" if value is None else str(value) for name, value in fields.items()}
+        return inherited | registry | told
+
+
+@frozen
+class PostHook:
+    """Posts each move to a URL, signed; `sleep` waits between tries."""
+
+    url: str
+    secret: bytes
+    sleep: Callable[[float], None]
+
+    def tell(self, move: WatchedMove) -> None:
+        """Post the move; raise `UnavailableError` if nobody takes it after a few tries."""
+        body = encode(move_fields(move))
+        headers = {
+            "Content-Type": "application/json",
+            SIGNATURE_HEADER: f"sha256={hmac.new(self.secret, body, hashlib.sha256).hexdigest()}",
+        }
+        request = urllib.request.Request(self.url, data=body, headers=headers, method="POST")  # noqa: S310 - checked
+        reason = ""
+        for tries in range(MOST_TRIES):
+            if tries:
+                self.sleep(2.0**tries)
+            try:
+                with _OPENER.open(request, timeout=POST_SECONDS):
+                    return
+            except urllib.error.HTTPError as error:
+                reason = f"the answer was {error.code}"
+            except (OSError, ValueError) as error:
+                reason = str(error)
+        raise UnavailableError(f"{_host(self.url)} did not take the message: {reason}")
+
+
+def parse_command(text: str, *, registry: str | None = None) -> CommandHook:
+    """Return the hook that runs a command line, which can open the registry by that; raise `UsageError`."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"--exec cannot be split into words: {error}", advice="close every quote") from error
+    if not words:
+        raise UsageError("--exec names no command", advice='write --exec "systemctl reload serving"')
+    return CommandHook(words, registry)
+
+
+def parse_post(url: str, *, secret: str | None, sleep: Callable[[float], None]) -> PostHook:
+    """Return the hook that posts to a URL; raise `UsageError` for one that is not https, or without a secret."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise UsageError("--post is not a URL", advice="write https://host/path")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise UsageError(f"--post to {parts.hostname} is not encrypted", advice="use https")
+    if not secret:
+        raise UsageError(
+            f"{SECRET_VARIABLE} is not set, so that the receiver could not know who posts",
+            advice=f"set {SECRET_VARIABLE} to what the receiver knows too",
+        )
+    return PostHook(url, secret.encode(), sleep)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        """Follow no redirect: the message and its signature are for the host that was named."""
+
+
+_OPENER = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
+
+
+def _host(url: str) -> str:
+    """Return what may be shown of a URL: its host; path and query can hold a token."""
+    return urlsplit(url).hostname or "the receiver"

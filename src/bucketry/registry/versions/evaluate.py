@@ -1,0 +1,161 @@
+"""How does evidence come to a version after it was published?
+
+Each evaluation is written create-only, named by the SHA-256 of its bytes, and cited by the version's dossier, which the
+commit of the head replaces: which evidence a gate sees is thus decided by that commit. What is there already, whoever
+added it and whether it came with the publish, is not added again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bucketry.errors import CorruptError, RejectedError, UsageError
+from bucketry.frozen import frozen
+from bucketry.registry.core.commit import Change
+from bucketry.registry.core.immutable import Immutable
+from bucketry.registry.core.registers import commit_head, existing_head, load_existing_head
+from bucketry.registry.core.resolve import load_manifest
+from bucketry.registry.core.rows import load_dossier, load_row, replace_dossier
+from bucketry.registry.review.policies import load_policy
+from bucketry.registry.versions.evaluations import load_added_evidence
+from bucketry.schema import keys
+from bucketry.schema.arguments import plain_evidence
+from bucketry.schema.codec import digest_of
+from bucketry.schema.documents.dossier import Cited
+from bucketry.schema.documents.evidence import decode_evidence, encode_evidence, headline_values, is_repeated
+from bucketry.schema.documents.head import fit_metrics
+from bucketry.schema.documents.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.dossier import Dossier
+    from bucketry.schema.documents.evidence import Evidence
+    from bucketry.schema.documents.head import Head, Row
+    from bucketry.schema.names import Digest, ModelName
+
+MOST_EVALUATIONS = 1_000
+"""Of one version, after it was published; each is an object that whoever checks a gate reads."""
+RECORDED_DIGITS = 32
+
+
+@frozen
+class AddedEvaluation:
+    """One evaluation that a version has now. `created` is False where it had it before.
+
+    `id` is the digest of the object that holds it: of one that came with the publish, that is the manifest.
+    """
+
+    id: Digest
+    evidence: Evidence
+    created: bool
+
+
+@frozen
+class EvaluatedVersion:
+    """What adding evidence did. `left_out` says what of it could not be compared and is not recorded."""
+
+    model: ModelName
+    version: int
+    manifest: Digest
+    evaluations: tuple[AddedEvaluation, ...]
+    left_out: tuple[str, ...] = ()
+
+
+class _NothingNewError(Exception):
+    """All of the evidence is there already."""
+
+
+def evaluate(session: Session, model: ModelName, version: int, evidence: Sequence[Evidence]) -> EvaluatedVersion:
+    """Add evaluations to a version in one commit; who and when is filled in where they do not say it.
+
+    Raises `UsageError` for values that cannot be compared, `RejectedError` for a version that is being deleted or has
+    too many evaluations.
+    """
+    evidence = plain_evidence(evidence)
+    if not evidence:
+        raise UsageError("there is no evidence to add", advice="give a file with metrics")
+    session.check_writable()
+    at = session.ports.timestamp()
+    planned: list[AddedEvaluation] = []
+
+    def edit(old: Head | None) -> Change[Head]:
+        head = existing_head(session, model, old)
+        row = load_row(session, head, version)
+        if row.state is State.DELETING:
+            raise RejectedError(f"version {version} of {model} is being deleted", advice="publish a new version")
+        dossier = load_dossier(session, head, row)
+        published = load_manifest(session, model, row.manifest).evidence_at_publish
+        added = load_added_evidence(session, dossier)
+        there = [(row.manifest, item) for item in published]
+        there += [(cited.sha256, item) for cited, item in zip(dossier.evidence, added, strict=True)]
+        # An edit runs again on every conflict: what an older attempt planned is forgotten.
+        planned[:] = _plan(session, row, there, evidence, at)
+        new = [item for item in planned if item.created]
+        if not new:
+            raise _NothingNewError
+        if len(added) + len(new) > MOST_EVALUATIONS:
+            raise RejectedError(f"{model}:{version} would have more than {MOST_EVALUATIONS:,} evaluations")
+        return _change(session, head, row, dossier, [*published, *added, *(item.evidence for item in new)], new)
+
+    try:
+        head = commit_head(session, model, edit).state
+    except _NothingNewError:
+        head = load_existing_head(session, model)
+    return EvaluatedVersion(model, version, load_row(session, head, version).manifest, tuple(planned))
+
+
+def _plan(
+    session: Session, row: Row, there: Sequence[tuple[Digest, Evidence]], evidence: Sequence[Evidence], at: str
+) -> list[AddedEvaluation]:
+    """Return what becomes of each evaluation; of two that say the same, the first is added."""
+    known = list(there)
+    planned = []
+    for candidate in evidence:
+        found = next((digest for digest, item in known if is_repeated(candidate, item)), None)
+        if found is None:
+            complete = replace(candidate, at=candidate.at or at, by=candidate.by or session.actor)
+            digest = digest_of(_checked_body(complete, row.manifest))
+            known.append((digest, complete))
+            planned.append(AddedEvaluation(digest, complete, created=True))
+        else:
+            planned.append(AddedEvaluation(found, candidate, created=False))
+    return planned
+
+
+def _checked_body(evidence: Evidence, manifest: Digest) -> bytes:
+    """Return the evaluation's bytes; raise `UsageError` where they would not be read as they were given."""
+    body = encode_evidence(evidence, manifest)
+    try:
+        read = decode_evidence(body, manifest=manifest, what="the evidence")
+    except CorruptError as error:
+        raise UsageError(error.message, advice=error.advice) from error
+    if read.to_document() != {name: value for name, value in evidence.to_document().items() if name != "manifest"}:
+        raise UsageError("the evidence cannot be recorded: it would not be read as it was given")
+    return body
+
+
+def _change(
+    session: Session,
+    head: Head,
+    row: Row,
+    dossier: Dossier,
+    measured: Sequence[Evidence],
+    new: Sequence[AddedEvaluation],
+) -> Change[Head]:
+    model = head.model
+    items = tuple(
+        Immutable(keys.evidence(model, row.manifest, item.id), encode_evidence(item.evidence, row.manifest))
+        for item in new
+    )
+    cited = tuple(Cited(item.key, one.id) for item, one in zip(items, new, strict=True))
+    headline = headline_values(measured, load_policy(session, head).headline_metrics)
+    bare = replace(row, metrics={})
+    shown = replace(bare, metrics=fit_metrics(bare, headline))
+    changed, objects = replace_dossier(session, head, shown, replace(dossier, evidence=(*dossier.evidence, *cited)))
+    detail: dict[str, object] = {"evidence": new[0].id[:RECORDED_DIGITS]}
+    if len(new) > 1:
+        detail["added"] = len(new)
+    return Change(changed, "evaluate", target=str(row.version), detail=detail, objects=(*items, *objects))

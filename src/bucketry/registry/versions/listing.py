@@ -1,0 +1,286 @@
+"""Which models and versions are there, and what is known about one?"""
+
+from __future__ import annotations
+
+from dataclasses import field, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from bucketry.errors import BucketryError
+from bucketry.frozen import frozen
+from bucketry.registry.core.registers import find_head, load_existing_head, load_head
+from bucketry.registry.core.resolve import ResolvedVersion, load_manifest, resolved_row, select_row
+from bucketry.registry.core.rows import DamagedRow, iter_known_rows, load_dossier
+from bucketry.registry.core.unreadable import UNREADABLE, reason_of
+from bucketry.registry.review.policies import load_policy
+from bucketry.registry.review.standings import load_standing
+from bucketry.registry.serving.aliases import load_aliases, look_at_aliases
+from bucketry.registry.versions.evaluations import load_added_evidence
+from bucketry.schema import keys
+from bucketry.schema.codec import Document, decode_foreign
+from bucketry.schema.documents.policy import DEFAULT_POLICY
+from bucketry.schema.documents.states import State
+from bucketry.schema.search.details import details_of
+from bucketry.schema.search.match import Candidate, fits
+from bucketry.schema.search.query import parse_query
+from bucketry.store.contract import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.serving.aliases import KnownAliases
+    from bucketry.schema.documents.alias import AliasRegister
+    from bucketry.schema.documents.dossier import Cited, Dossier
+    from bucketry.schema.documents.head import Head, Row
+    from bucketry.schema.documents.reviews import Decision
+    from bucketry.schema.judging.decisions import Approvals
+    from bucketry.schema.names import AliasName, ModelName, Reference
+    from bucketry.schema.search.query import Query
+
+DETAILS_AT_ONCE = 64
+"""Of so many versions manifest and evidence are read before the first of them is looked at."""
+
+
+@frozen
+class ModelSummary:
+    """A model in a list. `versions` counts all numbers ever given; `newest` is None for a model without versions.
+
+    Where its head cannot be read, `damaged` says why, and what only the head says is None. `damaged_aliases` are those
+    whose registers cannot be read, each with the reason.
+    """
+
+    model: ModelName
+    versions: int | None
+    newest: int | None
+    aliases: tuple[AliasRegister, ...]
+    updated_at: str | None
+    description: str | None
+    damaged: str = ""
+    damaged_aliases: Mapping[AliasName, str] = field(default_factory=dict)
+
+
+@frozen
+class VersionSummary:
+    """A version in a list: its number, its row, and the aliases that name it.
+
+    `damaged` says what of it cannot be read, and is empty if that is nothing; without a row only the number is known.
+    """
+
+    version: int
+    row: Row | None
+    aliases: tuple[AliasRegister, ...]
+    damaged: str = ""
+
+
+@frozen
+class VersionDetail:
+    """Everything about one version. `evidence` holds what was published with it and what was added since.
+
+    Where the policy cannot be read, `damaged` says why, and `approvals` is None: nobody knows which of them count.
+    """
+
+    resolved: ResolvedVersion
+    row: Row
+    dossier: Dossier
+    evidence: tuple[Document, ...]
+    reviews: tuple[Decision, ...]
+    approvals: Approvals | None
+    aliases: tuple[AliasRegister, ...]
+    damaged: str = ""
+
+
+def iter_model_names(session: Session) -> Iterator[ModelName]:
+    """Yield the names of all models in the order of their keys, from a listing of `heads/` alone.
+
+    Those that were deleted are among them.
+    """
+    for entry in session.store.list(keys.HEADS):
+        if isinstance(entry, Entry):
+            try:
+                model = keys.model_of_head(entry.key)
+            except BucketryError:
+                continue  # not a name of ours: fsck reports it
+            if model is not None:
+                yield model
+
+
+def is_deleted(session: Session, model: ModelName) -> bool:
+    """Return whether a model was deleted as a whole; one that cannot be read is taken to be there."""
+    try:
+        head = load_head(session, model).state
+    except UNREADABLE:
+        return False
+    return head is not None and head.deleted
+
+
+def list_models(
+    session: Session,
+    *,
+    query: str = "",
+    with_aliases: bool = True,
+    limit: int | None = None,
+    after: ModelName | None = None,
+) -> list[ModelSummary]:
+    """Return the models whose name contains every word of the query, in the order of their names.
+
+    At most `limit` are returned, from the first behind `after` on, and only their heads are read, but for those of
+    models that were deleted. One that cannot be read, or is gone while its aliases are there, is returned as damaged.
+    """
+    _ = session.registry  # no list must hide a registry that does not exist, or blame its models for its own damage
+    words = query.lower().split()
+    set_aliases = _set_aliases(session) if with_aliases else {}
+    names = {*iter_model_names(session), *set_aliases}
+    wanted = sorted((name for name in names if all(word in str(name) for word in words)), key=str)
+    wanted = [name for name in wanted if after is None or str(name) > str(after)]
+    most = len(wanted) if limit is None else limit
+    found: list[ModelSummary] = []
+    while wanted and len(found) < most:  # bounded by the names
+        batch, wanted = wanted[: most - len(found)], wanted[most - len(found) :]
+        read = session.ports.map_in_parallel(lambda name: _look_at_head(session, name), batch)
+        found += [
+            _summary(session, head, with_aliases=with_aliases)
+            if not isinstance(head, str)
+            else _damaged_summary(session, name, head, set_aliases.get(name, ()))
+            for name, head in zip(batch, read, strict=True)
+            if head is not None
+        ]
+    return found
+
+
+def iter_versions(
+    session: Session, head: Head, *, query: str = "", aliases: KnownAliases | None = None
+) -> Iterator[VersionSummary]:
+    """Yield the versions of a model that fit a query (`schema/search/query.py`), newest first.
+
+    Deleted ones are left out unless they are asked for. A query about more than rows costs the manifest and the
+    evidence of each version that fits as far as its row says. What cannot be read is yielded as damaged: nobody knows
+    whether it fits. `aliases` are the model's, where the caller has them.
+    """
+    asked = parse_query(query)
+    named: dict[int, list[AliasRegister]] = {}
+    known = aliases or look_at_aliases(session, head.model, head.aliases)
+    for register in known.registers:
+        if register.target is not None:
+            named.setdefault(register.target.version, []).append(register)
+    found: Iterator[Row | DamagedRow] = (
+        row
+        for row in iter_known_rows(session, head)
+        if isinstance(row, DamagedRow)
+        or (
+            (row.state is not State.DELETED or asked.asks_for_deleted)
+            and fits(asked.of_rows, _candidate(head, row, named))
+        )
+    )
+    if asked.needs_details:
+        found = _iter_fitting_details(session, head, found, asked, named)
+    for row in found:
+        names = tuple(named.get(row.version, ()))
+        if isinstance(row, DamagedRow):
+            yield VersionSummary(row.version, row.row, names, row.reason)
+        else:
+            yield VersionSummary(row.version, row, names)
+
+
+def load_newest_rows(session: Session, model: ModelName) -> tuple[Row, ...]:
+    """Return the newest versions (64 at least, where there are as many), newest first: one GET."""
+    return tuple(reversed(load_existing_head(session, model).rows))
+
+
+def load_detail(session: Session, reference: Reference) -> VersionDetail:
+    """Return everything about one version, as the head has it now."""
+    head = load_existing_head(session, reference.model)
+    row = select_row(session, head, reference.selector)
+    resolved = resolved_row(session, head, row)
+    dossier = load_dossier(session, head, row)
+    registers = load_aliases(session, head)
+    try:
+        policy, damaged = load_policy(session, head), ""
+    except UNREADABLE as error:
+        policy, damaged = DEFAULT_POLICY, reason_of(error)
+    standing = load_standing(session, head, row, policy=policy)
+    return VersionDetail(
+        resolved=resolved,
+        row=row,
+        dossier=dossier,
+        evidence=(
+            *(item.to_document() for item in resolved.manifest.evidence_at_publish),
+            *(_load_cited(session, cited) for cited in dossier.evidence),
+        ),
+        reviews=standing.decisions,
+        approvals=None if damaged else standing.approvals,
+        aliases=tuple(r for r in registers if r.target and r.target.version == row.version),
+        damaged=damaged,
+    )
+
+
+def _set_aliases(session: Session) -> dict[ModelName, list[AliasName]]:
+    """Return which aliases have registers, from a listing alone: they witness models whose heads are gone."""
+    found: dict[ModelName, list[AliasName]] = {}
+    for entry in session.store.list(keys.ALIASES):
+        place = keys.find_alias_place(entry.key) if isinstance(entry, Entry) else None
+        if place is not None:
+            found.setdefault(place[0], []).append(place[1])
+    return found
+
+
+def _look_at_head(session: Session, model: ModelName) -> Head | str | None:
+    """Return a model's head, or why it cannot be read; None for a model that is not there."""
+    try:
+        return find_head(session, model)
+    except UNREADABLE as error:
+        return reason_of(error)
+
+
+def _summary(session: Session, head: Head, *, with_aliases: bool) -> ModelSummary:
+    newest = next((row.version for row in reversed(head.rows) if row.state is not State.DELETED), None)
+    aliases = look_at_aliases(session, head.model, head.aliases if with_aliases else ())
+    return ModelSummary(
+        model=head.model,
+        versions=head.next_version - 1,
+        newest=newest,
+        aliases=aliases.registers,
+        updated_at=head.trail.records[-1].at if head.trail.records else "",
+        description=head.description,
+        damaged_aliases=aliases.damaged,
+    )
+
+
+def _damaged_summary(session: Session, model: ModelName, reason: str, names: Sequence[AliasName]) -> ModelSummary:
+    """Return what is known of a model whose head cannot be read: its aliases, which are objects of their own."""
+    aliases = look_at_aliases(session, model, names)
+    return ModelSummary(model, None, None, aliases.registers, None, None, reason, aliases.damaged)
+
+
+def _candidate(head: Head, row: Row, named: Mapping[int, Sequence[AliasRegister]]) -> Candidate:
+    aliases = [register.alias for register in named.get(row.version, ())]
+    return Candidate(head.model, row, aliases, with_name=False)
+
+
+def _iter_fitting_details(
+    session: Session,
+    head: Head,
+    rows: Iterator[Row | DamagedRow],
+    asked: Query,
+    named: Mapping[int, Sequence[AliasRegister]],
+) -> Iterator[Row | DamagedRow]:
+    """Yield the rows whose manifest and evidence fit too, which are read for many at once."""
+
+    def fitting(row: Row | DamagedRow) -> Row | DamagedRow | None:
+        if isinstance(row, DamagedRow):
+            return row
+        try:
+            dossier = load_dossier(session, head, row)
+            manifest = load_manifest(session, head.model, row.manifest)
+            evidence = (*manifest.evidence_at_publish, *load_added_evidence(session, dossier))
+        except UNREADABLE as error:
+            return DamagedRow(row.version, reason_of(error), row)
+        details = details_of(row, manifest, dossier, evidence)
+        return row if fits(asked, replace(_candidate(head, row, named), details=details)) else None
+
+    while batch := list(islice(rows, DETAILS_AT_ONCE)):  # bounded by the rows
+        yield from (row for row in session.ports.map_in_parallel(fitting, batch) if row is not None)
+
+
+def _load_cited(session: Session, cited: Cited) -> Document:
+    return decode_foreign(session.load_cited(cited), what=cited.key)

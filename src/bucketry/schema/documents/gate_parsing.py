@@ -1,0 +1,278 @@
+"""How do the words of a policy become values, and which mistakes in them are named?
+
+Everything here raises `UsageError` that says where the mistake is: a policy that was misread guards nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NoReturn
+
+from bucketry.errors import BucketryError, UsageError
+from bucketry.schema.documents.datasets import IDENTITY, field_text
+from bucketry.schema.documents.evidence import DIRECTIONS, KINDS, LONGEST_METRIC_NAME
+from bucketry.schema.documents.gates import (
+    CardSections,
+    EvidenceCount,
+    Formats,
+    Gate,
+    MetricThreshold,
+    NoWorse,
+    PickleScan,
+    Selection,
+    UnknownGate,
+)
+from bucketry.schema.names import LARGEST_INTEGER, AliasName, parse_alias
+from bucketry.schema.text import displayable, fault_in_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    Table = Mapping[str, object]
+
+LONGEST_TEXT = 256
+MOST_LISTED = 64
+MOST_EVALUATIONS = 1_000
+DATASET_KEYS = (*IDENTITY, "digest")
+
+_SELECTION = ("metric", "dataset", "slice", "slices", "evidence")
+_GATE_KEYS: dict[str, tuple[str, ...]] = {
+    "no_worse_than": (*_SELECTION, "no_worse_than", "tolerance", "direction"),
+    "metric": (*_SELECTION, "at_least", "at_most"),
+    "card_sections": ("card_sections",),
+    "formats": ("formats",),
+    "pickle_scan": ("pickle_scan",),
+    "evidence": ("evidence", "at_least"),
+}
+"""What each kind of gate may say, by the key that makes it one; the first that is there decides."""
+
+_ALL_KEYS = (*dict.fromkeys(key for keys in _GATE_KEYS.values() for key in keys), "aliases")
+
+
+def parse_gate(value: object, what: str) -> Gate:
+    """Return the gate in a table of a policy file."""
+    table = read_table(value, what)
+    check_keys(table, _ALL_KEYS, what=what)
+    kind = next((key for key in _GATE_KEYS if key in table), None)
+    if kind is None:
+        raise UsageError(f"{what} states no rule", advice=f"give it one of {', '.join(_GATE_KEYS)}")
+    strangers = [key for key in table if key not in (*_GATE_KEYS[kind], "aliases")]
+    if strangers:
+        raise UsageError(
+            f"{what} says both {kind} and {strangers[0]}, which do not go together",
+            advice=f"beside {kind} it may say {', '.join(key for key in _GATE_KEYS[kind] if key != kind)}"
+            if len(_GATE_KEYS[kind]) > 1
+            else "make two gates of it",
+        )
+    aliases = read_aliases(table["aliases"], f"{what}: aliases") if "aliases" in table else ()
+    return _READERS[kind](table, what, aliases)
+
+
+def parse_stored_gate(value: object, what: str) -> Gate:
+    """Return the gate in a policy document; what this program does not understand is kept, and fails."""
+    table = read_table(value, what)
+    try:
+        return parse_gate(table, what)
+    except UsageError as error:
+        return UnknownGate(dict(table), error.message)
+
+
+def check_keys(table: Table, known: Collection[str], *, what: str) -> None:
+    """Raise `UsageError` for a key that means nothing here, with the nearest one that does."""
+    for key in table:
+        if key not in known:
+            from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
+
+            near = get_close_matches(key, known, 1)
+            raise UsageError(
+                f'{what} has the unknown key "{displayable(key)}"',
+                advice=f"write {near[0]}" if near else f"it may have {', '.join(known)}",
+            )
+
+
+def read_table(value: object, what: str) -> Table:
+    """Return a table."""
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        _wrong(what, "a table")
+    return value
+
+
+def read_text(value: object, what: str) -> str:
+    """Return a short printable text that is not empty."""
+    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_TEXT or fault_in_line(value):
+        _wrong(what, f"a text of 1 to {LONGEST_TEXT} printable characters")
+    return value
+
+
+def read_whole(value: object, what: str, *, least: int, most: int) -> int:
+    """Return a whole number within bounds."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        _wrong(what, f"a whole number from {least} to {most:,}")
+    return value
+
+
+def read_number(value: object, what: str) -> float:
+    """Return a finite number; an integer stays one."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        _wrong(what, "a number")
+    if not math.isfinite(value) or (isinstance(value, int) and abs(value) > LARGEST_INTEGER):
+        _wrong(what, "a finite number")
+    return value
+
+
+def read_flag(value: object, what: str) -> bool:
+    """Return true or false."""
+    if not isinstance(value, bool):
+        _wrong(what, "true or false")
+    return value
+
+
+def read_choice(value: object, what: str, choices: Collection[str]) -> str:
+    """Return one of a few words."""
+    if not isinstance(value, str) or value not in choices:
+        _wrong(what, " or ".join(f'"{choice}"' for choice in choices))
+    return value
+
+
+def read_texts(value: object, what: str, *, most: int = MOST_LISTED) -> tuple[str, ...]:
+    """Return a list of texts without doubles."""
+    if not isinstance(value, list) or len(value) > most:
+        _wrong(what, f"a list of at most {most}")
+    texts = tuple(read_text(item, what) for item in value)
+    double = next((text for index, text in enumerate(texts) if text in texts[:index]), None)
+    if double is not None:
+        raise UsageError(f'{what} names "{displayable(double)}" twice', advice="name it once")
+    return texts
+
+
+def read_metric_name(value: object, what: str) -> str:
+    """Return what a metric may be called."""
+    name = read_text(value, what)
+    if len(name) > LONGEST_METRIC_NAME:
+        _wrong(what, f"a metric's name of at most {LONGEST_METRIC_NAME} characters")
+    return name
+
+
+def read_aliases(value: object, what: str) -> tuple[AliasName, ...]:
+    """Return a list of aliases."""
+    return tuple(read_alias(text, what) for text in read_texts(value, what))
+
+
+def read_alias(value: object, what: str) -> AliasName:
+    """Return an alias."""
+    try:
+        return parse_alias(read_text(value, what))
+    except BucketryError as error:
+        raise UsageError(f"{what}: {error.message}", advice=error.advice) from error
+
+
+def _threshold(table: Table, what: str, aliases: tuple[AliasName, ...]) -> Gate:
+    bounds = {key: read_number(table[key], f"{what}: {key}") for key in ("at_least", "at_most") if key in table}
+    if not bounds:
+        raise UsageError(f"{what} sets no limit for its metric", advice="add at_least, at_most or no_worse_than")
+    lowest, highest = bounds.get("at_least"), bounds.get("at_most")
+    if lowest is not None and highest is not None and lowest > highest:
+        raise UsageError(f"{what}: at_least is above at_most, so nothing can pass", advice="exchange them")
+    return MetricThreshold(_selection(table, what), lowest, highest, aliases)
+
+
+def _no_worse(table: Table, what: str, aliases: tuple[AliasName, ...]) -> Gate:
+    if "metric" not in table:
+        raise UsageError(f"{what} says no_worse_than, and not which metric", advice="add metric")
+    tolerance = read_number(table.get("tolerance", 0.0), f"{what}: tolerance")
+    if tolerance < 0:
+        raise UsageError(f"{what}: tolerance is below zero", advice="write how much worse the metric may be, or 0")
+    direction = read_choice(table["direction"], f"{what}: direction", DIRECTIONS) if "direction" in table else None
+    alias = read_alias(table["no_worse_than"], f"{what}: no_worse_than")
+    return NoWorse(_selection(table, what), alias, tolerance, direction, aliases)
+
+
+def _evidence(table: Table, what: str, aliases: tuple[AliasName, ...]) -> Gate:
+    kind = read_choice(table["evidence"], f"{what}: evidence", KINDS)
+    if "at_least" not in table:
+        raise UsageError(f"{what} does not say how many evaluations it needs", advice="add at_least = 1, or a metric")
+    count = read_whole(table["at_least"], f"{what}: at_least", least=1, most=MOST_EVALUATIONS)
+    return EvidenceCount(kind, count, aliases)
+
+
+def _card_sections(table: Table, what: str, aliases: tuple[AliasName, ...]) -> Gate:
+    return CardSections(_some(table["card_sections"], f"{what}: card_sections"), aliases)
+
+
+def _formats(table: Table, what: str, aliases: tuple[AliasName, ...]) -> Gate:
+    listed = _some(table["formats"], f"{what}: formats")
+    suffixes = tuple(text.lower().removeprefix("*").removeprefix(".") for text in listed)
+    for text, suffix in zip(listed, suffixes, strict=True):
+        if not suffix or set(suffix) & set("*?/\\ "):
+            raise UsageError(
+                f'{what}: "{displayable(text)}" is not the suffix of a file', advice='write it as "safetensors"'
+            )
+    return Formats(tuple(dict.fromkeys(suffixes)), aliases)
+
+
+def _pickle_scan(table: Table, what: str, aliases: tuple[AliasName, ...]) -> Gate:
+    value = table["pickle_scan"]
+    if value is not True and value != "strict":
+        raise UsageError(
+            f'{what}: pickle_scan is neither true nor "strict"', advice="leave the gate out where none is wanted"
+        )
+    return PickleScan(value == "strict", aliases)
+
+
+_READERS: dict[str, Callable[[Table, str, tuple[AliasName, ...]], Gate]] = {
+    "no_worse_than": _no_worse,
+    "metric": _threshold,
+    "card_sections": _card_sections,
+    "formats": _formats,
+    "pickle_scan": _pickle_scan,
+    "evidence": _evidence,
+}
+
+
+def _selection(table: Table, what: str) -> Selection:
+    if "slice" in table and "slices" in table:
+        raise UsageError(f"{what} says both slice and slices", advice="keep one of them")
+    if "slices" in table:
+        read_choice(table["slices"], f"{what}: slices", ("all",))
+    kind = read_choice(table["evidence"], f"{what}: evidence", KINDS) if "evidence" in table else None
+    return Selection(
+        metric=read_metric_name(table["metric"], f"{what}: metric"),
+        dataset=_dataset(table["dataset"], f"{what}: dataset") if "dataset" in table else {},
+        slice=_slice(table["slice"], f"{what}: slice") if "slice" in table else {},
+        every_slice="slices" in table,
+        evidence=kind,
+    )
+
+
+def _dataset(value: object, what: str) -> dict[str, str]:
+    if isinstance(value, str):
+        return {"name": read_text(value, what)}
+    table = read_table(value, what)
+    check_keys(table, DATASET_KEYS, what=what)
+    if not table:
+        _wrong(what, "a dataset's name, nor a table of some of " + ", ".join(DATASET_KEYS))
+    return {key: read_text(_compared(table[key]), f"{what}: {key}") for key in DATASET_KEYS if key in table}
+
+
+def _compared(value: object) -> object:
+    """Return a number, or a table of arguments, as the text by which evidence is compared: `{shots = 5}` is shots=5."""
+    is_plain = isinstance(value, int | float | dict) and not isinstance(value, bool)
+    return field_text(value) if is_plain else value
+
+
+def _slice(value: object, what: str) -> dict[str, str]:
+    table = read_table(value, what)
+    if not table or len(table) > MOST_LISTED:
+        _wrong(what, 'a table such as {age = "18-25"}')
+    return {read_text(key, what): read_text(text, f"{what}: {displayable(key)}") for key, text in table.items()}
+
+
+def _some(value: object, what: str) -> tuple[str, ...]:
+    texts = read_texts(value, what)
+    if not texts:
+        _wrong(what, "a list of at least one")
+    return texts
+
+
+def _wrong(what: str, expected: str) -> NoReturn:
+    raise UsageError(f"{displayable(what)} is not {expected}")

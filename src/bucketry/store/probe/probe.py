@@ -1,0 +1,200 @@
+"""Does this store keep the promises that the registry's consistency rests on?
+
+Several servers that speak S3 accept a condition and ignore it, or look at it and then write, which is not the
+same. Each check here tries one promise in the real bucket, in a scratch space of its own that is removed
+afterwards. A race can condemn a store but never certify it, so the versions that are known to be unsafe are
+named as well.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from bucketry.errors import BucketryError, DeniedError, NotFoundError, UnavailableError
+from bucketry.frozen import frozen
+from bucketry.store.contract import NotModifiedError, ObjectNotFoundError, PreconditionFailedError, StoreFullError
+from bucketry.store.probe.checks import CHECKS, BrokenPromiseError, Scratch
+from bucketry.store.probe.races import RACES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from bucketry.store.contract import Store
+    from bucketry.store.probe.checks import Promise
+
+CLOCK_WARNING_SECONDS = 60.0
+MOST_TRIES = 4
+"""A check is tried so often, each time with other objects, before a store that did not answer counts as away."""
+FIRST_PAUSE_SECONDS = 0.5
+
+
+@frozen
+class KnownUnsafe:
+    """Versions of a server, below `fixed_in`, that are known to break a promise, whatever a race shows."""
+
+    product: str
+    fixed_in: tuple[int, int]
+    reason: str
+
+
+KNOWN_UNSAFE = (
+    KnownUnsafe(
+        "SeaweedFS",
+        (4, 18),
+        "it looks at a condition before it takes in the body, so concurrent writers can all win (SeaweedFS issue 8800)",
+    ),
+)
+
+
+@frozen
+class Check:
+    """One promise, and whether it was kept; `detail` says in plain words what was seen."""
+
+    name: str
+    promise: str
+    passed: bool
+    detail: str
+
+
+@frozen
+class Conformance:
+    """What a probe found; `clock_skew_seconds` is the server's clock minus ours, None if unreadable."""
+
+    endpoint: str
+    server_product: str
+    probed_at: datetime
+    checks: tuple[Check, ...]
+    clock_skew_seconds: float | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every promise was kept."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The promises that were broken."""
+        return tuple(check for check in self.checks if not check.passed)
+
+
+def probe(
+    store: Store,
+    *,
+    scratch_prefix: str,
+    clock: Callable[[], datetime],
+    sleep: Callable[[float], None] = time.sleep,
+    on_check: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005 - names for who calls it
+) -> Conformance:
+    """Try every promise below `scratch_prefix`, which nobody else uses, and remove what was written there.
+
+    All are tried at once: some stores take seconds over the losers of a race. `clock` returns the time in UTC;
+    `on_check` is called with how many promises were tried, and how many there are. Raises `NotFoundError` (no bucket),
+    `DeniedError` or `UnavailableError` when nothing can be found out; anything else that goes wrong is a failed check.
+    """
+    scratch = Scratch(store, scratch_prefix)
+    total = len(CHECKS) + len(RACES) + 3  # the clock, the version, the clean-up
+    try:
+        checks = _try_all(scratch, sleep, lambda done: on_check(done, total))
+        clock_check, skew_seconds = _check_clock(scratch, clock)
+    except BaseException:
+        with suppress(BucketryError):
+            scratch.clean_up()
+        raise
+    checks += [clock_check, check_product(_product(store)), _clean_up(scratch)]
+    on_check(total, total)
+    return Conformance(store.endpoint, _product(store), clock(), tuple(checks), skew_seconds)
+
+
+def _try_all(scratch: Scratch, sleep: Callable[[float], None], on_check: Callable[[int], None]) -> list[Check]:
+    """Try all promises at once, the races first, and return the checks in their usual order."""
+    promises = (*RACES, *CHECKS)
+    with ThreadPoolExecutor(len(promises)) as pool:
+        futures = [pool.submit(_try_patiently, promise, scratch, sleep) for promise in promises]
+        for done, _ in enumerate(as_completed(futures), start=1):
+            on_check(done)
+    found = [future.result() for future in futures]
+    return [*found[len(RACES) :], *found[: len(RACES)]]
+
+
+def _try_patiently(promise: Promise, scratch: Scratch, sleep: Callable[[float], None]) -> Check:
+    """Try a promise again, with objects that nobody has touched, where the store was away for a moment."""
+    for attempt in range(MOST_TRIES - 1):
+        try:
+            return _try(promise, scratch.below(f"again-{attempt}/") if attempt else scratch)
+        except StoreFullError:
+            raise
+        except UnavailableError:
+            sleep(FIRST_PAUSE_SECONDS * 2**attempt)
+    return _try(promise, scratch.below(f"again-{MOST_TRIES - 1}/"))
+
+
+def check_product(product: str) -> Check:
+    """Look the server's name and version up among those known to be unsafe."""
+    promise = "this version of the server is not known to break a promise"
+    for unsafe in KNOWN_UNSAFE:
+        # The version is the last one named: "SeaweedFS 30GB 4.16" says its volume size first.
+        versions = re.findall(r"(?<![\w.])(\d{1,6})\.(\d{1,6})(?![\w])", product)
+        if product.startswith(unsafe.product) and versions:
+            found = (int(versions[-1][0]), int(versions[-1][1]))
+            if found < unsafe.fixed_in:
+                needed = ".".join(str(number) for number in unsafe.fixed_in)
+                detail = f"{product} is known to be unsafe: {unsafe.reason}; version {needed} or later is needed"
+                return Check("known versions", promise, passed=False, detail=detail)
+    return Check("known versions", promise, passed=True, detail=product or "the server does not name itself")
+
+
+def _product(store: Store) -> str:
+    return str(getattr(store, "server_product", ""))
+
+
+def _try(promise: Promise, scratch: Scratch) -> Check:
+    try:
+        seen = promise.check(scratch)
+    except BrokenPromiseError as broken:
+        return Check(promise.name, promise.text, passed=False, detail=str(broken))
+    except (DeniedError, UnavailableError):
+        raise
+    except (ObjectNotFoundError, PreconditionFailedError, NotModifiedError) as error:
+        detail = f"the store gave an answer that does not fit: {error}"
+        return Check(promise.name, promise.text, passed=False, detail=detail)
+    except NotFoundError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a strange store provokes, it has not passed
+        detail = f"the check could not be finished: {error} ({type(error).__name__})"
+        return Check(promise.name, promise.text, passed=False, detail=detail)
+    return Check(promise.name, promise.text, passed=True, detail=seen)
+
+
+def _check_clock(scratch: Scratch, clock: Callable[[], datetime]) -> tuple[Check, float | None]:
+    """Compare the clocks; a difference only warns, since ages are differences of the server's clock."""
+    promise = "the server's clock agrees with ours"
+    try:
+        scratch.create("clock.json", b"{}")
+        before = clock()
+        served_at = scratch.store.get(scratch.key("clock.json")).served_at
+        after = clock()
+    except BucketryError as error:
+        return Check("clock", promise, passed=True, detail=f"could not be read: {error}"), None
+    skew_seconds = (served_at - (before + (after - before) / 2)).total_seconds()
+    if abs(skew_seconds) > CLOCK_WARNING_SECONDS:
+        direction = "ahead of" if skew_seconds > 0 else "behind"
+        detail = f"warning: the server's clock is {abs(skew_seconds):.0f} s {direction} this machine's"
+    else:
+        detail = f"the clocks differ by {abs(skew_seconds):.1f} s"
+    return Check("clock", promise, passed=True, detail=detail), skew_seconds
+
+
+def _clean_up(scratch: Scratch) -> Check:
+    """Remove the scratch space; leftovers are harmless, and a role may lack the right to delete."""
+    promise = "the probe leaves nothing behind"
+    try:
+        scratch.clean_up()
+    except BucketryError as error:
+        detail = f"warning: {scratch.prefix} could not be removed: {error}"
+        return Check("clean-up", promise, passed=True, detail=detail)
+    return Check("clean-up", promise, passed=True, detail="nothing is left")

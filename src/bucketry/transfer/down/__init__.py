@@ -1,0 +1,1 @@
+"""From objects to files: chunks received, verified, journalled, reused and repaired."""

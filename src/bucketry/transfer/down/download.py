@@ -1,0 +1,260 @@
+"""How do objects become local files, where no chunk counts before its digest was found right?
+
+First come the chunks that are near: those that earlier work on the same folder verified, and those that lie in older
+versions or in the cache. All others wait in one queue, from which as many threads take as the link is found to bear.
+Nothing here makes a file or a folder appear under its final name: the caller gives a staging folder, and `target`
+makes it appear when all of it is right.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from bucketry.errors import UnavailableError
+from bucketry.frozen import frozen
+from bucketry.store.contract import AsksAhead
+from bucketry.transfer.disk.local_files import find_free_bytes
+from bucketry.transfer.disk.staged_files import StagedFile, order_pieces
+from bucketry.transfer.down.ahead import SmallFiles, bundle
+from bucketry.transfer.down.chunk_work import ChunkWork, make_buffer
+from bucketry.transfer.down.journal import Journal, read_journals
+from bucketry.transfer.down.receive import Receiver
+from bucketry.transfer.down.remote import check_consistent
+from bucketry.transfer.down.reuse import local_objects
+from bucketry.transfer.down.siblings import Siblings
+from bucketry.transfer.pace.concurrency import Concurrency
+from bucketry.transfer.pace.controls import MOST_CONNECTIONS, Controls
+from bucketry.transfer.pace.patience import Patience
+from bucketry.transfer.pace.progress import ProgressMeter
+from bucketry.transfer.pace.ratelimit import RateLimit
+from bucketry.transfer.pace.workers import Gate, Halt, run_parallel
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bucketry.store.contract import Store
+    from bucketry.transfer.disk.staged_files import Piece
+    from bucketry.transfer.disk.target import Staging
+    from bucketry.transfer.down.journal import Chunk
+    from bucketry.transfer.down.processes import Slices
+    from bucketry.transfer.down.remote import Plan, RemoteFile, Verify
+    from bucketry.transfer.down.reuse import Source
+    from bucketry.transfer.pace.progress import ProgressListener
+
+FEWEST_CONNECTIONS_TO_ASK_AHEAD = 4
+DEFAULT_CONNECTIONS = 16
+"""The most that are used, unless more are asked for; how many are, the link decides."""
+
+
+@frozen
+class Nearby:
+    """What may spare a fetch: earlier and simultaneous work on the same plan, and older versions.
+
+    The plan has all files of the staging folder, of which those that are fetched may be a part.
+    """
+
+    staging: Staging
+    plan: Plan
+    sources: Sequence[Source] = ()
+
+
+@frozen
+class Fetched:
+    """What a fetch moved. `fetched_bytes` came from the store, each counted once; `reused_bytes` were here.
+
+    `retries` counts requests sent again.
+    """
+
+    files: int
+    chunks: int
+    fetched_bytes: int
+    reused_bytes: int
+    retries: int
+    seconds: float
+
+
+def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
+    store: Store,
+    files: Sequence[RemoteFile],
+    directory: Path,
+    *,
+    verify: Verify = "sha256",
+    connections: int = DEFAULT_CONNECTIONS,
+    limit_bytes_per_second: int | None = None,
+    progress: ProgressListener | None = None,
+    stop: threading.Event | None = None,
+    patience: Patience | None = None,
+    nearby: Nearby | None = None,
+    slices: Slices | None = None,
+    controls: Controls | None = None,
+) -> Fetched:
+    """Bring files into a staging directory that exists; without `nearby` it holds none of them yet.
+
+    `verify="fast"` compares XXH3-128 instead of SHA-256, for networks where nobody hostile writes. `slices` has
+    several processes fetch. What `controls` say holds instead of `connections` and the limit, also when it is changed
+    meanwhile, of which other processes are not told. Raises `CorruptError` for wrong bytes, `PreconditionFailedError`
+    for an object replaced while it was read, `UnavailableError` when patience or the disk's space is over,
+    `DeniedError`, `RejectedError` for a file that is there already, `Interrupted`. What was fetched until then stays.
+    """
+    patience = patience or Patience()
+    threads = connections if controls is None else MOST_CONNECTIONS
+    controls = controls or Controls(connections, limit_bytes_per_second)
+    connections = controls.connections
+    for file in files:
+        check_consistent(file)
+    halt = Halt(stop)
+    gate = Gate(Concurrency(connections, clock=patience.clock))
+    receiver = Receiver(
+        store=store.unretried,  # retries are this layer's own: it goes on where a chunk broke
+        verify=verify,
+        patience=patience,
+        limit=RateLimit(controls.limit_bytes_per_second, patience, halt),
+        halt=halt,
+        gate=gate,
+        meter=_make_meter(files, progress, gate),
+    )
+    started_at = patience.clock()
+    siblings = Siblings(nearby.staging, nearby.plan) if nearby else None
+    work = _make_work(receiver, nearby, siblings)
+    try:
+        with controls.obeyed_by(gate, receiver.limit, receiver.meter.snapshot):
+            left = _find_left(work, _stage(files, directory, nearby), nearby, siblings, connections)
+            _check_space(directory, left, nearby)
+            _bring(work, left, directory, connections, slices, threads=max(threads, connections))
+    finally:
+        if work.journal is not None:
+            work.journal.close()
+        receiver.meter.close()
+    return Fetched(
+        files=len(files),
+        chunks=sum(len(file.chunk_sha256) for file in files),
+        fetched_bytes=work.tally.fetched_bytes,
+        reused_bytes=work.tally.reused_bytes,
+        retries=receiver.meter.snapshot().retries,
+        seconds=patience.clock() - started_at,
+    )
+
+
+def _make_meter(files: Sequence[RemoteFile], progress: ProgressListener | None, gate: Gate) -> ProgressMeter:
+    return ProgressMeter(
+        total_bytes=sum(file.size_bytes for file in files),
+        total_files=len(files),
+        listener=progress,
+        connections=lambda: gate.level,
+    )
+
+
+def _stage(files: Sequence[RemoteFile], directory: Path, nearby: Nearby | None) -> list[StagedFile]:
+    """Return the files as they will lie in the staging folder, numbered as the plan numbers them."""
+    numbers = {file.path: number for number, file in enumerate(nearby.plan.files if nearby else files)}
+    resumed = nearby is not None and nearby.staging.resumed
+    return [StagedFile(numbers[file.path], file, directory, may_exist=resumed) for file in files]
+
+
+def _make_work(receiver: Receiver, nearby: Nearby | None, siblings: Siblings | None) -> ChunkWork:
+    return ChunkWork(
+        receiver=receiver,
+        journal=Journal(nearby.staging.outer) if nearby else None,
+        siblings=siblings.find if siblings else None,
+        local_store=local_objects(receiver.store.local_path),
+    )
+
+
+def _bring(
+    work: ChunkWork, pieces: Sequence[Piece], directory: Path, connections: int, slices: Slices | None, *, threads: int
+) -> None:
+    """Fetch chunks: by one process with small files apart, by one without, or by several.
+
+    More `threads` than connections stand ready for when more are allowed.
+    """
+    if slices is not None and slices.processes != 1:
+        from bucketry.transfer.down.processes import fetch_by_processes  # noqa: PLC0415 - one process needs no pipes
+
+        fetch_by_processes(work, pieces, slices, directory, connections)
+        return
+    receiver = work.receiver
+    items = bundle(pieces)
+    small = _small_files(work, items, directory, connections)
+
+    def bring(buffer: memoryview, item: Sequence[Piece]) -> None:
+        if small is not None and len(item) > 1:
+            small.bring(item, buffer)
+        else:
+            for piece in item:
+                work.bring(buffer, piece)
+
+    run_parallel(
+        items if small is not None else [(piece,) for piece in pieces],
+        bring,
+        make_context=make_buffer,
+        connections=threads,
+        halt=receiver.halt,
+        gate=receiver.gate,
+    )
+
+
+def _small_files(
+    work: ChunkWork, items: Sequence[Sequence[Piece]], directory: Path, connections: int
+) -> SmallFiles | None:
+    """Return who brings the bundles, and with how many of the connections; None where that is not worth it."""
+    bundles = sum(len(item) > 1 for item in items)
+    store, limit = work.receiver.store, work.receiver.limit.bytes_per_second
+    if bundles == 0 or connections < FEWEST_CONNECTIONS_TO_ASK_AHEAD or limit is not None:
+        return None
+    if not isinstance(store, AsksAhead):
+        return None
+    # Half of them if there are large files, which take the other half until the last small one has come.
+    window = connections if bundles == len(items) else connections // 2
+    gate = work.receiver.gate
+    gate.lend(window - 1)
+    return SmallFiles(work, store, directory, window, bundles, lambda: gate.lend(0))
+
+
+def _find_left(
+    work: ChunkWork, staged: Sequence[StagedFile], nearby: Nearby | None, siblings: Siblings | None, connections: int
+) -> list[Piece]:
+    """Return the chunks that are to be fetched, in order, when all that is near has been taken."""
+    left = order_pieces(staged)
+    if nearby is not None:
+        left = _take_what_is_near(work, left, nearby, connections)
+    if siblings is not None and siblings.has_any_alive():
+        left.reverse()  # so that we meet in the middle
+    return left
+
+
+def _take_what_is_near(work: ChunkWork, pieces: Sequence[Piece], nearby: Nearby, connections: int) -> list[Piece]:
+    """Bring what is on this machine to its place, verified; return the chunks that are left, in order of fetching."""
+    journaled: set[Chunk] = read_journals(nearby.staging.outer) if nearby.staging.resumed else set()
+    taken: set[Chunk] = set()
+
+    def take(buffer: memoryview, piece: Piece) -> None:
+        chunk = (piece.staged.number, piece.index)
+        if work.take_near(piece, buffer, nearby.sources, is_journaled=chunk in journaled):
+            taken.add(chunk)
+
+    if journaled or nearby.sources:
+        run_parallel(
+            [piece for piece in pieces if piece.size_bytes > 0],
+            take,
+            make_context=make_buffer,
+            connections=min(connections, (os.cpu_count() or 1) + 1),
+            halt=work.receiver.halt,
+        )
+    return [piece for piece in pieces if (piece.staged.number, piece.index) not in taken]
+
+
+def _check_space(directory: Path, pieces: Sequence[Piece], nearby: Nearby | None) -> None:
+    """Raise before anything is fetched for which there is no room, as far as the file system says."""
+    if nearby is not None and nearby.staging.resumed:
+        return  # part of what is left has its room already
+    place = directory if nearby is None else nearby.staging.destination
+    needed_bytes, free_bytes = sum(piece.size_bytes for piece in pieces), find_free_bytes(directory)
+    if free_bytes is not None and needed_bytes > free_bytes:
+        raise UnavailableError(
+            f"the disk is full: {needed_bytes:,} bytes are to be fetched, and {free_bytes:,} are free at {place}",
+            advice="free some space, or choose another path, then run it again",
+        ) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,0 +1,1 @@
+"""From files to objects: hashing ahead, pieces, and uploads that continue."""

@@ -1,0 +1,224 @@
+"""What is sent, where may the store have parts of it already, and are a piece's bytes still those that were hashed?
+
+A piece is read slice by slice while it is sent, and compared with its XXH3-128 before the last slice goes: so a file
+that changed since its digests were taken never becomes an object, at a twentieth of the cost of taking its SHA-256
+again, and sixteen pieces on their way take 16 MiB of memory. The SHA-256 that is known goes with the bytes, and a store
+that verifies finds any other damage. Files are not mapped into memory: one that another process truncates would end
+this one with a signal.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+import xxhash
+
+from bucketry.errors import BucketryError, RejectedError
+from bucketry.frozen import frozen
+from bucketry.transfer.disk.hashing import EMPTY_SHA256, changed_while_published
+from bucketry.transfer.disk.local_files import disk_errors, open_regular, read_full
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
+
+    from bucketry.transfer.disk.hashing import FileDigest
+    from bucketry.transfer.pace.ratelimit import RateLimit
+
+SLICE_BYTES = 1024 * 1024
+
+
+@frozen
+class SourceFile:
+    """A file to hash, and to upload unless its bytes are somewhere already; `label` is how messages call it."""
+
+    path: Path
+    label: str
+    size_bytes: int
+
+
+@frozen
+class LocalFile:
+    """A file to upload: `key` names its content, `label` is how messages and progress call it."""
+
+    path: Path
+    key: str
+    digest: FileDigest
+    label: str
+
+
+@frozen
+class Uploaded:
+    """What became of one file: `uploaded_bytes` were sent, none where the object was there already.
+
+    Bytes that the store copied, or had from an upload that was interrupted, were not sent.
+    """
+
+    label: str
+    key: str
+    size_bytes: int
+    uploaded_bytes: int
+    already_there: bool
+
+
+@frozen
+class ChunkPlace:
+    """A range of an object that the store has, and never changes."""
+
+    key: str
+    start: int
+    stop: int
+
+
+@frozen
+class PieceOfFile:
+    """One chunk of a file, or all of a file that has no more than one."""
+
+    file: LocalFile
+    index: int
+
+    @property
+    def start(self) -> int:
+        """Where it begins in the file."""
+        return self.index * self.file.digest.chunks.size_bytes
+
+    @property
+    def stop(self) -> int:
+        """Where it ends in the file."""
+        return min(self.file.digest.size_bytes, self.start + self.file.digest.chunks.size_bytes)
+
+    @property
+    def size_bytes(self) -> int:
+        """How long it is."""
+        return self.stop - self.start
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 that was taken of it."""
+        digests = self.file.digest.chunks.sha256
+        return digests[self.index] if digests else EMPTY_SHA256
+
+
+class Buffers:
+    """Memory that pieces pass through on their way, for all threads of one upload: a slice for each that sends."""
+
+    def __init__(self) -> None:
+        self._free: list[memoryview] = []
+
+    @contextmanager
+    def lent(self) -> Iterator[memoryview]:
+        """Lend the memory of one slice."""
+        try:
+            buffer = self._free.pop()
+        except IndexError:
+            buffer = memoryview(bytearray(SLICE_BYTES))
+        try:
+            yield buffer
+        finally:
+            self._free.append(buffer)
+
+
+class SentBytes:
+    """How much of one piece was handed over, told as it goes; what comes to nothing is taken back."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self._advance = advance
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            self.take_back()
+
+    def add(self, size_bytes: int) -> None:
+        """Count bytes that a store has taken."""
+        self.count += size_bytes
+        self._advance(size_bytes)
+
+    def take_back(self) -> None:
+        """Count nothing of it: it is sent anew, or not at all."""
+        if self.count:
+            self.add(-self.count)
+
+
+class LocalReadError(Exception):
+    """A local file cannot be read, for the reason that `failure` is, while a store sends it.
+
+    Not a `BucketryError`: nobody on the way may take it for a failure of the store, and try again.
+    """
+
+    def __init__(self, failure: BucketryError) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
+
+@frozen
+class PieceBody:
+    """The bytes of a piece, as a store takes them: read while they are sent, and compared before the last are.
+
+    With a limit no more of them are given in a second than it lets pass; `sent` counts them.
+    """
+
+    piece: PieceOfFile
+    buffers: Buffers
+    limit: RateLimit | None = None
+    sent: SentBytes | None = None
+
+    def __len__(self) -> int:
+        """Return the size of the piece."""
+        return self.piece.size_bytes
+
+    def slices(self) -> Generator[memoryview, None, None]:
+        """Yield the bytes; raise `RejectedError` before the last slice if they are not those that were hashed.
+
+        Raises `LocalReadError` if they cannot be read.
+        """
+        try:
+            yield from self._read()
+        except RejectedError:
+            raise
+        except BucketryError as error:
+            raise LocalReadError(error) from error
+
+    def _read(self) -> Iterator[memoryview]:
+        piece, checksum = self.piece, xxhash.xxh3_128()
+        if self.sent is not None:
+            self.sent.take_back()
+        with self._opened() as descriptor, self.buffers.lent() as buffer:
+            start = piece.start
+            while start < piece.stop:  # bounded: each round takes some of it
+                size_bytes = SLICE_BYTES if self.limit is None else self.limit.read_size_bytes(SLICE_BYTES)
+                one = buffer[: min(size_bytes, piece.stop - start)]
+                with disk_errors(piece.file.label):
+                    count = read_full(descriptor, one, start)
+                checksum.update(one)
+                start += len(one)
+                if count < len(one) or (start >= piece.stop and not self._is_right(checksum.hexdigest())):
+                    raise changed_while_published(piece.file.label)
+                if self.limit is not None:
+                    self.limit.take(len(one))
+                yield one
+                if self.sent is not None:
+                    self.sent.add(len(one))
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        file = self.piece.file
+        with disk_errors(file.label):
+            descriptor = open_regular(file.path)
+        try:
+            with disk_errors(file.label):
+                size_now_bytes = os.fstat(descriptor).st_size
+            if size_now_bytes != file.digest.size_bytes:
+                raise changed_while_published(file.label)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _is_right(self, xxh3_128: str) -> bool:
+        known = self.piece.file.digest.chunks.xxh3_128
+        return not known or xxh3_128 == known[self.piece.index]

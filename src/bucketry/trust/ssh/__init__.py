@@ -1,0 +1,1 @@
+"""SSH's formats: keys, agents, `allowed_signers` lines and SSHSIG signatures."""

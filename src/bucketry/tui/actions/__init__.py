@@ -1,0 +1,1 @@
+"""What a user does from a screen that changes something: decide, promote, edit, give up, download."""

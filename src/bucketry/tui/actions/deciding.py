@@ -1,0 +1,148 @@
+"""How does a decision about a version get on record, signed where there is a key to sign with?"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bucketry.errors import UsageError
+from bucketry.frozen import frozen
+from bucketry.index.views import find_generation
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.review.policies import load_policy
+from bucketry.registry.review.reviewing import prepare_decision, record_decision
+from bucketry.registry.review.signing_keys import find_signing_keys
+from bucketry.schema.documents.reviews import Action, Review, encode_statement
+from bucketry.schema.documents.states import State
+from bucketry.schema.text import displayable
+from bucketry.tui.actions.seen import DECIDED, check_unchanged
+from bucketry.tui.drawing.figures import count_of
+from bucketry.tui.drawing.marks import state_word
+from bucketry.tui.shell.prompts import Choice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bucketry.errors import BucketryError
+    from bucketry.index.views import VersionLine
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.review.reviewing import Decided
+    from bucketry.registry.review.signing_keys import SigningKey, SigningKeys
+    from bucketry.schema.names import Digest
+    from bucketry.tui.shell.app import BucketryApp
+
+SAID: Mapping[Action, str] = {Action.COMMENT: "commented on {}", Action.REQUEST: "requested a review of {}"}
+"""What is said of an action that decides nothing."""
+SIGNED = frozenset({Action.APPROVE, Action.REJECT, Action.REVOKE})
+"""What a policy may want signed."""
+MOST_KEYS_OFFERED = 9
+FINGERPRINT_CHARACTERS = 15
+"""Of a key among several: enough to tell them apart."""
+
+
+@frozen
+class Wish:
+    """What a user wants on record about a version, as it was shown.
+
+    `generation` is how far the model's history had been seen then, `diff` the comparison that was shown, if one was.
+    """
+
+    row: VersionLine
+    action: Action
+    comment: str
+    generation: int | None
+    diff: Digest | None = None
+
+    @property
+    def reference(self) -> str:
+        """The version's name."""
+        return f"{self.row.model}:{self.row.version}"
+
+
+def generation_shown(shell: BucketryApp, row: VersionLine) -> int | None:
+    """Return how far the history of a version's model has been seen by the screens."""
+    return find_generation(shell.source.index, row.model)
+
+
+def decide(shell: BucketryApp, wish: Wish, failed: Callable[[BucketryError], None]) -> None:
+    """Record a decision; what may be signed is, by the user's key in the SSH agent, where there is one."""
+    if wish.action not in SIGNED:
+        _write(shell, wish, None, "", failed)
+        return
+    shell.flash("looking for a key to sign with ...", "dim")
+    shell.background.start(
+        "signing-keys",
+        lambda: find_signing_keys(shell.session),
+        lambda found: _with_keys(shell, wish, found, failed),
+        failed,
+    )
+
+
+def _with_keys(shell: BucketryApp, wish: Wish, found: SigningKeys, failed: Callable[[BucketryError], None]) -> None:
+    if found.chosen is not None or not found.keys:
+        _write(shell, wish, found.chosen, found.why, failed)
+        return
+    offered = {
+        str(place): (_key_word(key), partial(_write, shell, wish, key, "", failed))
+        for place, key in enumerate(found.keys[:MOST_KEYS_OFFERED], start=1)
+    }
+    shell.choose(Choice(f"sign as {shell.session.actor} with", offered))
+
+
+def _key_word(key: SigningKey) -> str:
+    return f"{displayable(key.comment)} {key.fingerprint[:FINGERPRINT_CHARACTERS]}".strip()
+
+
+def _write(
+    shell: BucketryApp, wish: Wish, key: SigningKey | None, why: str, failed: Callable[[BucketryError], None]
+) -> None:
+    words: tuple[str, ...] = ("review", wish.action.value, wish.reference)
+    words += ("--comment", wish.comment) if wish.comment else ()
+    words += ("--sign", key.fingerprint) if key is not None else ()
+    shell.write(
+        words, lambda session: _record(session, wish, key, why), lambda done: _tell(shell, done, key, why), failed
+    )
+
+
+def _record(session: Session, wish: Wish, key: SigningKey | None, why: str) -> Decided:
+    row = wish.row
+    minds = DECIDED if wish.action in SIGNED else ()
+    check_unchanged(session, row, generation=wish.generation, minds=minds)
+    statement = prepare_decision(session, row.model, row.version, wish.action, comment=wish.comment, diff=wish.diff)
+    if key is not None:
+        from bucketry.registry.review.signing import open_signer  # noqa: PLC0415 - loads cryptography
+
+        return record_decision(session, open_signer(key.fingerprint)(statement))
+    if wish.action in SIGNED:
+        policy = load_policy(session, load_existing_head(session, row.model))
+        if policy.signatures == "required":
+            raise UsageError(
+                f"the policy of {row.model} wants signed decisions, and {why}",
+                advice=f"then decide again, or use: bucketry review {wish.action} {wish.reference} --detached",
+            )
+    return record_decision(session, Review(encode_statement(statement)))
+
+
+def _approved(decided: Decided) -> str:
+    """Say how many approvals there are of those that are needed."""
+    approvals, needed = decided.approvals, max(1, decided.approvals.required)
+    count, reference = len(approvals.principals), f"{decided.model}:{decided.version}"
+    if decided.state is State.APPROVED:
+        return f"{reference} is approved now ({count} of {count_of(needed, 'approval')})"
+    waits = f"waits for {needed - count} more" if count < needed else f"is {state_word(decided.state)} still"
+    return f"approved {reference}: {count} of {count_of(needed, 'approval')}, it {waits}"
+
+
+def _tell(shell: BucketryApp, decided: Decided, key: SigningKey | None, why: str) -> None:
+    told = f"{decided.model}:{decided.version} is {state_word(decided.state)} now"
+    if decided.action is Action.APPROVE:
+        told = _approved(decided)
+    elif decided.action in SAID:
+        told = SAID[decided.action].format(f"{decided.model}:{decided.version}")
+    if decided.reached:
+        told += f"; told {', '.join(decided.reached)}"
+    if key is not None:
+        told += f"; signed by {_key_word(key)}"
+    elif why:
+        told += f"; NOT signed: {why}"
+    shell.flash(told, "good")

@@ -1,0 +1,453 @@
+"""How does an alias move from a screen, and what is a user shown before it does?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bucketry.errors import BucketryError, ContendedError, RejectedError
+from bucketry.index.views import find_model_line
+from bucketry.registry.core.registers import load_alias, load_existing_head
+from bucketry.registry.serving.aliases import promote, roll_back, undo_move
+from bucketry.schema.names import AliasName, parse_alias
+from bucketry.tui.actions.deeds import (
+    PANEL_COLUMNS,
+    reason_line,
+    refusal_by,
+    refusal_lines,
+    refuse,
+    text_behind,
+    with_reason,
+)
+from bucketry.tui.actions.move_panel import Move, MovePanel
+from bucketry.tui.actions.prospects import promotion_lines, read_prospect, read_refusals, read_retreat, retreat_lines
+from bucketry.tui.actions.seen import check_state, check_unchanged, check_unmoved
+from bucketry.tui.drawing.figures import short_age
+from bucketry.tui.drawing.marks import PRODUCTION_NAMES, is_production, production_of
+from bucketry.tui.drawing.paint import Span, line
+from bucketry.tui.drawing.table_lines import wrapped
+from bucketry.tui.shell.prompts import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bucketry.index.views import Named, VersionLine
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.serving.aliases import AliasMove
+    from bucketry.schema.documents.alias import AliasRegister
+    from bucketry.schema.names import ModelName
+    from bucketry.tui.actions.prospects import Prospect
+    from bucketry.tui.drawing.paint import Line
+    from bucketry.tui.shell.app import BucketryApp
+
+
+USUAL_ALIASES = (AliasName("production"), AliasName("staging"))
+MOST_ALIASES_SHOWN = 4
+"""Above the prompt, the usual ones first; any other can be typed."""
+
+
+def ask_promotion(shell: BucketryApp, row: VersionLine, *, typed: str = "", told: str = "") -> None:
+    """Ask for the alias, show what would change, and ask for the model's name where the alias serves for real.
+
+    Which aliases the registry would refuse is read meanwhile and shown before one is typed. `told` is what changed
+    since `typed` was typed.
+    """
+    known = _aliases(shell, row.model)
+    names = sorted(
+        {*(named.alias for named in known), *USUAL_ALIASES}, key=lambda name: (name not in USUAL_ALIASES, name)
+    )
+    serving = {named.alias for named in known if is_production(named)}
+    refused: dict[AliasName, str] = {}
+    typed = typed or shell.asking.drafts.pop(_promotion_draft(row), "")
+
+    def answer(text: str) -> None:
+        alias, reason = _split(text)
+        if alias in serving or alias in PRODUCTION_NAMES:
+            MovePanel(shell, replace(_promotion(shell, row, alias), reason=reason)).open()
+        else:
+            _look_first(shell, row, alias, reason, text)
+
+    def asked() -> Question:
+        return Question(
+            f"promote {row.model}:{row.version} to alias:",
+            answer,
+            initial=typed,
+            panel=_alias_lines(shell, known, names[:MOST_ALIASES_SHOWN], refused, told),
+            panel_title=f"PROMOTE {row.model}:{row.version}",
+            why_not=_why_no_alias,
+            enter="look",
+            complete=lambda text: [name for name in names if name.startswith(text)],
+        )
+
+    question = asked()
+
+    def take(found: Mapping[AliasName, str]) -> None:
+        refused.update(found)
+        if refused:
+            shell.asking.revise(question, asked())
+
+    shell.ask(question)
+    shell.read(
+        "may-promote",
+        ("gates", f"{row.model}:{row.version}"),
+        lambda session: read_refusals(session, row.model, row.version, names[:MOST_ALIASES_SHOWN]),
+        take,
+        lambda error: refuse(shell, question, error),
+    )
+
+
+def ask_rollback(shell: BucketryApp, row: VersionLine) -> None:
+    """Ask for the alias to roll back, show where it would go, and ask for the model's name."""
+    found = _aliases(shell, row.model)
+    production = production_of(found)
+
+    def answer(text: str) -> None:
+        alias, reason = _split(text)
+        MovePanel(shell, replace(_retreat(shell, row.model, alias), reason=reason)).open()
+
+    question = Question(
+        f"roll back which alias of {row.model}:",
+        answer,
+        initial=production.alias if production else "",
+        why_not=_why_no_alias,
+        enter="look",
+        complete=lambda text: [named.alias for named in found if named.alias.startswith(text)],
+    )
+
+    def give_up(error: BucketryError) -> None:
+        refuse(shell, question, error)
+
+    shell.ask(question)
+    shell.read(
+        "may-roll-back",
+        ("aliases", str(row.model)),
+        refusal_by(lambda session: _check_has_aliases(session, row.model)),
+        lambda refusal: None if refusal is None else give_up(refusal),
+        give_up,
+    )
+
+
+def _check_has_aliases(session: Session, model: ModelName) -> None:
+    if not load_existing_head(session, model).aliases:
+        raise RejectedError(f"no alias of {model} ever named a version", advice="promote one first (P)")
+
+
+def _alias_lines(
+    shell: BucketryApp,
+    known: Sequence[Named],
+    names: Sequence[AliasName],
+    refused: Mapping[AliasName, str],
+    told: str,
+) -> tuple[Line, ...]:
+    """Return where the aliases are, and which of them the registry would not move to the version."""
+    width = shell.size.width - PANEL_COLUMNS
+    at = {named.alias: named.version for named in known}
+    lines: list[Line] = []
+    if told:
+        lines += wrapped([Span(word, "bad") for word in f"CHANGED MEANWHILE: {told}".split()], width, between=" ")
+    for name in names:
+        where = f"names v{at[name]}" if name in at else "not set"
+        lines.append(line(Span(name, "strong"), f"  {where}"))
+        if name in refused:
+            lines += refusal_lines(refused[name], width, indent="   ")
+    example = next((name for name in names if name not in refused), "staging")
+    lines.append(line(Span(f"a reason may follow the alias:  {example} WHY", "dim")))
+    return tuple(lines)
+
+
+def _split(text: str) -> tuple[AliasName, str]:
+    """Return the alias that was typed, and the reason behind it."""
+    word, _, reason = text.strip().partition(" ")
+    return parse_alias(word), reason.strip()
+
+
+def _look_first(shell: BucketryApp, row: VersionLine, alias: AliasName, reason: str, text: str) -> None:
+    """Move an alias that is not protected at once; for one that turns out to be, ask as for any such."""
+    move = replace(_promotion(shell, row, alias), reason=reason)
+
+    def done(prospect: Prospect) -> None:
+        if prospect.is_there:
+            shell.flash(f"{alias} names {row.model}:{row.version} already", "warn")
+        elif prospect.is_protected:
+            MovePanel(shell, move, prospect).open()
+        else:
+            move.go(prospect, reason, text)
+
+    shell.flash(f"looking at {row.model}:{row.version} and {alias} ...", "dim")
+    shell.read("prospect", move.words, move.look, done)
+
+
+def _promotion(shell: BucketryApp, row: VersionLine, alias: AliasName, *, is_seen: bool = True) -> Move:
+    """Return what moves an alias to a version; not `is_seen`: its state may be another than the row's by now."""
+    model, version = row.model, row.version
+    reference = f"{model}:{version}"
+    draft = f"{_promotion_draft(row)} {alias}"
+
+    def look(session: Session) -> Prospect:
+        if is_seen:
+            check_unchanged(session, row)
+        return read_prospect(session, model, version, alias)
+
+    def head(prospect: Prospect | None) -> Line:
+        said = "..." if prospect is None else _now_text(shell, prospect) if prospect.now else "new"
+        return line(Span(f"{model}  v{version}  ->  alias {alias}", "strong"), f"   ({said})")
+
+    def tail(prospect: Prospect | None) -> tuple[Line, ...]:
+        undo = "U takes it back" if prospect is None else "U takes the alias away again"
+        undo = f"B rolls back to v{prospect.now}" if prospect is not None and prospect.now else undo
+        undo = "nothing changes" if prospect is not None and prospect.is_there else f"undo: {undo}"
+        same = shell.command_line("promote", reference, alias)
+        return (line(undo), line(Span(f"same as:  {same}", "dim")))
+
+    def go(prospect: Prospect, reason: str, text: str) -> None:
+        def work(session: Session) -> AliasMove:
+            check_state(session, model, version, prospect.state)
+            check_unmoved(session, model, alias, prospect.now)
+            return promote(session, model, version, alias, reason=reason)
+
+        def failed(error: BucketryError) -> None:
+            is_named = text_behind(str(model), text) is not None  # else the alias alone was typed
+            if not isinstance(error, ContendedError):
+                shell.asking.keep(*((draft, reason) if is_named else (_promotion_draft(row), text)))
+                shell.fail(error)
+            elif not is_named:
+                ask_promotion(shell, row, typed=text, told=error.message)
+            else:
+                move = _promotion(shell, row, alias, is_seen=False)
+                MovePanel(shell, replace(move, told=error.message, typed=text, reason=reason)).open()
+
+        words = with_reason(("promote", reference, alias), reason)
+        shell.write(words, work, lambda moved: _moved(shell, moved), failed)
+
+    return Move(
+        verb="promote",
+        title="PROMOTE TO",
+        model=model,
+        alias=alias,
+        words=("gates", reference, "--alias", alias),
+        draft=draft,
+        look=look,
+        head=head,
+        body=lambda prospect, width: promotion_lines(prospect, width, shell.zone, shell.session.ports.timestamp()),
+        tail=tail,
+        go=go,
+    )
+
+
+def _promotion_draft(row: VersionLine) -> str:
+    return f"promote {row.model}:{row.version}"
+
+
+def _retreat(shell: BucketryApp, model: ModelName, alias: AliasName) -> Move:
+    draft = f"roll back {model}@{alias}"
+
+    def head(prospect: Prospect | None) -> Line:
+        if prospect is None:
+            return line(Span(f"{model}  alias {alias}", "strong"), "   (...)")
+        now = f"v{prospect.now}" if prospect.now else "nothing"
+        said = _now_text(shell, prospect) if prospect.now else "it names nothing now"
+        return line(Span(f"{model}  alias {alias}  {now}  ->  v{prospect.version}", "strong"), f"   ({said})")
+
+    def tail(prospect: Prospect | None) -> tuple[Line, ...]:
+        same = shell.command_line(*_retreat_words(model, alias, prospect))
+        to = f"back to v{prospect.now}" if prospect is not None and prospect.now else "forth again"
+        return (line(f"undo: U moves it {to}"), line(Span(f"same as:  {same}", "dim")))
+
+    def go(prospect: Prospect, reason: str, text: str) -> None:
+        def work(session: Session) -> AliasMove:
+            check_unmoved(session, model, alias, prospect.now)
+            check_state(session, model, prospect.version, prospect.state)
+            return roll_back(session, model, alias, to=prospect.version, reason=reason)
+
+        def failed(error: BucketryError) -> None:
+            if isinstance(error, ContendedError):
+                move = replace(_retreat(shell, model, alias), told=error.message, typed=text, reason=reason)
+                MovePanel(shell, move).open()
+            else:
+                shell.asking.keep(draft, reason)
+                shell.fail(error)
+
+        words = with_reason(_retreat_words(model, alias, prospect), reason)
+        shell.write(words, work, lambda moved: _moved(shell, moved), failed)
+
+    return Move(
+        verb="roll back",
+        title="ROLL BACK",
+        model=model,
+        alias=alias,
+        words=("aliases", str(model), "--history", alias),
+        draft=draft,
+        look=lambda session: read_retreat(session, model, alias),
+        head=head,
+        body=lambda prospect, width: retreat_lines(prospect, width, shell.zone, shell.session.ports.timestamp()),
+        tail=tail,
+        go=go,
+    )
+
+
+def _retreat_words(model: ModelName, alias: AliasName, prospect: Prospect | None) -> tuple[str, ...]:
+    """Return the command that goes back to the version that was shown, and to no other."""
+    to = ("--to", str(prospect.version)) if prospect is not None else ()
+    return ("rollback", str(model), alias, *to)
+
+
+def _now_text(shell: BucketryApp, prospect: Prospect) -> str:
+    age = short_age(prospect.since, shell.session.ports.now()) if prospect.since else ""
+    return f"now v{prospect.now}" + (", since just now" if age == "now" else f", for {age}" if age else "")
+
+
+def _moved(shell: BucketryApp, move: AliasMove) -> None:
+    """Say what moved, and remember how it is undone: the move is taken back, which is an event of its own."""
+    before = f"v{move.previous}" if move.previous else "nothing"
+    after = f"v{move.target}" if move.target else "nothing"
+    shell.flash(f"{move.model}@{move.alias}: {before} -> {after}", "good")
+    if move.previous == move.target:
+        return
+    _remember(shell, move)
+
+
+def _remember(shell: BucketryApp, move: AliasMove) -> None:
+    shell.undo = (f"move {move.alias}", lambda: _ask_undo(shell, move))
+
+
+def _ask_undo(shell: BucketryApp, move: AliasMove) -> None:
+    """Ask as for any move: where the alias serves for real, for the model's name below what would change."""
+    _remember(shell, move)  # until it is done it can be asked for again
+    named = next((one for one in _aliases(shell, move.model) if one.alias == move.alias), None)
+    if move.alias in PRODUCTION_NAMES or (named is not None and is_production(named)):
+        _ask_undo_for_real(shell, move)
+        return
+
+    def looked(register: AliasRegister | None) -> None:
+        if register is not None and register.protected:
+            _ask_undo_for_real(shell, move)
+        else:
+            label = f"undo: {move.alias} {_step(move)}, reason (may be empty):"
+            kept = shell.asking.drafts.pop(_undo_draft(move), "")
+            _ask_step(shell, move, partial(Question, label, initial=kept, enter="undo"), lambda text: text.strip())
+
+    shell.read(
+        "undo",
+        ("aliases", str(move.model)),
+        lambda session: load_alias(session, move.model, move.alias).state,
+        looked,
+    )
+
+
+def _ask_undo_for_real(shell: BucketryApp, move: AliasMove) -> None:
+    model, alias, previous = move.model, move.alias, move.previous
+    name, same = str(model), shell.command_line(*_undo_words(move))
+    if previous is not None:
+        MovePanel(shell, _undo(shell, move, previous)).open()
+        return
+    kept = shell.asking.drafts.pop(_undo_draft(move), "")
+    panel = (
+        line(Span(f"{model}  alias {alias}  {_step(move)}", "strong")),
+        line("It named nothing before: whoever follows it is left without a version."),
+        reason_line(name, kept),
+        line(Span(f"same as:  {same}", "dim")),
+    )
+    question = partial(
+        Question,
+        f"type  {model}  to undo:",
+        panel=panel,
+        panel_title="UNDO ON PROD",
+        is_production=True,
+        why_not=lambda text: "" if text_behind(name, text) is not None else "name differs",
+        enter="undo",
+    )
+    _ask_step(shell, move, question, lambda text: text_behind(name, text) or kept)
+
+
+def _ask_step(
+    shell: BucketryApp, move: AliasMove, question: Callable[..., Question], reason_in: Callable[[str], str]
+) -> None:
+    """Ask before a move is taken back; if another was quicker, the prompt stays with its text and says who."""
+
+    def answer(text: str) -> None:
+        def overtaken(error: BucketryError) -> None:
+            again = replace(asked, initial=text)
+            shell.ask(again)
+            refuse(shell, again, error)
+
+        _take_back(shell, move, reason_in(text), overtaken)
+
+    asked = question(on_answer=answer)
+    shell.ask(asked)
+
+
+def _undo(shell: BucketryApp, move: AliasMove, previous: int) -> Move:
+    """Return what takes a move back, to the version that the alias named before."""
+    model, alias = move.model, move.alias
+
+    def look(session: Session) -> Prospect:
+        check_unmoved(session, model, alias, move.target)
+        return read_prospect(session, model, previous, alias, gated=False)
+
+    def go(_: Prospect, reason: str, text: str) -> None:
+        def overtaken(_: BucketryError) -> None:  # the panel looks again, and says who was quicker
+            MovePanel(shell, replace(_undo(shell, move, previous), typed=text, reason=reason)).open()
+
+        _take_back(shell, move, reason, overtaken)
+
+    def tail(_: Prospect | None) -> tuple[Line, ...]:
+        same = shell.command_line(*_undo_words(move))
+        return (line("undo: P or B moves it again"), line(Span(f"same as:  {same}", "dim")))
+
+    return replace(
+        _retreat(shell, model, alias),
+        verb="undo",
+        title="UNDO ON",
+        look=look,
+        tail=tail,
+        go=go,
+        draft=_undo_draft(move),
+    )
+
+
+def _undo_draft(move: AliasMove) -> str:
+    return f"undo {move.model}@{move.alias}"
+
+
+def _take_back(shell: BucketryApp, move: AliasMove, reason: str, overtaken: Callable[[BucketryError], None]) -> None:
+    def work(session: Session) -> AliasMove:
+        check_unmoved(session, move.model, move.alias, move.target)
+        return undo_move(session, move.model, move.alias, generation=move.generation, reason=reason)
+
+    def failed(error: BucketryError) -> None:
+        if isinstance(error, ContendedError):
+            overtaken(error)
+        else:
+            shell.asking.keep(_undo_draft(move), reason)
+            shell.fail(error)
+
+    shell.write(with_reason(_undo_words(move), reason), work, lambda undone: _told(shell, undone), failed)
+
+
+def _undo_words(move: AliasMove) -> tuple[str, ...]:
+    return ("undo", str(move.model), move.alias, "--generation", str(move.generation))
+
+
+def _step(move: AliasMove) -> str:
+    """Return from where to where an undo moves the alias."""
+    return " -> ".join(f"v{version}" if version else "nothing" for version in (move.target, move.previous))
+
+
+def _told(shell: BucketryApp, move: AliasMove) -> None:
+    shell.flash(
+        f"undone: {move.model}@{move.alias} names {f'v{move.target}' if move.target else 'nothing'} again", "good"
+    )
+
+
+def _aliases(shell: BucketryApp, model: ModelName) -> tuple[Named, ...]:
+    found = find_model_line(shell.source.index, model)
+    return found.aliases if found is not None else ()
+
+
+def _why_no_alias(text: str) -> str:
+    try:
+        _split(text)
+    except BucketryError as error:
+        return error.message if text.strip() else "name an alias (tab completes)"
+    return ""

@@ -1,0 +1,278 @@
+"""What would the move of an alias change, whom would it reach, and what speaks for it? Read, then said in lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from bucketry.errors import RejectedError
+from bucketry.frozen import frozen
+from bucketry.registry.core.registers import load_alias, load_existing_head
+from bucketry.registry.core.rows import load_row
+from bucketry.registry.reading.compare import find_comparison
+from bucketry.registry.review.gating import check_version_gates, known_gates
+from bucketry.registry.review.standings import check_approved, load_standing, refuse_failed_gates
+from bucketry.registry.serving.aliases import load_rollback_target
+from bucketry.registry.serving.deployments import list_deployments
+from bucketry.schema.documents.deployment import Standing as Serving
+from bucketry.schema.documents.reviews import Action
+from bucketry.schema.documents.states import State, check_servable
+from bucketry.schema.judging.comparison import ASSUMED_MARK
+from bucketry.schema.judging.gate_checks import is_unread
+from bucketry.schema.judging.verdicts import Verdict
+from bucketry.schema.text import displayable
+from bucketry.tui.drawing.figures import count_of, short_digests, shown_time
+from bucketry.tui.drawing.marks import state_word
+from bucketry.tui.drawing.paint import Span, line
+from bucketry.tui.drawing.table_lines import wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.review.standings import Standing
+    from bucketry.schema.documents.gates import GateResult
+    from bucketry.schema.documents.head import Head
+    from bucketry.schema.documents.scans import ScanReport
+    from bucketry.schema.judging.comparison import VersionDiff
+    from bucketry.schema.names import AliasName, ModelName
+    from bucketry.tui.drawing.figures import Zone
+    from bucketry.tui.drawing.paint import Line, Role
+
+MOST_NAMES = 4
+"""Of metrics under one verdict, and of environments that serve; how many more there are is said."""
+MOST_GATES_TOLD = 3
+_WORDS: tuple[tuple[Verdict, str, str, Role], ...] = (
+    (Verdict.BETTER, "better", "^", "good"),
+    (Verdict.NOISE, "noise", "~", "dim"),
+    (Verdict.WORSE, "worse", "v", "bad"),
+)
+_NOT_JUDGED = (Verdict.HIGHER, Verdict.LOWER)
+
+
+@frozen
+class Prospect:
+    """What is known of a version that an alias may name next.
+
+    `now` is what the alias names, since when. `refusal` is what the registry would answer to the move, or "". `gates`
+    are those before this alias, but for a pickle scan that nobody made yet: `waits_for_scan`. `scan` is what a scan
+    found, if there was one.
+    """
+
+    alias: AliasName
+    version: int
+    state: State
+    now: int | None
+    since: str
+    standing: Standing
+    gates: tuple[GateResult, ...]
+    waits_for_scan: bool
+    scan: ScanReport | None
+    refusal: str = ""
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether the alias names approved versions only."""
+        return self.alias in self.standing.policy.protected_aliases
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the alias names the version already."""
+        return self.now == self.version
+
+
+def read_prospect(
+    session: Session, model: ModelName, version: int, alias: AliasName, *, gated: bool = True
+) -> Prospect:
+    """Read what a promotion depends on; files are not scanned for it, which would read whole ones.
+
+    A move back to what the alias named before is not `gated`.
+    """
+    register = load_alias(session, model, alias).state
+    head = load_existing_head(session, model)
+    row = load_row(session, head, version)
+    standing = load_standing(session, head, row, alias=alias)
+    results = check_version_gates(session, head, row, alias=alias, scan=False, contents=True)
+    known = tuple(result for result in results if not is_unread(result))
+    scan = session.scans.get(row.manifest)
+    moved = register.last_move if register is not None else None
+    return Prospect(
+        alias=alias,
+        version=version,
+        state=row.state,
+        now=register.target.version if register is not None and register.target is not None else None,
+        since=moved.at if moved else "",
+        standing=standing,
+        gates=known,
+        waits_for_scan=any(is_unread(result) for result in results),
+        scan=scan,
+        refusal=_refusal(head, standing, alias, known if gated else ()),
+    )
+
+
+def read_retreat(session: Session, model: ModelName, alias: AliasName) -> Prospect:
+    """Read to which version a rollback would go, and what is known of it."""
+    return read_prospect(session, model, load_rollback_target(session, model, alias).version, alias, gated=False)
+
+
+def read_refusals(
+    session: Session, model: ModelName, version: int, aliases: Sequence[AliasName]
+) -> Mapping[AliasName, str]:
+    """Read to which of these aliases the registry would not promote a version, and why not."""
+    head = load_existing_head(session, model)
+    row = load_row(session, head, version)
+    found: dict[AliasName, str] = {}
+    for alias in aliases:
+        standing = load_standing(session, head, row, alias=alias)
+        is_protected = alias in standing.policy.protected_aliases
+        gates = known_gates(session, head, row, alias=alias) if is_protected else ()
+        refusal = _refusal(head, standing, alias, gates)
+        if refusal:
+            found[alias] = refusal
+    return found
+
+
+def _refusal(head: Head, standing: Standing, alias: AliasName, gates: Sequence[GateResult]) -> str:
+    """Return what the registry would answer to a move, by its own checks, or ""."""
+    row = standing.row
+    try:
+        check_servable(row.version, row.state)
+        if alias in standing.policy.protected_aliases:
+            check_approved(head, standing, alias)
+            refuse_failed_gates(row, gates, "promoted")
+    except RejectedError as error:
+        return f"{error.message}; {error.advice}"
+    return ""
+
+
+def read_servers(session: Session, model: ModelName, alias: AliasName) -> Sequence[Span]:
+    """Read who reported to serve what the alias names, or named: by environment."""
+    found = [
+        item
+        for item in list_deployments(session, model).observed
+        if item.deployment is not None and item.deployment.alias == alias and item.standing is not Serving.DAMAGED
+    ]
+    counts = Counter(item.deployment.place.environment for item in found if item.deployment is not None)
+    late = sum(item.standing is not Serving.CURRENT for item in found)
+    if not found:
+        return (Span("nobody reported to follow it", "dim"),)
+    told = [
+        f"{name} ({count_of(count, 'instance')})" if count > 1 else name
+        for name, count in counts.most_common(MOST_NAMES)
+    ]
+    more = f" and {len(counts) - MOST_NAMES} more" if len(counts) > MOST_NAMES else ""
+    serve = "serves" if late == 1 else "serve"
+    behind = (Span(f"({late} of {len(found)} {serve} something else now)", "warn"),) if late else ()
+    return (Span(", ".join(told) + more), *behind)
+
+
+def read_verdicts(session: Session, model: ModelName, version: int, alias: AliasName) -> Sequence[Span]:
+    """Read how a version compares with what the alias names: a piece for each verdict."""
+    diff = find_comparison(session, model, version, alias)
+    if diff is None:
+        return (Span("nothing else to compare it with", "dim"),)
+    if not diff.metrics:
+        return (Span("no metric was measured of either", "warn"),)
+    return _verdict_spans(diff)
+
+
+def promotion_lines(prospect: Prospect, width: int, zone: Zone, now: str) -> list[Line]:
+    """Return what speaks for a promotion: gates, approvals, signature, scan."""
+    failed = [gate for gate in prospect.gates if not gate.passed]
+    pieces = [_gates(prospect), *_approvals(prospect, zone, now, width), _signed(prospect), _scan(prospect)]
+    lines = [
+        *wrapped(pieces, width, between="   ", indent=""),
+        *(each for gate in failed[:MOST_GATES_TOLD] for each in _failed_gate(gate, width)),
+    ]
+    if len(failed) > MOST_GATES_TOLD:
+        lines.append(line(Span(f"and {count_of(len(failed) - MOST_GATES_TOLD, 'gate')} more FAILED", "bad")))
+    return lines
+
+
+def retreat_lines(prospect: Prospect, width: int, zone: Zone, now: str) -> list[Line]:
+    """Return what is known of the version that a rollback goes to."""
+    state = Span(
+        f"v{prospect.version} is {state_word(prospect.state)}", "good" if prospect.state is State.APPROVED else "warn"
+    )
+    pieces = [state, *_approvals(prospect, zone, now, width), _signed(prospect), _scan(prospect)]
+    return wrapped(pieces, width, between="   ", indent="")
+
+
+def _approvals(prospect: Prospect, zone: Zone, now: str, width: int) -> list[Span]:
+    """Return who approved when, and how many of how many that are; in a piece for each where one line is too short."""
+    approvals, required = prospect.standing.approvals, prospect.standing.policy.approvals_required
+    if approvals.refusals:
+        return [Span(f"REFUSED by {', '.join(approvals.refusals)}", "bad")]
+    at = {
+        decision.statement.principal: decision.statement.created
+        for decision in prospect.standing.decisions
+        if decision.statement.action is Action.APPROVE
+    }
+    who = [f"{name} {_clock(at[name], zone, now)}" for name in approvals.principals if name in at]
+    is_enough = approvals.are_enough or not required
+    missing = 0 if is_enough else max(0, required - len(who))
+    count = f" ({len(who)} of {required}{f', {missing} MISSING' if missing else ''})" if required else ""
+    if not who:
+        return [Span(f"approved by: nobody{count}", "dim" if is_enough else "bad")]
+    role: Role = "good" if is_enough else "bad"
+    whole = f"approved by: {', '.join(who)}{count}"
+    if len(whole) <= width:
+        return [Span(whole, role)]
+    *others, last = (f"{'' if place else 'approved by: '}{name}" for place, name in enumerate(who))
+    return [*(Span(f"{name},", role) for name in others), Span(f"{last}{count}", role)]
+
+
+def _signed(prospect: Prospect) -> Span:
+    by = prospect.standing.authorship.signed
+    return Span(f"signed: yes, {by}", "good") if by else Span("signed: NO", "warn")
+
+
+def _scan(prospect: Prospect) -> Span:
+    if prospect.scan is not None:
+        unsafe = sum(bool(file.fault_if(strict=False)) for file in prospect.scan.files)
+        return Span(f"scan: {count_of(unsafe, 'file')} UNSAFE", "bad") if unsafe else Span("scan: clean", "good")
+    if prospect.waits_for_scan:
+        return Span("scan: made before it moves", "warn")
+    return Span("scan: not asked for", "dim")
+
+
+def _gates(prospect: Prospect) -> Span:
+    if not prospect.gates:
+        return Span("gates: none", "dim")
+    passed = sum(gate.passed for gate in prospect.gates)
+    return Span(f"gates: {passed} of {len(prospect.gates)}", "good" if passed == len(prospect.gates) else "bad")
+
+
+def _failed_gate(gate: GateResult, width: int) -> list[Line]:
+    said = short_digests(f"gate FAILED {displayable(gate.gate)}: {displayable(gate.reason)}")
+    return wrapped([Span(word, "bad") for word in said.split()], width, between=" ", indent="   ")
+
+
+def _verdict_spans(diff: VersionDiff) -> list[Span]:
+    whole = [metric for metric in diff.metrics if not metric.slice]
+    spans = []
+    for verdict, word, sign, role in _WORDS:
+        found = [(one.name, one.comparisons[0]) for one in whole if one.comparisons[0].verdict is verdict]
+        names = list(dict.fromkeys(f"{name} {sign}{ASSUMED_MARK * one.assumed}" for name, one in found))
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        told = ", ".join(map(displayable, names[:MOST_NAMES]))
+        spans.append(Span(f"{word}: {told}{more}", role) if names else Span(f"{word}: none", "dim"))
+    moved = {one.name: one.comparisons[0].word.split()[0] for one in whole if one.comparisons[0].verdict in _NOT_JUDGED}
+    if moved:
+        more = f" and {len(moved) - MOST_NAMES} more" if len(moved) > MOST_NAMES else ""
+        told = ", ".join(f"{displayable(name)} {sign}" for name, sign in list(moved.items())[:MOST_NAMES])
+        spans.append(Span(f"not judged: {told}{more}", "strong"))
+    slices = sum(one.comparisons[0].verdict is Verdict.WORSE for one in diff.metrics if one.slice)
+    unjudged = sum(one.comparisons[0].verdict is Verdict.UNJUDGED for one in whole)
+    if slices:
+        spans.append(Span(f"{count_of(slices, 'slice')} WORSE", "bad"))
+    if unjudged:
+        spans.append(Span(f"? {unjudged} unjudged", "warn"))
+    return spans
+
+
+def _clock(at: str, zone: Zone, now: str) -> str:
+    """Return a time of today, or the day of an earlier one."""
+    shown = shown_time(at, zone)
+    day, _, clock = shown.partition(" ")
+    return clock if day == shown_time(now, zone).partition(" ")[0] else day

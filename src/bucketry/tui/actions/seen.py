@@ -1,0 +1,100 @@
+"""Did what the user was shown change since? Then nothing is done, and who changed it is said.
+
+The services decide on the state that they replace, and so are safe by themselves; this asks whether the person decided
+on that same state.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.errors import ContendedError
+from bucketry.registry.core.registers import load_alias, load_existing_head
+from bucketry.registry.core.rows import load_row
+from bucketry.schema.documents.moves import is_move
+from bucketry.tui.drawing.figures import short_age
+from bucketry.tui.drawing.marks import state_word
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from datetime import datetime
+
+    from bucketry.index.views import VersionLine
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.audit import Record
+    from bucketry.schema.documents.states import State
+    from bucketry.schema.names import AliasName, ModelName
+
+ADVICE = "look at it again, then decide"
+DECIDED = frozenset({"approve", "reject", "revoke", "evaluate"})
+"""What others may do to a version that whoever decides about it wants to know first."""
+EDITED = frozenset({"edit"})
+ANYTHING = DECIDED | EDITED | {"request", "comment", "retire", "unretire"}
+MOST_NAMED = 3
+
+
+class AliasMovedError(ContendedError):
+    """An alias names another version than the user was shown."""
+
+
+def check_unchanged(
+    session: Session, seen: VersionLine, *, generation: int | None = None, minds: Collection[str] = ()
+) -> None:
+    """Raise `ContendedError` if a version's state is not the one that was shown.
+
+    Also if somebody else did to it what the user `minds`, since the `generation` of the model that was shown.
+    """
+    mine = check_state(session, seen.model, seen.version, seen.state)
+    since = [
+        record
+        for record in mine
+        if generation is not None
+        and record.generation > generation
+        and record.action in minds
+        and record.actor != session.actor
+    ]
+    if since:
+        more = f" and {len(since) - MOST_NAMED} more" if len(since) > MOST_NAMED else ""
+        now = session.ports.now()
+        what = ", ".join(_told(record, now) for record in since[-MOST_NAMED:])
+        raise ContendedError(
+            f"{seen.model}:{seen.version} is not as it was shown any more: {what}{more}", advice=ADVICE
+        )
+
+
+def check_state(session: Session, model: ModelName, version: int, state: State) -> Sequence[Record]:
+    """Return the last records about a version; raise `ContendedError` if it is not in the state that was shown."""
+    head = load_existing_head(session, model)
+    row = load_row(session, head, version)
+    mine = [record for record in head.trail.records if record.target == str(version) and not record.is_internal]
+    if row.state is not state:
+        by = _by_whom(mine[::-1], session.ports.now())
+        said = f"{model}:{version} is {state_word(row.state)} now, not {state_word(state)} as shown{by}"
+        raise ContendedError(said, advice=ADVICE)
+    return mine
+
+
+def check_unmoved(session: Session, model: ModelName, alias: AliasName, seen: int | None) -> None:
+    """Raise `AliasMovedError` if an alias does not name the version that it was shown to name."""
+    register = load_alias(session, model, alias).state
+    now = register.target.version if register is not None and register.target is not None else None
+    if now != seen:
+        moves = [record for record in register.trail.records if is_move(record)] if register is not None else []
+        by = _by_whom(moves[::-1], session.ports.now())
+        names = f"v{now}" if now else "nothing"
+        was = f"v{seen}" if seen else "nothing"
+        raise AliasMovedError(f"{model}@{alias} names {names} now, not {was} as shown{by}", advice=ADVICE)
+
+
+def _by_whom(newest_first: Iterable[Record], now: datetime) -> str:
+    last = next(iter(newest_first), None)
+    return "" if last is None else f": {_told(last, now)}"
+
+
+def _told(record: Record, now: datetime) -> str:
+    """Say who did it, how long ago (an age reads alike in every zone), and the reason if the record has it."""
+    age = short_age(record.at, now)
+    when = "just now" if age == "now" else f"{age} ago"
+    reason = record.detail.get("reason")
+    why = f' ("{reason}")' if isinstance(reason, str) and reason else ""
+    return f"{record.action} by {record.actor} {when}{why}"

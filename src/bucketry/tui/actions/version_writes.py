@@ -1,0 +1,150 @@
+"""What can be done with a version wherever one is under the cursor, by which key, and why not?
+
+How it is done is `decide.py`, which is loaded when something is: lists stand on the screen earlier.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bucketry.errors import BucketryError, CorruptError, RejectedError
+from bucketry.index.views import find_model_line
+from bucketry.schema.documents.reviews import Action
+from bucketry.schema.documents.states import State, check_servable, state_after_retire
+from bucketry.schema.judging.decisions import check_decidable
+from bucketry.tui.shell.commands import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bucketry.index.views import VersionLine
+    from bucketry.schema.names import Digest
+    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.command_log import LogEntry
+
+
+def version_commands(
+    shell: BucketryApp,
+    current: Callable[[], VersionLine | None],
+    *,
+    diff: Callable[[], Digest | None] = lambda: None,
+    name: Callable[[], str] = lambda: "",
+    why_none: Callable[[], str] = lambda: "there is no version",
+) -> tuple[Command, ...]:
+    """Return what can be done with the version that `current` returns; `diff` is the comparison that is shown of it.
+
+    Where more than one version is on the screen, `name` is how the hints call the one that is meant. `why_none` says
+    why there may be none.
+    """
+
+    def command(
+        name_of_it: str, key: str, title: str, rule: Callable[[VersionLine], object] = lambda _: None, hint: str = ""
+    ) -> Command:
+        def run(_: str) -> None:
+            row = current()
+            if row is not None:
+                from bucketry.tui.actions.decide import act_on  # noqa: PLC0415 - only who acts needs it
+
+                act_on(shell, row, name_of_it, diff, is_framed=bool(name()))
+
+        why_not = partial(_why_not, shell, current, rule, why_none)
+        word = f"{hint} {name()}".strip() if hint and name_of_it in _OF_ONE_VERSION else hint
+        return Command(name_of_it, (key,), title, run, why_not, word, "Write", writes=True)
+
+    return (
+        command("approve", "A", "Approve", partial(_check_decidable, "approve"), "approve"),
+        command("reject", "X", "Reject, with the reason", partial(_check_decidable, "reject")),
+        command("comment", "C", "Comment", partial(_check_decidable, "comment")),
+        command("request", "R", "Request a review", partial(_check_decidable, "request")),
+        command("promote", "P", "Promote", _check_promotable, "promote"),
+        command("rollback", "B", "Roll an alias back", hint="roll back"),
+        command("edit", "E", "Edit labels and notes"),
+        command("retire", "T", "Retire, or take out of retirement", _check_retirable),
+        command("delete", "D", "Delete", partial(_check_unnamed, shell)),
+        Command(
+            "undo",
+            ("U",),
+            "Undo your last change",
+            lambda _: _undo(shell),
+            lambda: _why_not_undo(shell),
+            "",
+            "Write",
+            writes=True,
+        ),
+    )
+
+
+_OF_ONE_VERSION = frozenset({"approve", "promote"})
+
+
+def action_of(name: str, row: VersionLine) -> Action:
+    """Return the action of a command: to reject what is approved is to take the approval back."""
+    refuses = name in {Action.REJECT, Action.REVOKE}
+    return (Action.REVOKE if row.state is State.APPROVED else Action.REJECT) if refuses else Action(name)
+
+
+def _why_not(
+    shell: BucketryApp,
+    current: Callable[[], VersionLine | None],
+    rule: Callable[[VersionLine], object],
+    why_none: Callable[[], str],
+) -> str:
+    """Return why nothing can be done: the session, no version, or what the registry's own rule says of its state."""
+    row = current()
+    if row is None:
+        return why_none()
+    if row.damaged and not row.manifest:
+        return f"v{row.version} is damaged: {row.damaged}"
+    try:
+        rule(row)
+    except BucketryError as error:
+        return error.message
+    return shell.why_not_write()
+
+
+def _check_whole(row: VersionLine) -> None:
+    if row.damaged:
+        raise CorruptError(f"v{row.version} is damaged: {row.damaged}")
+
+
+def _check_promotable(row: VersionLine) -> None:
+    _check_whole(row)
+    check_servable(row.version, row.state)
+
+
+def _check_decidable(name: str, row: VersionLine) -> None:
+    if name == "approve":
+        _check_whole(row)
+    check_decidable(action_of(name, row), row.version, row.state)
+
+
+def _check_unnamed(shell: BucketryApp, row: VersionLine) -> None:
+    """Raise where an alias names the version, as far as the screens know; the registry is asked before it is typed."""
+    found = find_model_line(shell.source.index, row.model)
+    named = next((one for one in (found.aliases if found else ()) if one.version == row.version), None)
+    if named is not None:
+        raise RejectedError(f"{row.model}@{named.alias} names version {row.version}")
+
+
+def _check_retirable(row: VersionLine) -> None:
+    if row.state is not State.RETIRED:
+        state_after_retire(row.version, row.state)
+
+
+def _why_not_undo(shell: BucketryApp) -> str:
+    if shell.undo is not None:
+        return shell.why_not_write()
+    last = next((entry for entry in shell.log_of_commands.newest_first() if entry.writes and not entry.failure), None)
+    return f"there is nothing to undo: {'nothing was changed from here' if last is None else _no_counterpart(last)}"
+
+
+def _no_counterpart(last: LogEntry) -> str:
+    return f'"{last.line}" has no counterpart, or was one'
+
+
+def _undo(shell: BucketryApp) -> None:
+    if shell.undo is not None:
+        _, again = shell.undo
+        shell.undo = None
+        again()

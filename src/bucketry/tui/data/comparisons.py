@@ -1,0 +1,218 @@
+"""What is read to show how versions compare, and which versions are meant?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bucketry.errors import UsageError
+from bucketry.frozen import frozen
+from bucketry.index.views import find_model_line
+from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.resolve import select_row
+from bucketry.registry.reading.compare import compare_rows
+from bucketry.registry.review.gating import check_version_gates
+from bucketry.registry.review.policies import load_policy
+from bucketry.registry.review.standings import load_standing
+from bucketry.registry.versions.trending import load_trend
+from bucketry.schema.documents.gates import MetricThreshold, NoWorse
+from bucketry.schema.documents.states import State
+from bucketry.schema.judging.comparison import VersionDiff, diff_versions
+from bucketry.schema.judging.comparison_document import diff_digest
+from bucketry.schema.judging.gate_checks import is_unread
+from bucketry.schema.judging.slice_groups import SliceGroup, slice_groups
+from bucketry.schema.names import ByVersion, Reference, parse_reference
+from bucketry.tui.actions.compare_command import MOST_COMPARED
+from bucketry.tui.drawing.marks import production_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bucketry.index.store import Index
+    from bucketry.index.views import Named, VersionLine
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.review.standings import Standing
+    from bucketry.schema.documents.gates import Gate, GateResult, Selection
+    from bucketry.schema.judging.comparison import MetricDiff
+    from bucketry.schema.judging.trend import Trend
+    from bucketry.schema.names import Digest, ModelName
+
+FEWEST_COMPARED = 2
+TREND_VERSIONS = 24
+
+
+UNTOLD = frozenset({"version", "digest"})
+"""What a line of a comparison may leave open about its data; a gate that names it is taken to be about the line."""
+
+
+@frozen
+class Compared:
+    """A comparison and what a decision about the newest of its versions but the baseline depends on.
+
+    `newest` is its place in `diff.versions`; it stays the same version when another becomes the baseline. `other` is
+    the place of the newest but the baseline in `diff.others`. `aliases` names what serves each of the versions, in
+    words.
+    `digest` is by what a review names the comparison.
+    """
+
+    diff: VersionDiff
+    newest: int
+    other: int
+    groups: tuple[SliceGroup, ...]
+    gates: tuple[tuple[Gate, GateResult], ...]
+    standing: Standing
+    aliases: tuple[str, ...]
+    digest: Digest
+
+    @property
+    def failed(self) -> tuple[GateResult, ...]:
+        """The gates that the newest version does not pass."""
+        return tuple(result for _, result in self.gates if not result.passed and not is_unread(result))
+
+    @property
+    def unscanned(self) -> tuple[GateResult, ...]:
+        """The gates that wait for a look into the files."""
+        return tuple(result for _, result in self.gates if is_unread(result))
+
+    @property
+    def whole(self) -> tuple[MetricDiff, ...]:
+        """The metrics over whole data sets."""
+        return tuple(metric for metric in self.diff.metrics if not metric.slice)
+
+    def gate_of(self, metric: MetricDiff) -> bool | None:
+        """Return whether the newest version passes the gates about a metric, None where there are none."""
+        if metric.values[self.newest] is None:
+            return None
+        found = [
+            result.passed
+            for gate, result in self.gates
+            if isinstance(gate, MetricThreshold | NoWorse) and _is_about(gate.selection, metric)
+        ]
+        return all(found) if found else None
+
+
+def _is_about(selection: Selection, metric: MetricDiff) -> bool:
+    """Return whether a gate looks at what a line of a comparison says: the metric, on that data, of that kind."""
+    stated = metric.dataset.to_document()
+    return (
+        selection.metric == metric.name
+        and selection.evidence in {None, metric.kind}
+        and (selection.every_slice or dict(selection.slice) == dict(metric.slice))
+        and all(stated.get(name, text if name in UNTOLD else None) == text for name, text in selection.dataset.items())
+    )
+
+
+def read_comparison(
+    session: Session, references: Sequence[Reference], *, with_tensors: bool, about: Reference | None = None
+) -> Compared:
+    """Read versions and compare them with the first; of a single one, what is measured of it.
+
+    What a decision depends on is read of the newest version but the baseline, or of `about`.
+    """
+    models = list(dict.fromkeys(reference.model for reference in references))
+    heads = {model: load_existing_head(session, model) for model in models}
+    rows = [(heads[one.model], select_row(session, heads[one.model], one.selector)) for one in references]
+    diff = compare_rows(session, rows, with_tensors=with_tensors)
+    newest = _newest(diff) if about is None else references.index(about)
+    head, row = rows[newest]
+    policy = load_policy(session, head)
+    # Without a scan of pickles: it would read whole files.
+    results = check_version_gates(session, head, row, alias=None, scan=False)
+    standing = load_standing(session, head, row)
+    gates = tuple(zip(policy.gates, results, strict=True))
+    return _compared(diff, newest, gates, standing, tuple("" for _ in rows))
+
+
+def read_trend(session: Session, model: ModelName, metric: str) -> Trend:
+    """Read a metric over the newest versions of a model."""
+    head = load_existing_head(session, model)
+    rows = [row for row in head.rows if row.state is not State.DELETED][-TREND_VERSIONS:]
+    return load_trend(session, head, rows, metric)
+
+
+def with_next_baseline(compared: Compared) -> Compared:
+    """Return the comparison with its second version as the baseline, the first at the end; reads nothing."""
+    first, *rest = compared.diff.versions
+    diff = diff_versions(rest[0], (*rest[1:], first))
+    newest = (compared.newest - 1) % len(compared.diff.versions)
+    aliases = (*compared.aliases[1:], compared.aliases[0])
+    return _compared(diff, newest, compared.gates, compared.standing, aliases)
+
+
+def with_aliases(compared: Compared, index: Index) -> Compared:
+    """Return the comparison with what serves each version, as the index has it."""
+    named: dict[ModelName, tuple[Named, ...]] = {}
+    for subject in compared.diff.versions:
+        found = find_model_line(index, subject.model)
+        named[subject.model] = found.aliases if found else ()
+    words = tuple(
+        " ".join(alias.alias for alias in named[subject.model] if alias.version == subject.version)
+        for subject in compared.diff.versions
+    )
+    return replace(compared, aliases=words)
+
+
+def marked_references(index: Index, rows: Sequence[VersionLine]) -> tuple[Reference, ...]:
+    """Return the versions to compare, the baseline first: what serves production, else the oldest.
+
+    One version is compared with production. Raises `UsageError` for too many, or where nothing serves production.
+    """
+    if len(rows) > MOST_COMPARED:
+        raise UsageError(f"{len(rows)} versions are too many to compare", advice=f"mark up to {MOST_COMPARED}")
+    found = find_model_line(index, rows[0].model)
+    production = production_of(found.aliases) if found else None
+    if len(rows) == 1:
+        only = rows[0]
+        if production is None:
+            raise UsageError(f"nothing of {only.model} serves production", advice="mark two versions (space), then =")
+        if production.version == only.version:
+            raise UsageError(f"v{only.version} is what serves production", advice="mark two versions (space), then =")
+        return (Reference(only.model, ByVersion(production.version)), Reference(only.model, ByVersion(only.version)))
+    versions = sorted(row.version for row in rows)
+    if production is not None and production.version in versions:
+        versions.remove(production.version)
+        versions.insert(0, production.version)
+    return tuple(Reference(rows[0].model, ByVersion(version)) for version in versions)
+
+
+def typed_references(model: ModelName | None, text: str) -> tuple[Reference, ...]:
+    """Return the versions that a user typed, the baseline first: `8 12`, `production 12`, `acme/chat:3 acme/chat:4`.
+
+    A number or an alias alone is one of `model`. Raises `UsageError` for what is neither, or for too many or too few.
+    """
+    words = text.replace(",", " ").split()
+    if not FEWEST_COMPARED <= len(words) <= MOST_COMPARED:
+        raise UsageError("name two to four versions, the baseline first", advice="such as :compare chat:3 chat:4")
+    return tuple(_typed_reference(model, word) for word in words)
+
+
+def _typed_reference(model: ModelName | None, word: str) -> Reference:
+    if model is None or any(mark in word for mark in ":@/"):
+        return parse_reference(word)
+    number = word.removeprefix("v")
+    return parse_reference(f"{model}:{number}" if number.isdecimal() else f"{model}@{word}")
+
+
+def _compared(
+    diff: VersionDiff,
+    newest: int,
+    gates: tuple[tuple[Gate, GateResult], ...],
+    standing: Standing,
+    aliases: tuple[str, ...],
+) -> Compared:
+    if newest:
+        other = newest - 1
+    else:  # the newest is the baseline
+        other = max(range(len(diff.others)), key=lambda place: diff.others[place].version, default=0)
+    # Of a version alone there is no comparison to name.
+    digest = diff_digest(diff) if diff.others else diff.baseline.digest
+    groups = slice_groups(diff, other) if diff.others else slice_groups(diff)
+    return Compared(diff, newest, other, groups, gates, standing, aliases, digest)
+
+
+def _newest(diff: VersionDiff) -> int:
+    """Return the place of the newest version but the baseline; of several models the last that was named."""
+    if len({subject.model for subject in diff.versions}) > 1:
+        return len(diff.versions) - 1
+    others = range(1, len(diff.versions))
+    return max(others, key=lambda place: diff.versions[place].version, default=0)

@@ -1,0 +1,189 @@
+"""Where do the screens get their rows? From the local index, at once; a refresh brings it up to date meanwhile."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+from bucketry.errors import BucketryError, CorruptError, UnavailableError, UnsupportedError
+from bucketry.frozen import frozen
+from bucketry.index.damage import Damage, load_damage, note_damaged_version
+from bucketry.index.views import (
+    ListedIds,
+    ModelLine,
+    VersionLine,
+    list_models_by,
+    list_versions_by,
+    load_model_lines,
+    load_version_lines,
+)
+from bucketry.registry.core.unreadable import reason_of
+from bucketry.tui.drawing.figures import span_text
+from bucketry.tui.drawing.paint import Span
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Hashable, Sequence
+
+    from bucketry.index.fields import Field
+    from bucketry.index.store import Index
+    from bucketry.registry.core.session import Session
+    from bucketry.schema.names import ModelName
+    from bucketry.tui.drawing.table import RowSource
+
+Row = TypeVar("Row")
+
+LIVE_SECONDS = 90.0
+"""What was seen in the bucket so recently is called live: three rounds of the refresh, unless it is set otherwise."""
+
+
+@frozen
+class Listing(Generic[Row]):
+    """Rows in their order, and how many there are without the filter."""
+
+    rows: RowSource[Row]
+    total: int
+
+
+@frozen
+class IndexRows(Generic[Row]):
+    """Rows of the index, read when they come on the screen; their key is their id in the index."""
+
+    listed: ListedIds
+    load: Callable[[Sequence[int]], Sequence[Row]]
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return len(self.listed.ids)
+
+    def rows(self, offset: int, limit: int) -> Sequence[Row]:
+        """Return at most `limit` rows."""
+        return self.load(self.listed.ids[offset : offset + limit])
+
+    def position_of(self, key: Hashable) -> int | None:
+        """Return where the row with this id is."""
+        try:
+            return self.listed.ids.index(key)  # type: ignore[arg-type]
+        except (ValueError, TypeError):
+            return None
+
+
+@frozen
+class ListRows(Generic[Row]):
+    """Rows that are in memory, in their order."""
+
+    items: Sequence[Row]
+    key: Callable[[Row], Hashable]
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return len(self.items)
+
+    def rows(self, offset: int, limit: int) -> Sequence[Row]:
+        """Return at most `limit` rows."""
+        return self.items[offset : offset + limit]
+
+    def position_of(self, key: Hashable) -> int | None:
+        """Return where the row with this key is."""
+        return next((place for place, item in enumerate(self.items) if self.key(item) == key), None)
+
+
+@dataclass(slots=True)
+class Freshness:
+    """How old is what is shown? `seen_at` is when the bucket was last seen (monotonic), `failure` why it is not now."""
+
+    seen_at: float | None = None
+    failure: BucketryError | None = None
+    live_seconds: float = LIVE_SECONDS
+
+    @property
+    def word(self) -> Literal["LOADING", "LIVE", "STALE", "OFFLINE", "ERROR"]:
+        """The state in one word."""
+        if self.failure is not None:
+            return "OFFLINE" if isinstance(self.failure, UnavailableError) else "ERROR"
+        if self.seen_at is None:
+            return "LOADING"
+        return "LIVE" if time.monotonic() - self.seen_at < self.live_seconds else "STALE"
+
+    def span(self) -> Span:
+        """Return what the top line says.
+
+        The age is given in whole minutes, so that it stays true for a minute without a byte being sent.
+        """
+        word = self.word
+        age = "" if self.seen_at is None else f" {_age(time.monotonic() - self.seen_at)}"
+        role: dict[str, Literal["good", "warn", "bad", "dim"]] = {"LIVE": "good", "STALE": "warn", "LOADING": "dim"}
+        return Span(word + age, role.get(word, "bad"))
+
+
+class Source:
+    """The index of one registry, and how fresh it is. Lists may be asked for in any thread.
+
+    `damage` is what the last refresh found to be damaged, and what was found before in the details of versions.
+    """
+
+    def __init__(self, session: Session, index: Index, *, live_seconds: float = LIVE_SECONDS) -> None:
+        self.session = session
+        self.index = index
+        self._edition = index.edition()
+        self.damage = Damage()
+        self.freshness = Freshness(_seen_before(session, index), live_seconds=live_seconds)
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether the bucket was ever seen whole."""
+        return self.freshness.seen_at is not None
+
+    def models(self, query: str, order: str, *, descending: bool) -> Listing[ModelLine]:
+        """Return the models that a filter means."""
+        listed = list_models_by(self.index, query=query, order=order or "name", descending=descending)  # type: ignore[arg-type]
+        return Listing(IndexRows(listed, lambda ids: load_model_lines(self.index, ids)), listed.total)
+
+    def versions(
+        self, model: ModelName, query: str, order: str, *, descending: bool, fields: Sequence[Field] = ()
+    ) -> Listing[VersionLine]:
+        """Return the versions of a model that a filter means, with the metrics and parameters that are shown."""
+        listed = list_versions_by(self.index, model, query=query, order=order or "version", descending=descending)
+        return Listing(
+            IndexRows(listed, lambda ids: load_version_lines(self.index, model, ids, fields=fields)), listed.total
+        )
+
+    def refresh(self, session: Session, cancelled: threading.Event, progress: Callable[[str, int, int], None]) -> bool:
+        """Bring the index up to the bucket and return whether it changed: not for the screen's thread.
+
+        Whoever changed it since the last refresh: processes of one user share the index.
+        """
+        self.index.refresh(session, details=False, progress=progress, cancelled=cancelled)
+        self.damage = load_damage(self.index)
+        before, self._edition = self._edition, self.index.edition()
+        return self._edition != before
+
+    def note_damage(self, row: VersionLine, error: BucketryError) -> None:
+        """Note that a version cannot be read, so that every list says so; a store that is away is no damage."""
+        if isinstance(error, CorruptError | UnsupportedError):
+            note_damaged_version(self.index, str(row.model), row.version, reason_of(error))
+            self.damage = load_damage(self.index)
+
+    def note_seen(self) -> None:
+        """Note that the index is as the bucket now."""
+        self.freshness.seen_at = time.monotonic()
+        self.freshness.failure = None
+
+    def note_failure(self, failure: BucketryError) -> None:
+        """Note that the bucket could not be read; what is here stays."""
+        self.freshness.failure = failure
+
+
+def _seen_before(session: Session, index: Index) -> float | None:
+    """Return when an earlier run saw the bucket, as this process counts time."""
+    at = index.refreshed_at()
+    if at is None:
+        return None
+    return time.monotonic() - max(0.0, (session.ports.now() - at).total_seconds())
+
+
+def _age(seconds: float) -> str:
+    return "<1m" if seconds < 60 else span_text(seconds)

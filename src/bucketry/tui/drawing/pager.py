@@ -1,0 +1,90 @@
+"""How is a text shown in the user's own pager, and the screens put away meanwhile?"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual.app import SuspendNotSupported
+
+from bucketry.registry.versions.cards import find_card
+from bucketry.schema.names import ByVersion, Reference
+from bucketry.schema.text import displayable
+from bucketry.tui.shell.commands import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bucketry.index.views import VersionLine
+    from bucketry.registry.core.session import Session
+    from bucketry.registry.versions.cards import Card
+    from bucketry.tui.shell.app import BucketryApp
+
+USUAL_PAGERS = ("less", "more")
+
+
+def card_command(shell: BucketryApp, current: Callable[[], VersionLine | None]) -> Command:
+    """Return the command that shows the card of the version that `current` returns."""
+
+    def run(_: str) -> None:
+        row = current()
+        if row is not None:
+            _page_card(shell, row)
+
+    def why_not() -> str:
+        return "" if current() is not None else "there is no version"
+
+    return Command("card", ("m",), "Show the card in a pager", run, why_not, group="Read")
+
+
+def show_in_pager(shell: BucketryApp, text: str) -> None:
+    """Run the pager on a text, made displayable first, and come back when it ends; say so where that cannot be."""
+    pager = _find_pager()
+    if not pager:
+        shell.flash("there is no pager here: set PAGER to one", "warn")
+        return
+    shown = displayable(text, newlines=True)
+    if shell.painter.ascii_only:
+        shown = "\n".join(map(shell.painter.text, shown.split("\n")))
+    failure = ""
+    try:
+        with shell.suspend():
+            try:
+                ended = subprocess.run(pager, input=shown.encode(), check=False)  # noqa: S603 - the user's own choice
+                failure = f"{pager[0]} ended with {ended.returncode}" if ended.returncode else ""
+            except OSError as error:
+                failure = f"{pager[0]} could not be started: {error.strerror}"
+    except SuspendNotSupported:
+        failure = "no pager can be shown on this display; the tab Card shows the same"
+    if failure:
+        shell.flash(failure, "warn")
+
+
+def _page_card(shell: BucketryApp, row: VersionLine) -> None:
+    reference = f"{row.model}:{row.version}"
+
+    def show(card: Card | None) -> None:
+        if card is None:
+            shell.flash(f"{reference} has no card", "warn")
+        else:
+            show_in_pager(shell, card.text)
+
+    shell.flash(f"reading the card of {reference} ...", "dim")
+    shell.read(f"card-{id(shell.view)}", ("show", reference), partial(_find, row=row), show)
+
+
+def _find(session: Session, *, row: VersionLine) -> Card | None:
+    return find_card(session, Reference(row.model, ByVersion(row.version)))
+
+
+def _find_pager() -> list[str]:
+    """Return the command of the pager that the user wants, else of one that is there; empty for none."""
+    try:
+        wanted = shlex.split(os.environ.get("PAGER", ""))
+    except ValueError:  # a quotation that does not end
+        wanted = []
+    return wanted or next(([name] for name in USUAL_PAGERS if shutil.which(name)), [])

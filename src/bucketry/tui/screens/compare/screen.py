@@ -1,0 +1,412 @@
+"""How do two to four versions differ, and may the one under the cursor go on?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bucketry.errors import BucketryError
+from bucketry.index.views import find_version_line
+from bucketry.tui.actions.download import download_command
+from bucketry.tui.actions.version_writes import version_commands
+from bucketry.tui.data.comparisons import (
+    marked_references,
+    read_comparison,
+    read_trend,
+    typed_references,
+    with_aliases,
+    with_next_baseline,
+)
+from bucketry.tui.drawing.clipboard import copy_text
+from bucketry.tui.drawing.figures import count_of
+from bucketry.tui.drawing.linkview import LinkedLineView
+from bucketry.tui.drawing.pager import card_command
+from bucketry.tui.drawing.paint import Span, line
+from bucketry.tui.drawing.table_lines import wrapped
+from bucketry.tui.screens.compare.lines import (
+    SORTINGS,
+    Look,
+    compare_lines,
+    foci,
+    focus_place,
+    focused_metric,
+    hidden_count,
+    metric_places,
+    names_of,
+    verdict_counts,
+    worse_slices,
+)
+from bucketry.tui.screens.compare.markdown import comparison_markdown
+from bucketry.tui.screens.text import TextView
+from bucketry.tui.shell.commands import Command, without_idle_hints
+from bucketry.tui.shell.frame import OneLine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from textual.app import ComposeResult
+
+    from bucketry.index.views import VersionLine
+    from bucketry.schema.judging.trend import Trend
+    from bucketry.schema.names import Digest, ModelName, Reference
+    from bucketry.tui.data.comparisons import Compared
+    from bucketry.tui.drawing.paint import Line
+    from bucketry.tui.shell.app import BucketryApp
+
+LOADING_WORD_SECONDS = 0.4
+LINES_BROUGHT_UP = 7
+"""Of the slices of a metric that is opened: the worst ones, or a trend."""
+
+
+def open_marked(shell: BucketryApp, rows: Sequence[VersionLine]) -> None:
+    """Compare the versions that are marked; one alone is compared with what serves production."""
+    try:
+        references = marked_references(shell.source.index, rows)
+    except BucketryError as error:
+        shell.fail(error)
+        return
+    shell.open_view(CompareView(shell, references))
+
+
+def open_typed(shell: BucketryApp, model: ModelName | None, text: str) -> None:
+    """Compare the versions that a user typed; numbers and aliases alone are those of `model`."""
+    try:
+        references = typed_references(model, text)
+    except BucketryError as error:
+        shell.fail(error)
+        return
+    shell.open_view(CompareView(shell, references))
+
+
+class CompareView(TextView):
+    """A comparison. The first reference is the baseline, until `b` chooses another.
+
+    What is done here is done to the version whose column is under the cursor: the newest but the baseline at first,
+    then whichever `<` and `>` choose. It stays on that version until `b` makes it the baseline.
+    """
+
+    def __init__(self, shell: BucketryApp, references: Sequence[Reference]) -> None:
+        super().__init__(shell)
+        self.text: LinkedLineView = LinkedLineView(shell.painter)
+        self.references = tuple(references)
+        self.compared: Compared | None = None
+        self.look = Look(80)
+        self._head = OneLine(shell.painter)
+        self._places: dict[int, str] = {}
+        self._problem = ""
+        self._outcome: list[Span] = []
+        self._row: VersionLine | None = None
+        self._column: int | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out which versions are compared, and the text."""
+        yield self._head
+        yield self.text
+
+    @property
+    def crumbs(self) -> tuple[str, ...]:
+        """Where this is."""
+        models = dict.fromkeys(str(reference.model) for reference in self.references)
+        return (*(models if len(models) == 1 else ()), "compare")
+
+    @property
+    def notice(self) -> Line:
+        """What went wrong, else how many got better or worse and whether gates stand in the way."""
+        if self._problem and self.compared is not None:  # else it stands in place of the comparison
+            return line(" ", Span(self._problem, "bad"))
+        if self.compared is None:
+            return ()
+        fitting = wrapped(self._outcome, self.size.width - 2)
+        return line(" ", *fitting[0]) if fitting else ()
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """Ways to look, actions on the version in question, scrolling; none is offered before there is a comparison."""
+        listed = (*self._looking(), *self._acting(), *super().commands)
+        return listed if self.compared is not None else without_idle_hints(listed)
+
+    def _looking(self) -> tuple[Command, ...]:
+        def look(
+            name: str,
+            keys: tuple[str, ...],
+            title: str,
+            act: Callable[[], None],
+            why_not: Callable[[], str] = self._why_not,
+            hint: str = "",
+        ) -> Command:
+            return Command(name, keys, title, lambda _: act(), why_not, hint, "Compare")
+
+        why_no_focus = self._why_no_focus
+        return (
+            Command(
+                "open",
+                ("enter", "l"),
+                "Show the slices and the trend of the metric",
+                lambda _: self._open_metric(),
+                lambda: "" if self._metric else "the cursor is on no metric",
+                group="Move",
+            ),
+            look("previous-column", ("<",), "Choose the version before", lambda: self._choose(-1)),
+            look("next-column", (">",), "Choose the next version: A, X, P and d are about it", lambda: self._choose(1)),
+            look("baseline", ("b",), "Make the next version the baseline", self._next_baseline, hint="baseline"),
+            look("unchanged", ("z",), "Hide or show what is the same", self._flip, hint=self._flip_word),
+            look("sort", ("s",), "Sort by verdict, name or change", self._sort, hint="sort"),
+            look("next-slices", ("tab", "]"), "Next slices or trend", lambda: self._focus(1), why_no_focus, "slices"),
+            look(
+                "previous-slices", ("shift+tab", "["), "Slices or trend before", lambda: self._focus(-1), why_no_focus
+            ),
+            look("tensors", ("x",), "Compare the tensors, too", self._read_tensors, self._why_no_tensors),
+        )
+
+    def _acting(self) -> tuple[Command, ...]:
+        return (
+            Command("markdown", ("y",), "Copy as Markdown", lambda _: self._copy(), self._why_not, "copy", "Read"),
+            Command(
+                "compare",
+                (),
+                "Compare other versions, the baseline first",
+                lambda text: open_typed(self.shell, self.references[0].model, text),
+                group="Go",
+                argument="VERSION VERSION",
+            ),
+            *version_commands(
+                self.shell,
+                lambda: self._row,
+                diff=self._shown_digest,
+                name=lambda: self._chosen_name,
+                why_none=self._why_no_row,
+            ),
+            download_command(self.shell, lambda: self._row),
+            card_command(self.shell, lambda: self._row),
+        )
+
+    def shown(self) -> None:
+        """Read the versions, if they were not."""
+        if self.compared is None:
+            self.set_timer(LOADING_WORD_SECONDS, self._say_loading)
+            self._read()
+        else:
+            self._lay_out()
+
+    def data_changed(self) -> None:
+        """Read the versions again."""
+        self._find_row()
+        self._read()
+
+    def on_resize(self) -> None:
+        """Lay the text out for the new width."""
+        self._lay_out(keep_place=True)
+
+    # Reading
+
+    def _read(self) -> None:
+        shell, references, with_tensors = self.shell, self.references, self.look.with_tensors
+        column = self._column
+        about = references[column] if column is not None else None
+
+        def done(compared: Compared) -> None:
+            if (references, column) != (self.references, self._column):  # another was chosen meanwhile
+                self._read()
+                return
+            self._problem = ""
+            self._column = compared.newest
+            self._take(compared)
+            self._find_row()
+            self.look = replace(self.look, trends={})
+            self._lay_out(keep_place=True)
+            self._read_trend()
+
+        def failed(error: BucketryError) -> None:
+            self._problem = f"{error.message}; {error.remedy or 'r tries again'}"
+            if self.compared is None:
+                advice = [line("  ", error.remedy)] if error.remedy else []
+                said = [line("  ", Span(error.message, "bad")), *advice, line("  r tries again, h goes back.")]
+                self.text.show([line(), *said])
+
+        shell.read(
+            f"compare-{id(self)}",
+            ("diff", *map(str, references), *(("--tensors",) if with_tensors else ())),
+            lambda session: with_aliases(
+                read_comparison(session, references, with_tensors=with_tensors, about=about), shell.source.index
+            ),
+            done,
+            failed,
+        )
+
+    def _read_trend(self) -> None:
+        compared = self.compared
+        metric = focused_metric(compared, self.look.focus) if compared is not None else ""
+        if compared is None or not metric or metric in self.look.trends:
+            return
+        model = compared.diff.versions[compared.newest].model
+
+        def done(trend: Trend) -> None:
+            self.look = replace(self.look, trends={**self.look.trends, metric: trend})
+            self._lay_out(keep_place=True)
+
+        def failed(error: BucketryError) -> None:
+            self._problem = f"the trend of {metric}: {error.message}; r tries again"
+
+        self.shell.read(
+            f"compare-trend-{id(self)}",
+            ("versions", str(model), "--metric", metric, "--plot"),
+            lambda session: read_trend(session, model, metric),
+            done,
+            failed,
+        )
+
+    def _say_loading(self) -> None:
+        if self.compared is None and not self._problem:
+            names = " and ".join(map(str, self.references))
+            self.text.show([line(), line(Span(f"  Reading {names} ...", "dim"))])
+
+    def _take(self, compared: Compared) -> None:
+        """Keep a comparison, and in short what came of it."""
+        self.compared = compared
+        failed, slices, counts = len(compared.failed), worse_slices(compared), verdict_counts(compared)
+        self._outcome = [Span(f"Promote is blocked by {count_of(failed, 'gate')}.", "bad")] if failed else []
+        self._outcome += [Span(f"{count_of(slices, 'slice')} WORSE.", "bad")] if slices else []
+        about = f"{names_of(compared)[compared.other + 1]}: " if len(compared.diff.others) > 1 else ""
+        self._outcome += [Span(f"{about}{counts}.")] if counts else []
+
+    # Showing
+
+    def _lay_out(self, *, keep_place: bool = False) -> None:
+        if self.compared is None or not self.size.width or not self.is_attached:
+            return
+        self.look = replace(self.look, width=max(20, self.size.width - 2))
+        self._head.show(self._head_line(self.compared))
+        self.look = replace(self.look, column=self._column)
+        lines = compare_lines(self.compared, self.look, self.shell.painter)
+        self._places = metric_places(self.compared, self.look)
+        self.text.show_linked([line(" ", *shown) for shown in lines], self._places, keep_place=keep_place)
+        self.shell.update_frame()
+
+    def _head_line(self, compared: Compared) -> Line:
+        spans = [Span(" base ", "dim")]
+        for place, name in enumerate(names_of(compared)):
+            alias = compared.aliases[place]
+            spans += [Span(" -> " if place == 1 else ", ", "dim")] if place else []
+            spans.append(Span(f"{name}{f' * {alias}' if alias else ''}", "title"))
+        hidden = hidden_count(compared)
+        if hidden and not self.look.with_unchanged:
+            spans.append(Span(f"   changed only: {hidden:,} same hidden", "dim"))
+        return (*spans, Span(f"   sorted by {self.look.sorting}", "dim"))
+
+    @property
+    def _flip_word(self) -> str:
+        return "hide same" if self.look.with_unchanged else "show same"
+
+    def _flip(self) -> None:
+        self.look = replace(self.look, with_unchanged=not self.look.with_unchanged)
+        self._lay_out()
+
+    def _sort(self) -> None:
+        after = SORTINGS[(SORTINGS.index(self.look.sorting) + 1) % len(SORTINGS)]
+        self.look = replace(self.look, sorting=after)
+        self._lay_out(keep_place=True)
+
+    def _focus(self, step: int) -> None:
+        if self.compared is not None:
+            count = len(foci(self.compared))
+            self.look = replace(self.look, focus=(self.look.focus + step) % count)
+            self._lay_out(keep_place=True)
+            self._read_trend()
+
+    @property
+    def _metric(self) -> str:
+        """The metric under the cursor, or ""."""
+        return self._places.get(self.text.chosen, "") if self.text.chosen is not None else ""
+
+    def _open_metric(self) -> None:
+        if self.compared is None:
+            return
+        names = [name for _, name in foci(self.compared)]
+        self.look = replace(self.look, focus=names.index(self._metric))
+        self._lay_out(keep_place=True)
+        place = focus_place(self.text.lines)
+        if place is not None:
+            self.text.reveal(place, LINES_BROUGHT_UP)
+        self._read_trend()
+
+    def _next_baseline(self) -> None:
+        """Make the next version the baseline; the one that was goes to the end."""
+        compared, shell = self.compared, self.shell
+        if compared is None:
+            return
+
+        def done(turned: Compared) -> None:
+            if self.compared is not compared:  # it was read anew meanwhile
+                return
+            self.references = (*self.references[1:], self.references[0])
+            self._column = turned.newest or turned.other + 1
+            self._take(turned)
+            self._find_row()
+            self.look = replace(self.look, focus=0)
+            self._lay_out(keep_place=True)
+            self._read_trend()
+            if self._column != turned.newest:
+                self._read()  # how the version stands that came under the cursor
+
+        shell.background.start(f"compare-turn-{id(self)}", lambda: with_next_baseline(compared), done, shell.fail)
+
+    def _choose(self, step: int) -> None:
+        """Put the cursor on the column of the version before or after."""
+        if self._column is not None:
+            self._column = (self._column + step) % len(self.references)
+            self._find_row()
+            self._lay_out(keep_place=True)
+            self._read()  # how that version stands
+
+    @property
+    def _chosen_name(self) -> str:
+        """How the version under the cursor is called here."""
+        return names_of(self.compared)[self._column] if self.compared is not None and self._column is not None else ""
+
+    def _read_tensors(self) -> None:
+        self.look = replace(self.look, with_tensors=True)
+        self._lay_out(keep_place=True)
+        self._read()
+
+    def _copy(self) -> None:
+        compared, with_unchanged, shell = self.compared, self.look.with_unchanged, self.shell
+        if compared is None:
+            return
+
+        def done(text: str) -> None:
+            way = copy_text(text, shell.terminal, shell.copy_to_clipboard)
+            shell.flash(f"copied by {way}: {count_of(text.count(chr(10)), 'line')} of Markdown")
+
+        shell.background.start(
+            f"copy-{id(self)}",
+            lambda: comparison_markdown(compared, with_unchanged=with_unchanged),
+            done,
+            shell.fail,
+        )
+
+    # Deciding
+
+    def _find_row(self) -> None:
+        """Find the version that actions are about: the one whose column is under the cursor."""
+        if self.compared is not None and self._column is not None:
+            subject = self.compared.diff.versions[self._column]
+            self._row = find_version_line(self.shell.source.index, subject.model, subject.version)
+
+    def _shown_digest(self) -> Digest | None:
+        """Return the digest of the comparison that is on the screen, for the statement of who decides on it."""
+        return self.compared.digest if self.compared is not None else None
+
+    def _why_no_row(self) -> str:
+        name = self._chosen_name
+        return f"{name} is not in the lists here (r looks again)" if name else self._why_not()
+
+    def _why_not(self) -> str:
+        return "" if self.compared is not None else "nothing is compared yet"
+
+    def _why_no_focus(self) -> str:
+        return self._why_not() or (
+            "" if self.compared and len(foci(self.compared)) > 1 else "there are no other slices"
+        )
+
+    def _why_no_tensors(self) -> str:
+        return self._why_not() or ("they were read already" if self.look.with_tensors else "")

@@ -1,0 +1,1 @@
+"""The screen of the transfers on this machine, and the log of the helper that does them."""

@@ -1,0 +1,86 @@
+"""What did the transfer helper do?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.errors import UnavailableError
+from bucketry.jobs import client as jobs
+from bucketry.tui.drawing.paint import Line, Span, line
+from bucketry.tui.drawing.text_lines import wrapped
+from bucketry.tui.screens.text import TextView
+from bucketry.tui.screens.transfers.lines import cut_left
+
+if TYPE_CHECKING:
+    from bucketry.errors import BucketryError
+
+MOST_READ_BYTES = 64 * 1024
+"""Of a log that has grown, the end is what somebody looks for."""
+
+
+class TransfersLogView(TextView):
+    """The end of the helper's log, as it was when the screen was opened."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self._read: list[str] | None = None
+        self._is_at_end = False
+
+    @property
+    def crumbs(self) -> tuple[str, ...]:
+        """Where this is."""
+        return ("transfers", "log")
+
+    @property
+    def notice(self) -> Line:
+        """Which file it is."""
+        return line(" ", Span(cut_left(str(jobs.log_path()), self.shell.size.width - 2), "dim"))
+
+    def shown(self) -> None:
+        """Read the log."""
+        self.shell.background.start(f"helper-log-{id(self)}", _read_end, self._take, self._fail)
+
+    def data_changed(self) -> None:
+        """Read the log again."""
+        self.shown()
+
+    def on_resize(self) -> None:
+        """Lay the text out for the new width."""
+        self._draw()
+
+    def _take(self, read: list[str]) -> None:
+        self._read = read
+        self._draw()
+
+    def _draw(self) -> None:
+        width = self.size.width
+        if self._read is None or not width:
+            return
+        lines = [line(" ", *shown) for text in self._read for shown in wrapped(text, width - 2)]
+        nothing = [line(), line("  No helper has done anything here yet."), line("  h goes back.")]
+        self.text.show(lines or nothing, keep_place=True)
+        if not self._is_at_end and self.text.size.height:
+            self._is_at_end = True
+            self.text.scroll_lines(len(lines))
+        self.shell.update_frame()
+
+    def _fail(self, error: BucketryError) -> None:
+        if self._read is None:
+            self.text.show([line(), line("  ", Span(error.message, "bad")), line("  r tries again.")])
+        self.shell.fail(error)
+
+
+def _read_end() -> list[str]:
+    """Return the last lines of the log; not for the screen's thread."""
+    path = jobs.log_path()
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - MOST_READ_BYTES))
+            read = file.read(MOST_READ_BYTES)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UnavailableError(f"{path} cannot be read ({error.strerror})", advice="check whose file it is") from error
+    lines = read.decode("utf-8", "replace").splitlines()
+    return lines[1:] if size > MOST_READ_BYTES else lines

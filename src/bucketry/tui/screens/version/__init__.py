@@ -1,0 +1,1 @@
+"""The screen of one version: its tabs, one module for each."""

@@ -1,0 +1,80 @@
+"""What happened to a version, by its model's trail and by those of its aliases? Newest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.registry.versions.history import MOST_RECORDS, load_version_history
+from bucketry.schema.documents.moves import MOVES
+from bucketry.tui.drawing.figures import NOTHING, count_of, shown_time
+from bucketry.tui.drawing.paint import Line, Span, line
+from bucketry.tui.drawing.text_lines import Heading, table_lines, wrapped
+from bucketry.tui.screens.version.tab import TabContent, TabRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bucketry.registry.versions.history import VersionEvent
+    from bucketry.tui.drawing.figures import Zone
+
+NOTE_INDENT = 4
+_HEADINGS = (Heading("WHEN", 17, 17), Heading("BY", 10, 40), Heading("ACTION", 8, 20))
+_ALIAS_HEADINGS = (Heading("ALIAS", 5, 30), Heading("MOVED", 5, 48))
+
+
+def load_version_audit(request: TabRequest) -> TabContent:
+    """Return the records about the version; costs the head, and each alias's register."""
+    row, width = request.row, request.width
+    history = load_version_history(request.session, row.model, row.version)
+    events = history.events
+    count = f"{count_of(len(events), 'record')} about this version, newest first"
+    lines: list[Line] = [line(Span(count, "strong")), *_missing(request, is_whole=history.is_whole)]
+    lines += [each for why in history.damaged for each in wrapped(f"DAMAGED: {why}", width, role="bad")] + [line()]
+    headings = (*_HEADINGS, *(_ALIAS_HEADINGS if any(event.alias for event in events) else ()))
+    cells = [_cells(event, row.version, request.zone)[: len(headings)] for event in events]
+    table = table_lines(headings, cells, width)
+    lines.append(table[0])
+    for event, shown in zip(events, table[1:], strict=True):
+        lines.append(shown)
+        if event.reason:
+            lines += wrapped(event.reason, width, indent=NOTE_INDENT)
+    verify = f"bucketry audit {row.model} --verify"
+    lines += [
+        line(),
+        line(Span("Not verified here; to verify the whole trail:", "dim")),
+        line("  ", Span(verify, "accent")),
+    ]
+    return TabContent(tuple(lines))
+
+
+def _missing(request: TabRequest, *, is_whole: bool) -> Iterator[Line]:
+    if is_whole:
+        return
+    row = request.row
+    yield from wrapped(
+        f"Only the newest {MOST_RECORDS:,} records of each trail were looked at, which do not go back to when "
+        f"{row.created_by} published it ({shown_time(row.created_at, request.zone)}). All of them: "
+        f"bucketry audit {row.model}",
+        request.width,
+        role="warn",
+    )
+
+
+def _cells(event: VersionEvent, version: int, zone: Zone) -> tuple[Span, ...]:
+    return (
+        Span(shown_time(event.at, zone)),
+        Span(event.actor),
+        Span(event.action, "strong"),
+        Span(f"@{event.alias}" if event.alias else NOTHING, "accent" if event.alias else "dim"),
+        Span(_move(event, version)),
+    )
+
+
+def _move(event: VersionEvent, version: int) -> str:
+    """Return what the alias named before and after, where the event is a move of one."""
+    if event.alias is None or event.action not in MOVES:
+        return NOTHING
+    before = f"v{event.previous}" if event.previous is not None else "nothing"
+    after = f"v{event.target}" if event.target else "nothing"
+    this = " (this one)" if event.target == str(version) and event.previous != version else ""
+    return f"{before} -> {after}{this}"

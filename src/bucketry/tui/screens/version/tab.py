@@ -1,0 +1,61 @@
+"""What is a tab of a version made from, and what is it made of?"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import TYPE_CHECKING
+
+from bucketry.frozen import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bucketry.index.store import Index
+    from bucketry.index.views import VersionLine
+    from bucketry.registry.core.session import Session
+    from bucketry.tui.drawing.figures import Zone
+    from bucketry.tui.drawing.paint import Line
+    from bucketry.tui.shell.app import BucketryApp
+
+
+@frozen
+class TabRequest:
+    """What a tab is made from. The session counts its requests; `width` is how many columns a line may have.
+
+    `ascii_only`: the terminal shows nothing else, and an escape of another character is wider than the character.
+    `only_changed`: of what stands next to another version, only what differs is wanted.
+    """
+
+    session: Session
+    index: Index
+    row: VersionLine
+    width: int
+    zone: Zone
+    ascii_only: bool = False
+    only_changed: bool = False
+
+    @property
+    def reference(self) -> str:
+        """The version as one writes it."""
+        return f"{self.row.model}:{self.row.version}"
+
+
+@frozen
+class TabContent:
+    """A tab's lines. `links` are lines that open something, by their position: enter on one calls it."""
+
+    lines: tuple[Line, ...]
+    links: Mapping[int, Callable[[BucketryApp], None]] = field(default_factory=dict)
+
+
+@frozen
+class Tab:
+    """A tab: its title, what makes it, and the words of the command line that says the same.
+
+    `compares`: it shows the version next to another.
+    """
+
+    title: str
+    load: Callable[[TabRequest], TabContent]
+    words: Callable[[VersionLine], tuple[str, ...]]
+    compares: bool = False

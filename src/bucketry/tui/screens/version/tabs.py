@@ -1,0 +1,47 @@
+"""Which tabs does a version have? Each is a function from a request to lines, called in a thread of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.tui.screens.version.audit import load_version_audit
+from bucketry.tui.screens.version.card import load_card
+from bucketry.tui.screens.version.files import load_files
+from bucketry.tui.screens.version.lineage import load_lineage_tab
+from bucketry.tui.screens.version.metrics import load_metrics_tab, metrics_words
+from bucketry.tui.screens.version.overview import overview_lines
+from bucketry.tui.screens.version.reviews import load_reviews
+from bucketry.tui.screens.version.tab import Tab, TabContent, TabRequest
+
+if TYPE_CHECKING:
+    from bucketry.index.views import VersionLine
+
+__all__ = ["TABS", "Tab", "TabContent", "TabRequest"]
+
+
+def _overview(request: TabRequest) -> TabContent:
+    return TabContent(tuple(overview_lines(request)))
+
+
+def _show_words(row: VersionLine) -> tuple[str, ...]:
+    return ("show", f"{row.model}:{row.version}")
+
+
+def _audit_words(row: VersionLine) -> tuple[str, ...]:
+    return ("audit", str(row.model))
+
+
+def _lineage_words(row: VersionLine) -> tuple[str, ...]:
+    return ("lineage", f"{row.model}:{row.version}")
+
+
+TABS: tuple[Tab, ...] = (
+    Tab("Overview", _overview, _show_words),
+    Tab("Metrics", load_metrics_tab, metrics_words, compares=True),
+    Tab("Files", load_files, _show_words),
+    Tab("Lineage", load_lineage_tab, _lineage_words),
+    Tab("Card", load_card, _show_words),
+    Tab("Reviews", load_reviews, _show_words),
+    Tab("Audit", load_version_audit, _audit_words),
+)
+"""The tabs in their order; `1` to `7` open them. The first is also what stands beside a list."""

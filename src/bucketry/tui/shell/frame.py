@@ -1,0 +1,191 @@
+"""What stands around every screen: the top line, a rule, the line that answers, and the line of hints?"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from bucketry.tui.drawing.paint import Line, Role, Span, cut, line, plain_text
+from bucketry.tui.drawing.terminal import LEAST_COLUMNS, LEAST_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.geometry import Size
+
+    from bucketry.tui.drawing.paint import Painter
+    from bucketry.tui.shell.app import BucketryApp
+
+LEAST_CRUMBS_COLUMNS = 20
+LEAST_REGISTRY_COLUMNS = 6
+PANEL_MARGIN = 2
+MOST_SAID_LINES = 6
+MOST_IDENTITY_COLUMNS = 16
+WIDE_COLUMNS = 110
+
+
+class OneLine(Widget):
+    """One line, which is sent only when it changes."""
+
+    DEFAULT_CSS = "OneLine { height: 1; width: 1fr; }"
+
+    def __init__(self, painter: Painter, *, id: str | None = None, under: Role = "plain") -> None:  # noqa: A002 - the toolkit's name
+        super().__init__(id=id)
+        self._painter = painter
+        self._under: Role = under
+        self._line: Line = ()
+
+    @property
+    def text(self) -> str:
+        """What the line says."""
+        return plain_text(self._line)
+
+    def show(self, shown: Line) -> None:
+        """Show another line; only what differs is drawn."""
+        if shown != self._line:
+            before, self._line = self._line, shown
+            self.refresh(changed_region(before, shown, self.size.width))
+
+    def render_line(self, y: int) -> Strip:
+        """Return the line."""
+        width = self.size.width
+        return Strip(self._painter.segments(self._line if y == 0 else (), width, under=self._under), width)
+
+
+class Rule(OneLine):
+    """A line from side to side."""
+
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - it has one line
+        """Return the rule."""
+        width = self.size.width
+        bar = "-" if self._painter.ascii_only else "─"
+        return Strip(self._painter.segments((Span(bar * width, "dim"),), width), width)
+
+
+class Panel(Widget):
+    """Lines in a box above the prompt: what is about to happen."""
+
+    DEFAULT_CSS = "Panel { height: 0; width: 1fr; }"
+
+    def __init__(self, painter: Painter, *, id: str | None = None) -> None:  # noqa: A002 - the toolkit's name
+        super().__init__(id=id)
+        self._painter = painter
+        self._lines: tuple[Line, ...] = ()
+        self._title = ""
+        self._role: Role = "dim"
+
+    @property
+    def text(self) -> str:
+        """What the box says."""
+        return "\n".join([self._title, *map(plain_text, self._lines)])
+
+    def show(self, title: str, lines: Sequence[Line], *, is_production: bool) -> None:
+        """Show lines in a box, or nothing."""
+        if (title, tuple(lines)) == (self._title, self._lines):
+            return
+        self._lines, self._title = tuple(lines), title
+        self._role = "production" if is_production else "dim"
+        self.styles.height = len(lines) + 2 if lines else 0
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return one line of the box."""
+        width = self.size.width
+        inner = max(0, width - 2 * PANEL_MARGIN)
+        if y in {0, len(self._lines) + 1}:
+            title = f"- {self._title} " if y == 0 and self._title else ""
+            edge = f"+{title}{'-' * max(0, width - 2 - cell_len(title))}+"
+            return Strip(self._painter.segments((Span(edge, self._role),), width), width)
+        shown = self._lines[y - 1] if 0 < y <= len(self._lines) else ()
+        inside = self._painter.segments(shown, inner)
+        left, right = (self._painter.segments((Span(bar, self._role),), 1) for bar in "||")
+        space = self._painter.segments((), PANEL_MARGIN - 1)
+        return Strip([*left, *space, *inside, *space, *right], width)
+
+
+def changed_region(before: Line, after: Line, width: int, *, y: int = 0) -> Region:
+    """Return the part of a line that differs: one word costs twenty bytes, a whole line hundreds."""
+    old = [(character, span.role) for span in before for character in span.text]
+    new = [(character, span.role) for span in after for character in span.text]
+    same = next((place for place, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), None)
+    same = min(len(old), len(new)) if same is None else same
+    first = cell_len("".join(character for character, _ in new[:same]))
+    last = max(cell_len(plain_text(before)), cell_len(plain_text(after)))
+    return Region(min(first, width), y, max(0, min(last, width) - first), 1)
+
+
+def state_spans(app: BucketryApp) -> list[Span]:
+    """Return what the top line says on the right: how many rows, how fresh, who acts, and whether they may write."""
+    shown = [Span(app.view.place)] if app.view.place else []
+    moving = None if app.view.says_transfers else app.transfers.span()
+    actor = app.session.actor
+    if app.size.width < WIDE_COLUMNS and len(actor) > MOST_IDENTITY_COLUMNS:
+        actor = actor[: MOST_IDENTITY_COLUMNS - 1] + "~"
+    is_locked = bool(app.why_not_write())
+    who = Span(f"{actor} {'ro' if is_locked else 'rw'}", "dim" if is_locked else "strong")
+    return [*shown, app.source.freshness.span(), *([moving] if moving else []), who]
+
+
+def top_line(crumbs: Sequence[str], right: Sequence[Span], width: int) -> Line:
+    """Return the top line: where one is on the left, and on the right as much of the state as there is room for."""
+    kept = list(right)
+    while kept and width - _width(kept) < min(LEAST_CRUMBS_COLUMNS, width):
+        kept.pop(0)
+    room = max(0, width - _width(kept) - 1)
+    shown = list(crumbs)
+    while len(shown) > 2 and cell_len(" > ".join(shown)) > room:  # the registry and the last one stay the longest
+        shown = [shown[0], "..", *shown[3:]] if len(shown) > 3 else shown[1:]
+    text = f" {' > '.join(shown)}"
+    if cell_len(text) > room and len(shown) > 1:  # the name of the registry is what one knows best
+        rest = f" > {' > '.join(shown[1:])}"
+        text = f" {cut(shown[0], max(LEAST_REGISTRY_COLUMNS, room - 1 - cell_len(rest)), ellipsis='~')}{rest}"
+    if cell_len(text) > room:
+        text = cut(text, room, ellipsis="~")
+    spans: list[Span] = [Span(text + " " * (room - cell_len(text)), "title")]
+    for span in kept:
+        spans += [Span("  "), span]
+    return tuple(spans)
+
+
+def wrapped_lines(shown: Line, width: int) -> tuple[Line, ...]:
+    """Return a line that is too long for the screen as the lines of a box; its last span is what is long."""
+    text, role = plain_text(shown).strip(), shown[-1].role
+    return tuple(
+        (Span(part, role),) for part in textwrap.wrap(text, max(1, width - 2 * PANEL_MARGIN))[:MOST_SAID_LINES]
+    )
+
+
+def hints_line(hints: Sequence[tuple[str, str]], width: int) -> Line:
+    """Return the keys and their words, as many as fit, and always the last.
+
+    Only the keys are coloured: the line is drawn anew with each prompt, and each change of colour costs 20 bytes.
+    """
+    spans: list[Span] = [Span(" ")]
+    room = width - 1 - sum(cell_len(f"{key} {word}") for key, word in hints[-1:])
+    for place, (key, word) in enumerate(hints, 1):
+        size = cell_len(f"{key} {word}  ")
+        if place == len(hints):
+            spans += [Span(key, "accent"), Span(f" {word}")]
+        elif size <= room:
+            spans += [Span(key, "accent"), Span(f" {word}  ")]
+            room -= size
+    return tuple(spans)
+
+
+def too_small_lines(size: Size) -> list[Line]:
+    """Return what is said where there is too little room, and what works in any terminal; else nothing."""
+    if size.width >= LEAST_COLUMNS and size.height >= LEAST_ROWS:
+        return []
+    needed = f"The screens need {LEAST_COLUMNS}x{LEAST_ROWS} characters."
+    return [
+        line(text) for text in (needed, f"This is {size.width}x{size.height}; q leaves.", "Or use: bucketry models")
+    ]
+
+
+def _width(spans: Sequence[Span]) -> int:
+    return sum(cell_len(span.text) + 2 for span in spans)
