@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from bucketry.registry.reading.pull import PullOptions
     from bucketry.registry.reading.pull_bases import PulledFamily
     from bucketry.registry.reading.tensors import TensorEntry
-    from bucketry.registry.review.reviewing import Decided
+    from bucketry.registry.review.reviewing import RecordedDecision
     from bucketry.registry.review.signing import Sign
     from bucketry.registry.serving.aliases import AliasEvent, AliasMove
     from bucketry.registry.serving.auditing import Audit
     from bucketry.registry.serving.deployments import Deployments
     from bucketry.registry.serving.watch import WatchedMove
-    from bucketry.registry.versions.deletion import Deleted
+    from bucketry.registry.versions.deletion import DeletedVersion
     from bucketry.registry.versions.evaluate import EvaluatedVersion
     from bucketry.registry.versions.lineage import Graph
     from bucketry.registry.versions.listing import ModelSummary, VersionDetail, VersionSummary
@@ -325,7 +325,7 @@ class Registry(Reader):
         from bucketry.registry.publishing.capture import is_no_training  # noqa: PLC0415 - a reader needs none of these
         from bucketry.registry.publishing.given_evidence import usable_evidence  # noqa: PLC0415
         from bucketry.registry.publishing.publish import PublishRequest, publish  # noqa: PLC0415
-        from bucketry.registry.publishing.selection import Selection  # noqa: PLC0415
+        from bucketry.registry.publishing.selection import FileSelection  # noqa: PLC0415
         from bucketry.schema.arguments import (  # noqa: PLC0415
             plain_lineage,
             plain_patterns,
@@ -355,7 +355,7 @@ class Registry(Reader):
             notes=notes,
             idempotency_key=idempotency_key,
             sign=_signer(sign),
-            selection=Selection(plain_patterns(include, "include"), plain_patterns(exclude, "exclude")),
+            selection=FileSelection(plain_patterns(include, "include"), plain_patterns(exclude, "exclude")),
             trained_here=not is_no_training(),
         )
         registered = publish(self.session, request)
@@ -365,7 +365,7 @@ class Registry(Reader):
             ask_for_review(self.session, registered.model, registered.version)
         return replace(registered, left_out=left_out)
 
-    def review(self, reference: str, action: str, *, comment: str = "", sign: SignWith = False) -> Decided:
+    def review(self, reference: str, action: str, *, comment: str = "", sign: SignWith = False) -> RecordedDecision:
         """Record a decision about a version: `request`, `comment`, `approve`, `reject` or `revoke`.
 
         `sign` is True for the usual SSH key, the key's file, its name in the agent, or what makes the signed review of
@@ -387,7 +387,7 @@ class Registry(Reader):
         review = Review(encode_statement(statement)) if signer is None else signer(statement)
         return record_decision(self.session, review)
 
-    def delete(self, reference: str, *, reason: str = "") -> Deleted:
+    def delete(self, reference: str, *, reason: str = "") -> DeletedVersion:
         """Give up a version that no alias names and no other is made from; a deletion that was begun is finished.
 
         Raises `RejectedError` naming what keeps it.

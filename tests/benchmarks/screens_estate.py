@@ -20,7 +20,7 @@ from bucketry.schema.codec import digest_of
 from bucketry.schema.documents.alias import AliasRegister, AliasTarget, encode_alias
 from bucketry.schema.documents.audit import NO_RECORD, Record, Trail
 from bucketry.schema.documents.evidence import Evidence, Metric
-from bucketry.schema.documents.head import Head, Row, Sealed, encode_head
+from bucketry.schema.documents.head import Head, Row, SealedPages, encode_head
 from bucketry.schema.documents.manifest import Artifact, Chunks, Manifest, Training, encode_manifest
 from bucketry.schema.documents.pages import ROWS_KEPT, Directory, Page, encode_directory, encode_page, entry_of
 from bucketry.schema.documents.placement import encode_placement
@@ -99,9 +99,9 @@ class _Building:
         for begin in range(0, len(sealed), ROWS_KEPT):
             page = tuple(sealed[begin : begin + ROWS_KEPT])
             entries.append(entry_of(page, self._put_page(LARGE, encode_page(Page(page)))))
-        where = Sealed()
+        where = SealedPages()
         if entries:
-            where = Sealed(len(sealed), self._put_page(LARGE, encode_directory(Directory(tuple(entries)))))
+            where = SealedPages(len(sealed), self._put_page(LARGE, encode_directory(Directory(tuple(entries)))))
         aliases = {PRODUCTION: rows[-7], STAGING: rows[-3]} if count > ROWS_KEPT else {}
         self._put_model(LARGE, rows[-ROWS_KEPT:], where, aliases)
 
@@ -109,7 +109,7 @@ class _Building:
         count = self._rng.randint(1, MOST_VERSIONS_OF_OTHERS)
         manifests = self._put_manifests(model, 1)
         rows = [self._row(model, number, manifests, step=timedelta(days=60)) for number in range(1, count + 1)]
-        self._put_model(model, rows, Sealed(), {PRODUCTION: rows[-1]} if self._rng.random() < 0.5 else {})
+        self._put_model(model, rows, SealedPages(), {PRODUCTION: rows[-1]} if self._rng.random() < 0.5 else {})
 
     def _row(self, model: ModelName, version: int, manifests: Sequence[Digest], *, step: timedelta) -> Row:
         rng = self._rng
@@ -153,7 +153,9 @@ class _Building:
         self._put(keys.page(model, digest_of(body)), body)
         return digest_of(body)
 
-    def _put_model(self, model: ModelName, rows: Sequence[Row], sealed: Sealed, aliases: dict[AliasName, Row]) -> None:
+    def _put_model(
+        self, model: ModelName, rows: Sequence[Row], sealed: SealedPages, aliases: dict[AliasName, Row]
+    ) -> None:
         trail = self._trail("publish", rows[-1])
         head = Head(self._registry, model, next_version=rows[-1].version + 1, rows=tuple(rows), sealed=sealed)
         self._put(keys.head(model), encode_head(replace(head, aliases=tuple(aliases), trail=trail)))

@@ -11,7 +11,7 @@ import pytest
 
 from bucketry.cli.figures import clock_time, human_age, human_number, human_size, human_span
 from bucketry.cli.messages import progress_lines, progress_text
-from bucketry.cli.output import Heading
+from bucketry.cli.output import OutputHeading
 from bucketry.cli.tables import Column, facts, table
 from cli.harness import run_alone, run_in_terminal, write_as_a_stranger
 
@@ -140,10 +140,10 @@ def test_no_command_on_a_terminal_is_help() -> None:
 def test_columns_are_aligned_whatever_is_in_them() -> None:
     columns = (Column("NAME", flexible=True), Column("N", number=True))
     lines = table(columns, [("a", "1"), ("日本", "10"), ("e\u0301", "100"), ("\x1b", "7")], width=None)
-    assert lines == [Heading("NAME    N"), "a       1", "日本   10", "e\u0301     100", "\\x1b    7"]
+    assert lines == [OutputHeading("NAME    N"), "a       1", "日本   10", "e\u0301     100", "\\x1b    7"]
     assert table(columns, [("x" * 50, "1")], width=20)[1] == "x" * 16 + "…  1"
     assert table(columns, [("x" * 50, "1")], width=5)[1] == "xxxxxxx…  1"
-    assert table(columns, [], width=80) == [Heading("NAME  N")]
+    assert table(columns, [], width=80) == [OutputHeading("NAME  N")]
 
 
 def test_facts_leave_out_what_is_empty_and_continue_lines() -> None:

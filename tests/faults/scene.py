@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from bucketry.store.probe.probe import Conformance
+    from bucketry.store.probe.probe import ProbeReport
     from servers.fault_proxy import Fault, FaultProxy
     from servers.misbehaving import Asked
 
@@ -45,7 +45,7 @@ _RANGE = re.compile(r"bytes=([0-9]+)-([0-9]+)")
 
 
 @cache
-def conformance_of_a_perfect_store() -> Conformance:
+def conformance_of_a_perfect_store() -> ProbeReport:
     """Return what a probe finds where every promise is kept: the servers are probed by other tests."""
     return probe_store(Session(MemoryStore(), "ada@example.org"))
 

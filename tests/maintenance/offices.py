@@ -11,7 +11,7 @@ from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.rows import load_dossier, load_row
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
-from bucketry.schema.documents.dossier import Cited
+from bucketry.schema.documents.dossier import Citation
 from bucketry.schema.documents.reviews import Action, Review, Statement, encode_review, encode_statement
 from bucketry.store.contract import Entry, IfAbsent, Unconditional
 from bucketry.store.folder.store import FolderStore
@@ -82,7 +82,7 @@ def plant_body(office: Office, body: bytes, *, folder: str = keys.REVIEWS, key: 
     """Cite any bytes as a decision about version 1, or as evidence of it; return their key."""
     old, digest = dossier_of(office), digest_of(body)
     where = (keys.review if folder == keys.REVIEWS else keys.evidence)(CHAT, old.manifest, digest)
-    cited = Cited(key or where, digest)
+    cited = Citation(key or where, digest)
     office.bucket.put(cited.key, body, Unconditional())
     added = (
         replace(old, reviews=(*old.reviews, cited))

@@ -11,7 +11,7 @@ from bucketry.registry.serving.aliases import promote
 from bucketry.registry.versions.lifecycle import edit_version
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
-from bucketry.schema.documents.dossier import Cited, Dossier
+from bucketry.schema.documents.dossier import Citation, Dossier
 from bucketry.schema.names import Digest
 from bucketry.store.contract import IfAbsent, Unconditional
 from maintenance.planting import (
@@ -178,7 +178,7 @@ def test_a_dossier_of_another_manifest(session: Session) -> None:
 
 @pytest.mark.parametrize(("body", "words"), [(None, "missing"), (b"other", "not those that were named")])
 def test_a_cited_object(bucket: Bucket, session: Session, body: bytes | None, words: str) -> None:
-    cited = Cited("evidence/acme/chat/x/1.json", digest_of(b"{}"))
+    cited = Citation("evidence/acme/chat/x/1.json", digest_of(b"{}"))
     if body is not None:
         bucket.put(cited.key, body, IfAbsent())
     cite(session, Dossier(head_of(session).rows[0].manifest, evidence=(cited,)))

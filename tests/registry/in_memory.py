@@ -19,7 +19,7 @@ from bucketry.schema.names import parse_model_name
 from bucketry.schema.search.query import parse_query
 from bucketry.store.contract import Entry, Unconditional
 from bucketry.store.memory import MemoryStore
-from bucketry.store.probe.probe import Conformance
+from bucketry.store.probe.probe import ProbeReport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def open_in_memory(files: Path, patch: pytest.MonkeyPatch) -> Registry:
         "bucketry.registry.publishing.publish.capture_code", lambda _: ({"commit": "0" * 40, "dirty": False}, ())
     )
     session = Session(MemoryStore(), ADA)
-    probed = Conformance("memory", "", datetime.now(UTC), (), None)
+    probed = ProbeReport("memory", "", datetime.now(UTC), (), None)
     record_conformance(session, probed, create=True)
     registry = Registry(session)
     registry.publish(CHAT, files, metrics={"auc": 0.9}, notes="first")

@@ -13,7 +13,7 @@ from bucketry.registry.core.rows import load_row
 from bucketry.registry.core.session import Session
 from bucketry.registry.publishing.registration import PreparedVersion, register_version
 from bucketry.registry.review.policies import set_policy
-from bucketry.registry.review.reviewing import Decided, prepare_decision, record_decision
+from bucketry.registry.review.reviewing import RecordedDecision, prepare_decision, record_decision
 from bucketry.registry.review.standings import Standing, load_standing
 from bucketry.registry.versions.evaluate import evaluate
 from bucketry.schema.codec import Fields
@@ -87,10 +87,10 @@ class Office:
         said = {"comment": "because"} | said
         return prepare_decision(self.session(actor), CHAT, version, action, **said)  # type: ignore[arg-type]
 
-    def record(self, statement: Statement, *, sshsig: str | None = None) -> Decided:
+    def record(self, statement: Statement, *, sshsig: str | None = None) -> RecordedDecision:
         return record_decision(self.session(statement.principal), Review(encode_statement(statement), sshsig))
 
-    def decide(self, actor: str, action: Action, version: int = 1, **said: object) -> Decided:
+    def decide(self, actor: str, action: Action, version: int = 1, **said: object) -> RecordedDecision:
         return self.record(self.prepare(actor, action, version, **said))
 
     def approve(self, *actors: str, version: int = 1) -> None:

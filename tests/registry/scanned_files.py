@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bucketry.registry.scanning.pickle_contents import Budget, FileScan, Findings
+from bucketry.registry.scanning.pickle_contents import Budget, CodeFindings, FileScan
 
 MAGIC = 0x1950A86A20F9469CFC6C
 
@@ -71,8 +71,8 @@ def budget(unpacked_bytes: int = 1 << 30, seconds: float = 60) -> Budget:
     return Budget(time.monotonic, time.monotonic() + seconds, 1 << 40, unpacked_bytes)
 
 
-def scan(body: bytes) -> Findings:
-    findings = Findings()
+def scan(body: bytes) -> CodeFindings:
+    findings = CodeFindings()
     FileScan(budget(), findings).scan(io.BytesIO(body), "x")
     return findings
 

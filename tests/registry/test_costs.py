@@ -20,7 +20,7 @@ from bucketry.registry.versions.listing import load_newest_rows
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
 from bucketry.schema.documents.audit import Record, Trail, continue_trail
-from bucketry.schema.documents.head import LARGEST_HEAD_BYTES, Head, Row, Sealed, encode_head
+from bucketry.schema.documents.head import LARGEST_HEAD_BYTES, Head, Row, SealedPages, encode_head
 from bucketry.schema.documents.manifest import encode_manifest
 from bucketry.schema.documents.pages import (
     Directory,
@@ -175,7 +175,7 @@ def _make_many_versions(bucket: Counting, session: Session) -> None:
         CHAT,
         next_version=MANY_VERSIONS + 1,
         rows=tuple(_row(version, bucket) for version in range(last_sealed + 1, MANY_VERSIONS + 1)),
-        sealed=Sealed(last_sealed, digest_of(directory)),
+        sealed=SealedPages(last_sealed, digest_of(directory)),
         trail=Trail((continue_trail(Trail(), record),)),
     )
     bucket.put(keys.head(CHAT), encode_head(head), IfAbsent())

@@ -19,7 +19,7 @@ from bucketry.jobs.log import Log
 from bucketry.jobs.model import read_job
 from bucketry.jobs.queue import JobQueue
 from bucketry.jobs.server import MOST_CONNECTIONS, JobServer
-from bucketry.jobs.wire import LARGEST_REPLY_BYTES, LARGEST_REQUEST_BYTES, Line, check_peer, connect, listen
+from bucketry.jobs.wire import LARGEST_REPLY_BYTES, LARGEST_REQUEST_BYTES, JobMessage, check_peer, connect, listen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,7 +170,7 @@ def test_a_reply_that_is_none_is_not_believed(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(b'{"protocol": 1, "job": {"id": 0}}\n')
-        line = Line(ours, most_bytes=LARGEST_REPLY_BYTES)
+        line = JobMessage(ours, most_bytes=LARGEST_REPLY_BYTES)
         with pytest.raises(CorruptError):
             read_job(line.receive().inner("job"))
     assert list(tmp_path.iterdir()) == []

@@ -66,13 +66,13 @@ def test_a_version_that_is_reached_twice_is_visited_once(office: Office, monkeyp
     """Or a chain of merges would take as long as there are ways through it."""
     family(office)
     visited: list[object] = []
-    visit = lineage._Walk._visit  # noqa: SLF001 - nothing else shows how often
+    visit = lineage._LineageWalk._visit  # noqa: SLF001 - nothing else shows how often
 
-    def note(walk: lineage._Walk, model: ModelName, *rest: object, **more: bool) -> object:
+    def note(walk: lineage._LineageWalk, model: ModelName, *rest: object, **more: bool) -> object:
         visited.append((model, rest[0]))
         return visit(walk, model, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(lineage._Walk, "_visit", note)  # noqa: SLF001
+    monkeypatch.setattr(lineage._LineageWalk, "_visit", note)  # noqa: SLF001
     graph(office, "acme/grandchild:1")
     assert len(visited) == len(set(visited)) == 4
 

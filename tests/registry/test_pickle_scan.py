@@ -27,7 +27,7 @@ from bucketry.registry.core.rows import load_row
 from bucketry.registry.review.gating import check_version_gates
 from bucketry.registry.review.policies import set_policy
 from bucketry.registry.scanning import pickle_contents, pickle_scan, pickle_walk
-from bucketry.registry.scanning.pickle_contents import FileScan, Findings, ScanStoppedError
+from bucketry.registry.scanning.pickle_contents import CodeFindings, FileScan, ScanStoppedError
 from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.names import ModelName, parse_reference
 from registry.safetensors_files import make_tensors
@@ -187,7 +187,7 @@ def test_a_layer_of_a_module_that_is_not_keras_is_judged_as_any_import() -> None
 @pytest.mark.parametrize("name", HARMLESS_FILES)
 def test_what_is_harmless_passes(name: str) -> None:
     body, scanned = HARMLESS_FILES[name]
-    assert scan(body) == Findings(scanned=scanned)
+    assert scan(body) == CodeFindings(scanned=scanned)
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
@@ -198,7 +198,7 @@ def test_what_cannot_be_scanned_to_its_end_is_a_fault(name: str) -> None:
 
 
 def test_what_nobody_knows_is_suspicious() -> None:
-    assert scan(UNKNOWN) == Findings(suspicious={"sklearn.Fit"}, scanned=1)
+    assert scan(UNKNOWN) == CodeFindings(suspicious={"sklearn.Fit"}, scanned=1)
 
 
 @pytest.mark.parametrize(
@@ -224,15 +224,15 @@ def test_a_bomb_is_stopped() -> None:
     bomb = zlib.compress(bytes(50_000_000))
     for body in (bomb, gzip.compress(bytes(50_000_000)), zipped(zipfile.ZIP_DEFLATED, a=bytes(50_000_000))):
         with pytest.raises(ScanStoppedError, match="too large"):
-            FileScan(budget(unpacked_bytes=10_000_000), Findings()).scan(io.BytesIO(body), "x")
+            FileScan(budget(unpacked_bytes=10_000_000), CodeFindings()).scan(io.BytesIO(body), "x")
     with pytest.raises(ScanStoppedError, match="too long"):
-        FileScan(budget(seconds=-1), Findings()).scan(io.BytesIO(bomb), "x")
+        FileScan(budget(seconds=-1), CodeFindings()).scan(io.BytesIO(bomb), "x")
 
 
 def test_lengths_in_a_file_are_not_believed() -> None:
     for body in (b"c" + b"x" * 2_000_000, b"B\xff\xff\xff\x7f" + bytes(2_000_000)):
-        assert scan(body) == Findings()
-    assert scan(pickle.dumps(bytes(2_000_000))) == Findings(scanned=1)
+        assert scan(body) == CodeFindings()
+    assert scan(pickle.dumps(bytes(2_000_000))) == CodeFindings(scanned=1)
     assert scan(pickle.dumps({"a": bytes(2_000_000), "b": Evil()})).dangerous
 
 

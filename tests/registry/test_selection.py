@@ -8,7 +8,7 @@ import pytest
 
 from bucketry.errors import UsageError
 from bucketry.registry.publishing.collect import Collection, collect_files
-from bucketry.registry.publishing.selection import Selection
+from bucketry.registry.publishing.selection import FileSelection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def make(folder: Path, files: dict[str, bytes]) -> Path:
 
 
 def collect(folder: Path, *, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> Collection:
-    return collect_files([folder], selection=Selection(include, exclude))
+    return collect_files([folder], selection=FileSelection(include, exclude))
 
 
 def labels(collection: Collection) -> set[str]:
@@ -182,7 +182,7 @@ def test_a_secret_in_a_file_that_is_named_itself_is_refused(tmp_path: Path) -> N
     make(tmp_path, {".env": b"x"})
     with pytest.raises(UsageError, match="looks like a file of credentials"):
         collect_files([tmp_path / ".env"])
-    assert labels(collect_files([tmp_path / ".env"], selection=Selection(include=(".env",)))) == {".env"}
+    assert labels(collect_files([tmp_path / ".env"], selection=FileSelection(include=(".env",)))) == {".env"}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from bucketry.schema.codec import encode
 from bucketry.schema.documents.datasets import Dataset
 from bucketry.schema.documents.evidence import Confidence, Evidence, Metric
 from bucketry.schema.documents.manifest import Artifact, Chunks, Manifest, Training
-from bucketry.schema.judging.comparison import MetricDiff, Subject, diff_metrics, diff_versions
+from bucketry.schema.judging.comparison import ComparedVersion, MetricDiff, diff_metrics, diff_versions
 from bucketry.schema.judging.comparison_items import ItemChange, diff_items, flatten
 from bucketry.schema.judging.verdicts import Verdict
 from bucketry.schema.names import Digest, ModelName
@@ -158,12 +158,12 @@ def artifact(path: str, content: str) -> Artifact:
     return Artifact(path, len(content), Digest(content * 64), "text/plain", Chunks(16, (), ()))
 
 
-def subject(version: int, artifacts: tuple[Artifact, ...] = (), **more: Any) -> Subject:
+def subject(version: int, artifacts: tuple[Artifact, ...] = (), **more: Any) -> ComparedVersion:
     training = Training(
         hyperparameters=more.pop("parameters", {}), datasets=more.pop("datasets", ()), seed=more.pop("seed", None)
     )
     manifest = Manifest(CHAT, "2026-01-01T00:00:00.000Z", "ada", artifacts, training)
-    return Subject(CHAT, version, Digest("0" * 64), manifest, **more)
+    return ComparedVersion(CHAT, version, Digest("0" * 64), manifest, **more)
 
 
 def test_files_parameters_data_card_and_tensors_are_compared() -> None:

@@ -12,7 +12,7 @@ from bucketry.errors import CorruptError
 from bucketry.schema.codec import decode, encode
 from bucketry.schema.documents.alias import AliasRegister, AliasTarget, decode_alias, encode_alias
 from bucketry.schema.documents.audit import NO_RECORD, Record, Trail, continue_trail, decode_block, encode_block
-from bucketry.schema.documents.dossier import Cited, Dossier, Pin, decode_dossier, encode_dossier
+from bucketry.schema.documents.dossier import Citation, Dossier, Pin, decode_dossier, encode_dossier
 from bucketry.schema.documents.head import Head, Row, decode_head, encode_head
 from bucketry.schema.documents.manifest import (
     Artifact,
@@ -68,7 +68,7 @@ TOMBSTONE = AliasRegister("r", MODEL, AliasName("production"), trail=trail())
 REGISTRY = RegistryDocument(
     "r", AT, {"region": "eu"}, (Conformance("s3://x", AT, passed=False, broken=("it lies",)),), trail()
 )
-DOSSIER = Dossier(A, (Cited("evidence/x", A),), (Cited("reviews/x", A),), (Pin(MODEL, 3),), "noted")
+DOSSIER = Dossier(A, (Citation("evidence/x", A),), (Citation("reviews/x", A),), (Pin(MODEL, 3),), "noted")
 MANIFEST = Manifest(
     MODEL,
     AT,

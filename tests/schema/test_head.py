@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bucketry.errors import CorruptError, RejectedError, UnsupportedError
 from bucketry.schema.codec import decode, encode
 from bucketry.schema.documents.audit import NO_RECORD, Record, Trail, continue_trail
-from bucketry.schema.documents.head import Head, Row, Sealed, decode_head, encode_head
+from bucketry.schema.documents.head import Head, Row, SealedPages, decode_head, encode_head
 from bucketry.schema.documents.states import State
 from bucketry.schema.names import AliasName, Digest, ModelName
 
@@ -59,7 +59,7 @@ def heads(draw: st.DrawFn) -> Head:
         epoch=draw(st.integers(1, 1000)),
         next_version=sealed + count + 1,
         rows=tuple(draw(rows(sealed + number)) for number in range(1, count + 1)),
-        sealed=Sealed(sealed, draw(DIGESTS) if sealed else None),
+        sealed=SealedPages(sealed, draw(DIGESTS) if sealed else None),
         aliases=tuple(AliasName(name) for name in draw(st.lists(st.sampled_from(["production", "b"]), unique=True))),
         description=draw(TEXTS),
         labels=draw(st.dictionaries(TEXTS, TEXTS, max_size=2)),

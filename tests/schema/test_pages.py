@@ -16,7 +16,7 @@ from bucketry.schema.documents.head import (
     LARGEST_ROW_BYTES,
     Head,
     Row,
-    Sealed,
+    SealedPages,
     check_row,
     decode_head,
     encode_head,
@@ -178,7 +178,7 @@ def test_the_head_and_the_directory_hold_100_000_versions() -> None:
             model.head,
             rows=(*model.head.rows, *rows),
             next_version=rows[-1].version + 1,
-            sealed=Sealed(directory.entries[-1].last if directory.entries else 0, None),
+            sealed=SealedPages(directory.entries[-1].last if directory.entries else 0, None),
         )
         if len(unsealed.rows) <= ROWS_KEPT:
             model.head = unsealed
@@ -187,7 +187,7 @@ def test_the_head_and_the_directory_hold_100_000_versions() -> None:
         directory = Directory((*directory.entries, _sealed_entry(leaving)))
         model.head = replace(unsealed, rows=unsealed.rows[-ROWS_KEPT:])
     body = encode_directory(directory)
-    model.head = replace(model.head, sealed=Sealed(directory.entries[-1].last, digest_of(body)))
+    model.head = replace(model.head, sealed=SealedPages(directory.entries[-1].last, digest_of(body)))
     assert model.head.next_version == MANY_VERSIONS + 1
     assert len(body) < 4 * 1024 * 1024
     assert decode_directory(body, what="directory") == directory

@@ -8,10 +8,10 @@ from bucketry.schema.documents.gates import (
     CardSections,
     EvidenceCount,
     Formats,
+    MetricSelection,
     MetricThreshold,
     NoWorse,
     PickleScan,
-    Selection,
     UnknownGate,
     gate_text,
 )
@@ -70,11 +70,11 @@ VALUE = Policy(
     reviewers=("*@example.org", "ada@elsewhere.org"),
     approval_expires_days=90,
     gates=(
-        MetricThreshold(Selection("auc", {"name": "fraud-2026-10"}), at_least=0.9),
-        NoWorse(Selection("recall", every_slice=True), PRODUCTION, 0.005),
+        MetricThreshold(MetricSelection("auc", {"name": "fraud-2026-10"}), at_least=0.9),
+        NoWorse(MetricSelection("recall", every_slice=True), PRODUCTION, 0.005),
         EvidenceCount("safety", 1),
         MetricThreshold(
-            Selection("toxicity", {"name": "prompts", "version": "3"}, {"language": "en"}, evidence="safety"),
+            MetricSelection("toxicity", {"name": "prompts", "version": "3"}, {"language": "en"}, evidence="safety"),
             at_most=0.02,
             aliases=(PRODUCTION,),
         ),
@@ -122,7 +122,7 @@ def test_what_is_set_overrides_the_default_key_by_key() -> None:
 
 def test_gates_are_never_merged_and_can_be_taken_away() -> None:
     one = parse('[[gate]]\nmetric = "f1"\nat_least = 0.5').over(VALUE)
-    assert one.gates == (MetricThreshold(Selection("f1"), 0.5),)
+    assert one.gates == (MetricThreshold(MetricSelection("f1"), 0.5),)
     assert parse("gate = []").over(VALUE).gates == ()
     assert parse("approval_expires_days = 0").over(VALUE).approval_expires_days is None
 
@@ -215,7 +215,7 @@ def test_a_mistake_in_a_gate_is_named(text: str, message: str, advice: str) -> N
 
 
 def test_a_range_is_one_gate() -> None:
-    assert parse_gate('metric = "a"\nat_least = 1\nat_most = 2') == MetricThreshold(Selection("a"), 1, 2)
+    assert parse_gate('metric = "a"\nat_least = 1\nat_most = 2') == MetricThreshold(MetricSelection("a"), 1, 2)
     assert parse_gate('pickle_scan = "strict"') == PickleScan(strict=True)
 
 

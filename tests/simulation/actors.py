@@ -21,7 +21,7 @@ from bucketry.errors import (
 from bucketry.registry.core.resolve import resolve
 from bucketry.registry.core.session import Session
 from bucketry.registry.publishing.registration import PreparedVersion, RegisteredVersion, register_version
-from bucketry.registry.review.reviewing import Decided, prepare_decision, record_decision
+from bucketry.registry.review.reviewing import RecordedDecision, prepare_decision, record_decision
 from bucketry.registry.serving.aliases import AliasMove, promote, roll_back, undo_move, unset
 from bucketry.registry.versions.evaluate import evaluate
 from bucketry.registry.versions.lifecycle import edit_model, edit_version, retire, unretire
@@ -65,7 +65,7 @@ class Attempt:
     manifest: Digest | None = None
     idempotency_key: str | None = None
     error: BucketryError | None = None
-    decided: Decided | None = None
+    decided: RecordedDecision | None = None
     number: int = 0
     """How many attempts had ended when it began: two of one moment must not publish the same manifest."""
     measured: tuple[int, float] | None = None
@@ -95,7 +95,7 @@ class History:
     """Versions whose rejection or revocation was acknowledged."""
 
 
-Result = RegisteredVersion | AliasMove | Decided | None
+Result = RegisteredVersion | AliasMove | RecordedDecision | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _try(actor: Actor, history: History, faults: Faults, operation: Operation, l
         result = operation.act(session, attempt)
         attempt.published = result if isinstance(result, RegisteredVersion) else None
         attempt.moved = result if isinstance(result, AliasMove) else None
-        attempt.decided = result if isinstance(result, Decided) else None
+        attempt.decided = result if isinstance(result, RecordedDecision) else None
     except Crash:
         attempt.status = "crashed"
     except CommitUnknownError as error:

@@ -10,7 +10,7 @@ import pytest
 
 from bucketry.store.http import client as http1
 from bucketry.store.http.client import Pool
-from bucketry.store.http.connection import Origin, Patience, StaleConnectionError
+from bucketry.store.http.connection import Origin, SocketTimeouts, StaleConnectionError
 from bucketry.store.http.head import LARGEST_HEAD_BYTES, LARGEST_USUAL_HEADER, MalformedReplyError, parse_head
 from servers.scripted import Scripted, Step, reply, run_scripted
 
@@ -24,7 +24,7 @@ REQUEST = b"GET /key HTTP/1.1\r\nHost: x\r\n\r\n"
 
 def _pool(server: Scripted, *, stall_seconds: float = 5.0, most_idle: int = 4) -> Pool:
     port = int(server.server.endpoint_url.rpartition(":")[2])
-    return Pool(Origin("127.0.0.1", port, None), Patience(5.0, stall_seconds), most_idle=most_idle)
+    return Pool(Origin("127.0.0.1", port, None), SocketTimeouts(5.0, stall_seconds), most_idle=most_idle)
 
 
 def _read(pool: Pool, *, may_repeat: bool = True) -> bytes:

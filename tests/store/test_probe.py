@@ -24,7 +24,7 @@ from bucketry.store.contract import (
 )
 from bucketry.store.folder.store import FolderStore
 from bucketry.store.memory import MemoryStore
-from bucketry.store.probe.probe import Conformance, check_product, probe
+from bucketry.store.probe.probe import ProbeReport, check_product, probe
 from store.s3_stores import open_s3
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def run(store: Store) -> Conformance:
+def run(store: Store) -> ProbeReport:
     return probe(store, clock=now, scratch_prefix=f"probe/{uuid4()}/")
 
 

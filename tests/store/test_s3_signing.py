@@ -8,7 +8,7 @@ import pytest
 from botocore.awsrequest import AWSRequest
 
 from bucketry.store.s3.sdk.signing import sign
-from bucketry.store.s3.signing import Keys, Signer, SigningClock, SigningScope, Unsigned
+from bucketry.store.s3.signing import Keys, RequestSigner, SigningClock, SigningScope, Unsigned
 
 ORIGIN = "https://bucket.example.org:9000"
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -32,7 +32,7 @@ def test_a_signature_is_the_one_that_the_sdk_makes(request_: Unsigned, token: st
     url = f"{ORIGIN}{request_.path}" + (f"?{request_.query}" if request_.query else "")
     theirs = AWSRequest(request_.method, url, headers=dict(request_.headers))
     sign(theirs, credentials, scope, clock_at(1), request_.sha256)
-    ours = Signer(scope, clock_at(1)).sign(request_, credentials)
+    ours = RequestSigner(scope, clock_at(1)).sign(request_, credentials)
     assert {name.lower(): value for name, value in ours.items()} == {
         name.lower(): value for name, value in theirs.headers.items()
     }
@@ -41,9 +41,9 @@ def test_a_signature_is_the_one_that_the_sdk_makes(request_: Unsigned, token: st
 def test_a_key_that_was_kept_serves_one_day_and_one_secret_only() -> None:
     days = [1]
     clock = SigningClock(lambda: datetime(2026, 1, days[0], tzinfo=UTC))
-    signer, scope = Signer(SigningScope("r", "s3"), clock), SigningScope("r", "s3")
+    signer, scope = RequestSigner(SigningScope("r", "s3"), clock), SigningScope("r", "s3")
     for day, secret in ((1, "one"), (1, "two"), (2, "two"), (2, "one")):
         days[0] = day
         credentials = Keys("AKIA", secret, None)
-        fresh = Signer(scope, SigningClock(lambda: datetime(2026, 1, days[0], tzinfo=UTC)))
+        fresh = RequestSigner(scope, SigningClock(lambda: datetime(2026, 1, days[0], tzinfo=UTC)))
         assert signer.sign(REQUESTS[0], credentials) == fresh.sign(REQUESTS[0], credentials)

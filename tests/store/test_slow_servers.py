@@ -12,7 +12,7 @@ import pytest
 
 from bucketry.errors import UnavailableError
 from bucketry.store.http.client import Pool
-from bucketry.store.http.connection import Origin, Patience
+from bucketry.store.http.connection import Origin, SocketTimeouts
 from bucketry.store.retry import RetryingStore
 from bucketry.store.s3.store import MOST_EMPTY_PAGES, S3Settings, S3Store
 from servers.scripted import reply, run_scripted
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from servers.scripted import Step
 
 MODIFIED = "Tue, 03 Mar 2026 12:00:00 GMT"
-HASTY = Patience(5.0, 5.0, grace_seconds=0.3, least_bytes_per_second=1_000.0, whole_seconds=0.8)
+HASTY = SocketTimeouts(5.0, 5.0, grace_seconds=0.3, least_bytes_per_second=1_000.0, whole_seconds=0.8)
 GET = b"GET /registry/key HTTP/1.1\r\nHost: localhost\r\n\r\n"
 DROPS = 600
 """Far more than the longest wait has room for, ten in a second."""
@@ -35,7 +35,7 @@ def drop_by_drop(whole: bytes, *, seconds: float = 0.1) -> list[Step]:
     return [step for index in range(min(len(whole), DROPS)) for step in (whole[index : index + 1], seconds)]
 
 
-def pool_of(port: int, patience: Patience = HASTY) -> Pool:
+def pool_of(port: int, patience: SocketTimeouts = HASTY) -> Pool:
     return Pool(Origin("127.0.0.1", port, None), patience, most_idle=2)
 
 
@@ -122,7 +122,7 @@ def test_a_reader_that_takes_its_time_is_no_slow_server() -> None:
 def test_a_server_that_takes_a_body_in_drops_does_not_hold_a_request() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        patience = Patience(5.0, 0.5, grace_seconds=0.3, least_bytes_per_second=100_000_000.0)
+        patience = SocketTimeouts(5.0, 0.5, grace_seconds=0.3, least_bytes_per_second=100_000_000.0)
         with closing(pool_of(listener.getsockname()[1], patience)) as pool:
             began = time.monotonic()
             with pytest.raises(TimeoutError, match="taken"):

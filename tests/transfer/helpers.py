@@ -10,7 +10,7 @@ from bucketry.store.contract import IfAbsent, PreconditionFailedError
 from bucketry.transfer.disk.hashing import digest_files
 from bucketry.transfer.down.remote import RemoteFile
 from bucketry.transfer.pace.patience import Patience
-from bucketry.transfer.up.upload import LocalFile, Uploaded
+from bucketry.transfer.up.upload import LocalFile, UploadOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -132,7 +132,7 @@ def stock(store: Store, directory: Path, contents: Mapping[str, bytes]) -> list[
     return remote_files(files)
 
 
-def outcomes(uploaded: tuple[Uploaded, ...]) -> dict[str, bool]:
+def outcomes(uploaded: tuple[UploadOutcome, ...]) -> dict[str, bool]:
     return {one.label: one.already_there for one in uploaded}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.transfer.disk.receipt import write_receipt
 from bucketry.transfer.disk.target import Publication, Staging, prepare_target, publish_target
-from bucketry.transfer.down.download import Fetched, Nearby, fetch
+from bucketry.transfer.down.download import FetchOutcome, LocalSources, fetch
 from bucketry.transfer.down.remote import plan_of
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ def pull_and_count(
     *,
     sources: Sequence[Source] = (),
     **options: Any,
-) -> tuple[Publication, Fetched]:
+) -> tuple[Publication, FetchOutcome]:
     plan = plan_of(destination.name, manifest, files)
     with prepare_target(destination, plan) as staging:
-        nearby = Nearby(staging, plan, sources)
+        nearby = LocalSources(staging, plan, sources)
         fetched = fetch(store, files, staging.directory, nearby=nearby, **options)
         record(staging.directory, files, manifest)
         return publish_target(staging), fetched

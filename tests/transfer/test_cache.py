@@ -17,7 +17,7 @@ from bucketry.transfer.disk.cache import Cache
 from bucketry.transfer.disk.cache_root import default_cache_root
 from bucketry.transfer.disk.target import prepare_target, publish_target
 from bucketry.transfer.disk.upkeep import prune_cache, verify_cache
-from bucketry.transfer.down.download import Nearby, fetch
+from bucketry.transfer.down.download import LocalSources, fetch
 from bucketry.transfer.down.remote import plan_of
 from bucketry.transfer.down.reuse import blobs_of
 from transfer.helpers import CONTENTS, hooked, read_tree, stock
@@ -57,7 +57,7 @@ def pull_to_cache(store: Store, cache: Cache, files: Sequence[RemoteFile], manif
     with prepare_target(path) as staging:
         missing = cache.fill(files, staging.directory)
         plan = plan_of(path.name, manifest, files)
-        fetch(store, missing, staging.directory, nearby=Nearby(staging, plan, [blobs_of(cache)]))
+        fetch(store, missing, staging.directory, nearby=LocalSources(staging, plan, [blobs_of(cache)]))
         cache.adopt(missing, staging.directory)
         record(staging.directory, files, manifest)
         publish_target(staging)
@@ -139,7 +139,7 @@ def test_a_damaged_blob_is_neither_linked_nor_copied_and_goes(tmp_path: Path, ca
     blob = cache.add(files[0].sha256, tmp_path / "out/a")
     damage(blob)
     with prepare_target(tmp_path / "target", plan_of("target", FIRST, files)) as staging:
-        nearby = Nearby(staging, plan_of("target", FIRST, files), [blobs_of(cache)])
+        nearby = LocalSources(staging, plan_of("target", FIRST, files), [blobs_of(cache)])
         fetched = fetch(store, files, staging.directory, nearby=nearby)
         assert (fetched.reused_bytes, fetched.fetched_bytes) == (0, 5)
         assert read_tree(staging.directory) == {"a": b"right"}

@@ -16,7 +16,7 @@ from bucketry.store.folder.store import FolderStore
 from bucketry.store.memory import MemoryStore
 from bucketry.transfer.disk.local_files import copy_range
 from bucketry.transfer.disk.target import prepare_target
-from bucketry.transfer.down.download import Fetched, Nearby, fetch
+from bucketry.transfer.down.download import FetchOutcome, LocalSources, fetch
 from bucketry.transfer.down.remote import plan_of
 from bucketry.transfer.down.reuse import OlderFile, Source, version_in
 from bucketry.transfer.pace.workers import Halt, Interrupted
@@ -76,8 +76,8 @@ def bring(
     *,
     stop: threading.Event | None = None,
     reports: list[Progress] | None = None,
-) -> Fetched:
-    nearby = Nearby(staging, plan_of("chat", "m1", files), sources)
+) -> FetchOutcome:
+    nearby = LocalSources(staging, plan_of("chat", "m1", files), sources)
     progress = None if reports is None else reports.append
     return fetch(store, files, staging.directory, nearby=nearby, stop=stop, progress=progress)
 

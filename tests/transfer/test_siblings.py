@@ -13,7 +13,7 @@ import pytest
 from bucketry.store.memory import MemoryStore
 from bucketry.transfer.disk.target import prepare_target, publish_target
 from bucketry.transfer.down import siblings as siblings_module
-from bucketry.transfer.down.download import Fetched, Nearby, fetch
+from bucketry.transfer.down.download import FetchOutcome, LocalSources, fetch
 from bucketry.transfer.down.journal import Journal
 from bucketry.transfer.down.remote import plan_of
 from bucketry.transfer.down.siblings import Siblings
@@ -56,7 +56,7 @@ def test_two_pulls_at_once_fetch_little_more_than_one(tmp_path: Path, destinatio
     store = slow_store()
     files = stock(store, tmp_path / "out", LARGE)
 
-    def pull_one(_: int) -> tuple[str, Fetched]:
+    def pull_one(_: int) -> tuple[str, FetchOutcome]:
         return pull_and_count(store, files, destination, connections=2)
 
     with ThreadPoolExecutor(2) as pool:
@@ -105,7 +105,7 @@ def test_when_the_sibling_has_finished_the_rest_comes_from_the_target(tmp_path: 
         store.hooks["open_range"] = wait_once
         pulling = pool.submit(pull_and_count, store, files, destination, connections=1)
         assert opened.wait(10)
-        fetch(store.inner, files, other.directory, nearby=Nearby(other, plan))
+        fetch(store.inner, files, other.directory, nearby=LocalSources(other, plan))
         record(other.directory, files)
         assert publish_target(other) == "appeared"
         published.set()

@@ -12,7 +12,7 @@ import pytest
 from bucketry.errors import CorruptError, RejectedError
 from bucketry.schema.documents.audit import NO_RECORD, Record, Trail, continue_trail
 from bucketry.schema.names import AliasName
-from bucketry.trust.generations import GenerationMemory, RollbackError, Seen, default_state_folder
+from bucketry.trust.generations import GenerationMemory, RollbackError, SeenGeneration, default_state_folder
 from trust.people import CHAT, MANIFEST, PRODUCTION, REGISTRY
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.memory = GenerationMemory(folder)
 
-    def sees(self, records: list[Record], alias: AliasName = PRODUCTION) -> Seen:
+    def sees(self, records: list[Record], alias: AliasName = PRODUCTION) -> SeenGeneration:
         return self.memory.advance(REGISTRY, CHAT, alias, trail_of(records), records[::-1])
 
 

@@ -11,7 +11,7 @@ import pytest
 from bucketry.schema.documents.reviews import PUBLISH_NAMESPACE, Action, Review, decision_of
 from bucketry.schema.names import AliasName, Digest, ModelName
 from bucketry.trust import judge as judge_module
-from bucketry.trust.judge import Subject, UntrustedError, judge
+from bucketry.trust.judge import JudgedVersion, UntrustedError, judge
 from bucketry.trust.trust_file import parse_trust_file
 from trust.people import (
     ANNA,
@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     from bucketry.trust.judge import Judgement
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
-SUBJECT = Subject(REGISTRY, CHAT, 7, MANIFEST, AUTHOR.principal, PRODUCTION, 5)
+SUBJECT = JudgedVersion(REGISTRY, CHAT, 7, MANIFEST, AUTHOR.principal, PRODUCTION, 5)
 TRUST = trust_text(*EVERYBODY, rule())
 ONE = trust_text(*EVERYBODY, rule(approvals=1))
 
 
-def judged(*decisions: Decision, trust: bytes = TRUST, subject: Subject = SUBJECT, now: datetime = NOW) -> Judgement:
+def judged(
+    *decisions: Decision, trust: bytes = TRUST, subject: JudgedVersion = SUBJECT, now: datetime = NOW
+) -> Judgement:
     return judge(parse_trust_file(trust), subject, decisions, now=now)
 
 

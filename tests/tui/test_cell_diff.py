@@ -21,7 +21,7 @@ from textual.app import App
 from textual.geometry import Region
 from textual.strip import Strip
 
-from bucketry.tui.drawing.cell_diff import Piece, Shown
+from bucketry.tui.drawing.cell_diff import DrawnPiece, KnownCells
 from bucketry.tui.drawing.display import can_diff, pieces_of
 from tui.cells import Screen
 
@@ -88,7 +88,7 @@ def shown_by_all(updates: Sequence[LayoutUpdate | ChopsUpdate], screen: Screen) 
 
 
 def shown_by_changes(updates: Sequence[LayoutUpdate | ChopsUpdate], screen: Screen) -> Screen:
-    shown = Shown(COLUMNS, ROWS, ColorSystem.TRUECOLOR)
+    shown = KnownCells(COLUMNS, ROWS, ColorSystem.TRUECOLOR)
     for update in updates:
         screen.feed(shown.update(pieces_of(update)))
         assert screen.look == (frozenset(), "", ""), "what is written next must not look like what was written last"
@@ -122,15 +122,15 @@ def test_a_terminal_with_other_widths_for_emoji_keeps_no_trace_of_them(
 @given(layouts(), layouts())
 @settings(max_examples=80, deadline=None)
 def test_the_changes_are_never_longer_than_everything(before: LayoutUpdate, after: LayoutUpdate) -> None:
-    shown = Shown(COLUMNS, ROWS, ColorSystem.TRUECOLOR)
+    shown = KnownCells(COLUMNS, ROWS, ColorSystem.TRUECOLOR)
     for update in (before, after):
         assert len(shown.update(pieces_of(update))) <= len(update.render_segments(CONSOLE))
 
 
 def changes(before: list[Segment], after: list[Segment]) -> str:
-    shown = Shown(COLUMNS, 1, ColorSystem.TRUECOLOR)
-    shown.update([Piece(0, 0, before)])
-    return shown.update([Piece(0, 0, after)])
+    shown = KnownCells(COLUMNS, 1, ColorSystem.TRUECOLOR)
+    shown.update([DrawnPiece(0, 0, before)])
+    return shown.update([DrawnPiece(0, 0, after)])
 
 
 def test_one_cell_costs_a_move_and_a_character() -> None:
@@ -158,9 +158,9 @@ def test_a_wide_character_is_sent_as_a_whole() -> None:
 
 
 def test_the_half_that_is_left_of_a_wide_character_is_a_space() -> None:
-    shown = Shown(COLUMNS, 1, ColorSystem.TRUECOLOR)
-    shown.update([Piece(0, 0, [Segment("a世b世")])])
-    assert shown.update([Piece(2, 0, [Segment("x")]), Piece(4, 0, [Segment("y")])]) == "\x1b[1;2H xby "
+    shown = KnownCells(COLUMNS, 1, ColorSystem.TRUECOLOR)
+    shown.update([DrawnPiece(0, 0, [Segment("a世b世")])])
+    assert shown.update([DrawnPiece(2, 0, [Segment("x")]), DrawnPiece(4, 0, [Segment("y")])]) == "\x1b[1;2H xby "
 
 
 def test_a_line_with_an_emoji_is_sent_as_a_whole_when_anything_on_it_changes() -> None:
@@ -169,16 +169,16 @@ def test_a_line_with_an_emoji_is_sent_as_a_whole_when_anything_on_it_changes() -
 
 
 def test_what_is_forgotten_is_sent_again() -> None:
-    shown = Shown(COLUMNS, 1, ColorSystem.TRUECOLOR)
-    line = [Piece(0, 0, [Segment("a" * COLUMNS)])]
+    shown = KnownCells(COLUMNS, 1, ColorSystem.TRUECOLOR)
+    line = [DrawnPiece(0, 0, [Segment("a" * COLUMNS)])]
     first = shown.update(line)
     shown.forget()
     assert shown.update(line) == first != ""
 
 
 def test_what_lies_beyond_the_terminal_is_not_sent() -> None:
-    shown = Shown(4, 1, ColorSystem.TRUECOLOR)
-    assert shown.update([Piece(2, 0, [Segment("abcd")]), Piece(0, 1, [Segment("below")])]) == "\x1b[1;3Hab"
+    shown = KnownCells(4, 1, ColorSystem.TRUECOLOR)
+    assert shown.update([DrawnPiece(2, 0, [Segment("abcd")]), DrawnPiece(0, 1, [Segment("below")])]) == "\x1b[1;3Hab"
     assert cell_len("abcd") == 4
 
 

@@ -6,9 +6,9 @@ import pytest
 from rich.cells import cell_len
 
 from bucketry.tui.drawing.paint import Span, plain_text
-from bucketry.tui.drawing.text_lines import MOST_WRAPPED_LINES, Heading, table_lines, wrapped
+from bucketry.tui.drawing.text_lines import MOST_WRAPPED_LINES, TextColumn, table_lines, wrapped
 
-HEADINGS = (Heading("NAME", 4, 40), Heading("SIZE", 4, 8, right=True), Heading("KIND", 4, 20, rank=1))
+HEADINGS = (TextColumn("NAME", 4, 40), TextColumn("SIZE", 4, 8, right=True), TextColumn("KIND", 4, 20, rank=1))
 
 
 def rows(*cells: tuple[str, str, str]) -> list[tuple[Span, ...]]:

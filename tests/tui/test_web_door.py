@@ -12,7 +12,7 @@ import pytest
 from bucketry.errors import UsageError
 from bucketry.tui.drawing.clipboard import copy_text
 from bucketry.tui.drawing.terminal import BROWSER_DRIVER, check_terminal, look_at_terminal
-from bucketry.tui.web.guard import WRONG_HOST, WRONG_ORIGIN, WRONG_TOKEN, Door, Knock
+from bucketry.tui.web.guard import WRONG_HOST, WRONG_ORIGIN, WRONG_TOKEN, AccessGuard, AccessRequest
 from bucketry.tui.web.screens import bounded_size, packet_for
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ TOKEN = "t0ken"
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:9000", "LOCALHOST", "[::1]:8000", "127.0.0.2"])
 def test_a_request_to_this_machine_with_the_token_comes_in_through_a_tunnel_too(host: str) -> None:
-    door = Door("127.0.0.1", TOKEN)
-    assert door.why_not(Knock(f"/{TOKEN}/", (host,))) == ""
-    page = Knock(f"/{TOKEN}/socket", (host,), (f"http://{host}",), is_websocket=True)
+    door = AccessGuard("127.0.0.1", TOKEN)
+    assert door.why_not(AccessRequest(f"/{TOKEN}/", (host,))) == ""
+    page = AccessRequest(f"/{TOKEN}/socket", (host,), (f"http://{host}",), is_websocket=True)
     assert door.why_not(page) == ""
 
 
@@ -35,21 +35,21 @@ def test_a_request_to_this_machine_with_the_token_comes_in_through_a_tunnel_too(
      ("127.0.0.1 x",), ("127.0.0.1", "evil.example"), ("[::1",), ("[:::::]:8000",)],
 )  # fmt: skip
 def test_a_name_that_is_not_ours_is_refused_before_anything_else(hosts: tuple[str, ...]) -> None:
-    assert Door("127.0.0.1", TOKEN).why_not(Knock(f"/{TOKEN}/", hosts)) == WRONG_HOST
+    assert AccessGuard("127.0.0.1", TOKEN).why_not(AccessRequest(f"/{TOKEN}/", hosts)) == WRONG_HOST
 
 
 def test_where_other_machines_may_come_any_address_will_do_but_no_foreign_name() -> None:
-    door = Door("0.0.0.0", TOKEN)
+    door = AccessGuard("0.0.0.0", TOKEN)
     for host in ("192.0.2.7:8000", f"{socket.gethostname()}:8000", "localhost"):
-        assert door.why_not(Knock(f"/{TOKEN}/", (host,))) == ""
-    assert door.why_not(Knock(f"/{TOKEN}/", ("evil.example",))) == WRONG_HOST
+        assert door.why_not(AccessRequest(f"/{TOKEN}/", (host,))) == ""
+    assert door.why_not(AccessRequest(f"/{TOKEN}/", ("evil.example",))) == WRONG_HOST
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/x/", f"/{TOKEN}x/", f"//{TOKEN}/", f"/x/{TOKEN}", "/\udcff/", f"/{TOKEN[:-1]}"]
 )
 def test_a_path_without_the_token_is_refused(path: str) -> None:
-    assert Door("127.0.0.1", TOKEN).why_not(Knock(path, ("127.0.0.1",))) == WRONG_TOKEN
+    assert AccessGuard("127.0.0.1", TOKEN).why_not(AccessRequest(path, ("127.0.0.1",))) == WRONG_TOKEN
 
 
 @pytest.mark.parametrize(
@@ -57,17 +57,17 @@ def test_a_path_without_the_token_is_refused(path: str) -> None:
 )
 @pytest.mark.parametrize("is_websocket", [True, False])
 def test_a_page_of_somebody_else_is_refused(origins: tuple[str, ...], is_websocket: bool) -> None:  # noqa: FBT001
-    knock = Knock(f"/{TOKEN}/socket", ("127.0.0.1",), origins, is_websocket)
-    assert Door("127.0.0.1", TOKEN).why_not(knock) == WRONG_ORIGIN
+    knock = AccessRequest(f"/{TOKEN}/socket", ("127.0.0.1",), origins, is_websocket)
+    assert AccessGuard("127.0.0.1", TOKEN).why_not(knock) == WRONG_ORIGIN
 
 
 def test_a_websocket_must_say_from_which_page_it_comes() -> None:
-    knock = Knock(f"/{TOKEN}/socket", ("127.0.0.1",), is_websocket=True)
-    assert Door("127.0.0.1", TOKEN).why_not(knock) == WRONG_ORIGIN
+    knock = AccessRequest(f"/{TOKEN}/socket", ("127.0.0.1",), is_websocket=True)
+    assert AccessGuard("127.0.0.1", TOKEN).why_not(knock) == WRONG_ORIGIN
 
 
 def test_each_door_has_a_token_of_its_own_which_it_does_not_show() -> None:
-    first, second = Door("127.0.0.1"), Door("127.0.0.1")
+    first, second = AccessGuard("127.0.0.1"), AccessGuard("127.0.0.1")
     assert first.token != second.token
     assert len(first.token) >= 40
     assert first.token not in repr(first)

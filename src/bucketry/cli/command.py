@@ -20,7 +20,7 @@ class GlobalOption(click.Option):
     """An option that is accepted before and after the command; the last one given wins."""
 
 
-class Command(click.Command):
+class DocumentedCommand(click.Command):
     """A command with the global options and an example."""
 
     def __init__(self, *arguments: Any, example: str, **settings: Any) -> None:  # noqa: ANN401 - click's own
@@ -74,7 +74,7 @@ def command(name: str, *, example: str) -> Callable[[Callable[..., None]], click
     """Make a command of a function, which takes the `Call` first and then its options by name."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
-        return click.command(name, cls=Command, example=example)(click.pass_obj(function))
+        return click.command(name, cls=DocumentedCommand, example=example)(click.pass_obj(function))
 
     return decorate
 

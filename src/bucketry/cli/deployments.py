@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from bucketry.cli.documents import damaged_document
 from bucketry.cli.figures import human_age
 from bucketry.cli.tables import Column
-from bucketry.schema.documents.deployment import Standing
+from bucketry.schema.documents.deployment import DeploymentStanding
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bucketry.registry.serving.deployments import Observed
+    from bucketry.registry.serving.deployments import ObservedDeployment
     from bucketry.schema.documents.deployment import Deployment
 
 COLUMNS = (
@@ -76,7 +76,7 @@ def deployment_document(deployment: Deployment) -> dict[str, object]:
     }
 
 
-def observed_document(item: Observed) -> dict[str, object]:
+def observed_document(item: ObservedDeployment) -> dict[str, object]:
     """Return a receipt with how it stands; of a damaged one only `key`, `standing` and `why` are no nulls."""
     found: dict[str, object] = {"key": item.key, "standing": item.standing.value, "why": item.why}
     if item.deployment is None:
@@ -94,7 +94,7 @@ def observed_document(item: Observed) -> dict[str, object]:
     )
 
 
-def observed_cells(item: Observed, now: datetime) -> tuple[str, ...]:
+def observed_cells(item: ObservedDeployment, now: datetime) -> tuple[str, ...]:
     """Return a receipt as a row of the table."""
     deployment = item.deployment
     if deployment is None:
@@ -111,14 +111,14 @@ def observed_cells(item: Observed, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _told(item: Observed) -> str:
+def _told(item: ObservedDeployment) -> str:
     match item.standing:
-        case Standing.BEHIND:
+        case DeploymentStanding.BEHIND:
             names = f"version {item.alias_version}" if item.alias_version is not None else "nothing"
             return f"behind by {item.behind}, names {names}"
-        case Standing.REFUSED:
+        case DeploymentStanding.REFUSED:
             return f"REFUSED: {item.state}"
-        case Standing.UNKNOWN:
+        case DeploymentStanding.UNKNOWN:
             return f"unknown: {item.why}"
         case _:
             return item.standing.value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.cli.documents import present_notes
 from bucketry.cli.figures import count_of, human_age, human_number, human_size, human_span
-from bucketry.cli.output import Heading
+from bucketry.cli.output import OutputHeading
 from bucketry.cli.tables import Column, facts, table
 from bucketry.schema.documents.datasets import dataset_labels, dataset_of, unnamed_repeats
 from bucketry.schema.judging.comparison import ASSUMED_MARK
@@ -48,7 +48,7 @@ def detail_lines(detail: VersionDetail, now: datetime, *, trust: str = "", width
 
     `trust` is what the profile's trust file says of it.
     """
-    lines: list[Line] = [Heading(f"{detail.resolved.model}:{detail.row.version}")]
+    lines: list[Line] = [OutputHeading(f"{detail.resolved.model}:{detail.row.version}")]
     lines += facts([*_identity(detail, now), ("trust", trust), *_origin(detail), *_training(detail)])
     if detail.reviews:
         lines += ["", *table(REVIEW_COLUMNS, list(_review_rows(detail, now)), width=width)]

@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from bucketry.cli.figures import human_number, human_size
-from bucketry.cli.output import Heading
+from bucketry.cli.output import OutputHeading
 from bucketry.cli.tables import Column, table
 from bucketry.frozen import frozen
 from bucketry.schema.documents.datasets import IDENTITY, dataset_labels
@@ -54,11 +54,11 @@ class Block:
 
 def table_lines(diff: VersionDiff, *, with_unchanged: bool, width: int | None) -> Iterator[Line]:
     """Yield the comparison for a terminal of so many columns, or uncut."""
-    yield Heading(_title(diff))
+    yield OutputHeading(_title(diff))
     for block in blocks(diff, with_unchanged=with_unchanged):
         yield ""
         if block.title:
-            yield Heading(block.title)
+            yield OutputHeading(block.title)
         if block.rows:
             yield from table(block.columns, block.rows, width=width)
         yield from block.notes

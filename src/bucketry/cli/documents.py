@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.resolve import ResolvedVersion
     from bucketry.registry.publishing.registration import RegisteredVersion
     from bucketry.registry.reading.pull import PulledVersion
-    from bucketry.registry.review.reviewing import Decided
+    from bucketry.registry.review.reviewing import RecordedDecision
     from bucketry.registry.serving.aliases import AliasEvent, AliasMove
     from bucketry.registry.versions.listing import VersionDetail, VersionSummary
     from bucketry.schema.documents.alias import AliasRegister
@@ -204,7 +204,7 @@ def approvals_document(approvals: Approvals) -> Document:
     }
 
 
-def decided_document(decided: Decided) -> Document:
+def decided_document(decided: RecordedDecision) -> Document:
     """Return what a decision did."""
     return approvals_document(decided.approvals) | {
         "model": str(decided.model),

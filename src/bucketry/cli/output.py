@@ -30,13 +30,13 @@ _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 @frozen
-class Heading:
+class OutputHeading:
     """A line that stands out where the terminal can show it."""
 
     text: str
 
 
-Line = str | Heading
+Line = str | OutputHeading
 
 
 @dataclass(slots=True)
@@ -49,8 +49,8 @@ class Output:
     def write_lines(self, lines: Iterable[Line]) -> None:
         """Write lines for people."""
         for line in lines:
-            text = displayable(line.text if isinstance(line, Heading) else line)
-            bold = self.colour and isinstance(line, Heading)
+            text = displayable(line.text if isinstance(line, OutputHeading) else line)
+            bold = self.colour and isinstance(line, OutputHeading)
             sys.stdout.write(f"{_BOLD}{text}{_PLAIN}\n" if bold else f"{text}\n")
 
     def write_document(self, document: object) -> None:

@@ -56,7 +56,7 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-class _Named(_Parsed):
+class _NameType(_Parsed):
     """A model, reference or alias, completed from the registry."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -139,9 +139,9 @@ def parse_fields(text: str, *, option: str, allowed: Sequence[str]) -> dict[str,
     return pairs
 
 
-REFERENCE = _Named("REF", parse_reference)
-MODEL = _Named("MODEL", parse_model_name)
-ALIAS = _Named("ALIAS", parse_alias)
+REFERENCE = _NameType("REF", parse_reference)
+MODEL = _NameType("MODEL", parse_model_name)
+ALIAS = _NameType("ALIAS", parse_alias)
 VERSION = _Parsed("VERSION", parse_version)
 RANGE = _Parsed("A-B", parse_range)
 TIME = _Parsed("TIME", parse_time_option)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bucketry.cli.command import Command
+from bucketry.cli.command import DocumentedCommand
 from bucketry.cli.documents import damaged_document
 from bucketry.cli.figures import count_of, human_age
-from bucketry.index.freshness import Freshness, freshen
+from bucketry.index.freshness import IndexFreshness, freshen
 from bucketry.index.store import open_index
 from bucketry.registry.core.ports import format_time
 
@@ -29,7 +29,7 @@ _NEGATED = re.compile(
 """A part of a query that begins with `-`, told from an option by what no option has: a field's colon, `<` or `>`."""
 
 
-class QueryCommand(Command):
+class QueryCommand(DocumentedCommand):
     """A command that takes a query, in which `-state:retired` is no option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -65,7 +65,7 @@ def fresh_index(
                     listener(done, total)
 
             if required:
-                freshness = Freshness(index.refresh(session, details=details, progress=show))
+                freshness = IndexFreshness(index.refresh(session, details=details, progress=show))
             else:
                 freshness = freshen(index, session, details=details, offline=offline, progress=show)
         _say_freshness(call, session, freshness, details=details)
@@ -94,7 +94,7 @@ def note_damage(call: Call, reasons: Iterable[str]) -> None:
         call.messages.note(f"damaged: {reason}; run `bucketry fsck`")
 
 
-def _say_freshness(call: Call, session: Session, freshness: Freshness, *, details: bool) -> None:
+def _say_freshness(call: Call, session: Session, freshness: IndexFreshness, *, details: bool) -> None:
     if freshness.as_of is not None:
         age = human_age(format_time(freshness.as_of), session.ports.now())
         call.messages.note(f"this is {age} old, from the local index: {freshness.reason}")

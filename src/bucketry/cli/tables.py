@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
-from bucketry.cli.output import Heading
+from bucketry.cli.output import OutputHeading
 from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
 
@@ -37,7 +37,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: in
     if width is not None:
         widths = _shrunk(columns, widths, width)
     titles = _line(columns, [column.title for column in columns], widths)
-    return [Heading(titles), *(_line(columns, row, widths) for row in cells)]
+    return [OutputHeading(titles), *(_line(columns, row, widths) for row in cells)]
 
 
 DAMAGED = "DAMAGED"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from bucketry.index.store import Index
     from bucketry.registry.core.session import Session
-    from bucketry.schema.search.details import Measured, MetricKey
+    from bucketry.schema.search.details import MeasuredValue, MetricKey
 
 _PARSING = threading.Lock()
 """One manifest is parsed at a time: threads gain nothing there, and 16 of 8 MiB would fill the memory."""
@@ -66,7 +66,7 @@ class Pending:
     manifest: Digest
     dossier: Digest | None
     evidence: str
-    published: Mapping[MetricKey, Measured] | None
+    published: Mapping[MetricKey, MeasuredValue] | None
 
 
 def iter_pending(index: Index, size: int, among: Clause = EVERYTHING) -> Iterator[list[Pending]]:

@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from bucketry.index.refresh import Refreshed
+    from bucketry.index.refresh import RefreshOutcome
     from bucketry.index.store import Index
     from bucketry.registry.core.session import Session
 
 
 @frozen
-class Freshness:
+class IndexFreshness:
     """How fresh an index is: what its refresh did, or, without one, when it was last fresh, and why it is not now."""
 
-    refreshed: Refreshed | None
+    refreshed: RefreshOutcome | None
     as_of: datetime | None = None
     reason: str = ""
 
@@ -32,7 +32,7 @@ def freshen(
     details: bool,
     offline: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
-) -> Freshness:
+) -> IndexFreshness:
     """Refresh the index; where the bucket cannot be reached, or `offline` forbids it, what is known must do.
 
     Raises `UnavailableError` if nothing is known yet.
@@ -40,7 +40,7 @@ def freshen(
     reason = "it was asked to stay offline"
     if not offline:
         try:
-            return Freshness(index.refresh(session, details=details, progress=progress))
+            return IndexFreshness(index.refresh(session, details=details, progress=progress))
         except UnavailableError as error:
             if index.refreshed_at() is None:
                 raise
@@ -50,4 +50,4 @@ def freshen(
         raise UnavailableError(
             f"nothing is known of {session.store.name} on this machine yet", advice="run it once without --offline"
         )
-    return Freshness(None, as_of, reason)
+    return IndexFreshness(None, as_of, reason)

@@ -72,7 +72,7 @@ R = TypeVar("R")
 
 
 @frozen
-class Refreshed:
+class RefreshOutcome:
     """What a refresh found and did.
 
     `details_left` counts the versions whose manifest or evidence is not in the index yet. `is_complete` says that all
@@ -146,7 +146,7 @@ def refresh_index(
     details: bool,
     progress: Callable[[str, int, int], None] | None,
     cancelled: threading.Event | None,
-) -> Refreshed:
+) -> RefreshOutcome:
     """Bring the index up to the bucket; see `Index.refresh`."""
     work = _Refresh(index, replace(session, documents=_Forgetful()), progress, cancelled or threading.Event())
     work.check_registry()
@@ -247,10 +247,10 @@ class _Refresh:
             with suppress(*UNREADABLE):  # the head or the policy: told where it is asked for
                 refresh_standings(self._index, self._session, parse_model_name(model), ids, self._cancelled)
 
-    def result(self, *, is_complete: bool) -> Refreshed:
+    def result(self, *, is_complete: bool) -> RefreshOutcome:
         """Return what was done."""
         tally = self._tally
-        return Refreshed(
+        return RefreshOutcome(
             models=tally.models,
             heads_read=tally.heads_read,
             pages_read=tally.pages_read,

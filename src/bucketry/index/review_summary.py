@@ -41,7 +41,7 @@ class Stage(StrEnum):
 
 
 @frozen
-class Noted:
+class ReviewSummary:
     """How the reviews of a version stood when they were read.
 
     `approvals` are those that count, `required` how many the policy asks for (one at least). `refused_by` rejected it
@@ -58,7 +58,7 @@ class Noted:
     is_signed: bool
 
 
-def stage_of(state: State, noted: Noted | None) -> Stage:  # noqa: PLR0911 - one for each stage
+def stage_of(state: State, noted: ReviewSummary | None) -> Stage:  # noqa: PLR0911 - one for each stage
     """Return where a version is, by its state and what was noted of its reviews, if anything was."""
     if state in _ENDS:
         return _ENDS[state]
@@ -75,12 +75,12 @@ def stage_of(state: State, noted: Noted | None) -> Stage:  # noqa: PLR0911 - one
     return Stage.CHECKS if noted.lacks_evidence else Stage.COUNTED
 
 
-def read_noted(values: Sequence[object]) -> Noted | None:
+def read_noted(values: Sequence[object]) -> ReviewSummary | None:
     """Return what the index has noted, from the values of `NOTED`; None where nothing is."""
     approvals, required, refused_by, is_revoked, has_ended, lacks, is_signed = values
     if approvals is None:
         return None
-    return Noted(
+    return ReviewSummary(
         approvals=int(str(approvals)),
         required=int(str(required)),
         refused_by=None if refused_by is None else str(refused_by),

@@ -16,7 +16,7 @@ from bucketry.index.damage import write_damaged_rows, write_damages
 from bucketry.registry.core.rows import MOST_ROWS_OF_A_PAGE
 from bucketry.schema.documents.states import State
 from bucketry.schema.moments import microseconds_of
-from bucketry.schema.search.details import Measured, parameter_number, parameter_text, slice_text
+from bucketry.schema.search.details import MeasuredValue, parameter_number, parameter_text, slice_text
 from bucketry.schema.search.match import words_of
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class ReadDetails:
     version_id: int
     dossier: Digest | None
     evidence: str
-    added: Mapping[MetricKey, Measured] | None
+    added: Mapping[MetricKey, MeasuredValue] | None
     notes: str
     published: PublishedDetails | None
 
@@ -120,7 +120,7 @@ class ReadDetails:
 class PublishedDetails:
     """What a manifest says that can be asked about."""
 
-    metrics: Mapping[MetricKey, Measured]
+    metrics: Mapping[MetricKey, MeasuredValue]
     parameters: Mapping[str, object]
     datasets: Sequence[str]
     parents: Sequence[tuple[str, int, str]]
@@ -217,13 +217,13 @@ def write_details(connection: sqlite3.Connection, read: ReadDetails) -> bool:
     return True
 
 
-def load_published(connection: sqlite3.Connection, version_id: int) -> dict[MetricKey, Measured]:
+def load_published(connection: sqlite3.Connection, version_id: int) -> dict[MetricKey, MeasuredValue]:
     """Return the metrics that a version was published with."""
     found = connection.execute(
         "SELECT name, slice, published, measured_as FROM metrics WHERE version_id = ? AND published IS NOT NULL",
         (version_id,),
     )
-    return {(name, _read_slice(text)): Measured(value, kind) for name, text, value, kind in found}
+    return {(name, _read_slice(text)): MeasuredValue(value, kind) for name, text, value, kind in found}
 
 
 def evidence_mark(digests: Sequence[str]) -> str:
@@ -364,7 +364,7 @@ def _write_published(connection: sqlite3.Connection, version_id: int, published:
 def _write_metrics(
     connection: sqlite3.Connection,
     version_id: int,
-    measured: Mapping[MetricKey, Measured],
+    measured: Mapping[MetricKey, MeasuredValue],
     headline: Mapping[str, float],
 ) -> None:
     """Write the values that count now: published, then what evidence says, then what the row shows."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
-    from bucketry.index.refresh import Refreshed
+    from bucketry.index.refresh import RefreshOutcome
     from bucketry.registry.core.config import RegistryProfile
     from bucketry.registry.core.session import Session
 
@@ -93,7 +93,7 @@ class Index:
         details: bool = True,
         progress: Callable[[str, int, int], None] | None = None,
         cancelled: threading.Event | None = None,
-    ) -> Refreshed:
+    ) -> RefreshOutcome:
         """Bring the index up to the bucket: heads and aliases that changed, then manifests and evidence that are new.
 
         Without `details` the latter are left for later. `progress` is called with what is being read, how many are

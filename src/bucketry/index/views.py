@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from bucketry.index.fields import Field, Value
     from bucketry.index.order import VersionOrder
-    from bucketry.index.review_summary import Noted
+    from bucketry.index.review_summary import ReviewSummary
     from bucketry.index.store import Index
     from bucketry.schema.search.query import Term
 
@@ -52,7 +52,7 @@ _WAITING = "SELECT model_id, count(*) AS waiting FROM versions WHERE state = 'in
 
 
 @frozen
-class Named:
+class ListedAlias:
     """An alias in a list: what it names, since when (its last move), and who moved it."""
 
     alias: AliasName
@@ -76,7 +76,7 @@ class ModelLine:
     newest: int | None
     updated_at: str
     description: str
-    aliases: tuple[Named, ...]
+    aliases: tuple[ListedAlias, ...]
     waiting: int
     metric: str = ""
     trend: tuple[float, ...] = ()
@@ -103,11 +103,11 @@ class VersionLine:
     size_bytes: int
     metrics: Mapping[str, float]
     labels: Mapping[str, str]
-    aliases: tuple[Named, ...]
+    aliases: tuple[ListedAlias, ...]
     base: str | None
     has_dossier: bool
     named_before: tuple[AliasName, ...] = ()
-    noted: Noted | None = None
+    noted: ReviewSummary | None = None
     fields: Mapping[str, Value] = field(default_factory=dict)
     damaged: str = ""
 
@@ -270,7 +270,7 @@ def _model_line(
 def _version_line(
     model: ModelName,
     row: tuple[object, ...],
-    aliases: tuple[Named, ...],
+    aliases: tuple[ListedAlias, ...],
     before: Sequence[tuple[AliasName, int]],
     values: Mapping[str, Value],
 ) -> VersionLine:
@@ -300,14 +300,15 @@ def _version_line(
     )
 
 
-def _aliases(connection: sqlite3.Connection, model: ModelName) -> tuple[Named, ...]:
+def _aliases(connection: sqlite3.Connection, model: ModelName) -> tuple[ListedAlias, ...]:
     found = connection.execute(
         "SELECT alias, version, protected, moved_at, moved_by FROM aliases WHERE model = ? AND version IS NOT NULL "
         "ORDER BY protected DESC, alias",
         (str(model),),
     )
     return tuple(
-        Named(AliasName(alias), version, bool(protected), since, by) for alias, version, protected, since, by in found
+        ListedAlias(AliasName(alias), version, bool(protected), since, by)
+        for alias, version, protected, since, by in found
     )
 
 

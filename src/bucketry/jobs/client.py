@@ -34,7 +34,7 @@ from bucketry.jobs.orders import (
     order_document,
 )
 from bucketry.jobs.settings import absolute_path, digest_settings, registry_text, settle_paths
-from bucketry.jobs.wire import LARGEST_REPLY_BYTES, ConnectionLostError, Line, connect
+from bucketry.jobs.wire import LARGEST_REPLY_BYTES, ConnectionLostError, JobMessage, connect
 from bucketry.registry.core.opening import open_session
 from bucketry.registry.core.resolve import resolve
 from bucketry.registry.review.refusals import check_not_refused, load_refusals, refused_text
@@ -286,7 +286,7 @@ def _ask_to_give_way(folder: JobFolder) -> None:
                 _reply(line)
 
 
-def _listed(line: Line) -> tuple[Job, ...]:
+def _listed(line: JobMessage) -> tuple[Job, ...]:
     line.send({"do": "list"})
     jobs: list[Job] = []
     for _ in range(MOST_JOBS):
@@ -297,7 +297,7 @@ def _listed(line: Line) -> tuple[Job, ...]:
     return tuple(jobs)
 
 
-def _reply(line: Line) -> Fields:
+def _reply(line: JobMessage) -> Fields:
     """Return what the helper says next; raise the error that it tells."""
     reply = line.receive()
     if reply.table("error"):
@@ -312,18 +312,18 @@ def _interrupted(job: Job) -> Job:
 
 
 @contextmanager
-def _connected(folder: JobFolder) -> Iterator[Line | None]:
+def _connected(folder: JobFolder) -> Iterator[JobMessage | None]:
     """Give a line to the helper that runs, or None."""
     connection = connect(folder.socket)
     if connection is None:
         yield None
         return
     with connection:
-        yield Line(connection, most_bytes=LARGEST_REPLY_BYTES)
+        yield JobMessage(connection, most_bytes=LARGEST_REPLY_BYTES)
 
 
 @contextmanager
-def _started(folder: JobFolder) -> Iterator[Line]:
+def _started(folder: JobFolder) -> Iterator[JobMessage]:
     """Give a line to the helper, which is started if none runs; raise `UnavailableError` if that is not possible."""
     connection = connect(folder.socket)
     for round_number in range(int(START_SECONDS / START_POLL_SECONDS)):
@@ -336,7 +336,7 @@ def _started(folder: JobFolder) -> Iterator[Line]:
     if connection is None:
         raise UnavailableError("the transfer helper does not start", advice=f"see {folder.log}, then try again")
     with connection:
-        yield Line(connection, most_bytes=LARGEST_REPLY_BYTES)
+        yield JobMessage(connection, most_bytes=LARGEST_REPLY_BYTES)
 
 
 def _start(folder: JobFolder) -> None:

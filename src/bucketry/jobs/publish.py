@@ -111,7 +111,7 @@ def _publish(
     session: Session, draft: Draft, controls: Controls, stop: threading.Event, told: ProgressListener
 ) -> RegisteredVersion:
     draft.check_unchanged()
-    watched = _Watched(told)
+    watched = _PublishProgress(told)
     return publish_prepared(
         session,
         draft.prepared,
@@ -121,7 +121,7 @@ def _publish(
     )
 
 
-class _Watched:
+class _PublishProgress:
     """Tells in one how far the hashing and the sending are."""
 
     def __init__(self, told: ProgressListener) -> None:

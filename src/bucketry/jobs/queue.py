@@ -198,7 +198,7 @@ class JobQueue:
             job = entry.job
             if entry is not but and place_of(job.order) == place_of(order):
                 raise RejectedError(
-                    f"transfer {job.id}{_whither(job.order)} has not ended",
+                    f"transfer {job.id}{_destination(job.order)} has not ended",
                     advice=f"wait for it with `bucketry transfers attach {job.id}`, or cancel it",
                 )
 
@@ -353,7 +353,7 @@ def _controls_of(order: Order) -> Controls:
     return Controls(order.options.connections, order.options.limit_bytes_per_second)
 
 
-def _whither(order: Order) -> str:
+def _destination(order: Order) -> str:
     if isinstance(order, PublishOrder):
         return f", which publishes {order.model} with this idempotency key,"
     return f" to {order.dest or 'the cache'}"

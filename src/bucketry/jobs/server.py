@@ -19,7 +19,7 @@ from bucketry.errors import BucketryError, RejectedError, UsageError
 from bucketry.jobs.model import JobId, failure_of, job_document
 from bucketry.jobs.orders import read_order
 from bucketry.jobs.queue import ClosedError
-from bucketry.jobs.wire import LARGEST_REQUEST_BYTES, ConnectionLostError, Line, check_peer
+from bucketry.jobs.wire import LARGEST_REQUEST_BYTES, ConnectionLostError, JobMessage, check_peer
 
 if TYPE_CHECKING:
     import socket
@@ -73,7 +73,7 @@ class JobServer:
         threading.Thread(target=self._attend, args=(connection,), name="connection", daemon=True).start()
 
     def _attend(self, connection: socket.socket) -> None:
-        line = Line(connection, most_bytes=LARGEST_REQUEST_BYTES)
+        line = JobMessage(connection, most_bytes=LARGEST_REQUEST_BYTES)
         try:
             with connection, suppress(ConnectionLostError, ClosedError):
                 try:
@@ -88,7 +88,7 @@ class JobServer:
                 self._open -= 1
             self.asked_at = time.monotonic()
 
-    def _converse(self, line: Line) -> None:
+    def _converse(self, line: JobMessage) -> None:
         try:
             check_peer(line.connection)
         except BucketryError:
@@ -101,7 +101,7 @@ class JobServer:
             self.asked_at = time.monotonic()
             self._answer(line, asked)
 
-    def _answer(self, line: Line, asked: Fields) -> None:
+    def _answer(self, line: JobMessage, asked: Fields) -> None:
         do = asked.text("do", longest=32)
         try:
             if do in self._actions:
@@ -121,7 +121,7 @@ class JobServer:
         except BucketryError as error:
             line.send(_error(error))
 
-    def _follow(self, line: Line, job_id: JobId) -> None:
+    def _follow(self, line: JobMessage, job_id: JobId) -> None:
         told: Document | None = None
         told_at = 0.0
         while True:  # bounded: the job ends, or the other side closes

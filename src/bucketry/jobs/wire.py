@@ -36,7 +36,7 @@ class ConnectionLostError(Exception):
     """The other side is not there any more. Not a failure by itself, hence not a `BucketryError`: it may be back."""
 
 
-class Line:
+class JobMessage:
     """One end of a conversation."""
 
     def __init__(self, connection: socket.socket, *, most_bytes: int) -> None:

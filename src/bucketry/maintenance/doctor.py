@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bucketry.registry.core.session import Session
-    from bucketry.store.probe.probe import Conformance
+    from bucketry.store.probe.probe import ProbeReport
 
 
-def examine(session: Session, on_check: Callable[[int, int], None] | None = None) -> Conformance:
+def examine(session: Session, on_check: Callable[[int, int], None] | None = None) -> ProbeReport:
     """Run the conformance probe in the real bucket and record its result, by which writers go.
 
     `on_check` is called with how many promises were tried, and how many there are.

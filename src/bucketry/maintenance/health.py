@@ -15,7 +15,7 @@ from bucketry.registry.reading.local_cache import cache_root, list_cached
 from bucketry.schema import keys
 from bucketry.schema.documents.settings import RegistryDocument, decode_registry
 from bucketry.store.contract import ObjectNotFoundError
-from bucketry.store.probe.probe import CLOCK_WARNING_SECONDS, Conformance
+from bucketry.store.probe.probe import CLOCK_WARNING_SECONDS, ProbeReport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ GETS = 7
 """So many times the registry's own document is read: enough for a median, over in less than a second on a slow line."""
 
 
-ProbeResult = Conformance
+ProbeResult = ProbeReport
 """What `doctor.examine` found: a check for each promise, with what was seen."""
 
 

@@ -44,7 +44,7 @@ class MemoryStore:
         self._clock = clock or _utc_now
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._objects: dict[str, _Stored] = {}
+        self._objects: dict[str, _StoredObject] = {}
         self._uploads: dict[str, _Upload] = {}
 
     @property
@@ -190,7 +190,7 @@ class MemoryStore:
     def close(self) -> None:
         """Release nothing: the objects stay for whoever still holds the store."""
 
-    def _find(self, key: str) -> _Stored:
+    def _find(self, key: str) -> _StoredObject:
         try:
             return self._objects[key]
         except KeyError:
@@ -209,14 +209,14 @@ class MemoryStore:
         if isinstance(condition, IfMatch) and (stored is None or stored.etag != condition.etag):
             raise PreconditionFailedError(f"memory: {key} was changed by another", advice="read it again")
 
-    def _write(self, key: str, body: bytes) -> _Stored:
-        stored = _Stored(body, ETag(str(next(self._numbers))), self._clock())
+    def _write(self, key: str, body: bytes) -> _StoredObject:
+        stored = _StoredObject(body, ETag(str(next(self._numbers))), self._clock())
         self._objects[key] = stored
         return stored
 
 
 @frozen
-class _Stored:
+class _StoredObject:
     body: bytes
     etag: ETag
     modified_at: datetime
@@ -251,7 +251,7 @@ def _check_digest(key: str, body: bytes, sha256: str | None) -> None:
         raise UnavailableError(f"memory: the bytes of {key} were damaged on their way", advice="send them again")
 
 
-def _entry(key: str, stored: _Stored) -> Entry:
+def _entry(key: str, stored: _StoredObject) -> Entry:
     return Entry(key, len(stored.body), stored.etag, stored.modified_at)
 
 

@@ -50,7 +50,7 @@ class RollbackError(RejectedError):
 
 
 @frozen
-class Seen:
+class SeenGeneration:
     """What was seen of an alias: its highest generation, that record's digest, and what was refused.
 
     `refused` are manifests that a trusted reviewer refused; `refused_versions` those that the alias was told of.
@@ -70,7 +70,7 @@ class GenerationMemory:
 
     def advance(
         self, registry: str, model: ModelName, alias: AliasName, trail: Trail, records_back: Iterable[Record]
-    ) -> Seen:
+    ) -> SeenGeneration:
         """Remember the register as seen, if it continues what was; return what is known of the alias now.
 
         `records_back` yields its audit records, newest first, and is read only as far as needed. Raises
@@ -84,7 +84,7 @@ class GenerationMemory:
             versions = tuple(sorted({*before_versions, *told}))
             if len(versions) > MOST_REFUSED_VERSIONS:
                 raise RejectedError(f"{what} was told that {len(versions):,} versions were refused")
-            now = Seen(trail.generation, trail.tip, before.refused if before else (), versions)
+            now = SeenGeneration(trail.generation, trail.tip, before.refused if before else (), versions)
             if now != before:
                 _save(path, now)
             return now
@@ -133,7 +133,7 @@ def is_told_refusal(record: Record) -> bool:
 
 
 def check_continues(
-    before: Seen | None, trail: Trail, records_back: Iterable[Record], *, what: str, path: Path
+    before: SeenGeneration | None, trail: Trail, records_back: Iterable[Record], *, what: str, path: Path
 ) -> frozenset[int]:
     """Return the versions that the records walked call rejected.
 
@@ -164,14 +164,16 @@ def check_continues(
 
 
 @frozen
-class _Walked:
+class _WalkOutcome:
     """The digest of the record that was looked for, and the versions that records on the way call rejected."""
 
     reached: Digest | None
     refused_versions: frozenset[int]
 
 
-def _walk(records_back: Iterable[Record], *, down_to: int, what: str, advice: str, until: int | None = None) -> _Walked:
+def _walk(
+    records_back: Iterable[Record], *, down_to: int, what: str, advice: str, until: int | None = None
+) -> _WalkOutcome:
     """Check the chain from the newest record down to a generation; `until` is the record whose digest is wanted."""
     newer: Record | None = None
     reached: Digest | None = None
@@ -191,10 +193,10 @@ def _walk(records_back: Iterable[Record], *, down_to: int, what: str, advice: st
         if record.generation <= down_to:
             break
         newer = record
-    return _Walked(reached, frozenset(refused))
+    return _WalkOutcome(reached, frozenset(refused))
 
 
-def _load(path: Path) -> Seen | None:
+def _load(path: Path) -> SeenGeneration | None:
     try:
         with path.open("rb") as file:
             body = file.read(LARGEST_DOCUMENT_BYTES + 1)  # the decoder refuses what is over the limit
@@ -204,7 +206,7 @@ def _load(path: Path) -> Seen | None:
         fields = Fields(decode(body, what=str(path)), what=str(path))
         refused = tuple(parse_digest(text) for text in fields.items("refused", most=MOST_REFUSALS_KEPT))
         versions = tuple(_version(number) for number in fields.items("refused_versions", most=MOST_REFUSED_VERSIONS))
-        return Seen(fields.integer("generation", least=1), fields.digest("tip"), refused, versions)
+        return SeenGeneration(fields.integer("generation", least=1), fields.digest("tip"), refused, versions)
     except (BucketryError, TypeError) as error:
         raise CorruptError(
             f"{path} does not say which generation was seen", advice=f"look why, then remove {path}"
@@ -228,7 +230,7 @@ def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _save(path: Path, seen: Seen) -> None:
+def _save(path: Path, seen: SeenGeneration) -> None:
     """Replace the file at once, so that a crash leaves the old one or the new one."""
     body = encode(
         {

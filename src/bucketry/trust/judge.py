@@ -32,7 +32,7 @@ class UntrustedError(RejectedError):
 
 
 @frozen
-class Subject:
+class JudgedVersion:
     """What is judged: which version, named by which alias (None: by none), and the generation of its register."""
 
     registry: str
@@ -48,7 +48,7 @@ class Subject:
 
 
 @frozen
-class Dropped:
+class DiscountedDecision:
     """A decision that does not count: whose it claims to be, what it does, and why not."""
 
     principal: str
@@ -67,12 +67,12 @@ class Judgement:
     was somebody in the trust file. `refused_by` are those in the trust file who rejected or revoked it.
     """
 
-    subject: Subject
+    subject: JudgedVersion
     refusal: str = ""
     approved_by: tuple[str, ...] = ()
     published_by: str | None = None
     refused_by: tuple[str, ...] = ()
-    dropped: tuple[Dropped, ...] = ()
+    dropped: tuple[DiscountedDecision, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -88,7 +88,7 @@ class Judgement:
             )
 
 
-def judge(trust: TrustFile, subject: Subject, decisions: Sequence[Decision], *, now: datetime) -> Judgement:
+def judge(trust: TrustFile, subject: JudgedVersion, decisions: Sequence[Decision], *, now: datetime) -> Judgement:
     """Return whether the trust file lets a version be served, on the strength of these decisions.
 
     A signature carries no time that anybody but its signer vouches for. A key's validity is therefore judged at the
@@ -130,10 +130,10 @@ class _Verified:
 
 
 def _verified(
-    trust: TrustFile, subject: Subject, decisions: Sequence[Decision]
-) -> tuple[list[_Verified], list[Dropped]]:
+    trust: TrustFile, subject: JudgedVersion, decisions: Sequence[Decision]
+) -> tuple[list[_Verified], list[DiscountedDecision]]:
     known: list[_Verified] = []
-    dropped: list[Dropped] = []
+    dropped: list[DiscountedDecision] = []
     for decision in decisions:
         found = _verify(trust, subject, decision)
         if isinstance(found, str):
@@ -143,7 +143,7 @@ def _verified(
     return known, dropped
 
 
-def _verify(trust: TrustFile, subject: Subject, decision: Decision) -> tuple[TrustedSigner, ...] | str:
+def _verify(trust: TrustFile, subject: JudgedVersion, decision: Decision) -> tuple[TrustedSigner, ...] | str:
     """Return the entries of the key that signed a decision about this manifest, or why there are none."""
     statement = decision.statement
     if decision.review.sshsig is None:
@@ -168,7 +168,11 @@ def _verify(trust: TrustFile, subject: Subject, decision: Decision) -> tuple[Tru
 
 
 def _counted(
-    trust: TrustFile, subject: Subject, known: Sequence[_Verified], dropped: list[Dropped], now: datetime
+    trust: TrustFile,
+    subject: JudgedVersion,
+    known: Sequence[_Verified],
+    dropped: list[DiscountedDecision],
+    now: datetime,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return who signed the publish, and which distinct principals approved; add to `dropped` what does not count."""
     wanted = {Action.PUBLISH, Action.APPROVE}
@@ -199,7 +203,7 @@ def _counted(
     return publishers, tuple(approvers)
 
 
-def _why_not(subject: Subject, each: _Verified, now: datetime) -> str:
+def _why_not(subject: JudgedVersion, each: _Verified, now: datetime) -> str:
     """Return why an approval or a publish signature, though of a known key, does not count; empty if it does."""
     statement = each.decision.statement
     created = _moment(statement.created)
@@ -225,7 +229,7 @@ def _why_not(subject: Subject, each: _Verified, now: datetime) -> str:
     return next((reason for holds, reason in objections if holds), "")
 
 
-def _objection(trust: TrustFile, subject: Subject, refusers: Sequence[tuple[str, Decision]]) -> str:
+def _objection(trust: TrustFile, subject: JudgedVersion, refusers: Sequence[tuple[str, Decision]]) -> str:
     """Return what forbids the version whoever approved it; empty for nothing."""
     if subject.registry != trust.registry:
         return f"this is registry {displayable(subject.registry)}, and the trust file is about {trust.registry}"
@@ -272,8 +276,8 @@ def _refused(found: Judgement, reason: str) -> Judgement:
     return Judgement(found.subject, reason, found.approved_by, found.published_by, found.refused_by, found.dropped)
 
 
-def _drop(decision: Decision, reason: str) -> Dropped:
-    return Dropped(decision.statement.principal, decision.statement.action, reason)
+def _drop(decision: Decision, reason: str) -> DiscountedDecision:
+    return DiscountedDecision(decision.statement.principal, decision.statement.action, reason)
 
 
 def _moment(text: str) -> datetime:

@@ -39,7 +39,7 @@ COLUMNS = (
 
 
 @frozen
-class Given:
+class AuditArguments:
     """Arguments and options as they were given."""
 
     model: ModelName | None
@@ -83,7 +83,7 @@ class Given:
     is_flag=True,
     help="List internal records too: what an operation noted in other registers, which nobody did by itself.",
 )
-def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them, `Given` names them
+def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them, `AuditArguments` names them
     """Show who did what to a model, and verify that the trail is whole.
 
     Without MODEL: what was done to the registry itself, such as changes of the default policy. Every record carries the
@@ -93,7 +93,7 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
     Internal records, such as an alias's note that a version which it does not name was rejected, are listed with --all
     alone, and marked. They are always in --json and --export, with "internal": true.
     """
-    given = Given(**options)
+    given = AuditArguments(**options)
     session = call.open()
     audit = load_audit(session, given.model) if given.model else load_registry_audit(session)
     entries = [entry for entry in audit.entries if given.wanted.matches(entry)]

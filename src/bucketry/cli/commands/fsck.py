@@ -10,7 +10,7 @@ import click
 from bucketry.cli.call import AnsweredError
 from bucketry.cli.command import command
 from bucketry.cli.figures import count_of, human_size
-from bucketry.cli.output import Heading, width_columns
+from bucketry.cli.output import OutputHeading, width_columns
 from bucketry.cli.tables import Column, table
 from bucketry.errors import CorruptError
 from bucketry.maintenance.fsck.reading import UNREADABLE
@@ -87,7 +87,7 @@ def _groups(report: Report) -> list[Line]:
     for severity, asks in GROUPS:
         rows = [(finding.key, finding.problem) for finding in report.findings if finding.severity == severity]
         if rows:
-            lines += [Heading(asks), *table(COLUMNS, rows, width=width_columns()), ""]
+            lines += [OutputHeading(asks), *table(COLUMNS, rows, width=width_columns()), ""]
     return lines
 
 

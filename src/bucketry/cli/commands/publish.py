@@ -26,7 +26,7 @@ from bucketry.errors import UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.publishing.publish import PublishRequest, TransferOptions, needs_signature, publish
-from bucketry.registry.publishing.selection import Selection
+from bucketry.registry.publishing.selection import FileSelection
 from bucketry.registry.review.reviewing import ask_for_review
 from bucketry.registry.review.signing import open_signer
 from bucketry.schema.documents.evidence import Evidence
@@ -51,7 +51,7 @@ UNSIGNED = "nobody can approve it: the policy asks for a signed publish (--sign)
 
 
 @frozen
-class Given:
+class PublishArguments:
     """Arguments and options as they were given."""
 
     model: ModelName
@@ -165,7 +165,7 @@ class Given:
     metavar="[KEY]",
     help="Sign with an SSH key: a file, or a fingerprint or comment of the agent's. Write it after the paths.",
 )
-def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them, `Given` names them
+def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them, `PublishArguments` names them
     """Upload files and register them as a new version of a model.
 
     A folder's contents keep their paths relative to it, a single file its base name. The git commit of the current
@@ -176,7 +176,7 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
     Hugging Face's cache are published with what they link to.
     An index, ONNX graph or GGUF part that names a file which is not among them is refused.
     """
-    given = Given(**options)
+    given = PublishArguments(**options)
     if given.detach and given.key is not None:
         raise UsageError(
             "--detach and --sign exclude each other: the helper has no key to sign with", advice="leave one of them out"
@@ -279,7 +279,7 @@ def _watched_by(line: ProgressLine) -> TransferOptions:
     return TransferOptions(on_hash=on_hash, on_transfer=on_transfer)
 
 
-def _request(given: Given, evidence: Sequence[Evidence]) -> PublishRequest:
+def _request(given: PublishArguments, evidence: Sequence[Evidence]) -> PublishRequest:
     stated = tuple(parse_metrics(given.values))
     return PublishRequest(
         model=given.model,
@@ -307,7 +307,7 @@ def _request(given: Given, evidence: Sequence[Evidence]) -> PublishRequest:
         labels=parse_pairs(given.labels, option="--label"),
         notes=given.notes,
         idempotency_key=given.idempotency_key,
-        selection=Selection(given.include, given.exclude),
+        selection=FileSelection(given.include, given.exclude),
         trained_here=False,
     )
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from bucketry.cli.call import Call
     from bucketry.registry.core.session import Session
-    from bucketry.registry.review.reviewing import Decided
+    from bucketry.registry.review.reviewing import RecordedDecision
     from bucketry.schema.documents.reviews import Statement
     from bucketry.schema.names import ModelName, Reference
 
@@ -175,7 +175,7 @@ def _check_same(session: Session, reference: Reference, action: Action, review: 
         )
 
 
-def _tell(call: Call, decided: Decided) -> None:
+def _tell(call: Call, decided: RecordedDecision) -> None:
     approvals = decided.approvals
     need = max(1, approvals.required)
     told = f"{decided.model}:{decided.version} is {decided.state} now"

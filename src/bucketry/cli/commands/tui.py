@@ -69,7 +69,7 @@ def serve(call: Call, *, read_only: bool, host: str, port: int) -> None:
             "the screens in a browser need textual-serve, which is not installed", advice="install bucketry[web]"
         )
     from bucketry.tui.web.guard import is_loopback  # noqa: PLC0415 - no other command pays for it
-    from bucketry.tui.web.server import Served, check_host, serve_screens  # noqa: PLC0415 - no other command pays for it
+    from bucketry.tui.web.server import ServedAddress, check_host, serve_screens  # noqa: PLC0415 - no other command pays for it
 
     check_host(host, read_only=read_only)
     title = call.open().store.name
@@ -86,7 +86,7 @@ def serve(call: Call, *, read_only: bool, host: str, port: int) -> None:
         call.output.flush()
         call.messages.note("open this address in a browser, and keep it to yourself: it acts as you; ctrl-c ends it")
 
-    serve_screens(Served(words, title, host, port), opened=opened, failed=call.messages.note)
+    serve_screens(ServedAddress(words, title, host, port), opened=opened, failed=call.messages.note)
 
 
 def can_open(call: Call) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bucketry.maintenance.findings import Findings
-    from bucketry.maintenance.fsck.registers import Registers
+    from bucketry.maintenance.fsck.registers import ModelRegisters
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.dossier import Dossier
     from bucketry.schema.documents.head import Head, Row
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class BaseCheck:
     """The bases of one model's live versions, each looked at once in a pass."""
 
-    def __init__(self, session: Session, model: ModelName, registers: Registers, findings: Findings) -> None:
+    def __init__(self, session: Session, model: ModelName, registers: ModelRegisters, findings: Findings) -> None:
         self._session = session
         self._model = model
         self._registers = registers
@@ -72,7 +72,7 @@ class BaseCheck:
 
 
 @frozen
-class PinSeen:
+class LivePin:
     """A pin of a live version: which model's version is held back for which other model."""
 
     model: ModelName
@@ -89,7 +89,7 @@ class PinLedger:
     `heads` is the next version of each model that was checked whole: what is younger, the check did not see.
     """
 
-    pins: list[PinSeen] = field(default_factory=list)
+    pins: list[LivePin] = field(default_factory=list)
     children: set[tuple[ModelName, Digest]] = field(default_factory=set)
     heads: dict[ModelName, int] = field(default_factory=dict)
 
@@ -97,7 +97,7 @@ class PinLedger:
         """Note the pins of a version that is not deleted."""
         if row.state is not State.DELETED and row.dossier is not None:
             self.pins.extend(
-                PinSeen(model, row.version, row.manifest, row.dossier, pin.model) for pin in dossier.dependents
+                LivePin(model, row.version, row.manifest, row.dossier, pin.model) for pin in dossier.dependents
             )
 
     def extend(self, other: PinLedger) -> None:
@@ -116,7 +116,7 @@ class PinLedger:
                     f"`bucketry delete {pin.model}:{pin.version}` drops such a pin.",
                 )
 
-    def _has_child_now(self, session: Session, pin: PinSeen) -> bool:
+    def _has_child_now(self, session: Session, pin: LivePin) -> bool:
         """Look again: the child's model may have been checked before its base, or not at all.
 
         A model that has no version that the check did not see is not read a second time.

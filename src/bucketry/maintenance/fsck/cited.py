@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bucketry.frozen import frozen
 from bucketry.maintenance.fsck.reading import (
     UNREADABLE,
-    Fault,
+    DocumentFault,
     folder_of,
     list_entries,
     read_named,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from bucketry.maintenance.findings import Findings
     from bucketry.registry.core.session import Session
-    from bucketry.schema.documents.dossier import Cited
+    from bucketry.schema.documents.dossier import Citation
     from bucketry.schema.documents.head import Row
     from bucketry.schema.documents.reviews import Decision
     from bucketry.schema.names import Digest, ModelName
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @frozen
-class Added:
+class AddedDocuments:
     """What was added to a version. `decisions` and `evidence` are None where not all of them could be read."""
 
     dossier: Dossier
@@ -45,7 +45,7 @@ class Added:
 @frozen
 class _Citation:
     row: Row
-    cited: Cited
+    cited: Citation
     is_review: bool
 
     @property
@@ -70,7 +70,7 @@ class CitedCheck:
         self._evidence = self._list(keys.EVIDENCE)
         self._reviews = self._list(keys.REVIEWS)
 
-    def check(self, rows: Sequence[Row]) -> dict[int, Added]:
+    def check(self, rows: Sequence[Row]) -> dict[int, AddedDocuments]:
         """Report what is wrong with the rows' dossiers and what they cite; return those that can be read, by version.
 
         Everything is read once and in parallel; a row without a dossier has an empty one.
@@ -99,7 +99,7 @@ class CitedCheck:
             elif citation.is_review:
                 incomplete.add(citation.row.version)
         return {
-            version: Added(
+            version: AddedDocuments(
                 dossier,
                 None if version in incomplete else tuple(decisions.get(version, ())),
                 None if version in unmeasured else tuple(evidence.get(version, ())),
@@ -139,18 +139,18 @@ class CitedCheck:
             if times > 1:
                 self._findings.damage(key, f"The dossier of version {row.version} cites {name} {times:,} times.")
 
-    def _load_cited(self, citation: _Citation) -> Decision | Evidence | Fault:
+    def _load_cited(self, citation: _Citation) -> Decision | Evidence | DocumentFault:
         """Return the decision or the evaluation that is cited, or what is wrong."""
         cited, manifest = citation.cited, citation.row.manifest
         if not citation.is_review:
             decode = partial(decode_evidence, manifest=manifest, what=cited.key)
             return read_named(self._store, cited.key, cited.sha256, decode)
         found = read_named(self._store, cited.key, cited.sha256, partial(decode_review, what=cited.key))
-        if self._deep and not isinstance(found, Fault):
+        if self._deep and not isinstance(found, DocumentFault):
             return _verified(found)
         return found
 
-    def _judge(self, citation: _Citation, found: Decision | Fault | None) -> Decision | None:
+    def _judge(self, citation: _Citation, found: Decision | DocumentFault | None) -> Decision | None:
         key, digest, manifest = citation.cited.key, citation.cited.sha256, citation.row.manifest
         self._cited.add(key)
         own = (keys.review if citation.is_review else keys.evidence)(self._model, manifest, digest)
@@ -176,13 +176,13 @@ class CitedCheck:
         return next((name for name, is_own in subjects if not is_own), "")
 
 
-def read_dossier(store: Store, model: ModelName, digest: Digest) -> Dossier | Fault:
+def read_dossier(store: Store, model: ModelName, digest: Digest) -> Dossier | DocumentFault:
     """Return a dossier, or what is wrong with it."""
     key = keys.page(model, digest)
     return read_named(store, key, digest, partial(decode_dossier, what=key))
 
 
-def _verified(decision: Decision) -> Decision | Fault:
+def _verified(decision: Decision) -> Decision | DocumentFault:
     """Return the decision if its signature, where it has one, is over its statement."""
     from bucketry.trust.ssh.sshsig import verify_signature  # noqa: PLC0415 - loads cryptography
 
@@ -191,5 +191,5 @@ def _verified(decision: Decision) -> Decision | Fault:
         try:
             verify_signature(review.sshsig, review.payload, namespace=decision.statement.namespace)
         except UNREADABLE as error:
-            return Fault(f"its signature does not hold: {reason_of(error)}")
+            return DocumentFault(f"its signature does not hold: {reason_of(error)}")
     return decision

@@ -24,7 +24,7 @@ from bucketry.schema.documents.states import SERVABLE, State
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bucketry.maintenance.fsck.cited import Added
+    from bucketry.maintenance.fsck.cited import AddedDocuments
     from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.audit import Record
     from bucketry.schema.documents.evidence import Evidence
@@ -183,7 +183,7 @@ def find_metric_faults(
         yield f"Version {row.version} does not show the metrics that it should."
 
 
-def find_dossier_faults(row: Row, added: Added, story: Story) -> Iterator[str]:
+def find_dossier_faults(row: Row, added: AddedDocuments, story: Story) -> Iterator[str]:
     """Yield what was committed about a version and its dossier does not cite, or the other way round."""
     records = story.of(row.version)
     if added.decisions is not None:
@@ -243,7 +243,7 @@ def find_alias_faults(
         yield f"The alias says that its version is {target.state}; when it was set, it was {words}."
 
 
-def is_behind(register: AliasRegister, added: Added) -> bool:
+def is_behind(register: AliasRegister, added: AddedDocuments) -> bool:
     """Tell whether an alias does not carry the decisions that it should by now, or carries them otherwise."""
     return added.decisions is not None and tuple(register.reviews) != carried_reviews(added.decisions)
 

@@ -30,7 +30,7 @@ from bucketry.maintenance.fsck.reading import (
     reason_of,
     report,
 )
-from bucketry.maintenance.fsck.registers import Registers
+from bucketry.maintenance.fsck.registers import ModelRegisters
 from bucketry.maintenance.fsck.states import DECIDED, StateRule, count_refusals, newest_deciding
 from bucketry.registry.core.registers import alias_register, head_register
 from bucketry.registry.core.witnesses import find_alias_witness
@@ -46,7 +46,7 @@ from bucketry.schema.names import Digest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bucketry.maintenance.fsck.cited import Added
+    from bucketry.maintenance.fsck.cited import AddedDocuments
     from bucketry.maintenance.fsck.policies import PolicyShelf
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.alias import AliasRegister
@@ -79,12 +79,12 @@ class ModelCheck:
         self._shelf = shelf
         self._registry = registry
         self._deep = deep
-        self._registers = Registers(session, model, self.findings)
+        self._registers = ModelRegisters(session, model, self.findings)
         self._bases = BaseCheck(session, model, self._registers, self.findings)
         self._named_manifests: set[str] = set()
         self._rows: dict[int, Row] = {}
         self._decisions: dict[int, tuple[Decision, ...] | None] = {}  # of the versions that an alias names
-        self._added: dict[int, Added] = {}  # the same
+        self._added: dict[int, AddedDocuments] = {}  # the same
         self._story: Story | None = None  # what the head's records say, if all of them are there
         self._policies: tuple[Policy, ...] | None = None  # all that ever held, if they are known
         self._has_seen_all = True  # every row, manifest and dossier: otherwise nobody knows what is garbage
@@ -254,7 +254,7 @@ class ModelCheck:
         self._decisions.update((version, added[version].decisions) for version in named & added.keys())
         self._added.update((version, added[version]) for version in named & added.keys())
 
-    def _check_copies(self, row: Row, manifest: Manifest | None, added: Added | None) -> None:
+    def _check_copies(self, row: Row, manifest: Manifest | None, added: AddedDocuments | None) -> None:
         """Compare what the row repeats with what the manifest, the dossier and the audit records say."""
         problems: list[str] = []
         if manifest is not None:
@@ -316,7 +316,7 @@ class ModelCheck:
             self._bases.check(row, parent, self._rows)
             self.pins.children.add((self._model, parent.manifest))
 
-    def _check_added(self, row: Row, added: Mapping[int, Added], rule: StateRule) -> None:
+    def _check_added(self, row: Row, added: Mapping[int, AddedDocuments], rule: StateRule) -> None:
         """Check what was added to a version, and that its state follows from it."""
         if row.state is State.DELETING:
             since = f" since generation {row.deletion.generation}" if row.deletion else ""

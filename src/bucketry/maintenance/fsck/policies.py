@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
-from bucketry.maintenance.fsck.reading import Fault, read_named, report
+from bucketry.maintenance.fsck.reading import DocumentFault, read_named, report
 from bucketry.registry.review.policies import ACTION
 from bucketry.schema import keys
 from bucketry.schema.documents.policy import DEFAULT_POLICY, Policy, decode_policy
@@ -33,7 +33,7 @@ class PolicyShelf:
 
     store: Store
     defaults: tuple[Policy, ...] | None = None
-    _read: dict[Digest, Policy | Fault] = field(default_factory=dict)
+    _read: dict[Digest, Policy | DocumentFault] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self, digest: Digest, findings: Findings) -> Policy | None:

@@ -37,7 +37,7 @@ class Unreadable:
 
 
 @frozen
-class Fault:
+class DocumentFault:
     """What is wrong with a document that something names: the end of the sentence "This is the page of ..., and"."""
 
     words: str
@@ -51,24 +51,24 @@ def look_for(store: Store, key: str) -> Object | Unreadable | None:
         return Unreadable(reason_of(error))
 
 
-def read_named(store: Store, key: str, digest: Digest, decode: Callable[[bytes], T]) -> T | Fault:
+def read_named(store: Store, key: str, digest: Digest, decode: Callable[[bytes], T]) -> T | DocumentFault:
     """Return the document that is named by its digest, decoded, or what is wrong with it. It is read once."""
     found = look_for(store, key)
     if found is None:
-        return Fault("is missing")
+        return DocumentFault("is missing")
     if isinstance(found, Unreadable):
-        return Fault(f"cannot be read: {found.reason}")
+        return DocumentFault(f"cannot be read: {found.reason}")
     if digest_of(found.body) != digest:
-        return Fault("its bytes are not those that were named")
+        return DocumentFault("its bytes are not those that were named")
     try:
         return decode(found.body)
     except UNREADABLE as error:
-        return Fault(f"cannot be read: {reason_of(error)}")
+        return DocumentFault(f"cannot be read: {reason_of(error)}")
 
 
-def report(findings: Findings, key: str, what: str, read: T | Fault) -> T | None:
+def report(findings: Findings, key: str, what: str, read: T | DocumentFault) -> T | None:
     """Return what was read; a fault is reported as damage, and None returned."""
-    if isinstance(read, Fault):
+    if isinstance(read, DocumentFault):
         findings.damage(key, f"This is {what}, and {read.words}.")
         return None
     return read

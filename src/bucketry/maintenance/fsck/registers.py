@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from bucketry.errors import BucketryError, UsageError
 from bucketry.maintenance.fsck.reading import (
     UNREADABLE,
-    Fault,
+    DocumentFault,
     Unreadable,
     list_entries,
     look_for,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound="HasTrail")
 
 
-class Registers:
+class ModelRegisters:
     """The registers that one pass over a model reads, each once."""
 
     def __init__(self, session: Session, model: ModelName, findings: Findings) -> None:
@@ -194,7 +194,7 @@ def load_chain(session: Session, register: Register[S], trail: Trail) -> tuple[l
     records: list[Record] = []
     fault = ""
     for block in blocks:
-        if isinstance(block, Fault):
+        if isinstance(block, DocumentFault):
             fault = fault or block.words
         else:
             records.extend(block)
@@ -202,17 +202,17 @@ def load_chain(session: Session, register: Register[S], trail: Trail) -> tuple[l
     return records, fault or find_chain_fault(records)
 
 
-def _load_block(session: Session, register: Register[S], first: int) -> tuple[Record, ...] | Fault:
+def _load_block(session: Session, register: Register[S], first: int) -> tuple[Record, ...] | DocumentFault:
     key = register.history_key(first)
     found = look_for(session.store, key)
     if found is None:
-        return Fault(f"the sealed audit records {key} are missing")
+        return DocumentFault(f"the sealed audit records {key} are missing")
     if isinstance(found, Unreadable):
-        return Fault(f"the sealed audit records {key} cannot be read: {found.reason}")
+        return DocumentFault(f"the sealed audit records {key} cannot be read: {found.reason}")
     try:
         block = decode_block(found.body, what=key)
     except UNREADABLE as error:
-        return Fault(reason_of(error))
+        return DocumentFault(reason_of(error))
     if block[0].generation != first:
-        return Fault(f"{key} holds other audit records than its name says")
+        return DocumentFault(f"{key} holds other audit records than its name says")
     return block

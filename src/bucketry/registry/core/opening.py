@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from bucketry.registry.review.strict import StrictMode
     from bucketry.store.contract import Store
-    from bucketry.store.probe.probe import Conformance as Probed
+    from bucketry.store.probe.probe import ProbeReport
 
 UNREACHABLE_SECONDS = 20.0
 """How long a small request is tried again before a person is told; commits and transfers wait longer by themselves."""
@@ -44,7 +44,7 @@ class CreatedRegistry:
 
     registry: str
     url: str
-    conformance: Probed
+    conformance: ProbeReport
     created: bool
 
 
@@ -101,7 +101,7 @@ def create_registry(
         return CreatedRegistry(document.registry, session.store.name, probed, created=not known)
 
 
-def probe_store(session: Session, on_check: Callable[[int, int], None] | None = None) -> Probed:
+def probe_store(session: Session, on_check: Callable[[int, int], None] | None = None) -> ProbeReport:
     """Run the conformance probe in the real bucket; raise `RejectedError` where the session is read-only."""
     session.check_not_read_only()
     from bucketry.store.probe.probe import probe  # noqa: PLC0415 - a reader never probes
@@ -115,7 +115,7 @@ def probe_store(session: Session, on_check: Callable[[int, int], None] | None = 
     )
 
 
-def record_conformance(session: Session, probed: Probed, *, create: bool = False) -> RegistryDocument:
+def record_conformance(session: Session, probed: ProbeReport, *, create: bool = False) -> RegistryDocument:
     """Record what the probe found in `registry.json`, where writers look before they write."""
     result = Conformance(
         endpoint=session.store.endpoint,
@@ -139,7 +139,7 @@ def record_conformance(session: Session, probed: Probed, *, create: bool = False
     return committed.state
 
 
-def unsafe_store(store: str, probed: Probed) -> UnsupportedError:
+def unsafe_store(store: str, probed: ProbeReport) -> UnsupportedError:
     """Return the error that says which promises a store breaks: each reason once, and the first few of many."""
     reasons = list(dict.fromkeys(check.detail or check.promise for check in probed.checks if not check.passed))
     named = "; ".join(reasons[:MOST_REASONS])

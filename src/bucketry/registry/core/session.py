@@ -20,7 +20,7 @@ from bucketry.schema.documents.settings import RegistryDocument, decode_registry
 if TYPE_CHECKING:
     from bucketry.registry.core.config import RegistryProfile
     from bucketry.registry.review.strict import StrictMode
-    from bucketry.schema.documents.dossier import Cited
+    from bucketry.schema.documents.dossier import Citation
     from bucketry.schema.documents.scans import ScanReport
     from bucketry.schema.names import Digest, ModelName
     from bucketry.store.contract import Store
@@ -140,7 +140,7 @@ class Session:
         """Return a manifest's raw bytes by its digest, verified before anybody parses them."""
         return self._load(digest, keys.manifest(model, digest))
 
-    def load_cited(self, cited: Cited) -> bytes:
+    def load_cited(self, cited: Citation) -> bytes:
         """Return the bytes of an evaluation or a decision that a dossier names, verified.
 
         Raises `CorruptError` for a key at which none of the two can lie.

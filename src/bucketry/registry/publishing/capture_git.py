@@ -35,7 +35,7 @@ class GitState:
 
 
 @frozen
-class _Said:
+class _GitOutput:
     text: str | None
     why: str = ""
 
@@ -60,7 +60,7 @@ def read_git_email(folder: Path) -> str:
     return _git(folder, "config", "user.email").text or ""
 
 
-def _explained(said: _Said, tree: str) -> str:
+def _explained(said: _GitOutput, tree: str) -> str:
     if "safe.directory" in said.why or "dubious ownership" in said.why:
         named = displayable(tree)
         return (
@@ -81,7 +81,7 @@ def _work_tree_around(folder: Path) -> str:
     return next((str(one) for one in (here, *here.parents) if os.path.lexists(one / ".git")), "")
 
 
-def _git(folder: Path, *arguments: str) -> _Said:
+def _git(folder: Path, *arguments: str) -> _GitOutput:
     environment = {name: value for name, value in os.environ.items() if name not in _OF_ONE_REPOSITORY}
     environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
@@ -94,19 +94,21 @@ def _git(folder: Path, *arguments: str) -> _Said:
             env=environment,
         )
     except FileNotFoundError:
-        return _Said(None, "git is not installed here")
+        return _GitOutput(None, "git is not installed here")
     except subprocess.TimeoutExpired:
-        return _Said(None, f"git {arguments[-1] if len(arguments) == 1 else _deed(arguments)} took over 10 seconds")
+        return _GitOutput(
+            None, f"git {arguments[-1] if len(arguments) == 1 else _deed(arguments)} took over 10 seconds"
+        )
     except OSError as error:
-        return _Said(None, f"git cannot be run: {error.strerror}")
+        return _GitOutput(None, f"git cannot be run: {error.strerror}")
     if done.returncode != 0:
         complaint = done.stderr.decode(errors="replace").strip() or f"git ended with {done.returncode}"
         first = complaint if "safe.directory" in complaint else complaint.splitlines()[0]
-        return _Said(None, displayable(first)[: None if "safe.directory" in first else LONGEST_WHY_CHARACTERS])
+        return _GitOutput(None, displayable(first)[: None if "safe.directory" in first else LONGEST_WHY_CHARACTERS])
     try:
-        return _Said(done.stdout.decode().strip())
+        return _GitOutput(done.stdout.decode().strip())
     except UnicodeDecodeError:
-        return _Said(None, "what git says is not UTF-8")
+        return _GitOutput(None, "what git says is not UTF-8")
 
 
 def _deed(arguments: tuple[str, ...]) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import DeniedError, NotFoundError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.publishing.secret_files import secret_in
-from bucketry.registry.publishing.selection import Selection, Sieve
+from bucketry.registry.publishing.selection import FileSelection, Sieve
 from bucketry.schema.paths import MOST_SEGMENTS, OWN_FOLDER, check_paths_together, parse_artifact_path
 from bucketry.schema.text import displayable
 from bucketry.transfer.up.outgoing import SourceFile
@@ -51,10 +51,10 @@ class Collection:
 
 
 def collect_files(
-    sources: Sequence[Path], *, card: Path | None = None, selection: Selection | None = None
+    sources: Sequence[Path], *, card: Path | None = None, selection: FileSelection | None = None
 ) -> Collection:
     """Return what the sources (files and folders) hold; raise `UsageError` for anything that cannot be published."""
-    selection = selection or Selection()
+    selection = selection or FileSelection()
     left_out: list[str] = []
     files = [file for source in sources for file in _walk(source, selection, left_out)]
     card_path = CARD_NAME if any(file.label == CARD_NAME for file in files) else None
@@ -81,7 +81,7 @@ def media_type(path: str) -> str:
     return _OWN_TYPES.get(suffix) or _TYPES.guess_type(path)[0] or "application/octet-stream"
 
 
-def _walk(source: Path, selection: Selection, left_out: list[str]) -> Iterator[SourceFile]:
+def _walk(source: Path, selection: FileSelection, left_out: list[str]) -> Iterator[SourceFile]:
     try:
         status = source.stat()
     except FileNotFoundError:

@@ -52,7 +52,7 @@ def find_external_locations(path: Path) -> Iterator[str]:
     """
     with path.open("rb") as file:
         file.seek(0, 2)
-        walk = _Walk(file)
+        walk = _GraphWalk(file)
         try:
             walk.message("model", 0, file.tell(), DEEPEST_MESSAGE)
         except _NoOnnxError:
@@ -60,7 +60,7 @@ def find_external_locations(path: Path) -> Iterator[str]:
         return iter(walk.locations)
 
 
-class _Walk:
+class _GraphWalk:
     """One reading of one file, through a window, so that the weights between are not read."""
 
     def __init__(self, file: BinaryIO) -> None:

@@ -29,7 +29,7 @@ from bucketry.registry.publishing.registration import (
     register_version,
 )
 from bucketry.registry.publishing.secret_files import refuse_secrets
-from bucketry.registry.publishing.selection import Selection
+from bucketry.registry.publishing.selection import FileSelection
 from bucketry.registry.review.policies import load_policy
 from bucketry.schema.arguments import (
     check_labels_size,
@@ -101,7 +101,7 @@ class PublishRequest:
     notes: str = ""
     idempotency_key: str | None = None
     sign: Sign | None = None
-    selection: Selection = field(default_factory=Selection)
+    selection: FileSelection = field(default_factory=FileSelection)
     trained_here: bool = True
     on_prepared: Callable[[PreparedPublish], None] = lambda _: None
 

@@ -23,7 +23,7 @@ from bucketry.registry.core.unreadable import UNREADABLE
 from bucketry.registry.review.policies import load_policy
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
-from bucketry.schema.documents.dossier import Cited, Dossier, encode_dossier
+from bucketry.schema.documents.dossier import Citation, Dossier, encode_dossier
 from bucketry.schema.documents.head import Head, Row, fit_metrics, has_room
 from bucketry.schema.documents.manifest import Artifact, Manifest, Parent, encode_manifest
 from bucketry.schema.documents.placement import MOST_RUNS, decode_placement, encode_placement
@@ -235,7 +235,7 @@ class _RegistrationEdit:
         """Return the row with a dossier that cites the publisher's signature."""
         body = encode_review(signature)
         item = Immutable(keys.review(self.prepared.manifest.model, self.digest, digest_of(body)), body)
-        dossier = Dossier(self.digest, reviews=(Cited(item.key, digest_of(body)),))
+        dossier = Dossier(self.digest, reviews=(Citation(item.key, digest_of(body)),))
         document = self.session.new_document(self.prepared.manifest.model, encode_dossier(dossier))
         return replace(row, dossier=digest_of(document.body)), (item, document)
 

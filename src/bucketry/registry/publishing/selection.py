@@ -60,7 +60,7 @@ LEFT_OUT = (
 
 
 @frozen
-class Selection:
+class FileSelection:
     """What to publish of folders, as patterns. `include` also takes along what looks like a secret."""
 
     include: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class Selection:
 class Sieve:
     """The patterns for one folder: those of the selection, of the folder's own file, and ours."""
 
-    def __init__(self, selection: Selection, folder: Path | None = None) -> None:
+    def __init__(self, selection: FileSelection, folder: Path | None = None) -> None:
         self._included = _patterns(selection.include, "--include")
         self._excluded = _patterns(selection.exclude, "--exclude")
         own = [] if folder is None else _read_ignored(folder / IGNORE_NAME)

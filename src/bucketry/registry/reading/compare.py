@@ -12,7 +12,7 @@ from bucketry.registry.review.gating import load_card
 from bucketry.registry.versions.evaluations import load_evidence
 from bucketry.schema.documents.cards import section_texts
 from bucketry.schema.documents.states import State
-from bucketry.schema.judging.comparison import Subject, VersionDiff, diff_versions
+from bucketry.schema.judging.comparison import ComparedVersion, VersionDiff, diff_versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ def compare_rows(session: Session, rows: Sequence[tuple[Head, Row]], *, with_ten
     found = session.ports.map_in_parallel(lambda pair: resolved_row(session, *pair), rows)
     cards = {_card_digest(resolved) for resolved in found}
     subjects = [
-        Subject(
+        ComparedVersion(
             model=resolved.model,
             version=resolved.version,
             digest=resolved.digest,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.registry.reading.pull import open_cache
 from bucketry.transfer.disk.cache import CacheEntry
-from bucketry.transfer.disk.upkeep import Pruned, prune_cache, verify_cache
+from bucketry.transfer.disk.upkeep import PruneOutcome, prune_cache, verify_cache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +30,6 @@ def verify_cached() -> tuple[CachedItem, ...]:
     return verify_cache(open_cache())
 
 
-def prune_cached(most_bytes: int) -> Pruned:
+def prune_cached(most_bytes: int) -> PruneOutcome:
     """Remove what was not used for longest until the rest takes at most so many bytes of disk."""
     return prune_cache(open_cache(), most_bytes)

@@ -28,7 +28,7 @@ from bucketry.transfer.disk.cache_owners import check_place, is_ours
 from bucketry.transfer.disk.cache_root import default_cache_root
 from bucketry.transfer.disk.receipt import Foreign, Incomplete, Ours, inspect_target, write_receipt
 from bucketry.transfer.disk.target import Staging, prepare_target, publish_target, sweep_beside
-from bucketry.transfer.down.download import DEFAULT_CONNECTIONS, Nearby, fetch
+from bucketry.transfer.down.download import DEFAULT_CONNECTIONS, LocalSources, fetch
 from bucketry.transfer.down.remote import RemoteFile, Verify, plan_of
 from bucketry.transfer.down.repair import find_wrong, keep_right
 from bucketry.transfer.down.reuse import OlderFile, Source, blobs_of, version_in
@@ -170,7 +170,7 @@ def _find_cache() -> Cache:
 
 
 @frozen
-class _Brought:
+class _PullOutcome:
     path: Path
     fetched_bytes: int
     verify: Verified
@@ -183,7 +183,7 @@ class _Pull:
     options: PullOptions
     cache: Cache
 
-    def into_target(self, files: Sequence[RemoteFile], dest: Path) -> _Brought:
+    def into_target(self, files: Sequence[RemoteFile], dest: Path) -> _PullOutcome:
         """Make `dest` hold exactly these files."""
         there = inspect_target(dest)
         if isinstance(there, Foreign):
@@ -198,14 +198,14 @@ class _Pull:
         with prepare_target(dest, plan, there) as staging:
             missing = self._link(files, staging) if self.options.hard_link else files
             not_kept = self._keep(missing, there, dest, staging)
-            fetched_bytes += self._fetch(not_kept, Nearby(staging, plan, self._sources(not_kept, there, dest)))
+            fetched_bytes += self._fetch(not_kept, LocalSources(staging, plan, self._sources(not_kept, there, dest)))
             if self.options.hard_link:
                 self._adopt(missing, staging)
             self._publish(staging, files, there)
         sweep_beside(dest)
-        return _Brought(dest, fetched_bytes, self.options.verify)
+        return _PullOutcome(dest, fetched_bytes, self.options.verify)
 
-    def into_cache(self, files: Sequence[RemoteFile], nearby: Sequence[Source] = ()) -> _Brought:
+    def into_cache(self, files: Sequence[RemoteFile], nearby: Sequence[Source] = ()) -> _PullOutcome:
         """Make the cache hold these files of the version at least, in a folder of it."""
         path = self.cache.version_path(*self._cached_as, self.resolved.digest)
         check_place(self.cache.root, path)
@@ -220,7 +220,7 @@ class _Pull:
         model = self.resolved.model
         return self.session.registry.registry, f"{model.namespace}/{model.name}"
 
-    def _find_cached(self, path: Path, files: Sequence[RemoteFile]) -> _Brought | None:
+    def _find_cached(self, path: Path, files: Sequence[RemoteFile]) -> _PullOutcome | None:
         """Return the version in the cache if it is there and right: its bytes, not what they look like."""
         there = inspect_target(path)
         if not isinstance(there, Ours) or not is_ours(path, [file.path for file in files]):
@@ -230,7 +230,7 @@ class _Pull:
         self.cache.find_version(*self._cached_as, self.resolved.digest)
         return self._already_at(path, is_hashed=True)
 
-    def _bring_into_cache(self, path: Path, files: Sequence[RemoteFile], nearby: Sequence[Source]) -> _Brought:
+    def _bring_into_cache(self, path: Path, files: Sequence[RemoteFile], nearby: Sequence[Source]) -> _PullOutcome:
         there = inspect_target(path)
         if isinstance(there, Foreign):
             raise RejectedError(
@@ -243,11 +243,11 @@ class _Pull:
         with prepare_target(path, plan, there) as staging:
             missing = self._link(union, staging)
             sources = [*self._sources(missing, there, path), *nearby]
-            fetched_bytes = self._fetch(missing, Nearby(staging, plan, sources))
+            fetched_bytes = self._fetch(missing, LocalSources(staging, plan, sources))
             self._adopt(missing, staging)
             self._publish(staging, union, there)
         sweep_beside(path)
-        return _Brought(path, fetched_bytes, self.options.verify)
+        return _PullOutcome(path, fetched_bytes, self.options.verify)
 
     def _is_right(self, there: Ours, files: Sequence[RemoteFile], directory: Path, *, rehash: bool = False) -> bool:
         """Tell whether a folder holds these files of this version, unchanged; if asked to, by hashing them."""
@@ -263,9 +263,9 @@ class _Pull:
             and not ((rehash or self.options.rehash) and find_wrong(directory, files, stop=self.options.stop))
         )
 
-    def _already_at(self, path: Path, *, is_hashed: bool = False) -> _Brought:
+    def _already_at(self, path: Path, *, is_hashed: bool = False) -> _PullOutcome:
         self._judge_again()
-        return _Brought(path, 0, "sha256" if is_hashed or self.options.rehash else "sizes_and_times")
+        return _PullOutcome(path, 0, "sha256" if is_hashed or self.options.rehash else "sizes_and_times")
 
     def _judge_again(self) -> None:
         """Raise if the version was refused, or the alias moved, while bytes were verified."""
@@ -346,7 +346,7 @@ class _Pull:
 
         return Slices(self.options.processes, partial(open_store, self.session.profile))
 
-    def _fetch(self, files: Sequence[RemoteFile], nearby: Nearby) -> int:
+    def _fetch(self, files: Sequence[RemoteFile], nearby: LocalSources) -> int:
         try:
             fetched = fetch(
                 self.session.store,

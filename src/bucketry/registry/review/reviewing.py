@@ -37,7 +37,7 @@ from bucketry.registry.review.standings import Standing, load_decisions, load_st
 from bucketry.schema import keys
 from bucketry.schema.arguments import plain_text
 from bucketry.schema.documents.alias import AliasRegister
-from bucketry.schema.documents.dossier import Cited
+from bucketry.schema.documents.dossier import Citation
 from bucketry.schema.documents.policy import DEFAULT_POLICY
 from bucketry.schema.documents.reviews import (
     LONGEST_COMMENT_CHARACTERS,
@@ -75,7 +75,7 @@ MOST_REFUSALS_BEYOND = 64
 
 
 @frozen
-class Decided:
+class RecordedDecision:
     """What a decision did. `reached` are the aliases that now carry it."""
 
     model: ModelName
@@ -156,7 +156,7 @@ def check_may_decide(session: Session, model: ModelName, version: int, action: A
         refuse_failed_gates(standing.row, known_gates(session, head, standing.row), "approved")
 
 
-def record_decision(session: Session, review: Review) -> Decided:
+def record_decision(session: Session, review: Review) -> RecordedDecision:
     """Commit a decision, signed or not, and, if it refuses the version, tell every alias before returning.
 
     Raises `RejectedError` for one that the state, the policy or a gate forbids, `UsageError` for one about another
@@ -191,7 +191,7 @@ def record_decision(session: Session, review: Review) -> Decided:
         standing = _load_standing(session, head, version, statement.action)
     except (UnavailableError, ContendedError, CommitUnknownError) as error:
         raise _not_told(statement, error) from error
-    return Decided(
+    return RecordedDecision(
         statement.model,
         version,
         statement.manifest,
@@ -203,7 +203,7 @@ def record_decision(session: Session, review: Review) -> Decided:
     )
 
 
-def ask_for_review(session: Session, model: ModelName, version: int, *, comment: str = "") -> Decided | None:
+def ask_for_review(session: Session, model: ModelName, version: int, *, comment: str = "") -> RecordedDecision | None:
     """Ask the reviewers to look at a version, unless somebody asked or decided before: a repeated publish asks once."""
     if load_row(session, load_existing_head(session, model), version).state is not State.REGISTERED:
         return None
@@ -287,7 +287,7 @@ def _cite(
     """Return the head whose dossier cites one more decision, and whose row has the state that follows."""
     session.documents.remember(decision.sha256, item.body)
     dossier = load_dossier(session, head, standing.row)
-    cited = Cited(item.key, decision.sha256)
+    cited = Citation(item.key, decision.sha256)
     dossier = replace(dossier, reviews=(*dossier.reviews, cited))
     decisions = (*standing.decisions, decision)
     approvals = count_approvals(

@@ -28,7 +28,7 @@ from bucketry.schema.documents.reviews import decision_of, read_review
 from bucketry.schema.documents.states import State
 from bucketry.schema.names import ByAlias, ByManifest, ByVersion, Reference
 from bucketry.trust.generations import GenerationMemory, default_state_folder, is_told_refusal
-from bucketry.trust.judge import MOST_DECISIONS, Judgement, Subject, UntrustedError, judge
+from bucketry.trust.judge import MOST_DECISIONS, JudgedVersion, Judgement, UntrustedError, judge
 from bucketry.trust.trust_file import TrustFile, load_trust_file
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.documents.reviews import Decision
     from bucketry.schema.names import AliasName, ModelName
-    from bucketry.trust.generations import Seen
+    from bucketry.trust.generations import SeenGeneration
 
 NEVER_SERVED = frozenset({State.REJECTED, State.DELETING, State.DELETED})
 """That the bucket says so is no proof, but reason enough not to serve."""
@@ -144,14 +144,14 @@ class StrictMode:
             raise not_set(model, alias)
         return self._judge_target(session, register, register.target, seen)
 
-    def _remember(self, session: Session, register: AliasRegister) -> Seen:
+    def _remember(self, session: Session, register: AliasRegister) -> SeenGeneration:
         self.check_registry(register.registry)
         model, alias = register.model, register.alias
         history = iter_records_back(session, alias_register(session, model, alias), register.trail)
         return self.memory.advance(register.registry, model, alias, register.trail, history)
 
     def _judge_target(
-        self, session: Session, register: AliasRegister, target: AliasTarget, seen: Seen
+        self, session: Session, register: AliasRegister, target: AliasTarget, seen: SeenGeneration
     ) -> tuple[ResolvedVersion, Judgement]:
         model, alias = register.model, register.alias
         resolved = ResolvedVersion(
@@ -168,7 +168,7 @@ class StrictMode:
         return resolved, _with_state(self._with_memory(judgement, register, seen, resolved), target.state)
 
     def _with_memory(
-        self, judgement: Judgement, register: AliasRegister, seen: Seen, resolved: ResolvedVersion
+        self, judgement: Judgement, register: AliasRegister, seen: SeenGeneration, resolved: ResolvedVersion
     ) -> Judgement:
         """Refuse also what was refused here before, and what the alias's own records call rejected."""
         if judgement.refused_by:
@@ -181,7 +181,7 @@ class StrictMode:
         return judgement
 
     def _judge(self, session: Session, resolved: ResolvedVersion, decisions: Sequence[Decision]) -> Judgement:
-        subject = Subject(
+        subject = JudgedVersion(
             registry=self.trust.registry,  # checked before
             model=resolved.model,
             version=resolved.version,

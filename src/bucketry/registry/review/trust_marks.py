@@ -16,7 +16,7 @@ from bucketry.registry.core.rows import load_dossier, load_row
 from bucketry.registry.review.standings import load_decisions
 from bucketry.registry.review.strict import NEVER_SERVED, carried_decisions
 from bucketry.registry.serving.aliases import load_aliases
-from bucketry.trust.judge import Subject, judge
+from bucketry.trust.judge import JudgedVersion, judge
 from bucketry.trust.trust_file import load_trust_file
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _judgements(
             return f"the trust file is about registry {trust.registry}"
         if row.state in NEVER_SERVED:
             return f"it is {row.state}"
-        subject = Subject(
+        subject = JudgedVersion(
             registry=head.registry,
             model=head.model,
             version=version,

@@ -65,7 +65,7 @@ class ScanStoppedError(Exception):
 
 
 @dataclass(slots=True)
-class Findings:
+class CodeFindings:
     """What was found in one file, its members included. `scanned` counts its pickles and archives."""
 
     dangerous: set[str] = field(default_factory=set)
@@ -106,7 +106,7 @@ class FileScan:
     """The scan of one file, within a budget, into findings."""
 
     budget: Budget
-    findings: Findings
+    findings: CodeFindings
 
     def scan(self, stream: IO[bytes], name: str, *, depth: int = 0) -> None:
         """Add what is in a seekable stream to the findings; raise `ScanStoppedError` when it takes too much."""
@@ -250,7 +250,7 @@ def holds_pickles(stream: IO[bytes]) -> bool:
 
 
 @frozen
-class _Looked:
+class _PickleStream:
     """What a stream is as pickles: whether it is any, what they import, and why they are not cleared, if so."""
 
     holds_pickles: bool
@@ -258,7 +258,7 @@ class _Looked:
     fault: str = ""
 
 
-def _look_at(stream: IO[bytes], start: int, check: Callable[[], None]) -> _Looked:
+def _look_at(stream: IO[bytes], start: int, check: Callable[[], None]) -> _PickleStream:
     """Follow the pickles of a stream from a place to its end."""
     size_bytes = size_of(stream)
     stream.seek(start)
@@ -266,28 +266,28 @@ def _look_at(stream: IO[bytes], start: int, check: Callable[[], None]) -> _Looke
     is_old_torch = False
     for number in range(MOST_PICKLES):
         if stream.tell() == size_bytes:
-            return _Looked(number > 0, frozenset(walk.imports))
+            return _PickleStream(number > 0, frozenset(walk.imports))
         try:
             value = walk.take_one()
         except EndsHereError:
             return _ended(walk, after=number)
         except UnclearError as error:
-            return _Looked(holds_pickles=True, imports=frozenset(walk.imports), fault=str(error))
+            return _PickleStream(holds_pickles=True, imports=frozenset(walk.imports), fault=str(error))
         is_old_torch = is_old_torch or (number == 0 and value == TORCH_MAGIC)
         if is_old_torch and number + 1 == TORCH_PICKLES:
-            return _Looked(holds_pickles=True, imports=frozenset(walk.imports))
-    return _Looked(True, frozenset(walk.imports), f"it has more than {MOST_PICKLES:,} pickles")
+            return _PickleStream(holds_pickles=True, imports=frozenset(walk.imports))
+    return _PickleStream(True, frozenset(walk.imports), f"it has more than {MOST_PICKLES:,} pickles")
 
 
-def _ended(walk: Walk, *, after: int) -> _Looked:
+def _ended(walk: Walk, *, after: int) -> _PickleStream:
     """Tell a broken pickle from what is none, such as numbers, or a text whose first letters are instructions too."""
     could_run = walk.has_calls or any(is_known_package(one.module) for one in walk.imports if not _is_number(one))
     if not walk.imports and not (after and walk.has_protocol):
-        return _Looked(holds_pickles=False)
+        return _PickleStream(holds_pickles=False)
     if after == 0 and not could_run and not walk.has_protocol:
-        return _Looked(holds_pickles=False)
+        return _PickleStream(holds_pickles=False)
     fault = "bytes follow its pickles that are none" if after else "it cannot be read as a pickle to its end"
-    return _Looked(holds_pickles=True, imports=frozenset(walk.imports), fault=fault)
+    return _PickleStream(holds_pickles=True, imports=frozenset(walk.imports), fault=fault)
 
 
 def _is_number(imported: Import) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import BucketryError
 from bucketry.registry.core.artifacts import open_artifact
 from bucketry.registry.reading.verified_file import VerifiedFile
-from bucketry.registry.scanning.pickle_contents import Budget, FileScan, Findings, ScanStoppedError
+from bucketry.registry.scanning.pickle_contents import Budget, CodeFindings, FileScan, ScanStoppedError
 from bucketry.schema.documents.scans import ScannedFile, ScanReport
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def scan_pickles(session: Session, resolved: ResolvedVersion) -> ScanReport:
 
 
 def _scan_one(session: Session, resolved: ResolvedVersion, artifact: Artifact, budget: Budget) -> ScannedFile:
-    findings = Findings()
+    findings = CodeFindings()
     try:
         with open_artifact(session, resolved, artifact.path) as reader:
             file = VerifiedFile(reader, budget.spend_read).buffered()

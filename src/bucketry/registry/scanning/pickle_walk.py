@@ -52,7 +52,7 @@ class Import:
 
 
 @dataclass(slots=True, eq=False)
-class Made:
+class CallResult:
     """What came of a call of an import, or of its state being set."""
 
     maker: Import
@@ -187,7 +187,7 @@ class Walk:
             return
         arguments = self._pop_to_mark()
         self.has_calls = True
-        self.stack.append(Made(imported, tuple(arguments)))
+        self.stack.append(CallResult(imported, tuple(arguments)))
 
     def _follow_line(self, name: str) -> None:
         line = self.stream.readline(LONGEST_NUMBER_BYTES)
@@ -224,17 +224,17 @@ class Walk:
             given_names = self._pop() if name == "NEWOBJ_EX" else None
             one, called = self._pop(), self._pop()
             given = one if isinstance(one, tuple) else (one, given_names)
-        if not isinstance(called, Import | Made | Anything):
+        if not isinstance(called, Import | CallResult | Anything):
             raise EndsHereError
         self.has_calls = True
-        self.stack.append(Made(called, given) if isinstance(called, Import) else ANYTHING)
+        self.stack.append(CallResult(called, given) if isinstance(called, Import) else ANYTHING)
 
     def _build(self) -> None:
         state, built = self._pop(), self._top()
         if isinstance(built, Import):
             raise UnclearError(f"it changes {built.module}.{built.name}, which it imports"[:200])
-        self.has_calls = self.has_calls or isinstance(built, Made | Anything)
-        if isinstance(built, Made) and built.maker == _ARRAY_OF_JOBLIB and self.reads_arrays:
+        self.has_calls = self.has_calls or isinstance(built, CallResult | Anything)
+        if isinstance(built, CallResult) and built.maker == _ARRAY_OF_JOBLIB and self.reads_arrays:
             self._pass_array(state)
 
     def _pass_array(self, state: object) -> None:
@@ -347,7 +347,7 @@ class Walk:
         target = self._top()
         if isinstance(target, Import):
             raise UnclearError(f"it changes {target.module}.{target.name}, which it imports"[:200])
-        self.has_calls = self.has_calls or isinstance(target, Made | Anything)
+        self.has_calls = self.has_calls or isinstance(target, CallResult | Anything)
         return target
 
     def _import(self, module: str, name: str) -> Import:
@@ -473,7 +473,7 @@ def _escaped(line: bytes) -> object:
 def _array_of(state: dict[object, object]) -> tuple[int | None, int]:
     """Return how long an item of joblib's array is, None where they are objects, and how many there are."""
     shape, dtype = state.get("shape"), state.get("dtype")
-    given = dtype.arguments if isinstance(dtype, Made) and dtype.maker == _DTYPE else ()
+    given = dtype.arguments if isinstance(dtype, CallResult) and dtype.maker == _DTYPE else ()
     text = given[0] if isinstance(given, tuple) and given else None
     if not isinstance(shape, tuple) or not all(type(one) is int and one >= 0 for one in shape) or type(text) is not str:
         raise UnclearError("joblib's array is not described")

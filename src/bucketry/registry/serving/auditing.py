@@ -41,7 +41,7 @@ class AuditEntry:
 
 
 @frozen
-class Fault:
+class ChainFault:
     """What is wrong with a chain, in which object, and at which generation, where that is known."""
 
     key: str
@@ -61,7 +61,7 @@ class Audit:
 
     model: ModelName | None
     entries: tuple[AuditEntry, ...]
-    faults: tuple[Fault, ...]
+    faults: tuple[ChainFault, ...]
 
     @property
     def verified(self) -> bool:
@@ -122,10 +122,10 @@ def load_registry_audit(session: Session) -> Audit:
 @dataclass(slots=True)
 class _Findings:
     entries: list[AuditEntry] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[ChainFault] = field(default_factory=list)
 
     def add(self, key: str, generation: int | None, problem: str) -> None:
-        self.faults.append(Fault(key, generation, problem))
+        self.faults.append(ChainFault(key, generation, problem))
 
     def audit(self, model: ModelName | None) -> Audit:
         ordered = sorted(self.entries, key=lambda each: (each.record.at, each.alias or "", each.record.generation))
@@ -165,9 +165,9 @@ def _collect(
         return Current()
     firsts = block_starts(current.trail)
     blocks = session.ports.map_in_parallel(lambda first: _read_block(session, register, first), firsts)
-    found.faults.extend(block for block in blocks if isinstance(block, Fault))
+    found.faults.extend(block for block in blocks if isinstance(block, ChainFault))
     pieces: list[tuple[str, Sequence[Record]]] = [
-        (register.history_key(first), () if isinstance(block, Fault) else block)
+        (register.history_key(first), () if isinstance(block, ChainFault) else block)
         for first, block in zip(firsts, blocks, strict=True)
     ]
     pieces.append((register.key, current.trail.records))
@@ -177,12 +177,12 @@ def _collect(
     return current
 
 
-def _read_block(session: Session, register: Register[S], first: int) -> tuple[Record, ...] | Fault:
+def _read_block(session: Session, register: Register[S], first: int) -> tuple[Record, ...] | ChainFault:
     try:
         return load_block(session, register, first)
     except (CorruptError, UnsupportedError) as error:
         problem = f"{error.message} (generations {first} to {first + BLOCK_RECORDS - 1})"
-        return Fault(register.history_key(first), first, problem)
+        return ChainFault(register.history_key(first), first, problem)
 
 
 def _check_chain(pieces: Iterable[tuple[str, Sequence[Record]]], found: _Findings) -> None:
@@ -224,7 +224,7 @@ def _check_not_cut(
             found.add(key, first, f"generations {first} to {last} were sealed, but {register.key} {there}: it was cut")
             continue
         block = _read_block(session, register, first)
-        if isinstance(block, Fault):
+        if isinstance(block, ChainFault):
             found.faults.append(block)
             continue
         for ours, theirs in zip(trail.records, block, strict=False):

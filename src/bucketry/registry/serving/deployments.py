@@ -22,7 +22,7 @@ from bucketry.schema.documents.deployment import (
     LARGEST_DEPLOYMENT_BYTES,
     REFUSED_STATES,
     Deployment,
-    Standing,
+    DeploymentStanding,
     decode_deployment,
     place_of_key,
 )
@@ -44,7 +44,7 @@ MOST_RECEIPTS = 100_000
 
 
 @frozen
-class Observed:
+class ObservedDeployment:
     """One receipt, or what lies in its place, and how it stands.
 
     `behind` counts the generations of the alias since this instance's. `alias_move` says when and by whom the alias was
@@ -53,7 +53,7 @@ class Observed:
     """
 
     key: str
-    standing: Standing
+    standing: DeploymentStanding
     deployment: Deployment | None = None
     behind: int = 0
     alias_version: int | None = None
@@ -66,7 +66,7 @@ class Observed:
 class Deployments:
     """Everything that was looked at, in the order of its keys; `cut` if there is more."""
 
-    observed: tuple[Observed, ...]
+    observed: tuple[ObservedDeployment, ...]
     cut: bool = False
 
 
@@ -108,28 +108,28 @@ class _Model:
     damaged: Mapping[AliasName, str] = field(default_factory=dict)
 
 
-def _read(session: Session, entry: Entry) -> Observed | None:
+def _read(session: Session, entry: Entry) -> ObservedDeployment | None:
     try:
         place_of_key(entry.key)
         if entry.size_bytes > LARGEST_DEPLOYMENT_BYTES:
             why = f"it has {entry.size_bytes:,} bytes; the limit is {LARGEST_DEPLOYMENT_BYTES:,}"
-            return Observed(entry.key, Standing.DAMAGED, why=why)
+            return ObservedDeployment(entry.key, DeploymentStanding.DAMAGED, why=why)
         found = find_object(session.store, entry.key)
         if found is None:  # removed since it was listed
             return None
-        return Observed(entry.key, Standing.CURRENT, decode_deployment(found.body, key=entry.key))
+        return ObservedDeployment(entry.key, DeploymentStanding.CURRENT, decode_deployment(found.body, key=entry.key))
     except UNREADABLE as error:
-        return Observed(entry.key, Standing.DAMAGED, why=error.message)
+        return ObservedDeployment(entry.key, DeploymentStanding.DAMAGED, why=error.message)
 
 
-def _environment_of(item: Observed) -> str | None:
+def _environment_of(item: ObservedDeployment) -> str | None:
     try:
         return place_of_key(item.key)[1].environment
     except UsageError:
         return None
 
 
-def _load_models(session: Session, items: Sequence[Observed]) -> dict[ModelName, _Model]:
+def _load_models(session: Session, items: Sequence[ObservedDeployment]) -> dict[ModelName, _Model]:
     followed: dict[ModelName, set[AliasName]] = {}
     for deployment in (item.deployment for item in items if item.deployment is not None):
         aliases = followed.setdefault(deployment.model, set())
@@ -160,7 +160,9 @@ def _load_model(session: Session, name: ModelName, aliases: set[AliasName]) -> _
     return _Model(head, aliases=known, damaged=damaged)
 
 
-def _judged(session: Session, registry: str, models: dict[ModelName, _Model], item: Observed) -> Observed:
+def _judged(
+    session: Session, registry: str, models: dict[ModelName, _Model], item: ObservedDeployment
+) -> ObservedDeployment:
     deployment = item.deployment
     if deployment is None:
         return item
@@ -178,30 +180,30 @@ def _judged(session: Session, registry: str, models: dict[ModelName, _Model], it
     return _compared(item.key, deployment, row, model)
 
 
-def _compared(key: str, deployment: Deployment, row: Row, model: _Model) -> Observed:
+def _compared(key: str, deployment: Deployment, row: Row, model: _Model) -> ObservedDeployment:
     if row.state in REFUSED_STATES:
-        return Observed(key, Standing.REFUSED, deployment, state=row.state)
+        return ObservedDeployment(key, DeploymentStanding.REFUSED, deployment, state=row.state)
     if deployment.alias is None or deployment.generation is None:
-        return Observed(key, Standing.PINNED, deployment, state=row.state)
+        return ObservedDeployment(key, DeploymentStanding.PINNED, deployment, state=row.state)
     register = model.aliases.get(deployment.alias)
     if register is None:
         why = model.damaged.get(deployment.alias, f"{deployment.model}@{deployment.alias} does not exist")
-        return Observed(key, Standing.UNKNOWN, deployment, state=row.state, why=why)
+        return ObservedDeployment(key, DeploymentStanding.UNKNOWN, deployment, state=row.state, why=why)
     target = register.target
     version = target.version if target else None
     if target is not None and target.manifest == deployment.manifest:
-        return Observed(
+        return ObservedDeployment(
             key,
-            Standing.CURRENT,
+            DeploymentStanding.CURRENT,
             deployment,
             alias_version=version,
             alias_move=register.last_move,
             state=row.state,
         )
     behind = register.generation - deployment.generation
-    standing = Standing.BEHIND if behind > 0 else Standing.AHEAD
-    return Observed(key, standing, deployment, max(0, behind), version, register.last_move, row.state)
+    standing = DeploymentStanding.BEHIND if behind > 0 else DeploymentStanding.AHEAD
+    return ObservedDeployment(key, standing, deployment, max(0, behind), version, register.last_move, row.state)
 
 
-def _unknown(item: Observed, why: str) -> Observed:
-    return Observed(item.key, Standing.UNKNOWN, item.deployment, why=why)
+def _unknown(item: ObservedDeployment, why: str) -> ObservedDeployment:
+    return ObservedDeployment(item.key, DeploymentStanding.UNKNOWN, item.deployment, why=why)

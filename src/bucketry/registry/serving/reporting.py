@@ -76,7 +76,7 @@ def check_may_report(session: Session) -> None:
 
 
 @frozen
-class _Named:
+class _NamedVersion:
     """What a reference names now. An alias that names nothing has neither version nor manifest."""
 
     reference: Reference
@@ -91,7 +91,7 @@ class _Named:
 
 
 @frozen
-class _Pulled:
+class _PullReceipt:
     """What the pull recorded besides the files."""
 
     version: int
@@ -102,7 +102,7 @@ class _Pulled:
     pulled_at: str
 
 
-def _name(session: Session, reference: Reference) -> _Named:
+def _name(session: Session, reference: Reference) -> _NamedVersion:
     """Read what a reference names, asking no trust file: what is loaded is told even if it would not be loaded now."""
     if isinstance(reference.selector, ByAlias):
         alias = reference.selector.alias
@@ -112,19 +112,19 @@ def _name(session: Session, reference: Reference) -> _Named:
             raise not_set(reference.model, alias)
         target = register.target
         version, manifest = (target.version, target.manifest) if target else (None, None)
-        return _Named(reference, version, manifest, alias, register.generation)
+        return _NamedVersion(reference, version, manifest, alias, register.generation)
     row = select_row(session, load_existing_head(session, reference.model), reference.selector)
-    return _Named(reference, row.version, row.manifest)
+    return _NamedVersion(reference, row.version, row.manifest)
 
 
-def _cached_path(session: Session, named: _Named) -> Path:
+def _cached_path(session: Session, named: _NamedVersion) -> Path:
     if named.manifest is None:
         raise RejectedError(f"{named.reference} names nothing now", advice="say what is served with --path")
     model = f"{named.model.namespace}/{named.model.name}"
     return open_cache().version_path(session.registry.registry, model, named.manifest)
 
 
-def _describe(session: Session, named: _Named, place: Place, path: Path) -> Deployment:
+def _describe(session: Session, named: _NamedVersion, place: Place, path: Path) -> Deployment:
     receipt = _load_receipt(session, named, path)
     pulled = _read_about(receipt, path)
     version, generation = pulled.version, None
@@ -157,7 +157,7 @@ def _describe(session: Session, named: _Named, place: Place, path: Path) -> Depl
     )
 
 
-def _load_receipt(session: Session, named: _Named, path: Path) -> Receipt:
+def _load_receipt(session: Session, named: _NamedVersion, path: Path) -> Receipt:
     """Return what a pull left in the folder, if it is of this model and all of it is still there."""
     there = inspect_target(path)
     if isinstance(there, Incomplete):
@@ -180,7 +180,7 @@ def _load_receipt(session: Session, named: _Named, path: Path) -> Receipt:
     return receipt
 
 
-def _read_about(receipt: Receipt, path: Path) -> _Pulled:
+def _read_about(receipt: Receipt, path: Path) -> _PullReceipt:
     fields = Fields(dict(receipt.about), what=f"the receipt in {path}")
     alias = fields.parsed("alias", parse_alias) if fields.optional_text("alias") is not None else None
     verify = fields.text("verify", default="")
@@ -189,7 +189,7 @@ def _read_about(receipt: Receipt, path: Path) -> _Pulled:
             f"the receipt in {path} does not say how its files were verified",
             advice="pull the version again with this program",
         )
-    return _Pulled(
+    return _PullReceipt(
         version=fields.integer("version", least=1),
         alias=alias,
         generation=fields.integer("generation", least=1) if alias is not None else None,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @frozen
-class Deleted:
+class DeletedVersion:
     """A version that was given up. Its bytes are freed by a garbage collection, later."""
 
     model: ModelName
@@ -41,7 +41,7 @@ class Deleted:
     size_bytes: int
 
 
-def delete_version(session: Session, model: ModelName, version: int, *, reason: str = "") -> Deleted:
+def delete_version(session: Session, model: ModelName, version: int, *, reason: str = "") -> DeletedVersion:
     """Give up a version that no alias names and no other version is made from; a deletion that was begun is finished.
 
     Raises `RejectedError` naming the alias or the dependents that keep it. Deleting a deleted version is a
@@ -59,7 +59,7 @@ def delete_version(session: Session, model: ModelName, version: int, *, reason: 
         _settle(session, model, version, row.deletion, lambda old, deletion: replace(old, state=deletion.before))
         raise _named_by(model, namer, version)
     _settle(session, model, version, row.deletion, lambda old, _: replace(old, state=State.DELETED))
-    return Deleted(model, version, row.size_bytes)
+    return DeletedVersion(model, version, row.size_bytes)
 
 
 def check_may_delete(session: Session, model: ModelName, version: int) -> None:

@@ -22,7 +22,7 @@ from bucketry.registry.versions.evaluations import load_added_evidence
 from bucketry.schema import keys
 from bucketry.schema.arguments import plain_evidence
 from bucketry.schema.codec import digest_of
-from bucketry.schema.documents.dossier import Cited
+from bucketry.schema.documents.dossier import Citation
 from bucketry.schema.documents.evidence import decode_evidence, encode_evidence, headline_values, is_repeated
 from bucketry.schema.documents.head import fit_metrics
 from bucketry.schema.documents.states import State
@@ -150,7 +150,7 @@ def _change(
         Immutable(keys.evidence(model, row.manifest, item.id), encode_evidence(item.evidence, row.manifest))
         for item in new
     )
-    cited = tuple(Cited(item.key, one.id) for item, one in zip(items, new, strict=True))
+    cited = tuple(Citation(item.key, one.id) for item, one in zip(items, new, strict=True))
     headline = headline_values(measured, load_policy(session, head).headline_metrics)
     bare = replace(row, metrics={})
     shown = replace(bare, metrics=fit_metrics(bare, headline))

@@ -72,12 +72,12 @@ def load_version_history(session: Session, model: ModelName, version: int) -> Ve
     def is_publish(record: Record) -> bool:
         return record.action == "publish" and record.target == str(version)
 
-    def follow(alias: AliasName) -> _Walk:
+    def follow(alias: AliasName) -> _HistoryWalk:
         register = alias_register(session, model, alias)
         try:
             trail = load_current(session.store, register).trail
         except UNREADABLE as error:
-            return _Walk(alias, (), damaged=(reason_of(error),))
+            return _HistoryWalk(alias, (), damaged=(reason_of(error),))
         return _newest(session, register, trail, lambda record: moment(record.at) < begin, alias)
 
     own = _newest(session, head_register(session, model), head.trail, is_publish)
@@ -90,7 +90,7 @@ def load_version_history(session: Session, model: ModelName, version: int) -> Ve
 
 
 @frozen
-class _Walk:
+class _HistoryWalk:
     """What was found going back through one trail: of the model (no alias), or of an alias."""
 
     alias: AliasName | None
@@ -105,20 +105,20 @@ def _newest(
     trail: Trail,
     is_last: Callable[[Record], bool],
     alias: AliasName | None = None,
-) -> _Walk:
+) -> _HistoryWalk:
     """Return the newest records up to the last that is wanted, and whether that, or the first of all, was reached."""
     found: list[Record] = []
     damaged: list[str] = []
     for record in iter_known_records_back(session, register, trail):
         if len(found) == MOST_RECORDS:
-            return _Walk(alias, tuple(found), is_whole=False, damaged=tuple(damaged))
+            return _HistoryWalk(alias, tuple(found), is_whole=False, damaged=tuple(damaged))
         if isinstance(record, LostBlock):
             damaged.append(record.reason)
             continue
         found.append(record)
         if is_last(record):
             break
-    return _Walk(alias, tuple(found), damaged=tuple(damaged))
+    return _HistoryWalk(alias, tuple(found), damaged=tuple(damaged))
 
 
 def _concerns(record: Record, version: int) -> bool:

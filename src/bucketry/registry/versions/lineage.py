@@ -70,12 +70,12 @@ def load_lineage(session: Session, reference: Reference, *, down: bool = False) 
     model that have a base.
     """
     resolved = resolve(session, reference)
-    walk = _Walk(session, Graph(f"{resolved.model}:{resolved.version}"))
+    walk = _LineageWalk(session, Graph(f"{resolved.model}:{resolved.version}"))
     walk.run(resolved.model, resolved.version, resolved.digest, down=down)
     return walk.graph
 
 
-class _Walk:
+class _LineageWalk:
     """A walk over versions, breadth first, with each model's head read once."""
 
     def __init__(self, session: Session, graph: Graph) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.registry.serving.aliases import KnownAliases
     from bucketry.schema.documents.alias import AliasRegister
-    from bucketry.schema.documents.dossier import Cited, Dossier
+    from bucketry.schema.documents.dossier import Citation, Dossier
     from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.documents.reviews import Decision
     from bucketry.schema.judging.decisions import Approvals
@@ -282,5 +282,5 @@ def _iter_fitting_details(
         yield from (row for row in session.ports.map_in_parallel(fitting, batch) if row is not None)
 
 
-def _load_cited(session: Session, cited: Cited) -> Document:
+def _load_cited(session: Session, cited: Citation) -> Document:
     return decode_foreign(session.load_cited(cited), what=cited.key)

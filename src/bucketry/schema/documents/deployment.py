@@ -32,7 +32,7 @@ _PLACE = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,94}[a-z0-9])?")
 _NOT_OF_PLACES = re.compile(r"[^a-z0-9._-]+")
 
 
-class Standing(StrEnum):
+class DeploymentStanding(StrEnum):
     """How what an instance serves compares with what its alias names now.
 
     `behind`: the alias has moved on. `ahead`: the instance saw a generation that this registry does not have yet, as

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @frozen
-class Cited:
+class Citation:
     """An immutable object that the dossier names: its key and the SHA-256 of its bytes."""
 
     key: str
@@ -46,8 +46,8 @@ class Dossier:
     """Evidence, reviews, dependents and notes of one version."""
 
     manifest: Digest
-    evidence: tuple[Cited, ...] = ()
-    reviews: tuple[Cited, ...] = ()
+    evidence: tuple[Citation, ...] = ()
+    reviews: tuple[Citation, ...] = ()
     dependents: tuple[Pin, ...] = ()
     notes: str = ""
     extra: Mapping[str, object] = field(default_factory=dict)
@@ -92,8 +92,8 @@ def decode_dossier(body: bytes, *, what: str) -> Dossier:
     )
 
 
-def _read_cited(fields: Fields) -> Cited:
-    return Cited(fields.text("key"), fields.digest("sha256"))
+def _read_cited(fields: Fields) -> Citation:
+    return Citation(fields.text("key"), fields.digest("sha256"))
 
 
 def _read_pin(fields: Fields) -> Pin:

@@ -16,10 +16,10 @@ from bucketry.schema.documents.gates import (
     EvidenceCount,
     Formats,
     Gate,
+    MetricSelection,
     MetricThreshold,
     NoWorse,
     PickleScan,
-    Selection,
     UnknownGate,
 )
 from bucketry.schema.names import LARGEST_INTEGER, AliasName, parse_alias
@@ -229,13 +229,13 @@ _READERS: dict[str, Callable[[Table, str, tuple[AliasName, ...]], Gate]] = {
 }
 
 
-def _selection(table: Table, what: str) -> Selection:
+def _selection(table: Table, what: str) -> MetricSelection:
     if "slice" in table and "slices" in table:
         raise UsageError(f"{what} says both slice and slices", advice="keep one of them")
     if "slices" in table:
         read_choice(table["slices"], f"{what}: slices", ("all",))
     kind = read_choice(table["evidence"], f"{what}: evidence", KINDS) if "evidence" in table else None
-    return Selection(
+    return MetricSelection(
         metric=read_metric_name(table["metric"], f"{what}: metric"),
         dataset=_dataset(table["dataset"], f"{what}: dataset") if "dataset" in table else {},
         slice=_slice(table["slice"], f"{what}: slice") if "slice" in table else {},

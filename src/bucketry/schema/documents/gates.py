@@ -23,7 +23,7 @@ LONGEST_REASON_CHARACTERS = 240
 
 
 @frozen
-class Selection:
+class MetricSelection:
     """Which measurements a gate looks at: a metric, and where it says so, only some of them.
 
     `dataset` gives some or all of name, version, split and digest; `slice` is one slice, empty for the whole dataset;
@@ -66,7 +66,7 @@ class Selection:
 class MetricThreshold:
     """A metric lies within bounds; at least one of them is set. `aliases`: only before these, or everywhere."""
 
-    selection: Selection
+    selection: MetricSelection
     at_least: float | None = None
     at_most: float | None = None
     aliases: tuple[AliasName, ...] = ()
@@ -91,7 +91,7 @@ class NoWorse:
     `direction` says which way is better where the evidence does not.
     """
 
-    selection: Selection
+    selection: MetricSelection
     no_worse_than: AliasName
     tolerance: float = 0.0
     direction: str | None = None

@@ -86,7 +86,7 @@ class Row:
 
 
 @frozen
-class Sealed:
+class SealedPages:
     """How many rows left the head, and the digest of the directory of the pages that hold them."""
 
     count: int = 0
@@ -105,7 +105,7 @@ class Head:
     epoch: int = 1
     next_version: int = 1
     rows: tuple[Row, ...] = ()
-    sealed: Sealed = field(default_factory=Sealed)
+    sealed: SealedPages = field(default_factory=SealedPages)
     aliases: tuple[AliasName, ...] = ()
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -177,7 +177,7 @@ def decode_head(body: bytes, *, what: str) -> Head:
         epoch=fields.integer("epoch", least=1),
         next_version=fields.integer("next_version", least=1),
         rows=tuple(read_row(inner) for inner in fields.inners("rows", most=1_000)),
-        sealed=Sealed(sealed.integer("count", default=0), sealed.optional_digest("directory")),
+        sealed=SealedPages(sealed.integer("count", default=0), sealed.optional_digest("directory")),
         aliases=_read_aliases(fields),
         description=fields.text("description", default=""),
         labels=fields.texts("labels"),

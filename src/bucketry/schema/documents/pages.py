@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import CorruptError, RejectedError
 from bucketry.frozen import frozen
 from bucketry.schema.codec import FORMAT, Fields, decode, digest_of, encode
-from bucketry.schema.documents.head import LARGEST_HEAD_BYTES, Head, Row, Sealed, check_row, encode_head, read_row
+from bucketry.schema.documents.head import LARGEST_HEAD_BYTES, Head, Row, SealedPages, check_row, encode_head, read_row
 
 if TYPE_CHECKING:
     from bucketry.schema.names import Digest
@@ -163,7 +163,7 @@ def entry_of(rows: tuple[Row, ...], page: Digest) -> PageEntry:
 
 def _with_directory(head: Head, directory: Directory, bodies: tuple[bytes, ...]) -> SealedChange:
     body = encode_directory(directory)
-    sealed = Sealed(directory.entries[-1].last, digest_of(body))
+    sealed = SealedPages(directory.entries[-1].last, digest_of(body))
     return SealedChange(replace(head, sealed=sealed), (*bodies, body))
 
 

@@ -30,7 +30,7 @@ ASSUMED_MARK = "*"
 
 
 @frozen
-class Subject:
+class ComparedVersion:
     """One version to compare. `evidence` in the order in which it came; `sections` of the card by heading.
 
     `tensors` (name to type and shape) is None where nobody looked.
@@ -103,7 +103,7 @@ class MetricDiff:
 class VersionDiff:
     """How versions differ, the baseline first. The same for every face."""
 
-    versions: tuple[Subject, ...]
+    versions: tuple[ComparedVersion, ...]
     metrics: tuple[MetricDiff, ...]
     parameters: tuple[ItemDiff, ...]
     training: tuple[ItemDiff, ...]
@@ -113,17 +113,17 @@ class VersionDiff:
     tensors: tuple[ItemDiff, ...]
 
     @property
-    def baseline(self) -> Subject:
+    def baseline(self) -> ComparedVersion:
         """The version that the others are compared with."""
         return self.versions[0]
 
     @property
-    def others(self) -> tuple[Subject, ...]:
+    def others(self) -> tuple[ComparedVersion, ...]:
         """The versions that are compared with the baseline."""
         return self.versions[1:]
 
 
-def diff_versions(baseline: Subject, others: Sequence[Subject]) -> VersionDiff:
+def diff_versions(baseline: ComparedVersion, others: Sequence[ComparedVersion]) -> VersionDiff:
     """Return how the others differ from the baseline."""
     subjects = (baseline, *others)
     metrics = diff_metrics([subject.evidence for subject in subjects])

@@ -21,10 +21,10 @@ from bucketry.schema.documents.gates import (
     Formats,
     Gate,
     GateResult,
+    MetricSelection,
     MetricThreshold,
     NoWorse,
     PickleScan,
-    Selection,
     UnknownGate,
     applies_to,
     gate_text,
@@ -297,7 +297,7 @@ def _check_scan(scan: ScanReport | None, *, strict: bool) -> _Verdict:
     return _Verdict(True, f"{scan.counts}{f'; {doubtful} import unknown names' if doubtful else ''}", 0, 0)
 
 
-def _iter_points(selection: Selection, evaluations: Evaluations) -> Iterator[_Point]:
+def _iter_points(selection: MetricSelection, evaluations: Evaluations) -> Iterator[_Point]:
     ranked = [(0, evidence) for evidence in evaluations.published]
     ranked += list(enumerate(evaluations.added, start=1))
     for rank, evidence in ranked:
@@ -319,7 +319,7 @@ def _newest(points: Iterator[_Point]) -> list[_Point]:
     return [point for name, members in groups.items() for point in members if point.rank == newest[name]]
 
 
-def _fault_in_points(points: Sequence[_Point], selection: Selection) -> str:
+def _fault_in_points(points: Sequence[_Point], selection: MetricSelection) -> str:
     if not points:
         return f"{selection.metric} was not measured{_where(selection)}"
     if selection.every_slice and not any(point.slice for point in points):
@@ -333,11 +333,11 @@ def _fault_in_direction(directions: set[str | None], metric: str) -> str:
     return f'nothing says whether higher or lower {metric} is better: add direction = "higher" or "lower" to the gate'
 
 
-def _where(selection: Selection) -> str:
+def _where(selection: MetricSelection) -> str:
     return selection.text.replace(" in every slice", "")
 
 
-def _measured(point: _Point, selection: Selection) -> str:
+def _measured(point: _Point, selection: MetricSelection) -> str:
     worst = "the worst, " if selection.every_slice else ""
     return f"{worst}{number_text(point.value)}{point.place}"
 

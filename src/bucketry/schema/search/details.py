@@ -27,7 +27,7 @@ MetricKey = tuple[str, "Slice"]
 
 
 @frozen
-class Measured:
+class MeasuredValue:
     """A metric's value, and as what it was measured: values of other data or kind do not take its place."""
 
     value: float
@@ -61,7 +61,9 @@ def details_of(row: Row, manifest: Manifest, dossier: Dossier, evidence: Iterabl
     )
 
 
-def fold_metrics(known: Mapping[MetricKey, Measured], evidence: Iterable[Evidence]) -> dict[MetricKey, Measured]:
+def fold_metrics(
+    known: Mapping[MetricKey, MeasuredValue], evidence: Iterable[Evidence]
+) -> dict[MetricKey, MeasuredValue]:
     """Return the values after more evidence, in the order of its recording.
 
     Of several values of one metric and slice counts the newest that was measured as the first was, as for headline
@@ -76,7 +78,7 @@ def fold_metrics(known: Mapping[MetricKey, Measured], evidence: Iterable[Evidenc
             if first is None and len(found) >= MOST_METRICS_ASKED:
                 continue
             if first is None or first.measured_as == measured_as:
-                found[key] = Measured(metric.value, measured_as)
+                found[key] = MeasuredValue(metric.value, measured_as)
     return found
 
 

@@ -59,7 +59,7 @@ class Identity:
 
 
 @frozen
-class Written:
+class StagedObject:
     """A file in the staging folder, complete, that only waits for its name."""
 
     path: str
@@ -149,7 +149,7 @@ class Files:
             self._check_folders(path)
 
     @contextmanager
-    def staged(self, body: bytes | Body) -> Iterator[Written]:
+    def staged(self, body: bytes | Body) -> Iterator[StagedObject]:
         """Write `body` to a file without a name that a reader knows, and remove that file afterwards.
 
         The file stays open meanwhile, so that its inode number cannot be given to another.
@@ -158,7 +158,7 @@ class Files:
         descriptor = self._create(path)
         try:
             write_body(descriptor, body, 0)
-            yield Written(path, self.seal(descriptor))
+            yield StagedObject(path, self.seal(descriptor))
         finally:
             os.close(descriptor)
             with suppress(OSError):
@@ -172,7 +172,7 @@ class Files:
             os.fsync(descriptor)
         return identify(os.fstat(descriptor))
 
-    def publish(self, written: Written, path: str) -> bool:
+    def publish(self, written: StagedObject, path: str) -> bool:
         """Give the file its name, with the folders that it needs; return False if the name is taken."""
         for _ in range(MOST_TRIES):
             self.make_folders_of(path)
@@ -191,7 +191,7 @@ class Files:
             return won
         raise self.restless(path)
 
-    def link(self, written: Written, path: str) -> bool:
+    def link(self, written: StagedObject, path: str) -> bool:
         """Give the file a name in a folder that exists; return False if the name is taken.
 
         Over NFS the reply may be lost and the request repeated, so that our own success looks like a taken
@@ -207,7 +207,7 @@ class Files:
             raise
         return True
 
-    def check_staged(self, written: Written) -> None:
+    def check_staged(self, written: StagedObject) -> None:
         """Say so if a sweep took the staged file, because its writer had stopped for very long."""
         if self.find_identity(written.path) is None:
             raise UnavailableError(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from bucketry.store.contract import ETag
-    from bucketry.store.folder.files import Files, Written
+    from bucketry.store.folder.files import Files, StagedObject
 
 NUMBERED = ".cas"
 MOST_STATES = 16
@@ -45,7 +45,7 @@ PAUSE_SECONDS = 0.001
 
 
 @frozen
-class State:
+class RegisterState:
     """One state of a key: the file that holds it, and its number."""
 
     sequence: int
@@ -57,13 +57,13 @@ class State:
         return self.identity.etag(self.sequence)
 
 
-class Registers:
+class FolderRegisters:
     """The states of every key below one folder."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
 
-    def open(self, key: str) -> tuple[int, State]:
+    def open(self, key: str) -> tuple[int, RegisterState]:
         """Open the current state, for the caller to close; raise `ObjectNotFoundError` if there is none."""
         for attempt in range(MOST_TRIES):
             numbers = self._numbers(key)
@@ -78,13 +78,13 @@ class Registers:
                 time.sleep(attempt * PAUSE_SECONDS)
                 continue
             if numbers or not self._numbers(key):
-                return descriptor, State(numbers[-1] if numbers else 0, identify(found))
+                return descriptor, RegisterState(numbers[-1] if numbers else 0, identify(found))
             # Numbered between our two looks: the plain file may be any later state.
             os.close(descriptor)
         raise self._files.restless(key)
 
     @contextmanager
-    def opened(self, key: str) -> Iterator[tuple[int, State]]:
+    def opened(self, key: str) -> Iterator[tuple[int, RegisterState]]:
         """Open the current state; raise `ObjectNotFoundError` if there is none."""
         descriptor, state = self.open(key)
         try:
@@ -92,20 +92,20 @@ class Registers:
         finally:
             os.close(descriptor)
 
-    def current(self, key: str) -> State:
+    def current(self, key: str) -> RegisterState:
         """Return the current state; raise `ObjectNotFoundError` if there is none."""
         with self.opened(key) as (_, state):
             return state
 
-    def create(self, key: str, written: Written) -> State:
+    def create(self, key: str, written: StagedObject) -> RegisterState:
         """Make the first state of a key that has none."""
         if self._numbers(key) or not self._files.publish(written, self._files.path(key)):
             raise PreconditionFailedError(
                 f"{key} exists already in {self._files.root}", advice="read it again before you write it"
             )
-        return State(0, written.identity)
+        return RegisterState(0, written.identity)
 
-    def check(self, key: str, etag: ETag) -> State:
+    def check(self, key: str, etag: ETag) -> RegisterState:
         """Return the current state if it has this ETag; raise `PreconditionFailedError` otherwise."""
         try:
             state = self.current(key)
@@ -115,7 +115,7 @@ class Registers:
             raise self._refusal(key)
         return state
 
-    def replace(self, key: str, base: State, written: Written) -> State:
+    def replace(self, key: str, base: RegisterState, written: StagedObject) -> RegisterState:
         """Make the state after `base`; raise `PreconditionFailedError` if another did, or may have done."""
         if base.sequence == 0:
             self._number_the_first(key, base)
@@ -133,9 +133,9 @@ class Registers:
                 raise self._refusal(key)
             self._files.sync_folder_of(path)
         self._tidy(key, written)
-        return State(base.sequence + 1, written.identity)
+        return RegisterState(base.sequence + 1, written.identity)
 
-    def overwrite(self, key: str, written: Written) -> State:
+    def overwrite(self, key: str, written: StagedObject) -> RegisterState:
         """Write whatever is there."""
         for _ in range(MOST_TRIES):
             if self._numbers(key):
@@ -144,7 +144,7 @@ class Registers:
                 continue
             self._replace_plain_file(key, written)
             if not self._numbers(key):
-                return State(0, written.identity)
+                return RegisterState(0, written.identity)
         raise self._files.restless(key)
 
     def delete(self, key: str) -> None:
@@ -203,7 +203,7 @@ class Registers:
             return []
         return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
-    def _number_the_first(self, key: str, base: State) -> None:
+    def _number_the_first(self, key: str, base: RegisterState) -> None:
         """Make the plain file's number 0, unless it has it."""
         path = self._path(key, 0)
         for _ in range(MOST_TRIES):
@@ -222,14 +222,14 @@ class Registers:
                 self._files.sync_folder_of(path)
         raise self._files.restless(path)
 
-    def _is_base(self, key: str, base: State) -> bool:
+    def _is_base(self, key: str, base: RegisterState) -> bool:
         return self._files.find_identity(self._path(key, base.sequence)) == base.identity
 
-    def _withdraw(self, path: str, written: Written) -> None:
+    def _withdraw(self, path: str, written: StagedObject) -> None:
         if self._files.find_identity(path) == written.identity:
             self._remove(path)
 
-    def _tidy(self, key: str, written: Written) -> None:
+    def _tidy(self, key: str, written: StagedObject) -> None:
         """Refresh the readable copy, then trim. The commit has happened: no error here may deny it."""
         with suppress(OSError):
             self._replace_plain_file(key, written)
@@ -240,7 +240,7 @@ class Registers:
                 for number in numbers[:-KEPT_STATES]:
                     self._remove(self._path(key, number))
 
-    def _replace_plain_file(self, key: str, written: Written) -> None:
+    def _replace_plain_file(self, key: str, written: StagedObject) -> None:
         path = self._files.path(key)
         copy = f"{written.path}.copy"
         os.link(written.path, copy, follow_symlinks=False)

@@ -39,7 +39,7 @@ from bucketry.store.contract import (
     PreconditionFailedError,
 )
 from bucketry.store.folder.files import STAGING, Files, check_key, check_prefix, identify, is_listed_name
-from bucketry.store.folder.registers import Registers, State
+from bucketry.store.folder.registers import FolderRegisters, RegisterState
 from bucketry.store.folder.uploads import Uploads
 from bucketry.store.modes import make_folders
 
@@ -59,7 +59,7 @@ class FolderStore:
         # A trailing slash would be part of every path below.
         self._root = os.path.abspath(root)
         self._files = Files(self._root, durable=durable)
-        self._registers = Registers(self._files)
+        self._registers = FolderRegisters(self._files)
         self._uploads = Uploads(self._files, self._registers)
         self._swept = threading.Lock()
 
@@ -288,7 +288,7 @@ class FolderStore:
                 found = os.stat(self._files.path(key), follow_symlinks=False)
                 # A second link may be a number that was made since; it costs little to look.
                 if found.st_nlink == 1:
-                    yield _entry(key, State(0, identify(found)))
+                    yield _entry(key, RegisterState(0, identify(found)))
                     return
             yield _entry(key, self._registers.current(key))
 
@@ -322,9 +322,9 @@ def _read_all(descriptor: int, size_bytes: int) -> bytes:
         return file.read(size_bytes)
 
 
-def _entry(key: str, state: State) -> Entry:
+def _entry(key: str, state: RegisterState) -> Entry:
     return Entry(key, state.identity.size_bytes, state.etag, _modified_at(state))
 
 
-def _modified_at(state: State) -> datetime:
+def _modified_at(state: RegisterState) -> datetime:
     return datetime.fromtimestamp(state.identity.mtime_ns / 1e9, UTC)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import CorruptError, UsageError
 from bucketry.frozen import frozen
 from bucketry.store.contract import ObjectNotFoundError, Part
-from bucketry.store.folder.files import STAGING, Written, copy_range, identify, write_all, write_body
+from bucketry.store.folder.files import STAGING, StagedObject, copy_range, identify, write_all, write_body
 from bucketry.store.modes import SHARED_FILE_MODE
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from bucketry.store.contract import Body
     from bucketry.store.folder.files import Files
-    from bucketry.store.folder.registers import Registers
+    from bucketry.store.folder.registers import FolderRegisters
 
 LONGEST_NOTE_CHARACTERS = 64 * 1024
 """Of what an upload keeps beside its bytes: its key, and where each part lies."""
@@ -48,7 +48,7 @@ class _Marker:
 class Uploads:
     """The unfinished large objects below one folder."""
 
-    def __init__(self, files: Files, registers: Registers) -> None:
+    def __init__(self, files: Files, registers: FolderRegisters) -> None:
         self._files = files
         self._registers = registers
 
@@ -103,7 +103,7 @@ class Uploads:
                 identity = self._files.seal(descriptor)
             else:
                 identity = identify(found)
-            self._registers.create(key, Written(self._path(upload, "data"), identity))
+            self._registers.create(key, StagedObject(self._path(upload, "data"), identity))
         self._remove(upload)
 
     def abort(self, key: str, upload: str) -> None:

@@ -11,13 +11,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from bucketry.store.http.connection import Connection, Origin, Patience, StaleConnectionError
+from bucketry.store.http.connection import Connection, Origin, SocketTimeouts, StaleConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bucketry.store.contract import Body
-    from bucketry.store.http.head import Head
+    from bucketry.store.http.head import ReplyHead
 
 # Servers close what is idle, S3 after some 20 seconds.
 IDLE_SECONDS = 15.0
@@ -30,7 +30,7 @@ LARGEST_SMALL_BODY_BYTES = 1024 * 1024
 class Pool:
     """The connections to one origin; safe for many threads."""
 
-    def __init__(self, origin: Origin, patience: Patience, *, most_idle: int) -> None:
+    def __init__(self, origin: Origin, patience: SocketTimeouts, *, most_idle: int) -> None:
         self._origin = origin
         self._patience = patience
         self._most_idle = most_idle
@@ -39,7 +39,7 @@ class Pool:
         self._busy: set[Connection] = set()
         self._is_closed = False
 
-    def ask(self, head: bytes, body: Body | None = None, *, may_repeat: bool, head_only: bool = False) -> Reply:
+    def ask(self, head: bytes, body: Body | None = None, *, may_repeat: bool, head_only: bool = False) -> HttpReply:
         """Send a request and return its reply, of which the head has arrived.
 
         `head_only` says that it is a HEAD, whose reply has no body whatever length it tells.
@@ -52,7 +52,7 @@ class Pool:
             return self._ask(self._connect(), head, body, head_only=head_only)
         return self._ask(self._take(), head, body, head_only=head_only)
 
-    def begin(self, head: bytes) -> Begun:
+    def begin(self, head: bytes) -> PendingReply:
         """Send a request that has no body and may be repeated; its reply is asked for later. Raises `OSError`."""
         connection = self._take(warm_seconds=WARM_SECONDS)
         try:
@@ -60,7 +60,7 @@ class Pool:
         except BaseException:
             self.discard(connection)
             raise
-        return Begun(head, connection, self)
+        return PendingReply(head, connection, self)
 
     def close(self) -> None:
         """Close every connection; whoever waits for bytes on one of them gets an error now."""
@@ -123,7 +123,7 @@ class Pool:
         connection.close()
         raise ConnectionAbortedError("the store was closed")
 
-    def _ask(self, connection: Connection, head: bytes, body: Body | None, *, head_only: bool) -> Reply:
+    def _ask(self, connection: Connection, head: bytes, body: Body | None, *, head_only: bool) -> HttpReply:
         try:
             connection.begin(head, body)
         except BaseException:
@@ -131,17 +131,17 @@ class Pool:
             raise
         return self.finish(connection, head_only=head_only)
 
-    def finish(self, connection: Connection, *, head_only: bool = False) -> Reply:
+    def finish(self, connection: Connection, *, head_only: bool = False) -> HttpReply:
         """Return the reply to the request that was sent over a connection, of which the head has arrived."""
         try:
             reply_head = connection.finish()
         except BaseException:
             self.discard(connection)
             raise
-        return Reply(reply_head, connection, self, head_only=head_only)
+        return HttpReply(reply_head, connection, self, head_only=head_only)
 
 
-class Begun:
+class PendingReply:
     """A request under way, of which nothing was read yet; ask for its `reply`, or `close` it."""
 
     def __init__(self, head: bytes, connection: Connection, pool: Pool) -> None:
@@ -153,7 +153,7 @@ class Begun:
         """Return the descriptor that becomes readable when the reply comes, or -1."""
         return -1 if self._connection is None else self._connection.fileno()
 
-    def reply(self) -> Reply:
+    def reply(self) -> HttpReply:
         """Return the reply as `Pool.ask` does, for a request that may be repeated."""
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -168,10 +168,10 @@ class Begun:
             self._connection = None
 
 
-class Reply:
+class HttpReply:
     """A reply whose body is still on the wire; `close` it in any case."""
 
-    def __init__(self, head: Head, connection: Connection, pool: Pool, *, head_only: bool = False) -> None:
+    def __init__(self, head: ReplyHead, connection: Connection, pool: Pool, *, head_only: bool = False) -> None:
         self.status = head.status
         self.headers: Mapping[str, str] = head.headers
         self.length_bytes = head.length_bytes

@@ -21,8 +21,8 @@ from bucketry.store.http.head import (
     END_OF_HEAD,
     LARGEST_HEAD_BYTES,
     EncryptedReplyError,
-    Head,
     MalformedReplyError,
+    ReplyHead,
     parse_head,
 )
 
@@ -57,7 +57,7 @@ class Origin:
 
 
 @frozen
-class Patience:
+class SocketTimeouts:
     """How long to wait for a connection, for the next byte in either direction, and for all of a request.
 
     After `grace_seconds` of waiting, a request must have moved `least_bytes_per_second`: a reply that drips, and a
@@ -75,9 +75,9 @@ class Patience:
 class Connection:
     """One connection, with one request under way at a time."""
 
-    def __init__(self, origin: Origin, patience: Patience) -> None:
+    def __init__(self, origin: Origin, patience: SocketTimeouts) -> None:
         self._patience = patience
-        self._pace = _Pace(patience)
+        self._pace = _ReadPace(patience)
         self._stall_seconds = patience.stall_seconds
         self._tick_seconds = min(TICK_SECONDS, patience.stall_seconds)
         self._most_ticks = math.ceil(patience.stall_seconds / self._tick_seconds)
@@ -118,10 +118,10 @@ class Connection:
     def begin(self, head: bytes, body: Body | None) -> None:
         """Send a request. What breaks meanwhile is told by `finish`: a server that refuses may have said why."""
         self._was_used, self._is_used = self._is_used, True
-        self._pace = _Pace(self._patience)
+        self._pace = _ReadPace(self._patience)
         self._broken = self._send(head, body)
 
-    def finish(self) -> Head:
+    def finish(self) -> ReplyHead:
         """Return the head of the reply to the request that was sent, after any interim ones."""
         self._pace.begin_reply()
         try:
@@ -294,13 +294,13 @@ class Connection:
         return 0
 
 
-class _Pace:
+class _ReadPace:
     """How long one request has waited for the other side, and how many bytes that brought or took.
 
     Only waiting counts: a caller that takes its time between two reads, or is held to a rate, is none of its fault.
     """
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: SocketTimeouts) -> None:
         self._patience = patience
         self._waited_seconds = 0.0
         self._moved_bytes = 0

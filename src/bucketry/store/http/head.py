@@ -36,7 +36,7 @@ class EncryptedReplyError(MalformedReplyError):
 
 
 @frozen
-class Head:
+class ReplyHead:
     """The status and the headers of a reply, under their names in lower case.
 
     `length_bytes` is how many bytes of body follow: None if the body is in chunks or ends with the connection.
@@ -49,7 +49,7 @@ class Head:
     keeps_connection: bool
 
 
-def parse_head(text: bytes) -> Head:
+def parse_head(text: bytes) -> ReplyHead:
     """Return what the bytes before the empty line say; raise `MalformedReplyError`."""
     first, *lines = text.decode("latin-1").split("\r\n")
     status_line = _STATUS_LINE.fullmatch(first)
@@ -63,7 +63,7 @@ def parse_head(text: bytes) -> Head:
     if is_chunked and length_bytes is not None:
         raise MalformedReplyError("a length and chunks at once")
     ends_by_itself = is_chunked or length_bytes is not None
-    return Head(
+    return ReplyHead(
         status=status,
         headers=headers,
         length_bytes=length_bytes,

@@ -62,7 +62,7 @@ class Check:
 
 
 @frozen
-class Conformance:
+class ProbeReport:
     """What a probe found; `clock_skew_seconds` is the server's clock minus ours, None if unreadable."""
 
     endpoint: str
@@ -89,7 +89,7 @@ def probe(
     clock: Callable[[], datetime],
     sleep: Callable[[float], None] = time.sleep,
     on_check: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005 - names for who calls it
-) -> Conformance:
+) -> ProbeReport:
     """Try every promise below `scratch_prefix`, which nobody else uses, and remove what was written there.
 
     All are tried at once: some stores take seconds over the losers of a race. `clock` returns the time in UTC;
@@ -107,7 +107,7 @@ def probe(
         raise
     checks += [clock_check, check_product(_product(store)), _clean_up(scratch)]
     on_check(total, total)
-    return Conformance(store.endpoint, _product(store), clock(), tuple(checks), skew_seconds)
+    return ProbeReport(store.endpoint, _product(store), clock(), tuple(checks), skew_seconds)
 
 
 def _try_all(scratch: Scratch, sleep: Callable[[float], None], on_check: Callable[[int], None]) -> list[Check]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from bucketry.store.contract import Body, ByteStream
-    from bucketry.store.http.client import Begun
+    from bucketry.store.http.client import PendingReply
     from bucketry.store.s3.connection import S3Connection
 
 CONTENT_TYPE = "application/octet-stream"
@@ -45,7 +45,7 @@ class ClosableStream(Protocol):
 
 
 @frozen
-class Opened:
+class RangeHeaders:
     """A reply that brings a range, as its headers describe it; empty where they say nothing."""
 
     etag: str
@@ -56,7 +56,7 @@ class Opened:
 
 
 @frozen
-class Sent:
+class UploadReceipt:
     """What a store says about bytes that it took."""
 
     etag: str
@@ -64,7 +64,7 @@ class Sent:
 
 
 @frozen
-class At:
+class ObjectPlace:
     """The object that is meant: its whole key, and what messages call it."""
 
     key: str
@@ -74,15 +74,15 @@ class At:
 class ByteTransport(Protocol):
     """The three requests. `sha256` is that of the body, if it is known."""
 
-    def open(self, at: At, start: int, stop: int, if_match: str | None) -> Opened:
+    def open(self, at: ObjectPlace, start: int, stop: int, if_match: str | None) -> RangeHeaders:
         """Ask for a range, under a condition as the store spells it."""
         ...
 
-    def put(self, at: At, body: Body, sha256: str | None) -> Sent:
+    def put(self, at: ObjectPlace, body: Body, sha256: str | None) -> UploadReceipt:
         """Create the object, if absent; sent at most once."""
         ...
 
-    def put_part(self, at: At, upload: str, number: int, body: Body, sha256: str | None) -> Sent:
+    def put_part(self, at: ObjectPlace, upload: str, number: int, body: Body, sha256: str | None) -> UploadReceipt:
         """Send one part; it may be sent twice."""
         ...
 
@@ -98,13 +98,13 @@ class SdkTransport:
         self._connection = connection
         self._encryption = encryption
 
-    def open(self, at: At, start: int, stop: int, if_match: str | None) -> Opened:
+    def open(self, at: ObjectPlace, start: int, stop: int, if_match: str | None) -> RangeHeaders:
         """Ask for a range."""
         asked: dict[str, Any] = {"Key": at.key, "Range": f"bytes={start}-{stop - 1}"}
         if if_match is not None:
             asked["IfMatch"] = if_match
         reply = self._connection.send("get_object", at.where, **asked)
-        return Opened(
+        return RangeHeaders(
             etag=reply.get("ETag", ""),
             content_range=reply.get("ContentRange", ""),
             content_encoding=reply.get("ContentEncoding", ""),
@@ -112,7 +112,7 @@ class SdkTransport:
             stream=_SdkStream(reply["Body"], at.where),
         )
 
-    def put(self, at: At, body: Body, sha256: str | None) -> Sent:
+    def put(self, at: ObjectPlace, body: Body, sha256: str | None) -> UploadReceipt:
         """Create the object."""
         # The SDK takes no memoryview; a copy is cheaper than its 16 KiB writes of a file-like body.
         content = _joined(body)
@@ -121,16 +121,16 @@ class SdkTransport:
         reply = self._connection.send(
             "put_object", at.where, conditional_write=True, Key=at.key, Body=content, IfNoneMatch="*", **parameters
         )
-        return Sent(reply.get("ETag", ""), served_at(reply["ResponseMetadata"]["HTTPHeaders"]))
+        return UploadReceipt(reply.get("ETag", ""), served_at(reply["ResponseMetadata"]["HTTPHeaders"]))
 
-    def put_part(self, at: At, upload: str, number: int, body: Body, sha256: str | None) -> Sent:
+    def put_part(self, at: ObjectPlace, upload: str, number: int, body: Body, sha256: str | None) -> UploadReceipt:
         """Send one part."""
         content = _joined(body)
         parameters: dict[str, Any] = {"Key": at.key, "UploadId": upload, "PartNumber": number, "Body": content}
         if needs_digest_of_part(self._connection.server_product):
             parameters["ChecksumSHA256"] = sha256_base64(sha256 or hashlib.sha256(content).hexdigest())
         reply = self._connection.send("upload_part", at.where, **parameters)
-        return Sent(reply.get("ETag", ""), served_at(reply["ResponseMetadata"]["HTTPHeaders"]))
+        return UploadReceipt(reply.get("ETag", ""), served_at(reply["ResponseMetadata"]["HTTPHeaders"]))
 
     def close(self) -> None:
         """Leave it to the connection."""
@@ -161,7 +161,7 @@ class RangeStream:
 class BegunRange:
     """A range that was asked for: `fileno` becomes readable when it comes, and it is `opened` once, or `closed`."""
 
-    def __init__(self, sent: Begun, finish: Callable[[], tuple[ClosableStream, ByteStream]]) -> None:
+    def __init__(self, sent: PendingReply, finish: Callable[[], tuple[ClosableStream, ByteStream]]) -> None:
         self._sent = sent
         self._finish = finish
 

@@ -17,7 +17,7 @@ from bucketry.errors import BucketryError, UnavailableError
 from bucketry.store.contract import NoSecureConnectionError
 from bucketry.store.http.head import EncryptedReplyError, MalformedReplyError
 from bucketry.store.s3.account import Account
-from bucketry.store.s3.errors import Request, error_of_reply, plain_to_secure, unreadable
+from bucketry.store.s3.errors import S3Request, error_of_reply, plain_to_secure, unreadable
 from bucketry.store.s3.signing import SigningClock
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from bucketry.store.s3.errors import Reply
+    from bucketry.store.s3.errors import S3Reply
     from bucketry.store.s3.settings import S3Settings
     from bucketry.store.s3.target import Target
 
@@ -93,7 +93,7 @@ class S3Connection:
 
         from bucketry.store.s3.sdk.errors import reply_of  # noqa: PLC0415 - the same
 
-        request = Request(where, self.bucket, conditional_write=conditional_write)
+        request = S3Request(where, self.bucket, conditional_write=conditional_write)
         for attempt in range(MOST_CURES + 1):
             account = self._account
             try:
@@ -110,7 +110,7 @@ class S3Connection:
                 return reply
         raise AssertionError(MOST_CURES)  # the last attempt returns or raises
 
-    def cure(self, account: Account, refusal: Reply, date: str) -> bool:
+    def cure(self, account: Account, refusal: S3Reply, date: str) -> bool:
         """Put right what a refusal was for, if it was the age of the credentials or our clock; return whether.
 
         A reply to a HEAD names no reason; Amazon then says 400 for a token that has expired.
@@ -158,10 +158,10 @@ class S3Connection:
 
 def translated(where: str) -> AbstractContextManager[None]:
     """Turn what the SDK and the connections raise, where no reply came or none that can be read, into our errors."""
-    return _Translated(where)
+    return _ErrorTranslation(where)
 
 
-class _Translated:
+class _ErrorTranslation:
     """Not a generator, which costs five times as much: several of these surround each request."""
 
     __slots__ = ("_where",)

@@ -89,7 +89,7 @@ WANTS_HTTPS = "WantsHttps"
 
 
 @frozen
-class Request:
+class S3Request:
     """What was asked, of which object, and whether it was a write with a condition."""
 
     where: str
@@ -98,7 +98,7 @@ class Request:
 
 
 @frozen
-class Reply:
+class S3Reply:
     """What a store answered instead of doing it."""
 
     status: int
@@ -107,7 +107,7 @@ class Reply:
     retry_after_seconds: float | None = None
 
 
-def error_of_reply(request: Request, reply: Reply) -> Exception:  # noqa: PLR0911 - one return for each kind
+def error_of_reply(request: S3Request, reply: S3Reply) -> Exception:  # noqa: PLR0911 - one return for each kind
     """Return the error to raise. A refusal of credentials comes first: it says nothing about the object."""
     denied = _denied(request, reply)
     if denied is not None:
@@ -141,12 +141,12 @@ def error_of_reply(request: Request, reply: Reply) -> Exception:  # noqa: PLR091
     return _refused(request, reply)
 
 
-def parse_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
+def parse_refusal(status: int, headers: Mapping[str, str], body: bytes) -> S3Reply:
     """Return what a reply says that is no success; its body may be S3's XML, or anything."""
     if status == 400 and _SAID_HTTPS.search(body):
-        return Reply(status, WANTS_HTTPS, "")
+        return S3Reply(status, WANTS_HTTPS, "")
     code, message = _SAID_CODE.search(body), _SAID_MESSAGE.search(body)
-    return Reply(
+    return S3Reply(
         status=status,
         code=code[1].decode("ascii") if code else str(status),
         message=unescape(message[1].decode("utf-8", "replace")) if message else "",
@@ -161,7 +161,7 @@ def parse_retry_after(header: str) -> float | None:
     return min(float(header), LONGEST_RETRY_AFTER_SECONDS)
 
 
-def is_elsewhere(reply: Reply) -> bool:
+def is_elsewhere(reply: S3Reply) -> bool:
     """Whether the store says that the bucket is at another endpoint or in another region."""
     return reply.code in WRONG_REGION or (300 <= reply.status < 400 and reply.status != 304)
 
@@ -190,7 +190,7 @@ def oversized(where: str, limit_bytes: int) -> CorruptError:
     )
 
 
-def _denied(request: Request, reply: Reply) -> Exception | None:
+def _denied(request: S3Request, reply: S3Reply) -> Exception | None:
     known = DENIED.get(DENIED_ALIASES.get(reply.code, reply.code))
     if known is not None:
         what, advice = known
@@ -204,7 +204,7 @@ def _denied(request: Request, reply: Reply) -> Exception | None:
     return None
 
 
-def _missing(request: Request, reply: Reply) -> Exception | None:
+def _missing(request: S3Request, reply: S3Reply) -> Exception | None:
     if reply.code == "NoSuchBucket":
         return NotFoundError(
             f"there is no bucket {request.bucket} at this endpoint",
@@ -225,7 +225,7 @@ def _missing(request: Request, reply: Reply) -> Exception | None:
     return ObjectNotFoundError(f"Nothing is at {request.where}")
 
 
-def _refused(request: Request, reply: Reply) -> Exception:
+def _refused(request: S3Request, reply: S3Reply) -> Exception:
     if is_elsewhere(reply):
         return UsageError(
             f"{request.where}: the bucket is at another endpoint or in another region ({_said(reply)})",
@@ -241,7 +241,7 @@ def _refused(request: Request, reply: Reply) -> Exception:
     )
 
 
-def _said(reply: Reply) -> str:
+def _said(reply: S3Reply) -> str:
     """Return the server's own words, as far as they are printable and short."""
     words = f"{reply.status} {reply.code}" if reply.code != str(reply.status) else f"{reply.status}"
     message = "".join(character if character.isprintable() else " " for character in reply.message).strip()

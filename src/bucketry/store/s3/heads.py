@@ -18,7 +18,7 @@ from bucketry.store.s3.signing import Unsigned
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bucketry.store.s3.signing import Keys, Signable, Signer
+    from bucketry.store.s3.signing import Keys, RequestSigner, Signable
     from bucketry.store.s3.target import Target
 
 SHA256_OF_NOTHING = hashlib.sha256().hexdigest()
@@ -42,7 +42,7 @@ class _Pattern:
 class RangeHeads:
     """Spells the heads of requests for ranges of objects; safe for many threads."""
 
-    def __init__(self, target: Target, signer: Signer) -> None:
+    def __init__(self, target: Target, signer: RequestSigner) -> None:
         self._target = target
         self._signer = signer
         self._kept: _Pattern | None = None

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, unquote_plus
 
 from bucketry.frozen import frozen
-from bucketry.store.s3.bytes import At
+from bucketry.store.s3.bytes import ObjectPlace
 from bucketry.store.s3.connection import translated
-from bucketry.store.s3.errors import Request, error_of_reply, oversized, parse_refusal, unreadable
+from bucketry.store.s3.errors import S3Request, error_of_reply, oversized, parse_refusal, unreadable
 from bucketry.store.s3.text import escape, parse_date
-from bucketry.store.s3.wire import SAFE_IN_QUERIES, Asked
+from bucketry.store.s3.wire import SAFE_IN_QUERIES, WireRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from xml.etree.ElementTree import Element
 
-    from bucketry.store.http.client import Reply
+    from bucketry.store.http.client import HttpReply
     from bucketry.store.s3.connection import Operation, S3Connection
     from bucketry.store.s3.wire import WireTransport
 
@@ -106,7 +106,7 @@ class WireRequests:
             reply.close()
         if form.parse is None:
             return common
-        request = Request(where, self._sdk.bucket, conditional_write=conditional_write)
+        request = S3Request(where, self._sdk.bucket, conditional_write=conditional_write)
         try:
             return {**common, **form.parse(_parse_xml(request, reply, content))}
         except (SyntaxError, ValueError, LookupError) as error:  # the first is what a parser of XML raises
@@ -116,7 +116,7 @@ class WireRequests:
 class ReplyBody:
     """The body of a reply, read at once."""
 
-    def __init__(self, reply: Reply, where: str) -> None:
+    def __init__(self, reply: HttpReply, where: str) -> None:
         self._reply = reply
         self._where = where
 
@@ -183,7 +183,7 @@ class _Element:
         return self.optional(name).strip().lower() == "true"
 
 
-def _asked(form: _Form, where: str, parameters: Mapping[str, Any], *, conditional_write: bool) -> Asked:
+def _asked(form: _Form, where: str, parameters: Mapping[str, Any], *, conditional_write: bool) -> WireRequest:
     unknown = parameters.keys() - HEADERS.keys() - QUERIES.keys() - BODIES - {"Key"}
     if unknown:
         raise AssertionError(unknown)  # this module sends what it is told, or it is wrong
@@ -193,9 +193,9 @@ def _asked(form: _Form, where: str, parameters: Mapping[str, Any], *, conditiona
         body = _encode_parts(parameters["MultipartUpload"]["Parts"])
     elif body is None and form.method in {"POST", "PUT"}:
         body = b""
-    return Asked(
+    return WireRequest(
         form.method,
-        At(parameters.get("Key", ""), where),
+        ObjectPlace(parameters.get("Key", ""), where),
         query="&".join(f"{name}={quote(value, safe=SAFE_IN_QUERIES)}" for name, value in query.items()),
         headers={HEADERS[name]: value for name, value in parameters.items() if name in HEADERS},
         body=None if body is None else memoryview(body),
@@ -213,7 +213,7 @@ def _encode_parts(parts: Sequence[Mapping[str, Any]]) -> bytes:
     return f'<CompleteMultipartUpload xmlns="{NAMESPACE}">{listed}</CompleteMultipartUpload>'.encode()
 
 
-def _described(reply: Reply, where: str) -> dict[str, Any]:
+def _described(reply: HttpReply, where: str) -> dict[str, Any]:
     """Return what the headers say about an object."""
     try:
         modified_at = parse_date(reply.headers["last-modified"])
@@ -223,7 +223,7 @@ def _described(reply: Reply, where: str) -> dict[str, Any]:
     return {**length, "LastModified": modified_at}
 
 
-def _parse_xml(request: Request, reply: Reply, content: bytes) -> _Element:
+def _parse_xml(request: S3Request, reply: HttpReply, content: bytes) -> _Element:
     """Return the document of a reply; raise what it says if it is an error after all.
 
     S3 begins to answer what takes long with "200 OK" before it knows the end.

@@ -129,7 +129,7 @@ class Signable:
         return f"{ALGORITHM} {self.credential}, Signature={signature}"
 
 
-class Signer:
+class RequestSigner:
     """Signs the requests of one scope; safe for many threads. The key that a day's signatures share is made once."""
 
     def __init__(self, scope: SigningScope, clock: SigningClock) -> None:

@@ -27,7 +27,7 @@ from bucketry.store.contract import (
     Part,
     PreconditionFailedError,
 )
-from bucketry.store.s3.bytes import At, BegunRange, RangeStream, SdkTransport, crc32_base64, served_at
+from bucketry.store.s3.bytes import BegunRange, ObjectPlace, RangeStream, SdkTransport, crc32_base64, served_at
 from bucketry.store.s3.connection import S3Connection, translated
 from bucketry.store.s3.errors import oversized, unreadable
 from bucketry.store.s3.requests import WireRequests
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from bucketry.errors import UnavailableError
     from bucketry.store.contract import Body, ByteStream, Condition
-    from bucketry.store.s3.bytes import ByteTransport, ClosableStream, Opened
+    from bucketry.store.s3.bytes import ByteTransport, ClosableStream, RangeHeaders
     from bucketry.store.s3.requests import ReplyBody, Requests
 
 __all__ = ["S3Settings", "S3Store"]
@@ -166,7 +166,7 @@ class S3Store:
                 raise PreconditionFailedError(f"{where} is another object now", advice="look it up again")
             yield RangeStream(None, 0, where)
             return
-        at = At(self._prefix + key, where)
+        at = ObjectPlace(self._prefix + key, where)
         if etag is None:
             opened = self._bytes.open(at, start, stop, None)
         else:
@@ -179,7 +179,7 @@ class S3Store:
 
     def begin_range(self, key: str, start: int, stop: int) -> BegunRange | None:
         """Ask for a range of any object and do not wait for the reply; None if that is not possible."""
-        at = At(self._prefix + key, self._where(key))
+        at = ObjectPlace(self._prefix + key, self._where(key))
         begun = self._wire.begin(at, start, stop) if 0 <= start < stop else None
         if begun is None:
             return None
@@ -197,7 +197,7 @@ class S3Store:
 
     def put_blob(self, key: str, body: Body, *, sha256: str | None = None) -> Entry:
         """Create a large object in one request, once."""
-        sent = self._bytes.put(At(self._prefix + key, self._where(key)), body, sha256)
+        sent = self._bytes.put(ObjectPlace(self._prefix + key, self._where(key)), body, sha256)
         return Entry(key, len(body), self._etag(sent.etag, key), sent.served_at)
 
     def start_upload(self, key: str) -> str:
@@ -210,7 +210,7 @@ class S3Store:
     ) -> Part:
         """Send one part. S3 places parts by their number, so the offset is not sent."""
         del offset
-        sent = self._bytes.put_part(At(self._prefix + key, self._where(key)), upload, number, body, sha256)
+        sent = self._bytes.put_part(ObjectPlace(self._prefix + key, self._where(key)), upload, number, body, sha256)
         return Part(number, str(self._etag(sent.etag, key)), len(body))
 
     def copy_part(  # noqa: PLR0917 - a range of one object and its place in another
@@ -381,7 +381,7 @@ class S3Store:
             raise oversized(self._where(key), SMALL_OBJECT_BYTES)
         return content
 
-    def _check_range(self, key: str, opened: Opened, asked: tuple[int, int], etag: ETag | None) -> None:
+    def _check_range(self, key: str, opened: RangeHeaders, asked: tuple[int, int], etag: ETag | None) -> None:
         """Raise unless the reply brings exactly these bytes, of the object that was meant."""
         start, stop = asked
         where = self._where(key)

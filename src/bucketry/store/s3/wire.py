@@ -15,29 +15,28 @@ from urllib.parse import quote
 
 from bucketry.frozen import frozen
 from bucketry.store.http.client import Pool
-from bucketry.store.http.connection import Patience
+from bucketry.store.http.connection import SocketTimeouts
 from bucketry.store.s3.bytes import (
     CONTENT_TYPE,
-    Opened,
-    Sent,
+    RangeHeaders,
+    UploadReceipt,
     needs_digest_of_part,
     served_at,
     sha256_base64,
     sha256_of,
 )
 from bucketry.store.s3.connection import MOST_CURES, translated
-from bucketry.store.s3.errors import Request, error_of_reply, is_elsewhere, parse_refusal
+from bucketry.store.s3.errors import S3Request, error_of_reply, is_elsewhere, parse_refusal
 from bucketry.store.s3.heads import SHA256_OF_NOTHING, RangeHeads, spell_head
-from bucketry.store.s3.signing import Signer, Unsigned
+from bucketry.store.s3.signing import RequestSigner, Unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bucketry.store.contract import Body
-    from bucketry.store.http.client import Begun as Sending
-    from bucketry.store.http.client import Reply
+    from bucketry.store.http.client import HttpReply, PendingReply
     from bucketry.store.s3.account import Account
-    from bucketry.store.s3.bytes import At, ByteTransport, ClosableStream
+    from bucketry.store.s3.bytes import ByteTransport, ClosableStream, ObjectPlace
     from bucketry.store.s3.connection import S3Connection
     from bucketry.store.s3.settings import S3Settings
     from bucketry.store.s3.signing import Keys
@@ -53,7 +52,7 @@ PARTIAL_CONTENT = 206
 
 
 @frozen
-class Asked:
+class WireRequest:
     """One request before it is signed, about an object, or about the bucket if the key is empty.
 
     `body` is None for a request without one, which an empty one is not. With `may_repeat` it is sent again if a
@@ -61,7 +60,7 @@ class Asked:
     """
 
     method: str
-    at: At
+    at: ObjectPlace
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
@@ -71,31 +70,31 @@ class Asked:
 
 
 @frozen
-class _Line:
+class _Endpoint:
     """Where requests go, who signs them, and the connections to it."""
 
     target: Target
-    signer: Signer
+    signer: RequestSigner
     ranges: RangeHeads
     pool: Pool
 
 
 @frozen
-class Begun:
+class OpenRequest:
     """A request under way, and as whom and over which line it was sent."""
 
     account: Account
-    line: _Line
-    sent: Sending
+    line: _Endpoint
+    sent: PendingReply
 
 
 @frozen
-class _Answered:
+class _SignedReply:
     """The reply to a request, and as whom and over which line it was asked for."""
 
     account: Account
-    line: _Line
-    reply: Reply
+    line: _Endpoint
+    reply: HttpReply
 
 
 class WireTransport:
@@ -105,7 +104,7 @@ class WireTransport:
         self, connection: S3Connection, settings: S3Settings, encryption: Mapping[str, str], sdk: ByteTransport
     ) -> None:
         self._connection = connection
-        self._patience = Patience(
+        self._patience = SocketTimeouts(
             settings.connect_timeout_seconds,
             settings.read_timeout_seconds,
             grace_seconds=settings.grace_seconds,
@@ -115,17 +114,17 @@ class WireTransport:
         self._encryption = encryption
         self._sdk = sdk
         self._lock = threading.Lock()
-        self._line: _Line | None = None
+        self._line: _Endpoint | None = None
         self._is_for_sdk = False
         self._is_closed = False
         self._retired: list[Pool] = []
 
-    def ask(self, asked: Asked, answered: _Answered | None = None) -> Reply | None:
+    def ask(self, asked: WireRequest, answered: _SignedReply | None = None) -> HttpReply | None:
         """Return the reply to a request that was carried out; None if the SDK has to make it.
 
         `answered` is the same request, with the reply to it that came already.
         """
-        request = Request(asked.at.where, self._connection.bucket, conditional_write=asked.conditional_write)
+        request = S3Request(asked.at.where, self._connection.bucket, conditional_write=asked.conditional_write)
         for attempt in range(MOST_CURES + 1):
             account = self._connection.account
             with translated(asked.at.where):
@@ -153,12 +152,12 @@ class WireTransport:
                 raise error_of_reply(request, refusal)
         raise AssertionError(MOST_CURES)  # the last attempt returns or raises
 
-    def open(self, at: At, start: int, stop: int, if_match: str | None) -> Opened:
+    def open(self, at: ObjectPlace, start: int, stop: int, if_match: str | None) -> RangeHeaders:
         """Ask for a range."""
         reply = self.ask(_range_of(at, start, stop, if_match))
         return self._sdk.open(at, start, stop, if_match) if reply is None else _opened(reply, at.where)
 
-    def begin(self, at: At, start: int, stop: int) -> Begun | None:
+    def begin(self, at: ObjectPlace, start: int, stop: int) -> OpenRequest | None:
         """Send the request for a range, whose reply `finish` brings; None if the SDK has to make it."""
         account = self._connection.account
         with translated(at.where):
@@ -166,36 +165,36 @@ class WireTransport:
             if line is None:
                 return None
             head = line.ranges.head(_path_of(line.target, at.key), f"bytes={start}-{stop - 1}", account.credentials())
-            return Begun(account, line, line.pool.begin(head))
+            return OpenRequest(account, line, line.pool.begin(head))
 
-    def finish(self, begun: Begun, at: At, start: int, stop: int) -> Opened:
+    def finish(self, begun: OpenRequest, at: ObjectPlace, start: int, stop: int) -> RangeHeaders:
         """Return what `open` would."""
         with translated(at.where):
             first = begun.sent.reply()
         if first.status == PARTIAL_CONTENT:
             self._connection.note_server(first.headers)
             return _opened(first, at.where)
-        reply = self.ask(_range_of(at, start, stop, None), _Answered(begun.account, begun.line, first))
+        reply = self.ask(_range_of(at, start, stop, None), _SignedReply(begun.account, begun.line, first))
         return self._sdk.open(at, start, stop, None) if reply is None else _opened(reply, at.where)
 
-    def put(self, at: At, body: Body, sha256: str | None) -> Sent:
+    def put(self, at: ObjectPlace, body: Body, sha256: str | None) -> UploadReceipt:
         """Create the object."""
         digest = sha256 or sha256_of(body)
         headers = {"If-None-Match": "*", "Content-Type": CONTENT_TYPE, CHECKSUM_HEADER: sha256_base64(digest)}
         if self._encryption:
             headers["x-amz-server-side-encryption"] = self._encryption["ServerSideEncryption"]
             headers["x-amz-server-side-encryption-aws-kms-key-id"] = self._encryption["SSEKMSKeyId"]
-        asked = Asked("PUT", at, headers=headers, body=body, sha256=digest, conditional_write=True)
+        asked = WireRequest("PUT", at, headers=headers, body=body, sha256=digest, conditional_write=True)
         return self._send(asked) or self._sdk.put(at, body, digest)
 
-    def put_part(self, at: At, upload: str, number: int, body: Body, sha256: str | None) -> Sent:
+    def put_part(self, at: ObjectPlace, upload: str, number: int, body: Body, sha256: str | None) -> UploadReceipt:
         """Send one part."""
         digest = sha256 or sha256_of(body)
         headers = {}
         if needs_digest_of_part(self._connection.server_product):
             headers[CHECKSUM_HEADER] = sha256_base64(digest)
         query = f"partNumber={number}&uploadId={quote(upload, safe=SAFE_IN_QUERIES)}"
-        asked = Asked("PUT", at, query=query, headers=headers, body=body, sha256=digest, may_repeat=True)
+        asked = WireRequest("PUT", at, query=query, headers=headers, body=body, sha256=digest, may_repeat=True)
         return self._send(asked) or self._sdk.put_part(at, upload, number, body, digest)
 
     def close(self) -> None:
@@ -208,7 +207,7 @@ class WireTransport:
         for pool in self._retired:
             pool.close()
 
-    def _send(self, asked: Asked) -> Sent | None:
+    def _send(self, asked: WireRequest) -> UploadReceipt | None:
         """Send bytes and return what the store says; None if the SDK has to."""
         reply = self.ask(asked)
         if reply is None:
@@ -218,9 +217,9 @@ class WireTransport:
                 reply.read_small()
         finally:
             reply.close()
-        return Sent(reply.headers.get("etag", ""), served_at(reply.headers))
+        return UploadReceipt(reply.headers.get("etag", ""), served_at(reply.headers))
 
-    def _find_line(self) -> _Line | None:
+    def _find_line(self) -> _Endpoint | None:
         with self._lock:
             if self._is_closed:
                 raise ConnectionAbortedError("the store was closed")
@@ -230,11 +229,11 @@ class WireTransport:
                     self._is_for_sdk = True
                 else:
                     pool = Pool(target.origin, self._patience, most_idle=self._most_idle)
-                    signer = Signer(target.scope, self._connection.clock)
-                    self._line = _Line(target, signer, RangeHeads(target, signer), pool)
+                    signer = RequestSigner(target.scope, self._connection.clock)
+                    self._line = _Endpoint(target, signer, RangeHeads(target, signer), pool)
             return self._line
 
-    def _forget(self, line: _Line) -> None:
+    def _forget(self, line: _Endpoint) -> None:
         """Ask the SDK anew where requests go: it remembers where a redirect led. Requests under way go on."""
         with self._lock:
             if self._line is line:
@@ -258,15 +257,15 @@ class _WireStream:
         self._reply.close()
 
 
-def _range_of(at: At, start: int, stop: int, if_match: str | None) -> Asked:
+def _range_of(at: ObjectPlace, start: int, stop: int, if_match: str | None) -> WireRequest:
     headers = {"Range": f"bytes={start}-{stop - 1}"}
     if if_match is not None:
         headers["If-Match"] = if_match
-    return Asked("GET", at, headers=headers, may_repeat=True)
+    return WireRequest("GET", at, headers=headers, may_repeat=True)
 
 
-def _opened(reply: Reply, where: str) -> Opened:
-    return Opened(
+def _opened(reply: HttpReply, where: str) -> RangeHeaders:
+    return RangeHeaders(
         etag=reply.headers.get("etag", ""),
         content_range=reply.headers.get("content-range", ""),
         content_encoding=reply.headers.get("content-encoding", ""),
@@ -275,7 +274,7 @@ def _opened(reply: Reply, where: str) -> Opened:
     )
 
 
-def _head_of(asked: Asked, line: _Line, keys: Keys) -> bytes:
+def _head_of(asked: WireRequest, line: _Endpoint, keys: Keys) -> bytes:
     """Return the head of the request, signed, as it goes over the wire."""
     target = line.target
     path = _path_of(target, asked.at.key)

@@ -81,9 +81,9 @@ class StagedFile:
             self._left -= 1
             return self._left == 0
 
-    def pieces(self) -> list[Piece]:
+    def pieces(self) -> list[PlannedChunk]:
         """Return the chunks; one without bytes stands for an empty file."""
-        return [Piece(self, index, *self.file.bounds(index)) for index in range(self._left)]
+        return [PlannedChunk(self, index, *self.file.bounds(index)) for index in range(self._left)]
 
     def _open(self) -> int:
         directory_fd = open_directory(self._directory)
@@ -121,7 +121,7 @@ class StagedFile:
 
 
 @frozen
-class Piece:
+class PlannedChunk:
     """One chunk of a file, to be brought to its place."""
 
     staged: StagedFile
@@ -135,7 +135,7 @@ class Piece:
         return self.stop - self.start
 
 
-def order_pieces(staged: Sequence[StagedFile]) -> list[Piece]:
+def order_pieces(staged: Sequence[StagedFile]) -> list[PlannedChunk]:
     """Return all chunks in the order in which they are to be fetched.
 
     Files of many chunks come by size, so that none of them is begun last; files of one chunk are strewn among them, so
@@ -145,7 +145,7 @@ def order_pieces(staged: Sequence[StagedFile]) -> list[Piece]:
     small = sorted((one for one in staged if len(one.file.chunk_sha256) <= 1), key=lambda one: -one.file.size_bytes)
     chunks = [piece for one in large for piece in one.pieces()]
     files = [piece for one in small for piece in one.pieces()]
-    strewn: list[tuple[float, Piece]] = []
+    strewn: list[tuple[float, PlannedChunk]] = []
     for pieces in (chunks, files):
         strewn += [((number + 0.5) / len(pieces), piece) for number, piece in enumerate(pieces)]
     return [piece for _, piece in sorted(strewn, key=lambda placed: placed[0])]

@@ -26,7 +26,7 @@ _Inode = tuple[int, int]
 
 
 @frozen
-class Pruned:
+class PruneOutcome:
     """What pruning removed, least recently used first, and how much disk the rest uses."""
 
     removed: tuple[CacheEntry, ...]
@@ -54,7 +54,7 @@ def verify_cache(cache: Cache, *, stop: threading.Event | None = None) -> tuple[
     return tuple(removed)
 
 
-def prune_cache(cache: Cache, max_size_bytes: int) -> Pruned:
+def prune_cache(cache: Cache, max_size_bytes: int) -> PruneOutcome:
     """Remove what was not used for longest until the rest uses at most `max_size_bytes` of disk.
 
     Bytes that blobs and versions share count once; a blob goes only when no version holds its bytes, for
@@ -80,7 +80,7 @@ def prune_cache(cache: Cache, max_size_bytes: int) -> Pruned:
                 kept_bytes -= size_bytes
             elif holders[inode] == 1 and share.entry.kind == "version" and inode in blob_by_inode:
                 heapq.heappush(queue, _Candidate.of(blob_by_inode[inode]))
-    return Pruned(tuple(removed), whole_bytes - kept_bytes, kept_bytes)
+    return PruneOutcome(tuple(removed), whole_bytes - kept_bytes, kept_bytes)
 
 
 @frozen

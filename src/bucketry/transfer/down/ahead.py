@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.store.contract import AskedRange, AsksAhead
-    from bucketry.transfer.disk.staged_files import Piece
+    from bucketry.transfer.disk.staged_files import PlannedChunk
     from bucketry.transfer.down.chunk_work import ChunkWork
 
-_Asked = tuple["Piece", "AskedRange", float]
+_Asked = tuple["PlannedChunk", "AskedRange", float]
 
 LARGEST_SMALL_BYTES = 256 * 1024
 FEWEST_IN_A_BUNDLE = 4  # of less, asking ahead would save nothing
@@ -39,10 +39,10 @@ LONGEST_WAIT_SECONDS = 30.0  # while others are answered; then it is asked for a
 REPLIES_BEFORE_ONE_MORE = 64  # after the store asked for less
 
 
-def bundle(pieces: Sequence[Piece]) -> list[Sequence[Piece]]:
+def bundle(pieces: Sequence[PlannedChunk]) -> list[Sequence[PlannedChunk]]:
     """Return the queue with small files put together, each bundle where its first one was, and all else alone."""
-    bundles: list[Sequence[Piece]] = []
-    small: list[Piece] = []
+    bundles: list[Sequence[PlannedChunk]] = []
+    small: list[PlannedChunk] = []
     for piece in pieces:
         if len(piece.staged.file.chunk_sha256) != 1 or piece.size_bytes > LARGEST_SMALL_BYTES:
             bundles.append([piece])
@@ -76,10 +76,10 @@ class SmallFiles:
         self._window = most
         self._replies = 0
         self._lock = Lock()
-        self._waiting: deque[Piece] = deque()
+        self._waiting: deque[PlannedChunk] = deque()
         self._is_at_work = False
 
-    def bring(self, pieces: Sequence[Piece], buffer: memoryview) -> None:
+    def bring(self, pieces: Sequence[PlannedChunk], buffer: memoryview) -> None:
         """Bring files to their places, and those that other threads leave here meanwhile."""
         with self._lock:
             self._bundles_left -= 1
@@ -117,7 +117,7 @@ class SmallFiles:
             for _, one, _ in asked.values():
                 one.close()
 
-    def _next(self) -> Piece | None:
+    def _next(self) -> PlannedChunk | None:
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
 
@@ -129,7 +129,7 @@ class SmallFiles:
             self._on_end()
         return not goes_on
 
-    def _ask(self, piece: Piece, asked: dict[int, _Asked], poll: select.poll, buffer: memoryview) -> None:
+    def _ask(self, piece: PlannedChunk, asked: dict[int, _Asked], poll: select.poll, buffer: memoryview) -> None:
         work = self._work
         work.begin(piece.staged)
         if work.take_from_sibling(piece, buffer):
@@ -157,7 +157,7 @@ class SmallFiles:
             ready.append(oldest)
         return ready
 
-    def _take(self, piece: Piece, asked: AskedRange, folders: OpenFolders, buffer: memoryview) -> None:
+    def _take(self, piece: PlannedChunk, asked: AskedRange, folders: OpenFolders, buffer: memoryview) -> None:
         work = self._work
         try:
             with closing(asked):
@@ -181,7 +181,7 @@ class SmallFiles:
         work.finish(piece, fetched=True, is_small=True)
         self._grow()
 
-    def _read(self, piece: Piece, asked: AskedRange, buffer: memoryview) -> memoryview:
+    def _read(self, piece: PlannedChunk, asked: AskedRange, buffer: memoryview) -> memoryview:
         filled, pace = 0, Pace(self._work.receiver.patience.clock, piece.staged.file.path)
         with asked.opened() as stream:
             while filled < piece.size_bytes:  # bounded: each round reads at least one byte or raises
@@ -190,7 +190,7 @@ class SmallFiles:
                 pace.check()
         return buffer[:filled]
 
-    def _again(self, piece: Piece, buffer: memoryview, error: UnavailableError | None) -> None:
+    def _again(self, piece: PlannedChunk, buffer: memoryview, error: UnavailableError | None) -> None:
         """Bring a file whose first request failed as large files are brought."""
         if isinstance(error, SlowDownError):
             self._window, self._replies = max(1, self._window // 2), 0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bucketry.errors import UnavailableError
-    from bucketry.transfer.disk.staged_files import Piece, StagedFile
+    from bucketry.transfer.disk.staged_files import PlannedChunk, StagedFile
     from bucketry.transfer.down.journal import Journal
     from bucketry.transfer.down.receive import Receiver
     from bucketry.transfer.down.reuse import Source
@@ -54,7 +54,9 @@ class ChunkWork:
     local_store: Source | None = None
     tally: Tally = field(default_factory=Tally)
 
-    def take_near(self, piece: Piece, buffer: memoryview, sources: Sequence[Source], *, is_journaled: bool) -> bool:
+    def take_near(
+        self, piece: PlannedChunk, buffer: memoryview, sources: Sequence[Source], *, is_journaled: bool
+    ) -> bool:
         """Bring a chunk to its place from this machine alone, and tell whether that was possible."""
         if not (is_journaled and self._is_in_place(piece, buffer)) and not self._take(sources, piece, buffer):
             return False
@@ -63,7 +65,7 @@ class ChunkWork:
         self.finish(piece, fetched=False)
         return True
 
-    def bring(self, buffer: memoryview, piece: Piece) -> None:
+    def bring(self, buffer: memoryview, piece: PlannedChunk) -> None:
         """Bring a chunk to its place: from a sibling if one has it by now, else from the store."""
         meter, file = self.receiver.meter, piece.staged.file
         self.begin(piece.staged)
@@ -82,7 +84,7 @@ class ChunkWork:
                 self.receiver.receive(piece, descriptor, buffer)
         self.finish(piece, fetched=True)
 
-    def take_from_sibling(self, piece: Piece, buffer: memoryview) -> bool:
+    def take_from_sibling(self, piece: PlannedChunk, buffer: memoryview) -> bool:
         """Bring a chunk to its place from a process that works beside us, and tell whether one has it by now."""
         if self.siblings is None or not self._take([self.siblings], piece, buffer):
             return False
@@ -90,7 +92,7 @@ class ChunkWork:
         self.finish(piece, fetched=False)
         return True
 
-    def bring_after_failure(self, piece: Piece, buffer: memoryview, error: UnavailableError | None) -> None:
+    def bring_after_failure(self, piece: PlannedChunk, buffer: memoryview, error: UnavailableError | None) -> None:
         """Bring a file of one chunk to its place, of which one read failed or brought wrong bytes."""
         if error is not None:
             self.receiver.pause(piece, error)
@@ -105,7 +107,7 @@ class ChunkWork:
         if is_first:
             self.receiver.meter.begin_file(staged.file.path, staged.file.size_bytes)
 
-    def finish(self, piece: Piece, *, fetched: bool, is_small: bool = False) -> None:
+    def finish(self, piece: PlannedChunk, *, fetched: bool, is_small: bool = False) -> None:
         """Record a chunk that is in its place and right; a small one may wait for others to be recorded with."""
         file, meter = piece.staged.file, self.receiver.meter
         if piece.size_bytes > 0:
@@ -116,11 +118,11 @@ class ChunkWork:
         if piece.staged.finish_chunk():
             meter.finish_file(file.path)
 
-    def _is_in_place(self, piece: Piece, buffer: memoryview) -> bool:
+    def _is_in_place(self, piece: PlannedChunk, buffer: memoryview) -> bool:
         with piece.staged.opened() as descriptor, disk_errors(piece.staged.file.path):
             return is_in_place(piece, descriptor, buffer, self.receiver.verify, self.receiver.halt)
 
-    def _take(self, sources: Sequence[Source], piece: Piece, buffer: memoryview) -> bool:
+    def _take(self, sources: Sequence[Source], piece: PlannedChunk, buffer: memoryview) -> bool:
         return take_chunk(sources, piece, buffer, self.receiver.verify, self.receiver.halt)
 
 

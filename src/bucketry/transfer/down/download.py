@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.store.contract import Store
-    from bucketry.transfer.disk.staged_files import Piece
+    from bucketry.transfer.disk.staged_files import PlannedChunk
     from bucketry.transfer.disk.target import Staging
     from bucketry.transfer.down.journal import Chunk
     from bucketry.transfer.down.processes import Slices
@@ -51,7 +51,7 @@ DEFAULT_CONNECTIONS = 16
 
 
 @frozen
-class Nearby:
+class LocalSources:
     """What may spare a fetch: earlier and simultaneous work on the same plan, and older versions.
 
     The plan has all files of the staging folder, of which those that are fetched may be a part.
@@ -63,7 +63,7 @@ class Nearby:
 
 
 @frozen
-class Fetched:
+class FetchOutcome:
     """What a fetch moved. `fetched_bytes` came from the store, each counted once; `reused_bytes` were here.
 
     `retries` counts requests sent again.
@@ -88,10 +88,10 @@ def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
     progress: ProgressListener | None = None,
     stop: threading.Event | None = None,
     patience: Patience | None = None,
-    nearby: Nearby | None = None,
+    nearby: LocalSources | None = None,
     slices: Slices | None = None,
     controls: Controls | None = None,
-) -> Fetched:
+) -> FetchOutcome:
     """Bring files into a staging directory that exists; without `nearby` it holds none of them yet.
 
     `verify="fast"` compares XXH3-128 instead of SHA-256, for networks where nobody hostile writes. `slices` has
@@ -129,7 +129,7 @@ def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
         if work.journal is not None:
             work.journal.close()
         receiver.meter.close()
-    return Fetched(
+    return FetchOutcome(
         files=len(files),
         chunks=sum(len(file.chunk_sha256) for file in files),
         fetched_bytes=work.tally.fetched_bytes,
@@ -148,14 +148,14 @@ def _make_meter(files: Sequence[RemoteFile], progress: ProgressListener | None, 
     )
 
 
-def _stage(files: Sequence[RemoteFile], directory: Path, nearby: Nearby | None) -> list[StagedFile]:
+def _stage(files: Sequence[RemoteFile], directory: Path, nearby: LocalSources | None) -> list[StagedFile]:
     """Return the files as they will lie in the staging folder, numbered as the plan numbers them."""
     numbers = {file.path: number for number, file in enumerate(nearby.plan.files if nearby else files)}
     resumed = nearby is not None and nearby.staging.resumed
     return [StagedFile(numbers[file.path], file, directory, may_exist=resumed) for file in files]
 
 
-def _make_work(receiver: Receiver, nearby: Nearby | None, siblings: Siblings | None) -> ChunkWork:
+def _make_work(receiver: Receiver, nearby: LocalSources | None, siblings: Siblings | None) -> ChunkWork:
     return ChunkWork(
         receiver=receiver,
         journal=Journal(nearby.staging.outer) if nearby else None,
@@ -165,7 +165,13 @@ def _make_work(receiver: Receiver, nearby: Nearby | None, siblings: Siblings | N
 
 
 def _bring(
-    work: ChunkWork, pieces: Sequence[Piece], directory: Path, connections: int, slices: Slices | None, *, threads: int
+    work: ChunkWork,
+    pieces: Sequence[PlannedChunk],
+    directory: Path,
+    connections: int,
+    slices: Slices | None,
+    *,
+    threads: int,
 ) -> None:
     """Fetch chunks: by one process with small files apart, by one without, or by several.
 
@@ -180,7 +186,7 @@ def _bring(
     items = bundle(pieces)
     small = _small_files(work, items, directory, connections)
 
-    def bring(buffer: memoryview, item: Sequence[Piece]) -> None:
+    def bring(buffer: memoryview, item: Sequence[PlannedChunk]) -> None:
         if small is not None and len(item) > 1:
             small.bring(item, buffer)
         else:
@@ -198,7 +204,7 @@ def _bring(
 
 
 def _small_files(
-    work: ChunkWork, items: Sequence[Sequence[Piece]], directory: Path, connections: int
+    work: ChunkWork, items: Sequence[Sequence[PlannedChunk]], directory: Path, connections: int
 ) -> SmallFiles | None:
     """Return who brings the bundles, and with how many of the connections; None where that is not worth it."""
     bundles = sum(len(item) > 1 for item in items)
@@ -215,8 +221,12 @@ def _small_files(
 
 
 def _find_left(
-    work: ChunkWork, staged: Sequence[StagedFile], nearby: Nearby | None, siblings: Siblings | None, connections: int
-) -> list[Piece]:
+    work: ChunkWork,
+    staged: Sequence[StagedFile],
+    nearby: LocalSources | None,
+    siblings: Siblings | None,
+    connections: int,
+) -> list[PlannedChunk]:
     """Return the chunks that are to be fetched, in order, when all that is near has been taken."""
     left = order_pieces(staged)
     if nearby is not None:
@@ -226,12 +236,14 @@ def _find_left(
     return left
 
 
-def _take_what_is_near(work: ChunkWork, pieces: Sequence[Piece], nearby: Nearby, connections: int) -> list[Piece]:
+def _take_what_is_near(
+    work: ChunkWork, pieces: Sequence[PlannedChunk], nearby: LocalSources, connections: int
+) -> list[PlannedChunk]:
     """Bring what is on this machine to its place, verified; return the chunks that are left, in order of fetching."""
     journaled: set[Chunk] = read_journals(nearby.staging.outer) if nearby.staging.resumed else set()
     taken: set[Chunk] = set()
 
-    def take(buffer: memoryview, piece: Piece) -> None:
+    def take(buffer: memoryview, piece: PlannedChunk) -> None:
         chunk = (piece.staged.number, piece.index)
         if work.take_near(piece, buffer, nearby.sources, is_journaled=chunk in journaled):
             taken.add(chunk)
@@ -247,7 +259,7 @@ def _take_what_is_near(work: ChunkWork, pieces: Sequence[Piece], nearby: Nearby,
     return [piece for piece in pieces if (piece.staged.number, piece.index) not in taken]
 
 
-def _check_space(directory: Path, pieces: Sequence[Piece], nearby: Nearby | None) -> None:
+def _check_space(directory: Path, pieces: Sequence[PlannedChunk], nearby: LocalSources | None) -> None:
     """Raise before anything is fetched for which there is no room, as far as the file system says."""
     if nearby is not None and nearby.staging.resumed:
         return  # part of what is left has its room already

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.store.contract import Store
-    from bucketry.transfer.disk.staged_files import Piece
+    from bucketry.transfer.disk.staged_files import PlannedChunk
     from bucketry.transfer.down.chunk_work import ChunkWork
     from bucketry.transfer.down.journal import Chunk
     from bucketry.transfer.down.remote import RemoteFile, Verify
@@ -64,7 +64,7 @@ class SliceJob:
 
 
 @frozen
-class Told:
+class SliceProgress:
     """What a child tells: bytes and retries by file since it last told, chunks that are done, and its level now."""
 
     bytes_by_file: dict[int, int]
@@ -74,14 +74,14 @@ class Told:
 
 
 @frozen
-class Ended:
+class SliceOutcome:
     """The last thing that a child tells: nothing, or why it could not do its slice."""
 
     failure: BaseException | None
 
 
 def fetch_by_processes(
-    work: ChunkWork, pieces: Sequence[Piece], slices: Slices, directory: Path, connections: int
+    work: ChunkWork, pieces: Sequence[PlannedChunk], slices: Slices, directory: Path, connections: int
 ) -> None:
     """Bring the chunks to their places by several processes; raise what the first of them that failed raises."""
     if not 1 < slices.processes <= MAX_PROCESSES:
@@ -114,7 +114,7 @@ def fetch_by_processes(
 
 
 def _job(
-    work: ChunkWork, pieces: Sequence[Piece], slices: Slices, directory: Path, part: int, connections: int
+    work: ChunkWork, pieces: Sequence[PlannedChunk], slices: Slices, directory: Path, part: int, connections: int
 ) -> SliceJob:
     receiver = work.receiver
     limit = receiver.limit.bytes_per_second
@@ -137,7 +137,7 @@ def _job(
 class _Child:
     """One process with its slice, attended by one thread of the parent."""
 
-    def __init__(self, work: ChunkWork, pieces: Sequence[Piece], job: SliceJob) -> None:
+    def __init__(self, work: ChunkWork, pieces: Sequence[PlannedChunk], job: SliceJob) -> None:
         self._work = work
         self._job = job
         self._pieces = {(piece.staged.number, piece.index): piece for piece in pieces}
@@ -189,13 +189,13 @@ class _Child:
 
     def _hear(self, told: object) -> bool:
         """Count what the child told, and return whether it has done its slice."""
-        if isinstance(told, Ended):
+        if isinstance(told, SliceOutcome):
             if told.failure is not None:
                 raise told.failure
             if self._left > 0:
                 raise EOFError
             return True
-        if not isinstance(told, Told):
+        if not isinstance(told, SliceProgress):
             raise EOFError  # noqa: TRY004 - the same as no answer
         self._work.receiver.gate.count_elsewhere(self._job.part, told.connections)
         meter = self._work.receiver.meter

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bucketry.store.contract import ByteStream, ETag, Store
-    from bucketry.transfer.disk.staged_files import Piece, StagedFile
+    from bucketry.transfer.disk.staged_files import PlannedChunk, StagedFile
     from bucketry.transfer.down.remote import RemoteFile, Verify
     from bucketry.transfer.down.reuse import Hash
     from bucketry.transfer.pace.progress import ProgressMeter
@@ -46,7 +46,7 @@ class Receiver:
     gate: Gate
     meter: ProgressMeter
 
-    def receive(self, piece: Piece, descriptor: int, buffer: memoryview, *, was_read: bool = False) -> None:
+    def receive(self, piece: PlannedChunk, descriptor: int, buffer: memoryview, *, was_read: bool = False) -> None:
         """Bring a chunk to its place, verified; raise `CorruptError` where the store has other bytes.
 
         `was_read` says that a first read was made already, and brought nothing of use.
@@ -74,11 +74,11 @@ class Receiver:
             advice="run fsck --deep on the registry, and pull from a replica if there is one",
         )
 
-    def pause(self, piece: Piece, error: UnavailableError) -> None:
+    def pause(self, piece: PlannedChunk, error: UnavailableError) -> None:
         """Wait as after the first failure of a request."""
         self._pause(self._attempts(piece.staged), error)
 
-    def _read_at_once(self, piece: Piece, reading: _Reading, buffer: memoryview) -> bool:
+    def _read_at_once(self, piece: PlannedChunk, reading: _Reading, buffer: memoryview) -> bool:
         """Read a whole object by one request, and tell whether it came to its end."""
         try:
             self._read_on(piece, reading, buffer, None)
@@ -89,7 +89,7 @@ class Receiver:
             return False  # not of this size, or not without its ETag: asking for both will tell
         return True
 
-    def _read_chunk(self, piece: Piece, reading: _Reading, buffer: memoryview) -> bool:
+    def _read_chunk(self, piece: PlannedChunk, reading: _Reading, buffer: memoryview) -> bool:
         """Read one chunk of exactly one object; a broken connection goes on where it broke."""
         file = piece.staged.file
         etag = self._etag_of(piece.staged)
@@ -108,7 +108,7 @@ class Receiver:
                 return True
         raise UnavailableError(f"the connection broke {MAX_ATTEMPTS} times while {file.path} was read")
 
-    def _read_on(self, piece: Piece, reading: _Reading, buffer: memoryview, etag: ETag | None) -> None:
+    def _read_on(self, piece: PlannedChunk, reading: _Reading, buffer: memoryview, etag: ETag | None) -> None:
         file = piece.staged.file
         pace = Pace(self.patience.clock, file.path)
         with self.store.open_range(file.key, reading.position, piece.stop, etag=etag) as stream:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.transfer.disk.cache import Cache
-    from bucketry.transfer.disk.staged_files import Piece
+    from bucketry.transfer.disk.staged_files import PlannedChunk
     from bucketry.transfer.down.remote import RemoteFile, Verify
     from bucketry.transfer.pace.workers import Halt
 
@@ -123,7 +123,7 @@ def local_objects(find_path: Callable[[str], Path | None]) -> Source:
     return find
 
 
-def take_chunk(sources: Sequence[Source], piece: Piece, buffer: memoryview, verify: Verify, halt: Halt) -> bool:
+def take_chunk(sources: Sequence[Source], piece: PlannedChunk, buffer: memoryview, verify: Verify, halt: Halt) -> bool:
     """Copy a chunk from the first source whose bytes turn out right, and tell whether there was one."""
     for source in sources:
         found = source(piece.staged.file, piece.index)
@@ -140,7 +140,7 @@ def take_chunk(sources: Sequence[Source], piece: Piece, buffer: memoryview, veri
     return False
 
 
-def is_in_place(piece: Piece, descriptor: int, buffer: memoryview, verify: Verify, halt: Halt) -> bool:
+def is_in_place(piece: PlannedChunk, descriptor: int, buffer: memoryview, verify: Verify, halt: Halt) -> bool:
     """Tell whether a chunk's place holds the right bytes, by reading and hashing them. Raises `OSError`."""
     digest = new_hash(verify)
     for offset in range(piece.start, piece.stop, len(buffer)):

@@ -14,10 +14,10 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-from bucketry.transfer.disk.staged_files import Piece, StagedFile
+from bucketry.transfer.disk.staged_files import PlannedChunk, StagedFile
 from bucketry.transfer.down.chunk_work import ChunkWork, make_buffer
 from bucketry.transfer.down.journal import Journal
-from bucketry.transfer.down.processes import Ended, SliceJob, Told
+from bucketry.transfer.down.processes import SliceJob, SliceOutcome, SliceProgress
 from bucketry.transfer.down.receive import Receiver
 from bucketry.transfer.pace.concurrency import Concurrency
 from bucketry.transfer.pace.patience import Patience
@@ -76,7 +76,9 @@ class TellingMeter(ProgressMeter):
         if now - self._told_at < TELL_SECONDS:
             return
         self._told_at = now
-        self._mouth.send(Told(dict(self._bytes), dict(self._retries_by_file), tuple(self._done), self._gate.level))
+        self._mouth.send(
+            SliceProgress(dict(self._bytes), dict(self._retries_by_file), tuple(self._done), self._gate.level)
+        )
         self._bytes.clear()
         self._retries_by_file.clear()
         self._done.clear()
@@ -94,7 +96,7 @@ def main() -> None:
     except BaseException as error:  # noqa: BLE001 - carried to the parent, which raises it
         failure = error
     with suppress(OSError):
-        mouth.send(Ended(failure))
+        mouth.send(SliceOutcome(failure))
 
 
 def run_slice(job: SliceJob, mouth: Connection) -> None:
@@ -115,9 +117,9 @@ def run_slice(job: SliceJob, mouth: Connection) -> None:
     journal = Journal(job.journal_folder, part=job.part) if job.journal_folder else None
     work = ChunkWork(receiver, journal)
     staged = {number: StagedFile(number, file, job.directory, may_exist=True) for number, file in job.files}
-    pieces = [Piece(staged[number], index, *staged[number].file.bounds(index)) for number, index in job.chunks]
+    pieces = [PlannedChunk(staged[number], index, *staged[number].file.bounds(index)) for number, index in job.chunks]
 
-    def bring(buffer: memoryview, piece: Piece) -> None:
+    def bring(buffer: memoryview, piece: PlannedChunk) -> None:
         work.bring(buffer, piece)
         meter.count_done((piece.staged.number, piece.index))
 

@@ -50,7 +50,7 @@ class LocalFile:
 
 
 @frozen
-class Uploaded:
+class UploadOutcome:
     """What became of one file: `uploaded_bytes` were sent, none where the object was there already.
 
     Bytes that the store copied, or had from an upload that was interrupted, were not sent.

@@ -74,9 +74,9 @@ class Sending:
         """How many pieces it has; an empty file has an empty one."""
         return max(1, len(self.file.digest.chunks.sha256))
 
-    def pieces(self) -> list[Piece]:
+    def pieces(self) -> list[UploadPiece]:
         """Return the pieces of this round."""
-        return [Piece(self, self.round, PieceOfFile(self.file, index)) for index in range(self.piece_count)]
+        return [UploadPiece(self, self.round, PieceOfFile(self.file, index)) for index in range(self.piece_count)]
 
     def begin_anew(self) -> None:
         """Forget all parts."""
@@ -91,7 +91,7 @@ class Sending:
 
 
 @frozen
-class Piece:
+class UploadPiece:
     """A piece to be sent, in a round of its object: of an earlier round, it is of no use any more."""
 
     sending: Sending
@@ -114,12 +114,12 @@ class Sender:
     limit: RateLimit
     buffers: Buffers
     copies: Mapping[str, ChunkPlace]
-    enqueue: Callable[[Sequence[Piece]], None]
+    enqueue: Callable[[Sequence[UploadPiece]], None]
     _unusable: set[str] = field(default_factory=set)
     _can_copy: bool = True
     _changed: list[Sending] = field(default_factory=list)
 
-    def send(self, piece: Piece) -> None:
+    def send(self, piece: UploadPiece) -> None:
         """Bring one piece into the store, and the object with it if it is the last one."""
         sending = piece.sending
         try:
@@ -195,7 +195,7 @@ class Sender:
         if not sending.already_there:
             self._count_sent(sending, piece)
 
-    def _bring_part(self, piece: Piece, upload_id: str, sent: SentBytes) -> None:
+    def _bring_part(self, piece: UploadPiece, upload_id: str, sent: SentBytes) -> None:
         sending, what = piece.sending, piece.what
         part = self._copy_part(sending, what, upload_id)
         if part is None:
@@ -247,7 +247,7 @@ class Sender:
             self._unusable.add(place.key)
         return None
 
-    def _finish_piece(self, piece: Piece, upload_id: str | None, sent: SentBytes) -> None:
+    def _finish_piece(self, piece: UploadPiece, upload_id: str | None, sent: SentBytes) -> None:
         sending, label = piece.sending, piece.sending.file.label
         with sending.lock:
             if piece.round != sending.round:
@@ -272,7 +272,7 @@ class Sender:
             self._give_up(sending)  # another was first: the parts are of no use
         sending.upload_id = None
 
-    def _begin_anew(self, piece: Piece, lost: _LostUploadError) -> None:
+    def _begin_anew(self, piece: UploadPiece, lost: _LostUploadError) -> None:
         sending = piece.sending
         with sending.lock:
             if piece.round != sending.round:

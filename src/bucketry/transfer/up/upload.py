@@ -22,8 +22,8 @@ from bucketry.transfer.pace.patience import Patience
 from bucketry.transfer.pace.progress import Progress, ProgressListener, ProgressMeter, with_hashing
 from bucketry.transfer.pace.ratelimit import RateLimit
 from bucketry.transfer.pace.workers import MAX_CONNECTIONS, POLL_SECONDS, Gate, Halt, check_connections, run_parallel
-from bucketry.transfer.up.outgoing import Buffers, ChunkPlace, LocalFile, SourceFile, Uploaded
-from bucketry.transfer.up.sending import Piece, Sender, Sending
+from bucketry.transfer.up.outgoing import Buffers, ChunkPlace, LocalFile, SourceFile, UploadOutcome
+from bucketry.transfer.up.sending import Sender, Sending, UploadPiece
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ __all__ = [
     "LocalFile",
     "SourceFile",
     "UploadOptions",
-    "Uploaded",
+    "UploadOutcome",
     "hash_and_upload",
     "upload",
 ]
@@ -76,7 +76,7 @@ class HashedFile:
     """The digest of a file, and what became of it where it was given a key."""
 
     digest: FileDigest
-    uploaded: Uploaded | None
+    uploaded: UploadOutcome | None
 
 
 def upload(
@@ -89,7 +89,7 @@ def upload(
     patience: Patience | None = None,
     copies: Mapping[str, ChunkPlace] | None = None,
     controls: Controls | None = None,
-) -> tuple[Uploaded, ...]:
+) -> tuple[UploadOutcome, ...]:
     """Make every file an object, if absent, and return what happened to each, in their order.
 
     Raises `RejectedError` for a file that changed since it was hashed, `CorruptError` if another object is at
@@ -143,7 +143,7 @@ class _Queue:
     """The pieces to send; there may be more as long as files are being hashed or pieces are being sent."""
 
     def __init__(self, halt: Halt) -> None:
-        self._pieces: deque[Piece] = deque()
+        self._pieces: deque[UploadPiece] = deque()
         self._changed = threading.Condition()
         self._expected_files = 0
         self._busy = 0
@@ -165,13 +165,13 @@ class _Queue:
             self._expected_files -= 1
             self._changed.notify_all()
 
-    def add(self, pieces: Sequence[Piece]) -> None:
+    def add(self, pieces: Sequence[UploadPiece]) -> None:
         """Put pieces at the end."""
         with self._changed:
             self._pieces.extend(pieces)
             self._changed.notify_all()
 
-    def take(self) -> Piece | None:
+    def take(self) -> UploadPiece | None:
         """Wait for the next piece, to be followed by `finished`; None when there will be no more."""
         with self._changed:
             while not self._pieces:  # bounded: files become known and pieces are finished, or the halt comes
@@ -267,11 +267,11 @@ class _Run:
             raise
         self.meter.close()
 
-    def outcome(self, file: LocalFile) -> Uploaded:
+    def outcome(self, file: LocalFile) -> UploadOutcome:
         """Return what became of a file that was added."""
         sending = self._sending[file.key]
         already_there = sending.already_there or sending.file is not file
-        return Uploaded(
+        return UploadOutcome(
             label=file.label,
             key=file.key,
             size_bytes=file.digest.size_bytes,

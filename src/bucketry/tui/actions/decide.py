@@ -17,8 +17,8 @@ from bucketry.registry.versions.deletion import check_may_delete, delete_version
 from bucketry.registry.versions.lifecycle import LabelEdit, edit_version, retire, unretire
 from bucketry.schema.documents.reviews import REFUSALS, Action
 from bucketry.schema.documents.states import State
-from bucketry.tui.actions.deciding import Wish, decide, generation_shown
-from bucketry.tui.actions.deeds import Deed, DeedPanel, serving_alias, with_reason
+from bucketry.tui.actions.deciding import DecisionDraft, decide, generation_shown
+from bucketry.tui.actions.deeds import ActionPanel, VersionAction, serving_alias, with_reason
 from bucketry.tui.actions.promote import ask_promotion, ask_rollback
 from bucketry.tui.actions.seen import ANYTHING, EDITED, check_unchanged
 from bucketry.tui.actions.version_writes import action_of
@@ -52,12 +52,12 @@ def act_on(
         case "edit":
             _ask_edit(shell, row)
         case "retire":
-            DeedPanel(shell, _retirement(shell, row, generation), is_framed=is_framed).open()
+            ActionPanel(shell, _retirement(shell, row, generation), is_framed=is_framed).open()
         case "delete":
-            DeedPanel(shell, _deletion(shell, row, generation), is_framed=is_framed).open()
+            ActionPanel(shell, _deletion(shell, row, generation), is_framed=is_framed).open()
         case _:
             deed = _decision(shell, row, generation, action=action_of(name, row), diff=diff())
-            DeedPanel(shell, deed, is_framed=is_framed).open()
+            ActionPanel(shell, deed, is_framed=is_framed).open()
 
 
 _LABELS: dict[Action, str] = {
@@ -72,7 +72,7 @@ _NEED_TEXT = frozenset({Action.REJECT, Action.REVOKE, Action.COMMENT})
 
 def _decision(
     shell: BucketryApp, row: VersionLine, generation: int | None, *, action: Action, diff: Digest | None
-) -> Deed:
+) -> VersionAction:
     reference = f"{row.model}:{row.version}"
     serves = serving_alias(shell, row) if action in REFUSALS else None
     means = (
@@ -81,17 +81,17 @@ def _decision(
         else ()
     )
 
-    def again(now: VersionLine, seen: int) -> Deed:
+    def again(now: VersionLine, seen: int) -> VersionAction:
         return _decision(shell, now, seen, action=action_of(action, now), diff=diff)
 
-    return Deed(
+    return VersionAction(
         row=row,
         generation=generation,
         verb=action.value,
         label=_LABELS[action].format(reference),
         words=("review", action.value, reference),
         check=lambda session: check_may_decide(session, row.model, row.version, action),
-        go=lambda text, failed: decide(shell, Wish(row, action, text, generation, diff), failed),
+        go=lambda text, failed: decide(shell, DecisionDraft(row, action, text, generation, diff), failed),
         again=again,
         means=means,
         serves=serves,
@@ -195,7 +195,9 @@ def _edit_notes(
     shell.write(("edit", reference, "--notes", text), work, done)
 
 
-def _retirement(shell: BucketryApp, row: VersionLine, generation: int | None, *, is_undo: bool = False) -> Deed:
+def _retirement(
+    shell: BucketryApp, row: VersionLine, generation: int | None, *, is_undo: bool = False
+) -> VersionAction:
     """Return what retires a version, or takes it out of retirement."""
     back = row.state is State.RETIRED
     verb, service = ("unretire", unretire) if back else ("retire", retire)
@@ -216,13 +218,13 @@ def _retirement(shell: BucketryApp, row: VersionLine, generation: int | None, *,
         shell.write(with_reason((verb, reference), reason), work, done, failed)
 
     def undo(counterpart: VersionLine) -> None:
-        DeedPanel(shell, _retirement(shell, counterpart, None, is_undo=True)).open()
+        ActionPanel(shell, _retirement(shell, counterpart, None, is_undo=True)).open()
 
     means = (
         Span("It goes on being served, but no alias can be moved to it any more, nor rolled back to it."),
         Span("undo: U, or T, takes it out of retirement"),
     )
-    return Deed(
+    return VersionAction(
         row=row,
         generation=generation,
         verb=verb,
@@ -238,7 +240,7 @@ def _retirement(shell: BucketryApp, row: VersionLine, generation: int | None, *,
     )
 
 
-def _deletion(shell: BucketryApp, row: VersionLine, generation: int | None) -> Deed:
+def _deletion(shell: BucketryApp, row: VersionLine, generation: int | None) -> VersionAction:
     reference = f"{row.model}:{row.version}"
 
     def go(reason: str, failed: Callable[[BucketryError], None]) -> None:
@@ -249,7 +251,7 @@ def _deletion(shell: BucketryApp, row: VersionLine, generation: int | None) -> D
         words = (*with_reason(("delete", reference), reason), "--yes")
         shell.write(words, work, lambda _: shell.flash(f"{reference} is deleted", "good"), failed)
 
-    return Deed(
+    return VersionAction(
         row=row,
         generation=generation,
         verb="delete",

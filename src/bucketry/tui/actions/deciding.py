@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bucketry.errors import BucketryError
     from bucketry.index.views import VersionLine
     from bucketry.registry.core.session import Session
-    from bucketry.registry.review.reviewing import Decided
+    from bucketry.registry.review.reviewing import RecordedDecision
     from bucketry.registry.review.signing_keys import SigningKey, SigningKeys
     from bucketry.schema.names import Digest
     from bucketry.tui.shell.app import BucketryApp
@@ -41,7 +41,7 @@ FINGERPRINT_CHARACTERS = 15
 
 
 @frozen
-class Wish:
+class DecisionDraft:
     """What a user wants on record about a version, as it was shown.
 
     `generation` is how far the model's history had been seen then, `diff` the comparison that was shown, if one was.
@@ -64,7 +64,7 @@ def generation_shown(shell: BucketryApp, row: VersionLine) -> int | None:
     return find_generation(shell.source.index, row.model)
 
 
-def decide(shell: BucketryApp, wish: Wish, failed: Callable[[BucketryError], None]) -> None:
+def decide(shell: BucketryApp, wish: DecisionDraft, failed: Callable[[BucketryError], None]) -> None:
     """Record a decision; what may be signed is, by the user's key in the SSH agent, where there is one."""
     if wish.action not in SIGNED:
         _write(shell, wish, None, "", failed)
@@ -78,7 +78,9 @@ def decide(shell: BucketryApp, wish: Wish, failed: Callable[[BucketryError], Non
     )
 
 
-def _with_keys(shell: BucketryApp, wish: Wish, found: SigningKeys, failed: Callable[[BucketryError], None]) -> None:
+def _with_keys(
+    shell: BucketryApp, wish: DecisionDraft, found: SigningKeys, failed: Callable[[BucketryError], None]
+) -> None:
     if found.chosen is not None or not found.keys:
         _write(shell, wish, found.chosen, found.why, failed)
         return
@@ -94,7 +96,7 @@ def _key_word(key: SigningKey) -> str:
 
 
 def _write(
-    shell: BucketryApp, wish: Wish, key: SigningKey | None, why: str, failed: Callable[[BucketryError], None]
+    shell: BucketryApp, wish: DecisionDraft, key: SigningKey | None, why: str, failed: Callable[[BucketryError], None]
 ) -> None:
     words: tuple[str, ...] = ("review", wish.action.value, wish.reference)
     words += ("--comment", wish.comment) if wish.comment else ()
@@ -104,7 +106,7 @@ def _write(
     )
 
 
-def _record(session: Session, wish: Wish, key: SigningKey | None, why: str) -> Decided:
+def _record(session: Session, wish: DecisionDraft, key: SigningKey | None, why: str) -> RecordedDecision:
     row = wish.row
     minds = DECIDED if wish.action in SIGNED else ()
     check_unchanged(session, row, generation=wish.generation, minds=minds)
@@ -123,7 +125,7 @@ def _record(session: Session, wish: Wish, key: SigningKey | None, why: str) -> D
     return record_decision(session, Review(encode_statement(statement)))
 
 
-def _approved(decided: Decided) -> str:
+def _approved(decided: RecordedDecision) -> str:
     """Say how many approvals there are of those that are needed."""
     approvals, needed = decided.approvals, max(1, decided.approvals.required)
     count, reference = len(approvals.principals), f"{decided.model}:{decided.version}"
@@ -133,7 +135,7 @@ def _approved(decided: Decided) -> str:
     return f"approved {reference}: {count} of {count_of(needed, 'approval')}, it {waits}"
 
 
-def _tell(shell: BucketryApp, decided: Decided, key: SigningKey | None, why: str) -> None:
+def _tell(shell: BucketryApp, decided: RecordedDecision, key: SigningKey | None, why: str) -> None:
     told = f"{decided.model}:{decided.version} is {state_word(decided.state)} now"
     if decided.action is Action.APPROVE:
         told = _approved(decided)

@@ -27,7 +27,7 @@ from bucketry.tui.shell.prompts import Question
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bucketry.index.views import Named, VersionLine
+    from bucketry.index.views import ListedAlias, VersionLine
     from bucketry.registry.core.session import Session
     from bucketry.tui.drawing.paint import Line
     from bucketry.tui.shell.app import BucketryApp
@@ -40,7 +40,7 @@ READING: tuple[Span, ...] = (Span("reading ...", "dim"),)
 
 
 @frozen
-class Deed:
+class VersionAction:
     """What is asked for about `row`, as it was shown when the model's history was at `generation`.
 
     `label` asks for the text. `words` are the command that does the same, but for the text. `check` raises what the
@@ -57,9 +57,9 @@ class Deed:
     words: tuple[str, ...]
     check: Callable[[Session], object]
     go: Callable[[str, Callable[[BucketryError], None]], None]
-    again: Callable[[VersionLine, int], Deed]
+    again: Callable[[VersionLine, int], VersionAction]
     means: Sequence[Span] = ()
-    serves: Named | None = None
+    serves: ListedAlias | None = None
     needs_name: bool = False
     needs_text: bool = False
 
@@ -74,7 +74,7 @@ class Deed:
         return self.needs_name or self.serves is not None
 
 
-def serving_alias(shell: BucketryApp, row: VersionLine) -> Named | None:
+def serving_alias(shell: BucketryApp, row: VersionLine) -> ListedAlias | None:
     """Return the alias that serves a version for real, as far as the screens know."""
     found = find_model_line(shell.source.index, row.model)
     known = (*(found.aliases if found is not None else ()), *row.aliases)
@@ -124,11 +124,11 @@ def refuse(shell: BucketryApp, question: Question, error: BucketryError) -> None
     shell.asking.revise(question, replace(question, panel=panel, why_not=lambda _: REFUSED))
 
 
-class DeedPanel:
+class ActionPanel:
     """The prompt of one deed, for as long as it is asked for. `is_framed`: a panel says which version is meant."""
 
     def __init__(
-        self, shell: BucketryApp, deed: Deed, *, typed: str = "", told: str = "", is_framed: bool = False
+        self, shell: BucketryApp, deed: VersionAction, *, typed: str = "", told: str = "", is_framed: bool = False
     ) -> None:
         self._shell = shell
         self._deed = deed
@@ -231,7 +231,7 @@ class DeedPanel:
 
         def opened(found: tuple[VersionLine, int]) -> None:
             deed = self._deed.again(*found)
-            DeedPanel(shell, deed, typed=text, told=error.message, is_framed=self._is_framed).open()
+            ActionPanel(shell, deed, typed=text, told=error.message, is_framed=self._is_framed).open()
 
         def failed(_: BucketryError) -> None:
             self._keep(text)

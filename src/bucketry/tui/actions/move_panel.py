@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bucketry.errors import BucketryError
     from bucketry.registry.core.session import Session
     from bucketry.schema.names import AliasName, ModelName
-    from bucketry.tui.actions.prospects import Prospect
+    from bucketry.tui.actions.prospects import PromotionPreview
     from bucketry.tui.drawing.paint import Line
     from bucketry.tui.shell.app import BucketryApp
 
@@ -45,11 +45,11 @@ class Move:
     alias: AliasName
     words: tuple[str, ...]
     draft: str
-    look: Callable[[Session], Prospect]
-    head: Callable[[Prospect | None], Line]
-    body: Callable[[Prospect, int], Sequence[Line]]
-    tail: Callable[[Prospect | None], Sequence[Line]]
-    go: Callable[[Prospect, str, str], None]
+    look: Callable[[Session], PromotionPreview]
+    head: Callable[[PromotionPreview | None], Line]
+    body: Callable[[PromotionPreview, int], Sequence[Line]]
+    tail: Callable[[PromotionPreview | None], Sequence[Line]]
+    go: Callable[[PromotionPreview, str, str], None]
     told: str = ""
     typed: str = ""
     reason: str = ""
@@ -58,7 +58,7 @@ class Move:
 class MovePanel:
     """The panel of one move, for as long as it is asked for."""
 
-    def __init__(self, shell: BucketryApp, move: Move, prospect: Prospect | None = None) -> None:
+    def __init__(self, shell: BucketryApp, move: Move, prospect: PromotionPreview | None = None) -> None:
         self._shell = shell
         kept = "" if move.reason or move.typed else shell.asking.drafts.pop(move.draft, "")
         self._move = replace(move, reason=kept) if kept else move
@@ -85,7 +85,7 @@ class MovePanel:
             lambda error: self._take_servers(_unread(error)),
         )
 
-    def _take(self, prospect: Prospect) -> None:
+    def _take(self, prospect: PromotionPreview) -> None:
         """Show what the move depends on, and read how the two versions compare."""
         self._prospect = prospect
         move = self._move

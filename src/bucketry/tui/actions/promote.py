@@ -32,12 +32,12 @@ from bucketry.tui.shell.prompts import Question
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bucketry.index.views import Named, VersionLine
+    from bucketry.index.views import ListedAlias, VersionLine
     from bucketry.registry.core.session import Session
     from bucketry.registry.serving.aliases import AliasMove
     from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.names import ModelName
-    from bucketry.tui.actions.prospects import Prospect
+    from bucketry.tui.actions.prospects import PromotionPreview
     from bucketry.tui.drawing.paint import Line
     from bucketry.tui.shell.app import BucketryApp
 
@@ -135,7 +135,7 @@ def _check_has_aliases(session: Session, model: ModelName) -> None:
 
 def _alias_lines(
     shell: BucketryApp,
-    known: Sequence[Named],
+    known: Sequence[ListedAlias],
     names: Sequence[AliasName],
     refused: Mapping[AliasName, str],
     told: str,
@@ -166,7 +166,7 @@ def _look_first(shell: BucketryApp, row: VersionLine, alias: AliasName, reason: 
     """Move an alias that is not protected at once; for one that turns out to be, ask as for any such."""
     move = replace(_promotion(shell, row, alias), reason=reason)
 
-    def done(prospect: Prospect) -> None:
+    def done(prospect: PromotionPreview) -> None:
         if prospect.is_there:
             shell.flash(f"{alias} names {row.model}:{row.version} already", "warn")
         elif prospect.is_protected:
@@ -184,23 +184,23 @@ def _promotion(shell: BucketryApp, row: VersionLine, alias: AliasName, *, is_see
     reference = f"{model}:{version}"
     draft = f"{_promotion_draft(row)} {alias}"
 
-    def look(session: Session) -> Prospect:
+    def look(session: Session) -> PromotionPreview:
         if is_seen:
             check_unchanged(session, row)
         return read_prospect(session, model, version, alias)
 
-    def head(prospect: Prospect | None) -> Line:
+    def head(prospect: PromotionPreview | None) -> Line:
         said = "..." if prospect is None else _now_text(shell, prospect) if prospect.now else "new"
         return line(Span(f"{model}  v{version}  ->  alias {alias}", "strong"), f"   ({said})")
 
-    def tail(prospect: Prospect | None) -> tuple[Line, ...]:
+    def tail(prospect: PromotionPreview | None) -> tuple[Line, ...]:
         undo = "U takes it back" if prospect is None else "U takes the alias away again"
         undo = f"B rolls back to v{prospect.now}" if prospect is not None and prospect.now else undo
         undo = "nothing changes" if prospect is not None and prospect.is_there else f"undo: {undo}"
         same = shell.command_line("promote", reference, alias)
         return (line(undo), line(Span(f"same as:  {same}", "dim")))
 
-    def go(prospect: Prospect, reason: str, text: str) -> None:
+    def go(prospect: PromotionPreview, reason: str, text: str) -> None:
         def work(session: Session) -> AliasMove:
             check_state(session, model, version, prospect.state)
             check_unmoved(session, model, alias, prospect.now)
@@ -242,19 +242,19 @@ def _promotion_draft(row: VersionLine) -> str:
 def _retreat(shell: BucketryApp, model: ModelName, alias: AliasName) -> Move:
     draft = f"roll back {model}@{alias}"
 
-    def head(prospect: Prospect | None) -> Line:
+    def head(prospect: PromotionPreview | None) -> Line:
         if prospect is None:
             return line(Span(f"{model}  alias {alias}", "strong"), "   (...)")
         now = f"v{prospect.now}" if prospect.now else "nothing"
         said = _now_text(shell, prospect) if prospect.now else "it names nothing now"
         return line(Span(f"{model}  alias {alias}  {now}  ->  v{prospect.version}", "strong"), f"   ({said})")
 
-    def tail(prospect: Prospect | None) -> tuple[Line, ...]:
+    def tail(prospect: PromotionPreview | None) -> tuple[Line, ...]:
         same = shell.command_line(*_retreat_words(model, alias, prospect))
         to = f"back to v{prospect.now}" if prospect is not None and prospect.now else "forth again"
         return (line(f"undo: U moves it {to}"), line(Span(f"same as:  {same}", "dim")))
 
-    def go(prospect: Prospect, reason: str, text: str) -> None:
+    def go(prospect: PromotionPreview, reason: str, text: str) -> None:
         def work(session: Session) -> AliasMove:
             check_unmoved(session, model, alias, prospect.now)
             check_state(session, model, prospect.version, prospect.state)
@@ -286,13 +286,13 @@ def _retreat(shell: BucketryApp, model: ModelName, alias: AliasName) -> Move:
     )
 
 
-def _retreat_words(model: ModelName, alias: AliasName, prospect: Prospect | None) -> tuple[str, ...]:
+def _retreat_words(model: ModelName, alias: AliasName, prospect: PromotionPreview | None) -> tuple[str, ...]:
     """Return the command that goes back to the version that was shown, and to no other."""
     to = ("--to", str(prospect.version)) if prospect is not None else ()
     return ("rollback", str(model), alias, *to)
 
 
-def _now_text(shell: BucketryApp, prospect: Prospect) -> str:
+def _now_text(shell: BucketryApp, prospect: PromotionPreview) -> str:
     age = short_age(prospect.since, shell.session.ports.now()) if prospect.since else ""
     return f"now v{prospect.now}" + (", since just now" if age == "now" else f", for {age}" if age else "")
 
@@ -381,17 +381,17 @@ def _undo(shell: BucketryApp, move: AliasMove, previous: int) -> Move:
     """Return what takes a move back, to the version that the alias named before."""
     model, alias = move.model, move.alias
 
-    def look(session: Session) -> Prospect:
+    def look(session: Session) -> PromotionPreview:
         check_unmoved(session, model, alias, move.target)
         return read_prospect(session, model, previous, alias, gated=False)
 
-    def go(_: Prospect, reason: str, text: str) -> None:
+    def go(_: PromotionPreview, reason: str, text: str) -> None:
         def overtaken(_: BucketryError) -> None:  # the panel looks again, and says who was quicker
             MovePanel(shell, replace(_undo(shell, move, previous), typed=text, reason=reason)).open()
 
         _take_back(shell, move, reason, overtaken)
 
-    def tail(_: Prospect | None) -> tuple[Line, ...]:
+    def tail(_: PromotionPreview | None) -> tuple[Line, ...]:
         same = shell.command_line(*_undo_words(move))
         return (line("undo: P or B moves it again"), line(Span(f"same as:  {same}", "dim")))
 
@@ -440,7 +440,7 @@ def _told(shell: BucketryApp, move: AliasMove) -> None:
     )
 
 
-def _aliases(shell: BucketryApp, model: ModelName) -> tuple[Named, ...]:
+def _aliases(shell: BucketryApp, model: ModelName) -> tuple[ListedAlias, ...]:
     found = find_model_line(shell.source.index, model)
     return found.aliases if found is not None else ()
 

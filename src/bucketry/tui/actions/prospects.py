@@ -14,7 +14,7 @@ from bucketry.registry.review.gating import check_version_gates, known_gates
 from bucketry.registry.review.standings import check_approved, load_standing, refuse_failed_gates
 from bucketry.registry.serving.aliases import load_rollback_target
 from bucketry.registry.serving.deployments import list_deployments
-from bucketry.schema.documents.deployment import Standing as Serving
+from bucketry.schema.documents.deployment import DeploymentStanding
 from bucketry.schema.documents.reviews import Action
 from bucketry.schema.documents.states import State, check_servable
 from bucketry.schema.judging.comparison import ASSUMED_MARK
@@ -51,7 +51,7 @@ _NOT_JUDGED = (Verdict.HIGHER, Verdict.LOWER)
 
 
 @frozen
-class Prospect:
+class PromotionPreview:
     """What is known of a version that an alias may name next.
 
     `now` is what the alias names, since when. `refusal` is what the registry would answer to the move, or "". `gates`
@@ -83,7 +83,7 @@ class Prospect:
 
 def read_prospect(
     session: Session, model: ModelName, version: int, alias: AliasName, *, gated: bool = True
-) -> Prospect:
+) -> PromotionPreview:
     """Read what a promotion depends on; files are not scanned for it, which would read whole ones.
 
     A move back to what the alias named before is not `gated`.
@@ -96,7 +96,7 @@ def read_prospect(
     known = tuple(result for result in results if not is_unread(result))
     scan = session.scans.get(row.manifest)
     moved = register.last_move if register is not None else None
-    return Prospect(
+    return PromotionPreview(
         alias=alias,
         version=version,
         state=row.state,
@@ -110,7 +110,7 @@ def read_prospect(
     )
 
 
-def read_retreat(session: Session, model: ModelName, alias: AliasName) -> Prospect:
+def read_retreat(session: Session, model: ModelName, alias: AliasName) -> PromotionPreview:
     """Read to which version a rollback would go, and what is known of it."""
     return read_prospect(session, model, load_rollback_target(session, model, alias).version, alias, gated=False)
 
@@ -150,10 +150,12 @@ def read_servers(session: Session, model: ModelName, alias: AliasName) -> Sequen
     found = [
         item
         for item in list_deployments(session, model).observed
-        if item.deployment is not None and item.deployment.alias == alias and item.standing is not Serving.DAMAGED
+        if item.deployment is not None
+        and item.deployment.alias == alias
+        and item.standing is not DeploymentStanding.DAMAGED
     ]
     counts = Counter(item.deployment.place.environment for item in found if item.deployment is not None)
-    late = sum(item.standing is not Serving.CURRENT for item in found)
+    late = sum(item.standing is not DeploymentStanding.CURRENT for item in found)
     if not found:
         return (Span("nobody reported to follow it", "dim"),)
     told = [
@@ -176,7 +178,7 @@ def read_verdicts(session: Session, model: ModelName, version: int, alias: Alias
     return _verdict_spans(diff)
 
 
-def promotion_lines(prospect: Prospect, width: int, zone: Zone, now: str) -> list[Line]:
+def promotion_lines(prospect: PromotionPreview, width: int, zone: Zone, now: str) -> list[Line]:
     """Return what speaks for a promotion: gates, approvals, signature, scan."""
     failed = [gate for gate in prospect.gates if not gate.passed]
     pieces = [_gates(prospect), *_approvals(prospect, zone, now, width), _signed(prospect), _scan(prospect)]
@@ -189,7 +191,7 @@ def promotion_lines(prospect: Prospect, width: int, zone: Zone, now: str) -> lis
     return lines
 
 
-def retreat_lines(prospect: Prospect, width: int, zone: Zone, now: str) -> list[Line]:
+def retreat_lines(prospect: PromotionPreview, width: int, zone: Zone, now: str) -> list[Line]:
     """Return what is known of the version that a rollback goes to."""
     state = Span(
         f"v{prospect.version} is {state_word(prospect.state)}", "good" if prospect.state is State.APPROVED else "warn"
@@ -198,7 +200,7 @@ def retreat_lines(prospect: Prospect, width: int, zone: Zone, now: str) -> list[
     return wrapped(pieces, width, between="   ", indent="")
 
 
-def _approvals(prospect: Prospect, zone: Zone, now: str, width: int) -> list[Span]:
+def _approvals(prospect: PromotionPreview, zone: Zone, now: str, width: int) -> list[Span]:
     """Return who approved when, and how many of how many that are; in a piece for each where one line is too short."""
     approvals, required = prospect.standing.approvals, prospect.standing.policy.approvals_required
     if approvals.refusals:
@@ -222,12 +224,12 @@ def _approvals(prospect: Prospect, zone: Zone, now: str, width: int) -> list[Spa
     return [*(Span(f"{name},", role) for name in others), Span(f"{last}{count}", role)]
 
 
-def _signed(prospect: Prospect) -> Span:
+def _signed(prospect: PromotionPreview) -> Span:
     by = prospect.standing.authorship.signed
     return Span(f"signed: yes, {by}", "good") if by else Span("signed: NO", "warn")
 
 
-def _scan(prospect: Prospect) -> Span:
+def _scan(prospect: PromotionPreview) -> Span:
     if prospect.scan is not None:
         unsafe = sum(bool(file.fault_if(strict=False)) for file in prospect.scan.files)
         return Span(f"scan: {count_of(unsafe, 'file')} UNSAFE", "bad") if unsafe else Span("scan: clean", "good")
@@ -236,7 +238,7 @@ def _scan(prospect: Prospect) -> Span:
     return Span("scan: not asked for", "dim")
 
 
-def _gates(prospect: Prospect) -> Span:
+def _gates(prospect: PromotionPreview) -> Span:
     if not prospect.gates:
         return Span("gates: none", "dim")
     passed = sum(gate.passed for gate in prospect.gates)

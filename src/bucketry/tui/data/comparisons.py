@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bucketry.index.store import Index
-    from bucketry.index.views import Named, VersionLine
+    from bucketry.index.views import ListedAlias, VersionLine
     from bucketry.registry.core.session import Session
     from bucketry.registry.review.standings import Standing
-    from bucketry.schema.documents.gates import Gate, GateResult, Selection
+    from bucketry.schema.documents.gates import Gate, GateResult, MetricSelection
     from bucketry.schema.judging.comparison import MetricDiff
     from bucketry.schema.judging.trend import Trend
     from bucketry.schema.names import Digest, ModelName
@@ -46,7 +46,7 @@ UNTOLD = frozenset({"version", "digest"})
 
 
 @frozen
-class Compared:
+class LoadedComparison:
     """A comparison and what a decision about the newest of its versions but the baseline depends on.
 
     `newest` is its place in `diff.versions`; it stays the same version when another becomes the baseline. `other` is
@@ -91,7 +91,7 @@ class Compared:
         return all(found) if found else None
 
 
-def _is_about(selection: Selection, metric: MetricDiff) -> bool:
+def _is_about(selection: MetricSelection, metric: MetricDiff) -> bool:
     """Return whether a gate looks at what a line of a comparison says: the metric, on that data, of that kind."""
     stated = metric.dataset.to_document()
     return (
@@ -104,7 +104,7 @@ def _is_about(selection: Selection, metric: MetricDiff) -> bool:
 
 def read_comparison(
     session: Session, references: Sequence[Reference], *, with_tensors: bool, about: Reference | None = None
-) -> Compared:
+) -> LoadedComparison:
     """Read versions and compare them with the first; of a single one, what is measured of it.
 
     What a decision depends on is read of the newest version but the baseline, or of `about`.
@@ -130,7 +130,7 @@ def read_trend(session: Session, model: ModelName, metric: str) -> Trend:
     return load_trend(session, head, rows, metric)
 
 
-def with_next_baseline(compared: Compared) -> Compared:
+def with_next_baseline(compared: LoadedComparison) -> LoadedComparison:
     """Return the comparison with its second version as the baseline, the first at the end; reads nothing."""
     first, *rest = compared.diff.versions
     diff = diff_versions(rest[0], (*rest[1:], first))
@@ -139,9 +139,9 @@ def with_next_baseline(compared: Compared) -> Compared:
     return _compared(diff, newest, compared.gates, compared.standing, aliases)
 
 
-def with_aliases(compared: Compared, index: Index) -> Compared:
+def with_aliases(compared: LoadedComparison, index: Index) -> LoadedComparison:
     """Return the comparison with what serves each version, as the index has it."""
-    named: dict[ModelName, tuple[Named, ...]] = {}
+    named: dict[ModelName, tuple[ListedAlias, ...]] = {}
     for subject in compared.diff.versions:
         found = find_model_line(index, subject.model)
         named[subject.model] = found.aliases if found else ()
@@ -199,7 +199,7 @@ def _compared(
     gates: tuple[tuple[Gate, GateResult], ...],
     standing: Standing,
     aliases: tuple[str, ...],
-) -> Compared:
+) -> LoadedComparison:
     if newest:
         other = newest - 1
     else:  # the newest is the baseline
@@ -207,7 +207,7 @@ def _compared(
     # Of a version alone there is no comparison to name.
     digest = diff_digest(diff) if diff.others else diff.baseline.digest
     groups = slice_groups(diff, other) if diff.others else slice_groups(diff)
-    return Compared(diff, newest, other, groups, gates, standing, aliases, digest)
+    return LoadedComparison(diff, newest, other, groups, gates, standing, aliases, digest)
 
 
 def _newest(diff: VersionDiff) -> int:

@@ -27,7 +27,7 @@ SHOWN_WHILE_READING = 5
 """While manifests are read, the list is shown anew at most so many times for each hundred percent."""
 
 
-class Closer:
+class DetailLoader:
     """The closer looks of one list; of one model's versions, or of all where `model` is None.
 
     `edition` is that of the index whose rows the list shows. With another one the list is shown anew where nothing had

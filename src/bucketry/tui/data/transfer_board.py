@@ -27,7 +27,7 @@ MOVING = frozenset({"queued", "running"})
 
 
 @frozen
-class Looked:
+class TransfersSnapshot:
     """What was seen at one look: every job, and which process helps, if one does."""
 
     jobs: tuple[Job, ...]
@@ -44,7 +44,7 @@ class TransferBoard:
     """The transfers as they were a second ago at most."""
 
     def __init__(self, app: BucketryApp) -> None:
-        self.looked: Looked | None = None
+        self.looked: TransfersSnapshot | None = None
         self.fault: BucketryError | None = None
         self.last_folder: str | None = None
         """Below which folder something was put last, offered for the next."""
@@ -96,7 +96,7 @@ class TransferBoard:
         rate = sum(job.progress.bytes_per_second for job in running if job.progress is not None)
         return Span(f"{count_of(len(running), 'transfer')} {short_rate(rate)}", "accent")
 
-    def _take(self, looked: Looked) -> None:
+    def _take(self, looked: TransfersSnapshot) -> None:
         before = {job.id: job.state for job in self.jobs}
         is_same = looked is self.looked and self.fault is None
         self.looked, self.fault = looked, None
@@ -119,12 +119,12 @@ class TransferBoard:
             self.look(forced=True)
 
 
-def helper_pid_text(looked: Looked) -> str:
+def helper_pid_text(looked: TransfersSnapshot) -> str:
     """Return who helps."""
     return f"helper pid {looked.helper_pid}" if looked.helper_pid is not None else "no helper"
 
 
-def _look(before: Looked | None) -> Looked:
+def _look(before: TransfersSnapshot | None) -> TransfersSnapshot:
     """Ask for the jobs, unless nothing moved and nothing was written since; not for the screen's thread."""
     from bucketry.jobs import client as jobs  # noqa: PLC0415 - the first picture does not wait for it
 
@@ -132,8 +132,8 @@ def _look(before: Looked | None) -> Looked:
     if before is not None and not before.is_moving and before.changed_at_ns == changed_at_ns:
         return before
     if not changed_at_ns:
-        return Looked((), None, 0)
-    return Looked(jobs.list_jobs(), jobs.find_helper(), changed_at_ns)
+        return TransfersSnapshot((), None, 0)
+    return TransfersSnapshot(jobs.list_jobs(), jobs.find_helper(), changed_at_ns)
 
 
 def _changed_at_ns() -> int:

@@ -126,7 +126,7 @@ class _Code(TextElement):
             yield Segment.line()
 
 
-class _Table(TableElement):
+class _CardTable(TableElement):
     """A table. One whose rows fit on a line each is written at once, in a quarter of the time that Rich needs."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -186,7 +186,7 @@ class _Card(Markdown):
         "heading_open": _Heading,
         "fence": _Code,
         "code_block": _Code,
-        "table_open": _Table,
+        "table_open": _CardTable,
     }
 
     def __init__(self, text: str) -> None:

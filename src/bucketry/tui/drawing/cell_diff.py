@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.segment import Segment
 
 
-class Look(NamedTuple):
+class CellStyle(NamedTuple):
     """How a cell looks, in the parameters of the terminal's own sequence; what is empty is the terminal's default."""
 
     attributes: tuple[str, ...] = ()
@@ -28,9 +28,9 @@ class Look(NamedTuple):
     background: str = ""
 
 
-PLAIN = Look()
+PLAIN = CellStyle()
 
-Cell = tuple[str, Look]
+Cell = tuple[str, CellStyle]
 """A grapheme and its look; the second column of a wide one has an empty text."""
 
 SPACE: Cell = (" ", PLAIN)
@@ -42,7 +42,7 @@ COLOUR_PARAMETERS = {"5": 3, "2": 5}
 """How many parameters a colour has that begins with 38 or 48, by its second one."""
 
 
-class Piece(NamedTuple):
+class DrawnPiece(NamedTuple):
     """Something that is drawn on one line, from a column on."""
 
     x: int
@@ -50,7 +50,7 @@ class Piece(NamedTuple):
     segments: Iterable[Segment]
 
 
-class Shown:
+class KnownCells:
     """The cells of a terminal, as far as they are known."""
 
     def __init__(self, width: int, height: int, colours: ColorSystem) -> None:
@@ -64,7 +64,7 @@ class Shown:
         """Take nothing for known any more: somebody else has written on the terminal, or it has another size."""
         self._rows = [[None] * self.width for _ in range(self.height)]
 
-    def update(self, pieces: Iterable[Piece]) -> str:
+    def update(self, pieces: Iterable[DrawnPiece]) -> str:
         """Return what the terminal has to be sent so that it shows the pieces too; empty if it shows them already."""
         drawn: dict[int, list[Cell | None]] = {}
         for piece in pieces:
@@ -81,7 +81,7 @@ class Shown:
                 self._rows[y] = row
         return pen.lift()
 
-    def _draw(self, row: list[Cell | None], piece: Piece) -> None:
+    def _draw(self, row: list[Cell | None], piece: DrawnPiece) -> None:
         x = piece.x
         for text, style, control in piece.segments:
             if control:
@@ -170,11 +170,11 @@ def _is_bridge_cheaper(pen: _Pen, row: Sequence[Cell | None], start: int, end: i
     return cost + _turn_bytes(look, following) <= room
 
 
-def _turn_bytes(look: Look, cell: Cell) -> int:
+def _turn_bytes(look: CellStyle, cell: Cell) -> int:
     return 0 if _shows_alike(cell, look) else len(_turn(look, cell[1]))
 
 
-def _shows_alike(cell: Cell, look: Look) -> bool:
+def _shows_alike(cell: Cell, look: CellStyle) -> bool:
     """Return whether a cell looks as it should when it is written in this look."""
     text, wanted = cell
     if wanted == look or not text:
@@ -183,7 +183,7 @@ def _shows_alike(cell: Cell, look: Look) -> bool:
 
 
 @lru_cache(maxsize=4_096)
-def _turn(before: Look, after: Look) -> str:
+def _turn(before: CellStyle, after: CellStyle) -> str:
     """Return the shortest sequence from one look to another."""
     anew = [*after.attributes, *filter(None, after[1:])]
     reset = f"\x1b[{';'.join(['0', *anew] if anew else [])}m"
@@ -198,13 +198,13 @@ def _turn(before: Look, after: Look) -> str:
 
 
 @lru_cache(maxsize=4_096)
-def _on_space(look: Look) -> Look:
+def _on_space(look: CellStyle) -> CellStyle:
     """Return what of a look is seen on a space."""
-    return look if VISIBLE_ON_SPACES.intersection(look.attributes) else Look(background=look.background)
+    return look if VISIBLE_ON_SPACES.intersection(look.attributes) else CellStyle(background=look.background)
 
 
 @lru_cache(maxsize=4_096)
-def _parse_look(parameters: str) -> Look:
+def _parse_look(parameters: str) -> CellStyle:
     """Return the look that the parameters of a sequence stand for."""
     attributes: list[str] = []
     foreground = background = ""
@@ -219,10 +219,10 @@ def _parse_look(parameters: str) -> Look:
             background = "" if number == 49 else ";".join(taken)
         else:
             attributes.append(taken[0])
-    return Look(tuple(attributes), foreground, background)
+    return CellStyle(tuple(attributes), foreground, background)
 
 
-def _cells(text: str, look: Look) -> list[Cell]:
+def _cells(text: str, look: CellStyle) -> list[Cell]:
     blank = (" ", _on_space(look))
     if text.isascii():
         return [blank if character == " " else (character, look) for character in text]

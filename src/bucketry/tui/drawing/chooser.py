@@ -21,7 +21,7 @@ TITLE_COLUMNS = 16
 
 
 @frozen
-class Offered:
+class OfferedColumn:
     """A column that may be shown."""
 
     column: Column[Any]
@@ -47,7 +47,7 @@ class Chooser(LineView):
         self._keep = keep
         self._close = close
         self._at = 0
-        self._offered: list[Offered] = []
+        self._offered: list[OfferedColumn] = []
         self.offer(columns, shown)
 
     @property
@@ -87,9 +87,9 @@ class Chooser(LineView):
         """Offer other columns as well; what was changed here already stays."""
         known = {each.column.name for each in self._offered}
         by_name = {column.name: column for column in columns}
-        first = [Offered(by_name[name], is_shown=True) for name in shown if name in by_name and name not in known]
+        first = [OfferedColumn(by_name[name], is_shown=True) for name in shown if name in by_name and name not in known]
         names = known | {each.column.name for each in first}
-        rest = [Offered(column, is_shown=False) for column in columns if column.name not in names]
+        rest = [OfferedColumn(column, is_shown=False) for column in columns if column.name not in names]
         self._offered = [*self._offered, *first, *rest]
         self.styles.height = min(MOST_LINES, len(self._offered) + 1)
         self._draw()

@@ -43,14 +43,14 @@ class Column(Generic[Row]):
 
 
 @frozen
-class Fitted(Generic[Row]):
+class FittedColumn(Generic[Row]):
     """A column and the width that it got."""
 
     column: Column[Row]
     width: int
 
 
-def fit_columns(columns: Sequence[Column[Row]], width: int) -> tuple[Fitted[Row], ...]:
+def fit_columns(columns: Sequence[Column[Row]], width: int) -> tuple[FittedColumn[Row], ...]:
     """Return the columns that fit, in their order; what is left over goes to those that can grow, in turn."""
     kept = list(columns)
     for _ in range(len(columns)):
@@ -67,10 +67,10 @@ def fit_columns(columns: Sequence[Column[Row]], width: int) -> tuple[Fitted[Row]
         if not growing:
             break
         widths[min(growing, key=lambda place: widths[place] - kept[place].width)] += 1
-    return tuple(Fitted(column, width) for column, width in zip(kept, widths, strict=True))
+    return tuple(FittedColumn(column, width) for column, width in zip(kept, widths, strict=True))
 
 
-def row_line(fitted: Sequence[Fitted[Row]], row: Row, painter: Painter) -> Line:
+def row_line(fitted: Sequence[FittedColumn[Row]], row: Row, painter: Painter) -> Line:
     """Return the cells of a row, cut and padded."""
     cells = [_as_span(place.column.cell(row)) for place in fitted]
     spans: list[Span] = []
@@ -91,7 +91,7 @@ def row_line(fitted: Sequence[Fitted[Row]], row: Row, painter: Painter) -> Line:
     return tuple(spans)
 
 
-def header_line(fitted: Sequence[Fitted[Row]], *, chosen: str, sorted_by: str, descending: bool) -> Line:
+def header_line(fitted: Sequence[FittedColumn[Row]], *, chosen: str, sorted_by: str, descending: bool) -> Line:
     """Return the titles: the column that is chosen in brackets, the one that sorts with `v` or `^`."""
     spans: list[Span] = []
     for index, place in enumerate(fitted):

@@ -15,7 +15,7 @@ from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
 from textual.geometry import Offset
 
-from bucketry.tui.drawing.cell_diff import Piece, Shown, move_to
+from bucketry.tui.drawing.cell_diff import DrawnPiece, KnownCells, move_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def can_diff(version: str = "") -> bool:
     return known and all(_parameters(owner, name) == names for owner, name, names in _EXPECTED_PARAMETERS)
 
 
-def pieces_of(update: LayoutUpdate | ChopsUpdate) -> Iterator[Piece]:
+def pieces_of(update: LayoutUpdate | ChopsUpdate) -> Iterator[DrawnPiece]:
     """Return what an update draws, cut as the toolkit cuts it."""
     return _pieces_of_layout(update) if isinstance(update, LayoutUpdate) else _pieces_of_chops(update)
 
@@ -65,7 +65,7 @@ class DisplayedApp(App[None], inherit_bindings=False):
         super().__init__(ansi_color=True)
         self.shows_cursor = shows_cursor
         self._differs = cell_diff and can_diff()
-        self._on_terminal: Shown | None = None
+        self._on_terminal: KnownCells | None = None
         self._cursor_on_terminal: Offset | None = None
 
     @property
@@ -132,7 +132,7 @@ class DisplayedApp(App[None], inherit_bindings=False):
             size, shown = renderable.region.size, self._on_terminal
             if shown is None or (shown.width, shown.height) != size:
                 colours = self.console._color_system or ColorSystem.TRUECOLOR  # noqa: SLF001 - as the toolkit does
-                shown = self._on_terminal = Shown(size.width, size.height, colours)
+                shown = self._on_terminal = KnownCells(size.width, size.height, colours)
             return shown.update(pieces_of(renderable))
         if isinstance(renderable, ChopsUpdate) and self._on_terminal is not None:
             return self._on_terminal.update(pieces_of(renderable))
@@ -153,20 +153,20 @@ def _cursor_place(widget: Widget | None) -> Offset:
     return widget.region.offset + (widget.cursor_offset if isinstance(widget, HasCursor) else Offset(0, 0))
 
 
-def _pieces_of_layout(update: LayoutUpdate) -> Iterator[Piece]:
+def _pieces_of_layout(update: LayoutUpdate) -> Iterator[DrawnPiece]:
     for y, strips in enumerate(update.strips, update.region.y):
         x = update.region.x
         for strip in strips:
-            yield Piece(x, y, strip)
+            yield DrawnPiece(x, y, strip)
             x += strip.cell_length
 
 
-def _pieces_of_chops(update: ChopsUpdate) -> Iterator[Piece]:
+def _pieces_of_chops(update: ChopsUpdate) -> Iterator[DrawnPiece]:
     for y, start, end in update.spans:
         for cut_end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
             if strip is not None and x <= end and cut_end > start:
                 is_inside = start <= x < end and cut_end <= end
-                yield Piece(x, y, strip if is_inside else strip.crop(0, min(cut_end, end) - x))
+                yield DrawnPiece(x, y, strip if is_inside else strip.crop(0, min(cut_end, end) - x))
 
 
 def _parameters(owner: type, name: str) -> tuple[str, ...]:

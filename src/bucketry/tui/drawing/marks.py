@@ -12,7 +12,7 @@ from bucketry.tui.drawing.paint import Role, Span
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bucketry.index.views import Named, VersionLine
+    from bucketry.index.views import ListedAlias, VersionLine
 
 PRODUCTION_NAMES = ("production", "prod")
 _SHORT_NAMES = {"production": "prod"}
@@ -34,18 +34,18 @@ _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-=+*#@"
 
 
-def is_production(named: Named) -> bool:
+def is_production(named: ListedAlias) -> bool:
     """Return whether an alias serves for real: it is protected, or has the name for it."""
     return named.protected or named.alias in PRODUCTION_NAMES
 
 
-def production_of(aliases: Sequence[Named]) -> Named | None:
+def production_of(aliases: Sequence[ListedAlias]) -> ListedAlias | None:
     """Return the alias that serves for real: `production` before others that are protected."""
     by_name = [named for name in PRODUCTION_NAMES for named in aliases if named.alias == name]
     return next(iter([*by_name, *(named for named in aliases if named.protected)]), None)
 
 
-def alias_span(aliases: Sequence[Named]) -> Span:
+def alias_span(aliases: Sequence[ListedAlias]) -> Span:
     """Return a version's aliases: `*` marks one that serves for real, `~` any other."""
     if not aliases:
         return Span(NOTHING, "dim")

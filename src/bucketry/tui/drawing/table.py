@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from bucketry.tui.drawing.columns import Column, Fitted, fit_columns, header_line, row_line
+from bucketry.tui.drawing.columns import Column, FittedColumn, fit_columns, header_line, row_line
 from bucketry.tui.drawing.paint import Line, Painter, Role, Span
 from bucketry.tui.shell.frame import changed_region
 
@@ -90,7 +90,7 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         self.chosen = ""
         self.message: tuple[Line, ...] = ()
         self._columns = tuple(columns)
-        self._fitted: tuple[Fitted[Row], ...] = ()
+        self._fitted: tuple[FittedColumn[Row], ...] = ()
         self._fitted_for = -1
         self._key_of = key
         self._painter = painter
@@ -313,7 +313,7 @@ class LineTable(Widget, Generic[Row], can_focus=True):
             elif shown != before:
                 self.refresh(changed_region(before, shown, self.size.width, y=y))
 
-    def _fit(self) -> tuple[Fitted[Row], ...]:
+    def _fit(self) -> tuple[FittedColumn[Row], ...]:
         width = self.size.width
         if self._fitted_for != width:
             self._fitted = fit_columns(self._columns, width - GUTTER_COLUMNS)

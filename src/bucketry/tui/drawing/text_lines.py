@@ -20,7 +20,7 @@ Cells = tuple[Span, ...]
 
 
 @frozen
-class Heading:
+class TextColumn:
     """A column of a table in a text: at least and at most so wide, where its cells need it.
 
     Where there is no room the column of the greatest `rank` goes first; one of rank 0 stays.
@@ -33,7 +33,7 @@ class Heading:
     rank: int = 0
 
 
-def table_lines(headings: Sequence[Heading], rows: Sequence[Cells], width: int) -> list[Line]:
+def table_lines(headings: Sequence[TextColumn], rows: Sequence[Cells], width: int) -> list[Line]:
     """Return the titles and the rows, each column as wide as what is in it, as far as the width allows."""
     shown = [tuple(Span(displayable(cell.text), cell.role) for cell in row) for row in rows]
     columns: list[Column[Cells]] = []

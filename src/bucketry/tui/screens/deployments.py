@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
-from bucketry.index.views import Named, find_version_line, list_models_by, load_model_lines
-from bucketry.registry.serving.deployments import MOST_RECEIPTS, Observed, list_deployments
-from bucketry.schema.documents.deployment import Standing
+from bucketry.index.views import ListedAlias, find_version_line, list_models_by, load_model_lines
+from bucketry.registry.serving.deployments import MOST_RECEIPTS, ObservedDeployment, list_deployments
+from bucketry.schema.documents.deployment import DeploymentStanding
 from bucketry.schema.names import AliasName
 from bucketry.tui.actions.download import download_command
 from bucketry.tui.actions.version_reads import yank_version
@@ -36,22 +36,22 @@ DAY_SECONDS = 86_400
 NAME_COLUMNS, LEAST_NAME_COLUMNS, ROOMY_COLUMNS = 28, 20, 80
 MODELS_PER_READ = 500
 DRIFT_FILTER = "standing:drift"
-SETTLED = (Standing.CURRENT, Standing.PINNED)
+SETTLED = (DeploymentStanding.CURRENT, DeploymentStanding.PINNED)
 """Everything else is drift: what is served is not what its alias names, or nobody can say."""
 
-_ROLES: Mapping[Standing, Role] = {
-    Standing.CURRENT: "good",
-    Standing.BEHIND: "warn",
-    Standing.AHEAD: "warn",
-    Standing.REFUSED: "bad",
-    Standing.PINNED: "plain",
-    Standing.UNKNOWN: "bad",
-    Standing.DAMAGED: "bad",
+_ROLES: Mapping[DeploymentStanding, Role] = {
+    DeploymentStanding.CURRENT: "good",
+    DeploymentStanding.BEHIND: "warn",
+    DeploymentStanding.AHEAD: "warn",
+    DeploymentStanding.REFUSED: "bad",
+    DeploymentStanding.PINNED: "plain",
+    DeploymentStanding.UNKNOWN: "bad",
+    DeploymentStanding.DAMAGED: "bad",
 }
 
 
 @frozen
-class Served:
+class DeploymentRow:
     """A line of the screen: an alias and who follows it, or one instance (`item`) below its alias.
 
     `named` is what the alias names, None where it names nothing or where instances follow no alias.
@@ -59,12 +59,12 @@ class Served:
 
     model: ModelName | None
     alias: str | None
-    named: Named | None
-    followers: tuple[Observed, ...]
-    item: Observed | None = None
+    named: ListedAlias | None
+    followers: tuple[ObservedDeployment, ...]
+    item: ObservedDeployment | None = None
 
 
-class DeploymentsView(ReadListView[Served]):
+class DeploymentsView(ReadListView[DeploymentRow]):
     """Every alias with the instances that follow it, by model."""
 
     @property
@@ -77,7 +77,7 @@ class DeploymentsView(ReadListView[Served]):
         """The command that lists the same."""
         return ("deployments",)
 
-    def columns(self) -> Sequence[Column[Served]]:
+    def columns(self) -> Sequence[Column[DeploymentRow]]:
         """Return the columns. Instances stand below their alias, so nothing sorts."""
         now = self.shell.session.ports.now()
         names = NAME_COLUMNS if self.shell.size.width >= ROOMY_COLUMNS else LEAST_NAME_COLUMNS
@@ -91,17 +91,17 @@ class DeploymentsView(ReadListView[Served]):
             Column("verified", "VERIFIED", _verified, 9, 16, rank=3, sortable=False),
         )
 
-    def key_of(self, row: Served) -> Hashable:
+    def key_of(self, row: DeploymentRow) -> Hashable:
         """Return the receipt's key, or the alias."""
         return row.item.key if row.item is not None else (row.model, row.alias)
 
-    def read(self, session: Session) -> ReadRows[Served]:
+    def read(self, session: Session) -> ReadRows[DeploymentRow]:
         """Return the aliases of the index and the receipts of the bucket."""
         found = list_deployments(session)
         now = session.ports.now()
         return ReadRows(_grouped(self._aliases(), found.observed), _summary(found.observed, now, cut=found.cut))
 
-    def texts(self, row: Served) -> Mapping[str, str]:
+    def texts(self, row: DeploymentRow) -> Mapping[str, str]:
         """Return what a filter finds; an alias is found with the instances that follow it."""
         now = self.shell.session.ports.now()
         items = [row.item] if row.item is not None else list(row.followers)
@@ -118,7 +118,7 @@ class DeploymentsView(ReadListView[Served]):
             "by": " ".join(deployment.actor for deployment in deployments),
         }
 
-    def open_row(self, row: Served) -> None:
+    def open_row(self, row: DeploymentRow) -> None:
         """Open the version that is served, or that the alias names."""
         deployment = row.item.deployment if row.item is not None else None
         version = deployment.version if deployment is not None else row.named.version if row.named else None
@@ -163,7 +163,7 @@ class DeploymentsView(ReadListView[Served]):
         version = deployment.version if deployment is not None else row.named.version if row.named else None
         return None if version is None else find_version_line(self.shell.source.index, row.model, version)
 
-    def detail(self, row: Served, width: int) -> Sequence[Line]:
+    def detail(self, row: DeploymentRow, width: int) -> Sequence[Line]:
         """Return everything that is known of an instance, or of an alias."""
         if row.item is None:
             return self._alias_lines(row, width)
@@ -187,7 +187,7 @@ class DeploymentsView(ReadListView[Served]):
             ),
         ]
 
-    def _alias_lines(self, row: Served, width: int) -> Sequence[Line]:
+    def _alias_lines(self, row: DeploymentRow, width: int) -> Sequence[Line]:
         if row.alias is None:
             told = "These instances were given a number, and follow no alias."
             return [line(Span(f"{row.model} by number", "strong")), *wrapped(told, width)]
@@ -206,7 +206,7 @@ class DeploymentsView(ReadListView[Served]):
             lines += wrapped(f"Nobody has reported that they serve it. A server reports with: {report}", width)
         return lines
 
-    def _aliases(self) -> list[tuple[ModelName, Named]]:
+    def _aliases(self) -> list[tuple[ModelName, ListedAlias]]:
         index = self.shell.source.index
         ids = list_models_by(index).ids
         pages = (ids[start : start + MODELS_PER_READ] for start in range(0, len(ids), MODELS_PER_READ))
@@ -229,25 +229,27 @@ class DeploymentsView(ReadListView[Served]):
             yank_version(self.shell, version, more={"l": ("the line's", lambda: self.shell.copy(name))})
 
 
-def _grouped(named: Sequence[tuple[ModelName, Named]], observed: Sequence[Observed]) -> list[Served]:
+def _grouped(
+    named: Sequence[tuple[ModelName, ListedAlias]], observed: Sequence[ObservedDeployment]
+) -> list[DeploymentRow]:
     """Return every alias with its instances below it, then what is damaged."""
     models = {str(model): model for model, _ in named}
     known = {(str(model), each.alias): each for model, each in named}
-    groups: dict[tuple[str, str], list[Observed]] = {(str(model), each.alias): [] for model, each in named}
+    groups: dict[tuple[str, str], list[ObservedDeployment]] = {(str(model), each.alias): [] for model, each in named}
     for item in observed:
         if item.deployment is not None:
             name = str(item.deployment.model)
             models[name] = item.deployment.model
             groups.setdefault((name, item.deployment.alias or ""), []).append(item)
-    rows: list[Served] = []
+    rows: list[DeploymentRow] = []
     for name, alias in sorted(groups, key=lambda group: (group[0], not group[1], group[1])):
         items = tuple(groups[name, alias])
-        head = Served(models[name], alias or None, known.get((name, AliasName(alias))), items)
-        rows += [head, *(Served(head.model, head.alias, head.named, (), item) for item in items)]
-    return [*rows, *(Served(None, None, None, (), item) for item in observed if item.deployment is None)]
+        head = DeploymentRow(models[name], alias or None, known.get((name, AliasName(alias))), items)
+        rows += [head, *(DeploymentRow(head.model, head.alias, head.named, (), item) for item in items)]
+    return [*rows, *(DeploymentRow(None, None, None, (), item) for item in observed if item.deployment is None)]
 
 
-def _who(row: Served) -> Span:
+def _who(row: DeploymentRow) -> Span:
     if row.item is not None:
         deployment = row.item.deployment
         return Span(
@@ -259,7 +261,7 @@ def _who(row: Served) -> Span:
     return Span(f"{'*' if serves else '~'} {row.model}@{row.alias}", "strong")
 
 
-def _version(row: Served) -> Span:
+def _version(row: DeploymentRow) -> Span:
     deployment = row.item.deployment if row.item is not None else None
     if deployment is not None:
         return Span(f"v{deployment.version}")
@@ -268,14 +270,14 @@ def _version(row: Served) -> Span:
     )
 
 
-def _since(row: Served, now: datetime) -> str:
+def _since(row: DeploymentRow, now: datetime) -> str:
     deployment = row.item.deployment if row.item is not None else None
     if deployment is not None:
         return short_age(deployment.pulled_at or deployment.at, now)
     return short_age(row.named.since, now) if row.named is not None and row.item is None else NOTHING
 
 
-def _standing(row: Served) -> Span:
+def _standing(row: DeploymentRow) -> Span:
     """Say how an instance stands to its alias, or how many of an alias's instances serve what it names."""
     if row.item is not None:
         return Span(_standing_words(row.item), _ROLES[row.item.standing])
@@ -284,24 +286,24 @@ def _standing(row: Served) -> Span:
         return Span("nobody reports it", "dim")
     if row.alias is None:
         return Span(count_of(total, "instance"))
-    current = sum(item.standing is Standing.CURRENT for item in row.followers)
+    current = sum(item.standing is DeploymentStanding.CURRENT for item in row.followers)
     return Span(f"{current} of {total} serve it", "good" if current == total else "warn")
 
 
-def _standing_words(item: Observed) -> str:
+def _standing_words(item: ObservedDeployment) -> str:
     match item.standing:
-        case Standing.BEHIND:
+        case DeploymentStanding.BEHIND:
             names = f"v{item.alias_version}" if item.alias_version is not None else "nothing"
             return f"behind by {item.behind}, now {names}"
-        case Standing.REFUSED:
+        case DeploymentStanding.REFUSED:
             return f"REFUSED: {item.state}"
-        case Standing.UNKNOWN | Standing.DAMAGED:
+        case DeploymentStanding.UNKNOWN | DeploymentStanding.DAMAGED:
             return item.standing.value.upper()
         case _:
             return item.standing.value
 
 
-def _reported(row: Served, now: datetime) -> Span:
+def _reported(row: DeploymentRow, now: datetime) -> Span:
     deployment = row.item.deployment if row.item is not None else None
     if deployment is None:
         return Span("")
@@ -309,12 +311,12 @@ def _reported(row: Served, now: datetime) -> Span:
     return Span(f"{age} STALE", "warn") if _is_stale(deployment, now) else Span(age)
 
 
-def _actor(row: Served) -> str:
+def _actor(row: DeploymentRow) -> str:
     deployment = row.item.deployment if row.item is not None else None
     return deployment.actor if deployment is not None else ""
 
 
-def _verified(row: Served) -> str:
+def _verified(row: DeploymentRow) -> str:
     deployment = row.item.deployment if row.item is not None else None
     if deployment is None:
         return ""
@@ -329,14 +331,17 @@ def _is_stale(deployment: Deployment, now: datetime) -> bool:
     return (now - parse_moment(deployment.at)).total_seconds() > STALE_DAYS * DAY_SECONDS
 
 
-def _summary(observed: Sequence[Observed], now: datetime, *, cut: bool) -> Line:
+def _summary(observed: Sequence[ObservedDeployment], now: datetime, *, cut: bool) -> Line:
     """Say how many instances stand how."""
     counts = Counter(item.standing for item in observed)
     stale = sum(item.deployment is not None and _is_stale(item.deployment, now) for item in observed)
-    parts = [f"{counts[standing]} {standing}" for standing in Standing if counts[standing]]
+    parts = [f"{counts[standing]} {standing}" for standing in DeploymentStanding if counts[standing]]
     parts += [f"{stale} stale"] if stale else []
     said = f"{count_of(len(observed), 'instance')}: {', '.join(parts)}" if observed else "no instance has reported"
     said += f"; only the first {MOST_RECEIPTS:,} reports were read" if cut else ""
     return line(
-        Span(said, "warn" if any(counts[standing] for standing in Standing if standing not in SETTLED) else "plain")
+        Span(
+            said,
+            "warn" if any(counts[standing] for standing in DeploymentStanding if standing not in SETTLED) else "plain",
+        )
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.index.views import ModelLine, VersionLine, find_version_line
 from bucketry.tui.actions.download import download_command
-from bucketry.tui.data.detail_loader import Closer, asks_for_details
+from bucketry.tui.data.detail_loader import DetailLoader, asks_for_details
 from bucketry.tui.drawing.columns import Column
 from bucketry.tui.drawing.figures import NOTHING, short_age, short_number
 from bucketry.tui.drawing.marks import DAMAGED_SPAN, PRODUCTION_NAMES, production_of, trend_text
@@ -31,7 +31,7 @@ class ModelsView(ListView[ModelLine]):
 
     def __init__(self, shell: BucketryApp) -> None:
         super().__init__(shell)
-        self._closer = Closer(shell, None, self.reload)
+        self._closer = DetailLoader(shell, None, self.reload)
 
     @property
     def crumbs(self) -> tuple[str, ...]:

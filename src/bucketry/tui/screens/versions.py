@@ -14,7 +14,7 @@ from bucketry.index.views import VersionLine, find_model_line
 from bucketry.tui.actions.compare_command import MOST_COMPARED, compare_command
 from bucketry.tui.actions.version_reads import read_commands
 from bucketry.tui.actions.version_writes import version_commands
-from bucketry.tui.data.detail_loader import Closer, asks_for_details
+from bucketry.tui.data.detail_loader import DetailLoader, asks_for_details
 from bucketry.tui.drawing.columns import Column
 from bucketry.tui.drawing.figures import NOTHING, column_number, metric_title, short_age, short_number, short_size
 from bucketry.tui.drawing.lineview import LineView
@@ -69,7 +69,7 @@ class VersionsView(ListView[VersionLine]):
         self._moves = 0
         self._has_loaded_ahead = False
         super().__init__(shell)
-        self._closer = Closer(shell, model, self._closer_changed)
+        self._closer = DetailLoader(shell, model, self._closer_changed)
         self.order, self.descending = "version", True
         self._panel = LineView(shell.painter)
         self._panel_for: tuple[int, int] | None = None

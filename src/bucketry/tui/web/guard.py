@@ -39,7 +39,7 @@ def is_loopback(host: str) -> bool:
 
 
 @frozen
-class Knock:
+class AccessRequest:
     """What a request says of itself: its path, the server it is for, and the page it comes from, if it says so."""
 
     path: str
@@ -49,13 +49,13 @@ class Knock:
 
 
 @frozen
-class Door:
+class AccessGuard:
     """The door of a server that listens on `host`."""
 
     host: str
     token: str = field(default_factory=lambda: token_urlsafe(TOKEN_BYTES), repr=False)
 
-    def why_not(self, knock: Knock) -> str:
+    def why_not(self, knock: AccessRequest) -> str:
         """Return why a request is refused, or ""; how long that takes says nothing about the token."""
         if len(knock.hosts) != 1 or not self._is_own(knock.hosts[0]):
             return WRONG_HOST

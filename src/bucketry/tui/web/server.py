@@ -21,7 +21,7 @@ from aiohttp import WSCloseCode, web
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
 from bucketry.tui.shell.settings import load_settings
-from bucketry.tui.web.guard import Door, Knock, is_loopback
+from bucketry.tui.web.guard import AccessGuard, AccessRequest, is_loopback
 from bucketry.tui.web.page import headers_for, load_assets
 from bucketry.tui.web.screens import bounded_size, show_screens
 
@@ -43,7 +43,7 @@ _LOG.propagate = False
 
 
 @frozen
-class Served:
+class ServedAddress:
     """What is served where: the command that opens the screens, and what the page calls them."""
 
     command: Sequence[str]
@@ -61,7 +61,7 @@ def check_host(host: str, *, read_only: bool) -> None:
         )
 
 
-def serve_screens(served: Served, *, opened: Callable[[str], None], failed: Callable[[str], None]) -> None:
+def serve_screens(served: ServedAddress, *, opened: Callable[[str], None], failed: Callable[[str], None]) -> None:
     """Serve the screens until the program is interrupted or terminated; no process of theirs is left behind.
 
     `opened` gets the address, which lets in whoever knows it; `failed` gets what screens said that ended badly.
@@ -110,13 +110,13 @@ class _Pages:
         await asyncio.gather(*ending, return_exceptions=True)
 
 
-async def _serve(served: Served, opened: Callable[[str], None], pages: _Pages) -> None:
+async def _serve(served: ServedAddress, opened: Callable[[str], None], pages: _Pages) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
             loop.add_signal_handler(number, ended.set)
-    door = Door(served.host)
+    door = AccessGuard(served.host)
     application = _application(door, load_assets(title=served.title), pages)
     runner = web.AppRunner(application, access_log=None, logger=_LOG, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
@@ -129,7 +129,7 @@ async def _serve(served: Served, opened: Callable[[str], None], pages: _Pages) -
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, served: Served) -> None:
+async def _listen(runner: web.AppRunner, served: ServedAddress) -> None:
     # One address for a name that has several: with port 0 each would get a port of its own.
     host = "127.0.0.1" if served.host.lower() == "localhost" else served.host
     try:
@@ -146,7 +146,7 @@ async def _listen(runner: web.AppRunner, served: Served) -> None:
         ) from error
 
 
-def _application(door: Door, assets: Mapping[str, Asset], pages: _Pages) -> web.Application:
+def _application(door: AccessGuard, assets: Mapping[str, Asset], pages: _Pages) -> web.Application:
     @web.middleware
     async def guard(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -175,9 +175,9 @@ def _application(door: Door, assets: Mapping[str, Asset], pages: _Pages) -> web.
     return application
 
 
-def _knock(request: web.Request) -> Knock:
+def _knock(request: web.Request) -> AccessRequest:
     headers = request.headers
-    return Knock(
+    return AccessRequest(
         path=request.path,
         hosts=tuple(headers.getall("Host", ())),
         origins=tuple(headers.getall("Origin", ())),

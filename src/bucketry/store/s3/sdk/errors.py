@@ -7,7 +7,7 @@ import os
 from botocore import exceptions as sdk
 
 from bucketry.errors import BucketryError, DeniedError, UsageError
-from bucketry.store.s3.errors import Reply, parse_retry_after
+from bucketry.store.s3.errors import S3Reply, parse_retry_after
 
 MISCONFIGURED = (
     sdk.ProfileNotFound,
@@ -79,11 +79,11 @@ def _line_of(error: object) -> int | None:
     return lines[0][0] if isinstance(lines[0][0], int) else None
 
 
-def reply_of(error: sdk.ClientError) -> Reply:
+def reply_of(error: sdk.ClientError) -> S3Reply:
     """Return what the store answered instead of doing it."""
     metadata = error.response.get("ResponseMetadata", {})
     said = error.response.get("Error", {})
-    return Reply(
+    return S3Reply(
         status=int(metadata.get("HTTPStatusCode", 0)),
         code=str(said.get("Code", "")),
         message=str(said.get("Message", "")),

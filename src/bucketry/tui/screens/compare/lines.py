@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bucketry.schema.documents.datasets import Dataset
-    from bucketry.schema.judging.comparison import MetricDiff, Subject
+    from bucketry.schema.judging.comparison import ComparedVersion, MetricDiff
     from bucketry.schema.judging.trend import Trend
-    from bucketry.tui.data.comparisons import Compared
+    from bucketry.tui.data.comparisons import LoadedComparison
     from bucketry.tui.drawing.paint import Line, Painter
 
 Sorting = Literal["verdict", "name", "change"]
@@ -49,7 +49,7 @@ _URGENCY = {verdict: place for place, verdict in enumerate(Verdict)}
 
 
 @frozen
-class Look:
+class ComparisonState:
     """How a comparison is looked at now. `focus` is the slice group, or behind them the metric, that is shown.
 
     `column` is the place of the version under the cursor.
@@ -64,7 +64,7 @@ class Look:
     trends: Mapping[str, Trend] = field(default_factory=dict)
 
 
-def compare_lines(compared: Compared, look: Look, painter: Painter) -> list[Line]:
+def compare_lines(compared: LoadedComparison, look: ComparisonState, painter: Painter) -> list[Line]:
     """Return the lines of a comparison; from 110 columns on, what else differs stands beside the metrics."""
     is_wide = look.width >= WIDE_COLUMNS
     width = LEFT_COLUMNS if is_wide else look.width
@@ -80,7 +80,7 @@ def compare_lines(compared: Compared, look: Look, painter: Painter) -> list[Line
     return beside(main, rest, width, painter) if is_wide else [*main, line(), *rest]
 
 
-def metric_places(compared: Compared, look: Look) -> dict[int, str]:
+def metric_places(compared: LoadedComparison, look: ComparisonState) -> dict[int, str]:
     """Return on which lines of the comparison a metric stands, and its name."""
     width = LEFT_COLUMNS if look.width >= WIDE_COLUMNS else look.width
     first = len(banner_lines(compared, width)) + 2  # behind an empty line and the titles
@@ -93,7 +93,7 @@ def focus_place(lines: Sequence[Line]) -> int | None:
     return next(found, None)
 
 
-def foci(compared: Compared) -> list[tuple[int | None, str]]:
+def foci(compared: LoadedComparison) -> list[tuple[int | None, str]]:
     """Return what the tab key goes through: the slice groups, worst first, then metrics that have none."""
     groups: list[tuple[int | None, str]] = [(place, group.name) for place, group in enumerate(compared.groups)]
     named = {name for _, name in groups}
@@ -101,19 +101,19 @@ def foci(compared: Compared) -> list[tuple[int | None, str]]:
     return [*groups, *((None, name) for name in rest)]
 
 
-def focused_metric(compared: Compared, focus: int) -> str:
+def focused_metric(compared: LoadedComparison, focus: int) -> str:
     """Return the metric whose slices and trend are shown, or "" where nothing was measured."""
     found = foci(compared)
     return found[focus % len(found)][1] if found else ""
 
 
-def verdict_counts(compared: Compared) -> str:
+def verdict_counts(compared: LoadedComparison) -> str:
     """Return how many metrics got which verdict, slices not counted."""
     counts = Counter(metric.comparisons[compared.other].verdict for metric in compared.whole if metric.comparisons)
     return ", ".join(f"{counts[verdict]:,} {verdict.value}" for verdict in _URGENCY if counts[verdict])
 
 
-def banner_lines(compared: Compared, width: int) -> list[Line]:
+def banner_lines(compared: LoadedComparison, width: int) -> list[Line]:
     """Return on what data the versions were measured, and a warning where that differs."""
     metrics = compared.diff.metrics
     if not metrics:
@@ -126,7 +126,7 @@ def banner_lines(compared: Compared, width: int) -> list[Line]:
     return _data_lines(compared, width)
 
 
-def metric_lines(compared: Compared, look: Look, width: int, painter: Painter) -> list[Line]:
+def metric_lines(compared: LoadedComparison, look: ComparisonState, width: int, painter: Painter) -> list[Line]:
     """Return the table of the metrics over whole data sets."""
     whole, shown = compared.whole, _shown_metrics(compared, look)
     if not shown:
@@ -142,25 +142,25 @@ def metric_lines(compared: Compared, look: Look, width: int, painter: Painter) -
     return [*lines, line()]
 
 
-def worse_slices(compared: Compared) -> int:
+def worse_slices(compared: LoadedComparison) -> int:
     """Return how many slices got worse, of those that can be judged."""
     slices = [one for group in compared.groups for one in group.slices if one.comparisons]
     return sum(one.comparisons[compared.other].verdict is Verdict.WORSE for one in slices)
 
 
-def hidden_count(compared: Compared) -> int:
+def hidden_count(compared: LoadedComparison) -> int:
     """Return how many metrics and slices are the same everywhere."""
     return sum(not metric.is_changed for metric in compared.diff.metrics)
 
 
-def names_of(compared: Compared) -> list[str]:
+def names_of(compared: LoadedComparison) -> list[str]:
     """Return the versions' titles: with the model where there are several."""
     subjects = compared.diff.versions
     several = len({subject.model for subject in subjects}) > 1
     return [_name(subject, several=several) for subject in subjects]
 
 
-def check_lines(compared: Compared, width: int) -> list[Line]:
+def check_lines(compared: LoadedComparison, width: int) -> list[Line]:
     """Return what stands between the newest version and production."""
     standing, newest = compared.standing, compared.diff.versions[compared.newest]
     signer = standing.authorship.signed
@@ -185,7 +185,7 @@ def check_lines(compared: Compared, width: int) -> list[Line]:
     return lines
 
 
-def _focus_lines(compared: Compared, look: Look, width: int, painter: Painter) -> list[Line]:
+def _focus_lines(compared: LoadedComparison, look: ComparisonState, width: int, painter: Painter) -> list[Line]:
     """Return the slices of what is in focus, and its trend."""
     found = foci(compared)
     if not found:
@@ -206,7 +206,7 @@ def _focus_lines(compared: Compared, look: Look, width: int, painter: Painter) -
     return [*lines, *trend_lines(trend, *trend_marks(compared, trend), width), line()]
 
 
-def trend_marks(compared: Compared, trend: Trend) -> tuple[dict[int, str], list[str]]:
+def trend_marks(compared: LoadedComparison, trend: Trend) -> tuple[dict[int, str], list[str]]:
     """Return at which versions signs stand (`*` the baseline, `o` the newest of the others), and what each means."""
     model = compared.diff.versions[compared.newest].model
     values = dict(trend.measured)
@@ -223,7 +223,7 @@ def trend_marks(compared: Compared, trend: Trend) -> tuple[dict[int, str], list[
     return marks, legend
 
 
-def metric_columns(compared: Compared, *, chosen: int | None = None) -> list[Column[MetricDiff]]:
+def metric_columns(compared: LoadedComparison, *, chosen: int | None = None) -> list[Column[MetricDiff]]:
     """Return the columns of the metrics: one version alone, two with what changed, or more with a verdict each."""
     names = names_of(compared)
     marked = [f"{CHOSEN if place == chosen else ''}{name}" for place, name in enumerate(names)]
@@ -265,14 +265,14 @@ def _gate_span(passes: bool | None) -> Span:  # noqa: FBT001 - three answers of 
     return Span("ok", "good") if passes else Span("FAILED", "bad")
 
 
-def _shown_metrics(compared: Compared, look: Look) -> list[MetricDiff]:
+def _shown_metrics(compared: LoadedComparison, look: ComparisonState) -> list[MetricDiff]:
     shown = [
         one for one in _sorted(compared, look.sorting) if look.with_unchanged or one.is_changed or not one.comparisons
     ]
     return shown[:MOST_METRICS]
 
 
-def _sorted(compared: Compared, sorting: Sorting) -> list[MetricDiff]:
+def _sorted(compared: LoadedComparison, sorting: Sorting) -> list[MetricDiff]:
     metrics = list(compared.whole)
     if sorting == "name" or not compared.diff.others:
         return metrics
@@ -287,7 +287,7 @@ def _sorted(compared: Compared, sorting: Sorting) -> list[MetricDiff]:
     return sorted(metrics, key=lambda metric: (_URGENCY[metric.comparisons[other].verdict], -size(metric)))
 
 
-def _differing(compared: Compared) -> int:
+def _differing(compared: LoadedComparison) -> int:
     """Return how many metrics the versions measured on different data: another version of it, or other data."""
     measured_on: dict[tuple[str, object, str], list[MetricDiff]] = {}
     for metric in compared.diff.metrics:
@@ -304,7 +304,7 @@ def _is_shared(metric: MetricDiff) -> bool:
     return all(one is not None for one in metric.measured)
 
 
-def _data_lines(compared: Compared, width: int) -> list[Line]:
+def _data_lines(compared: LoadedComparison, width: int) -> list[Line]:
     """Return what the whole data sets are called, and how many samples they have."""
     pieces = [Span("measured on", "dim")]
     seen = dataset_labels(metric.dataset for metric in compared.diff.metrics)
@@ -323,7 +323,7 @@ def _data_lines(compared: Compared, width: int) -> list[Line]:
     return wrapped(pieces, width)
 
 
-def _shared_by(compared: Compared, dataset: Dataset) -> str:
+def _shared_by(compared: LoadedComparison, dataset: Dataset) -> str:
     """Return which of the versions were measured on some data."""
     if not compared.diff.others:
         return ""
@@ -335,5 +335,5 @@ def _shared_by(compared: Compared, dataset: Dataset) -> str:
     return " (the same)" if len(measured) == len(names) else f" (only {', '.join(measured)})"
 
 
-def _name(subject: Subject, *, several: bool) -> str:
+def _name(subject: ComparedVersion, *, several: bool) -> str:
     return f"{subject.model.name}:{subject.version}" if several else f"v{subject.version}"

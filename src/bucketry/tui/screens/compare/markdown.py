@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bucketry.schema.judging.comparison import MetricDiff
-    from bucketry.tui.data.comparisons import Compared
+    from bucketry.tui.data.comparisons import LoadedComparison
 
 LONGEST_VALUE = 60
 
 
-def comparison_markdown(compared: Compared, *, with_unchanged: bool) -> str:
+def comparison_markdown(compared: LoadedComparison, *, with_unchanged: bool) -> str:
     """Return the whole comparison, or what differs: also what the screen cuts for its width."""
     return "\n".join(_lines(compared, with_unchanged=with_unchanged)) + "\n"
 
 
-def _lines(compared: Compared, *, with_unchanged: bool) -> Iterator[str]:
+def _lines(compared: LoadedComparison, *, with_unchanged: bool) -> Iterator[str]:
     diff = compared.diff
     others = ", ".join(subject.name for subject in diff.others)
     yield f"### {markdown_text(f'{diff.baseline.name} -> {others}')}"
@@ -57,7 +57,7 @@ def _lines(compared: Compared, *, with_unchanged: bool) -> Iterator[str]:
         yield f"- {markdown_text(said)}"
 
 
-def _metric_table(compared: Compared, rows: Sequence[MetricDiff]) -> Iterator[str]:
+def _metric_table(compared: LoadedComparison, rows: Sequence[MetricDiff]) -> Iterator[str]:
     names = [subject.name for subject in compared.diff.versions]
     pair = len(names) == 2
     titles = ["Metric", "Data", "Slice", "Want", names[0]]

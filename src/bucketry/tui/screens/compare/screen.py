@@ -25,7 +25,7 @@ from bucketry.tui.drawing.paint import Span, line
 from bucketry.tui.drawing.table_lines import wrapped
 from bucketry.tui.screens.compare.lines import (
     SORTINGS,
-    Look,
+    ComparisonState,
     compare_lines,
     foci,
     focus_place,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from bucketry.index.views import VersionLine
     from bucketry.schema.judging.trend import Trend
     from bucketry.schema.names import Digest, ModelName, Reference
-    from bucketry.tui.data.comparisons import Compared
+    from bucketry.tui.data.comparisons import LoadedComparison
     from bucketry.tui.drawing.paint import Line
     from bucketry.tui.shell.app import BucketryApp
 
@@ -89,8 +89,8 @@ class CompareView(TextView):
         super().__init__(shell)
         self.text: LinkedLineView = LinkedLineView(shell.painter)
         self.references = tuple(references)
-        self.compared: Compared | None = None
-        self.look = Look(80)
+        self.compared: LoadedComparison | None = None
+        self.look = ComparisonState(80)
         self._head = OneLine(shell.painter)
         self._places: dict[int, str] = {}
         self._problem = ""
@@ -204,7 +204,7 @@ class CompareView(TextView):
         column = self._column
         about = references[column] if column is not None else None
 
-        def done(compared: Compared) -> None:
+        def done(compared: LoadedComparison) -> None:
             if (references, column) != (self.references, self._column):  # another was chosen meanwhile
                 self._read()
                 return
@@ -260,7 +260,7 @@ class CompareView(TextView):
             names = " and ".join(map(str, self.references))
             self.text.show([line(), line(Span(f"  Reading {names} ...", "dim"))])
 
-    def _take(self, compared: Compared) -> None:
+    def _take(self, compared: LoadedComparison) -> None:
         """Keep a comparison, and in short what came of it."""
         self.compared = compared
         failed, slices, counts = len(compared.failed), worse_slices(compared), verdict_counts(compared)
@@ -282,7 +282,7 @@ class CompareView(TextView):
         self.text.show_linked([line(" ", *shown) for shown in lines], self._places, keep_place=keep_place)
         self.shell.update_frame()
 
-    def _head_line(self, compared: Compared) -> Line:
+    def _head_line(self, compared: LoadedComparison) -> Line:
         spans = [Span(" base ", "dim")]
         for place, name in enumerate(names_of(compared)):
             alias = compared.aliases[place]
@@ -335,7 +335,7 @@ class CompareView(TextView):
         if compared is None:
             return
 
-        def done(turned: Compared) -> None:
+        def done(turned: LoadedComparison) -> None:
             if self.compared is not compared:  # it was read anew meanwhile
                 return
             self.references = (*self.references[1:], self.references[0])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bucketry.schema.judging.comparison import MetricDiff
     from bucketry.schema.judging.slice_groups import SliceGroup
-    from bucketry.tui.data.comparisons import Compared
+    from bucketry.tui.data.comparisons import LoadedComparison
     from bucketry.tui.drawing.paint import Line, Painter
 
 MOST_SLICES = 100
@@ -26,7 +26,7 @@ BAR_COLUMNS = 14
 
 
 def slice_lines(
-    compared: Compared, group: SliceGroup, names: Sequence[str], position: str, width: int, painter: Painter
+    compared: LoadedComparison, group: SliceGroup, names: Sequence[str], position: str, width: int, painter: Painter
 ) -> list[Line]:
     """Return the heading of a group of slices, its gap, and a line for each slice."""
     data = dataset_labels(metric.dataset for metric in compared.diff.metrics)[group.dataset]
@@ -40,7 +40,7 @@ def slice_lines(
     return lines
 
 
-def _gap_lines(compared: Compared, group: SliceGroup, names: Sequence[str]) -> list[Line]:
+def _gap_lines(compared: LoadedComparison, group: SliceGroup, names: Sequence[str]) -> list[Line]:
     """Return the distance from the best slice to the worst: of the baseline and the newest of the others."""
     places = (0, compared.other + 1) if compared.diff.others else (0,)
     known = [(names[place], gap) for place in places if (gap := group.gaps[place]) is not None]
@@ -60,7 +60,7 @@ def _gap_lines(compared: Compared, group: SliceGroup, names: Sequence[str]) -> l
     return [line(said, Span("  v WIDER", "bad") if growth > 0 else Span("  ^ narrower", "good"), which)]
 
 
-def _columns(compared: Compared, group: SliceGroup, names: Sequence[str]) -> list[Column[MetricDiff]]:
+def _columns(compared: LoadedComparison, group: SliceGroup, names: Sequence[str]) -> list[Column[MetricDiff]]:
     columns: list[Column[MetricDiff]] = [
         Column("slice", "SLICE", lambda row: slice_text(row.slice), 6, 24),
         Column("n", "N", _samples, 7, right=True, rank=2),

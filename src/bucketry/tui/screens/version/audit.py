@@ -8,7 +8,7 @@ from bucketry.registry.versions.history import MOST_RECORDS, load_version_histor
 from bucketry.schema.documents.moves import MOVES
 from bucketry.tui.drawing.figures import NOTHING, count_of, shown_time
 from bucketry.tui.drawing.paint import Line, Span, line
-from bucketry.tui.drawing.text_lines import Heading, table_lines, wrapped
+from bucketry.tui.drawing.text_lines import TextColumn, table_lines, wrapped
 from bucketry.tui.screens.version.tab import TabContent, TabRequest
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from bucketry.tui.drawing.figures import Zone
 
 NOTE_INDENT = 4
-_HEADINGS = (Heading("WHEN", 17, 17), Heading("BY", 10, 40), Heading("ACTION", 8, 20))
-_ALIAS_HEADINGS = (Heading("ALIAS", 5, 30), Heading("MOVED", 5, 48))
+_HEADINGS = (TextColumn("WHEN", 17, 17), TextColumn("BY", 10, 40), TextColumn("ACTION", 8, 20))
+_ALIAS_HEADINGS = (TextColumn("ALIAS", 5, 30), TextColumn("MOVED", 5, 48))
 
 
 def load_version_audit(request: TabRequest) -> TabContent:

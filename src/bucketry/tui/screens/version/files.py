@@ -9,7 +9,7 @@ from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.reading.tensors import SUFFIX
 from bucketry.tui.drawing.figures import count_of, short_size
 from bucketry.tui.drawing.paint import Line, Span, line
-from bucketry.tui.drawing.text_lines import Heading, table_lines
+from bucketry.tui.drawing.text_lines import TextColumn, table_lines
 from bucketry.tui.screens.version.tab import TabContent, TabRequest
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ def load_files(request: TabRequest) -> TabContent:
     return TabContent((*lines, *table), links)
 
 
-def _headings(width: int) -> tuple[Heading, ...]:
+def _headings(width: int) -> tuple[TextColumn, ...]:
     return (
-        Heading("PATH", 24, 120),
-        Heading("SIZE", 8, 8, right=True),
-        Heading("CHUNKS", 6, 6, right=True, rank=1),
-        Heading("MEDIA TYPE", 10, 40, rank=2),
-        Heading("SHA-256", SHORT_DIGEST, _digits(width)),
+        TextColumn("PATH", 24, 120),
+        TextColumn("SIZE", 8, 8, right=True),
+        TextColumn("CHUNKS", 6, 6, right=True, rank=1),
+        TextColumn("MEDIA TYPE", 10, 40, rank=2),
+        TextColumn("SHA-256", SHORT_DIGEST, _digits(width)),
     )
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bucketry.index.views import VersionLine
     from bucketry.schema.documents.evidence import Evidence
     from bucketry.schema.judging.comparison import MetricDiff
-    from bucketry.tui.data.comparisons import Compared
+    from bucketry.tui.data.comparisons import LoadedComparison
     from bucketry.tui.drawing.figures import Zone
     from bucketry.tui.drawing.paint import Line
     from bucketry.tui.screens.version.tab import TabRequest
@@ -70,7 +70,7 @@ def load_metrics_tab(request: TabRequest) -> TabContent:
     return TabContent(tuple(lines))
 
 
-def compare_with_production(request: TabRequest) -> Compared:
+def compare_with_production(request: TabRequest) -> LoadedComparison:
     """Read what was measured of a version and of the one that serves production, and whether the gates hold."""
     row = request.row
     found = find_model_line(request.index, row.model)
@@ -82,7 +82,7 @@ def compare_with_production(request: TabRequest) -> Compared:
     return with_aliases(read, request.index)
 
 
-def _heading(compared: Compared, *, hides: bool) -> list[Line]:
+def _heading(compared: LoadedComparison, *, hides: bool) -> list[Line]:
     if not compared.diff.others:
         only = compared.diff.baseline
         why = "it serves production" if compared.aliases[0] else "nothing serves production"
@@ -105,7 +105,7 @@ def _said(counts: str) -> tuple[Span, ...]:
     return (Span(f"   {counts}"),) if counts else ()
 
 
-def _metric_table(compared: Compared, shown: Sequence[MetricDiff], width: int, painter: Painter) -> list[Line]:
+def _metric_table(compared: LoadedComparison, shown: Sequence[MetricDiff], width: int, painter: Painter) -> list[Line]:
     columns: list[Column[MetricDiff]] = [
         *metric_columns(compared),
         Column("samples", "N", _samples, 7, right=True, rank=4),
@@ -120,7 +120,7 @@ def _samples(metric: MetricDiff) -> str:
     return f"{last.samples:,}" if last is not None and last.samples is not None else NOTHING
 
 
-def _plots(request: TabRequest, compared: Compared) -> list[Line]:
+def _plots(request: TabRequest, compared: LoadedComparison) -> list[Line]:
     """Return a plot for each headline metric: the index has their values for every version."""
     listed = list_versions_by(request.index, request.row.model)
     recent = load_version_lines(request.index, request.row.model, listed.ids[:TREND_VERSIONS])
@@ -134,7 +134,7 @@ def _plots(request: TabRequest, compared: Compared) -> list[Line]:
     return lines
 
 
-def _evidence(compared: Compared, width: int, painter: Painter, zone: Zone) -> list[Line]:
+def _evidence(compared: LoadedComparison, width: int, painter: Painter, zone: Zone) -> list[Line]:
     """Return a line for each evaluation: what kind, on what, by whom and when."""
     rows = compared.diff.versions[compared.newest].evidence
     if not rows:

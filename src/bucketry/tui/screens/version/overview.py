@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bucketry.registry.versions.listing import VersionDetail
-    from bucketry.tui.data.comparisons import Compared
+    from bucketry.tui.data.comparisons import LoadedComparison
     from bucketry.tui.drawing.figures import Zone
     from bucketry.tui.screens.version.tab import TabRequest
 
@@ -69,7 +69,7 @@ def _judged(request: TabRequest) -> list[Line]:
     return [*measured, line(), *check_lines(compared, request.width)]
 
 
-def _measured(compared: Compared, width: int, painter: Painter) -> list[Line]:
+def _measured(compared: LoadedComparison, width: int, painter: Painter) -> list[Line]:
     """Return the metrics over whole data beside those of production; the tab Metrics has the slices."""
     whole = compared.whole[:MOST_METRICS]
     if not whole:

@@ -12,7 +12,7 @@ from bucketry.schema.judging.decisions import newest_approvals
 from bucketry.tui.actions.deciding import SIGNED
 from bucketry.tui.drawing.figures import NOTHING, count_of, shown_time
 from bucketry.tui.drawing.paint import Line, Span, line
-from bucketry.tui.drawing.text_lines import Heading, table_lines, wrapped
+from bucketry.tui.drawing.text_lines import TextColumn, table_lines, wrapped
 from bucketry.tui.screens.version.tab import TabContent, TabRequest
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ NOTE_INDENT = 4
 DIGEST_DIGITS = 12
 SIGNED_MEANS = "SIGNED says that a signature lies beside the decision, not whose it is."
 _HEADINGS = (
-    Heading("DECISION", 8, 8),
-    Heading("BY", 10, 40),
-    Heading("WHEN", 17, 17),
-    Heading("SIGNED", 6, 6),
-    Heading("EXPIRES", 7, 17, rank=1),
-    Heading("COUNTS", 6, 24),
+    TextColumn("DECISION", 8, 8),
+    TextColumn("BY", 10, 40),
+    TextColumn("WHEN", 17, 17),
+    TextColumn("SIGNED", 6, 6),
+    TextColumn("EXPIRES", 7, 17, rank=1),
+    TextColumn("COUNTS", 6, 24),
 )
 
 
