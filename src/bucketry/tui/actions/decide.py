@@ -18,9 +18,9 @@ from bucketry.registry.versions.lifecycle import LabelEdit, edit_version, retire
 from bucketry.schema.documents.reviews import REFUSALS, Action
 from bucketry.schema.documents.states import State
 from bucketry.tui.actions.deciding import DecisionDraft, decide, generation_shown
-from bucketry.tui.actions.deeds import ActionPanel, VersionAction, serving_alias, with_reason
 from bucketry.tui.actions.promote import ask_promotion, ask_rollback
 from bucketry.tui.actions.seen import ANYTHING, EDITED, check_unchanged
+from bucketry.tui.actions.version_actions import ActionPanel, VersionAction, serving_alias, with_reason
 from bucketry.tui.actions.version_writes import action_of
 from bucketry.tui.drawing.paint import Span, line
 from bucketry.tui.shell.prompts import Choice, Question

@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnavailableError
 from bucketry.frozen import frozen
-from bucketry.tui.actions.deeds import PANEL_COLUMNS, READING, REFUSED, reason_line, refusal_lines, text_behind
-from bucketry.tui.actions.prospects import read_servers, read_verdicts
+from bucketry.tui.actions.promotion_preview import read_servers, read_verdicts
+from bucketry.tui.actions.version_actions import (
+    PANEL_COLUMNS,
+    READING,
+    REFUSED,
+    reason_line,
+    refusal_lines,
+    text_behind,
+)
 from bucketry.tui.drawing.marks import PRODUCTION_NAMES
 from bucketry.tui.drawing.paint import Span
 from bucketry.tui.drawing.table_lines import wrapped
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
     from bucketry.errors import BucketryError
     from bucketry.registry.core.session import Session
     from bucketry.schema.names import AliasName, ModelName
-    from bucketry.tui.actions.prospects import PromotionPreview
+    from bucketry.tui.actions.promotion_preview import PromotionPreview
     from bucketry.tui.drawing.paint import Line
     from bucketry.tui.shell.app import BucketryApp
 

@@ -11,7 +11,16 @@ from bucketry.index.views import find_model_line
 from bucketry.registry.core.registers import load_alias, load_existing_head
 from bucketry.registry.serving.aliases import promote, roll_back, undo_move
 from bucketry.schema.names import AliasName, parse_alias
-from bucketry.tui.actions.deeds import (
+from bucketry.tui.actions.move_panel import Move, MovePanel
+from bucketry.tui.actions.promotion_preview import (
+    promotion_lines,
+    read_prospect,
+    read_refusals,
+    read_retreat,
+    retreat_lines,
+)
+from bucketry.tui.actions.seen import check_state, check_unchanged, check_unmoved
+from bucketry.tui.actions.version_actions import (
     PANEL_COLUMNS,
     reason_line,
     refusal_by,
@@ -20,9 +29,6 @@ from bucketry.tui.actions.deeds import (
     text_behind,
     with_reason,
 )
-from bucketry.tui.actions.move_panel import Move, MovePanel
-from bucketry.tui.actions.prospects import promotion_lines, read_prospect, read_refusals, read_retreat, retreat_lines
-from bucketry.tui.actions.seen import check_state, check_unchanged, check_unmoved
 from bucketry.tui.drawing.figures import short_age
 from bucketry.tui.drawing.marks import PRODUCTION_NAMES, is_production, production_of
 from bucketry.tui.drawing.paint import Span, line
@@ -37,7 +43,7 @@ if TYPE_CHECKING:
     from bucketry.registry.serving.aliases import AliasMove
     from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.names import ModelName
-    from bucketry.tui.actions.prospects import PromotionPreview
+    from bucketry.tui.actions.promotion_preview import PromotionPreview
     from bucketry.tui.drawing.paint import Line
     from bucketry.tui.shell.app import BucketryApp
 

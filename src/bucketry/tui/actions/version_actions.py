@@ -17,7 +17,7 @@ from bucketry.index.views import find_model_line
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.rows import load_row
 from bucketry.schema.text import displayable
-from bucketry.tui.actions.prospects import read_servers
+from bucketry.tui.actions.promotion_preview import read_servers
 from bucketry.tui.drawing.figures import short_age
 from bucketry.tui.drawing.marks import is_production
 from bucketry.tui.drawing.paint import Span, line
