@@ -112,7 +112,7 @@ async def press_each(desk: Desk, pressed: Callable[[Desk], set[str]] = every_key
         while app.depth > depth:
             app.back()
         if app.depth < depth:
-            app.forth()
+            app.reopen_last()
         app.flash("")
         await (desk.wait(ROUND_SECONDS) if rests else desk.settle())
         assert app.view is view, key
@@ -197,7 +197,7 @@ def test_no_key_alone_touches_what_production_names(screen: str) -> None:
             while desk.app.asking.has_question:
                 await desk.press("escape")
             if desk.app.depth < {"models": 1, "versions": 2, "version": 3, "compare": 3}[screen]:
-                desk.app.forth()
+                desk.app.reopen_last()
                 await desk.settle()
 
     on(registry, act)

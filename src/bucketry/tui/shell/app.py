@@ -164,7 +164,7 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
             self._show_front()
             self.view.shown()
 
-    def forth(self) -> None:
+    def reopen_last(self) -> None:
         """Open the view again that was closed last."""
         if self._last is None:
             self.flash("there is no view to go back to", "warn")

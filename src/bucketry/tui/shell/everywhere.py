@@ -59,7 +59,7 @@ def _moves(app: BucketryApp) -> tuple[Command, ...]:
         Command(
             "escape", ("escape",), "Clear the filter or the marks, else go back", lambda _: _escape(app), group="Go"
         ),
-        Command("last", ("-",), "Open the view again that was closed last", lambda _: app.forth(), group="Go"),
+        Command("last", ("-",), "Open the view again that was closed last", lambda _: app.reopen_last(), group="Go"),
         Command(
             "quit", ("q",), "Go back, or leave from the first screen", lambda _: _quit(app), group="Go", also=("q",)
         ),
