@@ -6,6 +6,7 @@ The table of what may import what is read from `docs/architecture.md`, so that t
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
 ROOT = Path(__file__).parent.parent
 # fmt: off
@@ -32,6 +33,8 @@ BESIDE = frozenset({"clock", "errors", "frozen", "user_folders", "version"})
 """What every module may import."""
 VALUE = re.compile(r"[A-Z]\w*")
 """The name of a class or a constant."""
+STILL_CIRCULAR = frozenset({"transfer", "tui"})
+"""The rooms in which modules still import each other in circles."""
 PURE_NAMES = frozenset({"pathlib.PurePath", "pathlib.PurePosixPath"})
 IMPURE_CALLS = frozenset({"open", "input", "print", "now", "utcnow", "today", "time", "monotonic", "perf_counter"})
 KEY = re.compile(
@@ -234,6 +237,28 @@ def streams(module: Module) -> Iterator[str]:
                 yield "stderr" if any(word.arg == "err" for word in given) else "stdout"
 
 
+def iter_circle_faults(modules: Iterable[Module]) -> Iterator[str]:
+    """Yield a circle of modules that import each other, also inside functions or for types only, if there is one."""
+    found = {dotted(module.path): module for module in modules if module.package not in STILL_CIRCULAR}
+    ways = {
+        name: {place for each in iter_imports(module) if (place := module_of(each.target, found)) not in {None, name}}
+        for name, module in found.items()
+    }
+    try:
+        graphlib.TopologicalSorter(ways).prepare()
+    except graphlib.CycleError as error:
+        yield " imports ".join(reversed(error.args[1]))
+
+
+def dotted(path: str) -> str:
+    return ".".join(["bucketry", *path.removesuffix(".py").removesuffix("__init__").strip("/").split("/")]).strip(".")
+
+
+def module_of(target: str, modules: Container[str]) -> str | None:
+    """Return the module that is loaded where this name is imported, if it is one of these."""
+    return next((name for name in (target, target.rpartition(".")[0]) if name in modules), None)
+
+
 MODULES = load_modules()
 TABLE = read_table((ROOT / "docs" / "architecture.md").read_text("utf-8"))
 
@@ -248,6 +273,7 @@ ORJSON_RULE = "orjson is imported by the codec only"
 SCHEMA_RULE = "the schema does no I/O and reads no clock"
 KEY_RULE = "keys are spelled in one module"
 STREAM_RULE = "one module of the command line writes stdout, another one stderr"
+CIRCLE_RULE = "no circle of imports, not even for types"
 
 RULES: dict[str, Callable[[Iterable[Module]], Iterable[str]]] = {
     TABLE_RULE: table_faults,
@@ -256,6 +282,7 @@ RULES: dict[str, Callable[[Iterable[Module]], Iterable[str]]] = {
     SCHEMA_RULE: iter_schema_faults,
     KEY_RULE: iter_key_faults,
     STREAM_RULE: iter_stream_faults,
+    CIRCLE_RULE: iter_circle_faults,
 }
 
 BREAKS = [
@@ -301,6 +328,23 @@ def test_the_program_obeys(rule: str) -> None:
 @pytest.mark.parametrize(("rule", "path", "source"), BREAKS)
 def test_a_rule_notices_when_it_is_broken(rule: str, path: str, source: str) -> None:
     assert list(RULES[rule]([Module(path, ast.parse(source))])) != []
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from bucketry.store.a import A",
+        "def f():\n    import bucketry.store.a",
+        "if TYPE_CHECKING:\n    from bucketry.store.a import A",
+        "from . import a",
+    ],
+)
+def test_a_circle_of_imports_is_noticed_wherever_it_is_closed(back: str) -> None:
+    sources = {"store/a.py": "import bucketry.store.b", "store/b.py": "from bucketry.store.c import C"}
+    modules = [Module(path, ast.parse(source)) for path, source in (sources | {"store/c.py": back}).items()]
+    (fault,) = iter_circle_faults(modules)
+    assert {f"bucketry.store.{name}" for name in "abc"} == set(fault.split(" imports "))
+    assert list(iter_circle_faults(modules[:2])) == []
 
 
 def test_one_stream_has_one_user_among_many_modules() -> None:

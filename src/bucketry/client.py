@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bucketry.errors import BucketryError
     from bucketry.index.review_queue import Waiting
     from bucketry.registry.core.artifacts import ArtifactReader
-    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
     from bucketry.registry.publishing.registration import RegisteredVersion
     from bucketry.registry.reading.pull import PullOptions
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from bucketry.registry.reading.tensors import TensorEntry
     from bucketry.registry.review.reviewing import RecordedDecision
     from bucketry.registry.review.signing import Sign
-    from bucketry.registry.serving.aliases import AliasEvent, AliasMove
+    from bucketry.registry.serving.alias_history import AliasEvent
+    from bucketry.registry.serving.aliases import AliasMove
     from bucketry.registry.serving.auditing import Audit
     from bucketry.registry.serving.deployments import Deployments
     from bucketry.registry.serving.watch import WatchedMove
@@ -264,7 +265,9 @@ class Reader:
 
     def history(self, model: str, alias: str) -> list[AliasEvent]:
         """Return every move of an alias, newest first."""
-        return aliases.load_alias_history(self.session, parse_model_name(model), parse_alias(alias))
+        from bucketry.registry.serving.alias_history import load_alias_history  # noqa: PLC0415 - few readers ask
+
+        return load_alias_history(self.session, parse_model_name(model), parse_alias(alias))
 
     def close(self) -> None:
         """Release the connections."""

@@ -17,6 +17,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.screens_estate import LARGE, build_estate, card_text
+from bucketry.index.refresh import refresh_index
 from bucketry.index.store import open_index
 from bucketry.index.views import list_models_by, list_versions_by
 from bucketry.registry.core.opening import open_session
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
             build_estate(Path(registry), versions=int(versions), models=int(models))
             session = open_session(registry)
             with open_index(session) as index:
-                index.refresh(session, details=False)
+                refresh_index(index, session, details=False)
         case ["lend", registry, url]:
             with open_index(open_session(registry)) as mine, open_index(open_session(url, late=True)) as other:
                 source, target = mine.path, other.path

@@ -16,6 +16,7 @@ import pytest
 from bucketry.client import Reader, Registry
 from bucketry.errors import BucketryError, CorruptError
 from bucketry.index.damage import load_damage
+from bucketry.index.refresh import refresh_index
 from bucketry.index.store import Index
 from bucketry.index.views import list_versions_by, load_version_lines
 from bucketry.registry.core import opening
@@ -251,12 +252,12 @@ def test_versions_whose_page_is_damaged_are_listed_by_number_and_the_others_as_b
     assert all(row["manifest"] is None and key in row["damaged"] for row in damaged)
     assert len(program.json("versions", "risk/score", "--limit", "5", "--after", "4")) == 3
     with Index(None) as index:
-        assert index.refresh(session(scene), details=False).is_complete
+        assert refresh_index(index, session(scene), details=False).is_complete
         assert load_damage(index).versions == len(damaged)
         lines = load_version_lines(index, SCORE, list_versions_by(index, SCORE).ids)
         assert {line.version for line in lines if line.stage == "damaged"} == {row["version"] for row in damaged}
         scene.restore()
-        index.refresh(session(scene))
+        refresh_index(index, session(scene))
         assert load_damage(index).count == 0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.client import Registry
 from bucketry.errors import RejectedError
+from bucketry.index.refresh import refresh_index
 from bucketry.index.search import iter_versions_found
 from bucketry.index.store import Index
 from bucketry.maintenance.fsck.registry import check_registry
@@ -81,7 +82,7 @@ def check_all_readers(registry: Registry) -> None:
         for alias in model.aliases:
             fresh.history(name, str(alias.alias))
     with Index(None) as index:  # what the screens read
-        index.refresh(fresh.session)
+        refresh_index(index, fresh.session)
         assert len(list(iter_versions_found(index, parse_query("")))) == read
 
 

@@ -11,9 +11,8 @@ from bucketry.registry.core.commit import Change
 from bucketry.registry.core.registers import commit_alias, load_alias
 from bucketry.registry.core.resolve import resolve, resolve_at
 from bucketry.registry.review.policies import set_policy
+from bucketry.registry.serving.alias_history import find_target_at, load_alias_history
 from bucketry.registry.serving.aliases import (
-    find_target_at,
-    load_alias_history,
     load_rollback_target,
     promote,
     roll_back,

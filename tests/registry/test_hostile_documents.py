@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bucketry.errors import CorruptError, UsageError
-from bucketry.registry.core.resolve import ResolvedVersion
+from bucketry.registry.core.resolved import ResolvedVersion
 from bucketry.registry.versions.reproduce import recipe
 from bucketry.schema.codec import encode
 from bucketry.schema.documents.alias import decode_alias

@@ -19,6 +19,7 @@ import pytest
 
 from bucketry.errors import DeniedError, NotFoundError, UnavailableError
 from bucketry.index.freshness import freshen
+from bucketry.index.refresh import refresh_index
 from bucketry.index.review_queue import list_waiting
 from bucketry.index.rows import READING, write_head
 from bucketry.index.search import iter_versions_found, list_models_found
@@ -77,7 +78,7 @@ def made(*, sealed: bool = False) -> tuple[Listing, Session]:
 
 def from_scratch(session: Session) -> dict[str, list[tuple[object, ...]]]:
     with Index(None) as fresh:
-        refreshed = fresh.refresh(founder_of(session))
+        refreshed = refresh_index(fresh, founder_of(session))
         assert (refreshed.is_complete, refreshed.details_left, refreshed.faults) == (True, 0, ())
         return dump(fresh)
 
@@ -94,17 +95,17 @@ def test_after_any_changes_an_old_index_is_what_a_new_one_is(index: Index, seed:
     rng = random.Random(seed)
     for _ in range(5):
         change_at_random(session, rng, rng.randint(10, 50))
-        index.refresh(session, details=rng.random() < 0.7)
-    index.refresh(session)
+        refresh_index(index, session, details=rng.random() < 0.7)
+    refresh_index(index, session)
     assert dump(index) == from_scratch(session)
     assert len(dump(index)["versions"]) > 20
 
 
 def test_nothing_changed_costs_two_listings_and_nothing_else(index: Index) -> None:
     bucket, session = made(sealed=True)
-    index.refresh(session)
+    refresh_index(index, session)
     bucket.requests.clear()
-    refreshed = index.refresh(session)
+    refreshed = refresh_index(index, session)
     assert bucket.requests == {"list": 2}
     assert (refreshed.heads_read, refreshed.rows_changed, refreshed.details_read) == (0, 0, 0)
 
@@ -116,38 +117,38 @@ def test_each_change_and_nothing_else_makes_a_new_edition_for_every_process(inde
         for change in (None, None, CHAT, None, BASE):
             if change is not None:
                 publish_at_random(session, random.Random(1), change)
-            index.refresh(session)
+            refresh_index(index, session)
             editions.append(other.edition())
-            other.refresh(session)
+            refresh_index(other, session)
         assert other.edition() == editions[-1]
     assert [later > before for before, later in pairwise(editions)] == [True, False, True, False, True]
 
 
 def test_a_new_version_costs_its_head_and_its_manifest(index: Index) -> None:
     bucket, session = made(sealed=True)
-    index.refresh(session)
+    refresh_index(index, session)
     publish_at_random(session, random.Random(1), BASE)
     bucket.requests.clear()
-    refreshed = index.refresh(founder_of(session))
+    refreshed = refresh_index(index, founder_of(session))
     assert bucket.requests == {"list": 2, "get": 2}
     assert (refreshed.heads_read, refreshed.rows_changed, refreshed.details_read) == (1, 1, 1)
 
 
 def test_an_alias_that_moved_costs_its_register(index: Index) -> None:
     bucket, session = made()
-    index.refresh(session)
+    refresh_index(index, session)
     promote(session, CHAT, 1, PRODUCTION)
     bucket.requests.clear()
-    assert index.refresh(founder_of(session)).aliases_read == 1
+    assert refresh_index(index, founder_of(session)).aliases_read == 1
     assert bucket.requests == {"list": 2, "get": 1}
 
 
 def test_later_evidence_costs_the_dossier_and_itself_and_no_manifest(index: Index) -> None:
     bucket, session = made()
-    index.refresh(session)
+    refresh_index(index, session)
     evaluate(session, CHAT, 1, [Evidence("automated", (Metric("auc", 0.25),))])
     bucket.requests.clear()
-    index.refresh(founder_of(session))
+    refresh_index(index, founder_of(session))
     assert bucket.requests == {"list": 2, "get": 3}  # head, dossier, evidence
     assert versions(index, "auc=0.25") == ["acme/chat:1"]
 
@@ -155,17 +156,17 @@ def test_later_evidence_costs_the_dossier_and_itself_and_no_manifest(index: Inde
 def test_a_dossier_without_new_evidence_is_read_alone(index: Index) -> None:
     bucket, session = made()
     evaluate(session, CHAT, 1, [Evidence("automated", (Metric("auc", 0.25),))])
-    index.refresh(session)
+    refresh_index(index, session)
     edit_version(session, CHAT, 1, notes="Looked at on Monday")
     bucket.requests.clear()
-    index.refresh(founder_of(session))
+    refresh_index(index, founder_of(session))
     assert bucket.requests == {"list": 2, "get": 2}
     assert versions(index, "notes:monday auc=0.25") == ["acme/chat:1"]
 
 
 def test_without_details_no_manifest_is_read_and_what_is_left_is_counted(index: Index) -> None:
     bucket, session = made()
-    refreshed = index.refresh(session, details=False)
+    refreshed = refresh_index(index, session, details=False)
     assert bucket.requests == {"list": 2, "get": 3}  # two heads, an alias
     assert (refreshed.details_read, refreshed.details_left) == (0, 5)
 
@@ -180,11 +181,11 @@ def test_whoever_is_interrupted_goes_on(index: Index, after: int) -> None:
         if len(seen) > after:
             cancelled.set()
 
-    index.refresh(session, progress=progress, cancelled=cancelled)
+    refresh_index(index, session, progress=progress, cancelled=cancelled)
     if index.refreshed_at() is None:
         with pytest.raises(UnavailableError, match="nothing is known"):
             freshen(index, session, details=False, offline=True)
-    index.refresh(session)
+    refresh_index(index, session)
     assert dump(index) == from_scratch(session)
     assert index.refreshed_at() is not None
 
@@ -201,7 +202,7 @@ def test_a_reader_sees_what_is_written_while_a_refresh_goes_on(index: Index) -> 
         thread.start()
         thread.join()
 
-    index.refresh(session, progress=progress)
+    refresh_index(index, session, progress=progress)
     assert seen == sorted(seen)
     assert seen[0] == 0
     assert seen[-1] == 192
@@ -210,21 +211,21 @@ def test_a_reader_sees_what_is_written_while_a_refresh_goes_on(index: Index) -> 
 
 def test_what_the_bucket_no_longer_has_leaves_the_index(index: Index) -> None:
     bucket, session = made()
-    index.refresh(session)
+    refresh_index(index, session)
     bucket.delete(keys.head(CHAT))
     bucket.delete(keys.alias(CHAT, PRODUCTION))
-    index.refresh(session)
+    refresh_index(index, session)
     assert [str(model.model) for model in list_models_found(index, EVERYTHING)] == ["acme/base"]
     assert dump(index) == from_scratch(session)
 
 
 def test_another_registry_at_the_same_place_begins_anew(index: Index) -> None:
     bucket, session = made()
-    index.refresh(session)
+    refresh_index(index, session)
     bucket.restore({})
     fresh = founder(bucket)
     with pytest.raises(NotFoundError, match="no registry"):
-        index.refresh(fresh)
+        refresh_index(index, fresh)
     assert versions(index, "") != []  # nothing is thrown away because nothing was found
     new = new_registry(bucket)
     registers = [
@@ -234,20 +235,20 @@ def test_another_registry_at_the_same_place_begins_anew(index: Index) -> None:
         body = bucket.get(key).body.replace(b"0123456789abcdef", b"fedcba9876543210")
         bucket.put(key, body, Unconditional())
     new.forget_registry()
-    index.refresh(new)
+    refresh_index(index, new)
     assert versions(index, "") == []
 
 
 def test_another_registry_with_the_same_models_is_read_anew(index: Index) -> None:
     bucket, session = made()
-    index.refresh(session)
+    refresh_index(index, session)
     registers = [
         entry.key for prefix in (keys.HEADS, keys.ALIASES) for entry in bucket.list(prefix) if isinstance(entry, Entry)
     ]
     for key in (keys.REGISTRY, *registers):
         body = bucket.get(key).body.replace(b"0123456789abcdef", b"fedcba9876543210")
         bucket.put(key, body, Unconditional())
-    refreshed = index.refresh(founder(bucket))
+    refreshed = refresh_index(index, founder(bucket))
     assert (refreshed.heads_read, refreshed.aliases_read, refreshed.details_read) == (2, 1, 5)
 
 
@@ -255,21 +256,21 @@ def test_a_registry_put_back_to_an_older_state_is_followed(index: Index) -> None
     bucket, session = made()
     before = bucket.snapshot()
     change_at_random(session, random.Random(3), 60)
-    index.refresh(session)
+    refresh_index(index, session)
     newest = dump(index)
     bucket.restore(before)
     change_at_random(founder(bucket), random.Random(4), 20)
-    index.refresh(founder(bucket))
+    refresh_index(index, founder(bucket))
     assert dump(index) == from_scratch(session) != newest
 
 
 def test_what_an_older_reader_brings_does_not_replace_what_is_newer(index: Index) -> None:
     bucket, session = made()
-    index.refresh(session)
+    refresh_index(index, session)
     old = load_head(session, CHAT)
     planned = old.etag
     publish_at_random(session, random.Random(1), CHAT)
-    index.refresh(founder(bucket))
+    refresh_index(index, founder(bucket))
     now = dump(index)
     assert old.state is not None
     with index.writing() as connection:
@@ -290,12 +291,12 @@ def test_what_cannot_be_read_is_named_and_hinders_nothing_else(index: Index, key
     whole = bucket.get(place).body
     bucket.put(place, b"{", Unconditional())
     for _ in range(2):
-        refreshed = index.refresh(founder(bucket))
+        refreshed = refresh_index(index, founder(bucket))
         assert refreshed.fault_count == 1
         assert place in refreshed.faults[0]
     assert "acme/base:1" in versions(index, "")
     bucket.put(place, whole, Unconditional())
-    assert index.refresh(founder(bucket)).fault_count == 0
+    assert refresh_index(index, founder(bucket)).fault_count == 0
     assert {name: rows for name, rows in dump(index).items() if name != "models"} == {
         name: rows for name, rows in from_scratch(session).items() if name != "models"
     }
@@ -311,7 +312,7 @@ def page_of(session: Session) -> Digest:
 
 def test_a_bucket_that_is_away_leaves_what_was_known(index: Index) -> None:
     bucket, session = made()
-    index.refresh(session)
+    refresh_index(index, session)
     known = dump(index)
 
     def away(_: str, *, delimiter: str | None = None) -> Iterator[Entry | Folder]:
@@ -328,7 +329,7 @@ def test_a_bucket_that_is_away_leaves_what_was_known(index: Index) -> None:
 def test_ask_for_review_is_seen_by_the_queue_of_states(index: Index) -> None:
     _, session = made()
     ask_for_review(session, CHAT, 2)
-    index.refresh(session, details=False)
+    refresh_index(index, session, details=False)
     assert versions(index, "state:in_review") == ["acme/chat:2"]
 
 
@@ -339,7 +340,7 @@ def test_the_review_queue_reads_the_heads_of_candidates_alone(monkeypatch: pytes
     ask_for_review(session, CHAT, 2)
     with Index(None) as kept:
         monkeypatch.setattr("bucketry.index.review_queue.open_index", lambda _: nullcontext(kept))
-        refreshed = kept.refresh(session)
+        refreshed = refresh_index(kept, session)
         bucket.requests.clear()
         assert [(str(item.model), item.standing.row.version) for item in list_waiting(founder(bucket))] == [
             ("acme/chat", 2)
@@ -347,7 +348,7 @@ def test_the_review_queue_reads_the_heads_of_candidates_alone(monkeypatch: pytes
         assert bucket.requests["list"] == 2
         assert bucket.requests["get"] <= 6  # head, directory, page, dossier, request, policy
         retire(session, CHAT, 2)
-        monkeypatch.setattr(kept, "refresh", lambda *_, **__: refreshed)
+        monkeypatch.setattr("bucketry.index.review_queue.refresh_index", lambda *_, **__: refreshed)
         assert list_waiting(founder(bucket)) == []  # the head is asked, whatever the index says
 
 
@@ -365,7 +366,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
 
 def test_the_file_belongs_to_its_owner_alone_and_is_found_again(folder: Session) -> None:
     with open_index(folder) as index:
-        index.refresh(folder)
+        refresh_index(index, folder)
         path = index.path
         files = [file for file in path.parent.iterdir() if file.name.startswith(path.name)]
         assert len(files) >= 2
@@ -397,19 +398,19 @@ DAMAGE = {
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_file_is_thrown_away_and_filled_anew(folder: Session, damage: str) -> None:
     with open_index(folder) as index:
-        index.refresh(folder)
+        refresh_index(index, folder)
         path, whole = index.path, dump(index)
     wrong = DAMAGE[damage]
     body = path.read_bytes()
     path.write_bytes(body[:100] + b"\0" * (len(body) - 100) if wrong is None else wrong)
     with open_index(folder) as index:
-        index.refresh(folder)
+        refresh_index(index, folder)
         assert dump(index) == whole
 
 
 def test_damage_that_comes_while_the_file_is_open_is_told_once(folder: Session) -> None:
     with open_index(folder) as index:
-        index.refresh(folder)
+        refresh_index(index, folder)
         whole = dump(index)
         with index.writing() as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)") if not connection.in_transaction else None
@@ -419,7 +420,7 @@ def test_damage_that_comes_while_the_file_is_open_is_told_once(folder: Session) 
         with pytest.raises(UnavailableError, match="thrown away"):
             versions(index, "")
         assert versions(index, "") == []
-        index.refresh(folder)
+        refresh_index(index, folder)
         assert dump(index) == whole
 
 
@@ -427,11 +428,11 @@ def test_two_versions_of_the_program_leave_each_other_their_files(
     folder: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_index(folder) as index:
-        index.refresh(folder)
+        refresh_index(index, folder)
         with monkeypatch.context() as another:
             another.setattr("bucketry.index.store.VERSION", 999)
             with open_index(folder) as newer:
-                newer.refresh(folder)
+                refresh_index(newer, folder)
                 assert versions(newer, "") == versions(index, "")
     found = find_index(folder.profile) if folder.profile is not None else None
     assert found is not None
@@ -442,7 +443,7 @@ def test_two_versions_of_the_program_leave_each_other_their_files(
 @pytest.mark.parametrize("pragma", ["user_version = 999", "application_id = 7"])
 def test_a_file_of_another_version_is_filled_anew(folder: Session, pragma: str) -> None:
     with open_index(folder) as index:
-        index.refresh(folder)
+        refresh_index(index, folder)
         path, whole = index.path, dump(index)
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA {pragma}")
@@ -450,7 +451,7 @@ def test_a_file_of_another_version_is_filled_anew(folder: Session, pragma: str) 
     connection.close()
     with open_index(folder) as index:
         assert versions(index, "") == []
-        index.refresh(folder)
+        refresh_index(index, folder)
         assert dump(index) == whole
 
 
@@ -460,7 +461,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     (tmp_path / "file").touch()
     monkeypatch.setenv("BUCKETRY_CACHE", str(tmp_path / "file"))
     with open_index(folder) as index:
-        assert index.refresh(folder).models == 1
+        assert refresh_index(index, folder).models == 1
         path = index.path
     assert not path.exists()
 
@@ -478,12 +479,13 @@ def test_a_folder_that_is_a_link_is_not_followed(folder: Session, tmp_path: Path
 REFRESHING = """
 import sys
 from bucketry.registry.core.opening import open_session
+from bucketry.index.refresh import refresh_index
 from bucketry.index.store import open_index
 session = open_session(sys.argv[1], identity="eve@example.org")
 print("ready", flush=True)
 sys.stdin.readline()
 with open_index(session) as index:
-    refreshed = index.refresh(session)
+    refreshed = refresh_index(index, session)
     assert refreshed.is_complete and not refreshed.faults, refreshed
 """
 
@@ -517,7 +519,7 @@ def test_processes_fill_one_index_at_once(folder: Session, tmp_path: Path) -> No
     assert ended == [(0, "")] * 3
     session = open_session(where, identity="eve@example.org")
     with open_index(session) as index, Index(None) as fresh:
-        fresh.refresh(session)
+        refresh_index(fresh, session)
         assert dump(index) == dump(fresh)
         assert {name for name, *_ in dump(index)["models"]} == {str(model) for model in MODELS}
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bucketry.errors import NotFoundError, UsageError
 from bucketry.index.listing import ALPHABET, plan_parts
+from bucketry.index.refresh import refresh_index
 from bucketry.index.search import (
     count_models_found,
     has_model,
@@ -68,7 +69,7 @@ def filled() -> Iterator[tuple[Session, Index]]:
     session = founder(world.bucket)
     change_at_random(session, random.Random(11), 250)
     with Index(None) as index:
-        assert index.refresh(session).faults == ()
+        assert refresh_index(index, session).faults == ()
         yield session, index
 
 
@@ -197,7 +198,7 @@ def test_hostile_texts_are_kept_and_found_as_they_are() -> None:
     text = "a'b\"c\\d%_*[x]\x1b[2J\u202eÄ\u0130"
     edit_version(session, CHAT, 2, notes=text, labels=LabelEdit({"A.b": text}))
     with Index(None) as index:
-        index.refresh(session)
+        refresh_index(index, session)
         (found,) = iter_versions_found(index, parse_query("label:a.B"))
         assert (found.version, found.labels) == (2, {"A.b": text})
         assert [f.version for f in iter_versions_found(index, parse_query("notes:[x]\x1b[2j"))] == [2]
@@ -314,10 +315,10 @@ def test_a_large_registry_is_listed_by_namespaces_and_nothing_new_is_missed(monk
     session = founder(world.bucket)
     with Index(None) as index, Index(None) as fresh:
         for seed in range(3):
-            index.refresh(session)
+            refresh_index(index, session)
             change_at_random(session, random.Random(seed), 30)
-        index.refresh(session)
+        refresh_index(index, session)
         monkeypatch.undo()
-        fresh.refresh(session)
+        refresh_index(fresh, session)
         assert dump(index) == dump(fresh)
         assert len(names(index, "")) == 4

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.index.fields import Field, find_field, list_fields, load_headlines
+from bucketry.index.refresh import refresh_index
 from bucketry.index.review_summary import Stage
 from bucketry.index.standings import refresh_standings
 from bucketry.index.store import Index
@@ -54,7 +55,7 @@ def registry_of(versions: int, policy: str = TWO) -> Registry:
 def look(index: Index, registry: Registry) -> tuple[dict[int, VersionLine], int]:
     """Refresh the index and the standings of all versions; return the versions, and what the latter asked for."""
     session, count = counted(registry.session())
-    index.refresh(session, details=False)
+    refresh_index(index, session, details=False)
     assert session.registry
     before = count.made
     ids = list(list_versions_by(index, RISK).ids)
@@ -78,7 +79,7 @@ def test_what_is_known_is_not_read_again_until_something_changes(index: Index) -
     look(index, registry)
     assert look(index, registry)[1] == 0
     registry.decide(2, Action.APPROVE, by=FRED)
-    index.refresh(registry.session(), details=False)
+    refresh_index(index, registry.session(), details=False)
     found = find_version_line(index, RISK, 2)
     assert found is not None
     assert (found.stage, found.is_signed) == (Stage.UNREAD, None)  # not what was noted of it before
@@ -183,7 +184,7 @@ def test_versions_without_what_is_sorted_by_come_last_both_ways(index: Index) ->
     promote(registry.session(), RISK, 3, PRODUCTION)
     evaluate(registry.session(), RISK, 1, [Evidence("automated", (Metric("f1", 0.5),))])
     look(index, registry)
-    index.refresh(registry.session())
+    refresh_index(index, registry.session())
     rows = {row.row_id: row.version for row in load_version_lines(index, RISK, list_versions_by(index, RISK).ids)}
 
     def sorted_by(order: str, *, descending: bool) -> list[int]:
@@ -201,7 +202,7 @@ def test_fields_are_what_the_newest_versions_have_and_are_loaded_by_their_spelli
     registry.publish(RISK, 3, labels={"Team": "risk"})
     registry.publish(CHAT, 1)
     evaluate(registry.session(), RISK, 3, [Evidence("automated", (Metric("auc", 0.5, slice={"age": "18"}),))])
-    index.refresh(registry.session())
+    refresh_index(index, registry.session())
     spelled = [field.spelled for field in list_fields(index, RISK)]
     assert spelled == ["label:Team", "metric:auc", "metric:p95_ms", "metric:auc[age=18]", "param:lr", "param:seed"]
     assert [find_field(name) for name in spelled] == list_fields(index, RISK)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bucketry.index.refresh import refresh_index
 from bucketry.index.store import open_index
 from bucketry.registry.core.user_state import save_user_document
 from bucketry.store.modes import SHARED_FOLDER_MODE, folder_mode_below, make_folders
@@ -51,7 +52,7 @@ def test_nothing_that_is_made_may_be_written_by_everybody(
     registry.pull(f"{CHAT}:1", mounted)
     save_user_document("seen", {"a": 1})
     with open_index(registry.session) as index:
-        index.refresh(registry.session)
+        refresh_index(index, registry.session)
     for made in ("home/registry", "home/cache", "served", "far", "mounted"):
         assert wide(tmp_path / made, stat.S_IWOTH) == {}
     assert wide(tmp_path / "served", stat.S_IWGRP) == {} or umask == 0o002

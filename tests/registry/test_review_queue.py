@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from bucketry.errors import NotFoundError
+from bucketry.index.refresh import refresh_index
 from bucketry.index.review_queue import Waiting, list_waiting, load_review_queue
 from bucketry.index.store import Index
 from bucketry.registry.core import rows
@@ -210,7 +211,7 @@ def test_the_rows_of_a_large_model_are_read_page_by_page(office: Office, monkeyp
     monkeypatch.setattr(rows, "decode_page", counting(decode_page))
     with Index(None) as index:
         session = office.session(CLEO)
-        index.refresh(session, details=False)
+        refresh_index(index, session, details=False)
         read.clear()
         found = load_review_queue(session, index=index).waiting
     assert sorted(item.standing.row.version for item in found) == asked

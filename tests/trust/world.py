@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.head import Head
     from bucketry.schema.documents.reviews import Action, Review, Statement

@@ -10,7 +10,8 @@ from textual import events
 
 from bucketry.registry.core.registers import load_alias, load_existing_head
 from bucketry.registry.core.rows import load_dossier, load_row
-from bucketry.registry.serving.aliases import load_alias_history, promote
+from bucketry.registry.serving.alias_history import load_alias_history
+from bucketry.registry.serving.aliases import promote
 from bucketry.registry.serving.auditing import load_audit
 from bucketry.schema.documents.reviews import Action
 from bucketry.tui.shell.commands import Keymap

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from bucketry.errors import UnavailableError
+from bucketry.index.refresh import refresh_index
 from bucketry.index.standings import refresh_standings
 from bucketry.index.store import Index
 from bucketry.registry.review.policies import set_policy
@@ -136,7 +137,7 @@ def test_what_another_process_of_the_user_read_is_shown(tmp_path: Path, monkeypa
         assert "0 of 1" in desk.cursor_line
 
         registry.decide(12, Action.REJECT, comment="no")
-        other.refresh(registry.session(), details=False)
+        refresh_index(other, registry.session(), details=False)
         desk.app.refreshing.start()
         await desk.settle()
         assert "rejected" in desk.cursor_line

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bucketry.index.refresh import refresh_index
 from bucketry.index.store import Index
 from bucketry.tui.shell import refreshing
 from tui.desk import filled_registry, open_desk
@@ -39,7 +40,7 @@ def test_rows_are_there_before_anything_is_asked_of_the_bucket(
 
     async def run() -> None:
         index = Index(None)
-        index.refresh(registry.session(), details=False)
+        refresh_index(index, registry.session(), details=False)
         session = replace(registry.session(), store=watched)
         async with open_desk(registry, session=session, index=index) as desk:
             assert "credit-risk" in desk.text

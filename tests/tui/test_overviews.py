@@ -12,6 +12,7 @@ import pytest
 from textual._compositor import Compositor, ReflowResult
 
 from bucketry.errors import DeniedError, UnavailableError
+from bucketry.index.refresh import refresh_index
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.rows import load_row
 from bucketry.schema import keys
@@ -254,7 +255,7 @@ def test_a_version_that_was_decided_meanwhile_is_not_decided_again() -> None:
 
     async def act(desk: Desk) -> None:
         registry.decide(12, Action.REJECT, comment="not on my watch")
-        desk.app.source.index.refresh(registry.session(), details=False)
+        refresh_index(desk.app.source.index, registry.session(), details=False)
         await desk.press("A")
         await desk.type("fine")
         await desk.press("enter")

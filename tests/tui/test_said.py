@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 import pytest
 
 from bucketry.errors import UnavailableError
+from bucketry.index.refresh import refresh_index
 from bucketry.index.store import Index
 from bucketry.registry.review.policies import set_policy
 from bucketry.registry.serving.aliases import roll_back
@@ -70,7 +71,7 @@ def test_a_bucket_that_leaves_one_waiting_is_named_until_it_answers(
     monkeypatch.setattr("bucketry.tui.shell.refreshing.SILENCE_SECONDS", 0.05)
     registry, index = filled_registry(), Index(None)
     if is_filled:
-        index.refresh(registry.session(), details=False)
+        refresh_index(index, registry.session(), details=False)
     wire = Wire(registry.store)
     registry.store = cast("Store", wire)
     wire.open.clear()

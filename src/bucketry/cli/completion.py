@@ -162,10 +162,11 @@ def _known_or_looked_up(
         try:
             session = call.open()
             looked_up.extend(look(session))
-            from bucketry.index.store import open_index  # noqa: PLC0415 - after the answer
+            from bucketry.index.refresh import refresh_index  # noqa: PLC0415 - after the answer
+            from bucketry.index.store import open_index  # noqa: PLC0415
 
             with open_index(session) as index:
-                index.refresh(session, details=False, cancelled=cancelled)
+                refresh_index(index, session, details=False, cancelled=cancelled)
         except Exception:  # noqa: BLE001 - see `answer`
             return
 

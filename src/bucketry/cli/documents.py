@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bucketry.index.review_queue import Waiting
-    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.publishing.registration import RegisteredVersion
     from bucketry.registry.reading.pull import PulledVersion
     from bucketry.registry.review.reviewing import RecordedDecision
-    from bucketry.registry.serving.aliases import AliasEvent, AliasMove
+    from bucketry.registry.serving.alias_history import AliasEvent
+    from bucketry.registry.serving.aliases import AliasMove
     from bucketry.registry.versions.listing import VersionDetail, VersionSummary
     from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.head import Row

@@ -8,7 +8,7 @@ from bucketry.registry.review.refusals import load_refusals, refused_text
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
-    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
 
 

@@ -12,6 +12,7 @@ from bucketry.cli.command import DocumentedCommand
 from bucketry.cli.documents import damaged_document
 from bucketry.cli.figures import count_of, human_age
 from bucketry.index.freshness import IndexFreshness, freshen
+from bucketry.index.refresh import refresh_index
 from bucketry.index.store import open_index
 from bucketry.registry.core.ports import format_time
 
@@ -65,7 +66,7 @@ def fresh_index(
                     listener(done, total)
 
             if required:
-                freshness = IndexFreshness(index.refresh(session, details=details, progress=show))
+                freshness = IndexFreshness(refresh_index(index, session, details=details, progress=show))
             else:
                 freshness = freshen(index, session, details=details, offline=offline, progress=show)
         _say_freshness(call, session, freshness, details=details)

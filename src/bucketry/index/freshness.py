@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import UnavailableError
 from bucketry.frozen import frozen
+from bucketry.index.refresh import refresh_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ def freshen(
     reason = "it was asked to stay offline"
     if not offline:
         try:
-            return IndexFreshness(index.refresh(session, details=details, progress=progress))
+            return IndexFreshness(refresh_index(index, session, details=details, progress=progress))
         except UnavailableError as error:
             if index.refreshed_at() is None:
                 raise

@@ -40,6 +40,7 @@ from bucketry.index.rows import (
     write_page,
 )
 from bucketry.index.standings import refresh_standings
+from bucketry.index.store import IndexDamagedError
 from bucketry.registry.core.registers import load_alias, load_directory, load_head
 from bucketry.registry.core.rows import MOST_DAMAGED_ROWS
 from bucketry.registry.core.session import DocumentCache
@@ -143,21 +144,20 @@ def refresh_index(
     index: Index,
     session: Session,
     *,
-    details: bool,
-    progress: Callable[[str, int, int], None] | None,
-    cancelled: threading.Event | None,
+    details: bool = True,
+    progress: Callable[[str, int, int], None] | None = None,
+    cancelled: threading.Event | None = None,
 ) -> RefreshOutcome:
-    """Bring the index up to the bucket; see `Index.refresh`."""
-    work = _Refresh(index, replace(session, documents=_Forgetful()), progress, cancelled or threading.Event())
-    work.check_registry()
-    is_complete = work.refresh_heads_and_aliases()
-    if is_complete and details:
-        work.refresh_details()
-    if is_complete and load_damage(index).versions:  # some of it may have been mended
-        if not details:
-            work.refresh_details(KNOWN_DAMAGED)
-        work.look_at_damaged_reviews()
-    return work.result(is_complete=is_complete)
+    """Bring the index up to the bucket: heads and aliases that changed, then manifests and evidence that are new.
+
+    Without `details` the latter are left for later. `progress` is called with what is being read, how many are done
+    and how many there are. What was read before a failure, or before `cancelled` is set, stays.
+    """
+    forgetful, cancelled = replace(session, documents=_Forgetful()), cancelled or threading.Event()
+    try:
+        return _Refresh(index, forgetful, progress, cancelled).run(details=details)
+    except IndexDamagedError:  # it was thrown away: once more, into an empty one
+        return _Refresh(index, forgetful, progress, cancelled).run(details=details)
 
 
 def refresh_some_details(
@@ -192,6 +192,18 @@ class _Refresh:
         self._progress = progress
         self._cancelled = cancelled
         self._tally = _Tally()
+
+    def run(self, *, details: bool) -> RefreshOutcome:
+        """Do all of it; see `refresh_index`."""
+        self.check_registry()
+        is_complete = self.refresh_heads_and_aliases()
+        if is_complete and details:
+            self.refresh_details()
+        if is_complete and load_damage(self._index).versions:  # some of it may have been mended
+            if not details:
+                self.refresh_details(KNOWN_DAMAGED)
+            self.look_at_damaged_reviews()
+        return self.result(is_complete=is_complete)
 
     def check_registry(self) -> None:
         """Empty the index if another registry is at this place now."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
+from bucketry.index.refresh import refresh_index
 from bucketry.index.standings import list_undecided, note_standings
 from bucketry.index.store import open_index
 from bucketry.registry.core.registers import find_head
@@ -77,7 +78,7 @@ def load_review_queue(session: Session, *, mine: bool = False, index: Index | No
     `index` is the registry's, where the caller has it open.
     """
     with nullcontext(index) if index is not None else open_index(session) as opened:
-        refreshed = opened.refresh(session, details=False)
+        refreshed = refresh_index(opened, session, details=False)
         until = session.ports.now() + timedelta(days=WARNING_DAYS)
         candidates = list_undecided(opened, session, WAITING_STATES, renewed_until=until)
         models = session.ports.map_in_parallel(lambda item: _groups_of(session, *item), list(candidates.items()))

@@ -28,10 +28,9 @@ from bucketry.store.modes import make_folders
 from bucketry.transfer.disk.cache_root import default_cache_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Self
 
-    from bucketry.index.refresh import RefreshOutcome
     from bucketry.registry.core.config import RegistryProfile
     from bucketry.registry.core.session import Session
 
@@ -85,26 +84,6 @@ class Index:
         self._local = threading.local()
         self._opened = 0
         self._prepare()
-
-    def refresh(
-        self,
-        session: Session,
-        *,
-        details: bool = True,
-        progress: Callable[[str, int, int], None] | None = None,
-        cancelled: threading.Event | None = None,
-    ) -> RefreshOutcome:
-        """Bring the index up to the bucket: heads and aliases that changed, then manifests and evidence that are new.
-
-        Without `details` the latter are left for later. `progress` is called with what is being read, how many are
-        done and how many there are. What was read before a failure, or before `cancelled` is set, stays.
-        """
-        from bucketry.index.refresh import refresh_index  # noqa: PLC0415 - completion asks without reading
-
-        try:
-            return refresh_index(self, session, details=details, progress=progress, cancelled=cancelled)
-        except IndexDamagedError:
-            return refresh_index(self, session, details=details, progress=progress, cancelled=cancelled)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

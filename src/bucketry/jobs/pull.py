@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import threading
 
     from bucketry.jobs.orders import PullOrder
-    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.transfer.pace.controls import Controls
     from bucketry.transfer.pace.progress import ProgressListener
 

@@ -15,7 +15,8 @@ from bucketry.cli.searching import note_damage
 from bucketry.cli.tables import DAMAGED, Column, table
 from bucketry.errors import UsageError
 from bucketry.registry.core.registers import load_existing_head
-from bucketry.registry.serving.aliases import load_alias_history, look_at_aliases
+from bucketry.registry.serving.alias_history import load_alias_history
+from bucketry.registry.serving.aliases import look_at_aliases
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call

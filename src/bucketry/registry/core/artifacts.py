@@ -14,7 +14,7 @@ from bucketry.store.contract import PreconditionFailedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.manifest import Artifact
     from bucketry.store.contract import ByteStream, ETag, Store

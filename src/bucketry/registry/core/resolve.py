@@ -1,4 +1,4 @@
-"""Which version is meant, and what is it?
+"""Find the version that a reference means, and read what it is.
 
 `name@alias` costs two reads (the alias, the manifest); any other reference costs the head, a sealed page where the
 version is old, and the manifest.
@@ -9,65 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.errors import NotFoundError, RejectedError, UsageError
-from bucketry.frozen import frozen
 from bucketry.registry.core.registers import load_alias, load_existing_head, not_set
+from bucketry.registry.core.resolved import ResolvedVersion
 from bucketry.registry.core.rows import find_row_by_manifest, iter_rows, load_row
-from bucketry.registry.review.refusals import Refusal, carried_refusals
+from bucketry.registry.review.refusals import carried_refusals
 from bucketry.schema import keys
-from bucketry.schema.documents.manifest import Manifest, decode_manifest
-from bucketry.schema.documents.placement import Placement, decode_placement
+from bucketry.schema.documents.manifest import decode_manifest
 from bucketry.schema.documents.states import State
 from bucketry.schema.names import ByAlias, ByManifest, ByVersion, Latest, Newest
 
 if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.head import Head, Row
-    from bucketry.schema.documents.manifest import Artifact
+    from bucketry.schema.documents.manifest import Manifest
     from bucketry.schema.names import AliasName, Digest, ModelName, Reference, Selector
-
-
-@frozen
-class ResolvedVersion:
-    """A version's identity and content, as one reference named it.
-
-    `alias` and `generation` are set where the reference was an alias (the generation of its register); `state` is
-    then the version's state when the alias was set, or rejected since then, otherwise its state now. `refusals` are
-    those that the alias carries; by any other reference they are looked up only by who asks for them.
-    """
-
-    model: ModelName
-    version: int
-    digest: Digest
-    state: State
-    placement: Placement
-    manifest: Manifest
-    alias: AliasName | None = None
-    generation: int | None = None
-    refusals: tuple[Refusal, ...] = ()
-
-    @property
-    def size_bytes(self) -> int:
-        """The sum of all artifacts."""
-        return self.manifest.size_bytes
-
-    def blob_keys(self) -> dict[str, str]:
-        """Return where each artifact's bytes lie, by its path."""
-        artifacts = self.manifest.artifacts
-        epochs = decode_placement(self.placement, artifacts=len(artifacts), what=f"{self.model}:{self.version}")
-        return {
-            artifact.path: keys.blob(self.model, epoch, artifact.sha256)
-            for artifact, epoch in zip(artifacts, epochs, strict=True)
-        }
-
-    def artifact(self, path: str) -> Artifact:
-        """Return the artifact at a path; raise `NotFoundError`."""
-        for artifact in self.manifest.artifacts:
-            if artifact.path == path:
-                return artifact
-        raise NotFoundError(
-            f"{self.model}:{self.version} has no file {path!a}",
-            advice=f"see `bucketry show {self.model}:{self.version}`",
-        )
 
 
 def resolve(session: Session, reference: Reference) -> ResolvedVersion:
@@ -115,7 +70,7 @@ def resolve_at(session: Session, reference: Reference, at: str) -> ResolvedVersi
     if session.strict is not None:
         raise RejectedError("the trust file says what may be served now, not what could be served in the past")
     model, alias = reference.model, reference.selector.alias
-    from bucketry.registry.serving.aliases import find_target_at  # noqa: PLC0415 - only questions about the past need it
+    from bucketry.registry.serving.alias_history import find_target_at  # noqa: PLC0415 - only questions about the past need it
 
     event = find_target_at(session, model, alias, at)
     if event is None or event.target is None:

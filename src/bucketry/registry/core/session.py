@@ -1,11 +1,11 @@
-"""What does every service function need? An opened registry: its store, its id, who acts, and what was read before."""
+"""An opened registry, which every service function needs: its store, its id, who acts, and what was read before."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 from dataclasses import field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bucketry.errors import CorruptError, RejectedError, UnsupportedError
 from bucketry.frozen import frozen
@@ -19,11 +19,14 @@ from bucketry.schema.documents.settings import RegistryDocument, decode_registry
 
 if TYPE_CHECKING:
     from bucketry.registry.core.config import RegistryProfile
-    from bucketry.registry.review.strict import StrictMode
+    from bucketry.registry.core.resolved import ResolvedVersion
+    from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.dossier import Citation
+    from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.documents.scans import ScanReport
-    from bucketry.schema.names import Digest, ModelName
+    from bucketry.schema.names import Digest, ModelName, Reference
     from bucketry.store.contract import Store
+    from bucketry.trust.trust_file import TrustFile
 
 MOST_BROKEN = 3
 """So many broken promises are named in one message; `bucketry doctor` lists all."""
@@ -62,6 +65,35 @@ class DocumentCache:
                 self._size_bytes -= len(dropped)
 
 
+class TrustCheck(Protocol):
+    """What a session asks before anything is served where the bucket is not believed (`review/strict.py`).
+
+    Each method raises `RejectedError` for what the trust file does not accept.
+    """
+
+    @property
+    def trust(self) -> TrustFile:
+        """The file that decides."""
+
+    def resolve(self, session: Session, reference: Reference) -> ResolvedVersion:
+        """Return what a reference names, if it is accepted."""
+
+    def check_registry(self, registry: str) -> None:
+        """Raise for a registry that the trust file is not about."""
+
+    def check_register(self, session: Session, register: AliasRegister) -> None:
+        """Raise unless an alias's register, as it was read, may be followed."""
+
+    def check_verification(self, verify: str) -> None:
+        """Raise for a way to verify bytes that somebody hostile could get past."""
+
+    def check_again(self, session: Session, resolved: ResolvedVersion) -> None:
+        """Raise unless a version is still accepted, by what is read now."""
+
+    def check_base(self, session: Session, head: Head, row: Row, base: ResolvedVersion) -> None:
+        """Raise unless the base of an accepted adapter may be used."""
+
+
 @frozen
 class Session:
     """An opened registry. `actor` is a claim, until something is signed.
@@ -80,7 +112,7 @@ class Session:
     profile: RegistryProfile | None = None
     scans: dict[Digest, ScanReport] = field(default_factory=dict)
     misnamed: dict[Digest, dict[str, str]] = field(default_factory=dict)
-    strict: StrictMode | None = None
+    strict: TrustCheck | None = None
     takes_any_registry: bool = False
     _registry: list[RegistryDocument] = field(default_factory=list)
 

@@ -17,7 +17,7 @@ from bucketry.schema.judging.comparison import ComparedVersion, VersionDiff, dif
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.names import AliasName, Digest, ModelName, Reference

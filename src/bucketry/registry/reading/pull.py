@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Literal
 from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UnsupportedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.core.opening import open_store
-from bucketry.registry.core.resolve import ResolvedVersion, load_manifest, resolve
-from bucketry.registry.review.refusals import Refusal, check_not_refused, check_not_refused_meanwhile, load_refusals
+from bucketry.registry.core.resolve import load_manifest, resolve
+from bucketry.registry.review.refusals import check_not_refused, check_not_refused_meanwhile, load_refusals
 from bucketry.schema.names import ByAlias, parse_digest
 from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError
 from bucketry.transfer.disk.cache import Cache
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
+    from bucketry.registry.core.resolved import Refusal, ResolvedVersion
     from bucketry.registry.core.session import Session
     from bucketry.schema.names import Reference
     from bucketry.transfer.disk.receipt import TargetState

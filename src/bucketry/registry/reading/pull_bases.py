@@ -23,7 +23,7 @@ from bucketry.store.contract import ObjectNotFoundError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.manifest import Parent
     from bucketry.schema.names import Digest, Reference

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bucketry.registry.core.artifacts import ArtifactReader
-    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.manifest import Artifact
     from bucketry.schema.names import Digest

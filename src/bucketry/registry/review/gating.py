@@ -12,8 +12,10 @@ from bucketry.errors import CorruptError
 from bucketry.registry.core.artifacts import open_artifact
 from bucketry.registry.core.history import iter_records_back
 from bucketry.registry.core.registers import alias_register, load_alias, load_existing_head
+from bucketry.registry.core.resolve import resolved_row
 from bucketry.registry.core.rows import find_row, load_dossier
 from bucketry.registry.review.policies import load_policy
+from bucketry.registry.versions.evaluations import load_added_evidence
 from bucketry.schema.codec import digest_of
 from bucketry.schema.documents.audit import target_version
 from bucketry.schema.documents.cards import LARGEST_CARD_BYTES
@@ -34,7 +36,7 @@ from bucketry.schema.judging.gate_checks import UNREAD, Evaluations, GateSubject
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.gates import Gate, GateResult
@@ -84,8 +86,6 @@ def load_gate_subject(
     contents: bool = True,
 ) -> GateSubject:
     """Return what the policy's gates look at, and no more: what no gate asks for is not read."""
-    from bucketry.registry.core.resolve import resolved_row  # noqa: PLC0415 - it imports `aliases`, which imports this
-
     gates = [gate for gate in policy.gates if applies_to(gate, alias)]
     resolved = resolved_row(session, head, row)
     return GateSubject(
@@ -105,8 +105,6 @@ def load_gate_subject(
 
 def waits_for_evidence(session: Session, head: Head, row: Row, policy: Policy) -> bool:
     """Return whether a gate of the policy cannot be judged yet, because its evidence has not arrived."""
-    from bucketry.registry.core.resolve import resolved_row  # noqa: PLC0415 - it imports `aliases`, which imports this
-
     if not _ask_for_evidence(list(policy.gates)):
         return False
     return lacks_evidence(policy, _load_evaluations(session, head, resolved_row(session, head, row), row))
@@ -121,8 +119,6 @@ def _load_baseline(session: Session, head: Head, alias: AliasName) -> Evaluation
 
     Where it was unset, what it named last is the baseline: nobody gets around a gate by unsetting the alias first.
     """
-    from bucketry.registry.core.resolve import resolved_row  # noqa: PLC0415 - as above
-
     register = load_alias(session, head.model, alias).state
     if register is None:
         return None
@@ -153,8 +149,6 @@ def _last_row(session: Session, head: Head, register: AliasRegister) -> Row | No
 
 
 def _load_evaluations(session: Session, head: Head, resolved: ResolvedVersion, row: Row) -> Evaluations:
-    from bucketry.registry.versions.evaluations import load_added_evidence  # noqa: PLC0415 - as above
-
     added = load_added_evidence(session, load_dossier(session, head, row))
     return Evaluations(row.version, resolved.manifest.evidence_at_publish, added)
 

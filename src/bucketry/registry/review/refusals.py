@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, RejectedError
-from bucketry.frozen import frozen
+from bucketry.registry.core.resolved import Refusal
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields
 from bucketry.schema.documents.reviews import REFUSALS, Action, decision_of, read_review
@@ -22,29 +22,14 @@ from bucketry.schema.text import displayable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
-    from bucketry.schema.codec import Document
     from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.reviews import Decision
     from bucketry.schema.names import AliasName, ModelName
 
 LONGEST_REASON_CHARACTERS = 200
 VERBS = {Action.REJECT: "rejected", Action.REVOKE: "revoked"}
-
-
-@frozen
-class Refusal:
-    """One decision against a version: who made it, when, and the reason that they gave."""
-
-    action: Action
-    principal: str
-    at: str
-    reason: str
-
-    def to_document(self) -> Document:
-        """Return it as `--json` shows it."""
-        return {"action": self.action.value, "by": self.principal, "at": self.at, "reason": self.reason}
 
 
 def carried_refusals(register: AliasRegister) -> tuple[Refusal, ...]:

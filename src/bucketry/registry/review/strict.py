@@ -19,7 +19,8 @@ from bucketry.errors import RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.core.history import iter_records_back
 from bucketry.registry.core.registers import alias_register, load_alias, load_existing_head, not_set
-from bucketry.registry.core.resolve import ResolvedVersion, load_manifest, resolved_row, select_row
+from bucketry.registry.core.resolve import load_manifest, resolved_row, select_row
+from bucketry.registry.core.resolved import ResolvedVersion
 from bucketry.registry.core.rows import load_dossier
 from bucketry.registry.review.standings import load_decisions
 from bucketry.schema import keys

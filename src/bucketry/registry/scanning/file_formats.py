@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bucketry.registry.core.artifacts import ArtifactReader
-    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.manifest import Artifact
 

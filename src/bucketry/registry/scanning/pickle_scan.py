@@ -15,7 +15,7 @@ from bucketry.registry.scanning.pickle_contents import Budget, CodeFindings, Fil
 from bucketry.schema.documents.scans import ScannedFile, ScanReport
 
 if TYPE_CHECKING:
-    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.manifest import Artifact
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import BucketryError
 from bucketry.frozen import frozen
 from bucketry.registry.core.registers import find_head, load_existing_head, load_head
-from bucketry.registry.core.resolve import ResolvedVersion, load_manifest, resolved_row, select_row
+from bucketry.registry.core.resolve import load_manifest, resolved_row, select_row
 from bucketry.registry.core.rows import DamagedRow, iter_known_rows, load_dossier
 from bucketry.registry.core.unreadable import UNREADABLE, reason_of
 from bucketry.registry.review.policies import load_policy
@@ -28,6 +28,7 @@ from bucketry.store.contract import Entry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
     from bucketry.registry.serving.aliases import KnownAliases
     from bucketry.schema.documents.alias import AliasRegister

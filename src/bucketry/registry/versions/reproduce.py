@@ -11,7 +11,7 @@ from bucketry.schema.text import displayable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bucketry.registry.core.resolve import ResolvedVersion
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.schema.codec import Document
 
 NOT_RECORDED = "not recorded"

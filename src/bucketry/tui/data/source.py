@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 from bucketry.errors import BucketryError, CorruptError, UnavailableError, UnsupportedError
 from bucketry.frozen import frozen
 from bucketry.index.damage import Damage, load_damage, note_damaged_version
+from bucketry.index.refresh import refresh_index
 from bucketry.index.views import (
     ListedIds,
     ModelLine,
@@ -156,7 +157,7 @@ class Source:
 
         Whoever changed it since the last refresh: processes of one user share the index.
         """
-        self.index.refresh(session, details=False, progress=progress, cancelled=cancelled)
+        refresh_index(self.index, session, details=False, progress=progress, cancelled=cancelled)
         self.damage = load_damage(self.index)
         before, self._edition = self._edition, self.index.edition()
         return self._edition != before
