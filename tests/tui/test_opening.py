@@ -10,7 +10,7 @@ import pytest
 
 from bucketry.index.refresh import refresh_index
 from bucketry.index.store import Index
-from bucketry.tui.shell import refreshing
+from bucketry.tui.shell import app
 from tui.desk import filled_registry, open_desk
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Watched:
 def test_rows_are_there_before_anything_is_asked_of_the_bucket(
     monkeypatch: pytest.MonkeyPatch, pause_seconds: float, *, is_asked: bool
 ) -> None:
-    monkeypatch.setattr(refreshing, "FIRST_LOOK_PAUSE_SECONDS", pause_seconds)
+    monkeypatch.setattr(app, "FIRST_LOOK_PAUSE_SECONDS", pause_seconds)
     registry = filled_registry()
     watched = Watched(registry.store)
 
@@ -51,7 +51,7 @@ def test_rows_are_there_before_anything_is_asked_of_the_bucket(
 
 
 def test_where_the_index_is_empty_the_bucket_is_looked_at_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refreshing, "FIRST_LOOK_PAUSE_SECONDS", 3600.0)
+    monkeypatch.setattr(app, "FIRST_LOOK_PAUSE_SECONDS", 3600.0)
 
     async def run() -> None:
         async with open_desk(filled_registry()) as desk:

@@ -167,6 +167,13 @@ def check_decision(
             )
 
 
+def action_on(wanted: Action, state: State) -> Action:
+    """Return what an action is on a version in this state: to reject what is approved is to revoke the approval."""
+    if wanted not in REFUSALS:
+        return wanted
+    return Action.REVOKE if state is State.APPROVED else Action.REJECT
+
+
 def check_decidable(action: Action, version: int, state: State) -> None:
     """Raise `RejectedError` for an action that nobody may take on a version in this state."""
     if state not in ALLOWED_FROM.get(action, frozenset()):

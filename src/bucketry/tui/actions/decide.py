@@ -17,11 +17,11 @@ from bucketry.registry.versions.deletion import check_may_delete, delete_version
 from bucketry.registry.versions.lifecycle import LabelEdit, edit_version, retire, unretire
 from bucketry.schema.documents.reviews import REFUSALS, Action
 from bucketry.schema.documents.states import State
+from bucketry.schema.judging.decisions import action_on
 from bucketry.tui.actions.deciding import DecisionDraft, decide, generation_shown
 from bucketry.tui.actions.promote import ask_promotion, ask_rollback
 from bucketry.tui.actions.seen import ANYTHING, EDITED, check_unchanged
 from bucketry.tui.actions.version_actions import ActionPanel, VersionAction, serving_alias, with_reason
-from bucketry.tui.actions.version_writes import action_of
 from bucketry.tui.drawing.paint import Span, line
 from bucketry.tui.shell.prompts import Choice, Question
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.head import Row
     from bucketry.schema.names import Digest
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 
 def act_on(
-    shell: BucketryApp, row: VersionLine, name: str, diff: Callable[[], Digest | None], *, is_framed: bool = False
+    shell: Shell, row: VersionLine, name: str, diff: Callable[[], Digest | None], *, is_framed: bool = False
 ) -> None:
     """Do what the command of this name does with a version; `diff` is the comparison that is shown of it.
 
@@ -56,7 +56,7 @@ def act_on(
         case "delete":
             ActionPanel(shell, _deletion(shell, row, generation), is_framed=is_framed).open()
         case _:
-            deed = _decision(shell, row, generation, action=action_of(name, row), diff=diff())
+            deed = _decision(shell, row, generation, action=action_on(Action(name), row.state), diff=diff())
             ActionPanel(shell, deed, is_framed=is_framed).open()
 
 
@@ -71,7 +71,7 @@ _NEED_TEXT = frozenset({Action.REJECT, Action.REVOKE, Action.COMMENT})
 
 
 def _decision(
-    shell: BucketryApp, row: VersionLine, generation: int | None, *, action: Action, diff: Digest | None
+    shell: Shell, row: VersionLine, generation: int | None, *, action: Action, diff: Digest | None
 ) -> VersionAction:
     reference = f"{row.model}:{row.version}"
     serves = serving_alias(shell, row) if action in REFUSALS else None
@@ -82,7 +82,7 @@ def _decision(
     )
 
     def again(now: VersionLine, seen: int) -> VersionAction:
-        return _decision(shell, now, seen, action=action_of(action, now), diff=diff)
+        return _decision(shell, now, seen, action=action_on(action, now.state), diff=diff)
 
     return VersionAction(
         row=row,
@@ -99,7 +99,7 @@ def _decision(
     )
 
 
-def _ask_edit(shell: BucketryApp, row: VersionLine) -> None:
+def _ask_edit(shell: Shell, row: VersionLine) -> None:
     shell.choose(
         Choice(
             f"edit {row.model}:{row.version}",
@@ -108,7 +108,7 @@ def _ask_edit(shell: BucketryApp, row: VersionLine) -> None:
     )
 
 
-def _ask_labels(shell: BucketryApp, row: VersionLine) -> None:
+def _ask_labels(shell: Shell, row: VersionLine) -> None:
     shown = ", ".join(f"{name}={value}" for name, value in row.labels.items()) or "none yet"
     panel = (line("labels now:  ", shown), line(Span("name=value sets one, -name takes one away", "dim")))
     generation = generation_shown(shell, row)
@@ -123,7 +123,7 @@ def _ask_labels(shell: BucketryApp, row: VersionLine) -> None:
 
 
 def _edit_labels(
-    shell: BucketryApp, row: VersionLine, edit: LabelEdit, generation: int | None, *, undone: LabelEdit | None = None
+    shell: Shell, row: VersionLine, edit: LabelEdit, generation: int | None, *, undone: LabelEdit | None = None
 ) -> None:
     reference = f"{row.model}:{row.version}"
     words = ["edit", reference]
@@ -157,7 +157,7 @@ def _why_not_labels(text: str) -> str:
     return "" if text.strip() else "write name=value"
 
 
-def _ask_notes(shell: BucketryApp, row: VersionLine) -> None:
+def _ask_notes(shell: Shell, row: VersionLine) -> None:
     """Read the notes as they are, then ask for the new ones behind them."""
     reference = f"{row.model}:{row.version}"
     generation = generation_shown(shell, row)
@@ -179,7 +179,7 @@ def _load_notes(session: Session, *, row: VersionLine) -> str:
 
 
 def _edit_notes(
-    shell: BucketryApp, row: VersionLine, text: str, *, generation: int | None, before: str | None = None
+    shell: Shell, row: VersionLine, text: str, *, generation: int | None, before: str | None = None
 ) -> None:
     reference = f"{row.model}:{row.version}"
 
@@ -195,9 +195,7 @@ def _edit_notes(
     shell.write(("edit", reference, "--notes", text), work, done)
 
 
-def _retirement(
-    shell: BucketryApp, row: VersionLine, generation: int | None, *, is_undo: bool = False
-) -> VersionAction:
+def _retirement(shell: Shell, row: VersionLine, generation: int | None, *, is_undo: bool = False) -> VersionAction:
     """Return what retires a version, or takes it out of retirement."""
     back = row.state is State.RETIRED
     verb, service = ("unretire", unretire) if back else ("retire", retire)
@@ -240,7 +238,7 @@ def _retirement(
     )
 
 
-def _deletion(shell: BucketryApp, row: VersionLine, generation: int | None) -> VersionAction:
+def _deletion(shell: Shell, row: VersionLine, generation: int | None) -> VersionAction:
     reference = f"{row.model}:{row.version}"
 
     def go(reason: str, failed: Callable[[BucketryError], None]) -> None:

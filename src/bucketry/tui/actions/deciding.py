@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bucketry.registry.review.reviewing import RecordedDecision
     from bucketry.registry.review.signing_keys import SigningKey, SigningKeys
     from bucketry.schema.names import Digest
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 SAID: Mapping[Action, str] = {Action.COMMENT: "commented on {}", Action.REQUEST: "requested a review of {}"}
 """What is said of an action that decides nothing."""
@@ -59,12 +59,12 @@ class DecisionDraft:
         return f"{self.row.model}:{self.row.version}"
 
 
-def generation_shown(shell: BucketryApp, row: VersionLine) -> int | None:
+def generation_shown(shell: Shell, row: VersionLine) -> int | None:
     """Return how far the history of a version's model has been seen by the screens."""
     return find_generation(shell.source.index, row.model)
 
 
-def decide(shell: BucketryApp, wish: DecisionDraft, failed: Callable[[BucketryError], None]) -> None:
+def decide(shell: Shell, wish: DecisionDraft, failed: Callable[[BucketryError], None]) -> None:
     """Record a decision; what may be signed is, by the user's key in the SSH agent, where there is one."""
     if wish.action not in SIGNED:
         _write(shell, wish, None, "", failed)
@@ -78,9 +78,7 @@ def decide(shell: BucketryApp, wish: DecisionDraft, failed: Callable[[BucketryEr
     )
 
 
-def _with_keys(
-    shell: BucketryApp, wish: DecisionDraft, found: SigningKeys, failed: Callable[[BucketryError], None]
-) -> None:
+def _with_keys(shell: Shell, wish: DecisionDraft, found: SigningKeys, failed: Callable[[BucketryError], None]) -> None:
     if found.chosen is not None or not found.keys:
         _write(shell, wish, found.chosen, found.why, failed)
         return
@@ -96,7 +94,7 @@ def _key_word(key: SigningKey) -> str:
 
 
 def _write(
-    shell: BucketryApp, wish: DecisionDraft, key: SigningKey | None, why: str, failed: Callable[[BucketryError], None]
+    shell: Shell, wish: DecisionDraft, key: SigningKey | None, why: str, failed: Callable[[BucketryError], None]
 ) -> None:
     words: tuple[str, ...] = ("review", wish.action.value, wish.reference)
     words += ("--comment", wish.comment) if wish.comment else ()
@@ -135,7 +133,7 @@ def _approved(decided: RecordedDecision) -> str:
     return f"approved {reference}: {count} of {count_of(needed, 'approval')}, it {waits}"
 
 
-def _tell(shell: BucketryApp, decided: RecordedDecision, key: SigningKey | None, why: str) -> None:
+def _tell(shell: Shell, decided: RecordedDecision, key: SigningKey | None, why: str) -> None:
     told = f"{decided.model}:{decided.version} is {state_word(decided.state)} now"
     if decided.action is Action.APPROVE:
         told = _approved(decided)

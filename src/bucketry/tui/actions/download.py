@@ -21,19 +21,12 @@ if TYPE_CHECKING:
 
     from bucketry.index.views import VersionLine
     from bucketry.jobs.client import JobId
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 MOST_COMPLETIONS = 50
 
 
-def transfer_commands(app: BucketryApp) -> tuple[Command, ...]:
-    """Return the commands about transfers that every screen has."""
-    return (
-        Command("transfers", ("t",), "Go to the transfers", lambda _: _open_transfers(app), group="Go", also=("t",)),
-    )
-
-
-def why_not_here(app: BucketryApp) -> str:
+def why_not_here(app: Shell) -> str:
     """Return why no transfer may be begun or steered from here, or "".
 
     Read-only screens in a browser may be served to other machines, over a line that others read: whoever comes in
@@ -45,7 +38,7 @@ def why_not_here(app: BucketryApp) -> str:
 
 
 def download_command(
-    shell: BucketryApp, current: Callable[[], VersionLine | None], *, why_none: str = "there is no version"
+    shell: Shell, current: Callable[[], VersionLine | None], *, why_none: str = "there is no version"
 ) -> Command:
     """Return the command that gets the version that `current` returns; `why_none` says why there may be none."""
 
@@ -64,7 +57,7 @@ def download_command(
     )
 
 
-def _ask(shell: BucketryApp, row: VersionLine) -> None:
+def _ask(shell: Shell, row: VersionLine) -> None:
     base = shell.transfers.last_folder or _here()
     reference = f"{row.model}:{row.version}"
     refused = [line(Span(f"version {row.version} is REJECTED; by its number it comes all the same", "bad"))]
@@ -88,7 +81,7 @@ def _ask(shell: BucketryApp, row: VersionLine) -> None:
     )
 
 
-def _begin(shell: BucketryApp, row: VersionLine, place: str) -> None:
+def _begin(shell: Shell, row: VersionLine, place: str) -> None:
     """Order the pull, behind the keys: the reference and the target are looked at before anything is answered."""
     reference = Reference(row.model, ByVersion(row.version))
     dest = expand_user(place).absolute() if place else None
@@ -147,12 +140,3 @@ def _folders(text: str) -> Sequence[str]:
     except (OSError, UsageError, ValueError):
         return ()
     return sorted(found)
-
-
-def _open_transfers(app: BucketryApp) -> None:
-    from bucketry.tui.screens.transfers.screen import TransfersView  # noqa: PLC0415 - only who opens one needs it
-
-    if isinstance(app.view, TransfersView):
-        app.flash("these are the transfers", "dim")
-    else:
-        app.open_view(TransfersView(app))

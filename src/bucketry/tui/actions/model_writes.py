@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from bucketry.errors import BucketryError
     from bucketry.registry.versions.model_deletion import ModelDeletion
     from bucketry.schema.names import ModelName
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 
-def ask_model_deletion(shell: BucketryApp, model: ModelName) -> None:
+def ask_model_deletion(shell: Shell, model: ModelName) -> None:
     """Look at what would be given up, ask for the model's name, a reason behind it if there is one, and delete it."""
     words = ("delete", str(model), "--all-versions")
     shell.flash(f"looking at {model} ...", "dim")
     shell.read("deletion", words, lambda session: plan_model_deletion(session, model), lambda plan: _ask(shell, plan))
 
 
-def _ask(shell: BucketryApp, plan: ModelDeletion) -> None:
+def _ask(shell: Shell, plan: ModelDeletion) -> None:
     model, name = plan.model, str(plan.model)
     kept = shell.asking.drafts.pop(f"delete {name}", "")
 

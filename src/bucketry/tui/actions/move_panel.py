@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bucketry.schema.names import AliasName, ModelName
     from bucketry.tui.actions.promotion_preview import PromotionPreview
     from bucketry.tui.drawing.paint import Line
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 
 @frozen
@@ -65,7 +65,7 @@ class Move:
 class MovePanel:
     """The panel of one move, for as long as it is asked for."""
 
-    def __init__(self, shell: BucketryApp, move: Move, prospect: PromotionPreview | None = None) -> None:
+    def __init__(self, shell: Shell, move: Move, prospect: PromotionPreview | None = None) -> None:
         self._shell = shell
         kept = "" if move.reason or move.typed else shell.asking.drafts.pop(move.draft, "")
         self._move = replace(move, reason=kept) if kept else move

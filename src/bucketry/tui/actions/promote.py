@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from bucketry.schema.names import ModelName
     from bucketry.tui.actions.promotion_preview import PromotionPreview
     from bucketry.tui.drawing.paint import Line
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 
 USUAL_ALIASES = (AliasName("production"), AliasName("staging"))
@@ -53,7 +53,7 @@ MOST_ALIASES_SHOWN = 4
 """Above the prompt, the usual ones first; any other can be typed."""
 
 
-def ask_promotion(shell: BucketryApp, row: VersionLine, *, typed: str = "", told: str = "") -> None:
+def ask_promotion(shell: Shell, row: VersionLine, *, typed: str = "", told: str = "") -> None:
     """Ask for the alias, show what would change, and ask for the model's name where the alias serves for real.
 
     Which aliases the registry would refuse is read meanwhile and shown before one is typed. `told` is what changed
@@ -103,7 +103,7 @@ def ask_promotion(shell: BucketryApp, row: VersionLine, *, typed: str = "", told
     )
 
 
-def ask_rollback(shell: BucketryApp, row: VersionLine) -> None:
+def ask_rollback(shell: Shell, row: VersionLine) -> None:
     """Ask for the alias to roll back, show where it would go, and ask for the model's name."""
     found = _aliases(shell, row.model)
     production = production_of(found)
@@ -140,7 +140,7 @@ def _check_has_aliases(session: Session, model: ModelName) -> None:
 
 
 def _alias_lines(
-    shell: BucketryApp,
+    shell: Shell,
     known: Sequence[ListedAlias],
     names: Sequence[AliasName],
     refused: Mapping[AliasName, str],
@@ -168,7 +168,7 @@ def _split(text: str) -> tuple[AliasName, str]:
     return parse_alias(word), reason.strip()
 
 
-def _look_first(shell: BucketryApp, row: VersionLine, alias: AliasName, reason: str, text: str) -> None:
+def _look_first(shell: Shell, row: VersionLine, alias: AliasName, reason: str, text: str) -> None:
     """Move an alias that is not protected at once; for one that turns out to be, ask as for any such."""
     move = replace(_promotion(shell, row, alias), reason=reason)
 
@@ -184,7 +184,7 @@ def _look_first(shell: BucketryApp, row: VersionLine, alias: AliasName, reason: 
     shell.read("prospect", move.words, move.look, done)
 
 
-def _promotion(shell: BucketryApp, row: VersionLine, alias: AliasName, *, is_seen: bool = True) -> Move:
+def _promotion(shell: Shell, row: VersionLine, alias: AliasName, *, is_seen: bool = True) -> Move:
     """Return what moves an alias to a version; not `is_seen`: its state may be another than the row's by now."""
     model, version = row.model, row.version
     reference = f"{model}:{version}"
@@ -245,7 +245,7 @@ def _promotion_draft(row: VersionLine) -> str:
     return f"promote {row.model}:{row.version}"
 
 
-def _retreat(shell: BucketryApp, model: ModelName, alias: AliasName) -> Move:
+def _retreat(shell: Shell, model: ModelName, alias: AliasName) -> Move:
     draft = f"roll back {model}@{alias}"
 
     def head(prospect: PromotionPreview | None) -> Line:
@@ -298,12 +298,12 @@ def _retreat_words(model: ModelName, alias: AliasName, prospect: PromotionPrevie
     return ("rollback", str(model), alias, *to)
 
 
-def _now_text(shell: BucketryApp, prospect: PromotionPreview) -> str:
+def _now_text(shell: Shell, prospect: PromotionPreview) -> str:
     age = short_age(prospect.since, shell.session.ports.now()) if prospect.since else ""
     return f"now v{prospect.now}" + (", since just now" if age == "now" else f", for {age}" if age else "")
 
 
-def _moved(shell: BucketryApp, move: AliasMove) -> None:
+def _moved(shell: Shell, move: AliasMove) -> None:
     """Say what moved, and remember how it is undone: the move is taken back, which is an event of its own."""
     before = f"v{move.previous}" if move.previous else "nothing"
     after = f"v{move.target}" if move.target else "nothing"
@@ -313,11 +313,11 @@ def _moved(shell: BucketryApp, move: AliasMove) -> None:
     _remember(shell, move)
 
 
-def _remember(shell: BucketryApp, move: AliasMove) -> None:
+def _remember(shell: Shell, move: AliasMove) -> None:
     shell.undo = (f"move {move.alias}", lambda: _ask_undo(shell, move))
 
 
-def _ask_undo(shell: BucketryApp, move: AliasMove) -> None:
+def _ask_undo(shell: Shell, move: AliasMove) -> None:
     """Ask as for any move: where the alias serves for real, for the model's name below what would change."""
     _remember(shell, move)  # until it is done it can be asked for again
     named = next((one for one in _aliases(shell, move.model) if one.alias == move.alias), None)
@@ -341,7 +341,7 @@ def _ask_undo(shell: BucketryApp, move: AliasMove) -> None:
     )
 
 
-def _ask_undo_for_real(shell: BucketryApp, move: AliasMove) -> None:
+def _ask_undo_for_real(shell: Shell, move: AliasMove) -> None:
     model, alias, previous = move.model, move.alias, move.previous
     name, same = str(model), shell.command_line(*_undo_words(move))
     if previous is not None:
@@ -367,7 +367,7 @@ def _ask_undo_for_real(shell: BucketryApp, move: AliasMove) -> None:
 
 
 def _ask_step(
-    shell: BucketryApp, move: AliasMove, question: Callable[..., Question], reason_in: Callable[[str], str]
+    shell: Shell, move: AliasMove, question: Callable[..., Question], reason_in: Callable[[str], str]
 ) -> None:
     """Ask before a move is taken back; if another was quicker, the prompt stays with its text and says who."""
 
@@ -383,7 +383,7 @@ def _ask_step(
     shell.ask(asked)
 
 
-def _undo(shell: BucketryApp, move: AliasMove, previous: int) -> Move:
+def _undo(shell: Shell, move: AliasMove, previous: int) -> Move:
     """Return what takes a move back, to the version that the alias named before."""
     model, alias = move.model, move.alias
 
@@ -416,7 +416,7 @@ def _undo_draft(move: AliasMove) -> str:
     return f"undo {move.model}@{move.alias}"
 
 
-def _take_back(shell: BucketryApp, move: AliasMove, reason: str, overtaken: Callable[[BucketryError], None]) -> None:
+def _take_back(shell: Shell, move: AliasMove, reason: str, overtaken: Callable[[BucketryError], None]) -> None:
     def work(session: Session) -> AliasMove:
         check_unmoved(session, move.model, move.alias, move.target)
         return undo_move(session, move.model, move.alias, generation=move.generation, reason=reason)
@@ -440,13 +440,13 @@ def _step(move: AliasMove) -> str:
     return " -> ".join(f"v{version}" if version else "nothing" for version in (move.target, move.previous))
 
 
-def _told(shell: BucketryApp, move: AliasMove) -> None:
+def _told(shell: Shell, move: AliasMove) -> None:
     shell.flash(
         f"undone: {move.model}@{move.alias} names {f'v{move.target}' if move.target else 'nothing'} again", "good"
     )
 
 
-def _aliases(shell: BucketryApp, model: ModelName) -> tuple[ListedAlias, ...]:
+def _aliases(shell: Shell, model: ModelName) -> tuple[ListedAlias, ...]:
     found = find_model_line(shell.source.index, model)
     return found.aliases if found is not None else ()
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bucketry.index.views import ListedAlias, VersionLine
     from bucketry.registry.core.session import Session
     from bucketry.tui.drawing.paint import Line
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 PANEL_COLUMNS = 4
 """What the edges of the panel take."""
@@ -74,7 +74,7 @@ class VersionAction:
         return self.needs_name or self.serves is not None
 
 
-def serving_alias(shell: BucketryApp, row: VersionLine) -> ListedAlias | None:
+def serving_alias(shell: Shell, row: VersionLine) -> ListedAlias | None:
     """Return the alias that serves a version for real, as far as the screens know."""
     found = find_model_line(shell.source.index, row.model)
     known = (*(found.aliases if found is not None else ()), *row.aliases)
@@ -117,7 +117,7 @@ def refusal_by(check: Callable[[Session], object]) -> Callable[[Session], Bucket
     return ask
 
 
-def refuse(shell: BucketryApp, question: Question, error: BucketryError) -> None:
+def refuse(shell: Shell, question: Question, error: BucketryError) -> None:
     """Say in a question that is being asked what its answer would meet, and take none."""
     refusal = f"{error.message}; {error.advice}" if error.advice else error.message
     panel = (*refusal_lines(refusal, shell.size.width - PANEL_COLUMNS), *question.panel)
@@ -128,7 +128,7 @@ class ActionPanel:
     """The prompt of one deed, for as long as it is asked for. `is_framed`: a panel says which version is meant."""
 
     def __init__(
-        self, shell: BucketryApp, deed: VersionAction, *, typed: str = "", told: str = "", is_framed: bool = False
+        self, shell: Shell, deed: VersionAction, *, typed: str = "", told: str = "", is_framed: bool = False
     ) -> None:
         self._shell = shell
         self._deed = deed

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bucketry.index.views import VersionLine
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 
-def read_commands(shell: BucketryApp, current: Callable[[], VersionLine | None]) -> tuple[Command, ...]:
+def read_commands(shell: Shell, current: Callable[[], VersionLine | None]) -> tuple[Command, ...]:
     """Return the commands that get the version that `current` returns, copy one of its names, and show its card."""
     return (download_command(shell, current), yank_command(shell, current), card_command(shell, current))
 
 
-def yank_command(shell: BucketryApp, current: Callable[[], VersionLine | None]) -> Command:
+def yank_command(shell: Shell, current: Callable[[], VersionLine | None]) -> Command:
     """Return the command that copies one of a version's names."""
 
     def run(_: str) -> None:
@@ -36,7 +36,7 @@ def yank_command(shell: BucketryApp, current: Callable[[], VersionLine | None]) 
 
 
 def yank_version(
-    shell: BucketryApp, row: VersionLine, *, more: Mapping[str, tuple[str, Callable[[], None]]] | None = None
+    shell: Shell, row: VersionLine, *, more: Mapping[str, tuple[str, Callable[[], None]]] | None = None
 ) -> None:
     """Offer what can be copied of a version, and perhaps more, each by its key."""
     reference = f"{row.model}:{row.version}"

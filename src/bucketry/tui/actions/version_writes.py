@@ -12,7 +12,7 @@ from bucketry.errors import BucketryError, CorruptError, RejectedError
 from bucketry.index.views import find_model_line
 from bucketry.schema.documents.reviews import Action
 from bucketry.schema.documents.states import State, check_servable, state_after_retire
-from bucketry.schema.judging.decisions import check_decidable
+from bucketry.schema.judging.decisions import action_on, check_decidable
 from bucketry.tui.shell.commands import Command
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from bucketry.index.views import VersionLine
     from bucketry.schema.names import Digest
-    from bucketry.tui.shell.app import BucketryApp
     from bucketry.tui.shell.command_log import LogEntry
+    from bucketry.tui.shell.view import Shell
 
 
 def version_commands(
-    shell: BucketryApp,
+    shell: Shell,
     current: Callable[[], VersionLine | None],
     *,
     diff: Callable[[], Digest | None] = lambda: None,
@@ -78,14 +78,8 @@ def version_commands(
 _OF_ONE_VERSION = frozenset({"approve", "promote"})
 
 
-def action_of(name: str, row: VersionLine) -> Action:
-    """Return the action of a command: to reject what is approved is to take the approval back."""
-    refuses = name in {Action.REJECT, Action.REVOKE}
-    return (Action.REVOKE if row.state is State.APPROVED else Action.REJECT) if refuses else Action(name)
-
-
 def _why_not(
-    shell: BucketryApp,
+    shell: Shell,
     current: Callable[[], VersionLine | None],
     rule: Callable[[VersionLine], object],
     why_none: Callable[[], str],
@@ -116,10 +110,10 @@ def _check_promotable(row: VersionLine) -> None:
 def _check_decidable(name: str, row: VersionLine) -> None:
     if name == "approve":
         _check_whole(row)
-    check_decidable(action_of(name, row), row.version, row.state)
+    check_decidable(action_on(Action(name), row.state), row.version, row.state)
 
 
-def _check_unnamed(shell: BucketryApp, row: VersionLine) -> None:
+def _check_unnamed(shell: Shell, row: VersionLine) -> None:
     """Raise where an alias names the version, as far as the screens know; the registry is asked before it is typed."""
     found = find_model_line(shell.source.index, row.model)
     named = next((one for one in (found.aliases if found else ()) if one.version == row.version), None)
@@ -132,7 +126,7 @@ def _check_retirable(row: VersionLine) -> None:
         state_after_retire(row.version, row.state)
 
 
-def _why_not_undo(shell: BucketryApp) -> str:
+def _why_not_undo(shell: Shell) -> str:
     if shell.undo is not None:
         return shell.why_not_write()
     last = next((entry for entry in shell.log_of_commands.newest_first() if entry.writes and not entry.failure), None)
@@ -143,7 +137,7 @@ def _no_counterpart(last: LogEntry) -> str:
     return f'"{last.line}" has no counterpart, or was one'
 
 
-def _undo(shell: BucketryApp) -> None:
+def _undo(shell: Shell) -> None:
     if shell.undo is not None:
         _, again = shell.undo
         shell.undo = None

@@ -22,7 +22,6 @@ from bucketry.schema.judging.comparison_document import diff_digest
 from bucketry.schema.judging.gate_checks import is_unread
 from bucketry.schema.judging.slice_groups import SliceGroup, slice_groups
 from bucketry.schema.names import ByVersion, Reference, parse_reference
-from bucketry.tui.actions.compare_command import MOST_COMPARED
 from bucketry.tui.drawing.marks import production_of
 
 if TYPE_CHECKING:
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
     from bucketry.schema.names import Digest, ModelName
 
 FEWEST_COMPARED = 2
+MOST_COMPARED = 4
+"""More columns than four versions have no room at 80 columns."""
 TREND_VERSIONS = 24
 
 

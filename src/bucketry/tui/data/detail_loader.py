@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from bucketry.schema.names import ModelName
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 SHOWN_WHILE_READING = 5
 """While manifests are read, the list is shown anew at most so many times for each hundred percent."""
@@ -34,7 +34,7 @@ class DetailLoader:
     to be read, too: another process of this user has read it.
     """
 
-    def __init__(self, shell: BucketryApp, model: ModelName | None, changed: Callable[[], None]) -> None:
+    def __init__(self, shell: Shell, model: ModelName | None, changed: Callable[[], None]) -> None:
         self.progress = ""
         self.problem = ""
         self.edition = 0

@@ -6,7 +6,7 @@ spoken to never ends. Its folder is looked at instead, in which every change of 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bucketry.frozen import frozen
 from bucketry.tui.drawing.figures import count_of
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
     from bucketry.errors import BucketryError
     from bucketry.jobs.client import Job, JobId, JobState
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.registry.core.session import Session
+    from bucketry.tui.drawing.paint import Role
+    from bucketry.tui.shell.background import Background
+
+Result = TypeVar("Result")
 
 LOOK_SECONDS = 1.0
 MOVING = frozenset({"queued", "running"})
@@ -40,10 +44,46 @@ class TransfersSnapshot:
         return any(job.state in MOVING for job in self.jobs)
 
 
+class ShowsTransfers(Protocol):
+    """A view, as far as the board tells it something."""
+
+    def transfers_changed(self) -> None:
+        """Answer to a change of what is known of the transfers."""
+
+
+class BoardHost(Protocol):
+    """What the board needs of the app."""
+
+    background: Background
+
+    @property
+    def view(self) -> ShowsTransfers:
+        """The view in front."""
+
+    def set_interval(self, interval: float, callback: Callable[[], object]) -> object:
+        """Call something again and again."""
+
+    def flash(self, text: str, role: Role = "plain") -> None:
+        """Say something until the next key."""
+
+    def fail(self, error: BucketryError) -> None:
+        """Say what went wrong."""
+
+    def read(
+        self,
+        name: str,
+        words: tuple[str, ...],
+        work: Callable[[Session], Result],
+        done: Callable[[Result], None],
+        failed: Callable[[BucketryError], None] | None = None,
+    ) -> None:
+        """Do something behind the keys that changes no registry."""
+
+
 class TransferBoard:
     """The transfers as they were a second ago at most."""
 
-    def __init__(self, app: BucketryApp) -> None:
+    def __init__(self, app: BoardHost) -> None:
         self.looked: TransfersSnapshot | None = None
         self.fault: BucketryError | None = None
         self.last_folder: str | None = None

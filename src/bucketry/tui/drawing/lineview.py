@@ -9,7 +9,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from bucketry.tui.shell.frame import changed_region
+from bucketry.tui.drawing.paint import changed_region
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from bucketry.index.views import VersionLine
     from bucketry.registry.core.session import Session
     from bucketry.registry.versions.cards import Card
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 USUAL_PAGERS = ("less", "more")
 
 
-def card_command(shell: BucketryApp, current: Callable[[], VersionLine | None]) -> Command:
+def card_command(shell: Shell, current: Callable[[], VersionLine | None]) -> Command:
     """Return the command that shows the card of the version that `current` returns."""
 
     def run(_: str) -> None:
@@ -41,7 +41,7 @@ def card_command(shell: BucketryApp, current: Callable[[], VersionLine | None]) 
     return Command("card", ("m",), "Show the card in a pager", run, why_not, group="Read")
 
 
-def show_in_pager(shell: BucketryApp, text: str) -> None:
+def show_in_pager(shell: Shell, text: str) -> None:
     """Run the pager on a text, made displayable first, and come back when it ends; say so where that cannot be."""
     pager = _find_pager()
     if not pager:
@@ -64,7 +64,7 @@ def show_in_pager(shell: BucketryApp, text: str) -> None:
         shell.flash(failure, "warn")
 
 
-def _page_card(shell: BucketryApp, row: VersionLine) -> None:
+def _page_card(shell: Shell, row: VersionLine) -> None:
     reference = f"{row.model}:{row.version}"
 
     def show(card: Card | None) -> None:

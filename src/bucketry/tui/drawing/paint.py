@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
+from textual.geometry import Region
 
 from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
@@ -182,3 +183,14 @@ def _merged(pieces: Iterable[tuple[str, Style]]) -> list[Segment]:
 
 def _ascii(character: str) -> str:
     return "~" if character == "…" else character if character.isascii() else f"<U+{ord(character):04X}>"
+
+
+def changed_region(before: Line, after: Line, width: int, *, y: int = 0) -> Region:
+    """Return the part of a line that differs: one word costs twenty bytes, a whole line hundreds."""
+    old = [(character, span.role) for span in before for character in span.text]
+    new = [(character, span.role) for span in after for character in span.text]
+    same = next((place for place, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), None)
+    same = min(len(old), len(new)) if same is None else same
+    first = cell_len("".join(character for character, _ in new[:same]))
+    last = max(cell_len(plain_text(before)), cell_len(plain_text(after)))
+    return Region(min(first, width), y, max(0, min(last, width) - first), 1)

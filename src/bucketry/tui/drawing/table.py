@@ -14,8 +14,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from bucketry.tui.drawing.columns import Column, FittedColumn, fit_columns, header_line, row_line
-from bucketry.tui.drawing.paint import Line, Painter, Role, Span
-from bucketry.tui.shell.frame import changed_region
+from bucketry.tui.drawing.paint import Line, Painter, Role, Span, changed_region
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence

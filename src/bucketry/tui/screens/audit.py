@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.registry.serving.auditing import Audit
     from bucketry.schema.names import ModelName
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 MOST_MODELS = 50
 """The whole trails of so many models are read at once, those first that changed last."""
@@ -51,7 +51,7 @@ class Event:
 class AuditView(ReadListView[Event]):
     """The records, newest first."""
 
-    def __init__(self, shell: BucketryApp, model: ModelName | None = None) -> None:
+    def __init__(self, shell: Shell, model: ModelName | None = None) -> None:
         self.model = model
         self.with_internal = False
         super().__init__(shell)

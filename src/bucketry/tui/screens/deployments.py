@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.deployment import Deployment
     from bucketry.schema.names import ModelName
+    from bucketry.tui.shell.view import Shell
 
 STALE_DAYS = 2
 """Whose report is older is marked: it may be gone. `stale` finds these."""
@@ -66,6 +67,10 @@ class DeploymentRow:
 
 class DeploymentsView(ReadListView[DeploymentRow]):
     """Every alias with the instances that follow it, by model."""
+
+    def __init__(self, shell: Shell, words: str = "") -> None:
+        super().__init__(shell)
+        self.filter = words
 
     @property
     def crumbs(self) -> tuple[str, ...]:

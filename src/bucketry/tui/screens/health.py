@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bucketry.errors import BucketryError
     from bucketry.index.damage import Damage
     from bucketry.maintenance.health import Health, ProbeResult
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 LOADING_WORD_SECONDS = 0.4
 SLOW_SECONDS = 0.25
@@ -41,7 +41,7 @@ _ROLES: dict[Sign, Role] = {"ok": "good", "WARN": "warn", "FAIL": "bad", "-": "d
 class HealthView(TextView):
     """What was measured of the store, and what is known of this machine and terminal."""
 
-    def __init__(self, shell: BucketryApp) -> None:
+    def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self._health: Health | None = None
         self._at = ""

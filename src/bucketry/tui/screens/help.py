@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bucketry.tui.drawing.paint import Line
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 MOST_KEY_COLUMNS, MOST_NAME_COLUMNS = 18, 20
 GAP_COLUMNS = 2
@@ -24,7 +24,7 @@ GAP_COLUMNS = 2
 class HelpView(TextView):
     """All commands of the screen that it was opened from."""
 
-    def __init__(self, shell: BucketryApp, listed: Sequence[Command]) -> None:
+    def __init__(self, shell: Shell, listed: Sequence[Command]) -> None:
         super().__init__(shell)
         self._listed = tuple(listed)
         self._legend = tuple(shell.view.legend)

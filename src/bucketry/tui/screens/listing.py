@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from bucketry.tui.data.source import Listing
     from bucketry.tui.drawing.columns import Column
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 Row = TypeVar("Row")
 
@@ -39,7 +39,7 @@ class ListView(View, Generic[Row]):
 
     can_mark = False
 
-    def __init__(self, shell: BucketryApp) -> None:
+    def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self._chosen_columns: tuple[str, ...] = ()
         self.filter = ""

@@ -14,13 +14,14 @@ from bucketry.tui.drawing.pager import card_command
 from bucketry.tui.drawing.paint import Line, Span, line
 from bucketry.tui.screens.listing import ListView
 from bucketry.tui.shell.commands import Command
+from bucketry.tui.shell.places import VersionsPlace
 from bucketry.tui.shell.prompts import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from bucketry.tui.data.source import Listing
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 TREND_COLUMNS = 12
 _UPDATED = "how long ago the model or its versions changed"
@@ -29,7 +30,7 @@ _UPDATED = "how long ago the model or its versions changed"
 class ModelsView(ListView[ModelLine]):
     """The models of the registry."""
 
-    def __init__(self, shell: BucketryApp) -> None:
+    def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self._closer = DetailLoader(shell, None, self.reload)
 
@@ -107,9 +108,7 @@ class ModelsView(ListView[ModelLine]):
 
     def open_row(self, row: ModelLine) -> None:
         """Open the versions of a model."""
-        from bucketry.tui.screens.versions import VersionsView  # noqa: PLC0415 - only who opens one needs it
-
-        self.shell.open_view(VersionsView(self.shell, row.model))
+        self.shell.go(VersionsPlace(row.model))
 
     def empty_lines(self) -> Sequence[Line]:
         """Return how the first model comes to be."""

@@ -14,13 +14,13 @@ from bucketry.tui.shell.prompts import Question
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 
 class PaletteView(ListView[Command]):
     """The commands of the screen that it was opened from; enter does one there."""
 
-    def __init__(self, shell: BucketryApp, listed: Sequence[Command]) -> None:
+    def __init__(self, shell: Shell, listed: Sequence[Command]) -> None:
         self._listed = tuple(listed)
         super().__init__(shell)
 

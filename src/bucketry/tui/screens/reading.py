@@ -20,6 +20,7 @@ from bucketry.tui.drawing.paint import Line, Span, line, plain_text
 from bucketry.tui.drawing.table_lines import fit_line
 from bucketry.tui.screens.listing import ListView
 from bucketry.tui.shell.commands import Command
+from bucketry.tui.shell.places import VersionPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from bucketry.errors import BucketryError
     from bucketry.registry.core.session import Session
     from bucketry.schema.names import ModelName
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 Row = TypeVar("Row")
 
@@ -52,7 +53,7 @@ class ReadRows(Generic[Row]):
 class ReadListView(ListView[Row]):
     """A list of what a service reads. Subclasses say which service, and what is said of a row below the list."""
 
-    def __init__(self, shell: BucketryApp) -> None:
+    def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self._read_rows: ReadRows[Row] | None = None
         self._read_at = ""
@@ -140,7 +141,6 @@ class ReadListView(ListView[Row]):
     def open_version(self, model: ModelName, version: int | None) -> None:
         """Open a version, or say why not."""
         from bucketry.index.views import find_version_line  # noqa: PLC0415 - loads what only this needs
-        from bucketry.tui.screens.version.screen import VersionView  # noqa: PLC0415 - only who opens one needs it
 
         found = None if version is None else find_version_line(self.shell.source.index, model, version)
         if version is None:
@@ -148,7 +148,7 @@ class ReadListView(ListView[Row]):
         elif found is None:
             self.shell.flash(f"{model}:{version} is not known here yet; r looks at the bucket", "warn")
         else:
-            self.shell.open_view(VersionView(self.shell, found))
+            self.shell.go(VersionPlace(found))
 
     @property
     def commands(self) -> tuple[Command, ...]:

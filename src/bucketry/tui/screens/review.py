@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.index.review_queue import Waiting, load_review_queue
 from bucketry.index.views import VersionLine, find_version_line
-from bucketry.tui.actions.compare_command import compare_command
+from bucketry.tui.actions.compare import compare_command
 from bucketry.tui.actions.version_reads import read_commands
 from bucketry.tui.actions.version_writes import version_commands
 from bucketry.tui.drawing.columns import Column

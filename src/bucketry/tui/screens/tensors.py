@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.registry.reading.tensors import TensorEntry
     from bucketry.schema.documents.manifest import Artifact
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 LEAST_NAME_COLUMNS, MOST_NAME_COLUMNS = 24, 42
 _ORDERS: dict[str, Callable[[TensorEntry], object]] = {
@@ -35,7 +35,7 @@ _ORDERS: dict[str, Callable[[TensorEntry], object]] = {
 class TensorsView(ListView["TensorEntry"]):
     """The tensors of one file, in the order of their bytes unless they are sorted."""
 
-    def __init__(self, shell: BucketryApp, row: VersionLine, artifact: Artifact) -> None:
+    def __init__(self, shell: Shell, row: VersionLine, artifact: Artifact) -> None:
         self.row = row
         self.artifact = artifact
         self._entries: tuple[TensorEntry, ...] | None = None

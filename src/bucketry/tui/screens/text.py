@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.widget import Widget
 
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 
 class TextView(View):
     """A text that can be scrolled. Subclasses show lines in `self.text`."""
 
-    def __init__(self, shell: BucketryApp) -> None:
+    def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self.text = LineView(shell.painter)
 

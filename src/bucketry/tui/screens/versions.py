@@ -11,9 +11,10 @@ from textual.containers import Horizontal
 
 from bucketry.index.fields import Field, find_field, list_fields, load_headlines, needed_details
 from bucketry.index.views import VersionLine, find_model_line
-from bucketry.tui.actions.compare_command import MOST_COMPARED, compare_command
+from bucketry.tui.actions.compare import compare_command
 from bucketry.tui.actions.version_reads import read_commands
 from bucketry.tui.actions.version_writes import version_commands
+from bucketry.tui.data.comparisons import MOST_COMPARED
 from bucketry.tui.data.detail_loader import DetailLoader, asks_for_details
 from bucketry.tui.drawing.columns import Column
 from bucketry.tui.drawing.figures import NOTHING, column_number, metric_title, short_age, short_number, short_size
@@ -22,6 +23,7 @@ from bucketry.tui.drawing.marks import named_span, production_of, review_span, s
 from bucketry.tui.drawing.paint import Line, Span, line
 from bucketry.tui.drawing.text_lines import wrapped
 from bucketry.tui.screens.listing import ListView
+from bucketry.tui.shell.places import VersionPlace
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
     from bucketry.schema.names import ModelName
     from bucketry.tui.data.source import Listing
     from bucketry.tui.screens.version.tabs import TabContent
-    from bucketry.tui.shell.app import BucketryApp
     from bucketry.tui.shell.commands import Command
+    from bucketry.tui.shell.view import Shell
 
 MOST_METRIC_COLUMNS = 3
 LEAST_METRIC_COLUMNS = 6
@@ -61,7 +63,7 @@ class VersionsView(ListView[VersionLine]):
 
     can_mark = True
 
-    def __init__(self, shell: BucketryApp, model: ModelName) -> None:
+    def __init__(self, shell: Shell, model: ModelName) -> None:
         self.model = model
         self._headlines: tuple[Headline, ...] = ()
         self._fields: list[Field] = []
@@ -209,9 +211,7 @@ class VersionsView(ListView[VersionLine]):
 
     def open_row(self, row: VersionLine) -> None:
         """Open a version."""
-        from bucketry.tui.screens.version.screen import VersionView  # noqa: PLC0415 - only who opens one needs it
-
-        self.shell.open_view(VersionView(self.shell, row))
+        self.shell.go(VersionPlace(row))
 
     def empty_lines(self) -> Sequence[Line]:
         """Return why there is nothing."""

@@ -18,6 +18,7 @@ from bucketry.tui.drawing.display import DisplayedApp
 from bucketry.tui.drawing.figures import short_digests
 from bucketry.tui.drawing.lineview import LineView
 from bucketry.tui.drawing.paint import Painter, Span, line, plain_text
+from bucketry.tui.screens.opening import view_of
 from bucketry.tui.shell.asking import Asking
 from bucketry.tui.shell.background import Background, Finished
 from bucketry.tui.shell.command_log import CommandLog, LogEntry, command_line
@@ -28,14 +29,15 @@ from bucketry.tui.shell.frame import (
     OneLine,
     Panel,
     Rule,
+    actor_span,
     hints_line,
-    state_spans,
     too_small_lines,
     top_line,
     wrapped_lines,
 )
+from bucketry.tui.shell.places import ModelsPlace
 from bucketry.tui.shell.prompt import Notice
-from bucketry.tui.shell.refreshing import Refreshing, begin_looking
+from bucketry.tui.shell.refreshing import Refreshing
 from bucketry.tui.shell.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from bucketry.tui.data.source import Source
     from bucketry.tui.drawing.paint import Role
     from bucketry.tui.drawing.terminal import Terminal
+    from bucketry.tui.shell.places import Place
     from bucketry.tui.shell.prompts import Choice, Question
     from bucketry.tui.shell.view import View
 
@@ -58,6 +61,8 @@ Result = TypeVar("Result")
 MOST_VIEWS = 32
 """How deep views may be stacked; the oldest behind the first is closed beyond that."""
 TOO_SMALL = "-too-small"
+FIRST_LOOK_PAUSE_SECONDS = 0.3
+"""Where rows are shown, the user's first keys come before loading what looks at the bucket, and before its reply."""
 EMPTY_VIEW_SECONDS = 0.08
 """How long the view before stays while the new one has nothing to show yet."""
 
@@ -124,6 +129,16 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         return self._views[-1]
 
     @property
+    def panel(self) -> Panel:
+        """The box above the prompt."""
+        return self.query_one(Panel)
+
+    @property
+    def notice(self) -> Notice:
+        """The line that answers, and on which one types."""
+        return self.query_one(Notice)
+
+    @property
     def depth(self) -> int:
         """How many views are stacked."""
         return len(self._views)
@@ -131,15 +146,16 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
     @property
     def cursor_widget(self) -> Widget | None:
         """The widget that the keys work on."""
-        return self.query_one(Notice) if self.asking.has_question else self.view.target if self._views else None
+        return self.notice if self.asking.has_question else self.view.target if self._views else None
 
     @property
     def commands(self) -> tuple[Command, ...]:
         """Everything that can be done now, the view's own first."""
         return (*self.view.commands, *self._everywhere)
 
-    def open_view(self, view: View) -> None:
-        """Put a view in front of the one that is there."""
+    def go(self, place: Place) -> None:
+        """Open a screen in front of the one that is there."""
+        view = view_of(self, place)
         self.asking.cancel()
         self._last = None
         if len(self._views) >= MOST_VIEWS:
@@ -281,9 +297,7 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Open the first view."""
-        from bucketry.tui.screens.models import ModelsView  # noqa: PLC0415 - only who opens one needs it
-
-        self.open_view(ModelsView(self))
+        self.go(ModelsPlace())
 
     def on_unmount(self) -> None:
         """Let what still reads behind the screens end soon."""
@@ -295,12 +309,12 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
             return
         width = self.size.width
         crumbs = (self.session.store.name, *self.view.crumbs)
-        self.query_one("#top", OneLine).show(top_line(crumbs, state_spans(self), width))
+        self.query_one("#top", OneLine).show(top_line(crumbs, self._state_spans(width), width))
         if not self.asking.has_question:
             said = line(" ", self._flash) if self._flash else self.view.notice
             long = wrapped_lines(said, width) if cell_len(plain_text(said)) > width else ()
-            self.query_one(Panel).show("", long, is_production=False)
-            self.query_one(Notice).show(() if long else said)
+            self.panel.show("", long, is_production=False)
+            self.notice.show(() if long else said)
         self.query_one("#hints", OneLine).show(hints_line(self.asking.hints(), width))
 
     def repaint(self) -> None:
@@ -417,6 +431,25 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         else:
             self.set_timer(EMPTY_VIEW_SECONDS, lambda: self.swap_in(view))
 
+    def _state_spans(self, width: int) -> list[Span]:
+        """Return what the top line says on the right: rows, how fresh, who acts, may they write."""
+        place = [Span(self.view.place)] if self.view.place else []
+        moving = None if self.view.says_transfers else self.transfers.span()
+        who = actor_span(self.session.actor, width, is_locked=bool(self.why_not_write()))
+        return [*place, self.source.freshness.span(), *([moving] if moving else []), who]
+
+    def _begin_looking(self) -> None:
+        """Look at the bucket and at the transfers from now on: at once where nothing can be shown yet."""
+
+        def begin() -> None:
+            self.refreshing.begin()
+            self.transfers.begin()
+
+        if self.source.is_filled:
+            self.set_timer(FIRST_LOOK_PAUSE_SECONDS, begin)
+        else:
+            begin()
+
     def _show_front(self) -> None:
         with self.batch_update():
             for view in [*self._views[:-1], *([self._last] if self._last else [])]:
@@ -426,4 +459,4 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         fault = self.key_faults.look(self.commands)
         self._flash = Span(fault, "warn") if fault else self._flash
         self.update_frame()
-        self._is_looking = self._is_looking or self.call_after_refresh(begin_looking, self)
+        self._is_looking = self._is_looking or self.call_after_refresh(self._begin_looking)

@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bucketry.tui.shell.commands import hint_texts, shown_keys
-from bucketry.tui.shell.frame import Panel
-from bucketry.tui.shell.prompt import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textual import events
+    from textual.geometry import Size
 
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.commands import Command
+    from bucketry.tui.shell.frame import Panel
+    from bucketry.tui.shell.prompt import Notice
     from bucketry.tui.shell.prompts import Choice, Question
+    from bucketry.tui.shell.settings import Settings
+
+
+class AskingHost(Protocol):
+    """What the questions need of the app."""
+
+    settings: Settings
+
+    @property
+    def panel(self) -> Panel:
+        """The box above the prompt."""
+
+    @property
+    def notice(self) -> Notice:
+        """The line on which one types."""
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """What can be done now."""
+
+    @property
+    def size(self) -> Size:
+        """The terminal's columns and rows."""
+
+    def why_not_write(self) -> str:
+        """Return why the registry cannot be changed from here, or ""."""
 
 
 class Asking:
     """At most one question on the prompt's line, or one choice of keys."""
 
-    def __init__(self, app: BucketryApp) -> None:
+    def __init__(self, app: AskingHost) -> None:
         self._app = app
         self._question: Question | None = None
         self._choice: Choice | None = None
@@ -60,8 +87,8 @@ class Asking:
         """Ask for a text."""
         self._question = question
         app = self._app
-        app.query_one(Panel).show(question.panel_title, question.panel, is_production=question.is_production)
-        app.query_one(Notice).open(question.label, question.initial)
+        app.panel.show(question.panel_title, question.panel, is_production=question.is_production)
+        app.notice.open(question.label, question.initial)
         self._check(question.initial)
 
     def revise(self, before: Question, question: Question) -> bool:
@@ -72,8 +99,8 @@ class Asking:
         if self._question is not before:
             return False
         self._question = question
-        app, notice = self._app, self._app.query_one(Notice)
-        app.query_one(Panel).show(question.panel_title, question.panel, is_production=question.is_production)
+        app, notice = self._app, self._app.notice
+        app.panel.show(question.panel_title, question.panel, is_production=question.is_production)
         self._check(notice.value)
         return True
 
@@ -93,7 +120,7 @@ class Asking:
 
     def type_key(self, event: events.Key) -> None:
         """Give a key to the prompt."""
-        notice = self._app.query_one(Notice)
+        notice = self._app.notice
         match event.key:
             case "escape" | "ctrl+c" | "ctrl+g":
                 self.cancel()
@@ -109,14 +136,14 @@ class Asking:
 
     def paste(self, text: str) -> None:
         """Put a pasted text into the prompt."""
-        notice = self._app.query_one(Notice)
+        notice = self._app.notice
         notice.insert(text)
         self.changed(notice.value)
 
     def remark(self, text: str) -> None:
         """Say something beside the text that is being typed, if one is."""
         if self._question is not None:
-            self._app.query_one(Notice).say(text)
+            self._app.notice.say(text)
 
     def answer(self, text: str) -> None:
         """Take the answer, if it will do."""
@@ -142,7 +169,7 @@ class Asking:
 
     def complete(self) -> None:
         """Complete the text to what all possibilities begin with, or show them."""
-        question, notice = self._question, self._app.query_one(Notice)
+        question, notice = self._question, self._app.notice
         if question is None or question.complete is None:
             return
         found = list(question.complete(notice.value))
@@ -155,15 +182,15 @@ class Asking:
 
     def _check(self, text: str) -> None:
         if self._question is not None:
-            self._app.query_one(Notice).say(self._question.why_not(text))
+            self._app.notice.say(self._question.why_not(text))
 
     def _close(self) -> None:
         if self._question is None:
             return
         self._question = None
         app = self._app
-        app.query_one(Notice).close()
-        app.query_one(Panel).show("", (), is_production=False)
+        app.notice.close()
+        app.panel.show("", (), is_production=False)
 
 
 def _common_beginning(texts: list[str]) -> str:

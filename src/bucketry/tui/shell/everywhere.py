@@ -1,4 +1,4 @@
-"""What can be done on every screen?"""
+"""The commands of every screen: where one can go, how one gets back, and what is switched on or off."""
 
 from __future__ import annotations
 
@@ -6,32 +6,43 @@ from typing import TYPE_CHECKING, get_args
 
 from bucketry.errors import BucketryError
 from bucketry.schema.names import parse_model_name
-from bucketry.tui.actions.download import transfer_commands
+from bucketry.tui.actions.compare import compare_typed
 from bucketry.tui.drawing.figures import Zone
 from bucketry.tui.drawing.paint import ThemeName
 from bucketry.tui.shell.commands import Command, find_command, matching_commands
-from bucketry.tui.shell.overviews import overview_commands
+from bucketry.tui.shell.places import (
+    AuditPlace,
+    CommandLogPlace,
+    DeploymentsPlace,
+    HealthPlace,
+    HelpPlace,
+    ModelsPlace,
+    PalettePlace,
+    ReviewsPlace,
+    TransfersPlace,
+    VersionsPlace,
+)
 from bucketry.tui.shell.prompts import Question
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 
-def commands_everywhere(app: BucketryApp) -> tuple[Command, ...]:
+def commands_everywhere(app: Shell) -> tuple[Command, ...]:
     """Return the commands that every screen has."""
-    return (*_places(app), *overview_commands(app), *transfer_commands(app), *_moves(app), *_switches(app))
+    return (*_places(app), *_overviews(app), *_moves(app), *_switches(app))
 
 
-def _places(app: BucketryApp) -> tuple[Command, ...]:
+def _places(app: Shell) -> tuple[Command, ...]:
     return (
-        Command("models", (), "Go to the models", lambda _: _open_models(app), group="Go", also=("m",)),
+        Command("models", (), "Go to the models", lambda _: app.go(ModelsPlace()), group="Go", also=("m",)),
         Command(
             "versions",
             (),
             "Go to the versions of a model",
-            lambda name: _open_versions(app, name),
+            lambda name: _go_to_versions(app, name),
             group="Go",
             argument="MODEL",
             also=("v",),
@@ -40,18 +51,54 @@ def _places(app: BucketryApp) -> tuple[Command, ...]:
             "compare",
             (),
             "Compare versions, the baseline first",
-            lambda text: _open_comparison(app, text),
+            lambda text: compare_typed(app, None, text),
             group="Go",
             argument="REF REF",
         ),
-        Command("log", ("@",), "Show the command log", lambda _: _open_log(app), group="Go", hint=""),
-        Command("help", ("?", "f1"), "Show all keys", lambda _: _open_help(app), group="Go"),
-        Command("palette", ("ctrl+p",), "Find a command by its words", lambda _: _open_palette(app), group="Go"),
+        Command("log", ("@",), "Show the command log", lambda _: app.go(CommandLogPlace()), group="Go", hint=""),
+        Command("help", ("?", "f1"), "Show all keys", lambda _: app.go(HelpPlace(app.commands)), group="Go"),
+        Command(
+            "palette",
+            ("ctrl+p",),
+            "Find a command by its words",
+            lambda _: app.go(PalettePlace(app.commands)),
+            group="Go",
+        ),
         Command("command", (":",), "Type a command", lambda _: _ask_command(app), group="Go", hint="command"),
     )
 
 
-def _moves(app: BucketryApp) -> tuple[Command, ...]:
+def _overviews(app: Shell) -> tuple[Command, ...]:
+    """Return the ways to the screens about the whole registry and this machine."""
+    return (
+        Command(
+            "review", (), "Go to what waits for a review", lambda _: app.go(ReviewsPlace()), group="Go", also=("r",)
+        ),
+        Command(
+            "deployments",
+            (),
+            "Go to who serves what",
+            lambda words: app.go(DeploymentsPlace(words)),
+            group="Go",
+            argument="WORDS",
+            also=("d",),
+        ),
+        Command(
+            "audit",
+            (),
+            "Go to who did what, to one model or to all",
+            lambda name: _go_to_audit(app, name),
+            group="Go",
+            argument="MODEL",
+        ),
+        Command(
+            "doctor", (), "Go to the health of the store", lambda _: app.go(HealthPlace()), group="Go", also=("health",)
+        ),
+        Command("transfers", ("t",), "Go to the transfers", lambda _: _go_to_transfers(app), group="Go", also=("t",)),
+    )
+
+
+def _moves(app: Shell) -> tuple[Command, ...]:
     return (
         Command(
             "back", ("h", "left", "backspace"), "Go back", lambda _: app.back(), lambda: _why_not_back(app), "", "Go"
@@ -68,7 +115,7 @@ def _moves(app: BucketryApp) -> tuple[Command, ...]:
     )
 
 
-def _switches(app: BucketryApp) -> tuple[Command, ...]:
+def _switches(app: Shell) -> tuple[Command, ...]:
     return (
         Command("redraw", ("ctrl+l",), "Draw the screen anew", lambda _: _redraw(app), group="Show"),
         Command(
@@ -96,51 +143,31 @@ def _switches(app: BucketryApp) -> tuple[Command, ...]:
     )
 
 
-def _open_models(app: BucketryApp) -> None:
-    from bucketry.tui.screens.models import ModelsView  # noqa: PLC0415 - only who opens one needs it
-
-    app.open_view(ModelsView(app))
-
-
-def _open_versions(app: BucketryApp, name: str) -> None:
-    from bucketry.tui.screens.versions import VersionsView  # noqa: PLC0415 - only who opens one needs it
-
+def _go_to_versions(app: Shell, name: str) -> None:
     if not name:
         app.flash("name a model: :v acme/chat", "warn")
         return
     try:
-        model = parse_model_name(name)
+        app.go(VersionsPlace(parse_model_name(name)))
     except BucketryError as error:
         app.fail(error)
-        return
-    app.open_view(VersionsView(app, model))
 
 
-def _open_comparison(app: BucketryApp, text: str) -> None:
-    from bucketry.tui.screens.compare.screen import open_typed  # noqa: PLC0415 - only who opens one needs it
-
-    open_typed(app, None, text)
-
-
-def _open_log(app: BucketryApp) -> None:
-    from bucketry.tui.screens.log import LogView  # noqa: PLC0415 - only who opens one needs it
-
-    app.open_view(LogView(app))
+def _go_to_audit(app: Shell, name: str) -> None:
+    try:
+        app.go(AuditPlace(parse_model_name(name) if name else None))
+    except BucketryError as error:
+        app.fail(error)
 
 
-def _open_help(app: BucketryApp) -> None:
-    from bucketry.tui.screens.help import HelpView  # noqa: PLC0415 - only who opens one needs it
-
-    app.open_view(HelpView(app, app.commands))
-
-
-def _open_palette(app: BucketryApp) -> None:
-    from bucketry.tui.screens.palette import PaletteView  # noqa: PLC0415 - only who opens one needs it
-
-    app.open_view(PaletteView(app, app.commands))
+def _go_to_transfers(app: Shell) -> None:
+    if app.view.says_transfers:
+        app.flash("these are the transfers", "dim")
+    else:
+        app.go(TransfersPlace())
 
 
-def _ask_command(app: BucketryApp) -> None:
+def _ask_command(app: Shell) -> None:
     commands = app.commands
 
     def run(text: str) -> None:
@@ -158,16 +185,16 @@ def _ask_command(app: BucketryApp) -> None:
     app.ask(Question(":", run, complete=complete))
 
 
-def _redraw(app: BucketryApp) -> None:
+def _redraw(app: Shell) -> None:
     app.forget_display()
     app.flash("drawn anew", "dim")
 
 
-def _why_not_back(app: BucketryApp) -> str:
+def _why_not_back(app: Shell) -> str:
     return "" if app.depth > 1 else "this is the first screen (q leaves)"
 
 
-def _escape(app: BucketryApp) -> None:
+def _escape(app: Shell) -> None:
     if app.view.escape():
         return
     if app.depth > 1:
@@ -176,25 +203,25 @@ def _escape(app: BucketryApp) -> None:
         app.flash("there is no filter and no mark to clear, and this is the first screen (q leaves)", "dim")
 
 
-def _quit(app: BucketryApp) -> None:
+def _quit(app: Shell) -> None:
     if app.depth > 1:
         app.back()
     else:
         app.leave()
 
 
-def _why_not_unlock(app: BucketryApp) -> str:
+def _why_not_unlock(app: Shell) -> str:
     if app.read_only:
         return "--read-only cannot be lifted"
     return "the configuration says read_only for this registry" if app.session.read_only else ""
 
 
-def _toggle_lock(app: BucketryApp) -> None:
+def _toggle_lock(app: Shell) -> None:
     app.write_lock = not app.write_lock
     app.flash("write lock on: nothing changes the registry until W" if app.write_lock else "write lock off")
 
 
-def _set_theme(app: BucketryApp, name: str) -> None:
+def _set_theme(app: Shell, name: str) -> None:
     for theme in get_args(ThemeName):
         if name == theme:
             app.painter.theme = theme
@@ -203,7 +230,7 @@ def _set_theme(app: BucketryApp, name: str) -> None:
     app.flash(f"choose one of {', '.join(get_args(ThemeName))}", "warn")
 
 
-def _set_zone(app: BucketryApp, name: str) -> None:
+def _set_zone(app: Shell, name: str) -> None:
     for zone in get_args(Zone):
         if name == zone:
             app.zone = zone
@@ -213,7 +240,7 @@ def _set_zone(app: BucketryApp, name: str) -> None:
     app.flash(f"choose one of {', '.join(get_args(Zone))}", "warn")
 
 
-def _set_mouse(app: BucketryApp, word: str) -> None:
+def _set_mouse(app: Shell, word: str) -> None:
     if word not in {"on", "off"}:
         app.flash("say on or off", "warn")
         return

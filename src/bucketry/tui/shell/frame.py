@@ -6,11 +6,10 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from bucketry.tui.drawing.paint import Line, Role, Span, cut, line, plain_text
+from bucketry.tui.drawing.paint import Line, Role, Span, changed_region, cut, line, plain_text
 from bucketry.tui.drawing.terminal import LEAST_COLUMNS, LEAST_ROWS
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from textual.geometry import Size
 
     from bucketry.tui.drawing.paint import Painter
-    from bucketry.tui.shell.app import BucketryApp
 
 LEAST_CRUMBS_COLUMNS = 20
 LEAST_REGISTRY_COLUMNS = 6
@@ -108,27 +106,11 @@ class Panel(Widget):
         return Strip([*left, *space, *inside, *space, *right], width)
 
 
-def changed_region(before: Line, after: Line, width: int, *, y: int = 0) -> Region:
-    """Return the part of a line that differs: one word costs twenty bytes, a whole line hundreds."""
-    old = [(character, span.role) for span in before for character in span.text]
-    new = [(character, span.role) for span in after for character in span.text]
-    same = next((place for place, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), None)
-    same = min(len(old), len(new)) if same is None else same
-    first = cell_len("".join(character for character, _ in new[:same]))
-    last = max(cell_len(plain_text(before)), cell_len(plain_text(after)))
-    return Region(min(first, width), y, max(0, min(last, width) - first), 1)
-
-
-def state_spans(app: BucketryApp) -> list[Span]:
-    """Return what the top line says on the right: how many rows, how fresh, who acts, and whether they may write."""
-    shown = [Span(app.view.place)] if app.view.place else []
-    moving = None if app.view.says_transfers else app.transfers.span()
-    actor = app.session.actor
-    if app.size.width < WIDE_COLUMNS and len(actor) > MOST_IDENTITY_COLUMNS:
+def actor_span(actor: str, width: int, *, is_locked: bool) -> Span:
+    """Return who acts, shortened on a narrow screen, and whether they may write."""
+    if width < WIDE_COLUMNS and len(actor) > MOST_IDENTITY_COLUMNS:
         actor = actor[: MOST_IDENTITY_COLUMNS - 1] + "~"
-    is_locked = bool(app.why_not_write())
-    who = Span(f"{actor} {'ro' if is_locked else 'rw'}", "dim" if is_locked else "strong")
-    return [*shown, app.source.freshness.span(), *([moving] if moving else []), who]
+    return Span(f"{actor} {'ro' if is_locked else 'rw'}", "dim" if is_locked else "strong")
 
 
 def top_line(crumbs: Sequence[str], right: Sequence[Span], width: int) -> Line:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bucketry.registry.core.counting import counted
 from bucketry.registry.core.opening import SILENCE_SECONDS
@@ -13,34 +13,72 @@ from bucketry.tui.shell.background import Finished
 from bucketry.tui.shell.command_log import LogEntry
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from textual.message import Message
+
     from bucketry.errors import BucketryError
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.registry.core.session import Session
+    from bucketry.tui.data.source import Source
+    from bucketry.tui.drawing.paint import Role
+    from bucketry.tui.shell.background import Background
+    from bucketry.tui.shell.command_log import CommandLog
+    from bucketry.tui.shell.settings import Settings
 
 FRESHNESS_CHECK_SECONDS = 10.0
 """How often the word LIVE or STALE is looked at; nothing is sent while it stays."""
 LISTED_WHILE_READING = 5
 """While the first refresh reads, the list is shown anew at most so many times for each hundred percent."""
-FIRST_LOOK_PAUSE_SECONDS = 0.3
-"""Where rows are shown, the user's first keys come before loading what looks at the bucket, and before its reply."""
 
 
-def begin_looking(app: BucketryApp) -> None:
-    """Look at the bucket and at the transfers from now on: at once where nothing can be shown yet."""
+class ShowsIndex(Protocol):
+    """A view, as far as a refresh tells it something."""
 
-    def begin() -> None:
-        app.refreshing.begin()
-        app.transfers.begin()
+    def data_changed(self) -> None:
+        """Answer to a change of the local index."""
 
-    if app.source.is_filled:
-        app.set_timer(FIRST_LOOK_PAUSE_SECONDS, begin)
-    else:
-        begin()
+
+class RefreshingHost(Protocol):
+    """What a refresh needs of the app."""
+
+    settings: Settings
+    source: Source
+    background: Background
+    log_of_commands: CommandLog
+    closing: threading.Event
+
+    @property
+    def session(self) -> Session:
+        """The opened registry."""
+
+    @property
+    def view(self) -> ShowsIndex:
+        """The view in front."""
+
+    def set_timer(self, delay: float, callback: Callable[[], object]) -> object:
+        """Call something once, later."""
+
+    def set_interval(self, interval: float, callback: Callable[[], object]) -> object:
+        """Call something again and again."""
+
+    def post_message(self, message: Message) -> bool:
+        """Hand a message over to the thread of the screens."""
+
+    def update_frame(self) -> None:
+        """Bring the lines around the view up to date."""
+
+    def flash(self, text: str, role: Role = "plain") -> None:
+        """Say something until the next key."""
+
+    def fail(self, error: BucketryError) -> None:
+        """Say what went wrong, and what to do now."""
 
 
 class Refreshing:
     """The refresh of one app: at most one at a time, and one more if somebody asked meanwhile."""
 
-    def __init__(self, app: BucketryApp) -> None:
+    def __init__(self, app: RefreshingHost) -> None:
         self.progress = ""
         self._app = app
         self._is_running = False

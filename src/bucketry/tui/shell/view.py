@@ -1,21 +1,163 @@
-"""What is a screen? A view fills the body between the top line and the rule, and says what can be done in it."""
+"""A screen and what is around it: a view fills the body between the top line and the rule; the shell is all the rest.
+
+A view knows the shell only as the protocol that stands here, so that no screen depends on the app that holds it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from textual import events
 from textual.containers import Container
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    import threading
+    from collections.abc import Callable, Hashable, Sequence
+    from contextlib import AbstractContextManager
 
     from textual.geometry import Size
+    from textual.message import Message
     from textual.widget import Widget
 
-    from bucketry.tui.drawing.paint import Line
-    from bucketry.tui.shell.app import BucketryApp
-    from bucketry.tui.shell.commands import Command
+    from bucketry.errors import BucketryError
+    from bucketry.registry.core.session import Session
+    from bucketry.tui.data.source import Source
+    from bucketry.tui.data.transfer_board import TransferBoard
+    from bucketry.tui.drawing.figures import Zone
+    from bucketry.tui.drawing.paint import Line, Painter, Role
+    from bucketry.tui.drawing.terminal import Terminal
+    from bucketry.tui.shell.asking import Asking
+    from bucketry.tui.shell.background import Background
+    from bucketry.tui.shell.command_log import CommandLog
+    from bucketry.tui.shell.commands import Command, KeyFaults
+    from bucketry.tui.shell.places import Place
+    from bucketry.tui.shell.prompts import Choice, Question
+    from bucketry.tui.shell.refreshing import Refreshing
+    from bucketry.tui.shell.settings import Settings
+
+Result = TypeVar("Result")
+
+
+class Shell(Protocol):
+    """Everything around the views: what they read, ask and say goes through here."""
+
+    settings: Settings
+    source: Source
+    terminal: Terminal
+    painter: Painter
+    zone: Zone
+    registry: str | None
+    """The profile, URL or folder that was named on the command line."""
+    read_only: bool
+    write_lock: bool
+    undo: tuple[str, Callable[[], None]] | None
+    """What `u` takes back: what it is called, and what does it."""
+    log_of_commands: CommandLog
+    background: Background
+    refreshing: Refreshing
+    transfers: TransferBoard
+    asking: Asking
+    key_faults: KeyFaults
+    closing: threading.Event
+
+    @property
+    def session(self) -> Session:
+        """The opened registry."""
+
+    @property
+    def view(self) -> View:
+        """The view in front."""
+
+    @property
+    def depth(self) -> int:
+        """How many views are stacked."""
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """Everything that can be done now, the view's own first."""
+
+    @property
+    def size(self) -> Size:
+        """The terminal's columns and rows."""
+
+    def go(self, place: Place) -> None:
+        """Open a screen in front of the one that is there."""
+
+    def swap_in(self, view: View) -> None:
+        """Show the view in front, now that it has something to show."""
+
+    def back(self) -> None:
+        """Close the view in front, unless it is the first."""
+
+    def reopen_last(self) -> None:
+        """Open the view again that was closed last."""
+
+    def leave(self) -> None:
+        """End the program."""
+
+    def flash(self, text: str, role: Role = "plain") -> None:
+        """Say something until the next key."""
+
+    def fail(self, error: BucketryError) -> None:
+        """Say what went wrong, and what to do now."""
+
+    def ask(self, question: Question) -> None:
+        """Ask for a text on the line above the hints."""
+
+    def choose(self, choice: Choice) -> None:
+        """Ask for one key of several."""
+
+    def run_command(self, command: Command, argument: str) -> None:
+        """Do what a command says, or say why it cannot be done now."""
+
+    def command_line(self, *words: str) -> str:
+        """Return the command line that does the same, for this registry."""
+
+    def read(
+        self,
+        name: str,
+        words: tuple[str, ...],
+        work: Callable[[Session], Result],
+        done: Callable[[Result], None],
+        failed: Callable[[BucketryError], None] | None = None,
+    ) -> None:
+        """Read from the bucket behind the keys; `words` are the command that does the same, for the command log."""
+
+    def write(
+        self,
+        words: tuple[str, ...],
+        work: Callable[[Session], Result],
+        done: Callable[[Result], None],
+        failed: Callable[[BucketryError], None] | None = None,
+    ) -> None:
+        """Change the registry by a service of it, then refresh. What fails is said, with its advice."""
+
+    def why_not_write(self) -> str:
+        """Return why the registry cannot be changed from here, or ""."""
+
+    def copy(self, text: str) -> None:
+        """Put a text into the clipboard, and show it, whatever became of that."""
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Ask the terminal to put a text into the clipboard."""
+
+    def update_frame(self) -> None:
+        """Bring the lines around the view up to date."""
+
+    def repaint(self) -> None:
+        """Draw everything anew, after a change of theme."""
+
+    def forget_display(self) -> None:
+        """Send every cell anew with the next picture."""
+
+    def set_mouse(self, *, is_on: bool) -> None:
+        """Turn the mouse on or off."""
+
+    def suspend(self) -> AbstractContextManager[Any]:
+        """Leave the terminal to another program for a while."""
+
+    def post_message(self, message: Message) -> bool:
+        """Hand a message over to the thread of the screens."""
 
 
 class View(Container):
@@ -26,7 +168,7 @@ class View(Container):
     says_transfers = False
     """Whether the view itself says what the top line would of the transfers."""
 
-    def __init__(self, shell: BucketryApp) -> None:
+    def __init__(self, shell: Shell) -> None:
         super().__init__()
         self.shell = shell
         self._told_size: Size | None = None

@@ -10,7 +10,7 @@ from bucketry.frozen import frozen
 from bucketry.schema.documents.datasets import dataset_labels
 from bucketry.schema.judging.comparison import ASSUMED_MARK
 from bucketry.schema.judging.verdicts import Reason, Verdict
-from bucketry.tui.actions.compare_command import MOST_COMPARED
+from bucketry.tui.data.comparisons import MOST_COMPARED
 from bucketry.tui.drawing.columns import Column
 from bucketry.tui.drawing.figures import count_of, short_digests, short_number
 from bucketry.tui.drawing.paint import Span, line

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError
 from bucketry.index.views import find_version_line
+from bucketry.tui.actions.compare import compare_typed
 from bucketry.tui.actions.download import download_command
 from bucketry.tui.actions.version_writes import version_commands
 from bucketry.tui.data.comparisons import (
-    marked_references,
     read_comparison,
     read_trend,
-    typed_references,
     with_aliases,
     with_next_baseline,
 )
@@ -46,36 +44,17 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
+    from bucketry.errors import BucketryError
     from bucketry.index.views import VersionLine
     from bucketry.schema.judging.trend import Trend
-    from bucketry.schema.names import Digest, ModelName, Reference
+    from bucketry.schema.names import Digest, Reference
     from bucketry.tui.data.comparisons import LoadedComparison
     from bucketry.tui.drawing.paint import Line
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 LOADING_WORD_SECONDS = 0.4
 LINES_BROUGHT_UP = 7
 """Of the slices of a metric that is opened: the worst ones, or a trend."""
-
-
-def open_marked(shell: BucketryApp, rows: Sequence[VersionLine]) -> None:
-    """Compare the versions that are marked; one alone is compared with what serves production."""
-    try:
-        references = marked_references(shell.source.index, rows)
-    except BucketryError as error:
-        shell.fail(error)
-        return
-    shell.open_view(CompareView(shell, references))
-
-
-def open_typed(shell: BucketryApp, model: ModelName | None, text: str) -> None:
-    """Compare the versions that a user typed; numbers and aliases alone are those of `model`."""
-    try:
-        references = typed_references(model, text)
-    except BucketryError as error:
-        shell.fail(error)
-        return
-    shell.open_view(CompareView(shell, references))
 
 
 class CompareView(TextView):
@@ -85,7 +64,7 @@ class CompareView(TextView):
     then whichever `<` and `>` choose. It stays on that version until `b` makes it the baseline.
     """
 
-    def __init__(self, shell: BucketryApp, references: Sequence[Reference]) -> None:
+    def __init__(self, shell: Shell, references: Sequence[Reference]) -> None:
         super().__init__(shell)
         self.text: LinkedLineView = LinkedLineView(shell.painter)
         self.references = tuple(references)
@@ -165,7 +144,7 @@ class CompareView(TextView):
                 "compare",
                 (),
                 "Compare other versions, the baseline first",
-                lambda text: open_typed(self.shell, self.references[0].model, text),
+                lambda text: compare_typed(self.shell, self.references[0].model, text),
                 group="Go",
                 argument="VERSION VERSION",
             ),

@@ -12,8 +12,8 @@ from bucketry.tui.drawing.figures import count_of
 from bucketry.tui.drawing.lineview import BlockLines
 from bucketry.tui.drawing.paint import Line, Span, line
 from bucketry.tui.screens.transfers.lines import ENDED, block_lines, ended_lines, short_rate
-from bucketry.tui.screens.transfers.log import TransfersLogView
 from bucketry.tui.shell.commands import Command, without_idle_hints
+from bucketry.tui.shell.places import TransfersLogPlace
 from bucketry.tui.shell.prompts import Choice, Question
 from bucketry.tui.shell.view import View
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from bucketry.jobs.client import Job, JobId, JobState
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 LOADING_WORD_SECONDS = 0.4
 BYTES_PER_MB = 1_000_000
@@ -38,7 +38,7 @@ class TransfersView(View):
 
     says_transfers = True
 
-    def __init__(self, shell: BucketryApp) -> None:
+    def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self.text = BlockLines(shell.painter)
         self._chosen: JobId | None = None
@@ -350,7 +350,7 @@ class TransfersView(View):
         )
 
     def _open_log(self) -> None:
-        self.shell.open_view(TransfersLogView(self.shell))
+        self.shell.go(TransfersLogPlace())
 
     def _yank(self) -> None:
         job = self.current

@@ -11,13 +11,14 @@ from bucketry.tui.drawing.figures import count_of, short_size
 from bucketry.tui.drawing.paint import Line, Span, line
 from bucketry.tui.drawing.text_lines import TextColumn, table_lines
 from bucketry.tui.screens.version.tab import TabContent, TabRequest
+from bucketry.tui.shell.places import TensorsPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bucketry.index.views import VersionLine
     from bucketry.schema.documents.manifest import Artifact
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 SHORT_DIGEST, WHOLE_DIGEST = 12, 64
 WHOLE_DIGEST_FROM_COLUMNS = 120
@@ -68,15 +69,13 @@ def _cells(artifact: Artifact, card: str | None, digits: int) -> tuple[Span, ...
     )
 
 
-def _opens(row: VersionLine, artifact: Artifact) -> Callable[[BucketryApp], None]:
+def _opens(row: VersionLine, artifact: Artifact) -> Callable[[Shell], None]:
     return partial(_open_tensors if artifact.path.endswith(SUFFIX) else _tell, row=row, artifact=artifact)
 
 
-def _open_tensors(shell: BucketryApp, *, row: VersionLine, artifact: Artifact) -> None:
-    from bucketry.tui.screens.tensors import TensorsView  # noqa: PLC0415 - only who opens one needs it
-
-    shell.open_view(TensorsView(shell, row, artifact))
+def _open_tensors(shell: Shell, *, row: VersionLine, artifact: Artifact) -> None:
+    shell.go(TensorsPlace(row, artifact))
 
 
-def _tell(shell: BucketryApp, *, row: VersionLine, artifact: Artifact) -> None:  # noqa: ARG001 - as its neighbour
+def _tell(shell: Shell, *, row: VersionLine, artifact: Artifact) -> None:  # noqa: ARG001 - as its neighbour
     shell.flash(f"sha256:{artifact.sha256}  {artifact.path}  {artifact.size_bytes:,} bytes")

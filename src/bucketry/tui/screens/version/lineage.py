@@ -14,18 +14,19 @@ from bucketry.tui.drawing.figures import count_of
 from bucketry.tui.drawing.marks import DAMAGED_SPAN, state_span
 from bucketry.tui.drawing.paint import Line, Role, Span, line
 from bucketry.tui.screens.version.tab import TabContent, TabRequest
+from bucketry.tui.shell.places import VersionPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bucketry.registry.versions.lineage import Graph, Node
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 DEEPEST_SHOWN, LEAST_DEPTH = 24, 4
 LABEL_COLUMNS, STEP_COLUMNS = 60, 3
 """A tree goes as deep as leaves its labels so much room; enter on its last version goes on from there."""
 
-_Shown = tuple[Line, "Callable[[BucketryApp], None] | None"]
+_Shown = tuple[Line, "Callable[[Shell], None] | None"]
 
 
 def load_lineage_tab(request: TabRequest) -> TabContent:
@@ -117,13 +118,11 @@ def _state(state: str) -> Span:
         return Span(state, "dim")
 
 
-def _link(node: Node | None, depth: int) -> Callable[[BucketryApp], None] | None:
+def _link(node: Node | None, depth: int) -> Callable[[Shell], None] | None:
     return partial(_open_version, name=node.id) if node is not None and node.kind == "version" and depth else None
 
 
-def _open_version(shell: BucketryApp, *, name: str) -> None:
-    from bucketry.tui.screens.version.screen import VersionView  # noqa: PLC0415 - only who opens one needs it
-
+def _open_version(shell: Shell, *, name: str) -> None:
     try:
         reference = parse_reference(name)
     except BucketryError as error:
@@ -136,6 +135,4 @@ def _open_version(shell: BucketryApp, *, name: str) -> None:
     if row is None:
         shell.flash(f"{name} is not in this registry, or not in the local index yet (r looks again)", "warn")
         return
-    # Who follows a lineage stays in this tab.
-    tab = shell.view.tab if isinstance(shell.view, VersionView) else 0
-    shell.open_view(VersionView(shell, row, tab=tab))
+    shell.go(VersionPlace(row, same_tab=True))  # who follows a lineage stays in this tab

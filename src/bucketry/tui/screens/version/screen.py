@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.index.views import find_version_line
-from bucketry.tui.actions.compare_command import compare_command
+from bucketry.tui.actions.compare import compare_command
 from bucketry.tui.actions.version_reads import read_commands
 from bucketry.tui.actions.version_writes import version_commands
 from bucketry.tui.drawing.linkview import LinkedLineView
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bucketry.errors import BucketryError
     from bucketry.index.views import VersionLine
     from bucketry.tui.drawing.paint import Line
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 LOADING_WORD_SECONDS = 0.4
 
@@ -33,7 +33,7 @@ LOADING_WORD_SECONDS = 0.4
 class VersionView(TextView):
     """One version."""
 
-    def __init__(self, shell: BucketryApp, row: VersionLine, *, tab: int = 0) -> None:
+    def __init__(self, shell: Shell, row: VersionLine, *, tab: int = 0) -> None:
         super().__init__(shell)
         self.row = row
         self.tab = tab

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.tui.drawing.figures import Zone
     from bucketry.tui.drawing.paint import Line
-    from bucketry.tui.shell.app import BucketryApp
+    from bucketry.tui.shell.view import Shell
 
 
 @frozen
@@ -45,7 +45,7 @@ class TabContent:
     """A tab's lines. `links` are lines that open something, by their position: enter on one calls it."""
 
     lines: tuple[Line, ...]
-    links: Mapping[int, Callable[[BucketryApp], None]] = field(default_factory=dict)
+    links: Mapping[int, Callable[[Shell], None]] = field(default_factory=dict)
 
 
 @frozen
