@@ -33,7 +33,7 @@ BESIDE = frozenset({"clock", "errors", "frozen", "user_folders", "version"})
 """What every module may import."""
 VALUE = re.compile(r"[A-Z]\w*")
 """The name of a class or a constant."""
-STILL_CIRCULAR = frozenset({"transfer", "tui"})
+STILL_CIRCULAR = frozenset({"transfer"})
 """The rooms in which modules still import each other in circles."""
 PURE_NAMES = frozenset({"pathlib.PurePath", "pathlib.PurePosixPath"})
 IMPURE_CALLS = frozenset({"open", "input", "print", "now", "utcnow", "today", "time", "monotonic", "perf_counter"})
