@@ -61,10 +61,15 @@ class ContendedError(BucketryError):
 
 
 class UnavailableError(BucketryError):
-    """The store, the network or the local disk did not serve the request; try again later."""
+    """The store, the network or the local disk did not serve the request; try again later.
+
+    `may_pass` says whether waiting can help; `retry_after_seconds` is how long the store asked to wait, if it did.
+    """
 
     exit_code = 6
     kind = "unavailable"
+    may_pass: bool = True
+    retry_after_seconds: float | None = None
 
 
 class CommitUnknownError(UnavailableError):

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from bucketry.clock import format_time
 from bucketry.registry.core.opening import create_registry, open_session
-from bucketry.registry.core.ports import format_time
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
 from bucketry.schema.documents.alias import AliasRegister, AliasTarget, encode_alias

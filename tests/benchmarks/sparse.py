@@ -51,7 +51,7 @@ def make_sparse(site: Site, model: str, size_bytes: int) -> Blob:
 
     session = open_registry(str(site.registry), identity="benchmark@example.org").session
     manifest = Manifest(
-        model=name, created_at=session.ports.timestamp(), created_by=session.actor, artifacts=(artifact,)
+        model=name, created_at=session.clock.timestamp(), created_by=session.actor, artifacts=(artifact,)
     )
     register_version(session, PreparedVersion(manifest), place)
     session.store.close()

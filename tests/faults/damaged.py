@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from bucketry.clock import Clock
 from bucketry.registry.core.opening import probe_store, record_conformance
-from bucketry.registry.core.ports import Ports
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.rows import iter_rows
 from bucketry.registry.core.session import Session
@@ -201,7 +201,7 @@ def _naming(store: MemoryStore, digest: str) -> Iterator[str]:
 
 
 def _session(store: MemoryStore, actor: str) -> Session:
-    return Session(store, actor, Ports(now=lambda: NOW))
+    return Session(store, actor, Clock(now=lambda: NOW))
 
 
 def _publish(session: Session, model: ModelName, version: int, *, base: Digest | None = None) -> None:
@@ -231,7 +231,7 @@ def _report(session: Session, model: ModelName, version: int, alias: AliasName) 
         manifest,
         Place("prod", f"node-{model.name}-{alias}"),
         session.actor,
-        session.ports.timestamp(),
+        session.clock.timestamp(),
         "sha256",
         1,
         4,

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bucketry.client import Reader, Registry
+from bucketry.clock import Clock
 from bucketry.errors import BucketryError, CorruptError
 from bucketry.index.damage import load_damage
 from bucketry.index.refresh import refresh_index
 from bucketry.index.store import Index
 from bucketry.index.views import list_versions_by, load_version_lines
 from bucketry.registry.core import opening
-from bucketry.registry.core.ports import Ports
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.session import Session
 from bucketry.registry.review.policies import set_policy
@@ -84,7 +84,7 @@ def scene(made: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 
 def session(scene: Scene, actor: str = "rev@example.org") -> Session:
-    return Session(scene.store, actor, Ports(now=lambda: NOW))
+    return Session(scene.store, actor, Clock(now=lambda: NOW))
 
 
 def key_of(scene: Scene, kind: str, model: ModelName, version: int) -> str:

@@ -31,9 +31,9 @@ class SmallDisk:
     def __init__(self, folder: Path, opened: Registry) -> None:
         self.folder = folder
         self.slept: list[float] = []
-        store = RetryingStore(FolderStore(folder), sleep=self.slept.append)
-        ports = replace(opened.session.ports, sleep=self.slept.append)
-        self.registry = Registry(replace(opened.session, store=store, ports=ports))
+        clock = replace(opened.session.clock, sleep=self.slept.append)
+        store = RetryingStore(FolderStore(folder), clock=clock)
+        self.registry = Registry(replace(opened.session, store=store, clock=clock))
 
     def fill(self) -> None:
         """Leave not one block."""

@@ -60,7 +60,7 @@ class Team:
     like: Session
 
     def session(self, actor: str = TRAINER) -> Session:
-        return Session(self.like.store, actor, self.like.ports)
+        return Session(self.like.store, actor, self.like.clock)
 
     def decide(self, actor: str, action: Action, version: int) -> None:
         statement = prepare_decision(self.session(actor), CHAT, version, action, comment="because")
@@ -68,7 +68,7 @@ class Team:
 
     def publish(self, notes: str) -> int:
         manifest = make_manifest(CHAT, [CONTENTS[1]], notes=notes, parents=(base_parent(1),))
-        at = self.like.ports.timestamp()
+        at = self.like.clock.timestamp()
         statement = Statement(REGISTRY, CHAT, digest_of(encode_manifest(manifest)), Action.PUBLISH, TRAINER, 1, at)
         signature = Person(TRAINER).sign(statement)
         session = self.session()
@@ -86,7 +86,7 @@ class Team:
             manifest=digest_of(b"m"),
             place=Place("prod", "node-1"),
             actor=TRAINER,
-            at=self.like.ports.timestamp(),
+            at=self.like.clock.timestamp(),
             verified="sha256",
             files=1,
             size_bytes=4,

@@ -115,5 +115,5 @@ def test_a_blob_that_became_a_link_is_damage(tmp_path: Path) -> None:
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     session = founder(bucket)
-    report = check_registry(type(session)(store, actor=session.actor, ports=session.ports), deep=True)
+    report = check_registry(type(session)(store, actor=session.actor, clock=session.clock), deep=True)
     assert [finding.key for finding in report.damage] == [key]

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bucketry.clock import Clock
 from bucketry.errors import NotFoundError
 from bucketry.maintenance.health import GETS, measure_health
 from bucketry.registry.core.opening import probe_store, record_conformance
-from bucketry.registry.core.ports import Ports
 from bucketry.registry.core.session import Session
 from bucketry.store.memory import MemoryStore
 
@@ -24,7 +24,7 @@ def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened(*, ahead: timedelta = timedelta()) -> Session:
-    session = Session(MemoryStore(clock=lambda: NOW + ahead), "ada", Ports(now=lambda: NOW))
+    session = Session(MemoryStore(clock=lambda: NOW + ahead), "ada", Clock(now=lambda: NOW))
     record_conformance(session, probe_store(session), create=True)
     return session
 
@@ -32,7 +32,7 @@ def opened(*, ahead: timedelta = timedelta()) -> Session:
 def test_the_time_of_a_read_is_the_middle_one_of_several() -> None:
     session = opened()
     seconds = itertools.accumulate(itertools.cycle((0.5, 0.010, 0.5, 0.090, 0.5, 0.020)), initial=0.0)
-    session = replace(session, ports=replace(session.ports, monotonic_seconds=lambda: next(seconds)))
+    session = replace(session, clock=replace(session.clock, monotonic_seconds=lambda: next(seconds)))
     health = measure_health(session)
     assert len(health.latencies_seconds) == GETS
     assert [round(each, 3) for each in health.latencies_seconds] == sorted(
@@ -56,7 +56,7 @@ def test_a_session_that_may_write_has_no_reason_against_it() -> None:
 
 def test_a_probe_of_another_process_is_seen() -> None:
     session = opened()
-    other = Session(session.store, "bob", Ports(now=lambda: NOW + timedelta(hours=1)))
+    other = Session(session.store, "bob", Clock(now=lambda: NOW + timedelta(hours=1)))
     _ = session.registry
     record_conformance(other, probe_store(other))
     found = measure_health(session).document.find_conformance(session.store.endpoint)

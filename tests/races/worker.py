@@ -9,8 +9,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from bucketry.client import Registry, open_registry
+from bucketry.clock import Clock
 from bucketry.registry.core.opening import open_session
-from bucketry.registry.core.ports import Ports
 from bucketry.transfer.disk import hashing
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def publish_and_promote(where: str, model: str, alias: str, worker: int, rounds:
         time.sleep(seconds)
 
     acknowledged = []
-    with Registry(open_session(where, identity=actor, ports=Ports(sleep=sleep))) as registry:
+    with Registry(open_session(where, identity=actor, clock=Clock(sleep=sleep))) as registry:
         for number in range(rounds):
             source = Path(f"worker-{worker}") / "weights.bin"
             source.parent.mkdir(exist_ok=True)

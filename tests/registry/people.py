@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from bucketry.clock import Clock
 from bucketry.errors import UnavailableError
-from bucketry.registry.core.ports import Ports
 from bucketry.registry.core.registers import load_alias, load_existing_head
 from bucketry.registry.core.rows import load_row
 from bucketry.registry.core.session import Session
@@ -78,7 +78,7 @@ class Office:
 
     def session(self, actor: str = TRAINER) -> Session:
         """Return a session that has read nothing yet."""
-        return Session(self.bucket, actor, self._ports())
+        return Session(self.bucket, actor, self._clock(), map_in_parallel=one_after_another)
 
     def policy(self, text: str) -> None:
         set_policy(self.session(), CHAT, parse_policy_toml(text, what="p"))
@@ -123,7 +123,7 @@ class Office:
         manifest = make_manifest(model, [CONTENTS[1]], notes=notes, parents=(parent,) if parent else ())
         return register_version(session, PreparedVersion(manifest), Uploader(session, model)).version
 
-    def _ports(self) -> Ports:
+    def _clock(self) -> Clock:
         def sleep(seconds: float) -> None:
             self.seconds += seconds
 
@@ -131,12 +131,11 @@ class Office:
             self._transactions[0] += 1
             return f"{self._transactions[0]:032x}"
 
-        return Ports(
+        return Clock(
             now=self.now,
             monotonic_seconds=lambda: self.seconds,
             sleep=sleep,
             new_transaction=new_transaction,
-            map_in_parallel=one_after_another,
         )
 
 

@@ -153,7 +153,7 @@ def test_history_gives_reasons_short_and_long(session: Session) -> None:
 
 
 def test_what_an_alias_named_at_a_moment(session: Session) -> None:
-    at = session.ports.timestamp()
+    at = session.clock.timestamp()
     promote(session, CHAT, 1, STAGING)
     event = find_target_at(session, CHAT, STAGING, at)
     assert event is not None

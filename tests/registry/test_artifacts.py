@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bucketry.clock import Clock
 from bucketry.errors import UnavailableError
 from bucketry.registry.core.artifacts import MOST_CONNECTIONS_BROKEN_IN_VAIN, ArtifactReader
 from bucketry.schema.documents.manifest import Artifact, Chunks
@@ -54,28 +55,28 @@ class Broken:
         return count
 
 
-def reader(store: MemoryStore, pauses: list[int]) -> ArtifactReader:
+def reader(store: MemoryStore, pauses: list[float]) -> ArtifactReader:
     etag = store.put("blob", BODY, IfAbsent())
     chunks = Chunks(4096, tuple(hashlib.sha256(BODY[at : at + 4096]).hexdigest() for at in (0, 4096, 8192)), ("",) * 3)
     artifact = Artifact("model.bin", len(BODY), Digest(DIGEST), "application/octet-stream", chunks)
-    return ArtifactReader(artifact, store, "blob", etag, pauses.append)
+    return ArtifactReader(artifact, store, "blob", etag, Clock(sleep=pauses.append, chance=lambda: 1.0))
 
 
 def test_connections_that_break_behind_some_bytes_are_gone_on_from_without_a_pause() -> None:
-    pauses: list[int] = []
+    pauses: list[float] = []
     assert reader(Breaking(40, 100), pauses).read_range(5, 4000) == BODY[5:4000]
     assert pauses == []
 
 
 def test_connections_that_break_before_a_byte_are_followed_by_others_after_pauses() -> None:
-    pauses: list[int] = []
+    pauses: list[float] = []
     count = MOST_CONNECTIONS_BROKEN_IN_VAIN - 1
     assert reader(Breaking(count, 0), pauses).read_range(0, len(BODY)) == BODY
-    assert pauses == list(range(1, count + 1))
+    assert pauses == [0.05 * 2**number for number in range(count)]
 
 
 def test_a_store_that_brings_no_byte_at_all_is_given_up() -> None:
-    pauses: list[int] = []
+    pauses: list[float] = []
     with pytest.raises(UnavailableError, match="the connection broke"):
         reader(Breaking(1000, 0), pauses).read_range(0, 10)
     assert len(pauses) == MOST_CONNECTIONS_BROKEN_IN_VAIN - 1

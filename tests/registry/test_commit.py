@@ -27,7 +27,7 @@ from bucketry.schema.documents.audit import decode_block, find_chain_fault
 from bucketry.schema.names import AliasName, ModelName
 from bucketry.store.contract import IfAbsent, PreconditionFailedError, SlowDownError, StoreFullError
 from bucketry.store.folder.store import FolderStore
-from simulation.planned import Clock, Planned
+from simulation.planned import Planned, VirtualClock
 from simulation.scenes import REGISTRY, founder, new_registry
 
 if TYPE_CHECKING:
@@ -53,17 +53,17 @@ def bucket() -> Planned:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> VirtualClock:
+    return VirtualClock()
 
 
 @pytest.fixture
-def session(bucket: Planned, clock: Clock) -> Session:
+def session(bucket: Planned, clock: VirtualClock) -> Session:
     plain = new_registry(bucket)
     bucket.puts.clear()
     return replace(
         plain,
-        ports=replace(plain.ports, monotonic_seconds=lambda: clock.seconds, sleep=clock.sleep, chance=lambda: 0.5),
+        clock=replace(plain.clock, monotonic_seconds=lambda: clock.seconds, sleep=clock.sleep, chance=lambda: 0.5),
     )
 
 
@@ -81,7 +81,7 @@ def touch(session: Session, text: str, *, deadline_seconds: float = 60.0) -> Com
         alias_register(session, MODEL, ALIAS),
         lambda old: Change(old or AliasRegister(REGISTRY, MODEL, ALIAS), "touch", target=text),
         actor=session.actor,
-        ports=session.ports,
+        clock=session.clock,
         deadline_seconds=deadline_seconds,
     )
 
@@ -192,7 +192,7 @@ def test_reading_back_that_is_refused_is_unknown(
 
 @pytest.mark.parametrize(("attempt_seconds", "pace_seconds"), [(0.0, 0.001), (0.004, 0.004), (0.05, 0.05), (3.0, 0.05)])
 def test_the_pause_after_a_lost_race_follows_what_an_attempt_takes(
-    session: Session, bucket: Planned, clock: Clock, attempt_seconds: float, pace_seconds: float
+    session: Session, bucket: Planned, clock: VirtualClock, attempt_seconds: float, pace_seconds: float
 ) -> None:
     def lose(*_: object) -> ETag:
         clock.seconds += attempt_seconds
@@ -248,7 +248,7 @@ def test_a_refusal_of_the_first_request_is_just_that(session: Session, bucket: P
 
 
 def test_a_full_store_refuses_at_once_with_nothing_done(
-    session: Session, bucket: Planned, clock: Clock, commits_before: int
+    session: Session, bucket: Planned, clock: VirtualClock, commits_before: int
 ) -> None:
     plan(bucket, applied=False, others=0, reply=StoreFullError("the disk is full"))
     with pytest.raises(StoreFullError):
@@ -316,7 +316,7 @@ def test_an_immutable_object_is_written_whatever_replies_are_lost(session: Sessi
             return super().put(key, body, condition)
 
     store = Forgetful()
-    put_immutable(store, item, ports=session.ports, deadline_seconds=60.0)
+    put_immutable(store, item, clock=session.clock, deadline_seconds=60.0)
     assert store.get(item.key).body == item.body
     assert len(store.puts) == 1
     assert bucket.puts == []
@@ -330,12 +330,12 @@ def test_an_immutable_object_that_cannot_be_written_is_unavailable(session: Sess
 
     bucket.plans = [refuse] * 1_000
     with pytest.raises(UnavailableError, match="could not be written"):
-        put_immutable(bucket, item, ports=session.ports, deadline_seconds=5.0)
+        put_immutable(bucket, item, clock=session.clock, deadline_seconds=5.0)
     assert all(condition == IfAbsent() for _, _, condition in bucket.puts)
 
 
 def test_an_immutable_object_that_a_full_store_holds_already_is_written(
-    session: Session, bucket: Planned, clock: Clock
+    session: Session, bucket: Planned, clock: VirtualClock
 ) -> None:
     item = item_for_any_key()
 
@@ -344,9 +344,9 @@ def test_an_immutable_object_that_a_full_store_holds_already_is_written(
 
     bucket.plans = [refuse] * 2
     with pytest.raises(StoreFullError):
-        put_immutable(bucket, item, ports=session.ports, deadline_seconds=60.0)
+        put_immutable(bucket, item, clock=session.clock, deadline_seconds=60.0)
     bucket.really(item.key, item.body, IfAbsent())
-    put_immutable(bucket, item, ports=session.ports, deadline_seconds=60.0)
+    put_immutable(bucket, item, clock=session.clock, deadline_seconds=60.0)
     assert (bucket.plans, clock.slept) == ([], [])
 
 

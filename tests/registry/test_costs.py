@@ -152,7 +152,7 @@ def test_publishing_is_a_bounded_number_of_requests() -> None:
 
 
 def _publish(session: Session) -> None:
-    manifest = make_manifest(CHAT, [CONTENTS[1]], notes=f"{session.ports.new_transaction()}")
+    manifest = make_manifest(CHAT, [CONTENTS[1]], notes=f"{session.clock.new_transaction()}")
     register_version(session, PreparedVersion(manifest, {"accuracy": 0.75}), Uploader(session, CHAT))
 
 
@@ -169,7 +169,7 @@ def _make_many_versions(bucket: Counting, session: Session) -> None:
         entries.append(entry_of(rows, digest_of(body)))
     directory = encode_directory(Directory(tuple(entries)))
     bucket.put(keys.page(CHAT, digest_of(directory)), directory, IfAbsent())
-    record = Record(0, session.ports.new_transaction(), session.ports.timestamp(), "a@example.org", "x", "", Digest(""))
+    record = Record(0, session.clock.new_transaction(), session.clock.timestamp(), "a@example.org", "x", "", Digest(""))
     head = Head(
         REGISTRY,
         CHAT,

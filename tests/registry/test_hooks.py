@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bucketry.clock import Clock
 from bucketry.errors import UnavailableError, UsageError
 from bucketry.registry.serving.hooks import (
     MOST_TRIES,
@@ -54,7 +55,7 @@ def no_sleep(_: float) -> None:
 
 
 def post_hook(url: str) -> PostHook:
-    return parse_post(url, secret=SECRET, sleep=no_sleep)
+    return parse_post(url, secret=SECRET, clock=Clock(sleep=no_sleep))
 
 
 def test_a_command_gets_the_move_in_its_environment_and_on_stdin(
@@ -140,8 +141,9 @@ def test_no_redirect_is_followed(status: int) -> None:
 def test_a_receiver_that_fails_for_a_while_is_asked_again() -> None:
     answers = [Answer(503), Answer(hang_up=True), Answer(200)]
     slept: list[float] = []
+    clock = Clock(sleep=slept.append, chance=lambda: 0.5)
     with run_misbehaving(lambda _: answers.pop(0)) as receiver:
-        parse_post(receiver.server.endpoint_url, secret=SECRET, sleep=slept.append).tell(MOVE)
+        parse_post(receiver.server.endpoint_url, secret=SECRET, clock=clock).tell(MOVE)
     assert len(receiver.asked) == 3
     assert slept == [2.0, 4.0]
 
@@ -172,7 +174,7 @@ def test_no_proxy_of_the_environment_sees_a_post() -> None:
 @pytest.mark.parametrize("secret", [None, ""])
 def test_a_post_without_a_secret_is_refused(secret: str | None) -> None:
     with pytest.raises(UsageError, match="BUCKETRY_WEBHOOK_SECRET is not set"):
-        parse_post("https://example.org/hook", secret=secret, sleep=no_sleep)
+        parse_post("https://example.org/hook", secret=secret, clock=Clock(sleep=no_sleep))
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_a_publish_signature_is_found_and_nothing_else_counts_as_one(index: Inde
         Action.PUBLISH,
         TRAINER,
         0,
-        session.ports.timestamp(),
+        session.clock.timestamp(),
     )
     signed = Review(encode_statement(statement), "-----BEGIN SSH SIGNATURE-----")
     register_version(session, replace(prepared, signature=signed), Uploader(session, RISK))

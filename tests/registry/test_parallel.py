@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import NotFoundError
-from bucketry.registry.core.parallel import READERS, map_in_parallel
+from bucketry.transfer.pace.workers import READERS, map_in_parallel
 from transfer.helpers import transfer_threads
 
 if TYPE_CHECKING:

@@ -129,7 +129,7 @@ def test_a_model_that_does_not_exist_has_no_policy(session: Session) -> None:
 
 def test_nobody_sets_a_policy_in_a_registry_that_is_read_only(session: Session) -> None:
     with pytest.raises(RejectedError, match="read-only"):
-        set_policy(Session(session.store, session.actor, session.ports, read_only=True), CHAT, TWO)
+        set_policy(Session(session.store, session.actor, session.clock, read_only=True), CHAT, TWO)
     assert held(session) == DEFAULT_POLICY
 
 

@@ -229,7 +229,7 @@ def watched(
     def leave_out(move: WatchedMove, why: BucketryError) -> None:
         refused.append(f"{move.version}: {why.message}")
 
-    session = replace(registry.session, ports=replace(registry.session.ports, sleep=sleep))
+    session = replace(registry.session, clock=replace(registry.session.clock, sleep=sleep))
     moves = []
     watching = Reader(session).watch(PRODUCTION, allow_rejected=allow_rejected, on_refusal=leave_out)
     with suppress(EnoughError):

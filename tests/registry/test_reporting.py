@@ -187,8 +187,8 @@ def test_a_report_is_sent_again_while_the_store_is_away(registry: Registry) -> N
             return store.put(key, body, Unconditional())
 
     slept: list[float] = []
-    ports = replace(registry.session.ports, sleep=slept.append)
-    session = replace(registry.session, store=Away(), ports=ports)  # type: ignore[arg-type]
+    clock = replace(registry.session.clock, sleep=slept.append)
+    session = replace(registry.session, store=Away(), clock=clock)  # type: ignore[arg-type]
     report(session, parse_reference(PRODUCTION), environment="prod", instance="node-1")
     assert sent == [Unconditional()] * 3
     assert len(slept) == 2
@@ -309,7 +309,7 @@ def test_deployments_are_chosen_by_model_environment_and_age(registry: Registry,
     assert names(session, environment="prod") == ["node-1", "node-3"]
     assert names(session, stale_days=2.0) == []
     later = datetime.now(UTC) + timedelta(days=3)
-    assert names(replace(session, ports=replace(session.ports, now=lambda: later)), stale_days=2.0) != []
+    assert names(replace(session, clock=replace(session.clock, now=lambda: later)), stale_days=2.0) != []
 
 
 def test_a_head_that_cannot_be_read_is_told_and_the_rest_is_shown(registry: Registry, tmp_path: Path) -> None:

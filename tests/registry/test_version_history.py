@@ -96,7 +96,7 @@ def test_what_an_alias_did_long_before_the_version_is_not_read(office: Office) -
         unset(office.session(), CHAT, STAGING)
     office.days += 3
     session = office.session()
-    made = replace(make_manifest(CHAT, [CONTENTS[1]], notes="late"), created_at=session.ports.timestamp())
+    made = replace(make_manifest(CHAT, [CONTENTS[1]], notes="late"), created_at=session.clock.timestamp())
     late = register_version(session, PreparedVersion(made), Uploader(session, CHAT)).version
     for key in [entry.key for entry in office.bucket.list(keys.histories(CHAT)) if "staging" in entry.key]:  # type: ignore[union-attr]
         office.bucket.delete(key)

@@ -69,9 +69,9 @@ def watched(
     session: Session, script: Script, *, chance: float = 0.5, interval_seconds: float = 30.0
 ) -> list[WatchedMove]:
     """Return every move that a watch yields until its script ends."""
-    ports = replace(session.ports, sleep=script.sleep, chance=lambda: chance)
+    clock = replace(session.clock, sleep=script.sleep, chance=lambda: chance)
     moves = []
-    watching = watch(replace(session, ports=ports), PRODUCTION, interval_seconds=interval_seconds)
+    watching = watch(replace(session, clock=clock), PRODUCTION, interval_seconds=interval_seconds)
     try:
         for move in watching:
             moves.append(move)  # noqa: PERF402 - what came before the interruption counts
@@ -136,8 +136,8 @@ def test_a_generation_that_goes_back_is_corrupt(registry: Registry, tmp_path: Pa
     before = (tmp_path / "registry" / ALIAS).read_bytes()
     registry.promote(f"{CHAT}:2", "production")
     script = Script(lambda: plant(tmp_path / "registry", ALIAS, before), nothing)
-    ports = replace(registry.session.ports, sleep=script.sleep)
-    watching = watch(replace(registry.session, ports=ports), PRODUCTION)
+    clock = replace(registry.session.clock, sleep=script.sleep)
+    watching = watch(replace(registry.session, clock=clock), PRODUCTION)
     assert next(watching).version == 2
     with pytest.raises(CorruptError, match="went back"):
         next(watching)

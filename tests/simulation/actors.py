@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from bucketry.clock import Backoff
 from bucketry.errors import (
     BucketryError,
     CommitUnknownError,
@@ -33,12 +34,12 @@ from bucketry.schema.documents.reviews import REFUSALS, Action, Review, encode_s
 from bucketry.schema.names import AliasName, ByAlias, Digest, ModelName, Reference
 from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError
 from simulation.faults import Faults, SimulatedStore
-from simulation.world import Crash
+from simulation.world import Crash, one_after_another
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bucketry.registry.core.ports import Ports
+    from bucketry.clock import Clock
     from bucketry.store.contract import Store
     from simulation.world import Actor, World
 
@@ -129,7 +130,7 @@ def _try(actor: Actor, history: History, faults: Faults, operation: Operation, l
     attempt = Attempt(operation.kind, operation.register, "acknowledged", ())
     attempt.refused_before = frozenset(history.refused)
     attempt.number = len(history.attempts)
-    session = new_session(actor.world, actor.name, actor.ports(), faults, lies=lies)
+    session = new_session(actor.world, actor.name, actor.clock(), faults, lies=lies)
     try:
         result = operation.act(session, attempt)
         attempt.published = result if isinstance(result, RegisteredVersion) else None
@@ -156,8 +157,13 @@ def _try(actor: Actor, history: History, faults: Faults, operation: Operation, l
     return operation.again and attempt.status in {"crashed", "unknown"}
 
 
-def new_session(world: World, name: str, ports: Ports, faults: Faults, *, lies: str = "") -> Session:
-    return Session(SimulatedStore(world, faults, lies=lies), actor=f"{name}@example.org", ports=ports)
+def new_session(world: World, name: str, clock: Clock, faults: Faults, *, lies: str = "") -> Session:
+    return Session(
+        SimulatedStore(world, faults, lies=lies),
+        actor=f"{name}@example.org",
+        clock=clock,
+        map_in_parallel=one_after_another,
+    )
 
 
 def publishing(
@@ -174,7 +180,7 @@ def publishing(
         manifest = make_manifest(
             model,
             [CONTENTS[index] for index in contents],
-            notes=f"{name} {session.ports.timestamp()} {attempt.number}",
+            notes=f"{name} {session.clock.timestamp()} {attempt.number}",
             parents=(parent,) if parent else (),
             accuracy=0.5,
         )
@@ -251,7 +257,7 @@ def watching(history: History, faults: Faults, *, looks: int, alias: AliasName =
 
     def run(actor: Actor) -> None:
         for _ in range(looks):
-            session = new_session(actor.world, actor.name, actor.ports(), faults)
+            session = new_session(actor.world, actor.name, actor.clock(), faults)
             at_least = history.moved_to_generation.get(alias, 0)
             try:
                 seen = resolve(session, Reference(CHAT, ByAlias(alias)))
@@ -280,20 +286,21 @@ class Uploader:
 
     def _upload(self, key: str, content: bytes) -> int:
         store: Store = self.session.store
-        for tries in range(MOST_UPLOAD_TRIES):
+        backoff = Backoff(self.session.clock)
+        for _ in range(MOST_UPLOAD_TRIES):
             try:
                 store.stat(key)
             except ObjectNotFoundError:
                 pass
             except UnavailableError:
-                self.session.ports.back_off(tries)
+                backoff.pause()
                 continue
             else:
                 return 0
             try:
                 store.put_blob(key, memoryview(content))
             except (PreconditionFailedError, UnavailableError):
-                self.session.ports.back_off(tries)
+                backoff.pause()
             else:
                 return len(content)
         raise UnavailableError(f"{key} could not be uploaded")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bucketry.clock import Backoff
 from bucketry.errors import ContendedError, UnavailableError
 from bucketry.registry.core.commit import Change
 from bucketry.registry.core.registers import commit_head, load_alias
@@ -85,10 +86,11 @@ def _epoch_of(model: ModelName, key: str) -> int:
 
 
 def _delete(session: Session, key: str) -> None:
-    for tries in range(MOST_TRIES):
+    backoff = Backoff(session.clock)
+    for _ in range(MOST_TRIES):
         try:
             session.store.delete(key)
         except (UnavailableError, ContendedError):
-            session.ports.back_off(tries)
+            backoff.pause()
         else:
             return

@@ -41,7 +41,7 @@ def with_new_transaction_for_each_attempt(patch: pytest.MonkeyPatch) -> None:
     prepare = commit._Attempt.prepare
 
     def renewed(self: Any, *arguments: Any) -> Any:
-        object.__setattr__(self, "transaction", self.ports.new_transaction())
+        object.__setattr__(self, "transaction", self.clock.new_transaction())
         return prepare(self, *arguments)
 
     def send(self: Any, base: Any, whole: Any) -> Any:
@@ -86,7 +86,7 @@ def giving_up_for_a_new_state(patch: pytest.MonkeyPatch) -> None:
         try:
             self.store.put(whole.key, whole.body, base.condition)
         except UnavailableError:
-            object.__setattr__(self, "transaction", self.ports.new_transaction())
+            object.__setattr__(self, "transaction", self.clock.new_transaction())
             return base
         except PreconditionFailedError:
             return send(self, base, whole)

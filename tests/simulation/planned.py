@@ -44,7 +44,7 @@ class Planned(Bucket):
 
 
 @dataclass
-class Clock:
+class VirtualClock:
     """A clock that only sleeping moves."""
 
     seconds: float = 0.0

@@ -7,9 +7,9 @@ import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from bucketry.clock import Clock
 from bucketry.registry.core.commit import Change, commit
 from bucketry.registry.core.immutable import Immutable
-from bucketry.registry.core.ports import Ports
 from bucketry.registry.core.registers import commit_head, registry_register
 from bucketry.registry.core.session import Session
 from bucketry.registry.publishing.registration import PreparedVersion, register_version
@@ -347,22 +347,22 @@ def _ask_for_reviews(bucket: Bucket) -> None:
 def new_registry(bucket: Bucket) -> Session:
     """Make the bucket a registry in which the simulated endpoint, and the bucket's own, have passed the probe."""
     session = founder(bucket)
-    at = session.ports.timestamp()
+    at = session.clock.timestamp()
     results = tuple(Conformance(name, at, passed=True) for name in ("simulated", bucket.endpoint))
     document = RegistryDocument(REGISTRY, at, conformance=results)
-    commit(bucket, registry_register(), lambda _: Change(document, "init"), actor=session.actor, ports=session.ports)
+    commit(bucket, registry_register(), lambda _: Change(document, "init"), actor=session.actor, clock=session.clock)
     return session
 
 
 def founder(bucket: Bucket) -> Session:
     """Return the session of whoever made the beginning; nothing disturbs it."""
-    ports = Ports(
+    clock = Clock(
         now=lambda: BEGINNING,
         monotonic_seconds=lambda: 0.0,
         sleep=lambda _: None,
         new_transaction=lambda: f"{next(_FOUNDERS_NUMBERS):032x}",
     )
-    return Session(bucket, actor="founder@example.org", ports=ports)
+    return Session(bucket, actor="founder@example.org", clock=clock)
 
 
 _FOUNDERS_NUMBERS = itertools.count(1 << 64)  # ids that no actor of a run has

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from bucketry.registry.core.ports import Ports
+from bucketry.clock import Clock
 from bucketry.store.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -126,15 +126,14 @@ class Actor:
     wakes_at_seconds: float = 0.0
     finished: bool = False
 
-    def ports(self) -> Ports:
+    def clock(self) -> Clock:
         world = self.world
-        return Ports(
+        return Clock(
             now=world.now,
             monotonic_seconds=lambda: world.now_seconds,
             sleep=world.sleep,
             chance=world.script.chance,
             new_transaction=self._new_transaction,
-            map_in_parallel=one_after_another,
         )
 
     def _new_transaction(self) -> str:

@@ -13,7 +13,7 @@ from bucketry.errors import UnavailableError
 from bucketry.store.contract import StoreFullError
 from bucketry.store.folder.errors import explain
 from bucketry.store.no_room import NO_ROOM
-from bucketry.transfer.disk.local_files import is_disk_full, translate_os_error
+from bucketry.transfer.disk.local_files import NoRoomError, translate_os_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,5 +40,5 @@ def test_each_kind_of_no_room_has_its_words(
             raise told
         assert advice in told.advice
     assert isinstance(explain(error, "write x", str(tmp_path)), StoreFullError)  # which nobody tries again
-    assert is_disk_full(error)
+    assert isinstance(translate_os_error(error, "x"), NoRoomError)  # nor this
     assert number in NO_ROOM

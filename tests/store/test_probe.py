@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from bucketry.clock import Clock
 from bucketry.errors import DeniedError, NotFoundError, UnavailableError
 from bucketry.store.contract import (
     Entry,
@@ -45,7 +46,7 @@ def now() -> datetime:
 
 
 def run(store: Store) -> ProbeReport:
-    return probe(store, clock=now, scratch_prefix=f"probe/{uuid4()}/")
+    return probe(store, clock=Clock(), scratch_prefix=f"probe/{uuid4()}/")
 
 
 def broken_by(store: Store) -> dict[str, str]:
@@ -101,7 +102,7 @@ def test_everything_happens_below_one_scratch_folder() -> None:
             return super().put(key, body, condition)
 
     keys: set[str] = set()
-    probe(Watching(), clock=now, scratch_prefix="probe/7/")
+    probe(Watching(), clock=Clock(), scratch_prefix="probe/7/")
     assert keys
     assert all(key.startswith("probe/7/") for key in keys)
 
@@ -276,7 +277,9 @@ def test_a_store_that_may_not_delete_passes_with_a_warning() -> None:
 
 @pytest.mark.parametrize(("hours", "words"), [(-2, "7200 s ahead of"), (2, "7200 s behind")])
 def test_a_wrong_clock_is_a_warning_with_its_seconds(hours: int, words: str) -> None:
-    found = probe(MemoryStore(), clock=lambda: now() + timedelta(hours=hours), scratch_prefix=f"probe/{uuid4()}/")
+    found = probe(
+        MemoryStore(), clock=Clock(now=lambda: now() + timedelta(hours=hours)), scratch_prefix=f"probe/{uuid4()}/"
+    )
     assert found.passed
     (check,) = [check for check in found.checks if check.name == "clock"]
     assert words in check.detail
@@ -337,7 +340,7 @@ def test_a_store_that_was_away_for_a_moment_is_asked_again_and_not_condemned(met
     setattr(Stumbling, method, stumble)
     slept: list[float] = []
     store = Stumbling()
-    found = probe(store, clock=now, scratch_prefix="probe/7/", sleep=slept.append)
+    found = probe(store, scratch_prefix="probe/7/", clock=Clock(sleep=slept.append))
     assert found.passed
     assert 0 < sum(slept) < 5
 
@@ -348,12 +351,12 @@ def test_a_store_that_stays_away_is_away_and_not_condemned() -> None:
             raise UnavailableError(f"503, slow down: {key}, {len(body)}, {condition}")
 
     with pytest.raises(UnavailableError, match="503"):
-        probe(Away(), clock=now, scratch_prefix="probe/7/", sleep=lambda _: None)
+        probe(Away(), scratch_prefix="probe/7/", clock=Clock(sleep=lambda _: None))
 
 
 def test_the_promises_are_tried_at_once_and_told_as_they_are_found() -> None:
     told: list[tuple[int, int]] = []
-    found = probe(MemoryStore(), clock=now, scratch_prefix="probe/7/", on_check=lambda *step: told.append(step))
+    found = probe(MemoryStore(), clock=Clock(), scratch_prefix="probe/7/", on_check=lambda *step: told.append(step))
     total = len(found.checks)
     assert told == [*((done, total) for done in range(1, total - 2)), (total, total)]
     assert [check.name for check in found.checks][:2] == ["create once", "create an artifact once"]

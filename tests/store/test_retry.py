@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bucketry.clock import MOST_TRIES, Clock
 from bucketry.errors import DeniedError, UnavailableError
 from bucketry.store.contract import (
     Entry,
@@ -99,8 +100,8 @@ class Time:
         self.now = 100.0
         self.slept: list[float] = []
 
-    def clock(self) -> float:
-        return self.now
+    def clock(self, chance: Callable[[], float]) -> Clock:
+        return Clock(monotonic_seconds=lambda: self.now, sleep=self.sleep, chance=chance)
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -120,7 +121,7 @@ def time() -> Time:
 @pytest.fixture
 def store(below: FailingStore, time: Time) -> RetryingStore:
     # The largest chance, so that every pause is its upper bound.
-    return RetryingStore(below, deadline_seconds=30.0, clock=time.clock, sleep=time.sleep, random=lambda: 1.0)
+    return RetryingStore(below, deadline_seconds=30.0, clock=time.clock(lambda: 1.0))
 
 
 class TestContract(StoreContract):
@@ -145,9 +146,7 @@ def test_a_read_is_made_again_until_it_succeeds(store: RetryingStore, below: Fai
 
 def test_a_pause_is_a_chance_below_its_bound(below: FailingStore, time: Time) -> None:
     chances = iter([0.0, 0.5, 0.25])
-    store = RetryingStore(
-        below, deadline_seconds=30.0, clock=time.clock, sleep=time.sleep, random=lambda: next(chances)
-    )
+    store = RetryingStore(below, deadline_seconds=30.0, clock=time.clock(lambda: next(chances)))
     below.failures = down(3)
     store.delete("key")
     assert time.slept == [0.0, 0.05, 0.05]
@@ -161,11 +160,11 @@ def test_the_last_error_is_raised_at_the_deadline(store: RetryingStore, below: F
 
 
 def test_attempts_are_bounded_even_if_time_stands_still(below: FailingStore) -> None:
-    store = RetryingStore(below, clock=lambda: 0.0, sleep=lambda _: None, random=lambda: 0.0)
+    store = RetryingStore(below, clock=Clock(monotonic_seconds=lambda: 0.0, sleep=lambda _: None))
     below.failures = down(1000)
     with pytest.raises(UnavailableError):
         store.get("key")
-    assert len(below.calls) == 100
+    assert len(below.calls) == MOST_TRIES
 
 
 def test_the_store_s_own_time_to_wait_is_respected(store: RetryingStore, below: FailingStore, time: Time) -> None:
@@ -284,7 +283,7 @@ def test_whoever_waits_is_told_once_and_not_after_a_reply(*, refused: bool) -> N
     if refused:
         below.failures.append(DeniedError("no"))
     pauses: list[bool] = []
-    retrying = RetryingStore(below, sleep=lambda _: pauses.append(told.wait(10)), silence=silence)
+    retrying = RetryingStore(below, clock=Clock(sleep=lambda _: pauses.append(told.wait(10))), silence=silence)
     with pytest.raises((DeniedError, ObjectNotFoundError)):
         retrying.get("a")
     assert pauses == [True, True]

@@ -40,7 +40,7 @@ def scripted(reader: Reader, steps: list[Callable[[], object]]) -> Reader:
             raise EnoughError
         steps.pop(0)()
 
-    return replace(reader, session=replace(reader.session, ports=replace(reader.session.ports, sleep=sleep)))
+    return replace(reader, session=replace(reader.session, clock=replace(reader.session.clock, sleep=sleep)))
 
 
 def collect(moves: Iterator[WatchedMove], told: list[WatchedMove]) -> None:

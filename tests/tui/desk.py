@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bucketry.clock import Clock
 from bucketry.index.store import Index
 from bucketry.registry.core.opening import probe_store, record_conformance
-from bucketry.registry.core.ports import Ports
 from bucketry.registry.core.session import Session
 from bucketry.registry.publishing.registration import PreparedVersion, register_version
 from bucketry.registry.review.policies import set_policy
@@ -58,7 +58,7 @@ protected_aliases = ["production"]
 
 
 @dataclass
-class Clock:
+class StandingClock:
     """The time of a test; it stands unless it is moved."""
 
     at: datetime = NOW - timedelta(days=1)
@@ -72,10 +72,10 @@ class Registry:
     """A registry and the sessions of its people."""
 
     store: Store = field(default_factory=MemoryStore)
-    clock: Clock = field(default_factory=Clock)
+    clock: StandingClock = field(default_factory=StandingClock)
 
     def session(self, actor: str = OPS, *, read_only: bool = False) -> Session:
-        return Session(self.store, actor, Ports(now=self.clock.now), read_only=read_only)
+        return Session(self.store, actor, Clock(now=self.clock.now), read_only=read_only)
 
     def publish(self, model: ModelName, version: int, *, notes: str = "", labels: dict[str, str] | None = None) -> None:
         auc, p95 = round(0.9 + version * 0.0015, 4), 40 + version / 2

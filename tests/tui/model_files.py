@@ -70,7 +70,7 @@ def publish_files(
     given = lineage or Lineage()
     manifest = Manifest(
         model=model,
-        created_at=session.ports.timestamp(),
+        created_at=session.clock.timestamp(),
         created_by=TRAINER,
         artifacts=tuple(_artifact(path, content) for path, content in files.items()),
         training=training or Training(),

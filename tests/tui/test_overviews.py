@@ -54,7 +54,7 @@ def session_of(registry: Registry, actor: str = "ops", *, read_only: bool = Fals
     """Return a session whose requests take as long each time."""
     session = registry.session(actor, read_only=read_only)
     ticks = itertools.count(0, LATENCY_SECONDS)
-    return replace(session, ports=replace(session.ports, monotonic_seconds=lambda: float(next(ticks))))
+    return replace(session, clock=replace(session.clock, monotonic_seconds=lambda: float(next(ticks))))
 
 
 async def go(desk: Desk, name: str) -> None:

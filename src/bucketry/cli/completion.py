@@ -201,7 +201,7 @@ def _listed(session: Session, beginning: str) -> list[str]:
     names = list(fitting)
     if len(names) > MOST_HEADS_READ:  # so many heads would keep a shell waiting: a name that is gone may be among them
         return [str(name) for name in names]
-    gone = session.ports.map_in_parallel(lambda name: is_deleted(session, name), names)
+    gone = session.map_in_parallel(lambda name: is_deleted(session, name), names)
     return [str(name) for name, is_gone in zip(names, gone, strict=True) if not is_gone]
 
 

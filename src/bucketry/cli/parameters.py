@@ -107,7 +107,7 @@ def parse_rate(text: str) -> float | None:
 
 def parse_time_option(text: str) -> str:
     """Return a moment as registers spell it; raise `UsageError`."""
-    from bucketry.registry.core.ports import format_time  # noqa: PLC0415 - beside its one use
+    from bucketry.clock import format_time  # noqa: PLC0415 - beside its one use
 
     try:
         return format_time(parse_moment(text))

@@ -43,7 +43,7 @@ def list_registers(
     parts = [*_parts(session, keys.HEADS, head_keys), *_parts(session, keys.ALIASES, alias_keys)]
     heads: dict[str, str] = {}
     aliases: dict[AliasPlace, str] = {}
-    for entries in session.ports.map_in_parallel(lambda prefix: _list_part(session, prefix), parts):
+    for entries in session.map_in_parallel(lambda prefix: _list_part(session, prefix), parts):
         for key, etag in entries:
             if key.startswith(keys.HEADS):
                 name = head_keys.get(key) or _name_of(key)

@@ -219,7 +219,7 @@ class _Refresh:
 
     def refresh_heads_and_aliases(self) -> bool:
         """Read what changed; return whether everything was, so that the index is as the bucket."""
-        began = self._session.ports.timestamp()
+        began = self._session.clock.timestamp()
         known = self._known_models()
         known_aliases = self._known_aliases()
         listed, listed_aliases = list_registers(self._session, known, known_aliases)
@@ -428,9 +428,7 @@ class _Refresh:
 
     def _map(self, function: Callable[[T], R], items: Sequence[T]) -> list[R | None]:
         """Do it for each item, several at once; None for those that came after a cancellation."""
-        return self._session.ports.map_in_parallel(
-            lambda item: None if self._cancelled.is_set() else function(item), items
-        )
+        return self._session.map_in_parallel(lambda item: None if self._cancelled.is_set() else function(item), items)
 
     def _tell(self, what: str, done: int, total: int) -> None:
         if self._progress is not None and total:

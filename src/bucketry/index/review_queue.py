@@ -79,11 +79,11 @@ def load_review_queue(session: Session, *, mine: bool = False, index: Index | No
     """
     with nullcontext(index) if index is not None else open_index(session) as opened:
         refreshed = refresh_index(opened, session, details=False)
-        until = session.ports.now() + timedelta(days=WARNING_DAYS)
+        until = session.clock.now() + timedelta(days=WARNING_DAYS)
         candidates = list_undecided(opened, session, WAITING_STATES, renewed_until=until)
-        models = session.ports.map_in_parallel(lambda item: _groups_of(session, *item), list(candidates.items()))
+        models = session.map_in_parallel(lambda item: _groups_of(session, *item), list(candidates.items()))
         groups = [group for model in models for group in model.groups]
-        looked = session.ports.map_in_parallel(lambda group: _look_at(session, group), groups)
+        looked = session.map_in_parallel(lambda group: _look_at(session, group), groups)
         note_standings(opened, session, (approved for found in looked for approved in found.approved))
     found = [*models, *looked]
     waiting = [item for queue in looked for item in queue.waiting if item.mine or not mine]
@@ -194,4 +194,4 @@ def _look_at_gates(session: Session, head: Head, row: Row) -> tuple[GateResult, 
 
 def _ends_soon(session: Session, standing: Standing) -> bool:
     ends = standing.approvals.expires
-    return ends is not None and moment(ends) - session.ports.now() <= timedelta(days=WARNING_DAYS)
+    return ends is not None and moment(ends) - session.clock.now() <= timedelta(days=WARNING_DAYS)

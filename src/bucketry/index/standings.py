@@ -9,9 +9,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from bucketry.clock import format_time
 from bucketry.index.damage import version_ids, write_damages
 from bucketry.index.review_summary import BASIS
-from bucketry.registry.core.ports import format_time
 from bucketry.registry.core.registers import find_head
 from bucketry.registry.core.rows import DamagedRow, group_by_page, load_group
 from bucketry.registry.core.unreadable import UNREADABLE, reason_of
@@ -63,7 +63,7 @@ def refresh_standings(
             break
         batch = versions[begin : begin + MOST_AT_ONCE]
         groups = group_by_page(session, head, batch).groups
-        found = session.ports.map_in_parallel(lambda group: _read(session, head, policy, *group), groups)
+        found = session.map_in_parallel(lambda group: _read(session, head, policy, *group), groups)
         with index.writing() as connection:
             for read in (one for group in found for one in group):
                 if isinstance(read, DamagedRow):
@@ -129,7 +129,7 @@ def note_default_policy(index: Index, session: Session) -> None:
 
 def _stale(index: Index, session: Session, ids: Sequence[int]) -> list[int]:
     """Return the numbers of the versions whose standing has to be read; one without a dossier has no decisions."""
-    now_us = microseconds_of(session.ports.timestamp())
+    now_us = microseconds_of(session.clock.timestamp())
     sql = (
         "SELECT v.version FROM versions v JOIN models m ON m.id = v.model_id"  # noqa: S608 - values are parameters
         " LEFT JOIN standings s ON s.version_id = v.id"
@@ -166,7 +166,7 @@ def _write(
     """Write a standing, unless the index has another dossier, policy or state than what was read: it is behind then."""
     row, approvals, decisions = standing.row, standing.approvals, standing.decisions
     refusal = next((d.statement for d in reversed(decisions) if d.statement.action in REFUSALS), None)
-    now = moment(session.ports.timestamp())
+    now = moment(session.clock.timestamp())
     ended = any(
         decision.statement.expires is not None and moment(decision.statement.expires) <= now
         for principal, decision in newest_approvals(decisions).items()

@@ -16,13 +16,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from bucketry.clock import Clock
 from bucketry.jobs.files import JobFolder, job_folder
 from bucketry.jobs.log import Log
 from bucketry.jobs.queue import JobQueue
 from bucketry.jobs.server import JobServer
 from bucketry.jobs.settings import digest_settings
 from bucketry.jobs.wire import listen
-from bucketry.registry.core.ports import Ports
 
 if TYPE_CHECKING:
     import socket
@@ -53,11 +53,11 @@ def main() -> None:
 
 
 def _help(folder: JobFolder, leaving: threading.Event) -> None:
-    log = Log(folder.log, Ports().timestamp)
+    log = Log(folder.log, Clock().timestamp)
     _be_silent()
     log.write("began")
     try:
-        queue = JobQueue(folder, digest_settings(os.environ), log, Ports().timestamp)
+        queue = JobQueue(folder, digest_settings(os.environ), log, Clock().timestamp)
         server = JobServer(queue, log)
         with listen(folder.socket) as listener:
             queue.start()

@@ -69,17 +69,17 @@ class Health:
 
 def measure_health(session: Session) -> Health:
     """Read the registry's document a few times, and look at this machine; raise `NotFoundError` without a registry."""
-    ports = session.ports
+    clock = session.clock
     latencies: list[float] = []
     skew = timedelta()
     body = b""
     for _ in range(GETS):
-        before, began = ports.now(), ports.monotonic_seconds()
+        before, began = clock.now(), clock.monotonic_seconds()
         try:
             found = session.store.get(keys.REGISTRY)
         except ObjectNotFoundError as error:
             raise no_registry(session.store) from error
-        took = ports.monotonic_seconds() - began
+        took = clock.monotonic_seconds() - began
         if not latencies or took < min(latencies):  # the quickest reply says most of the clock
             skew = found.served_at - (before + timedelta(seconds=took / 2))
         latencies.append(took)

@@ -107,9 +107,13 @@ class SlowDownError(UnavailableError):
 class StoreFullError(UnavailableError):
     """The store has no room. A refusal: nothing was put under the key, and trying again frees no space."""
 
+    may_pass = False
+
 
 class NoSecureConnectionError(UnavailableError):
     """Both sides do not agree on how to encrypt: https and http, or a certificate. Trying again changes nothing."""
+
+    may_pass = False
 
 
 @runtime_checkable

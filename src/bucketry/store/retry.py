@@ -1,8 +1,7 @@
-"""Which calls may simply be made again, and when?
+"""Repeats the calls of a store that may simply be made again.
 
-A call that has the same effect whether it arrives once or twice is repeated until a deadline, after a pause
-that `draw_pause_seconds` names, or longer if the store names a time. Where a store is full, or no secure
-connection is possible, nothing is repeated: waiting changes neither. The three writes that create or replace an
+A call that has the same effect whether it arrives once or twice is repeated, until a deadline and as `Backoff` says.
+The three writes that create or replace an
 object under a condition pass through once: after a lost reply only a look at the object tells whether the write
 happened, and that is for the caller to decide. Repeating the start of an upload may leave one behind that nobody
 knows; it holds no parts, and gc removes it.
@@ -10,14 +9,12 @@ knows; it holds no parts, and gc removes it.
 
 from __future__ import annotations
 
-import random as random_module
-import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from bucketry.clock import MOST_TRIES, Backoff, Clock
 from bucketry.errors import BucketryError, UnavailableError
-from bucketry.frozen import frozen
-from bucketry.store.contract import Entry, NoSecureConnectionError, SlowDownError, StoreFullError
+from bucketry.store.contract import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,44 +26,28 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MOST_ATTEMPTS = 100
-FIRST_PAUSE_SECONDS = 0.05
-MOST_FIRST_PAUSES = 100
-DOUBLINGS = 7  # 2^7 is above 100, so more of them change nothing
 DEADLINE_SECONDS = 60.0
-
-
-def draw_pause_seconds(
-    failures: int, chance: Callable[[], float], *, first_seconds: float = FIRST_PAUSE_SECONDS
-) -> float:
-    """Return how long to wait after so many failures: `random(0, min(100 * first, first * 2^failures))`.
-
-    Full jitter: `chance` returns a number from 0 to below 1, and any part of the bound is equally likely, so that
-    those who failed together do not come back together. With 50 ms the bound is 5 s.
-    """
-    return chance() * first_seconds * min(MOST_FIRST_PAUSES, 1 << min(failures, DOUBLINGS))
 
 
 class RetryingStore:
     """A store that repeats what may be repeated, until `deadline_seconds` after the first try of a call.
 
-    `clock` counts seconds from any start; `random` returns a number from 0 to below 1. `silence` begins with the
-    first call that may be repeated, other than a listing, and ends with the first reply to one, be it a refusal.
+    `silence` begins with the first call that may be repeated, other than a listing, and ends with the first reply to
+    one, be it a refusal.
     """
 
     def __init__(
         self,
         store: Store,
         *,
+        clock: Clock | None = None,
         deadline_seconds: float = DEADLINE_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-        random: Callable[[], float] = random_module.random,
         silence: Silence | None = None,
     ) -> None:
         self._store = store
+        self._clock = clock or Clock()
+        self._deadline_seconds = deadline_seconds
         self._silence = silence
-        self._patience = _Patience(deadline_seconds, clock, sleep, random)
 
     @property
     def name(self) -> str:
@@ -107,20 +88,20 @@ class RetryingStore:
     def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Entry | Folder]:
         """Yield the listing; after a failure list again from the start and leave out what was yielded."""
         last: str | None = None
-        retry = _Retry(self._patience)
-        for _ in range(MOST_ATTEMPTS):
+        backoff = self._new_backoff()
+        for _ in range(MOST_TRIES):
             try:
                 for found in self._store.list(prefix, delimiter=delimiter):
                     key = found.key if isinstance(found, Entry) else found.prefix
                     if last is None or key > last:
                         yield found
                         last = key
-                        retry = _Retry(self._patience)
+                        backoff.progressed()
             except UnavailableError as error:
-                retry.pause_or_raise(error)
+                backoff.pause_or_raise(error)
             else:
                 return
-        raise UnavailableError(f"{self.name}: listing {prefix} failed {MOST_ATTEMPTS} times", advice="try again later")
+        raise UnavailableError(f"{self.name}: listing {prefix} failed {MOST_TRIES} times", advice="try again later")
 
     def delete(self, key: str) -> None:
         """Delete the object, trying again while the store is unavailable."""
@@ -175,13 +156,12 @@ class RetryingStore:
         self._store.close()
 
     def _again(self, call: Callable[[], T]) -> T:
-        retry = _Retry(self._patience)
-        for _ in range(MOST_ATTEMPTS - 1):
-            try:
-                return self._hear(call)
-            except UnavailableError as error:
-                retry.pause_or_raise(error)
-        return call()
+        return self._new_backoff().insist(lambda: self._hear(call))
+
+    def _new_backoff(self) -> Backoff:
+        return Backoff(
+            self._clock, deadline_seconds=self._deadline_seconds, since_seconds=self._clock.monotonic_seconds()
+        )
 
     def _hear(self, call: Callable[[], T]) -> T:
         if self._silence is None:
@@ -196,35 +176,3 @@ class RetryingStore:
             raise
         self._silence.end()
         return result
-
-
-@frozen
-class _Patience:
-    """How long to go on, and the clock, the pause and the chance to do it with."""
-
-    deadline_seconds: float
-    clock: Callable[[], float]
-    sleep: Callable[[float], None]
-    random: Callable[[], float]
-
-
-class _Retry:
-    """How often one call has failed, and when it must be over."""
-
-    def __init__(self, patience: _Patience) -> None:
-        self._patience = patience
-        self._deadline = patience.clock() + patience.deadline_seconds
-        self._failures = 0
-
-    def pause_or_raise(self, error: UnavailableError) -> None:
-        """Sleep before the next attempt; raise the error if that would be after the deadline, or in vain."""
-        if isinstance(error, StoreFullError | NoSecureConnectionError):
-            raise error
-        pause_seconds = draw_pause_seconds(self._failures, self._patience.random)
-        if isinstance(error, SlowDownError) and error.retry_after_seconds is not None:
-            # The store's own figure is a floor; the random part on top keeps clients apart.
-            pause_seconds += error.retry_after_seconds
-        if self._patience.clock() + pause_seconds > self._deadline:
-            raise error
-        self._failures += 1
-        self._patience.sleep(pause_seconds)

@@ -59,7 +59,7 @@ def run(call: Call, model: ModelName, alias: AliasName | None, limit: int | None
     known = look_at_aliases(session, model, head.aliases)
     registers = known.registers
     note_damage(call, known.damaged.values())
-    now = session.ports.now()
+    now = session.clock.now()
     rows = []
     for register in registers:
         moved = register.last_move
@@ -84,7 +84,7 @@ def _show_history(call: Call, model: ModelName, alias: AliasName, limit: int | N
     events = [event for event in load_alias_history(session, model, alias) if after is None or event.generation < after]
     shown = events[:limit]
     note_damage(call, (event.damaged for event in shown))
-    now = session.ports.now()
+    now = session.clock.now()
     rows = [
         (
             str(event.generation),

@@ -12,7 +12,7 @@ from bucketry.cli.figures import count_of, human_age, human_size
 from bucketry.cli.output import width_columns
 from bucketry.cli.parameters import SIZE
 from bucketry.cli.tables import Column, table
-from bucketry.registry.core.ports import format_time
+from bucketry.clock import format_time
 from bucketry.registry.reading.local_cache import cache_root, list_cached, prune_cached, verify_cached
 
 if TYPE_CHECKING:

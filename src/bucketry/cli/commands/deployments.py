@@ -37,7 +37,7 @@ def run(call: Call, model: ModelName | None, environment: str | None, stale: flo
         parse_place_part(environment, what="environment")
     session = call.open()
     found = list_deployments(session, model, environment=environment, stale_days=stale)
-    now = session.ports.now()
+    now = session.clock.now()
     rows = [observed_cells(item, now) for item in found.observed]
     lines = table(COLUMNS, rows, width=width_columns()) if rows else [_nobody(model, environment, stale)]
     call.answer([observed_document(item) for item in found.observed], lines)

@@ -45,7 +45,7 @@ def run(call: Call, query: tuple[str, ...], limit: int | None, after: ModelName 
     with fresh_index(call, session, details=asked.needs_details, required=True) as index:
         shown = list_models_found(index, asked, after=after, limit=limit)
         more = count_models_found(index, asked, after=shown[-1].model) if limit is not None and shown else 0
-    now = session.ports.now()
+    now = session.clock.now()
     rows = [
         (
             str(model.model),

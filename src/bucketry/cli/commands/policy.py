@@ -57,7 +57,7 @@ def show(call: Call, model: ModelName | None, *, of_default: bool, history: bool
     session = call.open()
     if history:
         events = load_policy_history(session, model)
-        rows = [row for event in events for row in _event_rows(event, human_age(event.at, session.ports.now()))]
+        rows = [row for event in events for row in _event_rows(event, human_age(event.at, session.clock.now()))]
         lines = table(HISTORY_COLUMNS, rows, width=width_columns()) if rows else [_no_history(session, model)]
         call.answer([_event_document(event) for event in events], lines)
         return

@@ -41,7 +41,7 @@ def run(call: Call, *, mine: bool) -> None:
     waiting = queue.waiting
     for fault in queue.faults:
         call.messages.note(f"{fault}; what waits there is missing here, run `bucketry fsck`")
-    now = session.ports.now()
+    now = session.clock.now()
     rows = [_cells(item, now) for item in waiting]
     rows += [(f"{model}:{version}", "-", "-", "-", "-", DAMAGED) for model, version, _ in queue.damaged]
     damaged = [damaged_waiting_document(*each) for each in queue.damaged]

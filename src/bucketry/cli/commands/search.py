@@ -74,7 +74,7 @@ def run(
         if len(shown) == len(found):  # what has no place in any order comes at the end
             shown = found = [*found, *list_damaged_models(index, asked)]
     note_damage(call, (version.damaged for version in shown))
-    call.answer([_document(version) for version in shown], _lines(shown, metrics, session.ports.now()))
+    call.answer([_document(version) for version in shown], _lines(shown, metrics, session.clock.now()))
     if len(shown) < len(found):
         call.messages.note(f"there are more: continue with --after {shown[-1].model}:{shown[-1].version}")
 

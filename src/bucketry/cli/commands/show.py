@@ -40,5 +40,5 @@ def run(call: Call, reference: Reference, *, reproduce: bool) -> None:
         call.answer(document | {"recipe": recipe_document(detail.resolved)}, recipe(detail.resolved).splitlines())
     else:
         call.answer(
-            document, detail_lines(detail, session.ports.now(), trust=mark.text if mark else "", width=width_columns())
+            document, detail_lines(detail, session.clock.now(), trust=mark.text if mark else "", width=width_columns())
         )

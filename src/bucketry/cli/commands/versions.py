@@ -89,7 +89,7 @@ def run(
         _answer_metric(call, session, head, shown, metric, plot=plot)
     else:
         names = dict.fromkeys(name for summary in shown if summary.row is not None for name in summary.row.metrics)
-        lines = _lines(shown, list(names)[:MOST_METRIC_COLUMNS], session.ports.now())
+        lines = _lines(shown, list(names)[:MOST_METRIC_COLUMNS], session.clock.now())
         call.answer([version_document(summary) for summary in shown], lines)
     if len(shown) < len(found):
         call.messages.note(f"there are more: continue with --after {shown[-1].version}")
@@ -116,7 +116,7 @@ def _answer_metric(
             summary if summary.row is None else replace(summary, row=_with_value(summary.row, metric, values))
             for summary in shown
         ]
-        call.answer(documents, _lines(known, [metric], session.ports.now()))
+        call.answer(documents, _lines(known, [metric], session.clock.now()))
     if trend.unread:
         call.messages.note(f"the evidence of {trend.unread:,} older versions was not read: narrow it with --limit")
 

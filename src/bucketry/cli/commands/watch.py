@@ -70,7 +70,7 @@ def run(
     if command_line is not None:
         hooks.append(parse_command(command_line, registry=session.profile.url if session.profile else None))
     if post is not None:
-        hooks.append(parse_post(post, secret=os.environ.get(SECRET_VARIABLE), sleep=session.ports.sleep))
+        hooks.append(parse_post(post, secret=os.environ.get(SECRET_VARIABLE), clock=session.clock))
 
     def note_refusal(move: WatchedMove, refusal: BucketryError) -> None:
         version = "no version" if move.version is None else f"version {move.version}"

@@ -42,7 +42,7 @@ class BlobCheck:
     def __init__(self, session: Session, model: ModelName, findings: Findings) -> None:
         store = session.store
         self._store = store
-        self._map_in_parallel = session.ports.map_in_parallel
+        self._map_in_parallel = session.map_in_parallel
         self._findings = findings
         self._sizes_bytes = {entry.key: entry.size_bytes for entry in list_entries(store, keys.blobs(model), findings)}
         self._named: dict[str, Artifact] = {}

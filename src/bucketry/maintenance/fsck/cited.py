@@ -61,7 +61,7 @@ class CitedCheck:
         self, session: Session, model: ModelName, registry: str | None, findings: Findings, *, deep: bool
     ) -> None:
         self._store = session.store
-        self._map_in_parallel = session.ports.map_in_parallel
+        self._map_in_parallel = session.map_in_parallel
         self._model = model
         self._registry = registry
         self._findings = findings

@@ -31,7 +31,7 @@ def check_deployments(session: Session, models: Sequence[ModelName] | None, find
         names = [entry.key for entry in list_entries(session.store, prefix, findings)]
         for start in range(0, len(names), BATCH):
             some = names[start : start + BATCH]
-            problems = session.ports.map_in_parallel(partial(_find_problem, session.store), some)
+            problems = session.map_in_parallel(partial(_find_problem, session.store), some)
             for key, problem in zip(some, problems, strict=True):
                 if problem:
                     findings.garbage(key, f"This is no receipt of an instance: {problem}.")

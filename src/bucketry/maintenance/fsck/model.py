@@ -236,7 +236,7 @@ class ModelCheck:
     ) -> None:
         self.versions += len(rows)
         self._rows.update((row.version, row) for row in rows)
-        bodies = self._session.ports.map_in_parallel(
+        bodies = self._session.map_in_parallel(
             lambda row: look_for(self._session.store, keys.manifest(self._model, row.manifest)), rows
         )
         manifests: dict[int, Manifest] = {}

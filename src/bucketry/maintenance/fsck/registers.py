@@ -73,7 +73,7 @@ class ModelRegisters:
                 self._findings.damage(entry.key, "This key is not that of any alias's register.")
             else:
                 found.append(alias)
-        loaded = self._session.ports.map_in_parallel(
+        loaded = self._session.map_in_parallel(
             lambda alias: self._load(alias_register(self._session, self._model, alias)), found
         )
         registers = []
@@ -126,7 +126,7 @@ class ModelRegisters:
                         register_key, f"The audit record of generation {record.generation} names no valid note."
                     )
         store, model = self._session.store, self._model
-        read = self._session.ports.map_in_parallel(
+        read = self._session.map_in_parallel(
             lambda digest: read_named(store, keys.page(model, digest), digest, bytes), notes
         )
         for (digest, generation), body in zip(notes.items(), read, strict=True):
@@ -190,7 +190,7 @@ def report_plain_copy(
 
 def load_chain(session: Session, register: Register[S], trail: Trail) -> tuple[list[Record], str]:
     """Return a register's records from the first commit on, as far as they can be read, and what is wrong, if it is."""
-    blocks = session.ports.map_in_parallel(partial(_load_block, session, register), block_starts(trail))
+    blocks = session.map_in_parallel(partial(_load_block, session, register), block_starts(trail))
     records: list[Record] = []
     fault = ""
     for block in blocks:

@@ -12,8 +12,8 @@ from dataclasses import field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from bucketry.clock import format_time
 from bucketry.frozen import frozen
-from bucketry.registry.core.ports import format_time
 from bucketry.registry.review.standings import authorship_of
 from bucketry.schema.documents.reviews import REFUSALS, Action
 from bucketry.schema.documents.states import State

@@ -6,14 +6,16 @@ import hashlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bucketry.clock import Backoff
 from bucketry.errors import CorruptError, UnavailableError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.review.refusals import check_not_refused
 from bucketry.store.contract import PreconditionFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from bucketry.clock import Clock
     from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.manifest import Artifact
@@ -37,7 +39,7 @@ class ArtifactReader:
     _store: Store
     _key: str
     _etag: ETag
-    _back_off: Callable[[int], None]
+    _clock: Clock
     strict: bool = False
 
     @property
@@ -95,7 +97,7 @@ class ArtifactReader:
 
     def _pieces_of_many_connections(self, start: int, stop: int) -> Iterator[bytes]:
         buffer = memoryview(bytearray(min(PIECE_BYTES, stop - start)))
-        position, breaks_in_vain = start, 0
+        position, backoff = start, Backoff(self._clock, most_tries=MOST_CONNECTIONS_BROKEN_IN_VAIN)
         for _ in range(MOST_CONNECTIONS_BROKEN):
             before = position
             # What fails here was tried again by the store; what breaks below, nobody but us tries again.
@@ -105,15 +107,15 @@ class ArtifactReader:
                         count = self._read(stream, buffer[: stop - position])
                         position += count
                         yield bytes(buffer[:count])
-                except UnavailableError:
-                    # A reset takes with it what had come and was not read yet, which may be all of it.
-                    breaks_in_vain = breaks_in_vain + 1 if position == before else 0
-                    if breaks_in_vain == MOST_CONNECTIONS_BROKEN_IN_VAIN:
-                        raise
+                except UnavailableError as error:
+                    broke = error
                 else:
                     return
-            if breaks_in_vain > 0:
-                self._back_off(breaks_in_vain)
+            # A reset takes with it what had come and was not read yet, which may be all of it.
+            if position == before:
+                backoff.pause_or_raise(broke)
+            else:
+                backoff.progressed()
         raise UnavailableError(
             f"the connection broke {MOST_CONNECTIONS_BROKEN} times while {self.artifact.path!a} was read",
             advice="check the network, then try again",
@@ -143,4 +145,4 @@ def open_artifact(
             f"{key} has {entry.size_bytes} bytes, not {artifact.size_bytes}", advice="run `bucketry fsck`"
         )
     is_strict = session.strict is not None
-    yield ArtifactReader(artifact, session.store, key, entry.etag, session.ports.back_off, strict=is_strict)
+    yield ArtifactReader(artifact, session.store, key, entry.etag, session.clock, strict=is_strict)

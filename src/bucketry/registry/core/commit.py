@@ -1,4 +1,4 @@
-"""How does a register change, exactly once, whatever the store and the network do?
+"""Changes a register exactly once, whatever the store and the network do.
 
 Everything immutable is written first; then one compare-and-swap of the register. Nothing else is a commit. A
 conditional write is sent once for each attempt, and its outcome is decided by reading back:
@@ -23,6 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from bucketry.clock import FIRST_PAUSE_SECONDS, Backoff
 from bucketry.errors import (
     BucketryError,
     CommitUnknownError,
@@ -49,21 +50,19 @@ from bucketry.store.contract import (
     IfAbsent,
     IfMatch,
     PreconditionFailedError,
-    SlowDownError,
     StoreFullError,
 )
-from bucketry.store.retry import FIRST_PAUSE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bucketry.registry.core.ports import Ports
+    from bucketry.clock import Clock
     from bucketry.store.contract import Store
 
 COMMIT_DEADLINE_SECONDS = 60.0
 MOST_ATTEMPTS = 100_000
 SHORTEST_PACE_SECONDS = 0.001
-MOST_PACE_DOUBLINGS = 4
+MOST_TIMES_TWO_ATTEMPTS = 8
 
 
 class HasTrail(Protocol):
@@ -154,7 +153,7 @@ def commit(
     edit: Callable[[S | None], Change[S]],
     *,
     actor: str,
-    ports: Ports,
+    clock: Clock,
     deadline_seconds: float = COMMIT_DEADLINE_SECONDS,
 ) -> Committed[S]:
     """Apply a pure edit to a register, exactly once.
@@ -163,9 +162,16 @@ def commit(
     actually replaced; what it raises ends the commit with nothing changed. Raises `ContendedError` when others won
     until the deadline, `CommitUnknownError` when the outcome could not be found out.
     """
-    began_at_seconds = ports.monotonic_seconds()
-    pace = _Pace(ports, began_at_seconds)
-    attempt = _Attempt(store, register, ports, ports.new_transaction(), began_at_seconds + deadline_seconds, pace)
+    began_at_seconds = clock.monotonic_seconds()
+    attempt = _Attempt(
+        store,
+        register,
+        clock,
+        clock.new_transaction(),
+        deadline_seconds=began_at_seconds + deadline_seconds,
+        began_at_seconds=began_at_seconds,
+        turns=Backoff(clock, most_times=MOST_TIMES_TWO_ATTEMPTS),
+    )
     base = load_current(store, register)
     for number in range(1, MOST_ATTEMPTS + 1):
         state, record, whole = attempt.prepare(base, edit(base.state), actor)
@@ -181,39 +187,19 @@ def commit(
 
 
 @dataclass(slots=True)
-class _Pace:
-    """How long the attempts of one commit take, and so how long to wait after each that was refused."""
-
-    ports: Ports
-    began_at_seconds: float
-    refusals: int = 0
-
-    def wait(self) -> None:
-        """Sleep for `random(0, pace * min(16, 2^refusals))`; the next attempt begins with the look that follows.
-
-        Twice an attempt is long enough that others rarely meet again, and 16 times gives each of dozens its turn: the
-        store is well, so waiting for longer would only leave it idle.
-        """
-        self.refusals = min(self.refusals + 1, MOST_PACE_DOUBLINGS)
-        took_seconds = self.ports.monotonic_seconds() - self.began_at_seconds
-        pace_seconds = min(FIRST_PAUSE_SECONDS, max(SHORTEST_PACE_SECONDS, took_seconds))
-        self.ports.back_off(self.refusals, first_seconds=pace_seconds)
-        self.began_at_seconds = self.ports.monotonic_seconds()
-
-
-@frozen
 class _Attempt(Generic[S]):
     """One logical write: its transaction id and deadline stay the same over all attempts."""
 
     store: Store
     register: Register[S]
-    ports: Ports
+    clock: Clock
     transaction: str
     deadline_seconds: float
-    pace: _Pace
+    began_at_seconds: float
+    turns: Backoff
 
     def is_late(self) -> bool:
-        return self.ports.monotonic_seconds() >= self.deadline_seconds
+        return self.clock.monotonic_seconds() >= self.deadline_seconds
 
     def prepare(self, base: Current[S], change: Change[S], actor: str) -> tuple[S, Record, Readable]:
         """Write everything immutable that the change needs, and return what the register shall become.
@@ -223,7 +209,7 @@ class _Attempt(Generic[S]):
         record = Record(
             generation=0,
             transaction=self.transaction,
-            at=self.ports.timestamp(),
+            at=self.clock.timestamp(),
             actor=actor,
             action=change.action,
             target=change.target,
@@ -238,11 +224,12 @@ class _Attempt(Generic[S]):
             block = Immutable(self.register.history_key(leaving[0].generation), encode_block(leaving))
             objects = (*objects, block)
         for item in (*change.objects, *objects):
-            put_immutable(self.store, item, ports=self.ports, deadline_seconds=self.deadline_seconds)
+            put_immutable(self.store, item, clock=self.clock, deadline_seconds=self.deadline_seconds)
         return state, record, whole
 
     def send(self, base: Current[S], whole: Readable) -> Current[S] | None:
         """Return None once the bytes are committed, or the register that others put in place of the base."""
+        backoff = Backoff(self.clock)
         for number in range(MOST_ATTEMPTS):
             try:
                 put_document(self.store, whole, base.condition)
@@ -254,7 +241,11 @@ class _Attempt(Generic[S]):
                     raise self._unknown() from doubt
             else:
                 return None
-            current = self._read_back(number, doubt)
+            if number == 0 and isinstance(doubt, PreconditionFailedError):
+                self._let_others_pass()
+            else:
+                backoff.pause(at_least_seconds=_asked_seconds(doubt))
+            current = self._read_back(backoff, doubt)
             if self._holds_ours(base, current):
                 return None
             if current.etag != base.etag:
@@ -263,20 +254,26 @@ class _Attempt(Generic[S]):
                 raise self._unknown() from doubt
         raise self._unknown()
 
-    def _read_back(self, number: int, doubt: BucketryError) -> Current[S]:
+    def _let_others_pass(self) -> None:
+        """Sleep for `random(0, pace * min(16, 2^refusals))`; the next attempt begins with the look that follows.
+
+        Twice an attempt is long enough that others rarely meet again, and 16 times gives each of dozens its turn: the
+        store is well, so waiting for longer would only leave it idle.
+        """
+        took_seconds = self.clock.monotonic_seconds() - self.began_at_seconds
+        self.turns.first_seconds = 2 * min(FIRST_PAUSE_SECONDS, max(SHORTEST_PACE_SECONDS, took_seconds))
+        self.turns.pause()
+        self.began_at_seconds = self.clock.monotonic_seconds()
+
+    def _read_back(self, backoff: Backoff, doubt: BucketryError) -> Current[S]:
         """Read the register, however long it takes before the deadline; slow down as the store asks."""
-        asked = doubt.retry_after_seconds if isinstance(doubt, SlowDownError) else None
-        refused = number == 0 and isinstance(doubt, PreconditionFailedError)
-        for tries in range(MOST_ATTEMPTS):
-            if refused and tries == 0:
-                self.pace.wait()
-            else:
-                self.ports.back_off(number + tries, at_least_seconds=asked or 0.0)
+        for _ in range(MOST_ATTEMPTS):
             try:
                 return load_current(self.store, self.register)
             except UnavailableError as error:
                 if self.is_late():
                     raise self._unknown() from error
+                backoff.pause(at_least_seconds=_asked_seconds(doubt))
             except BucketryError as error:
                 raise self._unknown() from error
         raise self._unknown()
@@ -319,6 +316,10 @@ class _Attempt(Generic[S]):
             transaction=self.transaction,
             advice="look for the transaction with `bucketry audit` before trying again",
         )
+
+
+def _asked_seconds(error: BucketryError) -> float:
+    return (error.retry_after_seconds or 0.0) if isinstance(error, UnavailableError) else 0.0
 
 
 def _is_doubtful(error: BucketryError) -> bool:

@@ -1,4 +1,4 @@
-"""How are create-only objects written and read?
+"""Writes and reads create-only objects.
 
 A refusal with the same bytes already there is success, so every immutable write may be repeated by anybody.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bucketry.clock import Backoff
 from bucketry.errors import CorruptError, UnavailableError
 from bucketry.frozen import frozen
 from bucketry.registry.core.writing import Readable, put_document
 from bucketry.store.contract import IfAbsent, ObjectNotFoundError, PreconditionFailedError, StoreFullError
 
 if TYPE_CHECKING:
-    from bucketry.registry.core.ports import Ports
+    from bucketry.clock import Clock
     from bucketry.store.contract import Object, Store
 
 MOST_ATTEMPTS = 100
@@ -33,31 +34,32 @@ def find_object(store: Store, key: str) -> Object | None:
         return None
 
 
-def put_immutable(store: Store, item: Immutable, *, ports: Ports, deadline_seconds: float) -> None:
+def put_immutable(store: Store, item: Immutable, *, clock: Clock, deadline_seconds: float) -> None:
     """Make sure that exactly these bytes are at the key; `deadline_seconds` is a moment of the monotonic clock.
 
     Raises `CorruptError` if other bytes are there, `UnavailableError` when the store does not answer in time, and at
     once where it is full and does not hold them yet.
     """
     try:
-        _insist(store, item, ports, deadline_seconds)
+        _insist(store, item, clock, deadline_seconds)
     except StoreFullError:
         if not _is_there(store, item):
             raise
 
 
-def put_first(store: Store, item: Readable, *, ports: Ports) -> None:
+def put_first(store: Store, item: Readable, *, clock: Clock) -> None:
     """Make sure that there is a document at the key: this one, unless somebody wrote there first.
 
     Raises `UnavailableError` when the store does not let that be known for so many tries.
     """
-    for attempt in range(MOST_FIRST_ATTEMPTS):
+    backoff = Backoff(clock)
+    for _ in range(MOST_FIRST_ATTEMPTS):
         try:
             put_document(store, item, IfAbsent())
         except StoreFullError:
             raise
         except (PreconditionFailedError, UnavailableError):
-            ports.back_off(attempt)
+            backoff.pause()
         else:
             return
         try:
@@ -68,7 +70,8 @@ def put_first(store: Store, item: Readable, *, ports: Ports) -> None:
     raise UnavailableError(f"{item.key} could not be written", advice="try again in a moment")
 
 
-def _insist(store: Store, item: Immutable, ports: Ports, deadline_seconds: float) -> None:
+def _insist(store: Store, item: Immutable, clock: Clock, deadline_seconds: float) -> None:
+    backoff = Backoff(clock)
     for attempt in range(MOST_ATTEMPTS):
         try:
             put_document(store, item, IfAbsent())
@@ -78,7 +81,7 @@ def _insist(store: Store, item: Immutable, ports: Ports, deadline_seconds: float
             failure: Exception = error
         except UnavailableError as error:
             failure = error
-            ports.back_off(attempt)
+            backoff.pause()
         else:
             return
         try:
@@ -86,10 +89,10 @@ def _insist(store: Store, item: Immutable, ports: Ports, deadline_seconds: float
                 return
         except UnavailableError as error:
             failure = error
-        if ports.monotonic_seconds() >= deadline_seconds:
+        if clock.monotonic_seconds() >= deadline_seconds:
             break
         if attempt:
-            ports.back_off(attempt)
+            backoff.pause()
     raise UnavailableError(f"{item.key} could not be written", advice="try again later") from failure
 
 

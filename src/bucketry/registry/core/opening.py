@@ -7,12 +7,12 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from bucketry.clock import Clock
 from bucketry.errors import NotFoundError, UnsupportedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.core.commit import Change, commit, load_current
 from bucketry.registry.core.config import RegistryProfile, find_identity, load_config
 from bucketry.registry.core.location import BucketLocation, FolderLocation, parse_location
-from bucketry.registry.core.ports import Ports
 from bucketry.registry.core.registers import registry_register
 from bucketry.registry.core.session import Session
 from bucketry.schema import keys
@@ -53,7 +53,7 @@ def open_session(
     *,
     identity: str | None = None,
     read_only: bool = False,
-    ports: Ports | None = None,
+    clock: Clock | None = None,
     trust: Path | None = None,
     serves: bool = False,
     late: bool = False,
@@ -73,7 +73,7 @@ def open_session(
     return Session(
         store=_open_late(profile) if late else _open_patient(profile, still_waiting),
         actor=find_identity(config, identity),
-        ports=ports or Ports(),
+        clock=clock or Clock(),
         read_only=read_only or profile.read_only,
         profile=profile,
         strict=_open_strict_mode(trusted) if trusted else None,
@@ -109,8 +109,7 @@ def probe_store(session: Session, on_check: Callable[[int, int], None] | None = 
     return probe(
         session.store,
         scratch_prefix=f"{keys.PROBE}{uuid.uuid4()}/",
-        clock=session.ports.now,
-        sleep=session.ports.sleep,
+        clock=session.clock,
         on_check=on_check or (lambda done, total: None),  # noqa: ARG005 - nobody listens
     )
 
@@ -119,7 +118,7 @@ def record_conformance(session: Session, probed: ProbeReport, *, create: bool = 
     """Record what the probe found in `registry.json`, where writers look before they write."""
     result = Conformance(
         endpoint=session.store.endpoint,
-        at=session.ports.timestamp(),
+        at=session.clock.timestamp(),
         passed=probed.passed,
         broken=tuple(check.promise for check in probed.checks if not check.passed),
     )
@@ -130,11 +129,11 @@ def record_conformance(session: Session, probed: ProbeReport, *, create: bool = 
                 f"there is no registry at {session.store.name}",
                 advice=f"create one with `bucketry init {session.store.name}`",
             )
-        document = old or RegistryDocument(str(uuid.uuid4()), session.ports.timestamp())
+        document = old or RegistryDocument(str(uuid.uuid4()), session.clock.timestamp())
         action = "probe" if old else "init"
         return Change(document.with_conformance(result), action, target="passed" if probed.passed else "broken")
 
-    committed = commit(session.store, registry_register(), edit, actor=session.actor, ports=session.ports)
+    committed = commit(session.store, registry_register(), edit, actor=session.actor, clock=session.clock)
     session.forget_registry()
     return committed.state
 

@@ -73,7 +73,7 @@ def registry_register() -> Register[RegistryDocument]:
 def commit_head(session: Session, model: ModelName, edit: Callable[[Head | None], Change[Head]]) -> Committed[Head]:
     """Commit an edit of a model's head."""
     register = head_register(session, model)
-    return commit(session.store, register, edit, actor=session.actor, ports=session.ports)
+    return commit(session.store, register, edit, actor=session.actor, clock=session.clock)
 
 
 def commit_alias(
@@ -84,7 +84,7 @@ def commit_alias(
 ) -> Committed[AliasRegister]:
     """Commit an edit of an alias's register."""
     register = alias_register(session, model, alias)
-    return commit(session.store, register, edit, actor=session.actor, ports=session.ports)
+    return commit(session.store, register, edit, actor=session.actor, clock=session.clock)
 
 
 def load_head(session: Session, model: ModelName) -> Current[Head]:
@@ -101,7 +101,7 @@ def load_or_begin_head(session: Session, model: ModelName) -> Head:
     if head is not None:
         return head
     new = Head(session.registry.registry, model)
-    put_first(session.store, Readable(keys.head(model), encode_head(new)), ports=session.ports)
+    put_first(session.store, Readable(keys.head(model), encode_head(new)), clock=session.clock)
     return load_head(session, model).state or new
 
 

@@ -7,15 +7,16 @@ from collections import OrderedDict
 from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
+from bucketry.clock import Clock
 from bucketry.errors import CorruptError, RejectedError, UnsupportedError
 from bucketry.frozen import frozen
 from bucketry.registry.core.immutable import Immutable, find_object
-from bucketry.registry.core.ports import Ports
 from bucketry.registry.core.witnesses import no_registry
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
 from bucketry.schema.documents.audit import parse_actor
 from bucketry.schema.documents.settings import RegistryDocument, decode_registry
+from bucketry.transfer.pace.workers import MapInParallel, map_in_parallel
 
 if TYPE_CHECKING:
     from bucketry.registry.core.config import RegistryProfile
@@ -106,7 +107,7 @@ class Session:
 
     store: Store
     actor: str
-    ports: Ports = field(default_factory=Ports)
+    clock: Clock = field(default_factory=Clock)
     documents: DocumentCache = field(default_factory=DocumentCache)
     read_only: bool = False
     profile: RegistryProfile | None = None
@@ -114,6 +115,7 @@ class Session:
     misnamed: dict[Digest, dict[str, str]] = field(default_factory=dict)
     strict: TrustCheck | None = None
     takes_any_registry: bool = False
+    map_in_parallel: MapInParallel = map_in_parallel
     _registry: list[RegistryDocument] = field(default_factory=list)
 
     @property

@@ -107,7 +107,7 @@ class BlobUpload:
 
 def end_abandoned_uploads(session: Session, model: ModelName) -> None:
     """Free the parts of uploads that nobody went on with for a week. Best effort: fsck reports what stays."""
-    oldest = session.ports.now() - ABANDONED_AFTER
+    oldest = session.clock.now() - ABANDONED_AFTER
     # Whoever has waited for a publish does not wait for this: it is asked once.
     store = session.store.unretried
     try:

@@ -202,7 +202,7 @@ def publish_prepared(
     digests = blobs.hash_and_send(prepared.files, prepared.chunk_bytes)
     check_files()
     manifest = replace(
-        draft, created_at=created_at or session.ports.timestamp(), artifacts=_artifacts(prepared.files, digests)
+        draft, created_at=created_at or session.clock.timestamp(), artifacts=_artifacts(prepared.files, digests)
     )
     version = PreparedVersion(
         manifest=manifest,
@@ -276,7 +276,7 @@ def _signature(session: Session, sign: Sign | None, manifest: Manifest) -> Revie
         action=Action.PUBLISH,
         principal=session.actor,
         sequence=0,
-        created=session.ports.timestamp(),
+        created=session.clock.timestamp(),
     )
     return sign(statement)
 
@@ -326,7 +326,7 @@ def _draft(
     command = without_credentials(training.command) if training.command else None
     draft = Manifest(
         model=request.model,
-        created_at=session.ports.timestamp(),
+        created_at=session.clock.timestamp(),
         created_by=session.actor,
         artifacts=(),
         training=replace(

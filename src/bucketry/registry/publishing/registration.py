@@ -144,7 +144,7 @@ def register_version(session: Session, prepared: PreparedVersion, upload: Upload
     body = encode_manifest(manifest)
     digest = digest_of(body)
     item = Immutable(keys.manifest(manifest.model, digest), body)
-    deadline_seconds = session.ports.monotonic_seconds() + COMMIT_DEADLINE_SECONDS
+    deadline_seconds = session.clock.monotonic_seconds() + COMMIT_DEADLINE_SECONDS
     uploaded_bytes = 0
     for attempt in range(MOST_PLACEMENTS):
         head = load_or_begin_head(session, manifest.model)
@@ -153,7 +153,7 @@ def register_version(session: Session, prepared: PreparedVersion, upload: Upload
         missing = {a.sha256: a for a in manifest.artifacts if places[a.sha256].named_by is None}
         uploaded_bytes += upload(epoch, list(missing.values()))
         if attempt == 0:
-            put_immutable(session.store, item, ports=session.ports, deadline_seconds=deadline_seconds)
+            put_immutable(session.store, item, clock=session.clock, deadline_seconds=deadline_seconds)
             session.documents.remember(digest, body)
         edit = _RegistrationEdit(session, prepared, digest, places)
         try:
@@ -312,7 +312,7 @@ def _find_reusable(session: Session, head: Head, manifest: Manifest) -> dict[Dig
             )
         return True
 
-    there = session.ports.map_in_parallel(is_there, found)
+    there = session.map_in_parallel(is_there, found)
     return {sha256: place for (sha256, place), kept in zip(found.items(), there, strict=True) if kept}
 
 

@@ -35,9 +35,7 @@ def compare_versions(session: Session, references: Sequence[Reference], *, with_
         raise UsageError(f"{len(references)} versions cannot be compared", advice=f"name 2 to {MOST_VERSIONS}")
     models = list(dict.fromkeys(reference.model for reference in references))
     heads = dict(
-        zip(
-            models, session.ports.map_in_parallel(lambda model: load_existing_head(session, model), models), strict=True
-        )
+        zip(models, session.map_in_parallel(lambda model: load_existing_head(session, model), models), strict=True)
     )
     rows = [
         (heads[reference.model], select_row(session, heads[reference.model], reference.selector))
@@ -48,7 +46,7 @@ def compare_versions(session: Session, references: Sequence[Reference], *, with_
 
 def compare_rows(session: Session, rows: Sequence[tuple[Head, Row]], *, with_tensors: bool = False) -> VersionDiff:
     """Return how versions differ from the first, given their rows and the heads that these were read from."""
-    found = session.ports.map_in_parallel(lambda pair: resolved_row(session, *pair), rows)
+    found = session.map_in_parallel(lambda pair: resolved_row(session, *pair), rows)
     cards = {_card_digest(resolved) for resolved in found}
     subjects = [
         ComparedVersion(

@@ -383,7 +383,7 @@ class _Pull:
                 "complete": len(files) == len(resolved.manifest.artifacts),
                 "verify": self.options.verify,
                 "trust": self.session.strict is not None,
-                "pulled_at": self.session.ports.timestamp(),
+                "pulled_at": self.session.clock.timestamp(),
             },
         )
         self._judge_again()

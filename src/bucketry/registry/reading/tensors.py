@@ -102,9 +102,7 @@ def list_tensors(
         )
     found: list[TensorEntry] = []
     for batch in _batches(files):
-        read = session.ports.map_in_parallel(
-            lambda file: _read_entries(session, resolved, file, verified=verified), batch
-        )
+        read = session.map_in_parallel(lambda file: _read_entries(session, resolved, file, verified=verified), batch)
         for entries in read:
             found += entries
             if len(found) > MOST_TENSORS:

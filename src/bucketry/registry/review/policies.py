@@ -228,7 +228,7 @@ def _set_default(
         settings: Mapping[str, object] = {**document.settings, DEFAULT_SETTING: digest}
         return Change(replace(document, settings=settings), ACTION, detail={"policy": digest}, objects=(item,))
 
-    committed = commit(session.store, registry_register(), edit, actor=session.actor, ports=session.ports)
+    committed = commit(session.store, registry_register(), edit, actor=session.actor, clock=session.clock)
     session.forget_registry()
     return before[0], committed.record.generation
 

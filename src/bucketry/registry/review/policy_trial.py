@@ -98,7 +98,7 @@ def try_policy(session: Session, model: ModelName, policy: Policy, *, newest: in
             more = True
         if more and named.keys() <= {known.version for known in rows}:
             break
-    found = session.ports.map_in_parallel(
+    found = session.map_in_parallel(
         lambda row: _tried(session, head, row, tried, tuple(named.get(row.version, ()))), rows
     )
     failing = tuple(each for each in found if each.failed or each.reasons)
@@ -116,7 +116,7 @@ def _tried(session: Session, head: Head, row: Row, policy: Policy, aliases: tupl
     if protected and policy.approvals_required:
         standing = load_standing(session, head, row)
         cited = {known.sha256 for known in load_dossier(session, head, row).evidence}
-        now = session.ports.timestamp()
+        now = session.clock.timestamp()
         authorship = standing.authorship
         for alias in protected:
             approvals = count_approvals(

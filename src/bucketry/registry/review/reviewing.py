@@ -111,7 +111,7 @@ def prepare_decision(
     if action is Action.APPROVE:  # to refuse must not depend on files that a gate reads, which may be what is wrong
         gates = check_version_gates(session, head, standing.row, alias=alias)
     dossier = load_dossier(session, head, standing.row)
-    created = session.ports.timestamp()
+    created = session.clock.timestamp()
     statement = Statement(
         registry=session.registry.registry,
         model=model,
@@ -147,7 +147,7 @@ def check_may_decide(session: Session, model: ModelName, version: int, action: A
         action=action,
         principal=session.actor,
         sequence=len(standing.decisions) + 1,
-        created=session.ports.timestamp(),
+        created=session.clock.timestamp(),
         version=version,
         comment="a comment will follow",
     )
@@ -274,7 +274,7 @@ def _check_times(session: Session, standing: Standing, statement: Statement) -> 
     prepare = "prepare it again with --detached, and sign it unchanged"
     if statement.sequence > len(standing.decisions) + 1:
         raise RejectedError(f"the decision claims to be number {statement.sequence} of this version", advice=prepare)
-    if moment(statement.created) > session.ports.now() + CLOCK_SKEW:
+    if moment(statement.created) > session.clock.now() + CLOCK_SKEW:
         raise RejectedError(f"the decision is from the future ({statement.created})", advice="set the clocks right")
     latest = _end_of_approval(standing.policy, statement.created) if statement.action is Action.APPROVE else None
     if latest is not None and (statement.expires is None or moment(statement.expires) > moment(latest)):
@@ -295,7 +295,7 @@ def _cite(
         standing.policy,
         authorship=standing.authorship,
         cited={known.sha256 for known in dossier.evidence},
-        now=session.ports.timestamp(),
+        now=session.clock.timestamp(),
     )
     row = standing.row
     if row.state is not State.RETIRED or approvals.refusals:
@@ -318,7 +318,7 @@ def _tell_aliases(session: Session, model: ModelName, version: int, action: Acti
         except CorruptError as error:  # all others are told before anybody hears of it
             return error
 
-    told = session.ports.map_in_parallel(tell, names)
+    told = session.map_in_parallel(tell, names)
     lost = next((one for one in told if isinstance(one, CorruptError)), None)
     if lost is not None:
         raise CorruptError(

@@ -52,7 +52,7 @@ def load_standing(
         policy,
         authorship=authorship,
         cited={cited.sha256 for cited in dossier.evidence},
-        now=session.ports.timestamp(),
+        now=session.clock.timestamp(),
         alias=alias,
     )
     return Standing(row, policy, decisions, authorship, approvals)
@@ -63,7 +63,7 @@ def load_decisions(session: Session, dossier: Dossier) -> tuple[Decision, ...]:
 
     Raises `CorruptError` for one that is missing, or about another manifest, model or registry.
     """
-    decisions = session.ports.map_in_parallel(
+    decisions = session.map_in_parallel(
         lambda cited: decode_review(session.load_cited(cited), what=cited.key), dossier.reviews
     )
     for cited, decision in zip(dossier.reviews, decisions, strict=True):

@@ -191,7 +191,7 @@ class StrictMode:
             alias=resolved.alias,
             generation=resolved.generation,
         )
-        return judge(self.trust, subject, decisions, now=session.ports.now())
+        return judge(self.trust, subject, decisions, now=session.clock.now())
 
     def check_registry(self, registry: str) -> None:
         """Raise `RejectedError` for a registry that the trust file is not about."""

@@ -116,7 +116,7 @@ def _judgements(
             alias=alias,
             generation=generation,
         )
-        return judge(trust, subject, decisions, now=session.ports.now()).refusal
+        return judge(trust, subject, decisions, now=session.clock.now()).refusal
 
     for register in registers:
         if register.target is not None and register.target.version == version:

@@ -115,7 +115,7 @@ def faults_in_formats(session: Session, resolved: ResolvedVersion) -> dict[str, 
     found: dict[str, str] = {}
     for first in range(0, len(asked), FILES_AT_ONCE):
         batch = asked[first : first + FILES_AT_ONCE]
-        faults = session.ports.map_in_parallel(lambda one: _fault(session, resolved, one), batch)
+        faults = session.map_in_parallel(lambda one: _fault(session, resolved, one), batch)
         found.update({one.path: fault for one, fault in zip(batch, faults, strict=True) if fault})
     return found
 

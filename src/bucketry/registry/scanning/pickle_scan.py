@@ -30,8 +30,8 @@ MOST_IMPORTS_KEPT = 100
 def scan_pickles(session: Session, resolved: ResolvedVersion) -> ScanReport:
     """Return what is in every file of a version. Raises only what reading the files raises."""
     budget = Budget(
-        session.ports.monotonic_seconds,
-        session.ports.monotonic_seconds() + MOST_SECONDS,
+        session.clock.monotonic_seconds,
+        session.clock.monotonic_seconds() + MOST_SECONDS,
         MOST_READ_BYTES,
         MOST_UNPACKED_BYTES,
     )

@@ -153,7 +153,7 @@ def look_at_aliases(session: Session, model: ModelName, names: Sequence[AliasNam
         except UNREADABLE as error:
             return reason_of(error)
 
-    found = dict(zip(names, session.ports.map_in_parallel(look, names), strict=True))
+    found = dict(zip(names, session.map_in_parallel(look, names), strict=True))
     return KnownAliases(
         tuple(one for one in found.values() if isinstance(one, AliasRegister) and one.target is not None),
         {alias: why for alias, why in found.items() if isinstance(why, str)},

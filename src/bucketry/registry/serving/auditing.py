@@ -164,7 +164,7 @@ def _collect(
         found.add(register.key, None, error.message)
         return Current()
     firsts = block_starts(current.trail)
-    blocks = session.ports.map_in_parallel(lambda first: _read_block(session, register, first), firsts)
+    blocks = session.map_in_parallel(lambda first: _read_block(session, register, first), firsts)
     found.faults.extend(block for block in blocks if isinstance(block, ChainFault))
     pieces: list[tuple[str, Sequence[Record]]] = [
         (register.history_key(first), () if isinstance(block, ChainFault) else block)

@@ -85,12 +85,12 @@ def list_deployments(
     prefix = keys.deployments(model) if model else keys.DEPLOYMENTS
     listed = (entry for entry in session.store.list(prefix) if isinstance(entry, Entry))
     entries = list(islice(listed, MOST_RECEIPTS + 1))
-    read = session.ports.map_in_parallel(lambda entry: _read(session, entry), entries[:MOST_RECEIPTS])
+    read = session.map_in_parallel(lambda entry: _read(session, entry), entries[:MOST_RECEIPTS])
     wanted = [
         item for item in read if item is not None and (environment is None or _environment_of(item) == environment)
     ]
     if stale_days is not None:
-        latest = session.ports.now() - timedelta(days=stale_days)
+        latest = session.clock.now() - timedelta(days=stale_days)
         wanted = [item for item in wanted if item.deployment is None or moment(item.deployment.at) <= latest]
     models = _load_models(session, wanted)
     return Deployments(
@@ -136,7 +136,7 @@ def _load_models(session: Session, items: Sequence[ObservedDeployment]) -> dict[
         if deployment.alias is not None:
             aliases.add(deployment.alias)
     names = list(followed)
-    loaded = session.ports.map_in_parallel(lambda name: _load_model(session, name, followed[name]), names)
+    loaded = session.map_in_parallel(lambda name: _load_model(session, name, followed[name]), names)
     return dict(zip(names, loaded, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""Who is told when an alias moves: a command that is run, or a URL that is posted to?
+"""Tells of each move of an alias: to a command that is run, or to a URL that is posted to.
 
 A command gets the move as JSON on its standard input and in its environment; it is split into words and no shell reads
 it. Every variable of the move begins with BUCKETRY_MOVE_, so that none is taken for a setting of ours. A post carries
@@ -17,13 +17,15 @@ import urllib.request
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from bucketry.clock import Backoff
 from bucketry.errors import UnavailableError, UsageError
 from bucketry.frozen import frozen
 from bucketry.schema.codec import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from bucketry.clock import Clock
     from bucketry.registry.serving.watch import WatchedMove
 
 SECRET_VARIABLE = "BUCKETRY_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
@@ -31,6 +33,7 @@ MOVE_PREFIX = "BUCKETRY_MOVE_"
 """No setting of ours begins so: BUCKETRY_STATE, say, is a folder."""
 SIGNATURE_HEADER = "X-Bucketry-Signature"
 MOST_TRIES = 4
+FIRST_PAUSE_SECONDS = 4.0
 POST_SECONDS = 10.0
 STDERR_DESCRIPTOR = 2
 """Where a command's output goes: standard output is ours, and one document a line."""
@@ -89,11 +92,11 @@ class CommandHook:
 
 @frozen
 class PostHook:
-    """Posts each move to a URL, signed; `sleep` waits between tries."""
+    """Posts each move to a URL, signed."""
 
     url: str
     secret: bytes
-    sleep: Callable[[float], None]
+    clock: Clock
 
     def tell(self, move: WatchedMove) -> None:
         """Post the move; raise `UnavailableError` if nobody takes it after a few tries."""
@@ -103,17 +106,17 @@ class PostHook:
             SIGNATURE_HEADER: f"sha256={hmac.new(self.secret, body, hashlib.sha256).hexdigest()}",
         }
         request = urllib.request.Request(self.url, data=body, headers=headers, method="POST")  # noqa: S310 - checked
-        reason = ""
-        for tries in range(MOST_TRIES):
-            if tries:
-                self.sleep(2.0**tries)
-            try:
-                with _OPENER.open(request, timeout=POST_SECONDS):
-                    return
-            except urllib.error.HTTPError as error:
-                reason = f"the answer was {error.code}"
-            except (OSError, ValueError) as error:
-                reason = str(error)
+        backoff = Backoff(self.clock, first_seconds=FIRST_PAUSE_SECONDS, most_tries=MOST_TRIES)
+        backoff.insist(lambda: self._post(request))
+
+    def _post(self, request: urllib.request.Request) -> None:
+        try:
+            with _OPENER.open(request, timeout=POST_SECONDS):
+                return
+        except urllib.error.HTTPError as error:
+            reason = f"the answer was {error.code}"
+        except (OSError, ValueError) as error:
+            reason = str(error)
         raise UnavailableError(f"{_host(self.url)} did not take the message: {reason}")
 
 
@@ -128,7 +131,7 @@ def parse_command(text: str, *, registry: str | None = None) -> CommandHook:
     return CommandHook(words, registry)
 
 
-def parse_post(url: str, *, secret: str | None, sleep: Callable[[float], None]) -> PostHook:
+def parse_post(url: str, *, secret: str | None, clock: Clock) -> PostHook:
     """Return the hook that posts to a URL; raise `UsageError` for one that is not https, or without a secret."""
     parts = urlsplit(url)
     if parts.scheme not in {"https", "http"} or not parts.hostname:
@@ -140,7 +143,7 @@ def parse_post(url: str, *, secret: str | None, sleep: Callable[[float], None]) 
             f"{SECRET_VARIABLE} is not set, so that the receiver could not know who posts",
             advice=f"set {SECRET_VARIABLE} to what the receiver knows too",
         )
-    return PostHook(url, secret.encode(), sleep)
+    return PostHook(url, secret.encode(), clock)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

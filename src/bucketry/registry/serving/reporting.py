@@ -10,7 +10,8 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from bucketry.errors import RejectedError, UnavailableError
+from bucketry.clock import Backoff
+from bucketry.errors import RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.core.registers import load_alias, load_existing_head, not_set
 from bucketry.registry.core.resolve import select_row
@@ -145,7 +146,7 @@ def _describe(session: Session, named: _NamedVersion, place: Place, path: Path) 
         manifest=Digest(receipt.manifest),
         place=place,
         actor=session.actor,
-        at=session.ports.timestamp(),
+        at=session.clock.timestamp(),
         verified=pulled.verified,
         files=len(receipt.files),
         size_bytes=sum(file.size_bytes for file in receipt.files.values()),
@@ -202,12 +203,5 @@ def _read_about(receipt: Receipt, path: Path) -> _PullReceipt:
 def _write(session: Session, deployment: Deployment) -> None:
     """Write the receipt, again while the store is away: the same writer would write the same."""
     item = Readable(deployment.key, encode_deployment(deployment))
-    for attempt in range(MOST_TRIES):
-        try:
-            put_document(session.store, item, Unconditional())
-        except UnavailableError:
-            if attempt == MOST_TRIES - 1:
-                raise
-            session.ports.back_off(attempt)
-        else:
-            return
+    backoff = Backoff(session.clock, most_tries=MOST_TRIES)
+    backoff.insist(lambda: put_document(session.store, item, Unconditional()))

@@ -75,7 +75,7 @@ def watch(
         move = follower.look()
         if move is not None:
             yield move
-        session.ports.sleep(interval_seconds * (1 + JITTER * (session.ports.chance() - 0.5)))
+        session.clock.sleep(interval_seconds * (1 + JITTER * (session.clock.chance() - 0.5)))
 
 
 @dataclass(slots=True)

@@ -78,7 +78,7 @@ def evaluate(session: Session, model: ModelName, version: int, evidence: Sequenc
     if not evidence:
         raise UsageError("there is no evidence to add", advice="give a file with metrics")
     session.check_writable()
-    at = session.ports.timestamp()
+    at = session.clock.timestamp()
     planned: list[AddedEvaluation] = []
 
     def edit(old: Head | None) -> Change[Head]:

@@ -23,7 +23,7 @@ def load_evidence(session: Session, head: Head, row: Row) -> tuple[Evidence, ...
 
 def load_added_evidence(session: Session, dossier: Dossier) -> tuple[Evidence, ...]:
     """Return the evidence that a dossier cites; raise `CorruptError` for what is missing, or about another version."""
-    bodies = session.ports.map_in_parallel(session.load_cited, dossier.evidence)
+    bodies = session.map_in_parallel(session.load_cited, dossier.evidence)
     return tuple(
         decode_evidence(body, manifest=dossier.manifest, what=cited.key)
         for cited, body in zip(dossier.evidence, bodies, strict=True)

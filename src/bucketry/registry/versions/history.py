@@ -81,10 +81,10 @@ def load_version_history(session: Session, model: ModelName, version: int) -> Ve
         return _newest(session, register, trail, lambda record: moment(record.at) < begin, alias)
 
     own = _newest(session, head_register(session, model), head.trail, is_publish)
-    walks = [own, *session.ports.map_in_parallel(follow, head.aliases)]
+    walks = [own, *session.map_in_parallel(follow, head.aliases)]
     about = [(walk.alias, record) for walk in walks for record in walk.records if _concerns(record, version)]
     about.sort(key=lambda each: (each[1].at, each[0] or "", each[1].generation), reverse=True)
-    events = session.ports.map_in_parallel(lambda each: _event(session, model, *each), about)
+    events = session.map_in_parallel(lambda each: _event(session, model, *each), about)
     damaged = [*(why for walk in walks for why in walk.damaged), *(event.damaged for event in events if event.damaged)]
     return VersionHistory(tuple(events), all(walk.is_whole for walk in walks), tuple(dict.fromkeys(damaged)))
 

@@ -138,7 +138,7 @@ def list_models(
     found: list[ModelSummary] = []
     while wanted and len(found) < most:  # bounded by the names
         batch, wanted = wanted[: most - len(found)], wanted[most - len(found) :]
-        read = session.ports.map_in_parallel(lambda name: _look_at_head(session, name), batch)
+        read = session.map_in_parallel(lambda name: _look_at_head(session, name), batch)
         found += [
             _summary(session, head, with_aliases=with_aliases)
             if not isinstance(head, str)
@@ -280,7 +280,7 @@ def _iter_fitting_details(
         return row if fits(asked, replace(_candidate(head, row, named), details=details)) else None
 
     while batch := list(islice(rows, DETAILS_AT_ONCE)):  # bounded by the rows
-        yield from (row for row in session.ports.map_in_parallel(fitting, batch) if row is not None)
+        yield from (row for row in session.map_in_parallel(fitting, batch) if row is not None)
 
 
 def _load_cited(session: Session, cited: Citation) -> Document:

@@ -94,7 +94,7 @@ def _aliases_that_keep(session: Session, head: Head) -> Iterator[str]:
 
 def _versions_that_keep(session: Session, head: Head, rows: Sequence[Row]) -> Iterator[str]:
     """Yield what other models made from these versions and still have; a pin alone may be of a publish that died."""
-    dossiers = session.ports.map_in_parallel(lambda row: load_dossier(session, head, row), rows)
+    dossiers = session.map_in_parallel(lambda row: load_dossier(session, head, row), rows)
     for row, dossier in zip(rows, dossiers, strict=True):
         for name in sorted({pin.model for pin in dossier.dependents if pin.model != head.model}):
             child = load_head(session, name).state

@@ -41,7 +41,7 @@ def find_children(session: Session, child: Head, manifest: Digest) -> tuple[Row,
     Reads the manifest of each version that has a base at all.
     """
     candidates = [row for row in iter_live_rows(session, child) if row.base is not None]
-    manifests = session.ports.map_in_parallel(lambda row: load_manifest(session, child.model, row.manifest), candidates)
+    manifests = session.map_in_parallel(lambda row: load_manifest(session, child.model, row.manifest), candidates)
     return tuple(
         row
         for row, made in zip(candidates, manifests, strict=True)
@@ -78,7 +78,7 @@ def iter_possible_children(session: Session, child: Head, manifest: Digest) -> I
         for row in iter_known_rows(session, child)
         if isinstance(row, DamagedRow) or (row.base is not None and row.state in BLOBS_KEPT)
     ]
-    found = session.ports.map_in_parallel(look, candidates)
+    found = session.map_in_parallel(look, candidates)
     yield from (one for one in found if one is not None)
 
 

@@ -27,7 +27,7 @@ def load_trend(session: Session, head: Head, rows: Sequence[Row], metric: str) -
     """
     without = sorted((row for row in rows if metric not in row.metrics), key=lambda row: -row.version)
     hidden = without[:MOST_LOOKED_INTO]
-    looked_up = session.ports.map_in_parallel(lambda row: _find_value(session, head, row, metric), hidden)
+    looked_up = session.map_in_parallel(lambda row: _find_value(session, head, row, metric), hidden)
     read = {row.version: value for row, value in zip(hidden, looked_up, strict=True)}
     found = {version: value for version, value in read.items() if not isinstance(value, str)}
     damaged = {version: why for version, why in read.items() if isinstance(why, str)}

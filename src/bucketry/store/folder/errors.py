@@ -21,7 +21,7 @@ from bucketry.errors import (
     UsageError,
 )
 from bucketry.store.contract import StoreFullError
-from bucketry.store.no_room import explain_no_room
+from bucketry.store.no_room import NO_ROOM, explain_no_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,10 +33,12 @@ def after_naming(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UnavailableError(
+        open_outcome = UnavailableError(
             f"{path} has its name, but may not outlast a power failure: {error.strerror or error}",
             advice="check the disk, or the network that it is on, and look whether the change is there",
-        ) from error
+        )
+        open_outcome.may_pass = error.errno not in NO_ROOM
+        raise open_outcome from error
 
 
 def explain(error: OSError, action: str, root: str) -> BucketryError:  # noqa: PLR0911 - one case, one return

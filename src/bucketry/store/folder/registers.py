@@ -23,10 +23,10 @@ file is no longer state 0, and nobody can bring the register back to its beginni
 from __future__ import annotations
 
 import os
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from bucketry.clock import Backoff, Clock
 from bucketry.frozen import frozen
 from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError
 from bucketry.store.folder.errors import after_naming
@@ -65,7 +65,8 @@ class FolderRegisters:
 
     def open(self, key: str) -> tuple[int, RegisterState]:
         """Open the current state, for the caller to close; raise `ObjectNotFoundError` if there is none."""
-        for attempt in range(MOST_TRIES):
+        backoff: Backoff | None = None
+        for _ in range(MOST_TRIES):
             numbers = self._numbers(key)
             path = self._path(key, numbers[-1]) if numbers else self._files.path(key)
             try:
@@ -75,7 +76,8 @@ class FolderRegisters:
                     self._files.check_root()
                     raise ObjectNotFoundError(f"there is no {key} in {self._files.root}") from error
                 # Trimmed since we looked; an NFS client may need a moment to see what came instead.
-                time.sleep(attempt * PAUSE_SECONDS)
+                backoff = backoff or Backoff(Clock(), first_seconds=PAUSE_SECONDS)
+                backoff.pause()
                 continue
             if numbers or not self._numbers(key):
                 return descriptor, RegisterState(numbers[-1] if numbers else 0, identify(found))

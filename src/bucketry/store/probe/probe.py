@@ -1,4 +1,4 @@
-"""Does this store keep the promises that the registry's consistency rests on?
+"""Tries whether a store keeps the promises that the registry's consistency rests on.
 
 Several servers that speak S3 accept a condition and ignore it, or look at it and then write, which is not the
 same. Each check here tries one promise in the real bucket, in a scratch space of its own that is removed
@@ -9,14 +9,14 @@ named as well.
 from __future__ import annotations
 
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from bucketry.clock import Backoff
 from bucketry.errors import BucketryError, DeniedError, NotFoundError, UnavailableError
 from bucketry.frozen import frozen
-from bucketry.store.contract import NotModifiedError, ObjectNotFoundError, PreconditionFailedError, StoreFullError
+from bucketry.store.contract import NotModifiedError, ObjectNotFoundError, PreconditionFailedError
 from bucketry.store.probe.checks import CHECKS, BrokenPromiseError, Scratch
 from bucketry.store.probe.races import RACES
 
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from bucketry.clock import Clock
     from bucketry.store.contract import Store
     from bucketry.store.probe.checks import Promise
 
 CLOCK_WARNING_SECONDS = 60.0
 MOST_TRIES = 4
 """A check is tried so often, each time with other objects, before a store that did not answer counts as away."""
-FIRST_PAUSE_SECONDS = 0.5
+FIRST_PAUSE_SECONDS = 1.0
 
 
 @frozen
@@ -86,20 +87,19 @@ def probe(
     store: Store,
     *,
     scratch_prefix: str,
-    clock: Callable[[], datetime],
-    sleep: Callable[[float], None] = time.sleep,
+    clock: Clock,
     on_check: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005 - names for who calls it
 ) -> ProbeReport:
     """Try every promise below `scratch_prefix`, which nobody else uses, and remove what was written there.
 
-    All are tried at once: some stores take seconds over the losers of a race. `clock` returns the time in UTC;
+    All are tried at once: some stores take seconds over the losers of a race.
     `on_check` is called with how many promises were tried, and how many there are. Raises `NotFoundError` (no bucket),
     `DeniedError` or `UnavailableError` when nothing can be found out; anything else that goes wrong is a failed check.
     """
     scratch = Scratch(store, scratch_prefix)
     total = len(CHECKS) + len(RACES) + 3  # the clock, the version, the clean-up
     try:
-        checks = _try_all(scratch, sleep, lambda done: on_check(done, total))
+        checks = _try_all(scratch, clock, lambda done: on_check(done, total))
         clock_check, skew_seconds = _check_clock(scratch, clock)
     except BaseException:
         with suppress(BucketryError):
@@ -107,30 +107,28 @@ def probe(
         raise
     checks += [clock_check, check_product(_product(store)), _clean_up(scratch)]
     on_check(total, total)
-    return ProbeReport(store.endpoint, _product(store), clock(), tuple(checks), skew_seconds)
+    return ProbeReport(store.endpoint, _product(store), clock.now(), tuple(checks), skew_seconds)
 
 
-def _try_all(scratch: Scratch, sleep: Callable[[float], None], on_check: Callable[[int], None]) -> list[Check]:
+def _try_all(scratch: Scratch, clock: Clock, on_check: Callable[[int], None]) -> list[Check]:
     """Try all promises at once, the races first, and return the checks in their usual order."""
     promises = (*RACES, *CHECKS)
     with ThreadPoolExecutor(len(promises)) as pool:
-        futures = [pool.submit(_try_patiently, promise, scratch, sleep) for promise in promises]
+        futures = [pool.submit(_try_patiently, promise, scratch, clock) for promise in promises]
         for done, _ in enumerate(as_completed(futures), start=1):
             on_check(done)
     found = [future.result() for future in futures]
     return [*found[len(RACES) :], *found[: len(RACES)]]
 
 
-def _try_patiently(promise: Promise, scratch: Scratch, sleep: Callable[[float], None]) -> Check:
+def _try_patiently(promise: Promise, scratch: Scratch, clock: Clock) -> Check:
     """Try a promise again, with objects that nobody has touched, where the store was away for a moment."""
-    for attempt in range(MOST_TRIES - 1):
-        try:
-            return _try(promise, scratch.below(f"again-{attempt}/") if attempt else scratch)
-        except StoreFullError:
-            raise
-        except UnavailableError:
-            sleep(FIRST_PAUSE_SECONDS * 2**attempt)
-    return _try(promise, scratch.below(f"again-{MOST_TRIES - 1}/"))
+    backoff = Backoff(clock, first_seconds=FIRST_PAUSE_SECONDS, most_tries=MOST_TRIES)
+
+    def try_once() -> Check:
+        return _try(promise, scratch.below(f"again-{backoff.failures}/") if backoff.failures else scratch)
+
+    return backoff.insist(try_once)
 
 
 def check_product(product: str) -> Check:
@@ -170,14 +168,14 @@ def _try(promise: Promise, scratch: Scratch) -> Check:
     return Check(promise.name, promise.text, passed=True, detail=seen)
 
 
-def _check_clock(scratch: Scratch, clock: Callable[[], datetime]) -> tuple[Check, float | None]:
+def _check_clock(scratch: Scratch, clock: Clock) -> tuple[Check, float | None]:
     """Compare the clocks; a difference only warns, since ages are differences of the server's clock."""
     promise = "the server's clock agrees with ours"
     try:
         scratch.create("clock.json", b"{}")
-        before = clock()
+        before = clock.now()
         served_at = scratch.store.get(scratch.key("clock.json")).served_at
-        after = clock()
+        after = clock.now()
     except BucketryError as error:
         return Check("clock", promise, passed=True, detail=f"could not be read: {error}"), None
     skew_seconds = (served_at - (before + (after - before) / 2)).total_seconds()

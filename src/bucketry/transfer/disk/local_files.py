@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, DeniedError, NotFoundError, RejectedError, UnavailableError, UsageError
 from bucketry.store.modes import FILE_MODE, folder_mode_below
-from bucketry.store.no_room import NO_ROOM, explain_no_room
+from bucketry.store.no_room import explain_no_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +44,12 @@ _FICLONERANGE = 0x4020940D  # of linux/fs.h; no module of the standard library n
 _NO_NAMES = frozenset({"", ".", ".."})
 
 
+class NoRoomError(UnavailableError):
+    """The local disk, or what this user or process may have of it, is full. Waiting frees no space."""
+
+    may_pass = False
+
+
 def disk_errors(what: str) -> AbstractContextManager[None]:
     """Raise every `OSError` inside as the `BucketryError` that says what to do about `what`."""
     return _DiskErrors(what)
@@ -54,7 +60,7 @@ def translate_os_error(error: OSError, what: str) -> BucketryError:  # noqa: PLR
     reason = os.strerror(error.errno) if error.errno else str(error)
     room = explain_no_room(error, str(error.filename or what))
     if room is not None:
-        return UnavailableError(f"{room.what}, at {what}", advice=f"{room.advice}, then run it again")
+        return NoRoomError(f"{room.what}, at {what}", advice=f"{room.advice}, then run it again")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return DeniedError(
             f"the file system refuses access to {what} ({reason})",
@@ -72,11 +78,6 @@ def translate_os_error(error: OSError, what: str) -> BucketryError:  # noqa: PLR
             advice="use the real path",
         )
     return UnavailableError(f"the local disk failed at {what} ({reason})", advice="check the disk, then run it again")
-
-
-def is_disk_full(error: BaseException | None) -> bool:
-    """Tell whether an operating system error says that something has no room, which waiting does not mend."""
-    return isinstance(error, OSError) and error.errno in NO_ROOM
 
 
 def open_regular(path: Path | str, *, dir_fd: int | None = None) -> int:

@@ -35,7 +35,7 @@ from bucketry.transfer.disk.leftovers import (
     take_over,
     this_owner,
 )
-from bucketry.transfer.disk.local_files import disk_errors, is_disk_full
+from bucketry.transfer.disk.local_files import NoRoomError, disk_errors
 from bucketry.transfer.disk.receipt import (
     OWN_FOLDER,
     Absent,
@@ -118,7 +118,7 @@ class Staging:
         # What a rule forbids, it forbids again: nobody would come back for these bytes. And what fills up the volume of
         # a service must not stay there.
         is_unwanted = isinstance(error, RejectedError | UsageError) or (
-            self.is_within and error is not None and is_disk_full(error.__cause__)
+            self.is_within and isinstance(error, NoRoomError)
         )
         if error is None or is_unwanted or not self._has_verified_bytes():
             self.discard()

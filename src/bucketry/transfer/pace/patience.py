@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from bucketry.errors import UnavailableError
+from bucketry.clock import Backoff, Clock
 from bucketry.frozen import frozen
-from bucketry.store.contract import SlowDownError
-from bucketry.store.retry import draw_pause_seconds
-from bucketry.transfer.disk.local_files import is_disk_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bucketry.transfer.pace.workers import Halt
 
-LONGEST_RETRY_AFTER_SECONDS = 60.0
 MAX_ATTEMPTS = 1000
-
-Result = TypeVar("Result")
 
 
 @frozen
@@ -48,38 +42,10 @@ class Attempts:
     """The failures of one piece of work since it last made progress."""
 
     def __init__(self, patience: Patience, halt: Halt, on_retry: Callable[[], None]) -> None:
-        self._patience = patience
-        self._halt = halt
-        self._on_retry = on_retry
-        self._failures = 0
-        self._failing_since: float | None = None
-
-    def progressed(self) -> None:
-        """Forget earlier failures: the store serves again."""
-        self._failures = 0
-        self._failing_since = None
-
-    def pause(self, error: UnavailableError) -> None:
-        """Wait before the next attempt, a random time that grows; raise `error` when patience is over."""
-        now = self._patience.clock()
-        if self._failing_since is None:
-            self._failing_since = now
-        left_seconds = self._failing_since + self._patience.deadline_seconds - now
-        self._failures += 1
-        # A folder store on a full disk says so at once: waiting would not free any space.
-        if left_seconds <= 0 or self._failures >= MAX_ATTEMPTS or is_disk_full(error.__cause__):
-            raise error
-        seconds = draw_pause_seconds(self._failures, self._patience.chance)
-        if isinstance(error, SlowDownError) and error.retry_after_seconds is not None:
-            seconds += min(error.retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS)
-        self._on_retry()
-        self._patience.wait(min(seconds, left_seconds), self._halt)
-
-    def insist(self, request: Callable[[], Result]) -> Result:
-        """Return the result of a request that may safely be sent again whenever its outcome is unknown."""
-        for _ in range(MAX_ATTEMPTS):
-            try:
-                return request()
-            except UnavailableError as error:
-                self.pause(error)
-        raise UnavailableError(f"no success after {MAX_ATTEMPTS} attempts", advice="try again later")
+        clock = Clock(
+            monotonic_seconds=patience.clock, sleep=lambda seconds: patience.wait(seconds, halt), chance=patience.chance
+        )
+        self._backoff = Backoff(clock, deadline_seconds=patience.deadline_seconds, on_retry=on_retry)
+        self.progressed = self._backoff.progressed
+        self.insist = self._backoff.insist
+        self.pause = self._backoff.pause_or_raise

@@ -1,26 +1,31 @@
-"""How do threads share a list of work, stop together at the first failure, and all end before we return?"""
+"""Shares a list of work among threads, which stop together at the first failure and all end before we return."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from typing import TYPE_CHECKING, Generic, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from bucketry.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from bucketry.clock import Clock
     from bucketry.transfer.pace.concurrency import Concurrency
 
 MAX_CONNECTIONS = 256
 POLL_SECONDS = 0.05
 LINGER_STEP_SECONDS = 0.01
 LONGEST_LINGER_SECONDS = 1.0  # an interrupted program must be gone within 2 s, with time to clean up
+READERS = 16
+READERS_LINGER_SECONDS = 0.2
 
 Item = TypeVar("Item")
 Context = TypeVar("Context")
+Result = TypeVar("Result")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -55,6 +60,17 @@ class Halt:
         """Raise `Interrupted` if the sign was given."""
         if self.is_over:
             raise Interrupted
+
+    def interrupting(self, clock: Clock) -> Clock:
+        """Return the clock with a sleep that raises `Interrupted` soon after the sign is given."""
+        if clock.sleep is time.sleep:
+            return replace(clock, sleep=self.wait)
+
+        def sleep(seconds: float) -> None:
+            clock.sleep(seconds)
+            self.check()
+
+        return replace(clock, sleep=sleep)
 
     def wait(self, seconds: float) -> None:
         """Sleep, but raise `Interrupted` soon after the sign is given."""
@@ -185,6 +201,39 @@ def run_parallel(
         raise crew.failure
     if crew.interrupted or not crew.ended.is_set():
         raise Interrupted
+
+
+class MapInParallel(Protocol):
+    """Does something for each item, several at once, and returns the results in order."""
+
+    def __call__(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Return the function's result for each item."""
+        ...
+
+
+def map_in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Return the function's result for each item, in order, for many small reads; one item is done in this thread.
+
+    The first failure is raised when all threads have ended; after Ctrl-C nobody waits for a read that hangs.
+    """
+    waiting = list(items)
+    if len(waiting) < 2:
+        return [function(item) for item in waiting]
+    results: dict[int, Result] = {}
+
+    def read(_: None, index: int) -> None:
+        results[index] = function(waiting[index])
+
+    # Not a `ThreadPoolExecutor`: it waits for its threads, and so does the interpreter when it ends.
+    run_parallel(
+        range(len(waiting)),
+        read,
+        make_context=lambda: None,
+        connections=READERS,
+        halt=Halt(),
+        linger_seconds=READERS_LINGER_SECONDS,
+    )
+    return [results[index] for index in range(len(waiting))]
 
 
 def check_connections(connections: int) -> None:

@@ -235,7 +235,7 @@ def _promotion(shell: Shell, row: VersionLine, alias: AliasName, *, is_seen: boo
         draft=draft,
         look=look,
         head=head,
-        body=lambda prospect, width: promotion_lines(prospect, width, shell.zone, shell.session.ports.timestamp()),
+        body=lambda prospect, width: promotion_lines(prospect, width, shell.zone, shell.session.clock.timestamp()),
         tail=tail,
         go=go,
     )
@@ -286,7 +286,7 @@ def _retreat(shell: Shell, model: ModelName, alias: AliasName) -> Move:
         draft=draft,
         look=lambda session: read_retreat(session, model, alias),
         head=head,
-        body=lambda prospect, width: retreat_lines(prospect, width, shell.zone, shell.session.ports.timestamp()),
+        body=lambda prospect, width: retreat_lines(prospect, width, shell.zone, shell.session.clock.timestamp()),
         tail=tail,
         go=go,
     )
@@ -299,7 +299,7 @@ def _retreat_words(model: ModelName, alias: AliasName, prospect: PromotionPrevie
 
 
 def _now_text(shell: Shell, prospect: PromotionPreview) -> str:
-    age = short_age(prospect.since, shell.session.ports.now()) if prospect.since else ""
+    age = short_age(prospect.since, shell.session.clock.now()) if prospect.since else ""
     return f"now v{prospect.now}" + (", since just now" if age == "now" else f", for {age}" if age else "")
 
 

@@ -55,7 +55,7 @@ def check_unchanged(
     ]
     if since:
         more = f" and {len(since) - MOST_NAMED} more" if len(since) > MOST_NAMED else ""
-        now = session.ports.now()
+        now = session.clock.now()
         what = ", ".join(_told(record, now) for record in since[-MOST_NAMED:])
         raise ContendedError(
             f"{seen.model}:{seen.version} is not as it was shown any more: {what}{more}", advice=ADVICE
@@ -68,7 +68,7 @@ def check_state(session: Session, model: ModelName, version: int, state: State) 
     row = load_row(session, head, version)
     mine = [record for record in head.trail.records if record.target == str(version) and not record.is_internal]
     if row.state is not state:
-        by = _by_whom(mine[::-1], session.ports.now())
+        by = _by_whom(mine[::-1], session.clock.now())
         said = f"{model}:{version} is {state_word(row.state)} now, not {state_word(state)} as shown{by}"
         raise ContendedError(said, advice=ADVICE)
     return mine
@@ -80,7 +80,7 @@ def check_unmoved(session: Session, model: ModelName, alias: AliasName, seen: in
     now = register.target.version if register is not None and register.target is not None else None
     if now != seen:
         moves = [record for record in register.trail.records if is_move(record)] if register is not None else []
-        by = _by_whom(moves[::-1], session.ports.now())
+        by = _by_whom(moves[::-1], session.clock.now())
         names = f"v{now}" if now else "nothing"
         was = f"v{seen}" if seen else "nothing"
         raise AliasMovedError(f"{model}@{alias} names {names} now, not {was} as shown{by}", advice=ADVICE)

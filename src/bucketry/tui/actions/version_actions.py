@@ -246,7 +246,7 @@ class ActionPanel:
         lines = [*wrapped([Span(word, "bad") for word in changed.split()], width, between=" ")]
         lines += refusal_lines(self._refusal, width)
         if deed.serves is not None:
-            age = short_age(deed.serves.since, shell.session.ports.now()) if deed.serves.since else ""
+            age = short_age(deed.serves.since, shell.session.clock.now()) if deed.serves.since else ""
             for_long = ", since just now" if age == "now" else f", for {age}" if age else ""
             lines.append(line(Span(f"{deed.reference} is what {deed.serves.alias} names{for_long}", "strong")))
         for sentence in deed.means:

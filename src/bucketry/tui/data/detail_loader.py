@@ -116,7 +116,7 @@ class DetailLoader:
         def done(read: int) -> None:
             self._end(cancelled)
             if count.made:
-                shell.log_of_commands.add(LogEntry(session.ports.timestamp(), "(manifests)", count.made, 0.0))
+                shell.log_of_commands.add(LogEntry(session.clock.timestamp(), "(manifests)", count.made, 0.0))
             if read:
                 self._changed()
 

@@ -183,7 +183,7 @@ def _seen_before(session: Session, index: Index) -> float | None:
     at = index.refreshed_at()
     if at is None:
         return None
-    return time.monotonic() - max(0.0, (session.ports.now() - at).total_seconds())
+    return time.monotonic() - max(0.0, (session.clock.now() - at).total_seconds())
 
 
 def _age(seconds: float) -> str:

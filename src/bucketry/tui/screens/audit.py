@@ -105,7 +105,7 @@ class AuditView(ReadListView[Event]):
         found.sort(key=lambda each: (each[1].record.at, each[1].record.generation), reverse=True)
         long = [(model, entry) for model, entry in found if model is not None and "note" in entry.record.detail]
         del long[MOST_LONG_REASONS:]
-        read = session.ports.map_in_parallel(lambda each: load_reason(session, each[0], each[1].record), long)
+        read = session.map_in_parallel(lambda each: load_reason(session, each[0], each[1].record), long)
         reasons = {entry.record.transaction: reason for (_, entry), reason in zip(long, read, strict=True)}
         events = [Event(model, entry, _why(entry, reasons)) for model, entry in found]
         internal = sum(entry.record.is_internal for audit in audits for entry in audit.entries)
@@ -176,7 +176,7 @@ class AuditView(ReadListView[Event]):
         index = self.shell.source.index
         ids = list_models_by(index, order="updated", descending=True).ids
         models = [found.model for found in load_model_lines(index, ids[:MOST_MODELS])]
-        audits = session.ports.map_in_parallel(lambda model: load_audit(session, model), models)
+        audits = session.map_in_parallel(lambda model: load_audit(session, model), models)
         return [load_registry_audit(session), *audits], len(ids) - len(models)
 
     def _toggle_internal(self) -> None:

@@ -84,7 +84,7 @@ class DeploymentsView(ReadListView[DeploymentRow]):
 
     def columns(self) -> Sequence[Column[DeploymentRow]]:
         """Return the columns. Instances stand below their alias, so nothing sorts."""
-        now = self.shell.session.ports.now()
+        now = self.shell.session.clock.now()
         names = NAME_COLUMNS if self.shell.size.width >= ROOMY_COLUMNS else LEAST_NAME_COLUMNS
         return (
             Column("who", "ALIAS, INSTANCES", _who, names, 70, sortable=False),
@@ -103,12 +103,12 @@ class DeploymentsView(ReadListView[DeploymentRow]):
     def read(self, session: Session) -> ReadRows[DeploymentRow]:
         """Return the aliases of the index and the receipts of the bucket."""
         found = list_deployments(session)
-        now = session.ports.now()
+        now = session.clock.now()
         return ReadRows(_grouped(self._aliases(), found.observed), _summary(found.observed, now, cut=found.cut))
 
     def texts(self, row: DeploymentRow) -> Mapping[str, str]:
         """Return what a filter finds; an alias is found with the instances that follow it."""
-        now = self.shell.session.ports.now()
+        now = self.shell.session.clock.now()
         items = [row.item] if row.item is not None else list(row.followers)
         deployments = [item.deployment for item in items if item.deployment is not None]
         marks = ["drift" for item in items if item.standing not in SETTLED]

@@ -104,7 +104,7 @@ class HealthView(TextView):
 
         def done(health: Health) -> None:
             self._health, self._fault = health, None
-            self._at = self.shell.session.ports.timestamp()
+            self._at = self.shell.session.clock.timestamp()
             self._draw()
 
         def failed(error: BucketryError) -> None:
@@ -220,7 +220,7 @@ class HealthView(TextView):
         return lines
 
     def _machine_lines(self, width: int) -> list[Line]:
-        index, now = self.shell.source.index, self.shell.session.ports.now()
+        index, now = self.shell.source.index, self.shell.session.clock.now()
         models = count_of(list_models_by(index).total, "model")
         age = _index_age(index.refreshed_at(), now)
         lines = [

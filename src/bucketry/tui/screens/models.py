@@ -41,7 +41,7 @@ class ModelsView(ListView[ModelLine]):
 
     def columns(self) -> Sequence[Column[ModelLine]]:
         """Return the columns of the list."""
-        now = self.shell.session.ports.now()
+        now = self.shell.session.clock.now()
         return (
             Column("name", "MODEL", lambda row: Span(str(row.model), "strong"), 20, 40, about="the model's name"),
             Column("production", "PRODUCTION", _production, 18, 18, about="which version serves, under which alias"),

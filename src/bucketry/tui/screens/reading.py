@@ -174,7 +174,7 @@ class ReadListView(ListView[Row]):
 
     def _take(self, read: ReadRows[Row]) -> None:
         self._read_rows = read
-        self._read_at = self.shell.session.ports.timestamp()
+        self._read_at = self.shell.session.clock.timestamp()
         self._fault = ""
         self._is_asked = False
         self.reload()

@@ -64,7 +64,7 @@ class ReviewView(ReadListView[Waiting]):
 
     def columns(self) -> Sequence[Column[Waiting]]:
         """Return the columns."""
-        now = self.shell.session.ports.now()
+        now = self.shell.session.clock.now()
         return (
             Column("mine", "FOR", lambda row: Span("you", "warn") if row.mine else NOTHING, 3, about=_MINE),
             Column("version", "VERSION", lambda row: Span(_reference(row), "strong"), 18, 48),

@@ -121,7 +121,7 @@ class VersionsView(ListView[VersionLine]):
 
     def columns(self) -> Sequence[Column[VersionLine]]:
         """Return the usual columns of the list: those of the model's own metrics among them."""
-        now = self.shell.session.ports.now()
+        now = self.shell.session.clock.now()
         beside = not self.chosen_columns or ("alias", "review") in pairwise(self.chosen_columns)
         return (
             Column("version", "VERS", lambda row: Span(f"v{row.version}", "strong"), 6, about="its number"),

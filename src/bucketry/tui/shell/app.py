@@ -403,7 +403,7 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         writes: bool,
     ) -> None:
         session, count = counted(self.session)
-        at, began = self.session.ports.timestamp(), time.monotonic()
+        at, began = self.session.clock.timestamp(), time.monotonic()
         said = self.command_line(*words)
 
         def note(failure: str = "") -> None:

@@ -109,7 +109,7 @@ class Refreshing:
         app = self._app
         app.set_timer(SILENCE_SECONDS, partial(self._say_silence, self._started))
         session, count = counted(app.session)
-        at, began = session.ports.timestamp(), time.monotonic()
+        at, began = session.clock.timestamp(), time.monotonic()
 
         def done(changed: bool) -> None:  # noqa: FBT001 - what the work returned
             is_first = not app.source.is_filled  # what waited for it has to say that there is nothing

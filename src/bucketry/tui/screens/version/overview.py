@@ -47,7 +47,7 @@ def overview_lines(request: TabRequest) -> list[Line]:
     """
     row, width, zone = request.row, request.width, request.zone
     detail = load_detail(request.session, Reference(row.model, ByVersion(row.version)))
-    now = request.session.ports.now()
+    now = request.session.clock.now()
     lines = [line(Span(f"{row.model}:{row.version}", "title"))]
     lines += _fact_lines([*_identity(detail, now, zone, width), *_trust(request, detail)], width)
     lines += _judged(request)
