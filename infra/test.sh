@@ -1,6 +1,22 @@
 #!/bin/sh
-# Set everything up and run all checks and tests. Arguments go to pytest: sh infra/test.sh tests/store -x
+# Set everything up and run all checks and tests: sh infra/test.sh [--deep] [ARGUMENTS OF PYTEST]
+#
+# Everyday, property tests and the simulation draw some of their examples, and what is marked `deep` is skipped by name.
+#   --deep    draw all examples and run all tests, as CI does
+#   --help    this text
+# With arguments for pytest, only it runs: sh infra/test.sh tests/store -x
 set -eu
+deep=
+case ${1-} in
+    -h | --help)
+        sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//p;}' "$0"
+        exit
+        ;;
+    --deep)
+        deep=--deep
+        shift
+        ;;
+esac
 . "$(dirname "$0")/setup.sh"
 setup "[dev]"
 
@@ -11,9 +27,4 @@ if [ $# -eq 0 ]; then
 fi
 # Many tests wait for servers, terminals and other processes: four at a time keep two cores busy.
 # A test whose outside program is missing is skipped and named in the summary.
-status=0
-python -m pytest -n 4 --dist loadscope "$@" || status=$?
-[ "$status" -eq 1 ] || exit "$status"
-# What waits for terminals and processes may be starved by the others: what failed has to pass by itself.
-echo "some tests failed beside others; each of them again, one at a time:" >&2
-exec python -m pytest --last-failed --last-failed-no-failures none "$@"
+exec python -m pytest -n 4 --dist loadscope $deep "$@"

@@ -1,8 +1,14 @@
-"""Real S3 servers for the tests: each is started when the first test asks for it, once for each pytest process."""
+"""How deep do the tests dig, and which servers do they share?
+
+Everyday, property tests and the simulation draw some of their examples, and what is marked `deep` is skipped by name;
+`--deep` draws all and runs all. Real S3 servers are started when the first test asks for them, once for each process of
+pytest.
+"""
 
 from __future__ import annotations
 
 import gc
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,9 +27,35 @@ LONGEST_NAME = 40
 """Bytes of a parameter that name a test."""
 
 # The same examples in each run, on machines of any speed; `--hypothesis-profile=search` looks for others.
-settings.register_profile("same", derandomize=True, deadline=None)
+# A test that says `max_examples=of_hundred(40)` draws 40 of the hundred of `deep`, and as many fewer everyday.
+settings.register_profile("everyday", derandomize=True, deadline=None, max_examples=25)
+settings.register_profile("deep", derandomize=True, deadline=None, max_examples=100)
 settings.register_profile("search", max_examples=3_000, deadline=None)
-settings.load_profile("same")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--deep",
+        action="store_true",
+        help="draw every example of the property tests and every seed of the simulation, and run what is marked `deep`",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--hypothesis-profile"):
+        settings.load_profile("deep" if config.getoption("--deep") else "everyday")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--deep"):
+        for item in items:
+            if item.get_closest_marker("deep"):
+                item.add_marker(pytest.mark.skip(reason="takes long: `sh infra/test.sh --deep` runs it"))
+
+
+@pytest.fixture(scope="session")
+def is_deep(pytestconfig: pytest.Config) -> bool:
+    return bool(pytestconfig.getoption("--deep"))
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +74,14 @@ def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     with run_moto(tmp_path_factory.mktemp("moto")) as server:
         yield server
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _signals_are_heard() -> None:
+    """What tests start hears the signals that they send, although a shell ignores some for what it runs behind."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_collection_finish() -> None:

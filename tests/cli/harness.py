@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from bucketry.cli.program import run_command
 from bucketry.interop.evidence import files as evidence_files
@@ -19,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import pytest
 
 PROGRAM = [sys.executable, "-c", "from bucketry.cli.main import run; run()"]
 LONGEST_SECONDS = 60
+NEEDS_HANGUPS = pytest.mark.skipif(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="nohup ignores hang-ups")
 MOST_READS = 100_000
 
 

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from examples import of_hundred
+
 if TYPE_CHECKING:
     from cli.harness import Program
 
@@ -85,7 +87,9 @@ def begun(program: Program, registry: Path, files: Path, tmp_path: Path, monkeyp
     return registry
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=of_hundred(60), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(command=commands)
 def test_what_a_command_acknowledges_every_other_command_reads(
     program: Program, begun: Path, command: tuple[str, ...]

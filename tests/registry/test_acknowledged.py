@@ -20,6 +20,7 @@ from bucketry.schema.documents.manifest import Lineage, Training
 from bucketry.schema.documents.policy import Policy
 from bucketry.schema.documents.reviews import Review
 from bucketry.schema.names import parse_model_name
+from examples import of_hundred
 from registry.in_memory import CHAT, check_all_readers, check_still_changes, content, copy_of, open_in_memory
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def check(begun: Begun, act: Callable[[Registry], object]) -> None:
     check_all_readers(registry)
 
 
-@settings(max_examples=150)
+@settings(max_examples=of_hundred(150))
 @given(arguments=publishes)
 def test_a_publish_is_refused_or_readable(begun: Begun, arguments: dict[str, Any]) -> None:
     check(begun, lambda registry: registry.publish(**{"model": CHAT, "sources": [begun.files], **arguments}))
@@ -199,7 +200,7 @@ def test_what_is_evaluated_is_refused_before_it_is_written(begun: Begun) -> None
         assert content(registry) == begun.objects
 
 
-@settings(max_examples=80)
+@settings(max_examples=of_hundred(80))
 @given(arguments=some(reference=anything, metrics=mostly(values), evidence=mostly(evaluations.map(lambda e: [e]))))
 def test_an_evaluation_is_refused_or_readable(begun: Begun, arguments: dict[str, Any]) -> None:
     check(begun, lambda registry: registry.evaluate(**{"reference": f"{CHAT}:1", **arguments}))
@@ -227,7 +228,7 @@ ACTS: dict[str, tuple[Callable[..., object], dict[str, Any]]] = {
 }
 
 
-@settings(max_examples=150)
+@settings(max_examples=of_hundred(150))
 @given(data=st.data(), name=st.sampled_from(sorted(ACTS)))
 def test_whatever_else_is_written_is_refused_or_readable(begun: Begun, data: st.DataObject, name: str) -> None:
     act, valid = ACTS[name]
@@ -235,7 +236,7 @@ def test_whatever_else_is_written_is_refused_or_readable(begun: Begun, data: st.
     check(begun, lambda registry: act(registry, **{**valid, **given_}))
 
 
-@settings(max_examples=60)
+@settings(max_examples=of_hundred(60))
 @given(policy=policies, own=st.booleans())
 def test_a_policy_is_refused_or_readable(begun: Begun, policy: Policy, *, own: bool) -> None:
     registry = copy_of(begun.objects)
@@ -246,7 +247,7 @@ def test_a_policy_is_refused_or_readable(begun: Begun, policy: Policy, *, own: b
     check_all_readers(registry)
 
 
-@settings(max_examples=40)
+@settings(max_examples=of_hundred(40))
 @given(identity=anything, name=st.sampled_from(sorted(ACTS)))
 def test_whoever_acts_is_refused_or_named_in_what_can_be_read(begun: Begun, identity: Any, name: str) -> None:
     act, valid = ACTS[name]

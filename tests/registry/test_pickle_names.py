@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bucketry.registry.scanning.pickle_imports import Safety, safety_of
+from examples import of_hundred
 from registry.scanned_files import CALL, scan
 
 
@@ -94,7 +95,7 @@ def test_a_name_is_harmless_or_unknown_only_if_it_is_known_or_a_class(name: str,
     assert safety_of(module, attribute) is safety
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=of_hundred(150))
 @given(st.binary(max_size=300), st.integers(0, 5))
 def test_whatever_runs_in_an_unpickler_was_found(noise: bytes, protocol: int) -> None:
     """Code is put among random bytes; where Python's unpickler reaches it, the scan has found it."""
@@ -109,7 +110,7 @@ def test_whatever_runs_in_an_unpickler_was_found(noise: bytes, protocol: int) ->
     assert not reached or findings.dangerous or findings.faults
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=of_hundred(150))
 @given(st.lists(st.sampled_from(PARTS), max_size=12).map(b"".join))
 def test_what_a_scanner_with_a_list_of_bad_names_finds_is_never_cleared(body: bytes) -> None:
     reached.clear()

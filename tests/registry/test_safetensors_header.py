@@ -18,6 +18,7 @@ from bucketry.registry.reading.safetensors_header import (
     parse_header,
     parse_length,
 )
+from examples import of_hundred
 from registry.safetensors_files import make_file, make_tensors
 
 
@@ -98,7 +99,7 @@ def headers(draw: st.DrawFn) -> tuple[object, int]:
     return header, end + draw(st.sampled_from([0, 0, 0, 0, 1, -1]))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=of_hundred(250))
 @given(headers(), st.sampled_from([b"", b"", b" ", b"\n", b"\0", b"}"]))
 def test_what_the_format_s_own_library_opens_is_read_and_what_it_refuses_is_refused(
     drawn: tuple[object, int], padding: bytes

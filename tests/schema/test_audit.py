@@ -26,6 +26,7 @@ from bucketry.schema.documents.audit import (
     read_trail,
 )
 from bucketry.schema.names import Digest
+from examples import of_hundred
 
 
 def record(number: int, *, action: str = "publish") -> Record:
@@ -55,7 +56,7 @@ def reread(trail: Trail) -> Trail:
     return read_trail(Fields(decode(encode(trail.to_document() | {"format": 1}), what="head"), what="head"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=of_hundred(40))
 @given(st.integers(1, 300))
 def test_nothing_is_lost_between_the_blocks_and_the_recent_records(count: int) -> None:
     trail, blocks = grow(count)
@@ -102,7 +103,7 @@ def test_a_record_over_400_bytes_is_rejected() -> None:
         trail.extended(replace(fitting, detail={"x": "y" * (room + 1)}))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=of_hundred(60))
 @given(st.integers(2, 100), st.integers(0, 99), st.sampled_from(["at", "actor", "action", "target", "transaction"]))
 def test_a_change_of_any_record_but_the_newest_breaks_the_chain(count: int, chosen: int, name: str) -> None:
     trail, blocks = grow(count)

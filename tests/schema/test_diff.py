@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bucketry.schema.codec import encode
@@ -261,7 +261,6 @@ def identity(metric: MetricDiff) -> tuple[object, ...]:
 
 
 @given(VERSIONS, VERSIONS)
-@settings(deadline=None)
 def test_swapping_the_baseline_mirrors_every_verdict(one: list[Evidence], other: list[Evidence]) -> None:
     there = {identity(metric): metric for metric in diff_metrics([one, other])}
     back = {identity(metric): metric for metric in diff_metrics([other, one])}
@@ -273,7 +272,6 @@ def test_swapping_the_baseline_mirrors_every_verdict(one: list[Evidence], other:
 
 
 @given(VERSIONS, st.lists(VERSIONS, min_size=1, max_size=3), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_the_order_of_the_others_does_not_matter(baseline: list[Evidence], others: list[Any], chance: Any) -> None:
     order = list(range(len(others)))
     chance.shuffle(order)
@@ -285,7 +283,6 @@ def test_the_order_of_the_others_does_not_matter(baseline: list[Evidence], other
 
 
 @given(VERSIONS, st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_the_order_of_metrics_within_evidence_does_not_matter(items: list[Evidence], chance: Any) -> None:
     shuffled = [
         Evidence(item.kind, tuple(chance.sample(item.metrics, len(item.metrics))), dataset=item.dataset)
@@ -298,7 +295,6 @@ NAMING_DATA = EVIDENCE.map(lambda one: replace(one, dataset={"name": "d", **one.
 
 
 @given(st.lists(st.lists(NAMING_DATA, max_size=4), min_size=2, max_size=4))
-@settings(deadline=None)
 def test_every_comparison_can_be_written_as_json_and_has_every_measurement(versions: list[Any]) -> None:
     metrics = diff_metrics(versions)
     for metric in metrics:

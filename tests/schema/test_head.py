@@ -13,6 +13,7 @@ from bucketry.schema.documents.audit import NO_RECORD, Record, Trail, continue_t
 from bucketry.schema.documents.head import Head, Row, SealedPages, decode_head, encode_head
 from bucketry.schema.documents.states import State
 from bucketry.schema.names import AliasName, Digest, ModelName
+from examples import of_hundred
 
 DIGESTS = st.binary(min_size=32, max_size=32).map(lambda raw: Digest(raw.hex()))
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -69,7 +70,7 @@ def heads(draw: st.DrawFn) -> Head:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=of_hundred(150))
 @given(heads())
 def test_a_head_comes_back_as_it_was_written(head: Head) -> None:
     body = encode_head(head)

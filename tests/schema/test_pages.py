@@ -39,6 +39,7 @@ from bucketry.schema.documents.pages import (
 )
 from bucketry.schema.documents.states import State
 from bucketry.schema.names import AliasName, Digest, ModelName
+from examples import of_hundred
 
 MODEL = ModelName("acme", "chat")
 MANY_VERSIONS = 100_000
@@ -127,7 +128,7 @@ def with_record(head: Head) -> Head:
 STEPS = st.lists(st.one_of(st.just(("publish", 0)), st.tuples(st.just("change"), st.integers(0, 10_000))), max_size=60)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=of_hundred(15))
 @given(
     before=st.sampled_from([0, 60, 63, 64, 120, 127, 128, 190, 255]), steps=STEPS, row_bytes=st.sampled_from([0, 768])
 )

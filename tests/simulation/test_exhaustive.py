@@ -39,7 +39,7 @@ SMALLEST = Beginning(versions=1, moves=1, bases=0)
         ("slow down after success", 50),
         ("crash before", 20),
         ("crash after", 20),
-        ("arrives late", 1_000),
+        pytest.param("arrives late", 1_000, marks=pytest.mark.deep),  # 8 seconds: most of all
         ("late, then crash", 50),
         ("again later", 100),
     ],

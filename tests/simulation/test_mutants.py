@@ -9,6 +9,8 @@ from simulation.scenes import BEFORE_SEALING, FEW, NOTHING, REVIEWED, SEALED, be
 from simulation.world import SeededScript, World
 
 MOST_SEEDS = 400
+SLOWLY_NOTICED = {"without reading back"}
+"""Whoever believes to have lost tries again and again: 16 seconds until a promise is broken, the others 20 together."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -18,26 +20,18 @@ def _beginnings_made_by_the_whole_protocol() -> None:
         begin(World(SeededScript(0)), beginning)
 
 
-@pytest.mark.parametrize("name", MUTANTS)
-def test_the_protocol_fails_when_it_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.deep if name in SLOWLY_NOTICED else ()) for name in MUTANTS]
+)
+def test_a_promise_is_broken_without_a_part_of_the_protocol_and_kept_with_it(name: str) -> None:
     mutate, scene = MUTANTS[name]
-    mutate(monkeypatch)
-    assert _is_noticed(scene=scene), f"{name}: not noticed in {MOST_SEEDS} runs"
-
-
-@pytest.mark.parametrize("name", MUTANTS)
-def test_the_whole_protocol_passes_where_it_fails_when_it_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    mutate, scene = MUTANTS[name]
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         mutate(patch)
-        seed = next(seed for seed in range(MOST_SEEDS) if run_seed(seed, only=scene).broken)
+        seed = next((seed for seed in range(MOST_SEEDS) if run_seed(seed, only=scene).broken), None)
+    assert seed is not None, f"{name}: not noticed in {MOST_SEEDS} runs"
     assert not run_seed(seed, only=scene).broken
 
 
 @pytest.mark.parametrize("lie", ["ignores conditions", "checks, then writes"])
 def test_a_store_that_lies_about_conditions_is_noticed(lie: str) -> None:
-    assert _is_noticed(lies=lie)
-
-
-def _is_noticed(*, scene: str = "", lies: str = "") -> bool:
-    return any(run_seed(seed, only=scene, lies=lies).broken for seed in range(MOST_SEEDS))
+    assert any(run_seed(seed, lies=lie).broken for seed in range(MOST_SEEDS))

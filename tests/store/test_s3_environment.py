@@ -25,6 +25,7 @@ from bucketry.store.s3.sdk.account import find_plain_by_session, open_session
 from bucketry.store.s3.signing import SigningClock
 from bucketry.store.s3.store import S3Settings, S3Store
 from bucketry.store.s3.target import find_usual_authorities, has_proxy
+from examples import of_hundred
 from servers.misbehaving import refusal, run_misbehaving
 from store.s3_stores import credentials
 
@@ -104,7 +105,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=of_hundred(300), suppress_health_check=[HealthCheck.too_slow])
 @given(said=SAID, has_keys=st.sampled_from((True, True, True, False)), asked=ASKED, config=FILE, shared=FILE)
 def test_what_is_decided_without_the_sdk_is_what_it_would_decide(
     folder: Path, *, said: dict[str, str], has_keys: bool, asked: S3Settings, config: str | None, shared: str | None
@@ -177,7 +178,7 @@ PROXIES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=of_hundred(200))
 @given(said=PROXIES, url=st.sampled_from((URL, f"{URL}:9000", "http://storage.example.com", "http://other")))
 def test_a_proxy_is_in_the_way_where_the_sdk_would_take_it(*, said: dict[str, str], url: str) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}

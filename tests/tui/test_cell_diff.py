@@ -23,6 +23,7 @@ from textual.strip import Strip
 
 from bucketry.tui.drawing.cell_diff import DrawnPiece, KnownCells
 from bucketry.tui.drawing.display import can_diff, pieces_of
+from examples import of_hundred
 from tui.cells import Screen
 
 if TYPE_CHECKING:
@@ -97,21 +98,21 @@ def shown_by_changes(updates: Sequence[LayoutUpdate | ChopsUpdate], screen: Scre
 
 
 @given(st.lists(UPDATES, min_size=1, max_size=5))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=of_hundred(80))
 def test_the_changes_show_the_same_as_everything(updates: list[LayoutUpdate | ChopsUpdate]) -> None:
     whole, changed = Screen(COLUMNS, ROWS), Screen(COLUMNS, ROWS)
     assert shown_by_changes(updates, changed).shown() == shown_by_all(updates, whole).shown()
 
 
 @given(st.lists(ANY_UPDATES, min_size=1, max_size=4))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=of_hundred(80))
 def test_emoji_and_combined_characters_show_the_same_too(updates: list[LayoutUpdate | ChopsUpdate]) -> None:
     whole, changed = Screen(COLUMNS, ROWS), Screen(COLUMNS, ROWS)
     assert shown_by_changes(updates, changed).shown() == shown_by_all(updates, whole).shown()
 
 
 @given(st.lists(ANY_UPDATES, min_size=1, max_size=3), layouts())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=of_hundred(80))
 def test_a_terminal_with_other_widths_for_emoji_keeps_no_trace_of_them(
     updates: list[LayoutUpdate | ChopsUpdate], last: LayoutUpdate
 ) -> None:
@@ -120,7 +121,7 @@ def test_a_terminal_with_other_widths_for_emoji_keeps_no_trace_of_them(
 
 
 @given(layouts(), layouts())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=of_hundred(80))
 def test_the_changes_are_never_longer_than_everything(before: LayoutUpdate, after: LayoutUpdate) -> None:
     shown = KnownCells(COLUMNS, ROWS, ColorSystem.TRUECOLOR)
     for update in (before, after):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.store.folder.store import FolderStore
+from cli.harness import NEEDS_HANGUPS
 from tui.desk import HOSTILE, filled_registry
 from tui.on_terminal import SEQUENCE, on_terminal, without_sequences
 
@@ -169,7 +170,10 @@ def test_a_window_that_changes_its_size_is_drawn_anew(tmp_path: Path, environmen
         assert b"credit-risk" in screen.resize(100, 30, until=b"credit-risk")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 129), (signal.SIGQUIT, 131), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [pytest.param(signal.SIGHUP, 129, marks=NEEDS_HANGUPS), (signal.SIGQUIT, 131), (signal.SIGTERM, 143)],
+)
 def test_a_signal_leaves_the_terminal_as_it_was(
     tmp_path: Path, environment: dict[str, str], number: signal.Signals, code: int
 ) -> None:
