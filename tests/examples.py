@@ -11,5 +11,4 @@ FEWEST = 5
 
 def of_hundred(count: int) -> int:
     """Return how many examples a test draws that draws so many in depth: everyday fewer, in a search more."""
-    drawn: int = settings.default.max_examples  # type: ignore[union-attr] - a profile is loaded before tests are
-    return max(FEWEST, count * drawn // HUNDRED)
+    return max(FEWEST, count * settings().max_examples // HUNDRED)
