@@ -42,7 +42,7 @@ def test_records_are_chosen_and_all_are_verified(program: Program, moved: Path) 
     everything = program.json("audit", "acme/chat")
     assert len(everything["records"]) == everything["verified_records"] == 7
     assert actions(program, "--alias", "production") == ["promote", "promote"]
-    assert actions(program, "--actor", "bob@*") == ["name-alias", "promote"]
+    assert actions(program, "--actor", "bob@*") == ["create-alias", "promote"]
     assert actions(program, "--action", "publish") == ["publish", "publish"]
     last = everything["records"][-1]["at"]
     assert actions(program, "--since", last) == ["promote"]
@@ -104,9 +104,13 @@ def test_the_registry_itself_has_a_trail(program: Program, moved: Path, tmp_path
     program.ok("policy", "set", "--default", tmp_path / "policy.toml")
     document = program.json("audit")
     assert (document["model"], document["verified"]) == (None, True)
-    assert [record["action"] for record in document["records"]] == ["init", "policy"]
+    assert [record["action"] for record in document["records"]] == ["create-registry", "set-policy"]
     assert "the trail of the registry is whole: 2 records" in program.ok("audit", "--verify").text
-    plant(moved, "registry.json", (moved / "registry.json").read_bytes().replace(b'"init"', b'"tini"', 1))
+    plant(
+        moved,
+        "registry.json",
+        (moved / "registry.json").read_bytes().replace(b'"create-registry"', b'"forged-registry"', 1),
+    )
     ran = program.run("audit", "--verify")
     assert ran.code == 8
     assert "registry.json: generation 2" in ran.errors

@@ -252,7 +252,7 @@ def test_the_trail_is_shown_verified_and_exported(program: Program, published: P
     program.ok("promote", "acme/chat:1", "production", "--reason", "a reason that is too long for a record " * 3)
     audit = program.json("audit", "acme/chat")
     assert audit["verified"] is True
-    assert [record["action"] for record in audit["records"]] == ["publish", "publish", "name-alias", "promote"]
+    assert [record["action"] for record in audit["records"]] == ["publish", "publish", "create-alias", "promote"]
     assert audit["records"][3]["alias"] == "production"
     assert {"generation", "transaction", "at", "actor", "action", "target", "previous"} <= set(audit["records"][0])
     text = program.ok("audit", "acme/chat").text

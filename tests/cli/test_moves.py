@@ -91,13 +91,13 @@ def test_internal_records_are_listed_only_when_asked_for_and_marked(program: Pro
         program.ok("review", "reject", "acme/chat:2", "--comment", "biased")
     shown = program.ok("audit", "acme/chat")
     assert "reject" in shown.text
-    assert "touch" not in shown.text
-    assert "name-alias" not in shown.text
+    assert "recheck-promotions" not in shown.text
+    assert "create-alias" not in shown.text
     assert "2 internal records left out: --all lists them" in shown.errors
     everything = program.ok("audit", "acme/chat", "--all")
-    assert "(touch)" in everything.text
+    assert "(recheck-promotions)" in everything.text
     assert "for=reject" in everything.text
     assert everything.errors == ""
-    assert "(touch)" in program.ok("audit", "acme/chat", "--action", "touch").text
+    assert "(recheck-promotions)" in program.ok("audit", "acme/chat", "--action", "recheck-promotions").text
     internal = [record["action"] for record in program.json("audit", "acme/chat")["records"] if record["internal"]]
-    assert sorted(internal) == ["name-alias", "touch"]
+    assert sorted(internal) == ["create-alias", "recheck-promotions"]

@@ -11,6 +11,7 @@ from bucketry.registry.core.rows import replace_dossier
 from bucketry.registry.publishing.registration import PreparedVersion, register_version
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of, encode
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.store.contract import Entry, Unconditional
 from simulation.actors import CHAT, CONTENTS, PRODUCTION, Uploader, make_manifest
 from simulation.scenes import base_parent, begin, founder
@@ -88,7 +89,7 @@ def change_row(session: Session, change: Callable[[dict[str, object]], object], 
 def cite(session: Session, dossier: Dossier, model: ModelName = CHAT) -> None:
     def edit(old: Head | None) -> Change[Head]:
         head, objects = replace_dossier(session, some(old), some(old).rows[0], dossier)
-        return Change(head, "test", objects=objects)
+        return Change(head, AuditAction.EDIT, objects=objects)
 
     commit_head(session, model, edit)
 

@@ -14,6 +14,7 @@ from bucketry.registry.publishing.registration import PreparedVersion, register_
 from bucketry.registry.serving.aliases import promote, unset
 from bucketry.registry.versions.lifecycle import edit_model, edit_version, retire
 from bucketry.schema import keys
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.names import AliasName, Digest, ModelName
 from bucketry.store.contract import IfAbsent, Unconditional
 from maintenance.planting import ALIAS, HEAD, assert_damage, first, items, made, publish_child, rewrite, some
@@ -221,7 +222,7 @@ def test_a_page_and_a_history_block_that_nothing_names_are_kept_in_silence(bucke
 
 def test_an_alias_name_without_a_register_is_unfinished(session: Session) -> None:
     def name(old: Head | None) -> Change[Head]:
-        return Change(replace(some(old), aliases=(PRODUCTION, AliasName("x"))), "name-alias", target="x")
+        return Change(replace(some(old), aliases=(PRODUCTION, AliasName("x"))), AuditAction.CREATE_ALIAS, target="x")
 
     commit_head(session, CHAT, name)
     report = check_registry(session)

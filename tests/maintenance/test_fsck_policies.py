@@ -14,6 +14,7 @@ from bucketry.registry.review.policies import set_policy
 from bucketry.registry.versions.deletion import delete_version
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.dossier import Pin
 from bucketry.schema.documents.policy import encode_policy, parse_policy_toml
 from bucketry.schema.names import Digest, ModelName
@@ -46,7 +47,7 @@ def name_policy(office: Office, digest: Digest | None) -> None:
     """Name a policy in the head by a commit that is not one of a policy."""
 
     def edit(old: Head | None) -> Change[Head]:
-        return Change(replace(some(old), policy=digest), "test")
+        return Change(replace(some(old), policy=digest), AuditAction.EDIT)
 
     commit_head(office.session(), CHAT, edit)
 
@@ -108,7 +109,9 @@ def test_a_policy_that_nobody_set(office: Office, tmp_path: Path) -> None:
 
 
 def test_a_record_that_names_no_valid_policy(office: Office, tmp_path: Path) -> None:
-    commit_head(office.session(), CHAT, lambda old: Change(some(old), "policy", detail={"policy": "none"}))
+    commit_head(
+        office.session(), CHAT, lambda old: Change(some(old), AuditAction.SET_POLICY, detail={"policy": "none"})
+    )
     assert_damage(checked(office, tmp_path), HEAD, "names no valid policy")
 
 

@@ -22,6 +22,7 @@ from bucketry.registry.serving.aliases import (
 from bucketry.registry.versions.lifecycle import retire
 from bucketry.schema import keys
 from bucketry.schema.documents.alias import encode_alias
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.names import AliasName, ModelName, parse_reference
 from bucketry.store.contract import IfMatch
@@ -260,7 +261,7 @@ def test_a_register_that_says_another_last_move_than_its_records_is_damaged(sess
 def _touch(session: Session, times: int) -> None:
     def edit(register: AliasRegister | None) -> Change[AliasRegister]:
         assert register is not None
-        return Change(register, "touch", target="5")
+        return Change(register, AuditAction.RECHECK_PROMOTIONS, target="5")
 
     for _ in range(times):
         commit_alias(replace(session, actor="toucher@example.org"), CHAT, STAGING, edit)

@@ -16,6 +16,7 @@ from bucketry.registry.core.opening import create_registry, open_session
 from bucketry.registry.core.registers import commit_head, load_head
 from bucketry.registry.publishing import blobs
 from bucketry.schema import keys
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.names import parse_model_name
 from bucketry.store.contract import Entry, ObjectNotFoundError
 from bucketry.transfer.disk import hashing
@@ -68,7 +69,7 @@ def change_chunks(file: Path, count: int) -> None:
 def raise_epoch(registry: Registry) -> None:
     def edit(head: Head | None) -> Change[Head]:
         assert head is not None
-        return Change(replace(head, epoch=head.epoch + 1), "collect")
+        return Change(replace(head, epoch=head.epoch + 1), AuditAction.RAISE_EPOCH)
 
     commit_head(registry.session, MODEL, edit)
 

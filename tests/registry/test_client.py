@@ -137,7 +137,7 @@ def test_lineage_and_audit_are_told(registry: Registry, tmp_path: Path) -> None:
     assert f"{CHAT}:1" in registry.lineage("acme/child").nodes
     assert "acme/child:1" in registry.lineage(CHAT, down=True).nodes
     assert registry.audit(CHAT).verified
-    assert [entry.record.action for entry in registry.audit().entries] == ["init"]
+    assert [entry.record.action for entry in registry.audit().entries] == ["create-registry"]
 
 
 class Scalar:

@@ -23,7 +23,7 @@ from bucketry.registry.core.registers import alias_register, load_alias
 from bucketry.registry.core.session import Session
 from bucketry.schema import keys
 from bucketry.schema.documents.alias import AliasRegister
-from bucketry.schema.documents.audit import decode_block, find_chain_fault
+from bucketry.schema.documents.audit import AuditAction, decode_block, find_chain_fault
 from bucketry.schema.names import AliasName, ModelName
 from bucketry.store.contract import IfAbsent, PreconditionFailedError, SlowDownError, StoreFullError
 from bucketry.store.folder.store import FolderStore
@@ -79,7 +79,7 @@ def touch(session: Session, text: str, *, deadline_seconds: float = 60.0) -> Com
     return commit(
         session.store,
         alias_register(session, MODEL, ALIAS),
-        lambda old: Change(old or AliasRegister(REGISTRY, MODEL, ALIAS), "touch", target=text),
+        lambda old: Change(old or AliasRegister(REGISTRY, MODEL, ALIAS), AuditAction.RECHECK_PROMOTIONS, target=text),
         actor=session.actor,
         clock=session.clock,
         deadline_seconds=deadline_seconds,

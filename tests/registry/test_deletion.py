@@ -52,7 +52,7 @@ def test_its_history_and_its_reason_stay(office: Office) -> None:
     audit = load_audit(office.session(), CHAT)
     assert audit.verified
     mine = [(entry.record.actor, entry.record.action) for entry in audit.entries if entry.record.target == "3"]
-    assert {(ANNA, "delete-begin"), (ANNA, "touch"), (ANNA, "delete")} <= set(mine)
+    assert {(ANNA, "begin-deletion"), (ANNA, "recheck-promotions"), (ANNA, "delete")} <= set(mine)
 
 
 @pytest.mark.parametrize("refused", [False, True])
@@ -107,7 +107,7 @@ def test_a_deletion_that_was_interrupted_is_resumed_under_its_generation(office:
             office.prepare(ANNA, action, 3)
     delete_version(office.session(), CHAT, 3)
     assert state_of(office, 3) is State.DELETED
-    begun = [e for e in load_audit(office.session(), CHAT).entries if e.record.action == "delete-begin"]
+    begun = [e for e in load_audit(office.session(), CHAT).entries if e.record.action == "begin-deletion"]
     assert len(begun) == 1
 
 

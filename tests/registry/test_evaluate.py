@@ -23,6 +23,7 @@ from bucketry.registry.versions.lifecycle import edit_version
 from bucketry.registry.versions.listing import load_detail
 from bucketry.registry.versions.trending import load_trend
 from bucketry.schema import keys
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.evidence import Evidence, Metric
 from bucketry.schema.documents.states import State
 from bucketry.schema.names import ModelName, parse_reference
@@ -139,7 +140,9 @@ def test_a_version_that_is_being_deleted_takes_no_evidence(session: Session) -> 
     def edit(old: Head | None) -> Change[Head]:
         assert old is not None
         row = load_row(session, old, 2)
-        return Change(replace(old, rows=old.with_row(replace(row, state=State.DELETING))), "delete", target="2")
+        return Change(
+            replace(old, rows=old.with_row(replace(row, state=State.DELETING))), AuditAction.DELETE, target="2"
+        )
 
     commit_head(session, CHAT, edit)
     with pytest.raises(RejectedError, match="being deleted"):
@@ -170,7 +173,7 @@ def test_evidence_about_another_version_is_corrupt(session: Session) -> None:
         row = load_row(session, old, 3)
         dossier = replace(load_dossier(session, old, row), evidence=cited.evidence)
         changed, objects = replace_dossier(session, old, row, dossier)
-        return Change(changed, "edit", objects=objects)
+        return Change(changed, AuditAction.EDIT, objects=objects)
 
     commit_head(session, CHAT, edit)
     with pytest.raises(CorruptError, match="about another version"):

@@ -82,5 +82,5 @@ def test_an_epoch_that_is_past_the_pin_is_not_raised_again(office: Office) -> No
     release_pins(office.session(), BASE, 2)
     assert (pins(office, 1), pins(office, 2)) == ((), ())
     assert epoch(office, CHILD) == 2
-    fences = [entry for entry in load_audit(office.session(), CHILD).entries if entry.record.action == "fence"]
+    fences = [entry for entry in load_audit(office.session(), CHILD).entries if entry.record.action == "raise-epoch"]
     assert len(fences) == 1

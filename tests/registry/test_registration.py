@@ -14,6 +14,7 @@ from bucketry.registry.publishing.registration import PreparedVersion, find_publ
 from bucketry.registry.versions.lifecycle import edit_version
 from bucketry.schema import keys
 from bucketry.schema.codec import encode
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.head import LARGEST_ROW_BYTES
 from bucketry.schema.documents.manifest import Lineage, Parent
 from bucketry.schema.names import Digest, ModelName
@@ -195,7 +196,7 @@ def test_a_collection_that_never_rests_is_contention(session: Session) -> None:
 def _raise_epoch(session: Session) -> None:
     def edit(head: Head | None) -> Change[Head]:
         assert head is not None
-        return Change(replace(head, epoch=head.epoch + 1), "collect")
+        return Change(replace(head, epoch=head.epoch + 1), AuditAction.RAISE_EPOCH)
 
     commit_head(session, CHAT, edit)
 

@@ -41,7 +41,7 @@ def test_the_newest_is_first_and_the_publish_is_last(office: Office) -> None:
     office.decide(ANNA, Action.REQUEST, first)
     edit_model(office.session(), CHAT, description="of the model")
     assert told(office, first) == [
-        ("request", None, None, str(first)),
+        ("request-review", None, None, str(first)),
         ("edit", None, None, str(first)),
         ("publish", None, None, str(first)),
     ]

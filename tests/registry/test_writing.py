@@ -20,6 +20,7 @@ from bucketry.registry.review.policies import set_policy
 from bucketry.registry.versions.lifecycle import edit_version
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of, encode
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.deployment import Deployment, Place, encode_deployment
 from bucketry.schema.documents.pages import Directory, Page, PageEntry, encode_directory, encode_page
 from bucketry.schema.documents.policy import Policy
@@ -144,7 +145,7 @@ def test_a_commit_that_nobody_could_read_writes_not_even_what_it_refers_to(regis
     def edit(head: Head | None) -> Change[Head]:
         assert head is not None
         wrong: Any = {"epoch": 3}
-        return Change(replace(head, labels=wrong), "edit", objects=(item,))
+        return Change(replace(head, labels=wrong), AuditAction.EDIT, objects=(item,))
 
     with pytest.raises(UsageError, match=r"labels is not an object of texts.*it was not written"):
         commit_head(registry.session, NAME, edit)

@@ -13,7 +13,7 @@ from bucketry.schema.documents.moves import UNDOES, find_last_move, is_move, sta
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-ACTIONS = {"p": "promote", "r": "rollback", "u": "unset", "z": "undo", "t": "touch"}
+ACTIONS = {"p": "promote", "r": "rollback", "u": "unset", "z": "undo", "t": "recheck-promotions"}
 
 
 def record(generation: int, action: str, target: int | None, previous: int | None, **detail: object) -> Record:
@@ -29,8 +29,8 @@ def records_of(moves: str) -> list[Record]:
     now: int | None = None
     for generation, move in enumerate(moves.split(), start=1):
         action, previous = ACTIONS[move[0]], now
-        if action == "touch":
-            found.append(Record(generation, "", "", "other", "touch", move[1:], NO_RECORD))
+        if action == "recheck-promotions":
+            found.append(Record(generation, "", "", "other", "recheck-promotions", move[1:], NO_RECORD))
             continue
         if action == "undo":
             undone, now = states.pop()
@@ -80,7 +80,7 @@ OPERATIONS = st.lists(
         st.tuples(st.just("rollback"), VERSIONS),
         st.tuples(st.just("unset"), st.none()),
         st.tuples(st.just("undo"), st.none()),
-        st.tuples(st.just("touch"), st.none()),
+        st.tuples(st.just("recheck-promotions"), st.none()),
     ),
     max_size=30,
 )
@@ -102,8 +102,8 @@ def played(operations: Sequence[tuple[str, int | None]]) -> Iterator[tuple[Recor
             target = states[-1][1][0]
             yield record(generation, "undo", target, previous, **{UNDOES: undone}), states[-1][1]
             continue
-        if action == "touch" or version == now:
-            yield record(generation, "touch", 3, None), states[-1][1]
+        if action == "recheck-promotions" or version == now:
+            yield record(generation, "recheck-promotions", 3, None), states[-1][1]
             continue
         if version is None:
             after = stack

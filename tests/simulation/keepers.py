@@ -17,6 +17,7 @@ from bucketry.registry.core.rows import iter_live_rows
 from bucketry.registry.versions.deletion import delete_version
 from bucketry.registry.versions.model_deletion import delete_model
 from bucketry.schema import keys
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.head import Head
 from bucketry.schema.documents.placement import decode_placement
 from bucketry.store.contract import Entry
@@ -72,7 +73,7 @@ def giving_up(*, model: ModelName = CHAT) -> Operation:
 
 def _raised(session: Session, model: ModelName, old: Head | None) -> Change[Head]:
     head = old or Head(session.registry.registry, model)
-    return Change(replace(head, epoch=head.epoch + 1), "collect")
+    return Change(replace(head, epoch=head.epoch + 1), AuditAction.RAISE_EPOCH)
 
 
 def _blob_keys(session: Session, head: Head, row: Row) -> set[str]:

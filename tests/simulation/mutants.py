@@ -17,7 +17,7 @@ from bucketry.registry.publishing import registration
 from bucketry.registry.review import reviewing
 from bucketry.registry.serving import aliases
 from bucketry.registry.versions import deletion, evaluate, model_deletion, pins
-from bucketry.schema.documents.audit import Trail
+from bucketry.schema.documents.audit import AuditAction, Trail
 from bucketry.schema.documents.head import Head
 from bucketry.schema.documents.moves import LastMove
 from bucketry.schema.documents.reviews import Action
@@ -191,7 +191,7 @@ def with_a_deletion_of_any_generation(patch: pytest.MonkeyPatch) -> None:
         def edit(head: Any) -> Any:
             row = replace(settled(load_row(session, head, version), mark), deletion=None)
             changed, objects = replace_row(session, head, row)
-            return Change(changed, "delete", target=str(version), objects=objects)
+            return Change(changed, AuditAction.DELETE, target=str(version), objects=objects)
 
         commit_head(session, model, edit)
 
@@ -245,7 +245,7 @@ def with_a_model_given_up_whatever_it_has(patch: pytest.MonkeyPatch) -> None:
 
 def _mark(session: Any, model: Any) -> None:
     def edit(head: Any) -> Any:
-        return Change(replace(head, deleted=True), "delete-model")
+        return Change(replace(head, deleted=True), AuditAction.DELETE_MODEL)
 
     commit_head(session, model, edit)
 

@@ -35,7 +35,7 @@ IN_MANY_COMMITS = frozenset({"collect", "delete", "delete-model", *(Action.APPRO
 """Operations of which a part may be committed when they fail."""
 
 
-_DECISIONS = frozenset(Action) - {Action.PUBLISH}
+_DECISIONS = frozenset(action.audited for action in Action if action is not Action.PUBLISH)
 """What is recorded for each decision that a dossier cites; nobody here signs what he publishes."""
 
 

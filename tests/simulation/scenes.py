@@ -18,6 +18,7 @@ from bucketry.registry.serving.aliases import promote
 from bucketry.registry.versions.lifecycle import edit_model
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.manifest import Parent
 from bucketry.schema.documents.policy import DEFAULT_POLICY, encode_policy
 from bucketry.schema.documents.reviews import Action, Review, encode_statement
@@ -335,7 +336,7 @@ def _ask_for_reviews(bucket: Bucket) -> None:
 
     def edit(head: Head | None) -> Change[Head]:
         assert head is not None
-        return Change(replace(head, policy=digest_of(policy)), "policy", objects=(item,))
+        return Change(replace(head, policy=digest_of(policy)), AuditAction.SET_POLICY, objects=(item,))
 
     commit_head(founder(bucket), CHAT, edit)
     for name in ("first", "second"):
@@ -350,7 +351,13 @@ def new_registry(bucket: Bucket) -> Session:
     at = session.clock.timestamp()
     results = tuple(Conformance(name, at, passed=True) for name in ("simulated", bucket.endpoint))
     document = RegistryDocument(REGISTRY, at, conformance=results)
-    commit(bucket, registry_register(), lambda _: Change(document, "init"), actor=session.actor, clock=session.clock)
+    commit(
+        bucket,
+        registry_register(),
+        lambda _: Change(document, AuditAction.CREATE_REGISTRY),
+        actor=session.actor,
+        clock=session.clock,
+    )
     return session
 
 

@@ -21,6 +21,7 @@ from bucketry.registry.core.registers import alias_register, commit_alias, load_
 from bucketry.registry.publishing.registration import PreparedVersion, register_version
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of, encode
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.store.contract import (
     ETag,
     IfAbsent,
@@ -64,7 +65,9 @@ def session(bucket: Planned, clock: VirtualClock) -> Session:
 
 
 def touch(session: Session, text: str = "touched") -> AliasRegister:
-    return commit_alias(session, CHAT, PRODUCTION, lambda old: Change(_there(old), "touch", target=text)).state
+    return commit_alias(
+        session, CHAT, PRODUCTION, lambda old: Change(_there(old), AuditAction.RECHECK_PROMOTIONS, target=text)
+    ).state
 
 
 def other_commits(bucket: Planned, count: int = 1) -> None:
@@ -79,7 +82,7 @@ def other_commits(bucket: Planned, count: int = 1) -> None:
 def chain(session: Session) -> list[str]:
     state = load_alias(session, CHAT, PRODUCTION).state
     assert state is not None
-    return [record.target for record in state.trail.records if record.action == "touch"]
+    return [record.target for record in state.trail.records if record.action == AuditAction.RECHECK_PROMOTIONS]
 
 
 # The format: "1. Write everything immutable. 2. Compare-and-swap the register. Nothing else is a commit."
@@ -161,7 +164,7 @@ def test_a_write_that_lost_is_edited_again_on_the_new_state_under_the_same_trans
 
     def edit(old: AliasRegister | None) -> Change[AliasRegister]:
         seen.append(_there(old).generation)
-        return Change(_there(old), "touch", target="touched")
+        return Change(_there(old), AuditAction.RECHECK_PROMOTIONS, target="touched")
 
     committed = commit_alias(session, CHAT, PRODUCTION, edit)
     assert seen == [2, 3]
@@ -252,7 +255,7 @@ def test_an_edit_that_raises_on_the_new_state_ends_the_commit_with_nothing_chang
     def edit(old: AliasRegister | None) -> Change[AliasRegister]:
         if _there(old).generation > 2:
             raise CorruptError("no")
-        return Change(_there(old), "touch", target="touched")
+        return Change(_there(old), AuditAction.RECHECK_PROMOTIONS, target="touched")
 
     bucket.plans = [plan]
     with pytest.raises(CorruptError):
@@ -312,7 +315,7 @@ def test_a_store_that_cannot_do_it_is_not_asked_again(session: Session, bucket: 
 def test_an_immutable_object_that_is_there_already_is_success(session: Session, bucket: Planned) -> None:
     item = _note()
     bucket.really(item.key, item.body, IfAbsent())
-    change = lambda old: Change(_there(old), "touch", objects=(item,))  # noqa: E731
+    change = lambda old: Change(_there(old), AuditAction.RECHECK_PROMOTIONS, objects=(item,))  # noqa: E731
     assert commit_alias(session, CHAT, PRODUCTION, change).attempts == 1
 
 
@@ -320,7 +323,9 @@ def test_an_immutable_object_with_other_bytes_is_damage(session: Session, bucket
     item = _note()
     bucket.really(item.key, b"[]", IfAbsent())
     with pytest.raises(CorruptError):
-        commit_alias(session, CHAT, PRODUCTION, lambda old: Change(_there(old), "touch", objects=(item,)))
+        commit_alias(
+            session, CHAT, PRODUCTION, lambda old: Change(_there(old), AuditAction.RECHECK_PROMOTIONS, objects=(item,))
+        )
     assert chain(session) == []
 
 
@@ -348,7 +353,13 @@ def test_a_register_that_vanishes_while_it_is_changed_is_damage(session: Session
 def test_a_commit_needs_no_session_but_a_register(bucket: Planned) -> None:
     register = alias_register(founder(bucket), CHAT, PRODUCTION)
     clock = founder(bucket).clock
-    done = commit(bucket, register, lambda old: Change(_there(old), "touch"), actor="a@example.org", clock=clock)
+    done = commit(
+        bucket,
+        register,
+        lambda old: Change(_there(old), AuditAction.RECHECK_PROMOTIONS),
+        actor="a@example.org",
+        clock=clock,
+    )
     assert done.record.generation == 3
 
 

@@ -10,6 +10,7 @@ import pytest
 from bucketry.registry.core.commit import Change
 from bucketry.registry.core.registers import commit_alias
 from bucketry.schema import keys
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.settings import decode_registry
 from simulation.actors import CHAT, PRODUCTION, Attempt, History, Operation, program
 from simulation.faults import Faults
@@ -80,7 +81,7 @@ def _touching(name: str, registry: RegistryDocument) -> Operation:
 
     def edit(old: AliasRegister | None) -> Change[AliasRegister]:
         assert old is not None
-        return Change(old, "touch", target=name)
+        return Change(old, AuditAction.RECHECK_PROMOTIONS, target=name)
 
     def act(session: Session, _: Attempt) -> None:
         commit_alias(replace(session, _registry=[registry]), CHAT, PRODUCTION, edit)

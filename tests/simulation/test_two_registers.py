@@ -19,6 +19,7 @@ from bucketry.registry.core.rows import load_dossier, load_row
 from bucketry.registry.publishing.registration import PreparedVersion, register_version
 from bucketry.registry.serving.aliases import promote
 from bucketry.schema import keys
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.states import State
 from bucketry.schema.names import AliasName, ModelName
 from bucketry.store.contract import Entry
@@ -369,7 +370,7 @@ def _begin_deleting(session: Session, model: ModelName = BASE, version: int = 1)
     def edit(head: Head | None) -> Change[Head]:
         assert head is not None
         row = replace(load_row(session, head, version), state=State.DELETING)
-        return Change(replace(head, rows=head.with_row(row)), "delete", target=str(version))
+        return Change(replace(head, rows=head.with_row(row)), AuditAction.DELETE, target=str(version))
 
     commit_head(session, model, edit)
 

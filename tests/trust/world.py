@@ -94,7 +94,7 @@ class World:
     def overwrite(self, key: str, body: bytes) -> None:
         self.store.put(key, body, IfMatch(self.store.get(key).etag))
 
-    def forge_alias(self, change: Callable[[AliasRegister], AliasRegister], action: str = "touch") -> None:
+    def forge_alias(self, change: Callable[[AliasRegister], AliasRegister], action: str = "recheck-promotions") -> None:
         """Commit a change of the alias as an attacker would, who keeps the chain of its records right."""
         register = change(decode_alias(self.store.get(ALIAS_KEY).body, what=ALIAS_KEY))
         record = Record(0, "e" * 32, "2026-01-01T00:00:00Z", "eve", action, "", NO_RECORD)

@@ -364,12 +364,12 @@ def test_records_are_newest_first_and_found_by_who_did_what(registry: Registry) 
 def test_internal_records_are_listed_when_they_are_asked_for_and_marked(registry: Registry) -> None:
     async def act(desk: Desk) -> None:
         assert "; . lists 4 internal" in desk.notice
-        assert "(name-alias)" not in desk.text
+        assert "(create-alias)" not in desk.text
         await desk.press("full_stop", "slash")
-        await desk.type("action:name-alias")
+        await desk.type("action:create-alias")
         await desk.press("enter")
         assert "2/32" in desk.top
-        assert "(name-alias)" in desk.cursor_line
+        assert "(create-alias)" in desk.cursor_line
         assert "Internal: an operation" in desk.text
 
     on(registry, "audit", act)

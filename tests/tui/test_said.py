@@ -150,7 +150,7 @@ def test_a_record_that_moved_no_alias_does_not_look_as_if_it_had() -> None:
         await desk.press("colon")
         await desk.type("audit credit-risk")
         await desk.press("enter", "full_stop", "slash")
-        await desk.type("action:touch")
+        await desk.type("action:recheck")
         await desk.press("enter")
         await desk.wait(0.3)
         assert "credit-risk@production (v10)" in desk.text

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import BucketryError, CorruptError, RejectedError
 from bucketry.frozen import frozen
 from bucketry.schema.codec import FORMAT, LARGEST_DOCUMENT_BYTES, Fields, decode, encode
-from bucketry.schema.documents.audit import target_version
+from bucketry.schema.documents.audit import AuditAction, target_version
 from bucketry.schema.documents.states import State
 from bucketry.schema.names import Digest, parse_digest
 from bucketry.user_folders import need_home
@@ -129,7 +129,7 @@ def default_state_folder(environment: Mapping[str, str], home: Path | None = Non
 
 def is_told_refusal(record: Record) -> bool:
     """Return whether an alias's record says that it was told of a refusal of the version that it named."""
-    return record.action == "tell" and record.detail.get("state") == State.REJECTED
+    return record.action == AuditAction.UPDATE_STATE and record.detail.get("state") == State.REJECTED
 
 
 def check_continues(

@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bucketry.registry.review.carried import carried_reviews
-from bucketry.schema.documents.audit import target_version
+from bucketry.schema.documents.audit import AuditAction, target_version
 from bucketry.schema.documents.evidence import headline_values
 from bucketry.schema.documents.head import fit_metrics
 from bucketry.schema.documents.moves import MOVES
-from bucketry.schema.documents.reviews import Action
+from bucketry.schema.documents.reviews import REFUSALS, Action
 from bucketry.schema.documents.states import SERVABLE, State
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.policy import Policy
     from bucketry.schema.documents.settings import RegistryDocument
 
-LIFE = {
-    "retire": State.RETIRED,
-    "unretire": None,
-    "delete-begin": State.DELETING,
-    "delete-undo": None,
-    "delete": State.DELETED,
-    Action.REJECT: None,
-    Action.REVOKE: None,
+LIFE: Mapping[str, State | None] = {
+    AuditAction.RETIRE: State.RETIRED,
+    AuditAction.UNRETIRE: None,
+    AuditAction.BEGIN_DELETION: State.DELETING,
+    AuditAction.CANCEL_DELETION: None,
+    AuditAction.DELETE: State.DELETED,
+    AuditAction.REJECT: None,
+    AuditAction.REVOKE: None,
 }
 """The audit actions by which a version ends, and the state that each leaves; None: another than these ends."""
 RECORDED_ONCE = frozenset({Action.REQUEST, Action.COMMENT, Action.APPROVE, Action.REJECT, Action.REVOKE})
@@ -68,21 +68,21 @@ class Story:
 
     def find_head_faults(self, head: Head) -> Iterator[str]:
         """Yield what the head as a whole says otherwise than its records."""
-        published = [record.target for record in self.records if record.action == "publish"]
+        published = [record.target for record in self.records if record.action == AuditAction.PUBLISH]
         given = [str(version) for version in range(1, head.next_version)]
         if published != given:
             yield (
                 f"The next version is {head.next_version:,}, but the audit records name {len(published):,} publishes, "
                 f"the last of version {published[-1] if published else 'none'}."
             )
-        named = {record.target for record in self.records if record.action == "name-alias"}
+        named = {record.target for record in self.records if record.action == AuditAction.CREATE_ALIAS}
         if len(set(head.aliases)) < len(head.aliases):
             yield "An alias is named twice."
         for alias in sorted(named - set(head.aliases)):
             yield f"The alias {alias} was named by an audit record, and no name ever leaves the head."
         for alias in sorted(set(head.aliases) - named):
             yield f"No audit record names the alias {alias}."
-        about_model = any(record.action == "edit" and not record.target for record in self.records)
+        about_model = any(record.action == AuditAction.EDIT and not record.target for record in self.records)
         if (head.description or head.labels) and not about_model:
             yield "The model has a description or labels, and no audit record of an edit."
 
@@ -139,7 +139,7 @@ def find_registry_faults(document: RegistryDocument) -> Iterator[str]:
     for result in document.conformance:
         at = datetime.fromisoformat(result.at)
         near = [r for r in document.trail.records if abs(datetime.fromisoformat(r.at) - at) <= CLOCKS_APART]
-        probed = [record for record in near if record.action in {"init", "probe"}]
+        probed = [record for record in near if record.action in {AuditAction.CREATE_REGISTRY, AuditAction.PROBE_STORE}]
         word = "passed" if result.passed else "broken"
         if not any(record.target in {word, ""} for record in probed):
             yield f"The probe of {result.endpoint} at {result.at} is {word} by the document, and not by its records."
@@ -160,7 +160,7 @@ def find_copy_faults(row: Row, manifest: Manifest) -> Iterator[str]:
 
 def find_label_faults(row: Row, manifest: Manifest, story: Story) -> Iterator[str]:
     """Yield it if the labels are not those that were published, and nobody edited the version."""
-    is_edited = any(record.action == "edit" for record in story.of(row.version))
+    is_edited = any(record.action == AuditAction.EDIT for record in story.of(row.version))
     if not is_edited and dict(row.labels) != dict(manifest.labels):
         yield f"Version {row.version} has other labels than its manifest, and no audit record of an edit."
 
@@ -175,7 +175,7 @@ def find_metric_faults(
             yield f"Version {row.version} shows {name!a}, which none of its evaluations measured over a whole data set."
         elif measured[name] != value:
             yield f"Version {row.version} shows {name!a} as {value}, and its evaluations say {measured[name]}."
-    if policies is None or story is None or any(record.action == "edit" for record in story.of(row.version)):
+    if policies is None or story is None or any(record.action == AuditAction.EDIT for record in story.of(row.version)):
         return  # what was chosen, or how much room there was beside the labels, is not known
     bare = replace(row, metrics={})
     chosen = (headline_values(evidence, policy.headline_metrics) for policy in policies)
@@ -187,19 +187,20 @@ def find_dossier_faults(row: Row, added: AddedDocuments, story: Story) -> Iterat
     """Yield what was committed about a version and its dossier does not cite, or the other way round."""
     records = story.of(row.version)
     if added.decisions is not None:
-        committed = Counter(record.action for record in records if record.action in RECORDED_ONCE)
-        cited = Counter(str(decision.statement.action) for decision in added.decisions)
+        committed = Counter(record.action for record in records)
+        cited = Counter(decision.statement.action for decision in added.decisions)
         for action in sorted(RECORDED_ONCE):
-            if committed[action] > cited[action] and action not in {Action.REJECT, Action.REVOKE}:
-                lost = committed[action] - cited[action]
+            recorded = committed[action.audited]
+            if recorded > cited[action] and action not in REFUSALS:
+                lost = recorded - cited[action]
                 yield f"Its dossier does not cite {lost:,} of the decisions to {action} version {row.version}."
-            if cited[action] > committed[action]:
-                more = cited[action] - committed[action]
+            if cited[action] > recorded:
+                more = cited[action] - recorded
                 yield f"Its dossier cites {more:,} decisions to {action} version {row.version} that were not committed."
     count = 0
     cited_ids = {known.sha256 for known in added.dossier.evidence}
     for record in records:
-        if record.action == "evaluate":
+        if record.action == AuditAction.EVALUATE:
             first, several = str(record.detail.get("evidence", "")), record.detail.get("added")
             count += several if isinstance(several, int) else 1
             if first and not any(sha256.startswith(first) for sha256 in cited_ids):
@@ -209,7 +210,7 @@ def find_dossier_faults(row: Row, added: AddedDocuments, story: Story) -> Iterat
             f"The dossier of version {row.version} cites {len(added.dossier.evidence):,} evaluations, "
             f"and the audit records add {count:,}."
         )
-    if added.dossier.notes and not any(record.action == "edit" for record in records):
+    if added.dossier.notes and not any(record.action == AuditAction.EDIT for record in records):
         yield f"Version {row.version} has notes that were added, and no audit record of an edit."
 
 
@@ -230,8 +231,8 @@ def find_alias_faults(
         return
     if not policies["yes" if register.protected else "no"]:
         yield f"The alias says that it is {'' if register.protected else 'not '}protected, and no policy ever said so."
-    told = next((record for record in reversed(records) if record.action in {*MOVES, "tell"}), last)
-    if told.action == "tell":
+    told = next((record for record in reversed(records) if record.action in {*MOVES, AuditAction.UPDATE_STATE}), last)
+    if told.action == AuditAction.UPDATE_STATE:
         possible = frozenset({State(str(told.detail["state"]))} if told.detail.get("state") in set(State) else State)
     elif story is None:
         return
@@ -250,15 +251,15 @@ def is_behind(register: AliasRegister, added: AddedDocuments) -> bool:
 
 def _states_after(record: Record, before: frozenset[State]) -> frozenset[State]:
     match record.action:
-        case "publish":
+        case AuditAction.PUBLISH:
             return frozenset({State.REGISTERED})
-        case Action.REQUEST:
+        case AuditAction.REQUEST_REVIEW:
             return frozenset({State.IN_REVIEW})
-        case Action.APPROVE:
+        case AuditAction.APPROVE:
             return frozenset({State.IN_REVIEW, State.APPROVED})
-        case Action.REJECT | Action.REVOKE:
+        case AuditAction.REJECT | AuditAction.REVOKE:
             return frozenset({State.REJECTED})
-        case "unretire" | "delete-undo":
+        case AuditAction.UNRETIRE | AuditAction.CANCEL_DELETION:
             return frozenset({State.REGISTERED, State.IN_REVIEW, State.APPROVED, State.REJECTED, State.RETIRED})
         case action:
             ended = LIFE.get(action)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
 from bucketry.maintenance.fsck.reading import DocumentFault, read_named, report
-from bucketry.registry.review.policies import ACTION
 from bucketry.schema import keys
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.policy import DEFAULT_POLICY, Policy, decode_policy
 from bucketry.schema.names import parse_digest
 
@@ -90,7 +90,7 @@ def read_policy_changes(key: str, records: Sequence[Record], now: Digest | None,
     """Return the history of a register's policy; where it contradicts itself or the register, that is damage."""
     changes: list[tuple[int, Digest | None]] = []
     for record in records:
-        if record.action != ACTION:
+        if record.action != AuditAction.SET_POLICY:
             continue
         named = record.detail.get("policy")
         digest = None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from bucketry.clock import format_time
 from bucketry.frozen import frozen
 from bucketry.registry.review.standings import authorship_of
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.reviews import REFUSALS, Action
 from bucketry.schema.documents.states import State
 from bucketry.schema.judging.decisions import count_approvals, derive_state
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 DECIDED = frozenset({State.REGISTERED, State.IN_REVIEW, State.APPROVED, State.REJECTED})
 """The states that decisions give; in the others a version is whatever they say."""
-DECIDING = frozenset({*(action.value for action in Action), "unretire"})
+DECIDING = frozenset({*(action.audited for action in Action), AuditAction.UNRETIRE})
 """The audit actions whose commit decides a state."""
 DOUBT = timedelta(minutes=2)
 """How far the moment of a record may be from the one at which its commit asked which approvals had expired."""
@@ -97,7 +98,7 @@ def newest_deciding(records: Iterable[Record]) -> dict[str, Record]:
 
 def count_refusals(records: Iterable[Record]) -> dict[str, int]:
     """Return for each version, as records spell it, how many commits refused it; each cites one decision."""
-    refusing = {action.value for action in REFUSALS}
+    refusing = {action.audited for action in REFUSALS}
     return Counter(record.target for record in records if record.action in refusing)
 
 

@@ -37,6 +37,7 @@ from bucketry.registry.core.witnesses import lost
 from bucketry.registry.core.writing import Readable, put_document
 from bucketry.schema.documents.audit import (
     BLOCK_RECORDS,
+    AuditAction,
     Record,
     Trail,
     continue_trail,
@@ -85,7 +86,7 @@ class Change(Generic[S]):
     """
 
     state: S
-    action: str
+    action: AuditAction
     target: str = ""
     detail: Mapping[str, object] = field(default_factory=dict)
     objects: tuple[Immutable, ...] = ()

@@ -16,6 +16,7 @@ from bucketry.registry.core.location import BucketLocation, FolderLocation, pars
 from bucketry.registry.core.registers import registry_register
 from bucketry.registry.core.session import Session
 from bucketry.schema import keys
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.settings import Conformance, RegistryDocument
 from bucketry.store.late import LateStore
 from bucketry.store.retry import RetryingStore
@@ -130,7 +131,7 @@ def record_conformance(session: Session, probed: ProbeReport, *, create: bool = 
                 advice=f"create one with `bucketry init {session.store.name}`",
             )
         document = old or RegistryDocument(str(uuid.uuid4()), session.clock.timestamp())
-        action = "probe" if old else "init"
+        action = AuditAction.PROBE_STORE if old else AuditAction.CREATE_REGISTRY
         return Change(document.with_conformance(result), action, target="passed" if probed.passed else "broken")
 
     committed = commit(session.store, registry_register(), edit, actor=session.actor, clock=session.clock)

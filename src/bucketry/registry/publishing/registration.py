@@ -23,6 +23,7 @@ from bucketry.registry.core.unreadable import UNREADABLE
 from bucketry.registry.review.policies import load_policy
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.dossier import Citation, Dossier, encode_dossier
 from bucketry.schema.documents.head import Head, Row, fit_metrics, has_room
 from bucketry.schema.documents.manifest import Artifact, Manifest, Parent, encode_manifest
@@ -217,7 +218,7 @@ class _RegistrationEdit:
             row, more = self._signed(row, self.prepared.signature)
             objects = (*objects, *more)
         changed = replace(head, rows=(*head.rows, row), next_version=head.next_version + 1, deleted=False)
-        return Change(changed, "publish", target=str(row.version), objects=objects)
+        return Change(changed, AuditAction.PUBLISH, target=str(row.version), objects=objects)
 
     def _row(self, head: Head) -> Row:
         manifest = self.prepared.manifest
@@ -349,7 +350,9 @@ def _pin_in_other_model(session: Session, parent: Parent, child: ModelName, epoc
         row = _pinnable_row(session, head, parent)
         dossier = load_dossier(session, head, row).pinned_by(child, epoch)
         changed, objects = replace_dossier(session, head, row, dossier)
-        return Change(changed, "pin", target=str(row.version), detail={"epoch": epoch}, objects=objects)
+        return Change(
+            changed, AuditAction.ADD_DEPENDENT, target=str(row.version), detail={"epoch": epoch}, objects=objects
+        )
 
     commit_head(session, parent.model, edit)
 

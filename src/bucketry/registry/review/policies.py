@@ -25,6 +25,7 @@ from bucketry.registry.core.registers import (
 from bucketry.registry.core.unreadable import UNREADABLE, reason_of
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.policy import DEFAULT_POLICY, Policy, check_policy, decode_policy, encode_policy
 from bucketry.schema.judging.policy_changes import PolicyChange, policy_changes
 from bucketry.schema.judging.policy_protection import protection_removed
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.settings import RegistryDocument
     from bucketry.schema.names import Digest, ModelName
 
-ACTION = "policy"
 DEFAULT_SETTING = "default_policy"
 """Where the settings in `registry.json` name the default policy."""
 
@@ -111,7 +111,7 @@ def load_policy_history(session: Session, model: ModelName | None) -> list[Polic
     else:
         document = registry_register()
         records = iter_records_back(session, document, session.registry.trail)
-    found = [(record, _policy_of(record)) for record in records if record.action == ACTION]
+    found = [(record, _policy_of(record)) for record in records if record.action == AuditAction.SET_POLICY]
     policies = [*(_look_at(session, digest) for _, digest in found), None]
     return [
         PolicyEvent(record.generation, record.at, record.actor, digest, *_changes(before, after))
@@ -204,7 +204,7 @@ def _set_for_model(
             raise _UnchangedError(head.generation)
         before[0] = head.policy
         check(head.policy, load_default_digest(session))
-        return Change(replace(head, policy=digest), ACTION, detail={"policy": digest}, objects=(item,))
+        return Change(replace(head, policy=digest), AuditAction.SET_POLICY, detail={"policy": digest}, objects=(item,))
 
     committed = commit_head(session, model, edit)
     return before[0], committed.record.generation
@@ -226,7 +226,9 @@ def _set_default(
             raise _UnchangedError(document.trail.generation)
         check(None, before[0])
         settings: Mapping[str, object] = {**document.settings, DEFAULT_SETTING: digest}
-        return Change(replace(document, settings=settings), ACTION, detail={"policy": digest}, objects=(item,))
+        return Change(
+            replace(document, settings=settings), AuditAction.SET_POLICY, detail={"policy": digest}, objects=(item,)
+        )
 
     committed = commit(session.store, registry_register(), edit, actor=session.actor, clock=session.clock)
     session.forget_registry()

@@ -37,6 +37,7 @@ from bucketry.registry.review.standings import Standing, load_decisions, load_st
 from bucketry.schema import keys
 from bucketry.schema.arguments import plain_text
 from bucketry.schema.documents.alias import AliasRegister
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.dossier import Citation
 from bucketry.schema.documents.policy import DEFAULT_POLICY
 from bucketry.schema.documents.reviews import (
@@ -180,7 +181,9 @@ def record_decision(session: Session, review: Review) -> RecordedDecision:
             raise _AlreadyRecordedError
         _check(session, head, standing, decision)
         changed, objects = _cite(session, head, standing, item, decision)
-        return Change(changed, statement.action, target=str(version), detail=why, objects=(item, *documents, *objects))
+        return Change(
+            changed, statement.action.audited, target=str(version), detail=why, objects=(item, *documents, *objects)
+        )
 
     try:
         head = commit_head(session, statement.model, edit).state
@@ -343,7 +346,7 @@ def _tell_alias(session: Session, model: ModelName, version: int, alias: AliasNa
         if target is None or target.version != version:
             if not refused:
                 raise _NothingToTellError
-            return Change(register, "touch", target=str(version), detail={"for": action})
+            return Change(register, AuditAction.RECHECK_PROMOTIONS, target=str(version), detail={"for": action})
         head = load_existing_head(session, model)
         row = load_row(session, head, version)
         decisions = load_decisions(session, load_dossier(session, head, row))
@@ -353,7 +356,7 @@ def _tell_alias(session: Session, model: ModelName, version: int, alias: AliasNa
         # Not always the row's state: a rejected version may be on its way out, or retired.
         state = State.REJECTED if any(d.statement.action in REFUSALS for d in decisions) else row.state
         told = replace(register, reviews=reviews, target=replace(target, state=state))
-        return Change(told, "tell", target=str(version), detail={"state": state, "for": action})
+        return Change(told, AuditAction.UPDATE_STATE, target=str(version), detail={"state": state, "for": action})
 
     with suppress(_NothingToTellError):
         commit_alias(session, model, alias, edit)

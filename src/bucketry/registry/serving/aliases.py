@@ -31,15 +31,11 @@ from bucketry.registry.review.carried import carried_reviews
 from bucketry.registry.review.gating import check_version_gates
 from bucketry.registry.review.standings import check_approved, load_standing, refuse_failed_gates
 from bucketry.schema.documents.alias import AliasRegister, AliasTarget
-from bucketry.schema.documents.audit import target_version
+from bucketry.schema.documents.audit import AuditAction, target_version
 from bucketry.schema.documents.moves import (
     HISTORY,
     MOVES,
-    PROMOTE,
-    ROLLBACK,
-    UNDO,
     UNDOES,
-    UNSET,
     stack_moves,
 )
 from bucketry.schema.documents.states import SERVABLE, check_servable
@@ -84,7 +80,9 @@ def promote(session: Session, model: ModelName, version: int, alias: AliasName, 
     # files, is remembered by the session and does not eat into the commit's deadline.
     _aimed(session, head, AliasRegister(head.registry, model, alias), load_row(session, head, version), gated=True)
     _name_alias(session, model, alias)
-    return _move(session, model, alias, PROMOTE, reason, lambda head, _: _Aim(load_row(session, head, version)))
+    return _move(
+        session, model, alias, AuditAction.PROMOTE, reason, lambda head, _: _Aim(load_row(session, head, version))
+    )
 
 
 def roll_back(
@@ -98,13 +96,13 @@ def roll_back(
         row = _previous_row(session, head, register, to=to)
         return _Aim(row, is_new=to is not None and not _was_named(session, register, to))
 
-    return _move(session, model, alias, ROLLBACK, reason, choose)
+    return _move(session, model, alias, AuditAction.ROLLBACK, reason, choose)
 
 
 def unset(session: Session, model: ModelName, alias: AliasName, *, reason: str = "") -> AliasMove:
     """Make an alias name nothing. Its register stays, as a tombstone, with its history."""
     session.check_writable()
-    return _move(session, model, alias, UNSET, reason, lambda _head, _register: _Aim(None, is_new=False))
+    return _move(session, model, alias, AuditAction.UNSET, reason, lambda _head, _register: _Aim(None, is_new=False))
 
 
 def undo_move(
@@ -128,7 +126,7 @@ def undo_move(
         row = load_row(session, head, before) if before is not None else None
         return _Aim(row, is_new=False, detail={UNDOES: move.record.generation})
 
-    return _move(session, model, alias, UNDO, reason, choose)
+    return _move(session, model, alias, AuditAction.UNDO, reason, choose)
 
 
 def load_rollback_target(session: Session, model: ModelName, alias: AliasName) -> Row:
@@ -169,7 +167,9 @@ def _name_alias(session: Session, model: ModelName, alias: AliasName) -> None:
         head = existing_head(session, model, old)
         if alias in head.aliases:
             raise _AlreadyNamedError
-        return Change(replace(head, aliases=tuple(sorted((*head.aliases, alias)))), "name-alias", target=alias)
+        return Change(
+            replace(head, aliases=tuple(sorted((*head.aliases, alias)))), AuditAction.CREATE_ALIAS, target=alias
+        )
 
     with suppress(_AlreadyNamedError):
         commit_head(session, model, edit)
@@ -192,7 +192,7 @@ def _move(
     session: Session,
     model: ModelName,
     alias: AliasName,
-    action: str,
+    action: AuditAction,
     reason: str,
     choose: Callable[[Head, AliasRegister], _Aim],
 ) -> AliasMove:
@@ -201,7 +201,7 @@ def _move(
     before: list[int | None] = [None]
 
     def edit(old: AliasRegister | None) -> Change[AliasRegister]:
-        if old is None and action != PROMOTE:
+        if old is None and action is not AuditAction.PROMOTE:
             raise not_set(model, alias)
         register = old or AliasRegister(session.registry.registry, model, alias)
         head = load_existing_head(session, model)

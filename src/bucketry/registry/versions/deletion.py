@@ -21,6 +21,7 @@ from bucketry.registry.core.rows import find_row, load_dossier, load_row, replac
 from bucketry.registry.serving.aliases import load_aliases
 from bucketry.registry.versions.pins import release_pins
 from bucketry.schema.documents.alias import AliasRegister
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.head import Deletion
 from bucketry.schema.documents.states import State
 
@@ -102,7 +103,9 @@ def _begin(session: Session, model: ModelName, version: int, reason: str) -> Hea
             raise _AlreadyDeletingError(head)
         mark = Deletion(head.generation + 1, row.state)
         changed, objects = replace_row(session, head, replace(row, state=State.DELETING, deletion=mark))
-        return Change(changed, "delete-begin", target=str(version), detail=why, objects=(*documents, *objects))
+        return Change(
+            changed, AuditAction.BEGIN_DELETION, target=str(version), detail=why, objects=(*documents, *objects)
+        )
 
     try:
         return commit_head(session, model, edit).state
@@ -138,7 +141,7 @@ def _touch(
         register = old or AliasRegister(session.registry.registry, model, alias)
         if register.target is not None and register.target.version == version:
             raise _NamedError
-        return Change(register, "touch", target=str(version), detail={"for": "delete"})
+        return Change(register, AuditAction.RECHECK_PROMOTIONS, target=str(version), detail={"for": AuditAction.DELETE})
 
     return edit
 
@@ -166,7 +169,7 @@ def _settle(
             )
         new = replace(settled(row, mark), deletion=None)
         changed, objects = replace_row(session, head, new)
-        action = "delete" if new.state is State.DELETED else "delete-undo"
+        action = AuditAction.DELETE if new.state is State.DELETED else AuditAction.CANCEL_DELETION
         return Change(changed, action, target=str(version), objects=objects)
 
     with suppress(_AlreadyDeletedError):

@@ -22,6 +22,7 @@ from bucketry.registry.versions.evaluations import load_added_evidence
 from bucketry.schema import keys
 from bucketry.schema.arguments import plain_evidence
 from bucketry.schema.codec import digest_of
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.dossier import Citation
 from bucketry.schema.documents.evidence import decode_evidence, encode_evidence, headline_values, is_repeated
 from bucketry.schema.documents.head import fit_metrics
@@ -158,4 +159,4 @@ def _change(
     detail: dict[str, object] = {"evidence": new[0].id[:RECORDED_DIGITS]}
     if len(new) > 1:
         detail["added"] = len(new)
-    return Change(changed, "evaluate", target=str(row.version), detail=detail, objects=(*items, *objects))
+    return Change(changed, AuditAction.EVALUATE, target=str(row.version), detail=detail, objects=(*items, *objects))

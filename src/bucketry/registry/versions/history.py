@@ -12,6 +12,7 @@ from bucketry.registry.core.notes import load_reason
 from bucketry.registry.core.registers import alias_register, head_register, load_existing_head
 from bucketry.registry.core.rows import load_row
 from bucketry.registry.core.unreadable import UNREADABLE, reason_of
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.judging.decisions import moment
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def load_version_history(session: Session, model: ModelName, version: int) -> Ve
     begin = moment(load_row(session, head, version).created_at) - CLOCKS_DIFFER_AT_MOST
 
     def is_publish(record: Record) -> bool:
-        return record.action == "publish" and record.target == str(version)
+        return record.action == AuditAction.PUBLISH and record.target == str(version)
 
     def follow(alias: AliasName) -> _HistoryWalk:
         register = alias_register(session, model, alias)

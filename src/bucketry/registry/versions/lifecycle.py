@@ -12,6 +12,7 @@ from bucketry.registry.core.notes import reason_detail
 from bucketry.registry.core.registers import commit_head, existing_head
 from bucketry.registry.core.rows import load_dossier, load_row, replace_dossier, replace_row
 from bucketry.registry.review.standings import load_standing
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.head import LARGEST_DESCRIPTION_BYTES, LARGEST_LABELS_BYTES, LARGEST_ROW_LABELS_BYTES
 from bucketry.schema.documents.states import check_retired, state_after_retire
 from bucketry.schema.judging.decisions import derive_state
@@ -52,7 +53,7 @@ class LabelEdit:
 def retire(session: Session, model: ModelName, version: int, *, reason: str = "") -> Row:
     """Forbid new use of a version and keep its bytes; aliases that name it go on serving."""
     return _change_state(
-        session, model, version, "retire", lambda _, row: state_after_retire(version, row.state), reason
+        session, model, version, AuditAction.RETIRE, lambda _, row: state_after_retire(version, row.state), reason
     )
 
 
@@ -64,7 +65,7 @@ def unretire(session: Session, model: ModelName, version: int, *, reason: str = 
         standing = load_standing(session, head, row)
         return derive_state(standing.decisions, standing.approvals)
 
-    return _change_state(session, model, version, "unretire", decided, reason)
+    return _change_state(session, model, version, AuditAction.UNRETIRE, decided, reason)
 
 
 def edit_model(
@@ -84,7 +85,7 @@ def edit_model(
             new = replace(new, labels=labels.apply(head.labels, largest_bytes=LARGEST_LABELS_BYTES))
         return new, ()
 
-    return _commit_change(session, model, "edit", "", "", change)
+    return _commit_change(session, model, AuditAction.EDIT, "", "", change)
 
 
 def edit_version(
@@ -114,7 +115,7 @@ def edit_version(
             objects = (*objects, *more)
         return new, objects
 
-    head = _commit_change(session, model, "edit", str(version), "", change)
+    head = _commit_change(session, model, AuditAction.EDIT, str(version), "", change)
     return load_row(session, head, version)
 
 
@@ -122,7 +123,7 @@ def _change_state(
     session: Session,
     model: ModelName,
     version: int,
-    action: str,
+    action: AuditAction,
     rule: Callable[[Head, Row], State],
     reason: str,
 ) -> Row:
@@ -136,7 +137,7 @@ def _change_state(
 def _commit_change(
     session: Session,
     model: ModelName,
-    action: str,
+    action: AuditAction,
     target: str,
     reason: str,
     change: Callable[[Head], tuple[Head, tuple[Immutable, ...]]],

@@ -18,6 +18,7 @@ from bucketry.registry.core.rows import iter_live_rows, load_dossier
 from bucketry.registry.serving.aliases import load_aliases
 from bucketry.registry.versions.deletion import delete_version
 from bucketry.registry.versions.pins import find_children
+from bucketry.schema.documents.audit import AuditAction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.names import ModelName
 
-ACTION = "delete-model"
 MOST_NAMED = 5
 
 
@@ -81,7 +81,7 @@ def mark_deleted(session: Session, model: ModelName, reason: str) -> None:
             raise RejectedError(
                 f"version {left.version} of {model} was published meanwhile", advice="look at it, then delete again"
             )
-        return Change(replace(head, deleted=True), ACTION, detail=why, objects=documents)
+        return Change(replace(head, deleted=True), AuditAction.DELETE_MODEL, detail=why, objects=documents)
 
     commit_head(session, model, edit)
 

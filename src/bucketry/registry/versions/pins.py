@@ -23,6 +23,7 @@ from bucketry.registry.core.rows import (
     replace_dossier,
 )
 from bucketry.registry.core.unreadable import UNREADABLE, reason_of
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.head import Head
 from bucketry.schema.documents.states import BLOBS_KEPT
 
@@ -102,7 +103,7 @@ def _fence(session: Session, pin: Pin) -> Head:
         head = old or Head(session.registry.registry, pin.model)
         if head.epoch > pin.epoch:
             raise _AlreadyFencedError
-        return Change(replace(head, epoch=pin.epoch + 1), "fence")
+        return Change(replace(head, epoch=pin.epoch + 1), AuditAction.RAISE_EPOCH)
 
     try:
         return commit_head(session, pin.model, edit).state
@@ -125,7 +126,9 @@ def _drop(session: Session, model: ModelName, version: int, pin: Pin) -> None:
             raise _AlreadyDroppedError
         kept = replace(dossier, dependents=tuple(other for other in dossier.dependents if other != pin))
         changed, objects = replace_dossier(session, head, row, kept)
-        return Change(changed, "unpin", target=str(version), detail={"epoch": pin.epoch}, objects=objects)
+        return Change(
+            changed, AuditAction.REMOVE_DEPENDENT, target=str(version), detail={"epoch": pin.epoch}, objects=objects
+        )
 
     try:
         commit_head(session, model, edit)

@@ -1,4 +1,4 @@
-"""What has been done to a register, and can the story be trusted?
+"""Audit records: the words for what was done to a register, and the hash chain that keeps the story whole.
 
 Every commit adds one record, and each record carries the digest of the one before it: a hash chain from the first
 commit on. A register holds its last 32 to 64 records; older ones are sealed in aligned blocks of 32, so that the
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import field, replace
 from datetime import datetime
+from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,56 @@ LONGEST_ACTOR_BYTES = 64
 NO_RECORD = Digest("0" * 64)
 """What the first record of a chain carries as `previous`."""
 
-INTERNAL = frozenset({"touch", "tell", "name-alias", "pin", "unpin", "fence"})
+
+class AuditAction(StrEnum):
+    """Every word that this program writes as a record's action; a newer one may write others, so readers take any.
+
+    What a command does has the command's word. `docs/format.md` says of each what it is about.
+    """
+
+    CREATE_REGISTRY = "create-registry"
+    PROBE_STORE = "probe-store"
+    SET_POLICY = "set-policy"
+    PUBLISH = "publish"
+    EDIT = "edit"
+    EVALUATE = "evaluate"
+    REQUEST_REVIEW = "request-review"
+    COMMENT = "comment"
+    APPROVE = "approve"
+    REJECT = "reject"
+    REVOKE = "revoke"
+    RETIRE = "retire"
+    UNRETIRE = "unretire"
+    BEGIN_DELETION = "begin-deletion"
+    CANCEL_DELETION = "cancel-deletion"
+    DELETE = "delete"
+    DELETE_MODEL = "delete-model"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    UNSET = "unset"
+    UNDO = "undo"
+    CREATE_ALIAS = "create-alias"
+    ADD_DEPENDENT = "add-dependent"
+    REMOVE_DEPENDENT = "remove-dependent"
+    RAISE_EPOCH = "raise-epoch"
+    RECHECK_PROMOTIONS = "recheck-promotions"
+    UPDATE_STATE = "update-state"
+
+
+INTERNAL = frozenset(
+    {
+        AuditAction.CREATE_ALIAS,
+        AuditAction.ADD_DEPENDENT,
+        AuditAction.REMOVE_DEPENDENT,
+        AuditAction.RAISE_EPOCH,
+        AuditAction.RECHECK_PROMOTIONS,
+        AuditAction.UPDATE_STATE,
+    }
+)
 """The actions by which an operation makes itself safe in other registers; the deed stands in a record of its own.
 
-In an alias: what became of a version. In a head: a new alias's name, what is made from a version, a raised epoch.
+In an alias: a version was refused or deleted, so that promotions under way check again; or the state of its own version
+is another. In a head: a new alias's name, what is made from a version, a raised epoch.
 """
 
 _TRANSACTION = re.compile(r"[0-9a-f]{32}")

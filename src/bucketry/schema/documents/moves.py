@@ -1,4 +1,4 @@
-"""Which records of an alias moved it, what did it name before, and what does taking a move back restore? Pure.
+"""The moves of an alias: which of its records moved it, what it named before, and what an undo restores.
 
 An alias's history is a stack of states. A move puts a new state on it; an undo takes the newest away again, so that
 what was below, the versions to roll back to included, is as it was. All of it follows from the audit records.
@@ -10,7 +10,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
-from bucketry.schema.documents.audit import parse_time, target_version
+from bucketry.schema.documents.audit import AuditAction, parse_time, target_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from bucketry.schema.codec import Document, Fields
     from bucketry.schema.documents.audit import Record
 
-PROMOTE, ROLLBACK, UNSET, UNDO = "promote", "rollback", "unset", "undo"
-MOVES = frozenset({PROMOTE, ROLLBACK, UNSET, UNDO})
-"""The actions by which people move an alias; others (such as a deleter's touch) do not."""
+MOVES = frozenset({AuditAction.PROMOTE, AuditAction.ROLLBACK, AuditAction.UNSET, AuditAction.UNDO})
+"""The actions by which people move an alias; others (such as what a deletion leaves in it) do not."""
 UNDOES = "undoes"
 """The detail of an undo: the generation of the move that it takes back."""
 HISTORY = "the alias's history"
@@ -115,7 +114,7 @@ def stack_moves(oldest_first: Iterable[Record]) -> MoveStack:
         if number == 0:
             base = _only(previous_version(record.detail))
         target = target_version(record, what=HISTORY)
-        if record.action != UNDO:
+        if record.action != AuditAction.UNDO:
             now = standing[-1].after if standing else base
             standing.append(StandingMove(record, now, _moved(now, record.action, target)))
             continue
@@ -150,7 +149,7 @@ def _moved(now: NamedVersions, action: str, target: int | None) -> NamedVersions
     stack = now.stack
     if target is None:
         return NamedVersions(None, stack)
-    if action == PROMOTE:
+    if action == AuditAction.PROMOTE:
         return NamedVersions(target, (*stack, target))
     if target in stack:
         above = stack[::-1].index(target)

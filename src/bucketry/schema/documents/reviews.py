@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import CorruptError, UsageError
 from bucketry.frozen import frozen
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, decode_foreign, digest_of, encode
-from bucketry.schema.documents.audit import parse_time
+from bucketry.schema.documents.audit import AuditAction, parse_time
 from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_digest, parse_model_name
 from bucketry.schema.text import fault_in_line
 
@@ -44,6 +44,11 @@ class Action(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     REVOKE = "revoke"
+
+    @property
+    def audited(self) -> AuditAction:
+        """The word for it in the audit record of the commit that cites the decision."""
+        return AuditAction.REQUEST_REVIEW if self is Action.REQUEST else AuditAction(self.value)
 
 
 REFUSALS = frozenset({Action.REJECT, Action.REVOKE})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import ContendedError
 from bucketry.registry.core.registers import load_alias, load_existing_head
 from bucketry.registry.core.rows import load_row
+from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.moves import is_move
 from bucketry.tui.drawing.figures import short_age
 from bucketry.tui.drawing.marks import state_word
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from bucketry.schema.names import AliasName, ModelName
 
 ADVICE = "look at it again, then decide"
-DECIDED = frozenset({"approve", "reject", "revoke", "evaluate"})
+DECIDED = frozenset({AuditAction.APPROVE, AuditAction.REJECT, AuditAction.REVOKE, AuditAction.EVALUATE})
 """What others may do to a version that whoever decides about it wants to know first."""
-EDITED = frozenset({"edit"})
-ANYTHING = DECIDED | EDITED | {"request", "comment", "retire", "unretire"}
+EDITED = frozenset({AuditAction.EDIT})
+ANYTHING = (
+    DECIDED | EDITED | {AuditAction.REQUEST_REVIEW, AuditAction.COMMENT, AuditAction.RETIRE, AuditAction.UNRETIRE}
+)
 MOST_NAMED = 3
 
 

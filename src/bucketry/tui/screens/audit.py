@@ -8,7 +8,7 @@ from bucketry.frozen import frozen
 from bucketry.index.views import list_models_by, load_model_lines
 from bucketry.registry.core.notes import load_reason
 from bucketry.registry.serving.auditing import AuditEntry, load_audit, load_registry_audit
-from bucketry.schema.documents.audit import NO_RECORD
+from bucketry.schema.documents.audit import NO_RECORD, AuditAction
 from bucketry.tui.drawing.columns import Column
 from bucketry.tui.drawing.figures import count_of, short_digests, shown_time
 from bucketry.tui.drawing.paint import Line, Span, line
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 MOST_MODELS = 50
 """The whole trails of so many models are read at once, those first that changed last."""
-NAMES_ALIAS = "name-alias"
-"""The action whose target is an alias, not a version."""
-TELLS_ALIAS = frozenset({"touch", "tell"})
+TELLS_ALIAS = frozenset({AuditAction.RECHECK_PROMOTIONS, AuditAction.UPDATE_STATE})
 """The actions by which an alias notes what became of a version."""
 TOLD_ONLY = "The alias took note of the version; it names the same one as before."
 INTERNAL = "Internal: an operation on another version or alias noted this here; nobody did it by itself."
@@ -82,8 +80,8 @@ class AuditView(ReadListView[Event]):
         return (
             Column("at", "AT", lambda row: shown_time(row.entry.record.at, self.shell.zone), 17),
             Column("by", "BY", lambda row: row.entry.record.actor, 12, 32, rank=1),
-            Column("action", "ACTION", _action, 10, 14),
-            Column("of", "OF", _of, 28, 48),
+            Column("action", "ACTION", _action, 14, 20),
+            Column("of", "OF", _of, 24, 48),
             Column(
                 "detail", "DETAIL", lambda row: row.reason or short_digests(_told(row)), 12, 80, rank=2, sortable=False
             ),
@@ -234,6 +232,6 @@ def _of(row: Event) -> str:
         if version is not None and row.entry.record.action in TELLS_ALIAS:
             return f"{named} (v{version})"
         return f"{named} -> v{version}" if version is not None else f"{named} {target}".strip()
-    if row.entry.record.action == NAMES_ALIAS:
+    if row.entry.record.action == AuditAction.CREATE_ALIAS:
         return f"{row.model}@{target}"
     return f"{row.model}:{version}" if version is not None else f"{row.model} {target}".strip()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NOTE_INDENT = 4
 _HEADINGS = (TextColumn("WHEN", 17, 17), TextColumn("BY", 10, 40), TextColumn("ACTION", 8, 20))
-_ALIAS_HEADINGS = (TextColumn("ALIAS", 5, 30), TextColumn("MOVED", 5, 48))
+_ALIAS_HEADINGS = (TextColumn("ALIAS", 5, 30), TextColumn("MOVED", 20, 48))
 
 
 def load_version_audit(request: TabRequest) -> TabContent:
