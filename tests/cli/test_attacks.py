@@ -166,7 +166,10 @@ def test_evidence_changed_after_approval(office: Office) -> None:
     office.change_row(dossier=dossier)
     told = office.program.fails(4, "promote", "acme/chat:1", "production")
     assert f"0 of 2 approvals; {ANNA} does not count: given on evidence that is no longer there" in told
-    assert f"not {BERT}: given on evidence that is no longer there" in office.program.ok("show", "acme/chat:1").text
+    assert (
+        f"{BERT} does not count: given on evidence that is no longer there"
+        in office.program.ok("show", "acme/chat:1").text
+    )
 
 
 def test_numbers_of_an_evaluation_changed_after_approval(office: Office) -> None:

@@ -88,7 +88,7 @@ def test_publish_records_everything_that_was_stated(
     assert [item["kind"] for item in shown["evidence"]] == ["automated", "safety", "automated"]
     assert shown["metrics"] == {"auc": 0.91, "p95_ms": 12, "recall": 0.8}
     text = program.ok("show", "acme/chat").text
-    for expected in ("finetune", "toxicity", "age=18-25", "held-out", "first try", "lr=0.0003", "412 EUR", "90 s"):
+    for expected in ("finetune", "toxicity", "age=18-25", "held-out", "first try", "lr=0.0003", "412 EUR", "1:30"):
         assert expected in text
 
 
@@ -135,7 +135,7 @@ def test_versions_are_listed_newest_first_in_pages(program: Program, published: 
     assert [item["version"] for item in program.json("versions", "acme/chat", "label:team=core")] == [3]
     heading, newest = program.ok("versions", "acme/chat").text.splitlines()[:2]
     assert heading.split()[-1] == "auc"
-    assert newest.split()[-2:] == ["ada@example.org", "0.5"]
+    assert newest.split()[-2:] == ["ada@example.org", ".5000"]
 
 
 def test_show_has_the_manifest_and_what_is_said_now(program: Program, published: Path) -> None:

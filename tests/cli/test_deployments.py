@@ -51,7 +51,7 @@ def test_an_instance_that_is_behind_or_serves_a_refused_version_stands_out(
     assert served.is_dir()
     program.ok(*REPORT, "--path", tmp_path / "dest")
     program.ok("promote", "acme/chat:2", "production")
-    assert "behind by 1, names version 2" in program.ok("deployments").text
+    assert "behind by 1, now v2" in program.ok("deployments").text
     program.ok("review", "reject", "acme/chat:1", "--comment", "leaks")
     assert "REFUSED: rejected" in program.ok("deployments").text
     assert program.json("deployments")[0]["standing"] == "refused"

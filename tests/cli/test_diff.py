@@ -126,7 +126,7 @@ def test_many_versions_stand_side_by_side(program: Program, published: Path) -> 
     assert [one["verdict"] for one in auc["comparisons"]] == ["better", "worse"]
     lines = program.ok("diff", "acme/chat:1", "acme/chat:2", "acme/chat:3").text.splitlines()
     assert lines[0] == "acme/chat:1 -> acme/chat:2, acme/chat:3"
-    assert lines[3].split() == ["auc", "fraud", "10", "-", "0.91", "0.92", "^", "better", "0.9", "v", "WORSE"]
+    assert lines[3].split() == ["auc", "fraud", "10", "-", "up", ".9100", ".9200", "^", "better", ".9000", "v", "WORSE"]
 
 
 @pytest.mark.parametrize("against", ["acme/chat:3", "3", "latest", "staging"])
@@ -140,8 +140,8 @@ def test_the_table_hides_what_is_the_same(program: Program, published: Path) -> 
     assert published.is_dir()
     text = program.ok("diff", "acme/chat:2").text
     lines = text.splitlines()
-    assert lines[2].split() == ["METRIC", "DATA", "SLICE", "v1", "v2", "DELTA", "DELTA%", "VERDICT"]
-    assert lines[3].split() == ["auc", "fraud", "10", "-", "0.91", "0.92", "+0.01", "+1.1%", "^", "better"]
+    assert lines[2].split() == ["METRIC", "DATA", "SLICE", "WANT", "v1", "v2", "DELTA", "DELTA%", "VERDICT"]
+    assert lines[3].split() == ["auc", "fraud", "10", "-", "up", ".9100", ".9200", "+.0100", "+1.1%", "^", "better"]
     assert "f1 " not in text
     assert "1 worse, 1 better, 1 unjudged, 1 noise, 2 same (2 hidden, --all shows them)" in lines
     assert "same.txt" not in text
@@ -201,7 +201,7 @@ def test_hostile_text_is_harmless_in_every_form(program: Program, hostile: Path)
     markdown = program.ok(*pair, "--format", "markdown").text.splitlines()
     row = next(line for line in markdown if line.startswith("| =cmd"))
     assert r"=cmd\|'x'\!A1 \\x1b\[2J \<b\>\|\`\*" in row
-    assert row.replace(r"\|", "").count("|") == 9
+    assert row.replace(r"\|", "").count("|") == 10
     cells = [cell for line in csv.reader(program.ok(*pair, "--format", "csv").text.splitlines()) for cell in line]
     assert any("cmd" in cell for cell in cells)
     assert not any(cell.startswith("=") for cell in cells)

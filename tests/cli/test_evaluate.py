@@ -41,7 +41,7 @@ def test_evidence_is_added_once_and_shown(program: Program, published: Path, pla
     assert (shown["by"], shown["manifest"]) == ("ada@example.org", done["manifest"])
     shown_text = program.ok("show", "acme/chat:1").text
     assert "p95_ms" in shown_text
-    (heading,) = (line for line in shown_text.splitlines() if line.startswith("METRIC"))
+    (heading,) = (line for line in shown_text.splitlines() if line.startswith("METRIC "))
     assert heading.endswith("SAYS")
     assert any(line.startswith("p95_ms") and line.endswith("ada@example.org") for line in shown_text.splitlines())
     assert program.json("versions", "acme/chat")[0]["metrics"] == {"auc": 0.91, "p95_ms": 12}

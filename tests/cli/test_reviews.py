@@ -32,9 +32,9 @@ def test_what_waits_is_listed_with_its_approvals_and_gates(program: Program, ask
     assert (item["approvals"], item["required"]) == (0, 2)
     assert [gate["passed"] for gate in item["gates"]] == [True]
     heading, line = program.ok("reviews").text.splitlines()
-    assert heading.split() == ["VERSION", "WAITS", "ASKED", "BY", "APPROVALS", "GATES", "WHAT"]
+    assert heading.split() == ["VERSION", "WAITS", "APPROVED", "GATES", "AUTHOR", "WHAT", "ASKED", "BY"]
     assert "0 of 2" in line
-    assert "1 hold" in line
+    assert "1 ok" in line
 
 
 def test_mine_leaves_out_what_i_decided_or_may_not_decide(
@@ -54,7 +54,7 @@ def test_a_gate_that_fails_is_counted(program: Program, asked: Path, tmp_path: P
     assert asked.exists()
     (tmp_path / "worse.json").write_text('{"auc": 0.5}')
     program.ok("evaluate", "acme/chat:1", "--evidence", tmp_path / "worse.json")
-    assert "1 of 1 fail" in program.ok("reviews").text
+    assert "1 of 1 FAILED" in program.ok("reviews").text
 
 
 def test_an_empty_queue_is_empty_and_a_missing_registry_is_not(program: Program, registry: Path) -> None:

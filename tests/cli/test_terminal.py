@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.cli.figures import clock_time, human_age, human_number, human_size, human_span
 from bucketry.cli.messages import progress_lines, progress_text
-from bucketry.cli.output import OutputHeading
-from bucketry.cli.tables import Column, facts, table
 from cli.harness import run_alone, run_in_terminal, write_as_a_stranger
 
 if TYPE_CHECKING:
@@ -137,36 +133,6 @@ def test_no_command_on_a_terminal_is_help() -> None:
     assert text.startswith("Usage: bucketry")
 
 
-def test_columns_are_aligned_whatever_is_in_them() -> None:
-    columns = (Column("NAME", flexible=True), Column("N", number=True))
-    lines = table(columns, [("a", "1"), ("日本", "10"), ("e\u0301", "100"), ("\x1b", "7")], width=None)
-    assert lines == [OutputHeading("NAME    N"), "a       1", "日本   10", "e\u0301     100", "\\x1b    7"]
-    assert table(columns, [("x" * 50, "1")], width=20)[1] == "x" * 16 + "…  1"
-    assert table(columns, [("x" * 50, "1")], width=5)[1] == "xxxxxxx…  1"
-    assert table(columns, [], width=80) == [OutputHeading("NAME  N")]
-
-
-def test_facts_leave_out_what_is_empty_and_continue_lines() -> None:
-    assert facts([("a", "1"), ("empty", ""), ("long", "x\ny\x1b")]) == ["a     1", "long  x", "      y\\x1b"]
-
-
-@pytest.mark.parametrize(
-    ("size_bytes", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (91_600_000, "91.6 MB"), (999_960, "1.0 MB"), (10**12, "1.0 TB")],
-)
-def test_sizes_are_read_at_a_glance(size_bytes: int, text: str) -> None:
-    assert human_size(size_bytes) == text
-
-
-def test_spans_ages_and_numbers_are_read_at_a_glance() -> None:
-    now = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
-    ages = {"2026-03-10T11:59:18Z": "42s", "2026-03-10T09:00:00Z": "3h", "2025-03-01T00:00:00.5Z": "1y"}
-    assert {at: human_age(at, now) for at in ages} == ages
-    assert human_age("2027-01-01T00:00:00Z", now) == "now"
-    assert [human_span(s) for s in (0.44, 75, 725, 12_000)] == ["0.4 s", "75 s", "12 min 5 s", "3 h 20 min"]
-    assert [human_number(v) for v in (7, 0.1 + 0.2, 1e-9, 123456789.0)] == ["7", "0.3", "1e-09", "1.23457e+08"]
-
-
 def test_the_progress_line_has_rate_rest_and_files() -> None:
     state = SimpleNamespace(
         total_bytes=200,
@@ -182,7 +148,6 @@ def test_the_progress_line_has_rate_rest_and_files() -> None:
     assert text == "downloading [##........]  25%  50 B/200 B  10 B/s  eta 0:15  1/4 files"
     assert progress_text("downloading", state, width=50) == "downloading [##........]  25%  50 B/200 B  10 B/s"
     assert len(progress_text("downloading", state, width=20)) == 20
-    assert [clock_time(seconds) for seconds in (5, 754, 12_000)] == ["0:05", "12:34", "3:20:00"]
 
 
 def test_active_files_have_lines_that_fit_below() -> None:

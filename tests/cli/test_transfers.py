@@ -109,7 +109,7 @@ def test_a_transfer_is_paused_tuned_resumed_cancelled_and_tried_again(program: P
     assert held.begun.wait(30)
     assert program.ok("transfers", "pause", "1").text == "transfer 1 is paused\n"
     assert "is paused" in program.ok("transfers", "attach", "1").text
-    assert program.ok("transfers", "limit", "1", "0.5").text == "transfer 1 takes at most 500.0 kB/s\n"
+    assert program.ok("transfers", "limit", "1", "0.5").text == "transfer 1 takes at most 500 kB/s\n"
     assert program.ok("transfers", "limit", "1", "none").text == "transfer 1 has no limit\n"
     assert program.ok("transfers", "connections", "1", "4").text == "transfer 1 has 4 connections at most\n"
     assert program.json("transfers", "resume", "1")["connections"] == 4

@@ -7,8 +7,9 @@ import time
 import pytest
 from rich.cells import cell_len
 
+from bucketry.show.spans import plain_text
 from bucketry.tui.drawing.card_lines import MOST_CARD_LINES, card_lines
-from bucketry.tui.drawing.paint import Painter, plain_text
+from bucketry.tui.drawing.paint import Painter
 
 LONGEST_SECONDS = 3.0
 """Twenty times the budget: tests run beside others; the benchmark has the real figure."""

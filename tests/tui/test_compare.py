@@ -200,7 +200,7 @@ def test_the_comparison_is_copied_as_markdown_that_is_nothing_but_text(monkeypat
         copied.append(text)
         return "tmux"
 
-    monkeypatch.setattr("bucketry.tui.screens.compare.screen.copy_text", copy)
+    monkeypatch.setattr("bucketry.tui.screens.compare.copy_text", copy)
 
     async def act(desk: Desk) -> None:
         await desk.press(*COMPARE, "y")
@@ -210,10 +210,10 @@ def test_the_comparison_is_copied_as_markdown_that_is_nothing_but_text(monkeypat
     on(evaluated_registry(text=HOSTILE + "|x|"), act)
     changed, everything = copied
     assert "### credit-risk:27 -\\> credit-risk:30" in changed
-    assert "| recall@1%fpr | fraud-2026-10 |   | up | .6325 | .6250 | -.0075 | -1.2% | v WORSE |" in changed
+    assert "| recall@1%fpr | fraud-2026-10 | - | up | .6325 | .6250 | -.0075 | -1.2% | v WORSE | FAILED |" in changed
     assert "macro\\_f1" not in changed
     assert "macro\\_f1" in everything
-    assert "gate recall@1%fpr \\>= 0.63: FAILED" in changed
+    assert "gate FAILED  recall@1%fpr \\>= 0.63: 0.625 on" in changed
     assert "\\[/nope\\]" in everything
     assert "\\|x\\|" in everything
     assert everything.replace("\n", "").isprintable()

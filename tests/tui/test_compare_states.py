@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from bucketry.errors import UnavailableError
-from bucketry.tui.screens.compare.screen import CompareView
+from bucketry.tui.screens.compare import CompareView
 from tui.desk import HOSTILE, RISK, Wire, check_snapshot, empty_registry
 from tui.evaluated import evaluated_registry, on
 

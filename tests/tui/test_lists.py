@@ -15,10 +15,10 @@ from bucketry.index.store import Index
 from bucketry.registry.review.policies import set_policy
 from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.documents.reviews import Action
+from bucketry.show.figures import column_number, metric_title
+from bucketry.show.spans import TextPage, plain_text
+from bucketry.show.tables import Column, choose_columns, fit_columns, row_line
 from bucketry.tui.drawing.column_choices import MOST_LISTS, load_choice, save_choice
-from bucketry.tui.drawing.columns import Column, choose_columns, fit_columns, row_line
-from bucketry.tui.drawing.figures import column_number, metric_title
-from bucketry.tui.drawing.paint import Painter, plain_text
 from bucketry.tui.screens.versions import PANEL_PAUSE_SECONDS
 from tui.desk import NOW, RISK, TRAINER, Registry, Wire, check_snapshot, empty_registry, filled_registry, open_desk
 from tui.estate import estate
@@ -365,7 +365,7 @@ def test_what_does_not_fit_goes_on_over_a_column_that_says_nothing() -> None:
         Column("c", "C", lambda _: "c", 1),
     ]
     shown = [
-        plain_text(row_line(fit_columns(columns, 11), row, Painter())) for row in ("four", "sixsix", "elevenchars")
+        plain_text(row_line(fit_columns(columns, 11), row, TextPage())) for row in ("four", "sixsix", "elevenchars")
     ]
     assert shown == ["four b    c", "sixsix    c", "elevench… c"]
     chosen = choose_columns(columns, ("c", "a", "gone"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,11 +12,10 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
 from bucketry.errors import DeniedError, UnavailableError, UsageError
+from bucketry.show.spans import Span, line
+from bucketry.show.tables import Column, fit_columns, row_line
 from bucketry.tui.data.source import Freshness
-from bucketry.tui.drawing.columns import Column, fit_columns, row_line
-from bucketry.tui.drawing.figures import short_age, short_number, short_size
-from bucketry.tui.drawing.marks import trend_text
-from bucketry.tui.drawing.paint import Painter, Span, line
+from bucketry.tui.drawing.paint import Painter
 from bucketry.tui.drawing.table import LineTable
 from bucketry.tui.drawing.terminal import look_at_terminal
 from bucketry.tui.shell.command_log import command_line
@@ -127,17 +125,6 @@ def test_a_range_that_is_being_marked_outlives_other_rows() -> None:
     asyncio.run(run())
 
 
-def test_columns_go_by_rank_where_there_is_no_room_and_grow_in_turn_where_there_is() -> None:
-    columns: list[Column[int]] = [
-        Column("a", "A", str, 10),
-        Column("b", "B", str, 10, 20, rank=1),
-        Column("c", "C", str, 10, 20, rank=2),
-    ]
-    assert [(fit.column.name, fit.width) for fit in fit_columns(columns, 9)] == [("a", 10)]
-    assert [(fit.column.name, fit.width) for fit in fit_columns(columns, 31)] == [("a", 10), ("b", 20)]
-    assert [(fit.column.name, fit.width) for fit in fit_columns(columns, 38)] == [("a", 10), ("b", 13), ("c", 13)]
-
-
 @pytest.mark.parametrize("text", ["plain", "日本語のモデル", "e\u0301" * 9, HOSTILE, "👩‍🔬 model", "x" * 300, ""])
 @pytest.mark.parametrize("ascii_only", [False, True])
 def test_every_text_takes_exactly_its_width_and_cannot_act(text: str, *, ascii_only: bool) -> None:
@@ -148,7 +135,7 @@ def test_every_text_takes_exactly_its_width_and_cannot_act(text: str, *, ascii_o
         assert drawn.isprintable()
         assert drawn.isascii() or not ascii_only
     fitted = fit_columns([Column("a", "A", str, 9), Column("b", "B", str, 3)], 13)
-    assert cell_len("".join(span.text for span in row_line(fitted, text, painter))) == 13
+    assert cell_len("".join(span.text for span in row_line(fitted, text, painter.page))) == 13
 
 
 def test_a_command_is_found_by_its_name_its_short_name_its_beginning_and_its_words() -> None:
@@ -195,25 +182,6 @@ def test_a_settings_file_with_a_number_of_thousands_of_digits_is_named(
 def test_settings_are_read() -> None:
     settings = parse_settings({"theme": "light", "time": "utc", "keys": {"open": "x"}}, where="tui")
     assert (settings.theme, settings.time, settings.keymap.remapped) == ("light", "utc", {"open": ("x",)})
-
-
-def test_numbers_sizes_and_ages_are_short() -> None:
-    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
-    numbers = [0.9152, -0.5, 41.94, 1.5, 3, 1e9, 1e-9, None]
-    assert [short_number(value) for value in numbers] == [
-        *(".9152", "-.5000", "41.9", "1.500", "3", "1.0e+09", "1.0e-09", "-"),
-    ]
-    assert short_number(float("nan")) == "nan"
-    assert [short_size(size) for size in (812, 97_700_000_000, 999_960)] == ["812 B", "97.7 GB", "1.0 MB"]
-    ages = ("2026-11-22T11:00:00.000Z", "2026-11-01T11:00:00.000Z", "2027-01-01T00:00:00.000Z")
-    assert [short_age(at, now) for at in ages] == ["1h", "21d", "now"]
-
-
-def test_a_trend_is_drawn_between_its_extremes() -> None:
-    assert trend_text([1, 2, 3], 12, is_unicode=False) == "_+@"
-    assert trend_text([1, 1], 12, is_unicode=True) == "▅▅"
-    assert trend_text([1], 12, is_unicode=True) == "-"
-    assert len(trend_text([float(n) for n in range(50)], 12, is_unicode=True)) == 12
 
 
 def test_how_fresh_rows_are_is_said_in_one_word() -> None:

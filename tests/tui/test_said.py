@@ -15,7 +15,7 @@ from bucketry.registry.review.policies import set_policy
 from bucketry.registry.serving.aliases import roll_back
 from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.documents.reviews import Action
-from bucketry.tui.drawing.paint import Span, plain_text
+from bucketry.show.spans import Span, plain_text
 from bucketry.tui.shell.frame import top_line
 from tui.desk import (
     LONGEST_HOLD_SECONDS,

@@ -14,8 +14,8 @@ from bucketry.errors import RejectedError, UnavailableError
 from bucketry.jobs import client as jobs
 from bucketry.jobs.client import Job, JobId, JobState
 from bucketry.schema.text import displayable
-from bucketry.tui.screens.transfers.lines import bar, block_lines, span_clock
-from bucketry.tui.screens.transfers.screen import parse_limit
+from bucketry.show.transfers import bar_text, block_lines
+from bucketry.tui.screens.transfers import parse_limit
 from tui.carrying import busy_jobs, job, order, progress, publish_order, published, result, sent, stand_in, upload_jobs
 from tui.desk import HOSTILE, XTERM, Registry, Wire, check_snapshot, filled_registry, open_desk
 
@@ -480,11 +480,10 @@ def test_a_limit_is_a_number_above_zero_or_none(text: str, meant: int | None) ->
 
 
 def test_a_bar_is_full_only_when_all_is_done() -> None:
-    assert bar(0, 100, 12) == "[----------]"
-    assert bar(55, 100, 12) == "[#####-----]"
-    assert bar(999, 1000, 12) == "[#########-]"
-    assert bar(1000, 1000, 12) == bar(0, 0, 12) == "[##########]"
-    assert [span_clock(seconds) for seconds in (2.44, 47, 754, 12_000)] == ["2.4 s", "0:47", "12:34", "3:20:00"]
+    assert bar_text(0, 100, 12) == "[----------]"
+    assert bar_text(55, 100, 12) == "[#####-----]"
+    assert bar_text(999, 1000, 12) == "[#########-]"
+    assert bar_text(1000, 1000, 12) == bar_text(0, 0, 12) == "[##########]"
 
 
 @pytest.mark.parametrize("width", [60, 80, 110, 200])

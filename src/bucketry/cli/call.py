@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from bucketry.cli.output import Line
+    from bucketry.cli.output import Text
     from bucketry.errors import BucketryError
     from bucketry.registry.core.session import Session
 
@@ -62,7 +62,7 @@ class Call:
     def _say_waiting(self, store: str) -> None:
         self.messages.note(f"still waiting for the first reply of {store}; ctrl-c gives up")
 
-    def answer(self, document: object, lines: Iterable[Line]) -> None:
+    def answer(self, document: object, lines: Iterable[Text]) -> None:
         """Give the result: as one JSON document, or as lines for people."""
         if self.as_json:
             self.output.write_document(document)
@@ -80,7 +80,7 @@ class AnsweredError(Exception):
         self,
         error: BucketryError,
         document: dict[str, object],
-        lines: Iterable[Line] = (),
+        lines: Iterable[Text] = (),
         *,
         carries_error: bool = True,
     ) -> None:

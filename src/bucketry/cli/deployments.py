@@ -5,31 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.cli.documents import damaged_document
-from bucketry.cli.figures import human_age
-from bucketry.cli.tables import Column
-from bucketry.schema.documents.deployment import DeploymentStanding
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from bucketry.registry.serving.deployments import ObservedDeployment
     from bucketry.schema.documents.deployment import Deployment
-
-COLUMNS = (
-    Column("MODEL", flexible=True),
-    Column("ENVIRONMENT", flexible=True),
-    Column("INSTANCE", flexible=True),
-    Column("VERSION", number=True),
-    Column("ALIAS"),
-    Column("STANDING", flexible=True),
-    Column("VERIFIED"),
-    Column("AGE", number=True),
-)
-VERIFIED = {
-    "sha256": "verified by SHA-256",
-    "fast": "verified by XXH3",
-    "trust": "verified by SHA-256 and a trust file",
-}
 
 
 DEPLOYMENT_KEYS = (
@@ -92,33 +71,3 @@ def observed_document(item: ObservedDeployment) -> dict[str, object]:
             "state": item.state.value if item.state else None,
         }
     )
-
-
-def observed_cells(item: ObservedDeployment, now: datetime) -> tuple[str, ...]:
-    """Return a receipt as a row of the table."""
-    deployment = item.deployment
-    if deployment is None:
-        return (item.key, "", "", "", "", f"{item.standing}: {item.why}", "", "")
-    return (
-        str(deployment.model),
-        deployment.place.environment,
-        deployment.place.instance,
-        str(deployment.version),
-        deployment.alias or "",
-        _told(item),
-        deployment.verified if deployment.complete else f"{deployment.verified}, in part",
-        human_age(deployment.at, now),
-    )
-
-
-def _told(item: ObservedDeployment) -> str:
-    match item.standing:
-        case DeploymentStanding.BEHIND:
-            names = f"version {item.alias_version}" if item.alias_version is not None else "nothing"
-            return f"behind by {item.behind}, names {names}"
-        case DeploymentStanding.REFUSED:
-            return f"REFUSED: {item.state}"
-        case DeploymentStanding.UNKNOWN:
-            return f"unknown: {item.why}"
-        case _:
-            return item.standing.value

@@ -164,17 +164,12 @@ def detail_document(detail: VersionDetail) -> Document:
         "size_bytes": row.size_bytes,
         "metrics": dict(row.metrics),
         "labels": dict(row.labels),
-        "notes": present_notes(detail),
+        "notes": detail.dossier.notes or detail.resolved.manifest.notes,
         "evidence": list(detail.evidence),
         "reviews": [decision_document(decision) for decision in detail.reviews],
         "approval": approvals_document(detail.approvals) if detail.approvals is not None else None,
         "aliases": aliases_document(detail.aliases),
     }
-
-
-def present_notes(detail: VersionDetail) -> str:
-    """Return the notes that were written last: in the dossier, else with the publish."""
-    return detail.dossier.notes or detail.resolved.manifest.notes
 
 
 def decision_document(decision: Decision) -> Document:

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from bucketry.cli.figures import clock_time, human_size
 from bucketry.errors import UsageError
 from bucketry.schema.text import displayable
+from bucketry.show.figures import clock_text, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -232,11 +232,11 @@ def progress_text(doing: str, state: TransferState, *, width: int) -> str:
     """Return what a transfer's state looks like in one line; what would go beyond `width` columns is left out."""
     parts = [
         f"{doing} {_bar(state.done_bytes, state.total_bytes)}",
-        f"{human_size(state.done_bytes)}/{human_size(state.total_bytes)}",
-        f"{human_size(state.bytes_per_second)}/s",
+        f"{size_text(state.done_bytes)}/{size_text(state.total_bytes)}",
+        f"{size_text(state.bytes_per_second)}/s",
     ]
     if state.eta_seconds is not None and state.eta_seconds < LONGEST_ETA_SECONDS:
-        parts.append(f"eta {clock_time(state.eta_seconds)}")
+        parts.append(f"eta {clock_text(state.eta_seconds)}")
     parts.append(f"{state.done_files:,}/{state.total_files:,} files")
     if state.connections:
         parts.append(f"{state.connections} connections")
@@ -258,8 +258,8 @@ def _file_text(file: FileState, *, width: int) -> str:
     label = _one_line(file.label)
     if len(label) > LONGEST_LABEL_COLUMNS:
         label = "…" + label[1 - LONGEST_LABEL_COLUMNS :]
-    amounts = f"{_bar(file.done_bytes, file.size_bytes)}  {human_size(file.size_bytes)}"
-    return f"  {amounts}  {human_size(file.bytes_per_second)}/s  {label}"[:width]
+    amounts = f"{_bar(file.done_bytes, file.size_bytes)}  {size_text(file.size_bytes)}"
+    return f"  {amounts}  {size_text(file.bytes_per_second)}/s  {label}"[:width]
 
 
 def _bar(done: int, total: int) -> str:

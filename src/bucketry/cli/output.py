@@ -17,26 +17,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
+from bucketry.show.spans import Line, Span, TextPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 WIDTH_WITHOUT_TERMINAL = 80
 NARROWEST_TERMINAL = 40
+GAP_COLUMNS = 2
 
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
-@frozen
-class OutputHeading:
-    """A line that stands out where the terminal can show it."""
-
-    text: str
-
-
-Line = str | OutputHeading
+_BOLD_ROLES = frozenset({"title", "header"})
+Text = str | Line
+"""A line for people: as it is, or of spans."""
 
 
 @dataclass(slots=True)
@@ -46,12 +42,16 @@ class Output:
     colour: bool = False
     has_bytes: bool = False
 
-    def write_lines(self, lines: Iterable[Line]) -> None:
-        """Write lines for people."""
+    def write_lines(self, lines: Iterable[Text]) -> None:
+        """Write lines for people. Of the roles, titles are told by bold type where there is colour."""
         for line in lines:
-            text = displayable(line.text if isinstance(line, OutputHeading) else line)
-            bold = self.colour and isinstance(line, OutputHeading)
-            sys.stdout.write(f"{_BOLD}{text}{_PLAIN}\n" if bold else f"{text}\n")
+            spans = (Span(line),) if isinstance(line, str) else line
+            text = "".join(self._shown(span) for span in spans)
+            sys.stdout.write(f"{text if isinstance(line, str) else text.rstrip()}\n")
+
+    def _shown(self, span: Span) -> str:
+        text = displayable(span.text)
+        return f"{_BOLD}{text}{_PLAIN}" if self.colour and span.role in _BOLD_ROLES and text.strip() else text
 
     def write_document(self, document: object) -> None:
         """Write one JSON document on one line: keys sorted, everything beyond printable ASCII as JSON escapes."""
@@ -118,6 +118,11 @@ def width_columns() -> int | None:
     if not is_terminal():
         return None
     return max(NARROWEST_TERMINAL, shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns)
+
+
+def page() -> TextPage:
+    """Return what tables are made for."""
+    return TextPage(width_columns(), gap=GAP_COLUMNS)
 
 
 def prepare() -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bucketry.cli.figures import parse_moment
 from bucketry.errors import UsageError
 from bucketry.schema.names import parse_alias, parse_model_name, parse_reference, parse_version
 from bucketry.schema.text import displayable
+from bucketry.show.figures import parse_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,11 +10,11 @@ import click
 
 from bucketry.cli.command import DocumentedCommand
 from bucketry.cli.documents import damaged_document
-from bucketry.cli.figures import count_of, human_age
 from bucketry.clock import format_time
 from bucketry.index.freshness import IndexFreshness, freshen
 from bucketry.index.refresh import refresh_index
 from bucketry.index.store import open_index
+from bucketry.show.figures import age_text, count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -97,7 +97,7 @@ def note_damage(call: Call, reasons: Iterable[str]) -> None:
 
 def _say_freshness(call: Call, session: Session, freshness: IndexFreshness, *, details: bool) -> None:
     if freshness.as_of is not None:
-        age = human_age(format_time(freshness.as_of), session.clock.now())
+        age = age_text(format_time(freshness.as_of), session.clock.now())
         call.messages.note(f"this is {age} old, from the local index: {freshness.reason}")
     refreshed = freshness.refreshed
     if refreshed is None:

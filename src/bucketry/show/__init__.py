@@ -1,1 +1,5 @@
-"""Values as lines of text, for both faces: a line is a list of spans, and a span is a text with its meaning."""
+"""Values become lines of text here, for the command line and for the screens alike: pure, without terminal or toolkit.
+
+`spans` is what a line is, `figures` how numbers, sizes and times read, `tables` rows in columns, `markdown` and `csv`
+what is copied elsewhere. The other modules each show one thing: a comparison, a version, what waits for a review.
+"""

@@ -8,36 +8,36 @@ import click
 
 from bucketry.cli.command import command
 from bucketry.cli.documents import aliases_document, damaged_alias_document, event_document
-from bucketry.cli.figures import human_age
-from bucketry.cli.output import width_columns
+from bucketry.cli.output import page
 from bucketry.cli.parameters import ALIAS, COUNT, MODEL
 from bucketry.cli.searching import note_damage
-from bucketry.cli.tables import DAMAGED, Column, table
 from bucketry.errors import UsageError
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.serving.alias_history import load_alias_history
 from bucketry.registry.serving.aliases import look_at_aliases
+from bucketry.show.figures import age_text
+from bucketry.show.tables import DAMAGED, NARROWEST, TextColumn, text_table
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
     from bucketry.schema.names import AliasName, ModelName
 
 COLUMNS = (
-    Column("ALIAS"),
-    Column("VERSION", number=True),
-    Column("STATE"),
-    Column("GENERATION", number=True),
-    Column("SINCE", number=True),
-    Column("BY", flexible=True),
+    TextColumn("ALIAS"),
+    TextColumn("VERSION", right=True),
+    TextColumn("STATE"),
+    TextColumn("GENERATION", right=True),
+    TextColumn("SINCE", right=True),
+    TextColumn("BY", NARROWEST),
 )
 HISTORY_COLUMNS = (
-    Column("GENERATION", number=True),
-    Column("AGE", number=True),
-    Column("ACTION"),
-    Column("FROM", number=True),
-    Column("TO", number=True),
-    Column("BY", flexible=True),
-    Column("REASON", flexible=True),
+    TextColumn("GENERATION", right=True),
+    TextColumn("AGE", right=True),
+    TextColumn("ACTION"),
+    TextColumn("FROM", right=True),
+    TextColumn("TO", right=True),
+    TextColumn("BY", NARROWEST),
+    TextColumn("REASON", NARROWEST),
 )
 
 
@@ -70,13 +70,13 @@ def run(call: Call, model: ModelName, alias: AliasName | None, limit: int | None
                     str(register.target.version),
                     register.target.state.value,
                     str(register.generation),
-                    human_age(moved.at, now) if moved else "-",
+                    age_text(moved.at, now) if moved else "-",
                     moved.by if moved else "-",
                 )
             )
     rows += [(alias, "-", DAMAGED, "-", "-", "-") for alias in known.damaged]
     damaged = [damaged_alias_document(alias, why) for alias, why in known.damaged.items()]
-    call.answer([*aliases_document(registers), *damaged], table(COLUMNS, rows, width=width_columns()))
+    call.answer([*aliases_document(registers), *damaged], text_table(COLUMNS, rows, page()))
 
 
 def _show_history(call: Call, model: ModelName, alias: AliasName, limit: int | None, after: int | None) -> None:
@@ -88,7 +88,7 @@ def _show_history(call: Call, model: ModelName, alias: AliasName, limit: int | N
     rows = [
         (
             str(event.generation),
-            human_age(event.at, now) if event.at else "-",
+            age_text(event.at, now) if event.at else "-",
             event.action or DAMAGED,
             str(event.previous or "-"),
             str(event.target or "-"),
@@ -97,6 +97,6 @@ def _show_history(call: Call, model: ModelName, alias: AliasName, limit: int | N
         )
         for event in shown
     ]
-    call.answer([event_document(event) for event in shown], table(HISTORY_COLUMNS, rows, width=width_columns()))
+    call.answer([event_document(event) for event in shown], text_table(HISTORY_COLUMNS, rows, page()))
     if len(shown) < len(events):
         call.messages.note(f"{len(events) - len(shown):,} more: continue with --after {shown[-1].generation}")

@@ -9,32 +9,33 @@ import click
 
 from bucketry.cli.call import AnsweredError
 from bucketry.cli.command import command
-from bucketry.cli.figures import count_of
 from bucketry.cli.files import write_whole
-from bucketry.cli.output import width_columns
+from bucketry.cli.output import page
 from bucketry.cli.parameters import ALIAS, MODEL, TIME
-from bucketry.cli.tables import Column, table
 from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
 from bucketry.registry.core.notes import load_reason
 from bucketry.registry.serving.auditing import AuditFilter, load_audit, load_registry_audit
 from bucketry.schema.codec import encode
+from bucketry.show.audit import action_span, detail_text, own_reason, target_text
+from bucketry.show.figures import count_of
+from bucketry.show.tables import NARROWEST, TextColumn, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bucketry.cli.call import Call
-    from bucketry.cli.output import Line
     from bucketry.registry.core.session import Session
     from bucketry.registry.serving.auditing import Audit, AuditEntry
     from bucketry.schema.names import AliasName, ModelName
+    from bucketry.show.spans import Line
 
 COLUMNS = (
-    Column("AT"),
-    Column("BY", flexible=True),
-    Column("ACTION"),
-    Column("OF", flexible=True),
-    Column("DETAIL", flexible=True),
+    TextColumn("AT"),
+    TextColumn("BY", NARROWEST),
+    TextColumn("ACTION"),
+    TextColumn("OF", NARROWEST),
+    TextColumn("DETAIL", NARROWEST),
 )
 
 
@@ -139,12 +140,10 @@ def _exported(audit: Audit, entry: AuditEntry) -> dict[str, object]:
 
 def _record_lines(session: Session, audit: Audit, entries: Sequence[AuditEntry]) -> list[Line]:
     rows = []
-    for alias, record in ((entry.alias, entry.record) for entry in entries):
-        known = {name: value for name, value in record.detail.items() if name != "note" and value is not None}
-        if "note" in record.detail and audit.model:  # a reason too long for the record lies in a document of its own
-            known["reason"] = load_reason(session, audit.model, record)
-        detail = ", ".join(f"{name}={value}" for name, value in known.items())
-        target = f"@{alias}" if alias else ""
-        action = f"({record.action})" if record.is_internal else record.action
-        rows.append((record.at, record.actor, action, f"{target} {record.target}".strip(), detail))
-    return table(COLUMNS, rows, width=width_columns())
+    for entry in entries:
+        reason = own_reason(entry)
+        if "note" in entry.record.detail and audit.model:  # one too long for the record lies in a document of its own
+            reason = load_reason(session, audit.model, entry.record)
+        what = (entry.record.at, entry.record.actor, action_span(entry), target_text(audit.model, entry))
+        rows.append((*what, detail_text(entry, reason)))
+    return text_table(COLUMNS, rows, page())

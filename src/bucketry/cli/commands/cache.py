@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import CommandGroup, command
-from bucketry.cli.figures import count_of, human_age, human_size
-from bucketry.cli.output import width_columns
+from bucketry.cli.output import page
 from bucketry.cli.parameters import SIZE
-from bucketry.cli.tables import Column, table
 from bucketry.clock import format_time
 from bucketry.registry.reading.local_cache import cache_root, list_cached, prune_cached, verify_cached
+from bucketry.show.figures import age_text, count_of, size_text
+from bucketry.show.tables import TextColumn, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bucketry.cli.call import Call
-    from bucketry.cli.output import Line
+    from bucketry.cli.output import Text
     from bucketry.registry.reading.local_cache import CachedItem
+    from bucketry.show.spans import Line
 
-COLUMNS = (Column("KIND"), Column("SIZE", number=True), Column("USED", number=True), Column("PATH"))
+COLUMNS = (TextColumn("KIND"), TextColumn("SIZE", right=True), TextColumn("USED", right=True), TextColumn("PATH"))
 
 
 @command("list", example="bucketry cache list")
@@ -37,7 +38,10 @@ def verify(call: Call) -> None:
     """Hash everything in the cache again and remove what is wrong."""
     removed = verify_cached()
     kept = len(list_cached())
-    lines = [*(_lines(removed) if removed else []), f"{count_of(kept, 'entry')} right, {len(removed):,} removed"]
+    lines: list[Text] = [
+        *(_lines(removed) if removed else []),
+        f"{count_of(kept, 'entry')} right, {len(removed):,} removed",
+    ]
     call.answer({"removed": [_document(item) for item in removed], "kept": kept}, lines)
 
 
@@ -52,8 +56,8 @@ def prune(call: Call, max_size: int) -> None:
         "kept_bytes": pruned.kept_bytes,
     }
     told = (
-        f"removed {count_of(len(pruned.removed), 'entry')}, freed {human_size(pruned.freed_bytes)}, "
-        f"kept {human_size(pruned.kept_bytes)}"
+        f"removed {count_of(len(pruned.removed), 'entry')}, freed {size_text(pruned.freed_bytes)}, "
+        f"kept {size_text(pruned.kept_bytes)}"
     )
     call.answer(document, [told])
 
@@ -69,8 +73,8 @@ def _document(item: CachedItem) -> dict[str, object]:
 
 def _lines(items: Sequence[CachedItem]) -> list[Line]:
     now = datetime.now(UTC)
-    rows = [(item.kind, human_size(item.size_bytes), human_age(_used_at(item), now), str(item.path)) for item in items]
-    return table(COLUMNS, rows, width=width_columns())
+    rows = [(item.kind, size_text(item.size_bytes), age_text(_used_at(item), now), str(item.path)) for item in items]
+    return text_table(COLUMNS, rows, page())
 
 
 def _used_at(item: CachedItem) -> str:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.figures import count_of, human_size
 from bucketry.cli.parameters import REASON, REFERENCE
 from bucketry.errors import UsageError
 from bucketry.registry.core.resolve import load_version_number
 from bucketry.registry.versions.deletion import delete_version
 from bucketry.registry.versions.model_deletion import delete_model, plan_model_deletion
 from bucketry.schema.names import ByVersion, Newest
+from bucketry.show.figures import count_of, size_text
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
@@ -46,7 +46,7 @@ def run(call: Call, reference: Reference, reason: str, *, all_versions: bool, ye
         raise UsageError(f"{model}:{version} was not deleted", advice="answer y, or give --yes")
     deleted = delete_version(session, model, version, reason=reason)
     document = {"model": str(model), "version": version, "state": "deleted", "size_bytes": deleted.size_bytes}
-    call.answer(document, [f"{model}:{version} is deleted ({human_size(deleted.size_bytes)} to be freed)"])
+    call.answer(document, [f"{model}:{version} is deleted ({size_text(deleted.size_bytes)} to be freed)"])
 
 
 def _delete_model(call: Call, reference: Reference, reason: str, *, yes: bool) -> None:
@@ -58,7 +58,7 @@ def _delete_model(call: Call, reference: Reference, reason: str, *, yes: bool) -
         )
     session = call.open()
     plan = plan_model_deletion(session, model)
-    what = f"{count_of(len(plan.versions), 'version')} ({human_size(plan.size_bytes)} to be freed)"
+    what = f"{count_of(len(plan.versions), 'version')} ({size_text(plan.size_bytes)} to be freed)"
     if not yes:
         call.messages.note(f"this deletes {model} for ever: {what}")
         if not call.messages.confirm(f"delete {model} with all its versions?"):

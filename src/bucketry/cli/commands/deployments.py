@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.deployments import COLUMNS, observed_cells, observed_document
-from bucketry.cli.output import width_columns
+from bucketry.cli.deployments import observed_document
+from bucketry.cli.output import page
 from bucketry.cli.parameters import MODEL, FiniteRange
-from bucketry.cli.tables import table
 from bucketry.registry.serving.deployments import MOST_RECEIPTS, list_deployments
 from bucketry.schema.documents.deployment import parse_place_part
+from bucketry.show.deployments import deployment_columns
+from bucketry.show.tables import table_lines
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
@@ -37,9 +38,8 @@ def run(call: Call, model: ModelName | None, environment: str | None, stale: flo
         parse_place_part(environment, what="environment")
     session = call.open()
     found = list_deployments(session, model, environment=environment, stale_days=stale)
-    now = session.clock.now()
-    rows = [observed_cells(item, now) for item in found.observed]
-    lines = table(COLUMNS, rows, width=width_columns()) if rows else [_nobody(model, environment, stale)]
+    columns = deployment_columns(session.clock.now())
+    lines = table_lines(columns, found.observed, page()) if found.observed else [_nobody(model, environment, stale)]
     call.answer([observed_document(item) for item in found.observed], lines)
     if found.cut:
         call.messages.note(f"there are more than {MOST_RECEIPTS:,} reports; name a model")

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.diff_views import csv_lines, markdown_lines, table_lines
-from bucketry.cli.output import width_columns
+from bucketry.cli.output import page
 from bucketry.cli.parameters import REFERENCE
 from bucketry.registry.reading.compare import compare_versions
 from bucketry.registry.review.trust_marks import load_trust_marks
 from bucketry.schema.judging.comparison_document import diff_document
 from bucketry.schema.names import parse_reference
+from bucketry.show.comparison import compared_of, comparison_csv, comparison_lines, comparison_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bucketry.cli.call import Call
-    from bucketry.cli.output import Line
+    from bucketry.cli.output import Text
     from bucketry.schema.judging.comparison import VersionDiff
     from bucketry.schema.names import ModelName, Reference
 
@@ -70,12 +70,13 @@ def run(
             call.messages.note(f"{name} is {mark.text}")
 
 
-def _lines(diff: VersionDiff, form: str, *, with_unchanged: bool) -> Iterable[Line]:
+def _lines(diff: VersionDiff, form: str, *, with_unchanged: bool) -> Iterable[Text]:
+    compared = compared_of(diff)
     if form == "markdown":
-        return markdown_lines(diff, with_unchanged=with_unchanged)
+        return comparison_markdown(compared, with_unchanged=with_unchanged)
     if form == "csv":
-        return csv_lines(diff, with_unchanged=with_unchanged)
-    return table_lines(diff, with_unchanged=with_unchanged, width=width_columns())
+        return comparison_csv(compared, with_unchanged=with_unchanged)
+    return comparison_lines(compared, page(), with_unchanged=with_unchanged)
 
 
 def _parse_baseline(model: ModelName, text: str) -> Reference:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from bucketry.cli.call import AnsweredError
 from bucketry.cli.command import command
 from bucketry.cli.documents import check_document, conformance_document
-from bucketry.cli.output import width_columns
-from bucketry.cli.tables import Column, table
+from bucketry.cli.output import page
 from bucketry.errors import UnsupportedError
 from bucketry.maintenance.doctor import examine
+from bucketry.show.tables import NARROWEST, TextColumn, text_table
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
 
-COLUMNS = (Column("PROMISE", flexible=True), Column("KEPT"), Column("SEEN", flexible=True))
+COLUMNS = (TextColumn("PROMISE", NARROWEST), TextColumn("KEPT"), TextColumn("SEEN", NARROWEST))
 
 
 @command("doctor", example="bucketry doctor -r s3://models/prod")
@@ -31,7 +31,7 @@ def run(call: Call) -> None:
     failures = [check for check in probed.checks if not check.passed]
     document = conformance_document(probed) | {"findings": [check_document(check) for check in failures]}
     rows = [(check.promise, "yes" if check.passed else "NO", check.detail) for check in probed.checks]
-    lines = table(COLUMNS, rows, width=width_columns())
+    lines = text_table(COLUMNS, rows, page())
     if failures:
         count = f"{len(failures)} of {len(probed.checks)} promises"  # which, the lines above have said
         raise AnsweredError(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.figures import count_of
 from bucketry.cli.parameters import FILE, REFERENCE
 from bucketry.cli.statements import (
     STRICT,
@@ -23,6 +22,7 @@ from bucketry.registry.core.resolve import resolve_explicit
 from bucketry.registry.versions.evaluate import evaluate
 from bucketry.schema.documents.evidence import DIRECTIONS, KINDS, Evidence
 from bucketry.schema.text import displayable
+from bucketry.show.figures import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

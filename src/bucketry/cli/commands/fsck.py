@@ -9,20 +9,21 @@ import click
 
 from bucketry.cli.call import AnsweredError
 from bucketry.cli.command import command
-from bucketry.cli.figures import count_of, human_size
-from bucketry.cli.output import OutputHeading, width_columns
-from bucketry.cli.tables import Column, table
+from bucketry.cli.output import page
 from bucketry.errors import CorruptError
 from bucketry.maintenance.fsck.reading import UNREADABLE
 from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.show.figures import count_of, size_text
+from bucketry.show.spans import Span, line
+from bucketry.show.tables import TextColumn, text_table
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
-    from bucketry.cli.output import Line
+    from bucketry.cli.output import Text
     from bucketry.maintenance.findings import Severity
     from bucketry.maintenance.fsck.registry import Report
 
-COLUMNS = (Column("OBJECT"), Column("PROBLEM"))
+COLUMNS = (TextColumn("OBJECT"), TextColumn("PROBLEM"))
 GROUPS: tuple[tuple[Severity, str], ...] = (
     (
         "damage",
@@ -81,20 +82,20 @@ def _what_is_wrong(report: Report) -> CorruptError:
     )
 
 
-def _groups(report: Report) -> list[Line]:
+def _groups(report: Report) -> list[Text]:
     """Return a table for each severity that was found, below what it asks for."""
-    lines: list[Line] = []
+    lines: list[Text] = []
     for severity, asks in GROUPS:
         rows = [(finding.key, finding.problem) for finding in report.findings if finding.severity == severity]
         if rows:
-            lines += [OutputHeading(asks), *table(COLUMNS, rows, width=width_columns()), ""]
+            lines += [line(Span(asks, "title")), *text_table(COLUMNS, rows, page()), ""]
     return lines
 
 
 def _summary(report: Report) -> str:
     looked_at = (
         f"checked {count_of(report.models, 'model')}, {count_of(report.versions, 'version')}, "
-        f"{human_size(report.size_bytes)}: "
+        f"{size_text(report.size_bytes)}: "
     )
     if not report.findings:
         return f"{looked_at}nothing is wrong"

@@ -8,31 +8,23 @@ import click
 
 from bucketry.cli.call import AnsweredError
 from bucketry.cli.command import command
-from bucketry.cli.figures import count_of, human_number
-from bucketry.cli.output import width_columns
+from bucketry.cli.output import page
 from bucketry.cli.parameters import ALIAS, REFERENCE
-from bucketry.cli.tables import Column, table
 from bucketry.errors import RejectedError
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.resolve import select_row
 from bucketry.registry.review.gating import check_version_gates
 from bucketry.registry.review.policies import load_policy
 from bucketry.schema.documents.gates import results_digest
+from bucketry.show.figures import count_of
+from bucketry.show.gates import GATE_COLUMNS
+from bucketry.show.tables import table_lines
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
-    from bucketry.schema.documents.gates import GateResult
     from bucketry.schema.documents.head import Head
     from bucketry.schema.documents.policy import Policy
     from bucketry.schema.names import AliasName, Reference
-
-COLUMNS = (
-    Column("HOLDS"),
-    Column("GATE", flexible=True),
-    Column("VALUE", number=True),
-    Column("LIMIT", number=True),
-    Column("BECAUSE", flexible=True),
-)
 
 
 @command("gates", example="bucketry gates acme/chat:3\nbucketry gates acme/chat:3 --alias production")
@@ -60,8 +52,7 @@ def run(call: Call, reference: Reference, alias: AliasName | None) -> None:
         "gates": [result.to_document() for result in results],
         "digest": results_digest(results),
     }
-    rows = [_cells(result) for result in results]
-    lines = table(COLUMNS, rows, width=width_columns()) if rows else [f"no gate stands before {name}"]
+    lines = table_lines(GATE_COLUMNS, results, page()) if results else [f"no gate stands before {name}"]
     if failed:
         raise AnsweredError(
             RejectedError(
@@ -79,8 +70,3 @@ def _is_known(alias: AliasName, head: Head, policy: Policy) -> bool:
     """Return whether an alias is set, or a policy speaks about it: another one may be a slip of the pen."""
     named = {name for gate in policy.gates for name in gate.aliases}
     return alias in head.aliases or policy.protects(alias) or alias in named
-
-
-def _cells(result: GateResult) -> tuple[str, ...]:
-    numbers = ("" if number is None else human_number(number) for number in (result.value, result.limit))
-    return ("yes" if result.passed else "NO", result.gate, *numbers, result.reason)

@@ -13,16 +13,15 @@ from bucketry.cli.searching import note_damage
 from bucketry.registry.review.trust_marks import load_trust_marks
 from bucketry.registry.versions.lineage import load_lineage
 from bucketry.schema.names import ByVersion, parse_reference
+from bucketry.show.lineage import tree_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from bucketry.cli.call import Call
     from bucketry.registry.review.trust_marks import TrustMark
     from bucketry.registry.versions.lineage import Graph
     from bucketry.schema.names import Reference
-
-DEEPEST_SHOWN = 32
 
 
 @command("lineage", example="bucketry lineage acme/chat@production --down")
@@ -40,7 +39,7 @@ def run(call: Call, reference: Reference, *, down: bool) -> None:
         session, [(one.model, one.selector.version) for one in versions if isinstance(one.selector, ByVersion)]
     )
     note_damage(call, (node.damaged for node in graph.nodes.values()))
-    call.answer(lineage_document(graph, marks), list(tree_lines(graph, marks, down=down)))
+    call.answer(lineage_document(graph, marks), [each.line for each in tree_lines(graph, marks, down=down)])
     if graph.cut:
         call.messages.note(f"there are more than {len(graph.nodes):,}; the rest is left out")
 
@@ -67,32 +66,3 @@ def lineage_document(graph: Graph, marks: Mapping[str, TrustMark]) -> dict[str, 
         "edges": [{"from": edge.parent, "to": edge.child, "relation": edge.relation} for edge in graph.edges],
         "cut": graph.cut,
     }
-
-
-def tree_lines(graph: Graph, marks: Mapping[str, TrustMark], *, down: bool) -> Iterator[str]:
-    """Yield the graph as a tree from the version that was asked for; a node that comes again is named only."""
-    following: dict[str, list[tuple[str, str]]] = {}
-    for edge in graph.edges:
-        here, there = (edge.parent, edge.child) if down else (edge.child, edge.parent)
-        following.setdefault(here, []).append((edge.relation, there))
-    shown: set[str] = set()
-
-    def walk(name: str, relation: str, stem: str, branch: str, below: str, depth: int) -> Iterator[str]:
-        node = graph.nodes.get(name)
-        kind = f"{relation}: " if relation else ""
-        state = f"  {node.state}" if node is not None and node.state else ""
-        mark = marks.get(name)
-        state += f"  {mark.text}" if mark is not None and not mark.is_accepted else ""
-        again = name in shown and bool(following.get(name))
-        yield f"{stem}{branch}{kind}{node.label if node is not None else name}{state}{'  (see above)' if again else ''}"
-        if again or depth >= DEEPEST_SHOWN:
-            return
-        shown.add(name)
-        nexts = following.get(name, [])
-        for index, (next_relation, there) in enumerate(nexts):
-            last = index == len(nexts) - 1
-            yield from walk(
-                there, next_relation, stem + below, "`- " if last else "|- ", "   " if last else "|  ", depth + 1
-            )
-
-    yield from walk(graph.root, "", "", "", "", 0)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.documents import damaged_document
-from bucketry.cli.figures import human_age
-from bucketry.cli.output import width_columns
+from bucketry.cli.output import page
 from bucketry.cli.parameters import COUNT, MODEL
 from bucketry.cli.searching import found_aliases_document, fresh_index, query_command
-from bucketry.cli.tables import DAMAGED, Column, table
 from bucketry.index.search import count_models_found, list_models_found
 from bucketry.schema.search.query import parse_query
+from bucketry.show.figures import age_text
+from bucketry.show.tables import DAMAGED, NARROWEST, TextColumn, text_table
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from bucketry.schema.names import ModelName
 
 COLUMNS = (
-    Column("MODEL", flexible=True),
-    Column("VERSIONS", number=True),
-    Column("NEWEST", number=True),
-    Column("ALIASES", flexible=True),
-    Column("UPDATED", number=True),
-    Column("DESCRIPTION", flexible=True),
+    TextColumn("MODEL", NARROWEST),
+    TextColumn("VERSIONS", right=True),
+    TextColumn("NEWEST", right=True),
+    TextColumn("ALIASES", NARROWEST),
+    TextColumn("UPDATED", right=True),
+    TextColumn("DESCRIPTION", NARROWEST),
 )
 
 
@@ -52,12 +52,12 @@ def run(call: Call, query: tuple[str, ...], limit: int | None, after: ModelName 
             DAMAGED if model.damaged else str(model.versions),
             "-" if model.damaged else str(model.newest or "-"),
             " ".join(f"{alias.alias}={DAMAGED if alias.damaged else alias.version}" for alias in model.aliases),
-            human_age(model.updated_at, now) if model.updated_at and not model.damaged else "-",
+            age_text(model.updated_at, now) if model.updated_at and not model.damaged else "-",
             model.damaged or model.description,
         )
         for model in shown
     ]
-    call.answer([_document(model) for model in shown], table(COLUMNS, rows, width=width_columns()))
+    call.answer([_document(model) for model in shown], text_table(COLUMNS, rows, page()))
     if more:
         call.messages.note(f"{more:,} more: continue with --after {shown[-1].model}")
 

@@ -9,11 +9,9 @@ import click
 
 from bucketry.cli.command import CommandGroup, command
 from bucketry.cli.documents import damaged_document
-from bucketry.cli.figures import count_of, human_age
 from bucketry.cli.files import read_input, read_stdin
-from bucketry.cli.output import width_columns
+from bucketry.cli.output import page
 from bucketry.cli.parameters import COUNT, MODEL
-from bucketry.cli.tables import DAMAGED, Column, table
 from bucketry.errors import UsageError
 from bucketry.registry.review.policies import load_policy_history, load_policy_in_force, set_policy
 from bucketry.registry.review.policy_trial import plan_policy, try_policy
@@ -22,12 +20,14 @@ from bucketry.schema.documents.policy import DEFAULT_POLICY, parse_policy_toml, 
 from bucketry.schema.judging.policy_changes import GATES, settings_of
 from bucketry.schema.names import parse_model_name
 from bucketry.schema.text import displayable
+from bucketry.show.figures import age_text, count_of
+from bucketry.show.tables import DAMAGED, NARROWEST, TextColumn, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bucketry.cli.call import Call
-    from bucketry.cli.output import Line
+    from bucketry.cli.output import Text
     from bucketry.registry.core.session import Session
     from bucketry.registry.review.policies import PolicyEvent, PolicyInForce
     from bucketry.registry.review.policy_trial import PolicyPlan, PolicyTrial, TriedVersion
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from bucketry.schema.judging.policy_changes import PolicyChange
     from bucketry.schema.names import ModelName
 
-COLUMNS = (Column("RULE"), Column("VALUE", flexible=True), Column("SET BY"))
+COLUMNS = (TextColumn("RULE"), TextColumn("VALUE", NARROWEST), TextColumn("SET BY"))
 HISTORY_COLUMNS = (
-    Column("GENERATION", number=True),
-    Column("AGE", number=True),
-    Column("BY", flexible=True),
-    Column("CHANGE", flexible=True),
+    TextColumn("GENERATION", right=True),
+    TextColumn("AGE", right=True),
+    TextColumn("BY", NARROWEST),
+    TextColumn("CHANGE", NARROWEST),
 )
 STDIN = "-"
 DEFAULT = click.option("--default", "of_default", is_flag=True, help="The registry's default, instead of a model's.")
@@ -57,12 +57,12 @@ def show(call: Call, model: ModelName | None, *, of_default: bool, history: bool
     session = call.open()
     if history:
         events = load_policy_history(session, model)
-        rows = [row for event in events for row in _event_rows(event, human_age(event.at, session.clock.now()))]
-        lines = table(HISTORY_COLUMNS, rows, width=width_columns()) if rows else [_no_history(session, model)]
+        rows = [row for event in events for row in _event_rows(event, age_text(event.at, session.clock.now()))]
+        lines = text_table(HISTORY_COLUMNS, rows, page()) if rows else [_no_history(session, model)]
         call.answer([_event_document(event) for event in events], lines)
         return
     policy = load_policy_in_force(session, model)
-    call.answer(_document(model, policy), table(COLUMNS, list(_rows(policy)), width=width_columns()))
+    call.answer(_document(model, policy), text_table(COLUMNS, list(_rows(policy)), page()))
 
 
 @command(
@@ -126,7 +126,7 @@ def check(call: Call, words: tuple[str, ...], limit: int) -> None:
     document: dict[str, object] = {"model": str(model) if model else None, "policy": policy_document(policy)}
     stated = [f"{key} = {value}" for key, value in settings_of(policy).items()]
     stated += [f"gate: {gate_text(gate)}" for gate in policy.gates]
-    lines: list[Line] = [f"{_name_of(words[-1])} is understood", *(f"  {text}" for text in stated)]
+    lines: list[Text] = [f"{_name_of(words[-1])} is understood", *(f"  {text}" for text in stated)]
     if model is not None:
         trial = try_policy(call.open(), model, policy, newest=limit)
         document |= {"versions": trial.versions, "failing": [_failing_document(each) for each in trial.failing]}
@@ -192,7 +192,7 @@ def _failing_document(tried: TriedVersion) -> dict[str, object]:
     }
 
 
-def _trial_lines(model: ModelName, trial: PolicyTrial) -> Iterator[Line]:
+def _trial_lines(model: ModelName, trial: PolicyTrial) -> Iterator[Text]:
     looked_at = count_of(trial.versions, "version")
     yield f"{looked_at} of {model} looked at, {len(trial.failing) or 'none'} would not meet it"
     for tried in trial.failing:

@@ -11,7 +11,6 @@ import click
 
 from bucketry.cli.command import command
 from bucketry.cli.documents import registered_document
-from bucketry.cli.figures import count_of, human_size
 from bucketry.cli.files import read_input
 from bucketry.cli.parameters import FILE, MODEL, REFERENCE, FiniteRange, parse_pairs
 from bucketry.cli.statements import (
@@ -33,6 +32,7 @@ from bucketry.schema.documents.evidence import Evidence
 from bucketry.schema.documents.manifest import RELATIONS, Lineage, Training
 from bucketry.schema.names import LARGEST_INTEGER
 from bucketry.schema.text import displayable
+from bucketry.show.figures import count_of, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -206,12 +206,12 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
 
 def published_line(name: str, done: RegisteredVersion | PublishResult, files: int) -> str:
     """Return in one line what a publish of `model:version` did."""
-    size = human_size(done.size_bytes)
+    size = size_text(done.size_bytes)
     if not done.created:
         return f"{name} was published with this idempotency key before ({size}, {count_of(files, 'file')})"
     return (
         f"published {name} ({size}, {count_of(files, 'file')}; "
-        f"uploaded {human_size(done.uploaded_bytes)}, reused {human_size(done.reused_bytes)})"
+        f"uploaded {size_text(done.uploaded_bytes)}, reused {size_text(done.reused_bytes)})"
     )
 
 

@@ -11,11 +11,12 @@ from click.core import ParameterSource
 
 from bucketry.cli.command import command
 from bucketry.cli.documents import pulled_document
-from bucketry.cli.figures import human_size, human_span
 from bucketry.cli.parameters import ALLOW_REJECTED, REFERENCE, TRUST, FiniteRange
 from bucketry.cli.refusals import note_refusals
 from bucketry.registry.reading.pull import PullOptions, pull
 from bucketry.registry.reading.pull_bases import PulledFamily, pull_with_bases
+from bucketry.show.figures import clock_text, size_text
+from bucketry.show.transfers import CHECKED
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
 BYTES_PER_MB = 1_000_000
 MOST_CONNECTIONS = 256
 MOST_PROCESSES = 64
-CHECKED = {
-    "sha256": "verified by SHA-256",
-    "fast": "verified by XXH3",
-    "sizes_and_times": "already there, sizes and times checked",
-}
 
 
 @command("pull", example="bucketry pull acme/chat@production /models/chat --exclude '*.bin'")
@@ -166,8 +162,8 @@ def _tell_wait(call: Call) -> None:
 def pulled_line(name: str, pulled: PulledVersion | JobResult) -> str:
     """Return in one line what a pull of `model:version` did."""
     amounts = (
-        f"{human_size(pulled.size_bytes)}; fetched {human_size(pulled.fetched_bytes)}, "
-        f"reused {human_size(pulled.reused_bytes)}, {CHECKED[pulled.verify]}, {human_span(pulled.seconds)}"
+        f"{size_text(pulled.size_bytes)}; fetched {size_text(pulled.fetched_bytes)}, "
+        f"reused {size_text(pulled.reused_bytes)}, {CHECKED[pulled.verify]}, {clock_text(pulled.seconds)}"
     )
     return f"pulled {name} to {pulled.path} ({amounts})"
 

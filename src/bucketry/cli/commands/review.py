@@ -11,7 +11,6 @@ import click
 
 from bucketry.cli.command import CommandGroup, command
 from bucketry.cli.documents import decided_document
-from bucketry.cli.figures import count_of
 from bucketry.cli.parameters import FILE, REFERENCE
 from bucketry.errors import CorruptError, UsageError
 from bucketry.registry.core.resolve import load_version_number, resolve_explicit
@@ -21,6 +20,7 @@ from bucketry.registry.review.signing import open_signer, read_signed
 from bucketry.schema.documents.reviews import Action, Review, encode_statement
 from bucketry.schema.judging.comparison_document import diff_digest
 from bucketry.schema.names import parse_alias
+from bucketry.show.figures import count_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,25 +8,13 @@ import click
 
 from bucketry.cli.command import command
 from bucketry.cli.documents import damaged_waiting_document, waiting_document
-from bucketry.cli.figures import human_age
-from bucketry.cli.output import width_columns
-from bucketry.cli.tables import DAMAGED, Column, table
+from bucketry.cli.output import page
 from bucketry.index.review_queue import load_review_queue
+from bucketry.show.reviews import waiting_columns
+from bucketry.show.tables import DAMAGED, NARROWEST, TextColumn, text_table
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from bucketry.cli.call import Call
-    from bucketry.index.review_queue import Waiting
-
-COLUMNS = (
-    Column("VERSION", flexible=True),
-    Column("WAITS", number=True),
-    Column("ASKED BY", flexible=True),
-    Column("APPROVALS"),
-    Column("GATES"),
-    Column("WHAT"),
-)
 
 
 @command("reviews", example="bucketry reviews --mine")
@@ -41,27 +29,12 @@ def run(call: Call, *, mine: bool) -> None:
     waiting = queue.waiting
     for fault in queue.faults:
         call.messages.note(f"{fault}; what waits there is missing here, run `bucketry fsck`")
-    now = session.clock.now()
-    rows = [_cells(item, now) for item in waiting]
-    rows += [(f"{model}:{version}", "-", "-", "-", "-", DAMAGED) for model, version, _ in queue.damaged]
+    columns = waiting_columns(session.clock.now())
+    rows = [tuple(column.cell(item) for column in columns) for item in waiting]
+    rows += [(f"{model}:{version}", DAMAGED, *"-" * (len(columns) - 2)) for model, version, _ in queue.damaged]
+    headings = [TextColumn(column.title, NARROWEST, right=column.right) for column in columns]
     damaged = [damaged_waiting_document(*each) for each in queue.damaged]
     call.answer(
         [*(waiting_document(item) for item in waiting), *damaged],
-        table(COLUMNS, rows, width=width_columns()) if rows else ["nothing waits"],
-    )
-
-
-def _cells(item: Waiting, now: datetime) -> tuple[str, ...]:
-    approvals = item.standing.approvals
-    failed = [gate for gate in item.gates if not gate.passed]
-    gates = (
-        f"{len(failed)} of {len(item.gates)} fail" if failed else f"{len(item.gates)} hold" if item.gates else "none"
-    )
-    return (
-        f"{item.model}:{item.standing.row.version}",
-        human_age(item.since, now),
-        item.asked_by,
-        f"{len(approvals.principals)} of {max(1, approvals.required)}",
-        gates,
-        f"renew by {approvals.expires}" if item.renewal else "review",
+        text_table(headings, rows, page()) if rows else ["nothing waits"],
     )

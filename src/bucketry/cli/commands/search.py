@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.documents import VERSION_KEYS, damaged_document
-from bucketry.cli.figures import human_age, human_number, human_size
-from bucketry.cli.output import width_columns
+from bucketry.cli.output import page
 from bucketry.cli.parameters import COUNT, REFERENCE
 from bucketry.cli.searching import found_aliases_document, fresh_index, note_damage, query_command
-from bucketry.cli.tables import DAMAGED, Column, table
 from bucketry.index.search import iter_versions_found, list_damaged_models, order_needs_details, parse_order
 from bucketry.schema.search.query import parse_query
+from bucketry.show.figures import age_text, number_text, size_text
+from bucketry.show.tables import DAMAGED, NARROWEST, TextColumn, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from bucketry.cli.call import Call
-    from bucketry.cli.output import Line
     from bucketry.index.search import FoundVersion
     from bucketry.schema.names import Reference
+    from bucketry.show.spans import Line
 
 COLUMNS = (
-    Column("VERSION", flexible=True),
-    Column("STATE"),
-    Column("ALIASES", flexible=True),
-    Column("SIZE", number=True),
-    Column("AGE", number=True),
-    Column("BY", flexible=True),
+    TextColumn("VERSION", NARROWEST),
+    TextColumn("STATE"),
+    TextColumn("ALIASES", NARROWEST),
+    TextColumn("SIZE", right=True),
+    TextColumn("AGE", right=True),
+    TextColumn("BY", NARROWEST),
 )
 MOST_METRIC_COLUMNS = 2
 """So many fit beside the rest in 80 columns; `--json` has all."""
@@ -102,17 +102,17 @@ def _document(found: FoundVersion) -> dict[str, object]:
 def _lines(versions: Sequence[FoundVersion], asked: Sequence[str], now: datetime) -> list[Line]:
     names = list(dict.fromkeys([*asked, *(name for version in versions for name in version.metrics)]))
     names = names[:MOST_METRIC_COLUMNS]
-    columns = [*COLUMNS, *(Column(name, number=True) for name in names)]
+    columns = [*COLUMNS, *(TextColumn(name, right=True) for name in names)]
     rows = [
         [
             f"{version.model}:{version.version}" if version.version else str(version.model),
             DAMAGED if version.damaged or version.state is None else version.state.value,
             " ".join(alias.alias for alias in version.aliases),
-            human_size(version.size_bytes) if version.manifest else "-",
-            human_age(version.created_at, now) if version.created_at else "-",
+            size_text(version.size_bytes) if version.manifest else "-",
+            age_text(version.created_at, now) if version.created_at else "-",
             version.created_by or "-",
-            *(human_number(version.metrics[name]) if name in version.metrics else "-" for name in names),
+            *(number_text(version.metrics[name]) if name in version.metrics else "-" for name in names),
         ]
         for version in versions
     ]
-    return table(columns, rows, width=width_columns())
+    return text_table(columns, rows, page())

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.detail import detail_lines
 from bucketry.cli.documents import damaged_document, detail_document
-from bucketry.cli.output import width_columns
+from bucketry.cli.output import page
 from bucketry.cli.parameters import REFERENCE
 from bucketry.cli.searching import note_damage
 from bucketry.registry.review.trust_marks import load_trust_marks
 from bucketry.registry.versions.listing import load_detail
 from bucketry.registry.versions.reproduce import recipe, recipe_document
+from bucketry.show.version import stated_metric_lines, version_lines
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
@@ -39,6 +39,6 @@ def run(call: Call, reference: Reference, *, reproduce: bool) -> None:
     if reproduce:
         call.answer(document | {"recipe": recipe_document(detail.resolved)}, recipe(detail.resolved).splitlines())
     else:
-        call.answer(
-            document, detail_lines(detail, session.clock.now(), trust=mark.text if mark else "", width=width_columns())
-        )
+        shown, now = page(), session.clock.now()
+        judged = stated_metric_lines(detail, shown)
+        call.answer(document, version_lines(detail, now, shown, "utc", trust=mark, judged=judged))

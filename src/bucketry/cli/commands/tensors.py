@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.figures import human_size
-from bucketry.cli.output import width_columns
+from bucketry.cli.output import page
 from bucketry.cli.parameters import ALLOW_REJECTED, REFERENCE, TRUST
 from bucketry.cli.refusals import note_refusals
-from bucketry.cli.tables import Column, table
 from bucketry.registry.core.resolve import resolve
 from bucketry.registry.reading.tensors import list_tensors
+from bucketry.show.figures import size_text
+from bucketry.show.tables import NARROWEST, TextColumn, text_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from bucketry.schema.names import Reference
 
 COLUMNS = (
-    Column("NAME", flexible=True),
-    Column("DTYPE"),
-    Column("SHAPE"),
-    Column("SIZE", number=True),
-    Column("FILE", flexible=True),
+    TextColumn("NAME", NARROWEST),
+    TextColumn("DTYPE"),
+    TextColumn("SHAPE"),
+    TextColumn("SIZE", right=True),
+    TextColumn("FILE", NARROWEST),
 )
 
 
@@ -47,10 +47,10 @@ def run(call: Call, reference: Reference, *, verified: bool, trust: Path | None,
     resolved = resolve(session, reference)
     tensors = list_tensors(session, resolved, verified=verified, allow_rejected=allow_rejected)
     rows = [
-        [one.name, one.dtype, "x".join(map(str, one.shape)) or "-", human_size(one.size_bytes), one.path]
+        [one.name, one.dtype, "x".join(map(str, one.shape)) or "-", size_text(one.size_bytes), one.path]
         for one in tensors
     ]
-    call.answer([_document(one) for one in tensors], table(COLUMNS, rows, width=width_columns()))
+    call.answer([_document(one) for one in tensors], text_table(COLUMNS, rows, page()))
     if not verified:
         call.messages.note("the headers were not verified, since they fill no whole chunks; --verified does it")
     note_refusals(call, session, resolved)

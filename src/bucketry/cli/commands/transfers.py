@@ -10,13 +10,14 @@ import click
 from bucketry.cli.command import CommandGroup, command
 from bucketry.cli.commands.publish import published_line, say_same_files
 from bucketry.cli.commands.pull import BYTES_PER_MB, MOST_CONNECTIONS, pulled_line
-from bucketry.cli.figures import clock_time, count_of, human_size
-from bucketry.cli.output import width_columns
+from bucketry.cli.output import page
 from bucketry.cli.parameters import parse_rate
-from bucketry.cli.tables import Column, table
 from bucketry.errors import RejectedError, UnavailableError
 from bucketry.jobs import client as jobs
 from bucketry.jobs.client import Job, JobId, JobResult, JobState, PublishOrder, PublishResult
+from bucketry.show.figures import count_of, rate_text
+from bucketry.show.tables import table_lines
+from bucketry.show.transfers import JOB_COLUMNS, size_bytes_of, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,15 +26,6 @@ if TYPE_CHECKING:
     from bucketry.cli.messages import ProgressLine
     from bucketry.jobs.client import Progress, PullOrder
 
-COLUMNS = (
-    Column("ID", number=True),
-    Column("VERSION", flexible=True),
-    Column("STATE"),
-    Column("DONE", number=True),
-    Column("SIZE", number=True),
-    Column("TO", flexible=True),
-    Column("WHAT", flexible=True),
-)
 HIGHEST_NUMBER = 999_999_999
 CANCEL = """Stop a transfer for good.
 
@@ -82,7 +74,7 @@ def limit(call: Call, job: int, rate: str) -> None:
     megabytes = parse_rate(rate)
     bytes_per_second = None if megabytes is None else max(1, int(megabytes * BYTES_PER_MB))
     limited = jobs.set_limit(JobId(job), bytes_per_second)
-    told = "has no limit" if bytes_per_second is None else f"takes at most {human_size(bytes_per_second)}/s"
+    told = "has no limit" if bytes_per_second is None else f"takes at most {rate_text(bytes_per_second)}"
     call.answer(_document(limited), [f"transfer {job} {told}"])
 
 
@@ -97,7 +89,7 @@ def connections(call: Call, job: int, count: int) -> None:
 
 def _list(call: Call) -> None:
     known, helper_pid = jobs.list_jobs(), jobs.find_helper()
-    lines = table(COLUMNS, [_cells(job) for job in known], width=width_columns()) if known else ["no transfers"]
+    lines = table_lines(JOB_COLUMNS, known, page()) if known else ["no transfers"]
     document = {"helper_pid": helper_pid, "transfers": [_document(job) for job in known]}
     call.answer(document, lines)
     interrupted = [job for job in known if job.state is JobState.INTERRUPTED]
@@ -150,58 +142,6 @@ def _done_line(job: Job, result: JobResult | PublishResult) -> str:
     return published_line(name, result, job.order.files if isinstance(job.order, PublishOrder) else 0)
 
 
-def _cells(job: Job) -> tuple[str, ...]:
-    size_bytes, version = _size_bytes(job), _version(job)
-    return (
-        str(job.id),
-        f"{job.order.model}:{'new' if version is None else version}",
-        job.state,
-        _share(job),
-        "" if size_bytes is None else human_size(size_bytes),
-        _place(job),
-        _what(job),
-    )
-
-
-def _version(job: Job) -> int | None:
-    """Return the version, which a publish has only when it is done."""
-    if job.result is not None:
-        return job.result.version
-    return None if isinstance(job.order, PublishOrder) else job.order.version
-
-
-def _size_bytes(job: Job) -> int | None:
-    if job.result is not None:
-        return job.result.size_bytes
-    if isinstance(job.order, PublishOrder):
-        return job.order.size_bytes
-    return None if job.progress is None else job.progress.total_bytes
-
-
-def _place(job: Job) -> str:
-    if isinstance(job.order, PublishOrder):
-        return f"{job.order.registry} (upload)"
-    return str(job.order.dest or (job.result.path if isinstance(job.result, JobResult) else "the cache"))
-
-
-def _share(job: Job) -> str:
-    if job.state is JobState.DONE:
-        return "100%"
-    if job.progress is None or job.progress.total_bytes == 0:
-        return ""
-    return f"{int(100 * job.progress.done_bytes / job.progress.total_bytes)}%"
-
-
-def _what(job: Job) -> str:
-    if job.failure is not None:
-        return job.failure.message
-    if job.state is JobState.RUNNING and job.progress is not None:
-        rate = f"{human_size(job.progress.bytes_per_second)}/s"
-        eta = job.progress.eta_seconds
-        return rate if eta is None else f"{rate}, eta {clock_time(eta)}"
-    return ""
-
-
 def _document(job: Job) -> dict[str, object]:
     order, progress, failure = job.order, job.progress, job.failure
     return {
@@ -210,14 +150,14 @@ def _document(job: Job) -> dict[str, object]:
         "state": str(job.state),
         "registry": order.registry,
         "model": str(order.model),
-        "version": _version(job),
+        "version": version_of(job),
         **(_publish_fields(job, order) if isinstance(order, PublishOrder) else _pull_fields(job, order)),
         "connections": order.options.connections,
         "limit_bytes_per_second": order.options.limit_bytes_per_second,
         "submitted_at": job.submitted_at,
         "started_at": job.started_at,
         "ended_at": job.ended_at,
-        "size_bytes": _size_bytes(job),
+        "size_bytes": size_bytes_of(job),
         "done_bytes": job.result.size_bytes if job.result else progress.done_bytes if progress else 0,
         "bytes_per_second": progress.bytes_per_second if progress and job.state is JobState.RUNNING else 0,
         "eta_seconds": progress.eta_seconds if progress and job.state is JobState.RUNNING else None,

@@ -10,36 +10,36 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.documents import version_document
-from bucketry.cli.figures import human_age, human_number, human_size
-from bucketry.cli.output import WIDTH_WITHOUT_TERMINAL, is_unicode, width_columns
+from bucketry.cli.output import WIDTH_WITHOUT_TERMINAL, is_unicode, page, width_columns
 from bucketry.cli.parameters import COUNT, MODEL, VERSION
-from bucketry.cli.plot import plot_lines
 from bucketry.cli.searching import note_damage, query_command
-from bucketry.cli.tables import DAMAGED, Column, table
 from bucketry.errors import UsageError
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.serving.aliases import look_at_aliases
 from bucketry.registry.versions.listing import iter_versions
 from bucketry.registry.versions.trending import load_trend
+from bucketry.show.figures import age_text, number_text, size_text
+from bucketry.show.tables import DAMAGED, NARROWEST, TextColumn, text_table
+from bucketry.show.trend import plot_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from bucketry.cli.call import Call
-    from bucketry.cli.output import Line
     from bucketry.registry.core.session import Session
     from bucketry.registry.versions.listing import VersionSummary
     from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.names import ModelName
+    from bucketry.show.spans import Line
 
 COLUMNS = (
-    Column("VERSION", number=True),
-    Column("STATE"),
-    Column("ALIASES", flexible=True),
-    Column("SIZE", number=True),
-    Column("AGE", number=True),
-    Column("BY", flexible=True),
+    TextColumn("VERSION", right=True),
+    TextColumn("STATE"),
+    TextColumn("ALIASES", NARROWEST),
+    TextColumn("SIZE", right=True),
+    TextColumn("AGE", right=True),
+    TextColumn("BY", NARROWEST),
 )
 MOST_METRIC_COLUMNS = 3
 """So many fit beside the rest in 80 columns; `--json` has all."""
@@ -127,9 +127,9 @@ def _with_value(row: Row, metric: str, values: Mapping[int, float | None]) -> Ro
 
 
 def _lines(summaries: Sequence[VersionSummary], names: Sequence[str], now: datetime) -> list[Line]:
-    columns = [*COLUMNS, *(Column(name, number=True) for name in names)]
+    columns = [*COLUMNS, *(TextColumn(name, right=True) for name in names)]
     rows = [[*_cells(summary, names, now)] for summary in summaries]
-    return table(columns, rows, width=width_columns())
+    return text_table(columns, rows, page())
 
 
 def _cells(summary: VersionSummary, names: Sequence[str], now: datetime) -> Iterator[str]:
@@ -140,5 +140,5 @@ def _cells(summary: VersionSummary, names: Sequence[str], now: datetime) -> Iter
     if row is None:
         yield from ["-"] * (3 + len(names))
         return
-    yield from (human_size(row.size_bytes), human_age(row.created_at, now), row.created_by)
-    yield from (human_number(row.metrics[name]) if name in row.metrics else "-" for name in names)
+    yield from (size_text(row.size_bytes), age_text(row.created_at, now), row.created_by)
+    yield from (number_text(row.metrics[name]) if name in row.metrics else "-" for name in names)

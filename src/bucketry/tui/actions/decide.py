@@ -18,11 +18,11 @@ from bucketry.registry.versions.lifecycle import LabelEdit, edit_version, retire
 from bucketry.schema.documents.reviews import REFUSALS, Action
 from bucketry.schema.documents.states import State
 from bucketry.schema.judging.decisions import action_on
+from bucketry.show.spans import Span, line
 from bucketry.tui.actions.deciding import DecisionDraft, decide, generation_shown
 from bucketry.tui.actions.promote import ask_promotion, ask_rollback
 from bucketry.tui.actions.seen import ANYTHING, EDITED, check_unchanged
 from bucketry.tui.actions.version_actions import ActionPanel, VersionAction, serving_alias, with_reason
-from bucketry.tui.drawing.paint import Span, line
 from bucketry.tui.shell.prompts import Choice, Question
 
 if TYPE_CHECKING:

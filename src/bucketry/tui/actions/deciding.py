@@ -15,9 +15,10 @@ from bucketry.registry.review.signing_keys import find_signing_keys
 from bucketry.schema.documents.reviews import Action, Review, encode_statement
 from bucketry.schema.documents.states import State
 from bucketry.schema.text import displayable
+from bucketry.show.figures import count_of
+from bucketry.show.reviews import SIGNED
+from bucketry.show.version import state_word
 from bucketry.tui.actions.seen import DECIDED, check_unchanged
-from bucketry.tui.drawing.figures import count_of
-from bucketry.tui.drawing.marks import state_word
 from bucketry.tui.shell.prompts import Choice
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 SAID: Mapping[Action, str] = {Action.COMMENT: "commented on {}", Action.REQUEST: "requested a review of {}"}
 """What is said of an action that decides nothing."""
-SIGNED = frozenset({Action.APPROVE, Action.REJECT, Action.REVOKE})
-"""What a policy may want signed."""
 MOST_KEYS_OFFERED = 9
 FINGERPRINT_CHARACTERS = 15
 """Of a key among several: enough to tell them apart."""

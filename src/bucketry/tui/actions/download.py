@@ -10,8 +10,8 @@ from bucketry.errors import UsageError
 from bucketry.schema.documents.states import State
 from bucketry.schema.names import ByVersion, Reference
 from bucketry.schema.text import fault_in_line
-from bucketry.tui.drawing.figures import short_size
-from bucketry.tui.drawing.paint import Span, line
+from bucketry.show.figures import size_text
+from bucketry.show.spans import Span, line
 from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.prompts import Question
 from bucketry.user_folders import expand_user, find_home
@@ -63,7 +63,7 @@ def _ask(shell: Shell, row: VersionLine) -> None:
     refused = [line(Span(f"version {row.version} is REJECTED; by its number it comes all the same", "bad"))]
     panel = (
         *(refused if row.state == State.REJECTED else ()),
-        line(f"{reference}, {short_size(row.size_bytes)}, verified as it arrives. No text: to the cache."),
+        line(f"{reference}, {size_text(row.size_bytes)}, verified as it arrives. No text: to the cache."),
         line("It goes on if this window or the SSH line closes; t shows how far it is."),
         line(Span("same as:  " + shell.command_line("pull", reference, "FOLDER", "--detach"), "dim")),
     )

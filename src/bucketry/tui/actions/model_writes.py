@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.registry.versions.model_deletion import delete_model, plan_model_deletion
+from bucketry.show.figures import count_of
+from bucketry.show.spans import Span, line
 from bucketry.tui.actions.version_actions import reason_line, text_behind, with_reason
-from bucketry.tui.drawing.figures import count_of
-from bucketry.tui.drawing.paint import Span, line
 from bucketry.tui.shell.prompts import Question
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UnavailableError
 from bucketry.frozen import frozen
+from bucketry.show.spans import Span, flowing
 from bucketry.tui.actions.promotion_preview import read_servers, read_verdicts
 from bucketry.tui.actions.version_actions import (
     PANEL_COLUMNS,
@@ -21,8 +22,6 @@ from bucketry.tui.actions.version_actions import (
     text_behind,
 )
 from bucketry.tui.drawing.marks import PRODUCTION_NAMES
-from bucketry.tui.drawing.paint import Span
-from bucketry.tui.drawing.table_lines import wrapped
 from bucketry.tui.shell.prompts import Question
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
     from bucketry.errors import BucketryError
     from bucketry.registry.core.session import Session
     from bucketry.schema.names import AliasName, ModelName
+    from bucketry.show.spans import Line
     from bucketry.tui.actions.promotion_preview import PromotionPreview
-    from bucketry.tui.drawing.paint import Line
     from bucketry.tui.shell.view import Shell
 
 
@@ -168,8 +167,8 @@ class MovePanel:
             *_sentence(changed, width),
             move.head(prospect),
             *refusal_lines(prospect.refusal if is_refused and prospect else "", width),
-            *wrapped([Span("serves:", "dim"), *self._servers], width, between=" "),
-            *wrapped(list(self._verdicts), width, between="   ", indent=""),
+            *flowing([Span("serves:", "dim"), *self._servers], width, between=" "),
+            *flowing(list(self._verdicts), width, between="   ", indent=""),
             *(move.body(prospect, width) if prospect is not None else ()),
             *(() if is_refused else (reason_line(str(move.model), move.reason),)),
             *move.tail(prospect),
@@ -177,7 +176,7 @@ class MovePanel:
 
 
 def _sentence(text: str, width: int) -> list[Line]:
-    return wrapped([Span(word, "bad") for word in text.split()], width, between=" ")
+    return flowing([Span(word, "bad") for word in text.split()], width, between=" ")
 
 
 def _unread(error: BucketryError) -> Sequence[Span]:

@@ -11,6 +11,8 @@ from bucketry.index.views import find_model_line
 from bucketry.registry.core.registers import load_alias, load_existing_head
 from bucketry.registry.serving.aliases import promote, roll_back, undo_move
 from bucketry.schema.names import AliasName, parse_alias
+from bucketry.show.figures import age_text
+from bucketry.show.spans import Span, flowing, line
 from bucketry.tui.actions.move_panel import Move, MovePanel
 from bucketry.tui.actions.promotion_preview import (
     promotion_lines,
@@ -29,10 +31,7 @@ from bucketry.tui.actions.version_actions import (
     text_behind,
     with_reason,
 )
-from bucketry.tui.drawing.figures import short_age
 from bucketry.tui.drawing.marks import PRODUCTION_NAMES, is_production, production_of
-from bucketry.tui.drawing.paint import Span, line
-from bucketry.tui.drawing.table_lines import wrapped
 from bucketry.tui.shell.prompts import Question
 
 if TYPE_CHECKING:
@@ -43,8 +42,8 @@ if TYPE_CHECKING:
     from bucketry.registry.serving.aliases import AliasMove
     from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.names import ModelName
+    from bucketry.show.spans import Line
     from bucketry.tui.actions.promotion_preview import PromotionPreview
-    from bucketry.tui.drawing.paint import Line
     from bucketry.tui.shell.view import Shell
 
 
@@ -151,7 +150,7 @@ def _alias_lines(
     at = {named.alias: named.version for named in known}
     lines: list[Line] = []
     if told:
-        lines += wrapped([Span(word, "bad") for word in f"CHANGED MEANWHILE: {told}".split()], width, between=" ")
+        lines += flowing([Span(word, "bad") for word in f"CHANGED MEANWHILE: {told}".split()], width, between=" ")
     for name in names:
         where = f"names v{at[name]}" if name in at else "not set"
         lines.append(line(Span(name, "strong"), f"  {where}"))
@@ -299,7 +298,7 @@ def _retreat_words(model: ModelName, alias: AliasName, prospect: PromotionPrevie
 
 
 def _now_text(shell: Shell, prospect: PromotionPreview) -> str:
-    age = short_age(prospect.since, shell.session.clock.now()) if prospect.since else ""
+    age = age_text(prospect.since, shell.session.clock.now()) if prospect.since else ""
     return f"now v{prospect.now}" + (", since just now" if age == "now" else f", for {age}" if age else "")
 
 

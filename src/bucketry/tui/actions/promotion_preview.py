@@ -21,10 +21,9 @@ from bucketry.schema.judging.comparison import ASSUMED_MARK
 from bucketry.schema.judging.gate_checks import is_unread
 from bucketry.schema.judging.verdicts import Verdict
 from bucketry.schema.text import displayable
-from bucketry.tui.drawing.figures import count_of, short_digests, shown_time
-from bucketry.tui.drawing.marks import state_word
-from bucketry.tui.drawing.paint import Span, line
-from bucketry.tui.drawing.table_lines import wrapped
+from bucketry.show.figures import count_of, short_digests, time_text
+from bucketry.show.spans import Span, flowing, line
+from bucketry.show.version import state_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,8 +35,8 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.scans import ScanReport
     from bucketry.schema.judging.comparison import VersionDiff
     from bucketry.schema.names import AliasName, ModelName
-    from bucketry.tui.drawing.figures import Zone
-    from bucketry.tui.drawing.paint import Line, Role
+    from bucketry.show.figures import Zone
+    from bucketry.show.spans import Line, Role
 
 MOST_NAMES = 4
 """Of metrics under one verdict, and of environments that serve; how many more there are is said."""
@@ -183,7 +182,7 @@ def promotion_lines(prospect: PromotionPreview, width: int, zone: Zone, now: str
     failed = [gate for gate in prospect.gates if not gate.passed]
     pieces = [_gates(prospect), *_approvals(prospect, zone, now, width), _signed(prospect), _scan(prospect)]
     lines = [
-        *wrapped(pieces, width, between="   ", indent=""),
+        *flowing(pieces, width, between="   ", indent=""),
         *(each for gate in failed[:MOST_GATES_TOLD] for each in _failed_gate(gate, width)),
     ]
     if len(failed) > MOST_GATES_TOLD:
@@ -197,7 +196,7 @@ def retreat_lines(prospect: PromotionPreview, width: int, zone: Zone, now: str) 
         f"v{prospect.version} is {state_word(prospect.state)}", "good" if prospect.state is State.APPROVED else "warn"
     )
     pieces = [state, *_approvals(prospect, zone, now, width), _signed(prospect), _scan(prospect)]
-    return wrapped(pieces, width, between="   ", indent="")
+    return flowing(pieces, width, between="   ", indent="")
 
 
 def _approvals(prospect: PromotionPreview, zone: Zone, now: str, width: int) -> list[Span]:
@@ -247,7 +246,7 @@ def _gates(prospect: PromotionPreview) -> Span:
 
 def _failed_gate(gate: GateResult, width: int) -> list[Line]:
     said = short_digests(f"gate FAILED {displayable(gate.gate)}: {displayable(gate.reason)}")
-    return wrapped([Span(word, "bad") for word in said.split()], width, between=" ", indent="   ")
+    return flowing([Span(word, "bad") for word in said.split()], width, between=" ", indent="   ")
 
 
 def _verdict_spans(diff: VersionDiff) -> list[Span]:
@@ -275,6 +274,6 @@ def _verdict_spans(diff: VersionDiff) -> list[Span]:
 
 def _clock(at: str, zone: Zone, now: str) -> str:
     """Return a time of today, or the day of an earlier one."""
-    shown = shown_time(at, zone)
+    shown = time_text(at, zone)
     day, _, clock = shown.partition(" ")
-    return clock if day == shown_time(now, zone).partition(" ")[0] else day
+    return clock if day == time_text(now, zone).partition(" ")[0] else day

@@ -13,8 +13,8 @@ from bucketry.registry.core.registers import load_alias, load_existing_head
 from bucketry.registry.core.rows import load_row
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.moves import is_move
-from bucketry.tui.drawing.figures import short_age
-from bucketry.tui.drawing.marks import state_word
+from bucketry.show.figures import age_text
+from bucketry.show.version import state_word
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -96,7 +96,7 @@ def _by_whom(newest_first: Iterable[Record], now: datetime) -> str:
 
 def _told(record: Record, now: datetime) -> str:
     """Say who did it, how long ago (an age reads alike in every zone), and the reason if the record has it."""
-    age = short_age(record.at, now)
+    age = age_text(record.at, now)
     when = "just now" if age == "now" else f"{age} ago"
     reason = record.detail.get("reason")
     why = f' ("{reason}")' if isinstance(reason, str) and reason else ""

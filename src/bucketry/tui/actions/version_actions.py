@@ -17,11 +17,10 @@ from bucketry.index.views import find_model_line
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.rows import load_row
 from bucketry.schema.text import displayable
+from bucketry.show.figures import age_text
+from bucketry.show.spans import Span, flowing, line
 from bucketry.tui.actions.promotion_preview import read_servers
-from bucketry.tui.drawing.figures import short_age
 from bucketry.tui.drawing.marks import is_production
-from bucketry.tui.drawing.paint import Span, line
-from bucketry.tui.drawing.table_lines import wrapped
 from bucketry.tui.shell.prompts import Question
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from bucketry.index.views import ListedAlias, VersionLine
     from bucketry.registry.core.session import Session
-    from bucketry.tui.drawing.paint import Line
+    from bucketry.show.spans import Line
     from bucketry.tui.shell.view import Shell
 
 PANEL_COLUMNS = 4
@@ -101,7 +100,7 @@ def reason_line(name: str, kept: str, *, is_needed: bool = False) -> Line:
 def refusal_lines(refusal: str, width: int, *, indent: str = "") -> list[Line]:
     """Return what the registry would answer, in as many lines as it takes."""
     words = f"REFUSED: {displayable(refusal)}".split() if refusal else ()
-    return wrapped([Span(word, "bad") for word in words], width, between=" ", indent=indent)
+    return flowing([Span(word, "bad") for word in words], width, between=" ", indent=indent)
 
 
 def refusal_by(check: Callable[[Session], object]) -> Callable[[Session], BucketryError | None]:
@@ -243,18 +242,18 @@ class ActionPanel:
         shell, deed = self._shell, self._deed
         width = shell.size.width - PANEL_COLUMNS
         changed = f"CHANGED MEANWHILE: {self._told}" if self._told else ""
-        lines = [*wrapped([Span(word, "bad") for word in changed.split()], width, between=" ")]
+        lines = [*flowing([Span(word, "bad") for word in changed.split()], width, between=" ")]
         lines += refusal_lines(self._refusal, width)
         if deed.serves is not None:
-            age = short_age(deed.serves.since, shell.session.clock.now()) if deed.serves.since else ""
+            age = age_text(deed.serves.since, shell.session.clock.now()) if deed.serves.since else ""
             for_long = ", since just now" if age == "now" else f", for {age}" if age else ""
             lines.append(line(Span(f"{deed.reference} is what {deed.serves.alias} names{for_long}", "strong")))
         for sentence in deed.means:
-            lines += wrapped(
+            lines += flowing(
                 [replace(sentence, text=word) for word in sentence.text.split()], width, between=" ", indent=""
             )
         if deed.serves is not None:
-            lines += wrapped([Span("serves:", "dim"), *self._servers], width, between=" ")
+            lines += flowing([Span("serves:", "dim"), *self._servers], width, between=" ")
         if deed.asks_for_name and not self._refusal:
             lines.append(reason_line(str(deed.row.model), self._kept, is_needed=deed.needs_text))
         return (*lines, line(Span("same as:  " + shell.command_line(*deed.words), "dim")))

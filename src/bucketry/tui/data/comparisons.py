@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
-from bucketry.frozen import frozen
 from bucketry.index.views import find_model_line
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.resolve import select_row
@@ -15,13 +14,10 @@ from bucketry.registry.review.gating import check_version_gates
 from bucketry.registry.review.policies import load_policy
 from bucketry.registry.review.standings import load_standing
 from bucketry.registry.versions.trending import load_trend
-from bucketry.schema.documents.gates import MetricThreshold, NoWorse
 from bucketry.schema.documents.states import State
-from bucketry.schema.judging.comparison import VersionDiff, diff_versions
-from bucketry.schema.judging.comparison_document import diff_digest
-from bucketry.schema.judging.gate_checks import is_unread
-from bucketry.schema.judging.slice_groups import SliceGroup, slice_groups
+from bucketry.schema.judging.comparison import diff_versions
 from bucketry.schema.names import ByVersion, Reference, parse_reference
+from bucketry.show.comparison import MOST_COMPARED, ShownComparison, compared_of, newest_place
 from bucketry.tui.drawing.marks import production_of
 
 if TYPE_CHECKING:
@@ -30,82 +26,16 @@ if TYPE_CHECKING:
     from bucketry.index.store import Index
     from bucketry.index.views import ListedAlias, VersionLine
     from bucketry.registry.core.session import Session
-    from bucketry.registry.review.standings import Standing
-    from bucketry.schema.documents.gates import Gate, GateResult, MetricSelection
-    from bucketry.schema.judging.comparison import MetricDiff
     from bucketry.schema.judging.trend import Trend
-    from bucketry.schema.names import Digest, ModelName
+    from bucketry.schema.names import ModelName
 
 FEWEST_COMPARED = 2
-MOST_COMPARED = 4
-"""More columns than four versions have no room at 80 columns."""
 TREND_VERSIONS = 24
-
-
-UNTOLD = frozenset({"version", "digest"})
-"""What a line of a comparison may leave open about its data; a gate that names it is taken to be about the line."""
-
-
-@frozen
-class LoadedComparison:
-    """A comparison and what a decision about the newest of its versions but the baseline depends on.
-
-    `newest` is its place in `diff.versions`; it stays the same version when another becomes the baseline. `other` is
-    the place of the newest but the baseline in `diff.others`. `aliases` names what serves each of the versions, in
-    words.
-    `digest` is by what a review names the comparison.
-    """
-
-    diff: VersionDiff
-    newest: int
-    other: int
-    groups: tuple[SliceGroup, ...]
-    gates: tuple[tuple[Gate, GateResult], ...]
-    standing: Standing
-    aliases: tuple[str, ...]
-    digest: Digest
-
-    @property
-    def failed(self) -> tuple[GateResult, ...]:
-        """The gates that the newest version does not pass."""
-        return tuple(result for _, result in self.gates if not result.passed and not is_unread(result))
-
-    @property
-    def unscanned(self) -> tuple[GateResult, ...]:
-        """The gates that wait for a look into the files."""
-        return tuple(result for _, result in self.gates if is_unread(result))
-
-    @property
-    def whole(self) -> tuple[MetricDiff, ...]:
-        """The metrics over whole data sets."""
-        return tuple(metric for metric in self.diff.metrics if not metric.slice)
-
-    def gate_of(self, metric: MetricDiff) -> bool | None:
-        """Return whether the newest version passes the gates about a metric, None where there are none."""
-        if metric.values[self.newest] is None:
-            return None
-        found = [
-            result.passed
-            for gate, result in self.gates
-            if isinstance(gate, MetricThreshold | NoWorse) and _is_about(gate.selection, metric)
-        ]
-        return all(found) if found else None
-
-
-def _is_about(selection: MetricSelection, metric: MetricDiff) -> bool:
-    """Return whether a gate looks at what a line of a comparison says: the metric, on that data, of that kind."""
-    stated = metric.dataset.to_document()
-    return (
-        selection.metric == metric.name
-        and selection.evidence in {None, metric.kind}
-        and (selection.every_slice or dict(selection.slice) == dict(metric.slice))
-        and all(stated.get(name, text if name in UNTOLD else None) == text for name, text in selection.dataset.items())
-    )
 
 
 def read_comparison(
     session: Session, references: Sequence[Reference], *, with_tensors: bool, about: Reference | None = None
-) -> LoadedComparison:
+) -> ShownComparison:
     """Read versions and compare them with the first; of a single one, what is measured of it.
 
     What a decision depends on is read of the newest version but the baseline, or of `about`.
@@ -114,14 +44,14 @@ def read_comparison(
     heads = {model: load_existing_head(session, model) for model in models}
     rows = [(heads[one.model], select_row(session, heads[one.model], one.selector)) for one in references]
     diff = compare_rows(session, rows, with_tensors=with_tensors)
-    newest = _newest(diff) if about is None else references.index(about)
+    newest = newest_place(diff) if about is None else references.index(about)
     head, row = rows[newest]
     policy = load_policy(session, head)
     # Without a scan of pickles: it would read whole files.
     results = check_version_gates(session, head, row, alias=None, scan=False)
     standing = load_standing(session, head, row)
     gates = tuple(zip(policy.gates, results, strict=True))
-    return _compared(diff, newest, gates, standing, tuple("" for _ in rows))
+    return compared_of(diff, newest, gates=gates, standing=standing)
 
 
 def read_trend(session: Session, model: ModelName, metric: str) -> Trend:
@@ -131,16 +61,16 @@ def read_trend(session: Session, model: ModelName, metric: str) -> Trend:
     return load_trend(session, head, rows, metric)
 
 
-def with_next_baseline(compared: LoadedComparison) -> LoadedComparison:
+def with_next_baseline(compared: ShownComparison) -> ShownComparison:
     """Return the comparison with its second version as the baseline, the first at the end; reads nothing."""
     first, *rest = compared.diff.versions
     diff = diff_versions(rest[0], (*rest[1:], first))
     newest = (compared.newest - 1) % len(compared.diff.versions)
     aliases = (*compared.aliases[1:], compared.aliases[0])
-    return _compared(diff, newest, compared.gates, compared.standing, aliases)
+    return compared_of(diff, newest, gates=compared.gates, standing=compared.standing, aliases=aliases)
 
 
-def with_aliases(compared: LoadedComparison, index: Index) -> LoadedComparison:
+def with_aliases(compared: ShownComparison, index: Index) -> ShownComparison:
     """Return the comparison with what serves each version, as the index has it."""
     named: dict[ModelName, tuple[ListedAlias, ...]] = {}
     for subject in compared.diff.versions:
@@ -192,28 +122,3 @@ def _typed_reference(model: ModelName | None, word: str) -> Reference:
         return parse_reference(word)
     number = word.removeprefix("v")
     return parse_reference(f"{model}:{number}" if number.isdecimal() else f"{model}@{word}")
-
-
-def _compared(
-    diff: VersionDiff,
-    newest: int,
-    gates: tuple[tuple[Gate, GateResult], ...],
-    standing: Standing,
-    aliases: tuple[str, ...],
-) -> LoadedComparison:
-    if newest:
-        other = newest - 1
-    else:  # the newest is the baseline
-        other = max(range(len(diff.others)), key=lambda place: diff.others[place].version, default=0)
-    # Of a version alone there is no comparison to name.
-    digest = diff_digest(diff) if diff.others else diff.baseline.digest
-    groups = slice_groups(diff, other) if diff.others else slice_groups(diff)
-    return LoadedComparison(diff, newest, other, groups, gates, standing, aliases, digest)
-
-
-def _newest(diff: VersionDiff) -> int:
-    """Return the place of the newest version but the baseline; of several models the last that was named."""
-    if len({subject.model for subject in diff.versions}) > 1:
-        return len(diff.versions) - 1
-    others = range(1, len(diff.versions))
-    return max(others, key=lambda place: diff.versions[place].version, default=0)

@@ -20,8 +20,8 @@ from bucketry.index.views import (
     load_version_lines,
 )
 from bucketry.registry.core.unreadable import reason_of
-from bucketry.tui.drawing.figures import span_text
-from bucketry.tui.drawing.paint import Span
+from bucketry.show.figures import span_text
+from bucketry.show.spans import Span
 
 if TYPE_CHECKING:
     import threading

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bucketry.frozen import frozen
-from bucketry.tui.drawing.figures import count_of
-from bucketry.tui.drawing.paint import Span
-from bucketry.tui.screens.transfers.lines import short_rate
-from bucketry.tui.screens.transfers.words import version_name
+from bucketry.show.figures import count_of, rate_text
+from bucketry.show.spans import Span
+from bucketry.show.transfers import version_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from bucketry.errors import BucketryError
     from bucketry.jobs.client import Job, JobId, JobState
     from bucketry.registry.core.session import Session
-    from bucketry.tui.drawing.paint import Role
+    from bucketry.show.spans import Role
     from bucketry.tui.shell.background import Background
 
 Result = TypeVar("Result")
@@ -134,7 +133,7 @@ class TransferBoard:
         if not running:
             return None
         rate = sum(job.progress.bytes_per_second for job in running if job.progress is not None)
-        return Span(f"{count_of(len(running), 'transfer')} {short_rate(rate)}", "accent")
+        return Span(f"{count_of(len(running), 'transfer')} {rate_text(rate)}", "accent")
 
     def _take(self, looked: TransfersSnapshot) -> None:
         before = {job.id: job.state for job in self.jobs}

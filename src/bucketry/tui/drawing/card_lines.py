@@ -18,8 +18,7 @@ from rich.style import Style
 from rich.theme import Theme
 
 from bucketry.schema.text import displayable
-from bucketry.tui.drawing.paint import Line, Role, Span, line
-from bucketry.tui.drawing.text_lines import wrapped
+from bucketry.show.spans import Line, Role, Span, line, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -6,15 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bucketry.frozen import frozen
+from bucketry.show.spans import Span, line, pad
 from bucketry.tui.drawing.lineview import LineView
-from bucketry.tui.drawing.paint import Span, line, pad
 from bucketry.tui.shell.commands import Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-    from bucketry.tui.drawing.columns import Column
-    from bucketry.tui.drawing.paint import Line, Painter, Role
+    from bucketry.show.spans import Line, Role
+    from bucketry.show.tables import Column
+    from bucketry.tui.drawing.paint import Painter
 
 MOST_LINES = 12
 TITLE_COLUMNS = 16

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from textual import events
 
-    from bucketry.tui.drawing.paint import Line, Painter
+    from bucketry.show.spans import Line
+    from bucketry.tui.drawing.paint import Painter
 
 
 class LineView(Widget, can_focus=True):

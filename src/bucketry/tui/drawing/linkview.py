@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from textual.geometry import Offset, Region
 from textual.strip import Strip
 
+from bucketry.show.spans import Line, Span
 from bucketry.tui.drawing.lineview import LineView
-from bucketry.tui.drawing.paint import Line, Span
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Sequence

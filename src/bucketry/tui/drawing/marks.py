@@ -5,33 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.index.review_summary import Stage
-from bucketry.schema.documents.states import State
-from bucketry.tui.drawing.figures import NOTHING
-from bucketry.tui.drawing.paint import Role, Span
+from bucketry.show.figures import NOTHING, count_of
+from bucketry.show.spans import Span
+from bucketry.show.tables import DAMAGED_SPAN
+from bucketry.show.version import state_span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from bucketry.index.damage import Damage
     from bucketry.index.views import ListedAlias, VersionLine
 
 PRODUCTION_NAMES = ("production", "prod")
 _SHORT_NAMES = {"production": "prod"}
 """`o was production` would be cut in most lists."""
 
-_STATES: Mapping[State, tuple[str, Role]] = {
-    State.REGISTERED: (NOTHING, "dim"),
-    State.IN_REVIEW: ("in review", "warn"),
-    State.APPROVED: ("approved", "good"),
-    State.REJECTED: ("x rejected", "bad"),
-    State.RETIRED: ("retired", "dim"),
-    State.DELETING: ("deleting..", "warn"),
-    State.DELETED: ("deleted", "dim"),
-}
-DAMAGED_SPAN = Span("DAMAGED", "bad")
-"""What is said of whatever cannot be read."""
 _REFUSALS = frozenset({Stage.REJECTED, Stage.REVOKED})
-_BARS = "▁▂▃▄▅▆▇█"
-_ASCII_BARS = "_.-=+*#@"
 
 
 def is_production(named: ListedAlias) -> bool:
@@ -92,29 +81,14 @@ def signed_span(row: VersionLine) -> Span:
     return Span("yes") if row.is_signed else Span("NO", "warn")
 
 
-def state_span(state: State) -> Span:
-    """Return a state's word."""
-    return Span(*_STATES[state])
-
-
-def state_word(state: State) -> str:
-    """Return a state as people say it, also the first one, for which lists have no word."""
-    return state.value.replace("_", " ")
+def damage_words(damage: Damage) -> str:
+    """Return `1 model and 3 versions are DAMAGED, the first: ...`."""
+    counts = ((damage.models, "model"), (damage.aliases, "alias"), (damage.versions, "version"))
+    parts = [count_of(count, noun) for count, noun in counts if count]
+    return f"{' and '.join(parts)} {'is' if damage.count == 1 else 'are'} DAMAGED, the first: {damage.first}"
 
 
 def _refusal_span(row: VersionLine) -> Span:
     word = "revoked" if row.stage is Stage.REVOKED else "rejected"
     by = f" by {row.noted.refused_by}" if row.noted is not None and row.noted.refused_by else ""
     return Span(f"x {word}{by}", "bad")
-
-
-def trend_text(values: Sequence[float], width: int, *, is_unicode: bool) -> str:
-    """Return a metric over the versions, oldest first, as bars between its least and its greatest value."""
-    shown = list(values)[-width:]
-    if len(shown) < 2:
-        return NOTHING
-    bars = _BARS if is_unicode else _ASCII_BARS
-    low, high = min(shown), max(shown)
-    if not high > low:
-        return bars[len(bars) // 2] * len(shown)
-    return "".join(bars[min(len(bars) - 1, int((value - low) / (high - low) * len(bars)))] for value in shown)

@@ -49,7 +49,7 @@ def show_in_pager(shell: Shell, text: str) -> None:
         return
     shown = displayable(text, newlines=True)
     if shell.painter.ascii_only:
-        shown = "\n".join(map(shell.painter.text, shown.split("\n")))
+        shown = "\n".join(map(shell.painter.page.text, shown.split("\n")))
     failure = ""
     try:
         with shell.suspend():

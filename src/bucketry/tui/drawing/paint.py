@@ -14,42 +14,15 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
 
-from bucketry.frozen import frozen
-from bucketry.schema.text import displayable
+from bucketry.show.spans import TextPage, plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Role = Literal[
-    "plain",
-    "dim",
-    "strong",
-    "title",
-    "header",
-    "good",
-    "bad",
-    "warn",
-    "accent",
-    "production",
-    "cursor",
-    "marked",
-    "typed",
-]
-"""What a piece of text means. Colour is never the only sign of it."""
+    from bucketry.show.spans import Line, Role
 
 ThemeName = Literal["dark", "light", "terminal"]
-
-
-@frozen
-class Span:
-    """A piece of text, as it came from wherever it came, and what it means."""
-
-    text: str
-    role: Role = "plain"
-
-
-Line = tuple[Span, ...]
-"""One line of a screen, before it is cut."""
+_PAGE, _ASCII_PAGE = TextPage(), TextPage(ascii_only=True)
 
 THEMES: Mapping[ThemeName, Mapping[Role, Style]] = {
     "dark": {
@@ -112,10 +85,10 @@ class Painter:
         """Return how a role looks."""
         return THEMES[self.theme][role]
 
-    def text(self, text: str) -> str:
-        """Return the text as this terminal can show it: on one line, without anything that it would act on."""
-        shown = displayable(text)
-        return shown if shown.isascii() or not self.ascii_only else "".join(map(_ascii, shown))
+    @property
+    def page(self) -> TextPage:
+        """What lines are made for, but for their width."""
+        return _ASCII_PAGE if self.ascii_only else _PAGE
 
     def segments(self, line: Line, width: int, *, under: Role = "plain") -> list[Segment]:
         """Return the line cut or padded to a width in columns; `under` is the role of the line as a whole."""
@@ -125,44 +98,14 @@ class Painter:
         for span in line:
             if left <= 0:
                 break
-            text = self.text(span.text)
+            text = self.page.text(span.text)
             if cell_len(text) > left:
-                text = cut(text, left, ellipsis=self.ellipsis)
+                text = set_cell_size(text, left - 1) + self.page.ellipsis
             left -= cell_len(text)
             pieces.append((text, _over(base, self.style(span.role))))
         if left > 0:
             pieces.append((" " * left, base))
         return _merged(pieces)
-
-    @property
-    def ellipsis(self) -> str:
-        """What stands for text that was cut off."""
-        return "~" if self.ascii_only else "…"
-
-
-def line(*parts: str | Span) -> Line:
-    """Return a line of texts and spans."""
-    return tuple(Span(part) if isinstance(part, str) else part for part in parts)
-
-
-def plain_text(shown: Line) -> str:
-    """Return a line's text."""
-    return "".join(span.text for span in shown)
-
-
-def cut(text: str, width: int, *, ellipsis: str = "…") -> str:
-    """Return the text if it fits the width, else its beginning and an ellipsis: exactly `width` columns."""
-    if cell_len(text) <= width:
-        return text
-    if width <= 0:
-        return ""
-    return set_cell_size(text, width - 1) + ellipsis
-
-
-def pad(text: str, width: int, *, right: bool = False) -> str:
-    """Return the text with spaces up to a width; a longer one stays as it is."""
-    spaces = " " * (width - cell_len(text))
-    return spaces + text if right else text + spaces
 
 
 def _over(base: Style, style: Style) -> Style:
@@ -179,10 +122,6 @@ def _merged(pieces: Iterable[tuple[str, Style]]) -> list[Segment]:
         elif text:
             segments.append(Segment(text, style))
     return segments
-
-
-def _ascii(character: str) -> str:
-    return "~" if character == "…" else character if character.isascii() else f"<U+{ord(character):04X}>"
 
 
 def changed_region(before: Line, after: Line, width: int, *, y: int = 0) -> Region:

@@ -13,8 +13,9 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from bucketry.tui.drawing.columns import Column, FittedColumn, fit_columns, header_line, row_line
-from bucketry.tui.drawing.paint import Line, Painter, Role, Span, changed_region
+from bucketry.show.spans import Line, Role, Span
+from bucketry.show.tables import Column, FittedColumn, fit_columns, header_line, row_line
+from bucketry.tui.drawing.paint import Painter, changed_region
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -300,7 +301,7 @@ class LineTable(Widget, Generic[Row], can_focus=True):
             return (), "plain"
         here, marked = position == self._cursor, self._key_of(row) in self.marks
         gutter = Span((">" if here else " ") + ("+" if marked else " ") + " ", "marked" if marked else "plain")
-        return (gutter, *row_line(self._fit(), row, self._painter)), "cursor" if here else "plain"
+        return (gutter, *row_line(self._fit(), row, self._painter.page)), "cursor" if here else "plain"
 
     def _refresh_changed(self) -> None:
         """Draw the lines that are not what was drawn last: a refresh that changes one row sends one row."""

@@ -8,11 +8,19 @@ from bucketry.frozen import frozen
 from bucketry.index.views import list_models_by, load_model_lines
 from bucketry.registry.core.notes import load_reason
 from bucketry.registry.serving.auditing import AuditEntry, load_audit, load_registry_audit
-from bucketry.schema.documents.audit import NO_RECORD, AuditAction
-from bucketry.tui.drawing.columns import Column
-from bucketry.tui.drawing.figures import count_of, short_digests, shown_time
-from bucketry.tui.drawing.paint import Line, Span, line
-from bucketry.tui.drawing.text_lines import wrapped
+from bucketry.schema.documents.audit import NO_RECORD
+from bucketry.show.audit import (
+    TELLS_ALIAS,
+    action_span,
+    detail_text,
+    own_reason,
+    target_text,
+    target_version,
+    whole_span,
+)
+from bucketry.show.figures import count_of, short_digests, time_text
+from bucketry.show.spans import Line, Span, line, wrapped
+from bucketry.show.tables import Column
 from bucketry.tui.screens.reading import ReadListView, ReadRows
 from bucketry.tui.shell.commands import Command
 
@@ -26,13 +34,8 @@ if TYPE_CHECKING:
 
 MOST_MODELS = 50
 """The whole trails of so many models are read at once, those first that changed last."""
-TELLS_ALIAS = frozenset({AuditAction.RECHECK_PROMOTIONS, AuditAction.UPDATE_STATE})
-"""The actions by which an alias notes what became of a version."""
 TOLD_ONLY = "The alias took note of the version; it names the same one as before."
 INTERNAL = "Internal: an operation on another version or alias noted this here; nobody did it by itself."
-NAMES_VERSION = frozenset({"from", "to"})
-"""What an alias's record says of the versions that it named."""
-LONGEST_VERSION = 16
 MOST_LONG_REASONS = 100
 """Reasons that lie in a document of their own, of which so many are read with the list."""
 
@@ -78,12 +81,18 @@ class AuditView(ReadListView[Event]):
     def columns(self) -> Sequence[Column[Event]]:
         """Return the columns."""
         return (
-            Column("at", "AT", lambda row: shown_time(row.entry.record.at, self.shell.zone), 17),
+            Column("at", "AT", lambda row: time_text(row.entry.record.at, self.shell.zone), 17),
             Column("by", "BY", lambda row: row.entry.record.actor, 12, 32, rank=1),
-            Column("action", "ACTION", _action, 14, 20),
+            Column("action", "ACTION", lambda row: action_span(row.entry), 14, 20),
             Column("of", "OF", _of, 24, 48),
             Column(
-                "detail", "DETAIL", lambda row: row.reason or short_digests(_told(row)), 12, 80, rank=2, sortable=False
+                "detail",
+                "DETAIL",
+                lambda row: short_digests(detail_text(row.entry, row.reason)),
+                12,
+                80,
+                rank=2,
+                sortable=False,
             ),
         )
 
@@ -105,7 +114,9 @@ class AuditView(ReadListView[Event]):
         del long[MOST_LONG_REASONS:]
         read = session.map_in_parallel(lambda each: load_reason(session, each[0], each[1].record), long)
         reasons = {entry.record.transaction: reason for (_, entry), reason in zip(long, read, strict=True)}
-        events = [Event(model, entry, _why(entry, reasons)) for model, entry in found]
+        events = [
+            Event(model, entry, reasons.get(entry.record.transaction) or own_reason(entry)) for model, entry in found
+        ]
         internal = sum(entry.record.is_internal for audit in audits for entry in audit.entries)
         return ReadRows(events, _summary(audits, left_out, 0 if self.with_internal else internal))
 
@@ -118,7 +129,7 @@ class AuditView(ReadListView[Event]):
             "of": _of(row),
             "model": str(row.model or ""),
             "alias": row.entry.alias or "",
-            "detail": f"{row.reason} {_told(row)}",
+            "detail": detail_text(row.entry, row.reason),
             "at": record.at,
         }
 
@@ -127,7 +138,7 @@ class AuditView(ReadListView[Event]):
         if row.model is None:
             self.shell.flash("this record is about the registry itself, and names no version", "warn")
         else:
-            self.open_version(row.model, _version_of(row))
+            self.open_version(row.model, target_version(row.entry))
 
     def empty_lines(self) -> Sequence[Line]:
         """Return that nothing happened yet."""
@@ -152,12 +163,12 @@ class AuditView(ReadListView[Event]):
         """Return the whole record."""
         record = row.entry.record
         title = f"{record.action} {_of(row)}"
-        told = _told(row)
+        told = detail_text(row.entry)
         before = record.previous if record.previous != NO_RECORD else "none: this is the first"
         chain = f"record {record.generation} of {row.entry.key}"
         return [
             line(Span(title, "strong")),
-            *wrapped(f"by {record.actor}, {shown_time(record.at, self.shell.zone)}", width),
+            *wrapped(f"by {record.actor}, {time_text(record.at, self.shell.zone)}", width),
             *(wrapped(f"reason  {row.reason}", width) if row.reason else ()),
             *(wrapped(told, width) if told else ()),
             *(wrapped(INTERNAL, width) if record.is_internal else ()),
@@ -189,49 +200,13 @@ class AuditView(ReadListView[Event]):
 
 def _summary(audits: Sequence[Audit], left_out: int, internal: int) -> Line:
     """Say whether every chain holds, and what is not listed."""
-    faults = [fault for audit in audits for fault in audit.faults]
-    if faults:
-        more = f" (and {count_of(len(faults) - 1, 'other fault')})" if len(faults) > 1 else ""
-        return line(Span(f"BROKEN: {faults[0]}{more}", "bad"))
-    records = sum(len(audit.entries) for audit in audits)
-    chains = len({(audit.model, entry.alias) for audit in audits for entry in audit.entries})
+    said = whole_span(audits)
+    if said.role == "bad":
+        return line(said)
     left = f"; {count_of(left_out, 'older model')} not read" if left_out else ""
-    said = f"verified: {count_of(records, 'record')} in {count_of(chains, 'chain')}, none broken{left}"
     hidden = (Span(f"; . lists {internal} internal", "dim"),) if internal else ()
-    return line(Span(said, "good"), *hidden)
-
-
-def _why(entry: AuditEntry, long: Mapping[str, str]) -> str:
-    reason = entry.record.detail.get("reason", "")
-    return long.get(entry.record.transaction) or (reason if isinstance(reason, str) else "")
-
-
-def _action(row: Event) -> Span:
-    record = row.entry.record
-    return Span(f"({record.action})", "dim") if record.is_internal else Span(record.action, "strong")
-
-
-def _told(row: Event) -> str:
-    known = {name: value for name, value in row.entry.record.detail.items() if name not in {"note", "reason"}}
-    told = [f"{name} {f'v{value}' if name in NAMES_VERSION else value}" for name, value in known.items()]
-    return "  ".join(each for each, value in zip(told, known.values(), strict=True) if value is not None)
-
-
-def _version_of(row: Event) -> int | None:
-    target = row.entry.record.target
-    return int(target) if target.isascii() and target.isdecimal() and len(target) < LONGEST_VERSION else None
+    return line(Span(said.text + left, said.role), *hidden)
 
 
 def _of(row: Event) -> str:
-    """Say what a record is about: `acme/chat:7`, `acme/chat@production -> v7`, or the registry."""
-    target, version = row.entry.record.target, _version_of(row)
-    if row.model is None:
-        return f"the registry (check {target})" if target else "the registry"
-    if row.entry.alias is not None:
-        named = f"{row.model}@{row.entry.alias}"
-        if version is not None and row.entry.record.action in TELLS_ALIAS:
-            return f"{named} (v{version})"
-        return f"{named} -> v{version}" if version is not None else f"{named} {target}".strip()
-    if row.entry.record.action == AuditAction.CREATE_ALIAS:
-        return f"{row.model}@{target}"
-    return f"{row.model}:{version}" if version is not None else f"{row.model} {target}".strip()
+    return target_text(row.model, row.entry)

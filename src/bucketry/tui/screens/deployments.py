@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
@@ -10,14 +9,23 @@ from bucketry.index.views import ListedAlias, find_version_line, list_models_by,
 from bucketry.registry.serving.deployments import MOST_RECEIPTS, ObservedDeployment, list_deployments
 from bucketry.schema.documents.deployment import DeploymentStanding
 from bucketry.schema.names import AliasName
+from bucketry.show.deployments import (
+    SETTLED,
+    is_stale,
+    place_text,
+    report_lines,
+    reported_span,
+    standing_span,
+    standings_span,
+    verified_text,
+)
+from bucketry.show.figures import NOTHING, age_text, count_of, time_text
+from bucketry.show.spans import Line, Span, TextPage, line, wrapped
+from bucketry.show.tables import Column
 from bucketry.tui.actions.download import download_command
 from bucketry.tui.actions.version_reads import yank_version
-from bucketry.tui.drawing.columns import Column
-from bucketry.tui.drawing.figures import NOTHING, count_of, parse_moment, short_age, short_size, shown_time
 from bucketry.tui.drawing.marks import is_production
 from bucketry.tui.drawing.pager import card_command
-from bucketry.tui.drawing.paint import Line, Role, Span, line
-from bucketry.tui.drawing.text_lines import wrapped
 from bucketry.tui.screens.reading import ReadListView, ReadRows
 from bucketry.tui.shell.commands import Command
 
@@ -27,28 +35,12 @@ if TYPE_CHECKING:
 
     from bucketry.index.views import VersionLine
     from bucketry.registry.core.session import Session
-    from bucketry.schema.documents.deployment import Deployment
     from bucketry.schema.names import ModelName
     from bucketry.tui.shell.view import Shell
 
-STALE_DAYS = 2
-"""Whose report is older is marked: it may be gone. `stale` finds these."""
-DAY_SECONDS = 86_400
 NAME_COLUMNS, LEAST_NAME_COLUMNS, ROOMY_COLUMNS = 28, 20, 80
 MODELS_PER_READ = 500
 DRIFT_FILTER = "standing:drift"
-SETTLED = (DeploymentStanding.CURRENT, DeploymentStanding.PINNED)
-"""Everything else is drift: what is served is not what its alias names, or nobody can say."""
-
-_ROLES: Mapping[DeploymentStanding, Role] = {
-    DeploymentStanding.CURRENT: "good",
-    DeploymentStanding.BEHIND: "warn",
-    DeploymentStanding.AHEAD: "warn",
-    DeploymentStanding.REFUSED: "bad",
-    DeploymentStanding.PINNED: "plain",
-    DeploymentStanding.UNKNOWN: "bad",
-    DeploymentStanding.DAMAGED: "bad",
-}
 
 
 @frozen
@@ -112,7 +104,7 @@ class DeploymentsView(ReadListView[DeploymentRow]):
         items = [row.item] if row.item is not None else list(row.followers)
         deployments = [item.deployment for item in items if item.deployment is not None]
         marks = ["drift" for item in items if item.standing not in SETTLED]
-        marks += ["stale" for deployment in deployments if _is_stale(deployment, now)]
+        marks += ["stale" for deployment in deployments if is_stale(deployment, now)]
         return {
             "model": str(row.model or ""),
             "alias": row.alias or "",
@@ -172,25 +164,7 @@ class DeploymentsView(ReadListView[DeploymentRow]):
         """Return everything that is known of an instance, or of an alias."""
         if row.item is None:
             return self._alias_lines(row, width)
-        item, deployment = row.item, row.item.deployment
-        if deployment is None:
-            return [line(Span("no report", "strong")), *wrapped(item.key, width), *wrapped(item.why, width, role="bad")]
-        zone = self.shell.zone
-        pulled = f"pulled {shown_time(deployment.pulled_at, zone)}, " if deployment.pulled_at else ""
-        part = "" if deployment.complete else ", NOT all files of the version"
-        return [
-            line(Span(_place(deployment), "strong")),
-            *wrapped(_standing(row).text + (f": {item.why}" if item.why else ""), width, role=_ROLES[item.standing]),
-            *wrapped(f"serves {deployment.model}:{deployment.version}  sha256:{deployment.manifest}", width),
-            *wrapped(
-                f"{pulled}reported {shown_time(deployment.at, zone)} by {deployment.actor} (its own claim)", width
-            ),
-            *wrapped(
-                f"{count_of(deployment.files, 'file')}, {short_size(deployment.size_bytes)}{part}, "
-                f"verified by {deployment.verified}, {deployment.client}",
-                width,
-            ),
-        ]
+        return report_lines(row.item, TextPage(width), self.shell.zone)
 
     def _alias_lines(self, row: DeploymentRow, width: int) -> Sequence[Line]:
         if row.alias is None:
@@ -199,7 +173,7 @@ class DeploymentsView(ReadListView[DeploymentRow]):
         title = f"{row.model}@{row.alias}"
         if row.named is None:
             return [line(Span(title, "strong")), *wrapped("There is no such alias here, or it names nothing.", width)]
-        since = shown_time(row.named.since, self.shell.zone)
+        since = time_text(row.named.since, self.shell.zone)
         lines = [
             line(Span(title, "strong")),
             *wrapped(f"names v{row.named.version} since {since}, moved by {row.named.by}", width),
@@ -258,7 +232,9 @@ def _who(row: DeploymentRow) -> Span:
     if row.item is not None:
         deployment = row.item.deployment
         return Span(
-            f"    {_place(deployment)}" if deployment is not None else f"    {'/'.join(row.item.key.split('/')[-2:])}"
+            f"    {place_text(deployment)}"
+            if deployment is not None
+            else f"    {'/'.join(row.item.key.split('/')[-2:])}"
         )
     if row.alias is None:
         return Span(f"  {row.model} by number", "strong")
@@ -278,14 +254,14 @@ def _version(row: DeploymentRow) -> Span:
 def _since(row: DeploymentRow, now: datetime) -> str:
     deployment = row.item.deployment if row.item is not None else None
     if deployment is not None:
-        return short_age(deployment.pulled_at or deployment.at, now)
-    return short_age(row.named.since, now) if row.named is not None and row.item is None else NOTHING
+        return age_text(deployment.pulled_at or deployment.at, now)
+    return age_text(row.named.since, now) if row.named is not None and row.item is None else NOTHING
 
 
 def _standing(row: DeploymentRow) -> Span:
     """Say how an instance stands to its alias, or how many of an alias's instances serve what it names."""
     if row.item is not None:
-        return Span(_standing_words(row.item), _ROLES[row.item.standing])
+        return standing_span(row.item)
     total = len(row.followers)
     if not total:
         return Span("nobody reports it", "dim")
@@ -295,25 +271,8 @@ def _standing(row: DeploymentRow) -> Span:
     return Span(f"{current} of {total} serve it", "good" if current == total else "warn")
 
 
-def _standing_words(item: ObservedDeployment) -> str:
-    match item.standing:
-        case DeploymentStanding.BEHIND:
-            names = f"v{item.alias_version}" if item.alias_version is not None else "nothing"
-            return f"behind by {item.behind}, now {names}"
-        case DeploymentStanding.REFUSED:
-            return f"REFUSED: {item.state}"
-        case DeploymentStanding.UNKNOWN | DeploymentStanding.DAMAGED:
-            return item.standing.value.upper()
-        case _:
-            return item.standing.value
-
-
 def _reported(row: DeploymentRow, now: datetime) -> Span:
-    deployment = row.item.deployment if row.item is not None else None
-    if deployment is None:
-        return Span("")
-    age = short_age(deployment.at, now)
-    return Span(f"{age} STALE", "warn") if _is_stale(deployment, now) else Span(age)
+    return Span("") if row.item is None else reported_span(row.item, now)
 
 
 def _actor(row: DeploymentRow) -> str:
@@ -322,31 +281,10 @@ def _actor(row: DeploymentRow) -> str:
 
 
 def _verified(row: DeploymentRow) -> str:
-    deployment = row.item.deployment if row.item is not None else None
-    if deployment is None:
-        return ""
-    return deployment.verified if deployment.complete else f"{deployment.verified}, in part"
-
-
-def _place(deployment: Deployment) -> str:
-    return f"{deployment.place.environment}/{deployment.place.instance}"
-
-
-def _is_stale(deployment: Deployment, now: datetime) -> bool:
-    return (now - parse_moment(deployment.at)).total_seconds() > STALE_DAYS * DAY_SECONDS
+    return "" if row.item is None else verified_text(row.item)
 
 
 def _summary(observed: Sequence[ObservedDeployment], now: datetime, *, cut: bool) -> Line:
-    """Say how many instances stand how."""
-    counts = Counter(item.standing for item in observed)
-    stale = sum(item.deployment is not None and _is_stale(item.deployment, now) for item in observed)
-    parts = [f"{counts[standing]} {standing}" for standing in DeploymentStanding if counts[standing]]
-    parts += [f"{stale} stale"] if stale else []
-    said = f"{count_of(len(observed), 'instance')}: {', '.join(parts)}" if observed else "no instance has reported"
-    said += f"; only the first {MOST_RECEIPTS:,} reports were read" if cut else ""
-    return line(
-        Span(
-            said,
-            "warn" if any(counts[standing] for standing in DeploymentStanding if standing not in SETTLED) else "plain",
-        )
-    )
+    said = standings_span(observed, now)
+    more = f"; only the first {MOST_RECEIPTS:,} reports were read" if cut else ""
+    return line(Span(said.text + more, said.role))

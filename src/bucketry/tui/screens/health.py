@@ -9,11 +9,11 @@ from bucketry.index.damage import load_damage
 from bucketry.index.views import list_models_by
 from bucketry.maintenance.doctor import examine
 from bucketry.maintenance.health import GETS, measure_health
+from bucketry.show.figures import age_text, count_of, size_text, span_text, time_text
+from bucketry.show.spans import Line, Role, Span, line, wrapped
 from bucketry.tui.drawing.clipboard import way_to_copy
-from bucketry.tui.drawing.figures import count_of, damage_words, short_age, short_size, shown_time, span_text
-from bucketry.tui.drawing.paint import Line, Role, Span, line
+from bucketry.tui.drawing.marks import damage_words
 from bucketry.tui.drawing.terminal import LEAST_COLUMNS, LEAST_ROWS
-from bucketry.tui.drawing.text_lines import wrapped
 from bucketry.tui.screens.text import TextView
 from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.prompts import Question
@@ -59,11 +59,11 @@ class HealthView(TextView):
         """What went wrong, else when it was measured."""
         if self._fault is not None:
             advice = f"; {self._fault.advice}" if self._fault.advice else ""
-            stays = f"; this is from {shown_time(self._at, self.shell.zone)}" if self._health is not None else ""
+            stays = f"; this is from {time_text(self._at, self.shell.zone)}" if self._health is not None else ""
             return line(" ", Span(f"{self._fault.message}{advice}{stays}, r tries again", "bad"))
         if self._health is None:
             return ()
-        return line(f" measured {shown_time(self._at, self.shell.zone)}; ", Span("r measures again", "dim"))
+        return line(f" measured {time_text(self._at, self.shell.zone)}; ", Span("r measures again", "dim"))
 
     @property
     def commands(self) -> tuple[Command, ...]:
@@ -178,14 +178,14 @@ class HealthView(TextView):
             return lines
         if self._fault is not None:
             lines += _entry("FAIL", f"now: {self._fault.message}; below is what was measured before", width)
-        created = shown_time(health.document.created_at, self.shell.zone)
+        created = time_text(health.document.created_at, self.shell.zone)
         lines += _entry("-", f"registry {health.document.registry}, since {created}", width)
         lines += _entry(*self._promises(health), width)
         for other in health.document.conformance:
             if other.endpoint != health.endpoint:
                 kept = "kept its promises" if other.passed else f"BROKEN: {'; '.join(other.broken)}"
                 lines += _entry(
-                    "-", f"elsewhere: {other.endpoint} {kept}, {shown_time(other.at, self.shell.zone)}", width
+                    "-", f"elsewhere: {other.endpoint} {kept}, {time_text(other.at, self.shell.zone)}", width
                 )
         lines += _entry(*_latency(health), width)
         lines += _entry(*_clock(health), width)
@@ -196,7 +196,7 @@ class HealthView(TextView):
         found = health.document.find_conformance(health.endpoint)
         if found is None:
             return "FAIL", f"nobody has probed this endpoint{product}, so nothing is written here; P probes it"
-        at = shown_time(found.at, self.shell.zone)
+        at = time_text(found.at, self.shell.zone)
         if not found.passed:
             return "FAIL", f"probed {at}{product}: BROKEN: {'; '.join(found.broken)}"
         return "ok", f"probed {at}{product}: it keeps the promises that writing needs"
@@ -225,13 +225,13 @@ class HealthView(TextView):
         age = _index_age(index.refreshed_at(), now)
         lines = [
             line(Span(" THIS MACHINE", "header")),
-            *_entry("-", f"index of {models}, {short_size(_size_bytes(index.path))}, {age}", width),
+            *_entry("-", f"index of {models}, {size_text(_size_bytes(index.path))}, {age}", width),
             *_damage_lines(load_damage(index), width),
         ]
         cache = self._health.cache if self._health is not None else None
         if cache is not None:
             held = f"{count_of(cache.versions, 'version')} and {count_of(cache.blobs, 'blob')}"
-            lines += _entry("-", f"cache {cache.root}: {held}, {short_size(cache.size_bytes)}", width)
+            lines += _entry("-", f"cache {cache.root}: {held}, {size_text(cache.size_bytes)}", width)
         elif self._health is not None:
             lines += _entry("WARN", "the cache of this machine cannot be read", width)
         return lines
@@ -301,7 +301,7 @@ def _milliseconds(seconds: float) -> str:
 def _index_age(at: datetime | None, now: datetime) -> str:
     if at is None:
         return "never filled"
-    age = short_age(at.isoformat(), now)
+    age = age_text(at.isoformat(), now)
     return "as the bucket is now" if age == "now" else f"as the bucket was {age} ago"
 
 

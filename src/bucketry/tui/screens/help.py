@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
-
-from bucketry.tui.drawing.paint import Span, line, pad
-from bucketry.tui.drawing.text_lines import wrapped
+from bucketry.show.spans import Span, line, pad, text_width, wrapped
 from bucketry.tui.screens.text import TextView
 from bucketry.tui.shell.commands import Command, shown_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bucketry.tui.drawing.paint import Line
+    from bucketry.show.spans import Line
     from bucketry.tui.shell.view import Shell
 
 MOST_KEY_COLUMNS, MOST_NAME_COLUMNS = 18, 20
@@ -62,7 +59,7 @@ class HelpView(TextView):
             *(line(" ", *shown) for shown in wrapped(named, width, role="dim")),
         ]
         keys, names = (
-            min(most, max(cell_len(text(command)) for command in self._listed)) + GAP_COLUMNS
+            min(most, max(text_width(text(command)) for command in self._listed)) + GAP_COLUMNS
             for most, text in ((MOST_KEY_COLUMNS, self._keys), (MOST_NAME_COLUMNS, _name))
         )
         for group, commands in groups.items():
@@ -72,17 +69,17 @@ class HelpView(TextView):
         if self._legend:
             lines += [line(), line(Span(" COLUMNS", "header"))]
             for title, about in self._legend:
-                left = (Span(title, "accent"), Span(" " * (keys - cell_len(title))))
+                left = (Span(title, "accent"), Span(" " * (keys - text_width(title))))
                 lines += _beside(left, wrapped(about, width - keys - 1))
         return lines
 
     def _command_lines(self, command: Command, keys: int, names: int, width: int) -> list[Line]:
         why_not, name = command.why_not(), _name(command)
         shown = self._keys(command)
-        left = (Span(shown, "accent"), Span(" " * (keys - cell_len(shown)) + pad(name, names)))
+        left = (Span(shown, "accent"), Span(" " * (keys - text_width(shown)) + pad(name, names)))
         room = width - keys - names - 1
         said = [*wrapped(command.title, room), *(wrapped(f"not now: {why_not}", room, role="warn") if why_not else ())]
-        if cell_len(name) < names:
+        if text_width(name) < names:
             return _beside(left, said)
         return [line(" ", *left), *_beside((Span(" " * (keys + names)),), said)]
 
@@ -96,5 +93,5 @@ def _name(command: Command) -> str:
 
 def _beside(left: Line, said: Sequence[Line]) -> list[Line]:
     """Return lines with something to the left of the first."""
-    space = " " * sum(cell_len(span.text) for span in left)
+    space = " " * sum(text_width(span.text) for span in left)
     return [line(" ", *(left if not place else (Span(space),)), *shown) for place, shown in enumerate(said)]

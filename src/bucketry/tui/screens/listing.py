@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from textual.containers import Horizontal
 
 from bucketry.errors import BucketryError, UsageError
+from bucketry.show.spans import Line, Span, line
+from bucketry.show.tables import choose_columns
 from bucketry.tui.drawing.chooser import Chooser
-from bucketry.tui.drawing.columns import choose_columns
-from bucketry.tui.drawing.paint import Line, Span, line
 from bucketry.tui.drawing.table import LineTable
 from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.prompts import Question
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.widget import Widget
 
+    from bucketry.show.tables import Column
     from bucketry.tui.data.source import Listing
-    from bucketry.tui.drawing.columns import Column
     from bucketry.tui.shell.view import Shell
 
 Row = TypeVar("Row")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.index.views import ModelLine, VersionLine, find_version_line
+from bucketry.show.figures import NOTHING, age_text, number_text
+from bucketry.show.spans import Line, Span, line
+from bucketry.show.tables import DAMAGED_SPAN, Column
+from bucketry.show.trend import trend_bars
 from bucketry.tui.actions.download import download_command
 from bucketry.tui.data.detail_loader import DetailLoader, asks_for_details
-from bucketry.tui.drawing.columns import Column
-from bucketry.tui.drawing.figures import NOTHING, short_age, short_number
-from bucketry.tui.drawing.marks import DAMAGED_SPAN, PRODUCTION_NAMES, production_of, trend_text
+from bucketry.tui.drawing.marks import PRODUCTION_NAMES, production_of
 from bucketry.tui.drawing.pager import card_command
-from bucketry.tui.drawing.paint import Line, Span, line
 from bucketry.tui.screens.listing import ListView
 from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.places import VersionsPlace
@@ -62,7 +63,7 @@ class ModelsView(ListView[ModelLine]):
             Column(
                 "updated",
                 "UPDATED",
-                lambda row: short_age(row.updated_at, now) if row.updated_at else NOTHING,
+                lambda row: age_text(row.updated_at, now) if row.updated_at else NOTHING,
                 7,
                 right=True,
                 rank=2,
@@ -193,7 +194,7 @@ class ModelsView(ListView[ModelLine]):
         return f"{kept} of {row.model}" if kept else self.shell.why_not_write()
 
     def _trend(self, row: ModelLine) -> str:
-        return trend_text(row.trend, TREND_COLUMNS, is_unicode=not self.shell.painter.ascii_only)
+        return trend_bars(row.trend, TREND_COLUMNS, is_unicode=not self.shell.painter.ascii_only)
 
     def _yank(self) -> None:
         row = self.current
@@ -226,7 +227,7 @@ def _newest(row: ModelLine) -> str:
 
 
 def _metric(row: ModelLine) -> Span:
-    return Span(f"{row.metric} {short_number(row.trend[-1])}") if row.trend else Span(NOTHING, "dim")
+    return Span(f"{row.metric} {number_text(row.trend[-1])}") if row.trend else Span(NOTHING, "dim")
 
 
 def _waiting(row: ModelLine) -> Span:

@@ -28,7 +28,7 @@ def view_of(shell: Shell, place: places.Place) -> View:  # noqa: C901, PLR0911, 
             tab = shell.view.tab if same_tab and isinstance(shell.view, VersionView) else 0
             return VersionView(shell, row, tab=tab)
         case places.ComparisonPlace(references=references):
-            from bucketry.tui.screens.compare.screen import CompareView
+            from bucketry.tui.screens.compare import CompareView
 
             return CompareView(shell, references)
         case places.TensorsPlace(row=row, artifact=artifact):
@@ -52,11 +52,11 @@ def view_of(shell: Shell, place: places.Place) -> View:  # noqa: C901, PLR0911, 
 
             return HealthView(shell)
         case places.TransfersPlace():
-            from bucketry.tui.screens.transfers.screen import TransfersView
+            from bucketry.tui.screens.transfers import TransfersView
 
             return TransfersView(shell)
         case places.TransfersLogPlace():
-            from bucketry.tui.screens.transfers.log import TransfersLogView
+            from bucketry.tui.screens.transfers_log import TransfersLogView
 
             return TransfersLogView(shell)
         case places.CommandLogPlace():

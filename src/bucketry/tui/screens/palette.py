@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bucketry.show.spans import Line, Span, line
+from bucketry.show.tables import Column
 from bucketry.tui.data.source import Listing, ListRows
-from bucketry.tui.drawing.columns import Column
-from bucketry.tui.drawing.paint import Line, Span, line
 from bucketry.tui.screens.listing import ListView
 from bucketry.tui.shell.commands import Command, matching_commands, shown_keys
 from bucketry.tui.shell.prompts import Question

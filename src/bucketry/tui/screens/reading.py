@@ -9,15 +9,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from rich.cells import cell_len
-
 from bucketry.frozen import frozen
 from bucketry.schema.search.match import has_letters
+from bucketry.show.figures import time_text
+from bucketry.show.spans import Line, Span, fit_line, line, plain_text, text_width
 from bucketry.tui.data.source import Listing, ListRows
-from bucketry.tui.drawing.figures import shown_time
 from bucketry.tui.drawing.lineview import LineView
-from bucketry.tui.drawing.paint import Line, Span, line, plain_text
-from bucketry.tui.drawing.table_lines import fit_line
 from bucketry.tui.screens.listing import ListView
 from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.places import VersionPlace
@@ -91,7 +88,7 @@ class ReadListView(ListView[Row]):
     def notice(self) -> Line:
         """A fault, the filter, or what is said of the list as a whole and when it was read."""
         if self._fault and self._read_rows is not None:
-            stays = f"; this is from {shown_time(self._read_at, self.shell.zone)}"
+            stays = f"; this is from {time_text(self._read_at, self.shell.zone)}"
             return line(" ", Span(f"{self._fault}{stays}, r tries again", "bad"))
         usual = super().notice
         if usual or self._read_rows is None:
@@ -162,12 +159,12 @@ class ReadListView(ListView[Row]):
     def _summary_line(self, summary: Line) -> Line:
         """Return a summary that fits on its line, with the time of reading if there is room; a fault is never cut."""
         width, painter = self.shell.size.width, self.shell.painter
-        when = Span(f"  read {shown_time(self._read_at, self.shell.zone)[11:]}", "dim")
-        if cell_len(plain_text((*summary, when))) < width:
+        when = Span(f"  read {time_text(self._read_at, self.shell.zone)[11:]}", "dim")
+        if text_width(plain_text((*summary, when))) < width:
             return line(" ", *summary, when)
         if any(span.role == "bad" for span in summary):
             return line(" ", *summary)
-        return fit_line(line(" ", *summary), width, painter)
+        return fit_line(line(" ", *summary), width, painter.page)
 
     def _read(self) -> None:
         self.shell.read(f"rows-{id(self)}", self.words, self.read, self._take, self._fail_reading)
@@ -213,7 +210,7 @@ class ReadListView(ListView[Row]):
         title, *said = self.detail(row, width - 2)
         painter = self.shell.painter
         bar = "-" if painter.ascii_only else "─"
-        room = width - 4 - sum(cell_len(painter.text(span.text)) for span in title)
+        room = width - 4 - sum(text_width(painter.page.text(span.text)) for span in title)
         ruled = line(Span(f"{bar * 2} ", "dim"), *title, Span(f" {bar * max(0, room)}", "dim"))
         self._detail.show([ruled, *(line(" ", *each) for each in said)])
 

@@ -7,26 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.index.review_queue import Waiting, load_review_queue
 from bucketry.index.views import VersionLine, find_version_line
+from bucketry.show.figures import NOTHING, count_of, time_text
+from bucketry.show.gates import gate_words, gates_span
+from bucketry.show.reviews import approved_text, waiting_columns, waiting_name
+from bucketry.show.spans import Line, Span, line, wrapped
+from bucketry.show.tables import Column
 from bucketry.tui.actions.compare import compare_command
 from bucketry.tui.actions.version_reads import read_commands
 from bucketry.tui.actions.version_writes import version_commands
-from bucketry.tui.drawing.columns import Column
-from bucketry.tui.drawing.figures import (
-    NOTHING,
-    count_of,
-    parse_moment,
-    short_age,
-    short_digests,
-    shown_time,
-    span_text,
-)
-from bucketry.tui.drawing.paint import Line, Span, line
-from bucketry.tui.drawing.text_lines import wrapped
 from bucketry.tui.screens.reading import ReadListView, ReadRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
-    from datetime import datetime
 
     from bucketry.registry.core.session import Session
     from bucketry.tui.shell.commands import Command
@@ -64,17 +56,8 @@ class ReviewView(ReadListView[Waiting]):
 
     def columns(self) -> Sequence[Column[Waiting]]:
         """Return the columns."""
-        now = self.shell.session.clock.now()
-        return (
-            Column("mine", "FOR", lambda row: Span("you", "warn") if row.mine else NOTHING, 3, about=_MINE),
-            Column("version", "VERSION", lambda row: Span(_reference(row), "strong"), 18, 48),
-            Column("waits", "WAITS", lambda row: short_age(row.since, now), 6, right=True),
-            Column("approvals", "APPROVED", _approvals, 8, rank=1, about="that count, of those the policy asks for"),
-            Column("gates", "GATES", _gates, 12, 14, about="how many of the policy's gates fail, else how many hold"),
-            Column("author", "AUTHOR", lambda row: row.standing.row.created_by, 10, 30, rank=2),
-            Column("what", "WHAT", lambda row: _what(row, now), 9, about="a review, or in how long an approval ends"),
-            Column("asked", "ASKED BY", lambda row: row.asked_by, 12, 30, rank=3),
-        )
+        mine = Column[Waiting]("mine", "FOR", lambda row: Span("you", "warn") if row.mine else NOTHING, 3, about=_MINE)
+        return (mine, *waiting_columns(self.shell.session.clock.now()))
 
     @property
     def choice_key(self) -> str:
@@ -83,7 +66,7 @@ class ReviewView(ReadListView[Waiting]):
 
     def key_of(self, row: Waiting) -> Hashable:
         """Return the version's name."""
-        return _reference(row)
+        return waiting_name(row)
 
     def read(self, session: Session) -> ReadRows[Waiting]:
         """Return what waits; among equals the order stays, longest first."""
@@ -101,11 +84,11 @@ class ReviewView(ReadListView[Waiting]):
     def texts(self, row: Waiting) -> Mapping[str, str]:
         """Return what a filter finds."""
         return {
-            "version": _reference(row),
+            "version": waiting_name(row),
             "for": "you" if row.mine else "others",
             "author": row.standing.row.created_by,
             "by": row.asked_by,
-            "gates": _gates(row).text,
+            "gates": gates_span(row.gates).text,
             "what": "renew" if row.renewal else "review",
         }
 
@@ -133,16 +116,14 @@ class ReviewView(ReadListView[Waiting]):
     def detail(self, row: Waiting, width: int) -> Sequence[Line]:
         """Return who decided what, which gates hold, and what was said."""
         zone = self.shell.zone
-        title = f"{_reference(row)}  waits since {shown_time(row.since, zone)}, asked for by {row.asked_by}"
+        title = f"{waiting_name(row)}  waits since {time_text(row.since, zone)}, asked for by {row.asked_by}"
         lines: list[Line] = [
             line(Span(title, "strong")),
             *self._whose_turn(row, width),
             *self._approval_lines(row, width),
         ]
         for gate in sorted(row.gates, key=lambda gate: gate.passed):
-            why = f": {short_digests(gate.reason)}" if gate.reason else ""
-            said = f"gate  {'ok    ' if gate.passed else 'FAILED'}  {gate.gate}{why}"
-            lines += wrapped(said, width, role="plain" if gate.passed else "bad")
+            lines += wrapped(gate_words(gate), width, role="plain" if gate.passed else "bad")
         if not row.gates:
             lines.append(line(Span("gates  the policy has none", "dim")))
         told = [each.statement for each in row.standing.decisions if each.statement.comment]
@@ -171,11 +152,11 @@ class ReviewView(ReadListView[Waiting]):
         by = f", by {', '.join(approvals.principals)}" if approvals.principals else ""
         may = ", ".join(policy.reviewers) or "everybody"
         but = " but its authors" if policy.separate_duties else ""
-        lines = wrapped(f"approved  {_approvals(row)}{by}; may decide: {may}{but}", width)
+        lines = wrapped(f"approved  {approved_text(row)}{by}; may decide: {may}{but}", width)
         for who, why in approvals.dropped:
             lines += wrapped(f"does not count  {who}: {why}", width, role="warn")
         if approvals.expires:
-            ends = shown_time(approvals.expires, self.shell.zone)
+            ends = time_text(approvals.expires, self.shell.zone)
             lines += wrapped(f"the first approval ends {ends}", width, role="warn")
         return lines
 
@@ -187,26 +168,3 @@ class ReviewView(ReadListView[Waiting]):
         row = waiting.standing.row
         found = find_version_line(self.shell.source.index, waiting.model, row.version)
         return None if found is None else replace(found, state=row.state, manifest=row.manifest)
-
-
-def _reference(row: Waiting) -> str:
-    return f"{row.model}:{row.standing.row.version}"
-
-
-def _approvals(row: Waiting) -> str:
-    approvals = row.standing.approvals
-    return f"{len(approvals.principals)} of {max(1, approvals.required)}"
-
-
-def _gates(row: Waiting) -> Span:
-    failed = sum(not gate.passed for gate in row.gates)
-    if not row.gates:
-        return Span("none", "dim")
-    return Span(f"{failed} of {len(row.gates)} FAILED", "bad") if failed else Span(f"{len(row.gates)} ok", "good")
-
-
-def _what(row: Waiting, now: datetime) -> str:
-    ends = row.standing.approvals.expires
-    if not row.renewal or ends is None:
-        return "review"
-    return f"renew {span_text((parse_moment(ends) - now).total_seconds())}"

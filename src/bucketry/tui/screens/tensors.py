@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from bucketry.registry.core.resolve import resolve
 from bucketry.registry.reading.tensors import list_tensors
 from bucketry.schema.names import ByVersion, Reference
+from bucketry.show.figures import size_text
+from bucketry.show.spans import Line, Span, line
+from bucketry.show.tables import Column
 from bucketry.tui.data.source import Listing, ListRows
-from bucketry.tui.drawing.columns import Column
-from bucketry.tui.drawing.figures import short_size
-from bucketry.tui.drawing.paint import Line, Span, line
 from bucketry.tui.screens.listing import ListView
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class TensorsView(ListView["TensorEntry"]):
             Column("name", "TENSOR", lambda entry: entry.name, least, max(least, longest)),
             Column("dtype", "DTYPE", lambda entry: entry.dtype, 7),
             Column("shape", "SHAPE", _shape, 14, 30),
-            Column("size", "SIZE", lambda entry: short_size(entry.size_bytes), 8, right=True),
+            Column("size", "SIZE", lambda entry: size_text(entry.size_bytes), 8, right=True),
             Column("bytes", "BYTES OF THE FILE", _place, 17, 31, right=True, rank=1, sortable=False),
         )
 

@@ -11,17 +11,16 @@ from textual.containers import Horizontal
 
 from bucketry.index.fields import Field, find_field, list_fields, load_headlines, needed_details
 from bucketry.index.views import VersionLine, find_model_line
+from bucketry.show.comparison import MOST_COMPARED
+from bucketry.show.figures import NOTHING, age_text, column_number, metric_title, number_text, size_text
+from bucketry.show.spans import Line, Span, line, wrapped
+from bucketry.show.tables import Column
 from bucketry.tui.actions.compare import compare_command
 from bucketry.tui.actions.version_reads import read_commands
 from bucketry.tui.actions.version_writes import version_commands
-from bucketry.tui.data.comparisons import MOST_COMPARED
 from bucketry.tui.data.detail_loader import DetailLoader, asks_for_details
-from bucketry.tui.drawing.columns import Column
-from bucketry.tui.drawing.figures import NOTHING, column_number, metric_title, short_age, short_number, short_size
 from bucketry.tui.drawing.lineview import LineView
 from bucketry.tui.drawing.marks import named_span, production_of, review_span, signed_span
-from bucketry.tui.drawing.paint import Line, Span, line
-from bucketry.tui.drawing.text_lines import wrapped
 from bucketry.tui.screens.listing import ListView
 from bucketry.tui.shell.places import VersionPlace
 
@@ -51,7 +50,7 @@ PANEL_FROM_COLUMNS = 110
 LIST_COLUMNS_BESIDE_PANEL = 62
 LOADED_AHEAD = (
     "bucketry.tui.screens.version.screen",
-    "bucketry.tui.screens.compare.screen",
+    "bucketry.tui.screens.compare",
     "bucketry.tui.actions.decide",
 )
 PANEL_PAUSE_SECONDS = 0.15
@@ -189,7 +188,7 @@ class VersionsView(ListView[VersionLine]):
             if field.kind == "label":
                 return row.labels.get(field.name, NOTHING)
             value = row.fields.get(name)
-            return short_number(value) if isinstance(value, float | int) else value or NOTHING
+            return number_text(value) if isinstance(value, float | int) else value or NOTHING
 
         word = "label" if field.kind == "label" else "parameter"
         width = max(LEAST_METRIC_COLUMNS, min(MOST_TITLE_COLUMNS, len(field.name) + 2))
@@ -367,11 +366,11 @@ class VersionsView(ListView[VersionLine]):
 
 
 def _size(row: VersionLine) -> str:
-    return short_size(row.size_bytes) if row.manifest else NOTHING
+    return size_text(row.size_bytes) if row.manifest else NOTHING
 
 
 def _age(row: VersionLine, *, now: datetime) -> str:
-    return short_age(row.created_at, now) if row.created_at else NOTHING
+    return age_text(row.created_at, now) if row.created_at else NOTHING
 
 
 def _load_ahead() -> None:

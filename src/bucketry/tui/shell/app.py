@@ -6,18 +6,18 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.cells import cell_len
 from textual.containers import Container
 from textual.screen import Screen
 
 from bucketry.errors import ContendedError, UnavailableError
 from bucketry.registry.core.counting import counted
+from bucketry.show.figures import short_digests
+from bucketry.show.spans import Span, line, plain_text, text_width
 from bucketry.tui.data.transfer_board import TransferBoard
 from bucketry.tui.drawing.clipboard import copy_text
 from bucketry.tui.drawing.display import DisplayedApp
-from bucketry.tui.drawing.figures import short_digests
 from bucketry.tui.drawing.lineview import LineView
-from bucketry.tui.drawing.paint import Painter, Span, line, plain_text
+from bucketry.tui.drawing.paint import Painter
 from bucketry.tui.screens.opening import view_of
 from bucketry.tui.shell.asking import Asking
 from bucketry.tui.shell.background import Background, Finished
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 
     from bucketry.errors import BucketryError
     from bucketry.registry.core.session import Session
+    from bucketry.show.spans import Role
     from bucketry.tui.data.source import Source
-    from bucketry.tui.drawing.paint import Role
     from bucketry.tui.drawing.terminal import Terminal
     from bucketry.tui.shell.places import Place
     from bucketry.tui.shell.prompts import Choice, Question
@@ -312,7 +312,7 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         self.query_one("#top", OneLine).show(top_line(crumbs, self._state_spans(width), width))
         if not self.asking.has_question:
             said = line(" ", self._flash) if self._flash else self.view.notice
-            long = wrapped_lines(said, width) if cell_len(plain_text(said)) > width else ()
+            long = wrapped_lines(said, width) if text_width(plain_text(said)) > width else ()
             self.panel.show("", long, is_production=False)
             self.notice.show(() if long else said)
         self.query_one("#hints", OneLine).show(hints_line(self.asking.hints(), width))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, get_args
 
 from bucketry.errors import BucketryError
 from bucketry.schema.names import parse_model_name
+from bucketry.show.figures import Zone
 from bucketry.tui.actions.compare import compare_typed
-from bucketry.tui.drawing.figures import Zone
 from bucketry.tui.drawing.paint import ThemeName
 from bucketry.tui.shell.commands import Command, find_command, matching_commands
 from bucketry.tui.shell.places import (

@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
 from textual.strip import Strip
 from textual.widget import Widget
 
-from bucketry.tui.drawing.paint import Line, Role, Span, changed_region, cut, line, plain_text
+from bucketry.show.spans import Line, Role, Span, cut, line, plain_text, text_width
+from bucketry.tui.drawing.paint import changed_region
 from bucketry.tui.drawing.terminal import LEAST_COLUMNS, LEAST_ROWS
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Panel(Widget):
         inner = max(0, width - 2 * PANEL_MARGIN)
         if y in {0, len(self._lines) + 1}:
             title = f"- {self._title} " if y == 0 and self._title else ""
-            edge = f"+{title}{'-' * max(0, width - 2 - cell_len(title))}+"
+            edge = f"+{title}{'-' * max(0, width - 2 - text_width(title))}+"
             return Strip(self._painter.segments((Span(edge, self._role),), width), width)
         shown = self._lines[y - 1] if 0 < y <= len(self._lines) else ()
         inside = self._painter.segments(shown, inner)
@@ -120,15 +120,15 @@ def top_line(crumbs: Sequence[str], right: Sequence[Span], width: int) -> Line:
         kept.pop(0)
     room = max(0, width - _width(kept) - 1)
     shown = list(crumbs)
-    while len(shown) > 2 and cell_len(" > ".join(shown)) > room:  # the registry and the last one stay the longest
+    while len(shown) > 2 and text_width(" > ".join(shown)) > room:  # the registry and the last one stay the longest
         shown = [shown[0], "..", *shown[3:]] if len(shown) > 3 else shown[1:]
     text = f" {' > '.join(shown)}"
-    if cell_len(text) > room and len(shown) > 1:  # the name of the registry is what one knows best
+    if text_width(text) > room and len(shown) > 1:  # the name of the registry is what one knows best
         rest = f" > {' > '.join(shown[1:])}"
-        text = f" {cut(shown[0], max(LEAST_REGISTRY_COLUMNS, room - 1 - cell_len(rest)), ellipsis='~')}{rest}"
-    if cell_len(text) > room:
+        text = f" {cut(shown[0], max(LEAST_REGISTRY_COLUMNS, room - 1 - text_width(rest)), ellipsis='~')}{rest}"
+    if text_width(text) > room:
         text = cut(text, room, ellipsis="~")
-    spans: list[Span] = [Span(text + " " * (room - cell_len(text)), "title")]
+    spans: list[Span] = [Span(text + " " * (room - text_width(text)), "title")]
     for span in kept:
         spans += [Span("  "), span]
     return tuple(spans)
@@ -148,9 +148,9 @@ def hints_line(hints: Sequence[tuple[str, str]], width: int) -> Line:
     Only the keys are coloured: the line is drawn anew with each prompt, and each change of colour costs 20 bytes.
     """
     spans: list[Span] = [Span(" ")]
-    room = width - 1 - sum(cell_len(f"{key} {word}") for key, word in hints[-1:])
+    room = width - 1 - sum(text_width(f"{key} {word}") for key, word in hints[-1:])
     for place, (key, word) in enumerate(hints, 1):
-        size = cell_len(f"{key} {word}  ")
+        size = text_width(f"{key} {word}  ")
         if place == len(hints):
             spans += [Span(key, "accent"), Span(f" {word}")]
         elif size <= room:
@@ -170,4 +170,4 @@ def too_small_lines(size: Size) -> list[Line]:
 
 
 def _width(spans: Sequence[Span]) -> int:
-    return sum(cell_len(span.text) + 2 for span in spans)
+    return sum(text_width(span.text) + 2 for span in spans)

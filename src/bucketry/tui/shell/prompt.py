@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len, set_cell_size
 from textual.geometry import Offset
 
-from bucketry.tui.drawing.paint import Span, line
+from bucketry.show.spans import Span, line
 from bucketry.tui.shell.frame import OneLine
 
 if TYPE_CHECKING:
@@ -117,14 +117,14 @@ class Notice(OneLine):
         label = f" {self._label} "
         remark = f"  {self._remark}" if self._remark else ""
         room = max(1, self.size.width - cell_len(label) - cell_len(remark) - 1)
-        left = _last_columns(self._painter.text(self.value[: self._at]), room - 1)
+        left = _last_columns(self._painter.page.text(self.value[: self._at]), room - 1)
         under, right = self.value[self._at : self._at + 1] or " ", self.value[self._at + 1 :]
         self.show(
             line(
                 Span(label, "strong"),
                 left,
                 Span(under, "typed"),
-                set_cell_size(self._painter.text(right), max(0, room - cell_len(left) - 1)),
+                set_cell_size(self._painter.page.text(right), max(0, room - cell_len(left) - 1)),
                 Span(remark, "warn"),
             )
         )

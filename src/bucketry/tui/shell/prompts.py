@@ -9,7 +9,7 @@ from bucketry.frozen import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bucketry.tui.drawing.paint import Line
+    from bucketry.show.spans import Line
 
 
 def any_text(_text: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bucketry.registry.core.counting import counted
 from bucketry.registry.core.opening import SILENCE_SECONDS
-from bucketry.tui.drawing.figures import damage_words
+from bucketry.tui.drawing.marks import damage_words
 from bucketry.tui.shell.background import Finished
 from bucketry.tui.shell.command_log import LogEntry
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from bucketry.errors import BucketryError
     from bucketry.registry.core.session import Session
+    from bucketry.show.spans import Role
     from bucketry.tui.data.source import Source
-    from bucketry.tui.drawing.paint import Role
     from bucketry.tui.shell.background import Background
     from bucketry.tui.shell.command_log import CommandLog
     from bucketry.tui.shell.settings import Settings

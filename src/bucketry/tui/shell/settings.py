@@ -21,7 +21,7 @@ from typing import get_args
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.core.config import config_path, read_config_file
-from bucketry.tui.drawing.figures import Zone
+from bucketry.show.figures import Zone
 from bucketry.tui.drawing.paint import ThemeName
 from bucketry.tui.shell.commands import Keymap, parse_keymap
 

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     from bucketry.errors import BucketryError
     from bucketry.registry.core.session import Session
+    from bucketry.show.figures import Zone
+    from bucketry.show.spans import Line, Role
     from bucketry.tui.data.source import Source
     from bucketry.tui.data.transfer_board import TransferBoard
-    from bucketry.tui.drawing.figures import Zone
-    from bucketry.tui.drawing.paint import Line, Painter, Role
+    from bucketry.tui.drawing.paint import Painter
     from bucketry.tui.drawing.terminal import Terminal
     from bucketry.tui.shell.asking import Asking
     from bucketry.tui.shell.background import Background

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from bucketry.registry.versions.history import MOST_RECORDS, load_version_history
 from bucketry.schema.documents.moves import MOVES
-from bucketry.tui.drawing.figures import NOTHING, count_of, shown_time
-from bucketry.tui.drawing.paint import Line, Span, line
-from bucketry.tui.drawing.text_lines import TextColumn, table_lines, wrapped
+from bucketry.show.figures import NOTHING, count_of, time_text
+from bucketry.show.spans import Line, Span, line, wrapped
+from bucketry.show.tables import TextColumn, text_table
 from bucketry.tui.screens.version.tab import TabContent, TabRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bucketry.registry.versions.history import VersionEvent
-    from bucketry.tui.drawing.figures import Zone
+    from bucketry.show.figures import Zone
 
 NOTE_INDENT = 4
 _HEADINGS = (TextColumn("WHEN", 17, 17), TextColumn("BY", 10, 40), TextColumn("ACTION", 8, 20))
@@ -32,7 +32,7 @@ def load_version_audit(request: TabRequest) -> TabContent:
     lines += [each for why in history.damaged for each in wrapped(f"DAMAGED: {why}", width, role="bad")] + [line()]
     headings = (*_HEADINGS, *(_ALIAS_HEADINGS if any(event.alias for event in events) else ()))
     cells = [_cells(event, row.version, request.zone)[: len(headings)] for event in events]
-    table = table_lines(headings, cells, width)
+    table = text_table(headings, cells, request.page)
     lines.append(table[0])
     for event, shown in zip(events, table[1:], strict=True):
         lines.append(shown)
@@ -53,7 +53,7 @@ def _missing(request: TabRequest, *, is_whole: bool) -> Iterator[Line]:
     row = request.row
     yield from wrapped(
         f"Only the newest {MOST_RECORDS:,} records of each trail were looked at, which do not go back to when "
-        f"{row.created_by} published it ({shown_time(row.created_at, request.zone)}). All of them: "
+        f"{row.created_by} published it ({time_text(row.created_at, request.zone)}). All of them: "
         f"bucketry audit {row.model}",
         request.width,
         role="warn",
@@ -62,7 +62,7 @@ def _missing(request: TabRequest, *, is_whole: bool) -> Iterator[Line]:
 
 def _cells(event: VersionEvent, version: int, zone: Zone) -> tuple[Span, ...]:
     return (
-        Span(shown_time(event.at, zone)),
+        Span(time_text(event.at, zone)),
         Span(event.actor),
         Span(event.action, "strong"),
         Span(f"@{event.alias}" if event.alias else NOTHING, "accent" if event.alias else "dim"),

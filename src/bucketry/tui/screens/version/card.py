@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bucketry.registry.versions.cards import MOST_CARD_BYTES, find_card
 from bucketry.schema.names import ByVersion, Reference
-from bucketry.tui.drawing.figures import short_size
-from bucketry.tui.drawing.paint import Line, Span, line
+from bucketry.show.figures import size_text
+from bucketry.show.spans import Line, Span, line
 from bucketry.tui.screens.version.tab import TabContent, TabRequest
 
 
@@ -25,6 +25,6 @@ def load_card(request: TabRequest) -> TabContent:
 
     lines: list[Line] = [line(Span(card.path, "title"), Span("   m shows its source in a pager", "dim"))]
     if card.is_cut:
-        cut = f"Only the first {short_size(MOST_CARD_BYTES)} are shown, and they were not verified."
+        cut = f"Only the first {size_text(MOST_CARD_BYTES)} are shown, and they were not verified."
         lines.append(line(Span(cut, "warn")))
     return TabContent((*lines, line(), *card_lines(card.text, request.width)))

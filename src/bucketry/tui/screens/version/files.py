@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.reading.tensors import SUFFIX
-from bucketry.tui.drawing.figures import count_of, short_size
-from bucketry.tui.drawing.paint import Line, Span, line
-from bucketry.tui.drawing.text_lines import TextColumn, table_lines
+from bucketry.show.figures import count_of, size_text
+from bucketry.show.spans import Line, Span, line
+from bucketry.show.tables import TextColumn, text_table
 from bucketry.tui.screens.version.tab import TabContent, TabRequest
 from bucketry.tui.shell.places import TensorsPlace
 
@@ -33,7 +33,7 @@ def load_files(request: TabRequest) -> TabContent:
     with_tensors = sum(artifact.path.endswith(SUFFIX) for artifact in artifacts)
     lines: list[Line] = [_summary(manifest.size_bytes, len(artifacts), with_tensors), line()]
     rows = [_cells(artifact, manifest.card, _digits(request.width)) for artifact in artifacts]
-    table = table_lines(_headings(request.width), rows, request.width)
+    table = text_table(_headings(request.width), rows, request.page)
     first = len(lines) + 1
     links = {first + place: _opens(request.row, artifact) for place, artifact in enumerate(artifacts)}
     return TabContent((*lines, *table), links)
@@ -54,7 +54,7 @@ def _digits(width: int) -> int:
 
 
 def _summary(size_bytes: int, count: int, with_tensors: int) -> Line:
-    said = f"{short_size(size_bytes)} in {count_of(count, 'file')}"
+    said = f"{size_text(size_bytes)} in {count_of(count, 'file')}"
     opens = f"; enter on a {SUFFIX} file lists its tensors" if with_tensors else "; enter shows the whole digest"
     return line(Span(said, "strong"), Span(opens, "dim"))
 
@@ -62,7 +62,7 @@ def _summary(size_bytes: int, count: int, with_tensors: int) -> Line:
 def _cells(artifact: Artifact, card: str | None, digits: int) -> tuple[Span, ...]:
     return (
         Span(artifact.path, "accent" if artifact.path == card else "plain"),
-        Span(short_size(artifact.size_bytes)),
+        Span(size_text(artifact.size_bytes)),
         Span(f"{len(artifact.chunks.sha256):,}"),
         Span(artifact.media_type, "dim"),
         Span(artifact.sha256[:digits], "dim"),

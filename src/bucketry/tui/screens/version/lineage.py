@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
 from bucketry.index.views import find_version_line
-from bucketry.registry.versions.lineage import DAMAGED, load_lineage
-from bucketry.schema.documents.states import State
+from bucketry.registry.versions.lineage import load_lineage
 from bucketry.schema.names import ByVersion, Reference, parse_reference
-from bucketry.tui.drawing.figures import count_of
-from bucketry.tui.drawing.marks import DAMAGED_SPAN, state_span
-from bucketry.tui.drawing.paint import Line, Role, Span, line
+from bucketry.show.figures import count_of
+from bucketry.show.lineage import tree_lines
+from bucketry.show.spans import Line, Span, line
 from bucketry.tui.screens.version.tab import TabContent, TabRequest
 from bucketry.tui.shell.places import VersionPlace
 
@@ -59,63 +58,9 @@ def _section(title: str, graph: Graph, nothing: tuple[str, ...], width: int, *, 
             yield line("  ", Span(said, "dim")), None
         return
     deepest = max(LEAST_DEPTH, min(DEEPEST_SHOWN, (width - LABEL_COLUMNS) // STEP_COLUMNS))
-    yield from _Tree(graph, deepest, down=down).lines(graph.root)
-
-
-class _Tree:
-    """One walk over a graph: a version that comes again is named only."""
-
-    def __init__(self, graph: Graph, deepest: int, *, down: bool) -> None:
-        self._graph = graph
-        self._deepest = deepest
-        self._seen: set[str] = set()
-        self._next: dict[str, list[tuple[str, str]]] = {}
-        for edge in graph.edges:
-            here, there = (edge.parent, edge.child) if down else (edge.child, edge.parent)
-            self._next.setdefault(here, []).append((edge.relation, there))
-
-    def lines(self, name: str, relation: str = "", stem: str = "", depth: int = 0) -> Iterator[_Shown]:
-        """Yield a node and what is below it."""
-        node = self._graph.nodes.get(name)
-        nexts = self._next.get(name, [])
-        is_again = name in self._seen and bool(nexts)
-        is_deep = depth >= self._deepest and bool(nexts)
-        self._seen.add(name)
-        yield _node_line(node, name, relation, stem, depth, is_again=is_again, is_deep=is_deep), _link(node, depth)
-        if is_again or is_deep:
-            return
-        below = stem.replace("|-", "| ").replace("`-", "  ")
-        for index, (next_relation, there) in enumerate(nexts):
-            branch = "`- " if index == len(nexts) - 1 else "|- "
-            yield from self.lines(there, next_relation, below + branch, depth + 1)
-
-
-def _node_line(
-    node: Node | None, name: str, relation: str, stem: str, depth: int, *, is_again: bool, is_deep: bool
-) -> Line:
-    is_version = node is not None and node.kind == "version"
-    role: Role = "strong" if depth == 0 else "accent" if is_version else "plain"
-    after = "  see above" if is_again else "  enter goes on" if is_deep else ""
-    return (
-        Span("  "),
-        Span(stem, "dim"),
-        Span(f"{relation}: " if relation else "", "dim"),
-        Span(node.label if node is not None else name, role),
-        Span("  "),
-        _state(node.state if node is not None else ""),
-        Span("  (this one)" if depth == 0 else after, "dim"),
-    )
-
-
-def _state(state: str) -> Span:
-    if state == DAMAGED:
-        return DAMAGED_SPAN
-    if state == "missing":
-        return Span("not in this registry", "warn")
-    try:
-        return Span(state, state_span(State(state)).role)
-    except ValueError:
-        return Span(state, "dim")
+    for shown in tree_lines(graph, down=down, deepest=deepest, goes_on="enter goes on"):
+        this = () if shown.depth else (Span("  (this one)", "dim"),)
+        yield (Span("  "), *shown.line, *this), _link(shown.node, shown.depth)
 
 
 def _link(node: Node | None, depth: int) -> Callable[[Shell], None] | None:

@@ -9,23 +9,21 @@ from bucketry.index.views import find_model_line, list_versions_by, load_version
 from bucketry.schema.documents.datasets import dataset_labels, dataset_of
 from bucketry.schema.judging.trend import make_trend
 from bucketry.schema.names import ByVersion, Reference
-from bucketry.tui.data.comparisons import TREND_VERSIONS, read_comparison, with_aliases
-from bucketry.tui.drawing.columns import Column
-from bucketry.tui.drawing.figures import NOTHING, count_of, shown_time
-from bucketry.tui.drawing.marks import production_of
-from bucketry.tui.drawing.paint import Painter, Span, line
-from bucketry.tui.drawing.table_lines import table_lines, wrapped
-from bucketry.tui.drawing.trend_plot import trend_lines
-from bucketry.tui.screens.compare.lines import (
+from bucketry.show.comparison import (
     MOST_METRICS,
     banner_lines,
     hidden_count,
     metric_columns,
-    names_of,
+    slice_lines,
     trend_marks,
     verdict_counts,
 )
-from bucketry.tui.screens.compare.slices import slice_lines
+from bucketry.show.figures import NOTHING, count_of, time_text
+from bucketry.show.spans import Span, TextPage, flowing, line
+from bucketry.show.tables import Column, table_lines
+from bucketry.show.trend import trend_lines
+from bucketry.tui.data.comparisons import TREND_VERSIONS, read_comparison, with_aliases
+from bucketry.tui.drawing.marks import production_of
 from bucketry.tui.screens.version.tab import TabContent
 
 if TYPE_CHECKING:
@@ -34,9 +32,9 @@ if TYPE_CHECKING:
     from bucketry.index.views import VersionLine
     from bucketry.schema.documents.evidence import Evidence
     from bucketry.schema.judging.comparison import MetricDiff
-    from bucketry.tui.data.comparisons import LoadedComparison
-    from bucketry.tui.drawing.figures import Zone
-    from bucketry.tui.drawing.paint import Line
+    from bucketry.show.comparison import ShownComparison
+    from bucketry.show.figures import Zone
+    from bucketry.show.spans import Line
     from bucketry.tui.screens.version.tab import TabRequest
 
 MOST_PLOTS = 6
@@ -50,27 +48,25 @@ def metrics_words(row: VersionLine) -> tuple[str, ...]:
 
 def load_metrics_tab(request: TabRequest) -> TabContent:
     """Return the tab: called in a thread of its own."""
-    painter = Painter(ascii_only=request.ascii_only)
     compared = compare_with_production(request)
     hides = request.only_changed and bool(compared.diff.others)
-    lines = [*_heading(compared, hides=hides), *banner_lines(compared, request.width), line()]
+    lines = [*_heading(compared, hides=hides), *banner_lines(compared, request.page), line()]
     shown_metrics = [one for one in compared.whole if one.is_changed or not hides]
     if shown_metrics:
-        lines += [*_metric_table(compared, shown_metrics, request.width, painter), line()]
-    names = names_of(compared)
+        lines += [*_metric_table(compared, shown_metrics, request.page), line()]
     groups = [group for group in compared.groups if not hides or any(one.is_changed for one in group.slices)]
     shown = groups[:MOST_GROUPS]
     for place, group in enumerate(shown):
         position = f"{place + 1}/{len(groups)}"
-        lines += [*slice_lines(compared, group, names, position, request.width, painter), line()]
+        lines += [*slice_lines(compared, group, position, request.page), line()]
     if len(groups) > len(shown):
         lines += [line(Span(f"and {len(groups) - len(shown):,} more groups of slices", "dim")), line()]
     lines += _plots(request, compared)
-    lines += _evidence(compared, request.width, painter, request.zone)
+    lines += _evidence(compared, request.page, request.zone)
     return TabContent(tuple(lines))
 
 
-def compare_with_production(request: TabRequest) -> LoadedComparison:
+def compare_with_production(request: TabRequest) -> ShownComparison:
     """Read what was measured of a version and of the one that serves production, and whether the gates hold."""
     row = request.row
     found = find_model_line(request.index, row.model)
@@ -82,12 +78,12 @@ def compare_with_production(request: TabRequest) -> LoadedComparison:
     return with_aliases(read, request.index)
 
 
-def _heading(compared: LoadedComparison, *, hides: bool) -> list[Line]:
+def _heading(compared: ShownComparison, *, hides: bool) -> list[Line]:
     if not compared.diff.others:
         only = compared.diff.baseline
         why = "it serves production" if compared.aliases[0] else "nothing serves production"
         return [line(Span(f"{only.name}", "title"), Span(f"  alone: {why}  (= compares marked versions)", "dim"))]
-    base, new = names_of(compared)
+    base, new = compared.names
     counts, same = verdict_counts(compared), hidden_count(compared)
     how = "changed only: {} same hidden" if hides else "z hides {} same"
     return [
@@ -105,12 +101,12 @@ def _said(counts: str) -> tuple[Span, ...]:
     return (Span(f"   {counts}"),) if counts else ()
 
 
-def _metric_table(compared: LoadedComparison, shown: Sequence[MetricDiff], width: int, painter: Painter) -> list[Line]:
+def _metric_table(compared: ShownComparison, shown: Sequence[MetricDiff], page: TextPage) -> list[Line]:
     columns: list[Column[MetricDiff]] = [
         *metric_columns(compared),
         Column("samples", "N", _samples, 7, right=True, rank=4),
     ]
-    lines = table_lines(columns, shown[:MOST_METRICS], width, painter)
+    lines = table_lines(columns, shown[:MOST_METRICS], page)
     more = len(shown) - MOST_METRICS
     return [*lines, line(Span(f"and {count_of(more, 'metric')} more", "dim"))] if more > 0 else lines
 
@@ -120,7 +116,7 @@ def _samples(metric: MetricDiff) -> str:
     return f"{last.samples:,}" if last is not None and last.samples is not None else NOTHING
 
 
-def _plots(request: TabRequest, compared: LoadedComparison) -> list[Line]:
+def _plots(request: TabRequest, compared: ShownComparison) -> list[Line]:
     """Return a plot for each headline metric: the index has their values for every version."""
     listed = list_versions_by(request.index, request.row.model)
     recent = load_version_lines(request.index, request.row.model, listed.ids[:TREND_VERSIONS])
@@ -134,7 +130,7 @@ def _plots(request: TabRequest, compared: LoadedComparison) -> list[Line]:
     return lines
 
 
-def _evidence(compared: LoadedComparison, width: int, painter: Painter, zone: Zone) -> list[Line]:
+def _evidence(compared: ShownComparison, page: TextPage, zone: Zone) -> list[Line]:
     """Return a line for each evaluation: what kind, on what, by whom and when."""
     rows = compared.diff.versions[compared.newest].evidence
     if not rows:
@@ -150,13 +146,13 @@ def _evidence(compared: LoadedComparison, width: int, painter: Painter, zone: Zo
         Column("at", "WHEN", lambda one: _when(one, zone), 17, rank=2),
         Column("notes", "NOTES", lambda one: one.notes.replace("\n", " ") or NOTHING, 6, 60, rank=3),
     )
-    return [*wrapped(pieces, width), *table_lines(columns, rows, width, painter)]
+    return [*flowing(pieces, page.width), *table_lines(columns, rows, page)]
 
 
 def _when(evidence: Evidence, zone: Zone) -> str:
     if not evidence.at:
         return NOTHING
     try:
-        return shown_time(evidence.at, zone)
+        return time_text(evidence.at, zone)
     except ValueError:  # whoever measured may write what they like
         return evidence.at

@@ -6,13 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.index.views import find_version_line
+from bucketry.show.spans import Span, line, wrapped
 from bucketry.tui.actions.compare import compare_command
 from bucketry.tui.actions.version_reads import read_commands
 from bucketry.tui.actions.version_writes import version_commands
 from bucketry.tui.drawing.linkview import LinkedLineView
 from bucketry.tui.drawing.marks import alias_span
-from bucketry.tui.drawing.paint import Span, line
-from bucketry.tui.drawing.text_lines import wrapped
 from bucketry.tui.screens.listing import next_key
 from bucketry.tui.screens.text import TextView
 from bucketry.tui.screens.version.tabs import TABS, TabContent, TabRequest
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from bucketry.errors import BucketryError
     from bucketry.index.views import VersionLine
-    from bucketry.tui.drawing.paint import Line
+    from bucketry.show.spans import Line
     from bucketry.tui.shell.view import Shell
 
 LOADING_WORD_SECONDS = 0.4

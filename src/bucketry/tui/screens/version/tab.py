@@ -6,6 +6,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
+from bucketry.show.spans import TextPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from bucketry.index.store import Index
     from bucketry.index.views import VersionLine
     from bucketry.registry.core.session import Session
-    from bucketry.tui.drawing.figures import Zone
-    from bucketry.tui.drawing.paint import Line
+    from bucketry.show.figures import Zone
+    from bucketry.show.spans import Line
     from bucketry.tui.shell.view import Shell
 
 
@@ -33,6 +34,11 @@ class TabRequest:
     zone: Zone
     ascii_only: bool = False
     only_changed: bool = False
+
+    @property
+    def page(self) -> TextPage:
+        """What the lines are made for."""
+        return TextPage(self.width, self.ascii_only)
 
     @property
     def reference(self) -> str:

@@ -1,4 +1,8 @@
-"""With which words, signs and figures is a comparison shown? Colour is never the only sign."""
+"""One line of a comparison in words, signs and figures: the same on a screen, in a table, in Markdown.
+
+Colour is never the only sign. A metric's values get as many decimals as suit all of them, so that points stand below
+each other and a difference can be read off.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,15 @@ from typing import TYPE_CHECKING
 
 from bucketry.schema.judging.comparison import ASSUMED_MARK
 from bucketry.schema.judging.verdicts import LEAST_SAMPLES, Reason, Verdict
-from bucketry.tui.drawing.figures import NOTHING, short_number, short_size
-from bucketry.tui.drawing.paint import Role, Span
+from bucketry.show.figures import (
+    GREATEST_FIXED,
+    LEAST_FIXED,
+    NOTHING,
+    fixed_text,
+    number_text,
+    size_text,
+)
+from bucketry.show.spans import Role, Span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,59 +27,59 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.evidence import Slice
     from bucketry.schema.judging.comparison import Comparison, MetricDiff
 
-_ROLES: Mapping[Verdict, Role] = {
-    Verdict.WORSE: "bad",
-    Verdict.BETTER: "good",
-    Verdict.LOWER: "strong",
-    Verdict.HIGHER: "strong",
-    Verdict.UNJUDGED: "warn",
-    Verdict.NOISE: "dim",
-    Verdict.SAME: "dim",
+_WORDS: Mapping[Verdict, tuple[str, Role]] = {
+    Verdict.WORSE: ("v WORSE", "bad"),
+    Verdict.BETTER: ("^ better", "good"),
+    Verdict.LOWER: ("v lower", "strong"),
+    Verdict.HIGHER: ("^ higher", "strong"),
+    Verdict.UNJUDGED: ("?", "warn"),
+    Verdict.NOISE: ("~ noise", "dim"),
+    Verdict.SAME: ("= same", "dim"),
 }
-_WANTED = {"higher": "up", "lower": "down"}
-_SHORT_REASONS = {
+_REASONS: Mapping[Reason, str] = {
     Reason.NO_DIRECTION: "no direction",
     Reason.ONLY_IN_BASELINE: "baseline only",
     Reason.NOT_IN_BASELINE: "not in baseline",
     Reason.IN_NEITHER: "in neither",
     Reason.FEW_SAMPLES: f"n<{LEAST_SAMPLES}",
 }
+"""Where the reason's own words are too long for a column."""
+_WANTED = {"higher": "up", "lower": "down"}
 GREATEST_PERCENT = 9.995
-DIGEST_DIGITS = 8
-GREATEST_FIXED = 100_000
-LEAST_FIXED = 0.00005
+SHORT_DIGEST = 8
+LONGEST_VALUE = 60
 
 
-def verdict_span(metric: MetricDiff, other: int, *, with_reason: bool = True) -> Span:
-    """Return a verdict's word and sign; for one that could not be given, why."""
-    one = metric.comparisons[other]
-    if one.verdict is not Verdict.UNJUDGED:
-        return Span(one.word, _ROLES[one.verdict])
-    reason = _SHORT_REASONS.get(one.reason, one.reason.value)
-    return Span(f"? {reason}" if with_reason else "?", _ROLES[one.verdict])
+def verdict_span(one: Comparison, *, with_reason: bool = True) -> Span:
+    """Return a verdict's sign and word; for one that could not be given, why. A star: it rests on an assumption."""
+    word, role = _WORDS[one.verdict]
+    if one.verdict is Verdict.UNJUDGED:
+        return Span(f"{word} {_REASONS.get(one.reason, one.reason.value)}" if with_reason else word, role)
+    return Span(word + ASSUMED_MARK * one.assumed, role)
 
 
 def wanted_text(metric: MetricDiff) -> str:
     """Return which way is better: `up`, `down` (with a star where it is assumed), or `-` where nobody said."""
     if metric.direction is None:
         return NOTHING
-    return _WANTED[metric.direction] + (ASSUMED_MARK if metric.direction_assumed else "")
+    return _WANTED[metric.direction] + ASSUMED_MARK * metric.direction_assumed
 
 
-def aligned_number(metric: MetricDiff, place: int) -> str:
+def value_number(metric: MetricDiff, place: int) -> str:
     """Return the value of one version, with as many decimals as the others' have."""
     value = metric.values[place]
     decimals = _decimals(metric)
-    return short_number(value) if value is None or decimals is None else _fixed(value, decimals)
+    return number_text(value) if value is None or decimals is None else fixed_text(value, decimals)
 
 
-def signed_text(metric: MetricDiff, other: int) -> str:
+def delta_text(metric: MetricDiff, other: int) -> str:
     """Return a difference with its sign: `+.0028`; more digits than the values have where it would be lost."""
     delta = metric.comparisons[other].delta
     if delta is None:
         return NOTHING
     decimals = _decimals(metric)
-    text = short_number(delta) if decimals is None or round(delta, decimals) == 0 else _fixed(delta, decimals)
+    is_lost = decimals is None or round(delta, decimals) == 0
+    text = number_text(delta) if decimals is None or is_lost else fixed_text(delta, decimals)
     return f"+{text}" if delta > 0 else text
 
 
@@ -83,16 +94,16 @@ def percent_text(one: Comparison) -> str:
     return f"{one.relative:+.1%}"
 
 
-def slice_text(part: Slice) -> str:
-    """Return the values of a slice's attributes, whose names stand above."""
-    return ", ".join(value for _, value in part)
-
-
 def metric_text(metric: MetricDiff) -> str:
     """Return a metric's name with its unit, and its kind where that is not the usual one."""
     unit = f" ({metric.unit})" if metric.unit else ""
     kind = f" [{metric.kind}]" if metric.kind != "automated" else ""
     return f"{metric.name}{unit}{kind}"
+
+
+def slice_text(part: Slice, *, with_names: bool = False) -> str:
+    """Return a slice: the values of its attributes, with their names where these do not stand above."""
+    return ", ".join(f"{name}={value}" if with_names else value for name, value in part)
 
 
 def column_title(name: str, width: int) -> str:
@@ -104,13 +115,18 @@ def column_title(name: str, width: int) -> str:
 
 
 def value_text(value: object) -> str:
-    """Return a parameter's, a file's or a dataset's value on one line."""
+    """Return a parameter's, a file's or a data set's value on one line, cut where it is very long."""
+    text = _whole_text(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def _whole_text(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, dict) and {"sha256", "size_bytes"} == value.keys():
-        return f"{short_size(value['size_bytes'])} {value['sha256'][:DIGEST_DIGITS]}"
+        return f"{size_text(value['size_bytes'])} {value['sha256'][:SHORT_DIGEST]}"
     if isinstance(value, dict):
-        return ", ".join(f"{name}={value_text(one)}" for name, one in value.items())
+        return ", ".join(f"{name}={_whole_text(one)}" for name, one in value.items())
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
@@ -122,8 +138,3 @@ def _decimals(metric: MetricDiff) -> int | None:
     if all(size == int(size) for size in sizes):
         return 0
     return 4 if max(sizes) < 1 else 3 if max(sizes) < 10 else 1
-
-
-def _fixed(value: float, decimals: int) -> str:
-    text = f"{value:.{decimals}f}"
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text

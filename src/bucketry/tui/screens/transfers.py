@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from bucketry.jobs import client as jobs
 from bucketry.jobs.queue import MAY_CANCEL, MAY_PAUSE, MAY_RETRY, MAY_TUNE, MAY_VERIFY
+from bucketry.show.figures import count_of, rate_text
+from bucketry.show.spans import Line, Span, line
+from bucketry.show.transfers import ENDED, block_lines, ended_lines
 from bucketry.tui.actions.download import why_not_here
 from bucketry.tui.data.transfer_board import helper_pid_text, job_name, job_words
-from bucketry.tui.drawing.figures import count_of
 from bucketry.tui.drawing.lineview import BlockLines
-from bucketry.tui.drawing.paint import Line, Span, line
-from bucketry.tui.screens.transfers.lines import ENDED, block_lines, ended_lines, short_rate
 from bucketry.tui.shell.commands import Command, without_idle_hints
 from bucketry.tui.shell.places import TransfersLogPlace
 from bucketry.tui.shell.prompts import Choice, Question
@@ -332,7 +332,7 @@ class TransfersView(View):
         def answer(text: str) -> None:
             wanted = parse_limit(text)
             told = "none" if wanted is None else f"{wanted / BYTES_PER_MB:g}"
-            said = "no limit" if wanted is None else f"at most {short_rate(wanted)}"
+            said = "no limit" if wanted is None else f"at most {rate_text(wanted)}"
             self._ask(
                 job,
                 job_words("limit", number, told),

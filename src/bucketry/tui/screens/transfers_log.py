@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import UnavailableError
 from bucketry.jobs import client as jobs
-from bucketry.tui.drawing.paint import Line, Span, line
-from bucketry.tui.drawing.text_lines import wrapped
+from bucketry.show.spans import Line, Span, cut_left, line, wrapped
 from bucketry.tui.screens.text import TextView
-from bucketry.tui.screens.transfers.lines import cut_left
 
 if TYPE_CHECKING:
     from bucketry.errors import BucketryError

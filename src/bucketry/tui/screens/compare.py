@@ -6,6 +6,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.index.views import find_version_line
+from bucketry.show.comparison import (
+    SORTINGS,
+    ComparisonState,
+    comparison_markdown,
+    foci,
+    focus_place,
+    focused_metric,
+    hidden_count,
+    metric_places,
+    screen_lines,
+    verdict_counts,
+    worse_slices,
+)
+from bucketry.show.figures import count_of
+from bucketry.show.spans import Span, flowing, line
 from bucketry.tui.actions.compare import compare_typed
 from bucketry.tui.actions.download import download_command
 from bucketry.tui.actions.version_writes import version_commands
@@ -16,25 +31,8 @@ from bucketry.tui.data.comparisons import (
     with_next_baseline,
 )
 from bucketry.tui.drawing.clipboard import copy_text
-from bucketry.tui.drawing.figures import count_of
 from bucketry.tui.drawing.linkview import LinkedLineView
 from bucketry.tui.drawing.pager import card_command
-from bucketry.tui.drawing.paint import Span, line
-from bucketry.tui.drawing.table_lines import wrapped
-from bucketry.tui.screens.compare.lines import (
-    SORTINGS,
-    ComparisonState,
-    compare_lines,
-    foci,
-    focus_place,
-    focused_metric,
-    hidden_count,
-    metric_places,
-    names_of,
-    verdict_counts,
-    worse_slices,
-)
-from bucketry.tui.screens.compare.markdown import comparison_markdown
 from bucketry.tui.screens.text import TextView
 from bucketry.tui.shell.commands import Command, without_idle_hints
 from bucketry.tui.shell.frame import OneLine
@@ -48,8 +46,8 @@ if TYPE_CHECKING:
     from bucketry.index.views import VersionLine
     from bucketry.schema.judging.trend import Trend
     from bucketry.schema.names import Digest, Reference
-    from bucketry.tui.data.comparisons import LoadedComparison
-    from bucketry.tui.drawing.paint import Line
+    from bucketry.show.comparison import ShownComparison
+    from bucketry.show.spans import Line
     from bucketry.tui.shell.view import Shell
 
 LOADING_WORD_SECONDS = 0.4
@@ -68,8 +66,8 @@ class CompareView(TextView):
         super().__init__(shell)
         self.text: LinkedLineView = LinkedLineView(shell.painter)
         self.references = tuple(references)
-        self.compared: LoadedComparison | None = None
-        self.look = ComparisonState(80)
+        self.compared: ShownComparison | None = None
+        self.look = ComparisonState()
         self._head = OneLine(shell.painter)
         self._places: dict[int, str] = {}
         self._problem = ""
@@ -95,7 +93,7 @@ class CompareView(TextView):
             return line(" ", Span(self._problem, "bad"))
         if self.compared is None:
             return ()
-        fitting = wrapped(self._outcome, self.size.width - 2)
+        fitting = flowing(self._outcome, self.size.width - 2)
         return line(" ", *fitting[0]) if fitting else ()
 
     @property
@@ -183,7 +181,7 @@ class CompareView(TextView):
         column = self._column
         about = references[column] if column is not None else None
 
-        def done(compared: LoadedComparison) -> None:
+        def done(compared: ShownComparison) -> None:
             if (references, column) != (self.references, self._column):  # another was chosen meanwhile
                 self._read()
                 return
@@ -239,13 +237,13 @@ class CompareView(TextView):
             names = " and ".join(map(str, self.references))
             self.text.show([line(), line(Span(f"  Reading {names} ...", "dim"))])
 
-    def _take(self, compared: LoadedComparison) -> None:
+    def _take(self, compared: ShownComparison) -> None:
         """Keep a comparison, and in short what came of it."""
         self.compared = compared
         failed, slices, counts = len(compared.failed), worse_slices(compared), verdict_counts(compared)
         self._outcome = [Span(f"Promote is blocked by {count_of(failed, 'gate')}.", "bad")] if failed else []
         self._outcome += [Span(f"{count_of(slices, 'slice')} WORSE.", "bad")] if slices else []
-        about = f"{names_of(compared)[compared.other + 1]}: " if len(compared.diff.others) > 1 else ""
+        about = f"{compared.names[compared.other + 1]}: " if len(compared.diff.others) > 1 else ""
         self._outcome += [Span(f"{about}{counts}.")] if counts else []
 
     # Showing
@@ -253,17 +251,17 @@ class CompareView(TextView):
     def _lay_out(self, *, keep_place: bool = False) -> None:
         if self.compared is None or not self.size.width or not self.is_attached:
             return
-        self.look = replace(self.look, width=max(20, self.size.width - 2))
+        width = max(20, self.size.width - 2)
         self._head.show(self._head_line(self.compared))
         self.look = replace(self.look, column=self._column)
-        lines = compare_lines(self.compared, self.look, self.shell.painter)
-        self._places = metric_places(self.compared, self.look)
+        lines = screen_lines(self.compared, self.look, width, self.shell.painter.page)
+        self._places = metric_places(self.compared, self.look, width)
         self.text.show_linked([line(" ", *shown) for shown in lines], self._places, keep_place=keep_place)
         self.shell.update_frame()
 
-    def _head_line(self, compared: LoadedComparison) -> Line:
+    def _head_line(self, compared: ShownComparison) -> Line:
         spans = [Span(" base ", "dim")]
-        for place, name in enumerate(names_of(compared)):
+        for place, name in enumerate(compared.names):
             alias = compared.aliases[place]
             spans += [Span(" -> " if place == 1 else ", ", "dim")] if place else []
             spans.append(Span(f"{name}{f' * {alias}' if alias else ''}", "title"))
@@ -314,7 +312,7 @@ class CompareView(TextView):
         if compared is None:
             return
 
-        def done(turned: LoadedComparison) -> None:
+        def done(turned: ShownComparison) -> None:
             if self.compared is not compared:  # it was read anew meanwhile
                 return
             self.references = (*self.references[1:], self.references[0])
@@ -340,7 +338,7 @@ class CompareView(TextView):
     @property
     def _chosen_name(self) -> str:
         """How the version under the cursor is called here."""
-        return names_of(self.compared)[self._column] if self.compared is not None and self._column is not None else ""
+        return self.compared.names[self._column] if self.compared is not None and self._column is not None else ""
 
     def _read_tensors(self) -> None:
         self.look = replace(self.look, with_tensors=True)
@@ -358,7 +356,7 @@ class CompareView(TextView):
 
         shell.background.start(
             f"copy-{id(self)}",
-            lambda: comparison_markdown(compared, with_unchanged=with_unchanged),
+            lambda: "\n".join(comparison_markdown(compared, with_unchanged=with_unchanged)) + "\n",
             done,
             shell.fail,
         )

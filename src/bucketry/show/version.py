@@ -1,0 +1,239 @@
+"""Everything about one version: what it is, how it was made, how good it is, who decided, its files."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from bucketry.schema.documents.datasets import dataset_labels, dataset_of, unnamed_repeats
+from bucketry.schema.documents.states import State
+from bucketry.schema.judging.comparison import ASSUMED_MARK
+from bucketry.schema.judging.known_metrics import assumed_direction
+from bucketry.show.figures import (
+    DIGEST_DIGITS,
+    NOTHING,
+    age_text,
+    clock_text,
+    count_of,
+    precise_number,
+    size_text,
+    time_text,
+)
+from bucketry.show.reviews import approvals_spans, decision_lines
+from bucketry.show.spans import Line, Role, Span, TextPage, line, text_width
+from bucketry.show.tables import TextColumn, fact_lines, text_table
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
+    from datetime import datetime
+
+    from bucketry.registry.review.trust_marks import TrustMark
+    from bucketry.registry.versions.listing import VersionDetail
+    from bucketry.schema.documents.datasets import Dataset
+    from bucketry.show.figures import Zone
+
+MOST_FILES = 200
+MOST_NOTE_LINES = 12
+"""On a screen, of which other parts want a place too; a terminal has all."""
+NAME_COLUMNS = 12
+_STATES: Mapping[State, tuple[str, Role]] = {
+    State.REGISTERED: (NOTHING, "dim"),
+    State.IN_REVIEW: ("in review", "warn"),
+    State.APPROVED: ("approved", "good"),
+    State.REJECTED: ("x rejected", "bad"),
+    State.RETIRED: ("retired", "dim"),
+    State.DELETING: ("deleting..", "warn"),
+    State.DELETED: ("deleted", "dim"),
+}
+_METRICS = (
+    TextColumn("METRIC", 8, 60),
+    TextColumn("VALUE", right=True),
+    TextColumn("UNIT"),
+    TextColumn("BETTER"),
+    TextColumn("DATASET", 8, 60),
+    TextColumn("SLICE", 8, 60),
+    TextColumn("SAYS", 8, 40),
+)
+"""`SAYS` is who claims to have measured, where somebody is named."""
+_FILES = (
+    TextColumn("FILE", 12, 60),
+    TextColumn("SIZE", 8, 8, right=True),
+    TextColumn("SHA-256", DIGEST_DIGITS, DIGEST_DIGITS),
+)
+
+
+def state_span(state: State) -> Span:
+    """Return a state's word in a list, where the usual one is nothing to speak of."""
+    return Span(*_STATES[state])
+
+
+def state_word(state: State) -> str:
+    """Return a state as people say it, also the first one, for which lists have no word."""
+    return state.value.replace("_", " ")
+
+
+def version_lines(
+    detail: VersionDetail,
+    now: datetime,
+    page: TextPage,
+    zone: Zone,
+    *,
+    trust: TrustMark | None = None,
+    judged: Iterable[Line],
+) -> list[Line]:
+    """Return the version's lines. What every version has comes first, so that it stands still where versions change.
+
+    `trust` is what the profile's trust file says of it, `judged` are the lines that say how good it is.
+    """
+    lines = [line(Span(f"{detail.resolved.model}:{detail.row.version}", "title"))]
+    lines += fact_lines([*_identity(detail, now, page, zone), *_trust(trust)], page, name_columns=NAME_COLUMNS)
+    lines += judged
+    origin = fact_lines([*_origin(detail), *_training(detail)], page, name_columns=NAME_COLUMNS)
+    lines += _part("HOW IT WAS MADE", origin)
+    lines += _part("REVIEWS", decision_lines(detail.reviews, now, page) if detail.reviews else [])
+    lines += _part("NOTES", _note_lines(detail, page))
+    return [*lines, *_part("FILES", _file_lines(detail, page))]
+
+
+def stated_metric_lines(detail: VersionDetail, page: TextPage) -> list[Line]:
+    """Return the metrics of all evidence that count; of the same measured twice, the later.
+
+    What others added is taken as it comes. A star marks a direction that nobody states (docs/metrics.md).
+    """
+    rows: dict[tuple[Hashable, Dataset], tuple[object, tuple[str, ...]]] = {}
+    for thing, dataset, value, cells in _stated_metrics(detail):
+        rows.pop((thing, dataset), None)
+        rows[thing, dataset] = value, cells
+    repeats = unnamed_repeats({key: [value] for key, (value, _) in rows.items()})
+    shown = [cells for key, (_, cells) in rows.items() if key not in repeats]
+    count = len(_METRICS) if any(row[-1] for row in shown) else len(_METRICS) - 1
+    return _part("METRICS", text_table(_METRICS[:count], [row[:count] for row in shown], page) if shown else [])
+
+
+def _part(title: str, lines: list[Line]) -> list[Line]:
+    return [line(), line(Span(title, "strong")), *lines] if lines else []
+
+
+Fact = tuple[str, Line]
+
+
+def _identity(detail: VersionDetail, now: datetime, page: TextPage, zone: Zone) -> Iterator[Fact]:
+    row, manifest = detail.row, detail.resolved.manifest
+    yield "state", line(Span(state_word(row.state), state_span(row.state).role), *_approvals(detail))
+    yield "aliases", line(" ".join(register.alias for register in detail.aliases) or NOTHING)
+    digest = f"sha256:{row.manifest}"
+    has_room = page.width is None or NAME_COLUMNS + text_width(digest) <= page.width
+    yield "digest", line(digest if has_room else f"sha256:{row.manifest[:DIGEST_DIGITS]}...{row.manifest[-4:]}")
+    age = age_text(row.created_at, now)
+    yield "published", line(f"{time_text(row.created_at, zone)} ({age}) by {row.created_by}")
+    yield "size", line(f"{size_text(row.size_bytes)} in {count_of(len(manifest.artifacts), 'file')}")
+    yield "card", line(manifest.card or "")
+    yield "labels", line(_pairs(row.labels) or NOTHING)  # always: what is below stays where it is
+
+
+def _approvals(detail: VersionDetail) -> Iterator[Span]:
+    if detail.approvals is None:
+        yield Span(f"   approvals cannot be counted: {detail.damaged}", "bad")
+        return
+    for span in approvals_spans(detail.approvals):
+        yield Span(f"   {span.text}", span.role)
+
+
+def _trust(mark: TrustMark | None) -> Iterator[Fact]:
+    if mark is not None:
+        yield "trust", line(Span(mark.text, "good" if mark.is_accepted else "bad"))
+
+
+def _origin(detail: VersionDetail) -> Iterator[Fact]:
+    lineage = detail.resolved.manifest.lineage
+    for parent in lineage.parents:
+        yield "made from", line(f"{parent.model}:{parent.version} ({parent.relation})")
+    yield "used by", line(" ".join(str(pin.model) for pin in detail.dossier.dependents))
+    yield "experiment", line(lineage.experiment or "")
+    yield "run", line(lineage.run or "")
+    yield "pipeline", line(_pairs(lineage.pipeline))
+    yield "code", line(_pairs(lineage.code))
+
+
+def _training(detail: VersionDetail) -> Iterator[Fact]:
+    training = detail.resolved.manifest.training
+    yield "command", line(training.command or "")
+    yield "framework", line(training.framework or "")
+    yield "hardware", line(training.hardware or "")
+    yield "seed", line("" if training.seed is None else str(training.seed))
+    yield "duration", line("" if training.duration_seconds is None else clock_text(training.duration_seconds))
+    yield "cost", line(training.cost or "")
+    yield "environment", line(_environment(training.environment))
+    yield "published from", line(_environment(training.published_from))
+    for dataset in training.datasets:
+        yield "dataset", line(_pairs(dataset))
+    yield "parameters", line(_pairs(training.hyperparameters))
+
+
+def _environment(environment: Mapping[str, object]) -> str:
+    lists = ("packages", "requirements")
+    parts = [_pairs({name: value for name, value in environment.items() if name not in lists})]
+    for name in lists:
+        listed = environment.get(name)
+        if isinstance(listed, dict | list) and listed:
+            parts.append(f"{count_of(len(listed), name[:-1])} (`--reproduce` lists them)")
+    return ", ".join(part for part in parts if part)
+
+
+def _note_lines(detail: VersionDetail, page: TextPage) -> list[Line]:
+    shown = (detail.dossier.notes or detail.resolved.manifest.notes).splitlines()
+    most = len(shown) if page.width is None else MOST_NOTE_LINES
+    more = [line(Span(f"  and {len(shown) - most} more lines", "dim"))] if len(shown) > most else []
+    return [*(line(f"  {text}") for text in shown[:most]), *more]
+
+
+def _file_lines(detail: VersionDetail, page: TextPage) -> list[Line]:
+    artifacts = detail.resolved.manifest.artifacts
+    most = len(artifacts) if page.width is None else MOST_FILES
+    rows = [
+        (artifact.path, size_text(artifact.size_bytes), Span(artifact.sha256[:DIGEST_DIGITS], "dim"))
+        for artifact in artifacts[:most]
+    ]
+    more = [line(Span(f"and {count_of(len(artifacts) - most, 'file')} more", "dim"))] if len(artifacts) > most else []
+    return [*text_table(_FILES, rows, page), *more] if rows else []
+
+
+def _stated_metrics(detail: VersionDetail) -> Iterator[tuple[Hashable, Dataset, object, tuple[str, ...]]]:
+    labels = dataset_labels(map(_measured_on, detail.evidence))
+    for evidence in detail.evidence:
+        measured_on = _measured_on(evidence)
+        kind = evidence.get("kind", "automated")
+        metrics = evidence.get("metrics")
+        for metric in metrics if isinstance(metrics, list) else []:
+            if isinstance(metric, dict):
+                name, value, part = str(metric.get("name", "")), metric.get("value"), metric.get("slice")
+                known = assumed_direction(name)
+                cells = (
+                    name + ("" if kind == "automated" else f" [{_plain(kind)}]"),
+                    (precise_number(value) if isinstance(value, int | float) else _plain(value)) + _spread(metric),
+                    str(metric.get("unit") or ""),
+                    str(metric.get("direction") or (known + ASSUMED_MARK if known else "")),
+                    labels[measured_on],
+                    _pairs(part) if isinstance(part, dict) else "",
+                    _plain(evidence.get("by") or ""),
+                )
+                yield (name, _plain(kind), _plain(part)), measured_on, value, cells
+
+
+def _spread(metric: Mapping[str, object]) -> str:
+    """Return how far the value may be off, or single values lie from it, as the evidence states it."""
+    spread = metric.get("standard_error") or metric.get("deviation")
+    return f" +/- {precise_number(spread)}" if isinstance(spread, int | float) else ""
+
+
+def _measured_on(evidence: Mapping[str, object]) -> Dataset:
+    found = evidence.get("dataset")
+    return dataset_of(found if isinstance(found, dict) else {})
+
+
+def _pairs(table_: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={_plain(value)}" for name, value in table_.items())
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
