@@ -375,20 +375,13 @@ class Registry(Reader):
         a statement. A refusal has reached every alias that names the version when this returns. Raises `RejectedError`
         for what the version's state, the policy or a gate forbids.
         """
-        from bucketry.registry.review.reviewing import prepare_decision, record_decision  # noqa: PLC0415 - a reader needs none
-        from bucketry.schema.documents.reviews import Action, Review, encode_statement, parse_action  # noqa: PLC0415
+        from bucketry.registry.review.reviewing import decide  # noqa: PLC0415 - a reader needs none
+        from bucketry.schema.documents.reviews import parse_action  # noqa: PLC0415
 
         signer = _signer(sign)
         named, parsed = parse_reference(reference), parse_action(action)
-        # Who approves a version must be able to read it; to refuse it, nobody must.
-        number = (
-            resolve.resolve_explicit(self.session, named).version
-            if parsed is Action.APPROVE
-            else resolve.load_version_number(self.session, named)
-        )
-        statement = prepare_decision(self.session, named.model, number, parsed, comment=comment)
-        review = Review(encode_statement(statement)) if signer is None else signer(statement)
-        return record_decision(self.session, review)
+        version = resolve.load_version_number(self.session, named)
+        return decide(self.session, named.model, version, parsed, comment=comment, sign=signer)
 
     def delete(self, reference: str, *, reason: str = "") -> DeletedVersion:
         """Give up a version that no alias names and no other is made from; a deletion that was begun is finished.
@@ -436,7 +429,7 @@ class Registry(Reader):
     def promote(self, reference: str, alias: str, *, reason: str = "") -> AliasMove:
         """Make an alias name a version."""
         parsed, name = parse_reference(reference), parse_alias(alias)
-        version = resolve.resolve_explicit(self.session, parsed).version
+        version = resolve.load_version_number(self.session, parsed)
         return aliases.promote(self.session, parsed.model, version, name, reason=reason)
 
     def roll_back(self, model: str, alias: str, *, to: int | None = None, reason: str = "") -> AliasMove:

@@ -15,7 +15,7 @@ from bucketry.registry.core.rows import iter_rows
 from bucketry.registry.core.session import Session
 from bucketry.registry.publishing.registration import PreparedVersion, register_version
 from bucketry.registry.review.policies import set_policy
-from bucketry.registry.review.reviewing import prepare_decision, record_decision
+from bucketry.registry.review.reviewing import decide
 from bucketry.registry.serving.aliases import promote
 from bucketry.registry.versions.evaluate import evaluate
 from bucketry.registry.versions.lifecycle import edit_version
@@ -25,7 +25,7 @@ from bucketry.schema.documents.deployment import Deployment, Place, encode_deplo
 from bucketry.schema.documents.evidence import Evidence, Metric
 from bucketry.schema.documents.manifest import Parent, Training
 from bucketry.schema.documents.policy import parse_policy_toml
-from bucketry.schema.documents.reviews import Action, Review, encode_statement
+from bucketry.schema.documents.reviews import Action
 from bucketry.schema.names import AliasName, ModelName
 from bucketry.store.contract import Entry, ObjectNotFoundError, Unconditional
 from bucketry.store.memory import MemoryStore
@@ -217,8 +217,7 @@ def _publish(session: Session, model: ModelName, version: int, *, base: Digest |
 
 def _decide(store: MemoryStore, model: ModelName, version: int, action: Action) -> None:
     session = _session(store, "rev@example.org")
-    statement = prepare_decision(session, model, version, action, comment="looked at")
-    record_decision(session, Review(encode_statement(statement)))
+    decide(session, model, version, action, comment="looked at")
 
 
 def _report(session: Session, model: ModelName, version: int, alias: AliasName) -> None:

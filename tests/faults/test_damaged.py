@@ -24,13 +24,13 @@ from bucketry.registry.core import opening
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.session import Session
 from bucketry.registry.review.policies import set_policy
-from bucketry.registry.review.reviewing import prepare_decision, record_decision
+from bucketry.registry.review.reviewing import decide, prepare_decision
 from bucketry.registry.serving.aliases import promote, roll_back
 from bucketry.registry.versions.deletion import delete_version
 from bucketry.registry.versions.history import load_version_history
 from bucketry.schema import keys
 from bucketry.schema.documents.policy import parse_policy_toml
-from bucketry.schema.documents.reviews import Action, Review, encode_statement
+from bucketry.schema.documents.reviews import Action
 from bucketry.schema.documents.states import State
 from cli.harness import Program
 from faults.damaged import (
@@ -299,8 +299,7 @@ def test_a_policy_that_cannot_be_read_stops_approvals_and_promotions_and_no_refu
 
 
 def refuse(me: Session, version: int, action: Action) -> State:
-    statement = prepare_decision(me, SCORE, version, action, comment="leaks")
-    return record_decision(me, Review(encode_statement(statement))).state
+    return decide(me, SCORE, version, action, comment="leaks").state
 
 
 @pytest.mark.parametrize("what", ["manifest", "dossier", "review"])

@@ -13,7 +13,7 @@ from bucketry.maintenance.fsck.registry import check_registry
 from bucketry.registry.core.session import Session
 from bucketry.registry.publishing.registration import PreparedVersion, register_version
 from bucketry.registry.review.policies import set_policy
-from bucketry.registry.review.reviewing import prepare_decision, record_decision
+from bucketry.registry.review.reviewing import decide
 from bucketry.registry.serving.aliases import promote, roll_back, unset
 from bucketry.registry.versions.deletion import delete_version
 from bucketry.registry.versions.evaluate import evaluate
@@ -63,8 +63,7 @@ class Team:
         return Session(self.like.store, actor, self.like.clock)
 
     def decide(self, actor: str, action: Action, version: int) -> None:
-        statement = prepare_decision(self.session(actor), CHAT, version, action, comment="because")
-        record_decision(self.session(actor), Person(actor).sign(statement))
+        decide(self.session(actor), CHAT, version, action, comment="because", sign=Person(actor).sign)
 
     def publish(self, notes: str) -> int:
         manifest = make_manifest(CHAT, [CONTENTS[1]], notes=notes, parents=(base_parent(1),))

@@ -85,7 +85,7 @@ class Office:
 
     def prepare(self, actor: str, action: Action, version: int = 1, **said: object) -> Statement:
         said = {"comment": "because"} | said
-        return prepare_decision(self.session(actor), CHAT, version, action, **said)  # type: ignore[arg-type]
+        return prepare_decision(self.session(actor), CHAT, version, action, **said).statement  # type: ignore[arg-type]
 
     def record(self, statement: Statement, *, sshsig: str | None = None) -> RecordedDecision:
         return record_decision(self.session(statement.principal), Review(encode_statement(statement), sshsig))

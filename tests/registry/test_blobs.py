@@ -192,12 +192,23 @@ def test_uploads_abandoned_for_a_week_are_ended_and_younger_ones_stay(
 
 
 def test_a_publish_does_not_fail_because_nobody_can_list_uploads(registry: Registry, weights: Path, store: Any) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise UnavailableError("no")
+    asked: list[str] = []
 
-    (weights.parent / "small.txt").write_text("small")
+    def fail(method: Callable[..., Any], prefix: str) -> Any:
+        asked.append(prefix)
+        if prefix == keys.blobs(MODEL):  # after the commit, for those of the model
+            raise UnavailableError("no")
+        return method(prefix)  # before it, for an upload to go on with
+
     store.hooks["list_uploads"] = fail
+    assert registry.publish(str(MODEL), [weights.parent]).created
+    assert asked.count(keys.blobs(MODEL)) == 1
+
+
+def test_a_publish_of_small_files_does_not_look_for_uploads(registry: Registry, weights: Path, store: Any) -> None:
+    (weights.parent / "small.txt").write_text("small")
     assert registry.publish(str(MODEL), [weights.parent / "small.txt"]).created
+    assert "list_uploads" not in store.calls
 
 
 def test_bytes_that_were_deleted_behind_the_registry_are_stored_again(

@@ -175,8 +175,10 @@ def entries(bucket: Bucket, model: ModelName) -> Iterator[Entry]:
 def test_what_only_a_first_publish_began_is_no_model_yet() -> None:
     bucket = made(NOTHING)
     session = founder(bucket)
-    assert load_or_begin_head(session, CHAT).generation == 0
-    assert load_or_begin_head(founder(bucket), CHAT).generation == 0
+    begun = load_or_begin_head(session, CHAT)
+    assert begun.state is not None
+    assert begun.state.generation == 0
+    assert load_or_begin_head(founder(bucket), CHAT) == begun
     registry = client.Registry(founder(bucket))
     assert CHAT not in [summary.model for summary in list_models(session)]
     for act in ("versions", "resolve", "show", "audit", "promote", "retire", "review", "delete"):

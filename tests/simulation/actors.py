@@ -22,7 +22,7 @@ from bucketry.errors import (
 from bucketry.registry.core.resolve import resolve
 from bucketry.registry.core.session import Session
 from bucketry.registry.publishing.registration import PreparedVersion, RegisteredVersion, register_version
-from bucketry.registry.review.reviewing import RecordedDecision, prepare_decision, record_decision
+from bucketry.registry.review.reviewing import RecordedDecision, decide, prepare_decision, record_decision
 from bucketry.registry.serving.aliases import AliasMove, promote, roll_back, undo_move, unset
 from bucketry.registry.versions.evaluate import evaluate
 from bucketry.registry.versions.lifecycle import edit_model, edit_version, retire, unretire
@@ -216,10 +216,16 @@ def unsetting(*, alias: AliasName = PRODUCTION) -> Operation:
 
 
 def deciding(action: Action, version: int) -> Operation:
-    """Return a decision. A refusal is made again until it is acknowledged: an interrupted one binds nobody."""
+    """Return a decision. A refusal is made again until it is acknowledged: an interrupted one binds nobody.
 
-    def act(session: Session, _: Attempt) -> Result:
-        statement = prepare_decision(session, CHAT, version, action, comment="because")
+    Every second one is prepared, and recorded later by one who knows the statement alone, as with a signature that was
+    made elsewhere.
+    """
+
+    def act(session: Session, attempt: Attempt) -> Result:
+        if attempt.number % 2:
+            return decide(session, CHAT, version, action, comment="because")
+        statement = prepare_decision(session, CHAT, version, action, comment="because").statement
         return record_decision(session, Review(encode_statement(statement)))
 
     return Operation(action, keys.head(CHAT), act, again=action in REFUSALS)

@@ -18,7 +18,6 @@ from bucketry.registry.review import reviewing
 from bucketry.registry.serving import aliases
 from bucketry.registry.versions import deletion, evaluate, model_deletion, pins
 from bucketry.schema.documents.audit import AuditAction, Trail
-from bucketry.schema.documents.head import Head
 from bucketry.schema.documents.moves import LastMove
 from bucketry.schema.documents.reviews import Action
 from bucketry.store.contract import IfAbsent, PreconditionFailedError, Unconditional
@@ -61,13 +60,13 @@ def without_if_match(patch: pytest.MonkeyPatch) -> None:
 
 
 def without_reading_back(patch: pytest.MonkeyPatch) -> None:
-    """Every doubtful reply counts as a lost race."""
+    """Every doubtful reply counts as a lost race, whoever won it."""
 
     def send(self: Any, base: Any, whole: Any) -> Any:
         try:
             self.store.put(whole.key, whole.body, base.condition)
         except (PreconditionFailedError, UnavailableError):
-            return base
+            return commit.load_current(self.store, self.register)
         return None
 
     patch.setattr(commit._Attempt, "send", send)
@@ -101,22 +100,31 @@ def without_placement_check(patch: pytest.MonkeyPatch) -> None:
 
 
 def with_head_read_before_the_alias(patch: pytest.MonkeyPatch) -> None:
-    """A promoter decides on the head that it read first of all."""
-    load = registers.load_existing_head
+    """A promoter reads the head, and then the alias."""
+
+    def read(session: Any, model: Any, alias: Any) -> Any:
+        known = registers.load_head(session, model)
+        return registers.load_alias(session, model, alias), known
+
+    patch.setattr(aliases, "_read_alias_then_head", read)
+
+
+def with_the_head_that_was_read_first(patch: pytest.MonkeyPatch) -> None:
+    """A promoter decides each further attempt on the head that it read for the first."""
+    load = registers.load_head
     seen: dict[int, Any] = {}
 
     def first(session: Any, model: Any) -> Any:
-        known = seen.get(id(session))
-        if known is None or known[0] is not session:
-            seen[id(session)] = known = (session, load(session, model))
-        return known[1]
+        seen[id(session)] = (session, load(session, model))  # the session is kept, so that no other has its id
+        return seen[id(session)][1]
 
-    patch.setattr(aliases, "load_existing_head", first)
+    patch.setattr(aliases, "load_head", first)
+    patch.setattr(aliases, "load_existing_head", lambda session, _: seen[id(session)][1].state)
 
 
 def without_naming_the_alias_first(patch: pytest.MonkeyPatch) -> None:
     """A promoter never tells the head of a new alias."""
-    patch.setattr(aliases, "_name_alias", lambda *_: None)
+    patch.setattr(aliases, "_name_alias", lambda *arguments: arguments[-1].state)
 
 
 def without_pins(patch: pytest.MonkeyPatch) -> None:
@@ -259,7 +267,7 @@ def without_comparing_the_evidence(patch: pytest.MonkeyPatch) -> None:
     """An approval counts whatever evidence it was prepared on."""
     check = reviewing._check
 
-    def check_less(session: Any, head: Any, standing: Any, decision: Any, **how: bool) -> None:
+    def check_less(session: Any, head: Any, standing: Any, decision: Any, **how: Any) -> None:
         there = tuple(cited.sha256 for cited in load_dossier(session, head, standing.row).evidence)
         check(session, head, standing, replace(decision, statement=replace(decision.statement, evidence=there)), **how)
 
@@ -274,10 +282,7 @@ def with_evidence_added_again(patch: pytest.MonkeyPatch) -> None:
 def with_bytes_before_the_head(patch: pytest.MonkeyPatch) -> None:
     """A first publish makes no empty head before it writes."""
 
-    def load(session: Any, model: Any) -> Head:
-        return registers.load_head(session, model).state or Head(session.registry.registry, model)
-
-    patch.setattr(registration, "load_or_begin_head", load)
+    patch.setattr(registration, "load_or_begin_head", registers.load_head)
 
 
 MUTANTS: dict[str, tuple[Mutate, str]] = {
@@ -289,6 +294,7 @@ MUTANTS: dict[str, tuple[Mutate, str]] = {
     "giving up for a new state": (giving_up_for_a_new_state, ""),
     "without placement check": (without_placement_check, "collect"),
     "head read before the alias": (with_head_read_before_the_alias, "delete"),
+    "the head that was read first": (with_the_head_that_was_read_first, "delete"),
     "without naming the alias first": (without_naming_the_alias_first, ""),
     "without pins": (without_pins, "children"),
     "the pin is not checked again": (without_checking_the_pin_again, "children"),

@@ -13,7 +13,7 @@ from bucketry.registry.core.immutable import Immutable
 from bucketry.registry.core.registers import commit_head, registry_register
 from bucketry.registry.core.session import Session
 from bucketry.registry.publishing.registration import PreparedVersion, register_version
-from bucketry.registry.review.reviewing import prepare_decision, record_decision
+from bucketry.registry.review.reviewing import decide
 from bucketry.registry.serving.aliases import promote
 from bucketry.registry.versions.lifecycle import edit_model
 from bucketry.schema import keys
@@ -21,7 +21,7 @@ from bucketry.schema.codec import digest_of
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.manifest import Parent
 from bucketry.schema.documents.policy import DEFAULT_POLICY, encode_policy
-from bucketry.schema.documents.reviews import Action, Review, encode_statement
+from bucketry.schema.documents.reviews import Action
 from bucketry.schema.documents.settings import Conformance, RegistryDocument
 from bucketry.schema.names import AliasName
 from simulation.actors import (
@@ -341,8 +341,7 @@ def _ask_for_reviews(bucket: Bucket) -> None:
     commit_head(founder(bucket), CHAT, edit)
     for name in ("first", "second"):
         session = replace(founder(bucket), actor=f"{name}@example.org")
-        statement = prepare_decision(session, CHAT, 1, Action.APPROVE)
-        record_decision(session, Review(encode_statement(statement)))
+        decide(session, CHAT, 1, Action.APPROVE)
 
 
 def new_registry(bucket: Bucket) -> Session:

@@ -120,11 +120,18 @@ def test_a_promoter_commits_the_name_of_a_new_alias_to_the_head_first(session: S
 
 
 def test_a_promoter_reads_the_alias_and_then_the_head(session: Session, bucket: Watched) -> None:
+    alias, head = keys.alias(CHAT, PRODUCTION), keys.head(CHAT)
     promote(session, CHAT, 3, PRODUCTION)
-    reads = [key for call, key in bucket.requests if call == "get"]
-    write = bucket.requests.index(("put", keys.alias(CHAT, PRODUCTION)))
-    assert reads[-2:] == [keys.alias(CHAT, PRODUCTION), keys.head(CHAT)]
-    assert bucket.requests[write - 1] == ("get", keys.head(CHAT))
+    ours = [request for request in bucket.requests if request[1] in {alias, head}]
+    assert ours == [("get", alias), ("get", head), ("put", alias)]
+
+
+def test_a_promoter_of_a_new_alias_decides_on_the_head_that_has_its_name(session: Session, bucket: Watched) -> None:
+    bucket.before["put", keys.head(CHAT)] = lambda: other(bucket, deleting(3))
+    with pytest.raises(NotFoundError, match="deleted"):
+        promote(session, CHAT, 3, STAGING)
+    assert load_alias(session, CHAT, STAGING).state is None
+    assert_whole(session)
 
 
 def test_every_attempt_reads_the_head_again_after_the_alias(session: Session, bucket: Watched) -> None:

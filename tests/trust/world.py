@@ -61,7 +61,9 @@ class World:
         self, person: Person, action: Action, version: int, model: ModelName = CHAT, alias: AliasName | None = None
     ) -> Statement:
         with open_registry(self.url, identity=person.principal) as registry:
-            return prepare_decision(registry.session, model, version, action, comment="looked at it", alias=alias)
+            return prepare_decision(
+                registry.session, model, version, action, comment="looked at it", alias=alias
+            ).statement
 
     def decide(self, person: Person, action: Action, version: int) -> Review:
         review = person.sign(self.prepare(person, action, version))

@@ -18,13 +18,13 @@ from bucketry.registry.core.opening import probe_store, record_conformance
 from bucketry.registry.core.session import Session
 from bucketry.registry.publishing.registration import PreparedVersion, register_version
 from bucketry.registry.review.policies import set_policy
-from bucketry.registry.review.reviewing import prepare_decision, record_decision
+from bucketry.registry.review.reviewing import decide
 from bucketry.registry.serving.aliases import promote
 from bucketry.registry.versions.lifecycle import LabelEdit, edit_model, edit_version
 from bucketry.schema.documents.evidence import Evidence, Metric
 from bucketry.schema.documents.manifest import Training
 from bucketry.schema.documents.policy import parse_policy_toml
-from bucketry.schema.documents.reviews import Action, Review, encode_statement
+from bucketry.schema.documents.reviews import Action
 from bucketry.schema.names import AliasName, ModelName
 from bucketry.store.memory import MemoryStore
 from bucketry.tui.data.source import Source
@@ -95,9 +95,7 @@ class Registry:
     def decide(
         self, version: int, action: Action, *, by: str = REVIEWER, comment: str = "", model: ModelName = RISK
     ) -> None:
-        session = self.session(by)
-        statement = prepare_decision(session, model, version, action, comment=comment)
-        record_decision(session, Review(encode_statement(statement)))
+        decide(self.session(by), model, version, action, comment=comment)
 
 
 def empty_registry(store: Store | None = None) -> Registry:

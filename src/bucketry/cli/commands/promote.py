@@ -10,7 +10,7 @@ from bucketry.cli.command import command
 from bucketry.cli.documents import move_document
 from bucketry.cli.moves import move_line
 from bucketry.cli.parameters import ALIAS, REASON, REFERENCE
-from bucketry.registry.core.resolve import resolve_explicit
+from bucketry.registry.core.resolve import load_version_number
 from bucketry.registry.serving.aliases import promote
 
 if TYPE_CHECKING:
@@ -28,6 +28,6 @@ def run(call: Call, reference: Reference, alias: AliasName, reason: str) -> None
     The alias is made if it is new. Naming the version that it names already changes nothing.
     """
     session = call.open()
-    version = resolve_explicit(session, reference).version
+    version = load_version_number(session, reference)
     move = promote(session, reference.model, version, alias, reason=reason)
     call.answer(move_document(move), [move_line(move)])

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from bucketry.cli.call import Call
     from bucketry.cli.messages import ProgressLine, TransferState
     from bucketry.jobs.client import PublishResult
-    from bucketry.registry.core.session import Session
     from bucketry.registry.publishing.publish import PreparedPublish
     from bucketry.registry.publishing.registration import RegisteredVersion
     from bucketry.schema.names import ModelName, Reference
@@ -194,7 +193,7 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
         done = publish(session, request, _watched_by(line))
     files = len(load_manifest(session, done.model, done.manifest).artifacts)
     if given.key is None or not done.created:
-        _warn_unsigned(call, session, done, wanted=given.key is not None)
+        _warn_unsigned(call, done, wanted=given.key is not None)
     say_same_files(call, done.model, done)
     if given.request_review:
         ask_for_review(session, done.model, done.version)
@@ -249,12 +248,12 @@ def _say_prepared(call: Call, prepared: PreparedPublish) -> None:
         call.messages.note(note)
 
 
-def _warn_unsigned(call: Call, session: Session, done: RegisteredVersion, *, wanted: bool) -> None:
+def _warn_unsigned(call: Call, done: RegisteredVersion, *, wanted: bool) -> None:
     """Say what would otherwise be noticed only by the first reviewer who is refused."""
     if wanted:
         call.messages.note("it was published before, so nothing was signed now")
         return
-    if done.created and needs_signature(session, done.model):
+    if done.created and done.lacks_signature:
         call.messages.note(UNSIGNED)
 
 

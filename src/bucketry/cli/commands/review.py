@@ -13,9 +13,11 @@ from bucketry.cli.command import CommandGroup, command
 from bucketry.cli.documents import decided_document
 from bucketry.cli.parameters import FILE, REFERENCE
 from bucketry.errors import CorruptError, UsageError
-from bucketry.registry.core.resolve import load_version_number, resolve_explicit
+from bucketry.registry.core.registers import existing_head, load_head
+from bucketry.registry.core.resolve import load_manifest, load_version_number
+from bucketry.registry.core.rows import load_row
 from bucketry.registry.reading.compare import find_comparison
-from bucketry.registry.review.reviewing import prepare_decision, record_decision
+from bucketry.registry.review.reviewing import decide, prepare_decision, record_decision
 from bucketry.registry.review.signing import open_signer, read_signed
 from bucketry.schema.documents.reviews import Action, Review, encode_statement
 from bucketry.schema.judging.comparison_document import diff_digest
@@ -26,10 +28,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.cli.call import Call
+    from bucketry.registry.core.commit import Current
     from bucketry.registry.core.session import Session
     from bucketry.registry.review.reviewing import RecordedDecision
+    from bucketry.schema.documents.head import Head
     from bucketry.schema.documents.reviews import Statement
-    from bucketry.schema.names import ModelName, Reference
+    from bucketry.schema.names import Digest, ModelName, Reference
 
 DEFAULT_BASELINE = "production"
 COMMENT = click.option("--comment", default="", show_default=False, metavar="TEXT", help="What to put on record.")
@@ -93,45 +97,51 @@ def _signable(name: str, action: Action, example: str, text: str) -> click.Comma
 
 def _decide(call: Call, reference: Reference, action: Action, comment: str, *, key: str | None = None) -> None:
     session = call.open()
-    version = _version(session, reference, action)
-    statement = _prepare(call, session, reference.model, version, action, comment)
-    if key is None:
-        review = Review(encode_statement(statement))
-    else:
-        review = open_signer(key or None, ask_passphrase=call.messages.ask_passphrase)(statement)
-    _tell(call, record_decision(session, review))
+    version = load_version_number(session, reference)
+    base, diff = _compare(call, session, reference.model, version, action)
+
+    def sign(statement: Statement) -> Review:
+        if key is None:
+            return Review(encode_statement(statement))
+        return open_signer(key or None, ask_passphrase=call.messages.ask_passphrase)(statement)
+
+    decided = decide(session, reference.model, version, action, comment=comment, diff=diff, base=base, sign=sign)
+    _tell(call, decided)
 
 
-def _version(session: Session, reference: Reference, action: Action) -> int:
-    """Return the number of the version. Who approves one must be able to read it; to refuse it, nobody must."""
-    if action is Action.APPROVE:
-        return resolve_explicit(session, reference).version
-    return load_version_number(session, reference)
+def _compare(
+    call: Call, session: Session, model: ModelName, version: int, action: Action
+) -> tuple[Current[Head], Digest | None]:
+    """Return the head, and the digest of how the version compares with production, if that is there.
 
-
-def _prepare(call: Call, session: Session, model: ModelName, version: int, action: Action, comment: str) -> Statement:
-    """Return the statement. Whoever approves is told how the version compares with production: that is on record."""
+    Whoever approves is told of it, and what was told is on record.
+    """
+    base = load_head(session, model)
     if action is not Action.APPROVE:
-        return prepare_decision(session, model, version, action, comment=comment)
+        return base, None
+    head = existing_head(session, model, base.state)
+    row = load_row(session, head, version)
+    load_manifest(session, model, row.manifest)
     try:
-        diff = find_comparison(session, model, version, parse_alias(DEFAULT_BASELINE))
+        diff = find_comparison(session, head, row, parse_alias(DEFAULT_BASELINE))
     except CorruptError as error:  # the version itself was read: what serves now must not keep out its successor
-        diff = None
         call.messages.note(f"there is no comparison with {DEFAULT_BASELINE}: {error.message}")
-    if diff is not None:
-        counts = Counter(metric.comparisons[0].verdict for metric in diff.metrics)
-        told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "no metric in common"
-        call.messages.note(f"against {DEFAULT_BASELINE} (version {diff.baseline.version}): {told}")
-    return prepare_decision(
-        session, model, version, action, comment=comment, diff=None if diff is None else diff_digest(diff)
-    )
+        return base, None
+    if diff is None:
+        return base, None
+    counts = Counter(metric.comparisons[0].verdict for metric in diff.metrics)
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "no metric in common"
+    call.messages.note(f"against {DEFAULT_BASELINE} (version {diff.baseline.version}): {told}")
+    return base, diff_digest(diff)
 
 
 def _print_payload(call: Call, reference: Reference, action: Action, comment: str) -> None:
     """Print the bytes to sign: exactly, so that they can be sent into a file."""
     session = call.open()
-    version = _version(session, reference, action)
-    statement = _prepare(call, session, reference.model, version, action, comment)
+    version = load_version_number(session, reference)
+    base, diff = _compare(call, session, reference.model, version, action)
+    prepared = prepare_decision(session, reference.model, version, action, comment=comment, diff=diff, base=base)
+    statement = prepared.statement
     payload = encode_statement(statement)
     sign = f"ssh-keygen -Y sign -n {statement.namespace} -f KEY decision.json"
     submit = f"bucketry review {action} {shlex.quote(str(reference))} --signature decision.json.sig"
@@ -161,7 +171,7 @@ def _check_same(session: Session, reference: Reference, action: Action, review: 
     from bucketry.schema.documents.reviews import decode_statement  # noqa: PLC0415 - beside its one use
 
     statement = decode_statement(review.payload, what="the signed decision")
-    version = _version(session, reference, action)
+    version = load_version_number(session, reference)
     signed = (statement.model, statement.version, statement.action)
     if signed != (reference.model, version, action):
         raise UsageError(

@@ -129,6 +129,17 @@ class Current(Generic[S]):
 
 
 @frozen
+class FirstAttempt(Generic[S]):
+    """A change that was decided on already, and the register as it was read for that: its commit reads nothing anew.
+
+    However old the reading is, the commit replaces that very state, or loses and runs its edit on what is there.
+    """
+
+    base: Current[S]
+    change: Change[S]
+
+
+@frozen
 class Committed(Generic[S]):
     """The state that was committed, its record, and how many attempts it took."""
 
@@ -155,9 +166,10 @@ def commit(
     *,
     actor: str,
     clock: Clock,
+    first: FirstAttempt[S] | None = None,
     deadline_seconds: float = COMMIT_DEADLINE_SECONDS,
 ) -> Committed[S]:
-    """Apply a pure edit to a register, exactly once.
+    """Apply a pure edit to a register, exactly once; with `first`, what the edit made of a state that was read.
 
     The edit runs again, all of it, on every conflict, so that each precondition is decided on the state that is
     actually replaced; what it raises ends the commit with nothing changed. Raises `ContendedError` when others won
@@ -173,15 +185,18 @@ def commit(
         began_at_seconds=began_at_seconds,
         turns=Backoff(clock, most_times=MOST_TIMES_TWO_ATTEMPTS),
     )
-    base = load_current(store, register)
+    if first is None:
+        current = load_current(store, register)
+        first = FirstAttempt(current, edit(current.state))
+    base, change = first.base, first.change
     for number in range(1, MOST_ATTEMPTS + 1):
-        state, record, whole = attempt.prepare(base, edit(base.state), actor)
+        state, record, whole = attempt.prepare(base, change, actor)
         winner = attempt.send(base, whole)
         if winner is None:
             return Committed(state, record, number)
         if attempt.is_late():
             break
-        base = winner
+        base, change = winner, edit(winner.state)
     raise ContendedError(
         f"others kept changing {register.key} for {deadline_seconds:.0f} s", advice="try again in a moment"
     )

@@ -15,7 +15,7 @@ from bucketry.store.contract import IfAbsent, ObjectNotFoundError, PreconditionF
 
 if TYPE_CHECKING:
     from bucketry.clock import Clock
-    from bucketry.store.contract import Object, Store
+    from bucketry.store.contract import ETag, Object, Store
 
 MOST_ATTEMPTS = 100
 MOST_FIRST_ATTEMPTS = 20
@@ -47,24 +47,23 @@ def put_immutable(store: Store, item: Immutable, *, clock: Clock, deadline_secon
             raise
 
 
-def put_first(store: Store, item: Readable, *, clock: Clock) -> None:
+def put_first(store: Store, item: Readable, *, clock: Clock) -> ETag | None:
     """Make sure that there is a document at the key: this one, unless somebody wrote there first.
 
-    Raises `UnavailableError` when the store does not let that be known for so many tries.
+    Returns the ETag of this one, or None where what is there has to be read. Raises `UnavailableError` when the store
+    does not let that be known for so many tries.
     """
     backoff = Backoff(clock)
     for _ in range(MOST_FIRST_ATTEMPTS):
         try:
-            put_document(store, item, IfAbsent())
+            return put_document(store, item, IfAbsent())
         except StoreFullError:
             raise
         except (PreconditionFailedError, UnavailableError):
             backoff.pause()
-        else:
-            return
         try:
             if find_object(store, item.key) is not None:
-                return
+                return None
         except UnavailableError:
             continue
     raise UnavailableError(f"{item.key} could not be written", advice="try again in a moment")

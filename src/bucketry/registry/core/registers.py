@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import CorruptError, NotFoundError
-from bucketry.registry.core.commit import Change, Committed, Current, Register, commit, load_current
+from bucketry.registry.core.commit import Change, Committed, Current, FirstAttempt, Register, commit, load_current
 from bucketry.registry.core.immutable import put_first
 from bucketry.registry.core.session import FOREIGN
 from bucketry.registry.core.witnesses import find_alias_witness, find_head_witness, find_registry_witness
@@ -70,10 +70,16 @@ def registry_register() -> Register[RegistryDocument]:
     )
 
 
-def commit_head(session: Session, model: ModelName, edit: Callable[[Head | None], Change[Head]]) -> Committed[Head]:
+def commit_head(
+    session: Session,
+    model: ModelName,
+    edit: Callable[[Head | None], Change[Head]],
+    *,
+    first: FirstAttempt[Head] | None = None,
+) -> Committed[Head]:
     """Commit an edit of a model's head."""
     register = head_register(session, model)
-    return commit(session.store, register, edit, actor=session.actor, clock=session.clock)
+    return commit(session.store, register, edit, actor=session.actor, clock=session.clock, first=first)
 
 
 def commit_alias(
@@ -81,10 +87,12 @@ def commit_alias(
     model: ModelName,
     alias: AliasName,
     edit: Callable[[AliasRegister | None], Change[AliasRegister]],
+    *,
+    first: FirstAttempt[AliasRegister] | None = None,
 ) -> Committed[AliasRegister]:
     """Commit an edit of an alias's register."""
     register = alias_register(session, model, alias)
-    return commit(session.store, register, edit, actor=session.actor, clock=session.clock)
+    return commit(session.store, register, edit, actor=session.actor, clock=session.clock, first=first)
 
 
 def load_head(session: Session, model: ModelName) -> Current[Head]:
@@ -92,17 +100,17 @@ def load_head(session: Session, model: ModelName) -> Current[Head]:
     return load_current(session.store, head_register(session, model))
 
 
-def load_or_begin_head(session: Session, model: ModelName) -> Head:
+def load_or_begin_head(session: Session, model: ModelName) -> Current[Head]:
     """Return a model's head, made empty where there is none: before the first byte of a first publish is written.
 
     So whatever else there is of a model, its head was there before it, and a head that is absent later was lost.
     """
-    head = load_head(session, model).state
-    if head is not None:
-        return head
+    current = load_head(session, model)
+    if current.state is not None:
+        return current
     new = Head(session.registry.registry, model)
-    put_first(session.store, Readable(keys.head(model), encode_head(new)), clock=session.clock)
-    return load_head(session, model).state or new
+    etag = put_first(session.store, Readable(keys.head(model), encode_head(new)), clock=session.clock)
+    return load_head(session, model) if etag is None else Current(new, etag)
 
 
 def find_head(session: Session, model: ModelName) -> Head | None:

@@ -83,11 +83,14 @@ def load_version_number(session: Session, reference: Reference) -> int:
     """Return the number of the version that a reference names, as `resolve` does, without reading its manifest.
 
     For what is done to a version whatever is in it: to refuse, retire or delete one must not depend on its bytes. It
-    must be named, though: see `check_explicit`.
+    must be named, though: see `check_explicit`. A number is taken as it is: whoever acts on it reads the head, and
+    decides on what that says.
     """
     check_explicit(session, reference)
     if session.strict is not None:
         return resolve(session, reference).version
+    if isinstance(reference.selector, ByVersion):
+        return reference.selector.version
     if isinstance(reference.selector, ByAlias):
         register = load_alias(session, reference.model, reference.selector.alias).state
         if register is not None and register.target is not None:

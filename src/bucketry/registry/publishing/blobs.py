@@ -1,9 +1,10 @@
 """How do the bytes of one publish get under the model's blobs, while others are still being hashed?
 
 One look at the head decides what is sent early: what its newest live versions have is not sent, and all else goes
-under its epoch. Only registration decides what holds: on each attempt it asks for what is missing under the epoch of
-the head that it will replace. Blobs that were stored under that very epoch are there, for no collection removes
-blobs of the epoch that the head has; where the epoch has moved, they are stored again.
+under its epoch. A publish that takes a moment replaces that very head. Only registration decides what holds: on each
+attempt it asks for what is missing under the epoch of the head that it will replace. Blobs that were stored under that
+very epoch are there, for no collection removes blobs of the epoch that the head has; where the epoch has moved, they
+are stored again.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
+from bucketry.registry.core.commit import Current
 from bucketry.registry.core.registers import load_or_begin_head
 from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.publishing.registration import iter_reusable
 from bucketry.schema import keys
+from bucketry.schema.documents.head import Head
 from bucketry.schema.names import Digest
 from bucketry.transfer.up.upload import ChunkPlace, LocalFile, UploadOptions, hash_and_upload, upload
 
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bucketry.registry.core.session import Session
-    from bucketry.schema.documents.head import Head
     from bucketry.schema.documents.manifest import Artifact
     from bucketry.schema.names import ModelName
     from bucketry.transfer.disk.hashing import FileDigest
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 SMALLEST_COPY_SOURCE_BYTES = 5 * 1024 * 1024 + 1
 """Amazon copies ranges only of objects of more than 5 MiB."""
 
+FRESH_SECONDS = 1.0
+"""So long after a look at the head the first attempt may replace what was seen: where it moved, a request is lost."""
 ABANDONED_AFTER = timedelta(days=7)
 MOST_UPLOADS_LOOKED_AT = 1_000
 
@@ -45,13 +49,17 @@ class BlobUpload:
     session: Session
     model: ModelName
     options: UploadOptions
+    _head: Current[Head] = field(default_factory=Current)
+    _head_read_at_seconds: float = 0.0
     _local: dict[str, LocalFile] = field(default_factory=dict)
     _stored: set[str] = field(default_factory=set)
     _unreported_bytes: int = 0
 
     def hash_and_send(self, files: Sequence[SourceFile], chunk_size_bytes: int) -> list[FileDigest]:
         """Return the digests of files, in their order, having sent early what the model does not have."""
-        head = load_or_begin_head(self.session, self.model)
+        self._head = load_or_begin_head(self.session, self.model)
+        self._head_read_at_seconds = self.session.clock.monotonic_seconds()
+        head = self._head.state or Head(self.session.registry.registry, self.model)
         epoch = head.epoch
         known: set[str] = set()
         for _, epochs in iter_reusable(self.session, head):
@@ -69,6 +77,11 @@ class BlobUpload:
                 self._stored.add(key)
                 self._unreported_bytes += hashed.uploaded.uploaded_bytes
         return [hashed.digest for hashed in done]
+
+    def fresh_head(self) -> Current[Head] | None:
+        """Return the head that was looked at, unless that took so long that others have probably committed since."""
+        age_seconds = self.session.clock.monotonic_seconds() - self._head_read_at_seconds
+        return self._head if age_seconds < FRESH_SECONDS else None
 
     def __call__(self, epoch: int, artifacts: Sequence[Artifact]) -> int:
         """Store the artifacts under an epoch, where they are not yet, and return how many bytes this took in all.

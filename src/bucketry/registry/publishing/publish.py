@@ -31,6 +31,7 @@ from bucketry.registry.publishing.registration import (
 from bucketry.registry.publishing.secret_files import refuse_secrets
 from bucketry.registry.publishing.selection import FileSelection
 from bucketry.registry.review.policies import load_policy
+from bucketry.registry.review.signing import checked
 from bucketry.schema.arguments import (
     check_labels_size,
     plain_evidence,
@@ -180,8 +181,8 @@ def prepare_publish(session: Session, request: PublishRequest) -> PreparedPublis
 
 def needs_signature(session: Session, model: ModelName) -> bool:
     """Tell whether nobody can approve a version of a model whose publish was not signed."""
-    policy = load_policy(session, load_head(session, model).state or Head(session.registry.registry, model))
-    return policy.signatures == "required" and policy.separate_duties
+    head = load_head(session, model).state or Head(session.registry.registry, model)
+    return load_policy(session, head).needs_signed_publish
 
 
 def publish_prepared(
@@ -211,8 +212,9 @@ def publish_prepared(
         idempotency_key=prepared.idempotency_key,
         signature=_signature(session, sign, manifest),
     )
-    registered = register_version(session, version, blobs)
-    end_abandoned_uploads(session, model)
+    registered = register_version(session, version, blobs, base=blobs.fresh_head())
+    if any(len(digest.chunks.sha256) > 1 for digest in digests):  # a model of small files has no uploads in parts
+        end_abandoned_uploads(session, model)
     return replace(registered, files_left_out=prepared.files_left_out, not_known=prepared.not_known)
 
 
@@ -278,7 +280,7 @@ def _signature(session: Session, sign: Sign | None, manifest: Manifest) -> Revie
         sequence=0,
         created=session.clock.timestamp(),
     )
-    return sign(statement)
+    return checked(sign(statement))
 
 
 def _plain_request(request: PublishRequest) -> PublishRequest:

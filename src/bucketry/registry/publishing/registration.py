@@ -8,15 +8,16 @@ publisher that stalled across a garbage collection loses its compare-and-swap in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError, CorruptError, NotFoundError, RejectedError
 from bucketry.frozen import frozen
-from bucketry.registry.core.commit import COMMIT_DEADLINE_SECONDS, Change
+from bucketry.registry.core.commit import COMMIT_DEADLINE_SECONDS, Change, FirstAttempt
 from bucketry.registry.core.immutable import Immutable, put_immutable
-from bucketry.registry.core.registers import commit_head, existing_head, find_head, load_head, load_or_begin_head
+from bucketry.registry.core.registers import commit_head, existing_head, load_head, load_or_begin_head
 from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.core.rows import find_row, find_row_by_key, iter_known_rows, load_dossier, replace_dossier
 from bucketry.registry.core.unreadable import UNREADABLE
@@ -34,6 +35,7 @@ from bucketry.schema.names import Digest
 from bucketry.store.contract import ObjectNotFoundError
 
 if TYPE_CHECKING:
+    from bucketry.registry.core.commit import Current
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.reviews import Review
     from bucketry.schema.names import ModelName
@@ -78,6 +80,7 @@ class RegisteredVersion:
 
     `left_out` says what of the metrics could not be compared and is not recorded. `same_files_as` is an older version
     with the very same files, the newest of them. `files_left_out` and `not_known` are as in `PreparedPublish`.
+    `lacks_signature`: under its policy nobody can approve it, since the publish was not signed.
     """
 
     model: ModelName
@@ -91,6 +94,7 @@ class RegisteredVersion:
     same_files_as: int | None = None
     files_left_out: tuple[str, ...] = ()
     not_known: tuple[str, ...] = ()
+    lacks_signature: bool = False
 
 
 @frozen
@@ -138,8 +142,13 @@ def draft_row(manifest: Manifest, *, labels: Mapping[str, str], idempotency: str
     )
 
 
-def register_version(session: Session, prepared: PreparedVersion, upload: UploadBlobs) -> RegisteredVersion:
-    """Store what is missing, then commit the version: an empty head before all else, blobs, manifest, pages, head."""
+def register_version(
+    session: Session, prepared: PreparedVersion, upload: UploadBlobs, *, base: Current[Head] | None = None
+) -> RegisteredVersion:
+    """Store what is missing, then commit the version: an empty head before all else, blobs, manifest, pages, head.
+
+    `base` is the head if it was just read: the first attempt replaces that.
+    """
     session.check_writable()
     manifest = prepared.manifest
     body = encode_manifest(manifest)
@@ -148,18 +157,19 @@ def register_version(session: Session, prepared: PreparedVersion, upload: Upload
     deadline_seconds = session.clock.monotonic_seconds() + COMMIT_DEADLINE_SECONDS
     uploaded_bytes = 0
     for attempt in range(MOST_PLACEMENTS):
-        head = load_or_begin_head(session, manifest.model)
+        base = base or load_or_begin_head(session, manifest.model)
+        head = base.state or Head(session.registry.registry, manifest.model)
         places = _plan_places(session, head, prepared)
-        epoch = head.epoch
         missing = {a.sha256: a for a in manifest.artifacts if places[a.sha256].named_by is None}
-        uploaded_bytes += upload(epoch, list(missing.values()))
+        uploaded_bytes += upload(head.epoch, list(missing.values()))
         if attempt == 0:
             put_immutable(session.store, item, clock=session.clock, deadline_seconds=deadline_seconds)
             session.documents.remember(digest, body)
         edit = _RegistrationEdit(session, prepared, digest, places)
         try:
-            committed = commit_head(session, manifest.model, edit)
+            committed = commit_head(session, manifest.model, edit, first=FirstAttempt(base, edit(base.state)))
         except _StalePlacementError:
+            base = None
             continue
         except _AlreadyPublishedError as already:
             return _already_published(manifest.model, already.row)
@@ -175,6 +185,7 @@ def register_version(session: Session, prepared: PreparedVersion, upload: Upload
             reused_bytes,
             created=True,
             same_files_as=_find_same_files(session, committed.state, manifest, version),
+            lacks_signature=prepared.signature is None and load_policy(session, committed.state).needs_signed_publish,
         )
     raise ContendedError(f"garbage collection of {manifest.model} kept outrunning this publish", advice="try again")
 
@@ -339,22 +350,23 @@ def _epochs_of(session: Session, head: Head, row: Row) -> dict[Digest, int]:
 
 
 def _pin_in_other_model(session: Session, parent: Parent, child: ModelName, epoch: int) -> None:
-    base = find_head(session, parent.model)
-    if base is not None:
-        row = _pinnable_row(session, base, parent)
-        if load_dossier(session, base, row).is_pinned_by(child, epoch):
-            return
-
     def edit(old: Head | None) -> Change[Head]:
         head = existing_head(session, parent.model, old)
         row = _pinnable_row(session, head, parent)
-        dossier = load_dossier(session, head, row).pinned_by(child, epoch)
-        changed, objects = replace_dossier(session, head, row, dossier)
+        dossier = load_dossier(session, head, row)
+        if dossier.is_pinned_by(child, epoch):
+            raise _AlreadyPinnedError
+        changed, objects = replace_dossier(session, head, row, dossier.pinned_by(child, epoch))
         return Change(
             changed, AuditAction.ADD_DEPENDENT, target=str(row.version), detail={"epoch": epoch}, objects=objects
         )
 
-    commit_head(session, parent.model, edit)
+    with suppress(_AlreadyPinnedError):
+        commit_head(session, parent.model, edit)
+
+
+class _AlreadyPinnedError(Exception):
+    """The base keeps what was made from it already: nothing is left to commit."""
 
 
 def _pinnable_row(session: Session, base: Head, parent: Parent) -> Row:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import NotFoundError, UsageError
 from bucketry.registry.core.registers import load_alias, load_existing_head
 from bucketry.registry.core.resolve import resolved_row, select_row
-from bucketry.registry.core.rows import find_row, load_row
+from bucketry.registry.core.rows import find_row
 from bucketry.registry.review.gating import load_card
 from bucketry.registry.versions.evaluations import load_evidence
 from bucketry.schema.documents.cards import section_texts
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.head import Head, Row
-    from bucketry.schema.names import AliasName, Digest, ModelName, Reference
+    from bucketry.schema.names import AliasName, Digest, Reference
 
 MOST_VERSIONS = 16
 
@@ -64,17 +64,17 @@ def compare_rows(session: Session, rows: Sequence[tuple[Head, Row]], *, with_ten
     return diff_versions(subjects[0], subjects[1:])
 
 
-def find_comparison(session: Session, model: ModelName, version: int, alias: AliasName) -> VersionDiff | None:
+def find_comparison(session: Session, head: Head, row: Row, alias: AliasName) -> VersionDiff | None:
     """Return how a version differs from the one that an alias names; None where it names nothing, or this version."""
-    register = load_alias(session, model, alias).state
+    register = load_alias(session, head.model, alias).state
     target = register.target if register is not None else None
-    if target is None or target.version == version:
+    if target is None or target.version == row.version:
         return None
-    head = load_existing_head(session, model)
-    baseline = find_row(session, head, target.version)
+    now = head if target.version < head.next_version else load_existing_head(session, head.model)
+    baseline = find_row(session, now, target.version)
     if baseline is None or baseline.state is State.DELETED:
         return None
-    return compare_rows(session, [(head, baseline), (head, load_row(session, head, version))])
+    return compare_rows(session, [(now, baseline), (head, row)])
 
 
 def _card_digest(resolved: ResolvedVersion) -> Digest | None:

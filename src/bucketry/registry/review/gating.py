@@ -54,18 +54,22 @@ def check_version_gates(
     scan: bool = True,
     contents: bool = False,
     policy: Policy | None = None,
+    register: AliasRegister | None = None,
 ) -> tuple[GateResult, ...]:
     """Return each gate's result for a row of this head, under the policy that the head names, or under another.
 
     `alias` leaves out the gates that count before other aliases only; None asks for all. Without `scan` a pickle scan
     that this session has not done yet counts as failed, and formats are judged by the files' names: for lists, which
     must not read files. With `scan` False and `contents` True formats are looked at: a few bytes of each file.
+    `register` is that of an alias which was just read: a gate that compares with it does not read it again.
     """
     policy = policy or load_policy(session, head)
     gates = [gate for gate in policy.gates if applies_to(gate, alias)]
     if not gates:
         return ()
-    subject = load_gate_subject(session, head, row, policy, alias=alias, scan=scan, contents=contents or scan)
+    subject = load_gate_subject(
+        session, head, row, policy, alias=alias, scan=scan, contents=contents or scan, register=register
+    )
     return check_gates(policy, subject, alias=alias)
 
 
@@ -84,6 +88,7 @@ def load_gate_subject(
     alias: AliasName | None = None,
     scan: bool = True,
     contents: bool = True,
+    register: AliasRegister | None = None,
 ) -> GateSubject:
     """Return what the policy's gates look at, and no more: what no gate asks for is not read."""
     gates = [gate for gate in policy.gates if applies_to(gate, alias)]
@@ -93,7 +98,7 @@ def load_gate_subject(
         paths=tuple(artifact.path for artifact in resolved.manifest.artifacts),
         card=load_card(session, resolved) if any(isinstance(gate, CardSections) for gate in gates) else None,
         baselines={
-            name: _load_baseline(session, head, name)
+            name: _load_baseline(session, head, name, register)
             for name in dict.fromkeys(gate.no_worse_than for gate in gates if isinstance(gate, NoWorse))
         },
         scan=_scan(session, resolved, scan=scan) if any(isinstance(gate, PickleScan) for gate in gates) else None,
@@ -114,12 +119,12 @@ def _ask_for_evidence(gates: list[Gate]) -> bool:
     return any(isinstance(gate, MetricThreshold | NoWorse | EvidenceCount) for gate in gates)
 
 
-def _load_baseline(session: Session, head: Head, alias: AliasName) -> Evaluations | None:
+def _load_baseline(session: Session, head: Head, alias: AliasName, known: AliasRegister | None) -> Evaluations | None:
     """Return the evaluations of what an alias names now, or None if it names nothing.
 
     Where it was unset, what it named last is the baseline: nobody gets around a gate by unsetting the alias first.
     """
-    register = load_alias(session, head.model, alias).state
+    register = known if known is not None and known.alias == alias else load_alias(session, head.model, alias).state
     if register is None:
         return None
     if register.target is None:

@@ -23,10 +23,11 @@ from bucketry.errors import (
     UsageError,
 )
 from bucketry.frozen import frozen
-from bucketry.registry.core.commit import Change
+from bucketry.registry.core.commit import Change, Current, FirstAttempt
 from bucketry.registry.core.immutable import Immutable
 from bucketry.registry.core.notes import reason_detail
-from bucketry.registry.core.registers import commit_alias, commit_head, existing_head, load_existing_head
+from bucketry.registry.core.registers import commit_alias, commit_head, existing_head, load_existing_head, load_head
+from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.core.rows import load_dossier, load_row, replace_dossier
 from bucketry.registry.core.unreadable import UNREADABLE
 from bucketry.registry.review.carried import carried_reviews
@@ -61,7 +62,10 @@ from bucketry.schema.judging.decisions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bucketry.registry.core.session import Session
+    from bucketry.registry.review.signing import Sign
     from bucketry.schema.documents.gates import GateResult
     from bucketry.schema.documents.head import Head
     from bucketry.schema.documents.policy import Policy
@@ -89,6 +93,15 @@ class RecordedDecision:
     reached: tuple[AliasName, ...] = ()
 
 
+@frozen
+class PreparedDecision:
+    """A statement to be signed, and the head on which it was judged: recorded there, it is not judged again."""
+
+    statement: Statement
+    base: Current[Head]
+    standing: Standing
+
+
 def prepare_decision(
     session: Session,
     model: ModelName,
@@ -98,39 +111,32 @@ def prepare_decision(
     comment: str = "",
     alias: AliasName | None = None,
     diff: Digest | None = None,
-) -> Statement:
-    """Return the statement to sign, about the version as it is now.
+    base: Current[Head] | None = None,
+) -> PreparedDecision:
+    """Return the statement to sign, about the version as it is now, or on the head that was just read.
 
     It names the evidence that is there and, for an approval, each gate's result, so that what the reviewer was shown is
     on record. Raises as `record_decision` would, but for a signature that is missing yet.
     """
     session.check_writable()
     comment = plain_text(comment, "comment", longest=LONGEST_COMMENT_CHARACTERS)
-    head = load_existing_head(session, model)
+    base = base or load_head(session, model)
+    head = existing_head(session, model, base.state)
     standing = _load_standing(session, head, version, action)
     gates: tuple[GateResult, ...] = ()
     if action is Action.APPROVE:  # to refuse must not depend on files that a gate reads, which may be what is wrong
+        load_manifest(session, model, standing.row.manifest)  # who approves a version must be able to read it
         gates = check_version_gates(session, head, standing.row, alias=alias)
     dossier = load_dossier(session, head, standing.row)
-    created = session.clock.timestamp()
-    statement = Statement(
-        registry=session.registry.registry,
-        model=model,
-        manifest=standing.row.manifest,
-        action=action,
-        principal=session.actor,
-        sequence=len(standing.decisions) + 1,
-        created=created,
-        version=version,
+    statement = replace(
+        _draft(session, model, standing, action, comment),
         alias=alias,
-        expires=_end_of_approval(standing.policy, created) if action is Action.APPROVE else None,
         evidence=tuple(cited.sha256 for cited in dossier.evidence),
         gates=tuple(gate.to_document() for gate in gates),
         diff=diff,
-        comment=comment,
     )
-    _check(session, head, standing, _as_decision(statement), need_signature=False)
-    return statement
+    _check(session, head, standing, _as_decision(statement), need_signature=False, gates=gates)
+    return PreparedDecision(statement, base, standing)
 
 
 def check_may_decide(session: Session, model: ModelName, version: int, action: Action) -> None:
@@ -141,23 +147,31 @@ def check_may_decide(session: Session, model: ModelName, version: int, action: A
     session.check_writable()
     head = load_existing_head(session, model)
     standing = load_standing(session, head, load_row(session, head, version))
-    statement = Statement(
-        registry=session.registry.registry,
-        model=model,
-        manifest=standing.row.manifest,
-        action=action,
-        principal=session.actor,
-        sequence=len(standing.decisions) + 1,
-        created=session.clock.timestamp(),
-        version=version,
-        comment="a comment will follow",
-    )
+    statement = _draft(session, model, standing, action, "a comment will follow")
     _check_by_policy(standing, _as_decision(statement), need_signature=False)
     if action is Action.APPROVE:
         refuse_failed_gates(standing.row, known_gates(session, head, standing.row), "approved")
 
 
-def record_decision(session: Session, review: Review) -> RecordedDecision:
+def decide(
+    session: Session,
+    model: ModelName,
+    version: int,
+    action: Action,
+    *,
+    comment: str = "",
+    diff: Digest | None = None,
+    base: Current[Head] | None = None,
+    sign: Sign | None = None,
+) -> RecordedDecision:
+    """Judge, sign and commit a decision, and tell the aliases: of one version, on one reading of its head."""
+    prepared = prepare_decision(session, model, version, action, comment=comment, diff=diff, base=base)
+    statement = prepared.statement
+    review = Review(encode_statement(statement)) if sign is None else sign(statement)
+    return record_decision(session, review, prepared)
+
+
+def record_decision(session: Session, review: Review, prepared: PreparedDecision | None = None) -> RecordedDecision:
     """Commit a decision, signed or not, and, if it refuses the version, tell every alias before returning.
 
     Raises `RejectedError` for one that the state, the policy or a gate forbids, `UsageError` for one about another
@@ -174,23 +188,31 @@ def record_decision(session: Session, review: Review) -> RecordedDecision:
     item = Immutable(keys.review(statement.model, statement.manifest, decision.sha256), encode_review(review))
     why, documents = reason_detail(session, statement.model, statement.comment)
 
-    def edit(old: Head | None) -> Change[Head]:
-        head = existing_head(session, statement.model, old)
-        standing = _load_standing(session, head, version, statement.action)
-        if any(known.sha256 == decision.sha256 for known in standing.decisions):
-            raise _AlreadyRecordedError
-        _check(session, head, standing, decision)
+    def change(head: Head, standing: Standing) -> Change[Head]:
         changed, objects = _cite(session, head, standing, item, decision)
         return Change(
             changed, statement.action.audited, target=str(version), detail=why, objects=(item, *documents, *objects)
         )
 
+    def edit(old: Head | None) -> Change[Head]:
+        head = existing_head(session, statement.model, old)
+        standing = _load_standing(session, head, version, statement.action)
+        if any(known.sha256 == decision.sha256 for known in standing.decisions):
+            raise _AlreadyRecordedError(head)
+        _check(session, head, standing, decision)
+        return change(head, standing)
+
+    first = None
+    if prepared is not None and review.payload == encode_statement(prepared.statement):
+        _check_by_policy(prepared.standing, decision, need_signature=True)  # all else was, when it was prepared
+        head = existing_head(session, statement.model, prepared.base.state)
+        first = FirstAttempt(prepared.base, change(head, prepared.standing))
     try:
-        head = commit_head(session, statement.model, edit).state
-    except _AlreadyRecordedError:
-        head = load_existing_head(session, statement.model)
+        head = commit_head(session, statement.model, edit, first=first).state
+    except _AlreadyRecordedError as known:
+        head = known.head
     try:
-        reached = _tell_aliases(session, statement.model, version, statement.action)
+        reached = _tell_aliases(session, head, version, statement.action)
         standing = _load_standing(session, head, version, statement.action)
     except (UnavailableError, ContendedError, CommitUnknownError) as error:
         raise _not_told(statement, error) from error
@@ -208,10 +230,10 @@ def record_decision(session: Session, review: Review) -> RecordedDecision:
 
 def ask_for_review(session: Session, model: ModelName, version: int, *, comment: str = "") -> RecordedDecision | None:
     """Ask the reviewers to look at a version, unless somebody asked or decided before: a repeated publish asks once."""
-    if load_row(session, load_existing_head(session, model), version).state is not State.REGISTERED:
+    base = load_head(session, model)
+    if load_row(session, existing_head(session, model, base.state), version).state is not State.REGISTERED:
         return None
-    statement = prepare_decision(session, model, version, Action.REQUEST, comment=comment)
-    return record_decision(session, Review(encode_statement(statement)))
+    return decide(session, model, version, Action.REQUEST, comment=comment, base=base)
 
 
 def _load_standing(session: Session, head: Head, version: int, action: Action) -> Standing:
@@ -233,10 +255,38 @@ def _load_standing(session: Session, head: Head, version: int, action: Action) -
 class _AlreadyRecordedError(Exception):
     """These very bytes are cited already: the decision was made, and perhaps not acknowledged."""
 
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
+
+
+def _draft(session: Session, model: ModelName, standing: Standing, action: Action, comment: str) -> Statement:
+    """Return what the session's actor states now about a version, but for what it was decided on."""
+    created = session.clock.timestamp()
+    return Statement(
+        registry=session.registry.registry,
+        model=model,
+        manifest=standing.row.manifest,
+        action=action,
+        principal=session.actor,
+        sequence=len(standing.decisions) + 1,
+        created=created,
+        version=standing.row.version,
+        expires=_end_of_approval(standing.policy, created) if action is Action.APPROVE else None,
+        comment=comment,
+    )
+
 
 def _check(
-    session: Session, head: Head, standing: Standing, decision: Decision, *, need_signature: bool = True
+    session: Session,
+    head: Head,
+    standing: Standing,
+    decision: Decision,
+    *,
+    need_signature: bool = True,
+    gates: Sequence[GateResult] | None = None,
 ) -> None:
+    """Raise `RejectedError` for a decision that this head forbids; `gates` are their results, where they are known."""
     statement, row = decision.statement, standing.row
     if statement.manifest != row.manifest:
         raise RejectedError(f"version {row.version} is not the manifest that this decision is about")
@@ -249,7 +299,8 @@ def _check(
                 f"the evidence of version {row.version} changed since this approval was prepared",
                 advice="look at it again with `bucketry show`, then approve",
             )
-        refuse_failed_gates(row, check_version_gates(session, head, row, alias=statement.alias), "approved")
+        results = check_version_gates(session, head, row, alias=statement.alias) if gates is None else gates
+        refuse_failed_gates(row, results, "approved")
 
 
 def _check_by_policy(standing: Standing, decision: Decision, *, need_signature: bool) -> None:
@@ -306,14 +357,15 @@ def _cite(
     return replace_dossier(session, head, row, dossier)
 
 
-def _tell_aliases(session: Session, model: ModelName, version: int, action: Action) -> tuple[AliasName, ...]:
+def _tell_aliases(session: Session, head: Head, version: int, action: Action) -> tuple[AliasName, ...]:
     """Bring the decision to every alias that names the version; a refusal touches all others too.
 
-    The head is read again first: it names every alias whose promoter read the head before the decision was in it.
+    The head has the decision, and so it names every alias whose promoter read a head without it: a name that comes
+    later is given on a head that has both.
     """
     if action not in {Action.APPROVE, *REFUSALS}:
         return ()
-    names = load_existing_head(session, model).aliases
+    model, names = head.model, head.aliases
 
     def tell(alias: AliasName) -> bool | CorruptError:
         try:

@@ -16,7 +16,7 @@ LARGEST_SIGNATURE_FILE_BYTES = 1024 * 1024
 
 
 Sign = Callable[[Statement], Review]
-"""Makes a signed review of a statement."""
+"""Makes a signed review of a statement. Whoever puts it on record checks the signature."""
 
 
 def open_signer(key: str | None = None, *, ask_passphrase: Callable[[str], str] | None = None) -> Sign:
@@ -30,7 +30,7 @@ def open_signer(key: str | None = None, *, ask_passphrase: Callable[[str], str] 
 
     def sign(statement: Statement) -> Review:
         payload = encode_statement(statement)
-        return checked(Review(payload, signer.sign(payload, statement.namespace)))
+        return Review(payload, signer.sign(payload, statement.namespace))
 
     return sign
 

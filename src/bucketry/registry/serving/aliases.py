@@ -1,21 +1,23 @@
 """How do the movable names move: set, moved, taken back, unset, and what did they name before?
 
-A promoter first commits the alias's name to the head if it is new, then reads the alias, then the head; and every
-attempt reads the head again after the alias state that it will replace. Whoever ends a version writes into each
-alias's register, so a promoter that has not seen it loses its compare-and-swap.
+A promoter reads the alias, then the head, and decides once, on these two; if the alias's name is new to the head, it
+commits the name first, and decides on the head that has it. Every further attempt reads the head again after the alias
+state that it will replace. Whoever ends a version writes into the register of each alias that the head then names, so
+a promoter that has not seen it loses its compare-and-swap.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError, CorruptError, RejectedError
 from bucketry.frozen import frozen
-from bucketry.registry.core.commit import Change
+from bucketry.registry.core.commit import Change, Current, FirstAttempt
 from bucketry.registry.core.history import iter_records_back, load_records
-from bucketry.registry.core.notes import plain_reason, reason_detail
+from bucketry.registry.core.notes import reason_detail
 from bucketry.registry.core.registers import (
     alias_register,
     commit_alias,
@@ -23,8 +25,10 @@ from bucketry.registry.core.registers import (
     existing_head,
     load_alias,
     load_existing_head,
+    load_head,
     not_set,
 )
+from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.core.rows import find_row, load_row
 from bucketry.registry.core.unreadable import UNREADABLE, reason_of
 from bucketry.registry.review.carried import carried_reviews
@@ -41,7 +45,7 @@ from bucketry.schema.documents.moves import (
 from bucketry.schema.documents.states import SERVABLE, check_servable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.head import Head, Row
@@ -68,45 +72,68 @@ class KnownAliases:
     damaged: Mapping[AliasName, str]
 
 
-def promote(session: Session, model: ModelName, version: int, alias: AliasName, *, reason: str = "") -> AliasMove:
-    """Make an alias name a version; raise `RejectedError` for a version that may not be served.
+Check = Callable[["Head", "AliasRegister | None"], None]
+"""Raises where the state on which a move is decided is not the one that was shown to whoever asked for it."""
+
+
+def promote(
+    session: Session,
+    model: ModelName,
+    version: int,
+    alias: AliasName,
+    *,
+    reason: str = "",
+    check: Check | None = None,
+) -> AliasMove:
+    """Make an alias name a version; raise `RejectedError` for one that may not be served, `CorruptError` for damage.
 
     Naming the version that it names already changes nothing.
     """
     session.check_writable()
-    reason = plain_reason(reason)
-    head = load_existing_head(session, model)
-    # Once before anything is committed: a refusal then leaves no name behind, and what takes long, such as scanning
-    # files, is remembered by the session and does not eat into the commit's deadline.
-    _aimed(session, head, AliasRegister(head.registry, model, alias), load_row(session, head, version), gated=True)
-    _name_alias(session, model, alias)
-    return _move(
-        session, model, alias, AuditAction.PROMOTE, reason, lambda head, _: _Aim(load_row(session, head, version))
-    )
+
+    def choose(head: Head, _: AliasRegister) -> _Aim:
+        row = load_row(session, head, version)
+        load_manifest(session, model, row.manifest)  # whoever follows the alias must be able to read it
+        return _Aim(row)
+
+    return _move(session, model, alias, AuditAction.PROMOTE, choose, reason=reason, check=check)
 
 
 def roll_back(
-    session: Session, model: ModelName, alias: AliasName, *, to: int | None = None, reason: str = ""
+    session: Session,
+    model: ModelName,
+    alias: AliasName,
+    *,
+    to: int | None = None,
+    reason: str = "",
+    check: Check | None = None,
 ) -> AliasMove:
     """Make an alias name its previous target that may still be served, or the version `to`."""
     session.check_writable()
-    load_existing_head(session, model)
 
     def choose(head: Head, register: AliasRegister) -> _Aim:
         row = _previous_row(session, head, register, to=to)
         return _Aim(row, is_new=to is not None and not _was_named(session, register, to))
 
-    return _move(session, model, alias, AuditAction.ROLLBACK, reason, choose)
+    return _move(session, model, alias, AuditAction.ROLLBACK, choose, reason=reason, check=check)
 
 
 def unset(session: Session, model: ModelName, alias: AliasName, *, reason: str = "") -> AliasMove:
     """Make an alias name nothing. Its register stays, as a tombstone, with its history."""
     session.check_writable()
-    return _move(session, model, alias, AuditAction.UNSET, reason, lambda _head, _register: _Aim(None, is_new=False))
+    return _move(
+        session, model, alias, AuditAction.UNSET, lambda _head, _register: _Aim(None, is_new=False), reason=reason
+    )
 
 
 def undo_move(
-    session: Session, model: ModelName, alias: AliasName, *, generation: int | None = None, reason: str = ""
+    session: Session,
+    model: ModelName,
+    alias: AliasName,
+    *,
+    generation: int | None = None,
+    reason: str = "",
+    check: Check | None = None,
 ) -> AliasMove:
     """Take back the last move that nobody took back: the alias is as before it, what it would roll back to included.
 
@@ -126,7 +153,7 @@ def undo_move(
         row = load_row(session, head, before) if before is not None else None
         return _Aim(row, is_new=False, detail={UNDOES: move.record.generation})
 
-    return _move(session, model, alias, AuditAction.UNDO, reason, choose)
+    return _move(session, model, alias, AuditAction.UNDO, choose, reason=reason, check=check)
 
 
 def load_rollback_target(session: Session, model: ModelName, alias: AliasName) -> Row:
@@ -158,25 +185,29 @@ def look_at_aliases(session: Session, model: ModelName, names: Sequence[AliasNam
     )
 
 
-def _name_alias(session: Session, model: ModelName, alias: AliasName) -> None:
-    """Commit the alias's name to the head, unless it is there; a name never leaves the head again."""
-    if alias in load_existing_head(session, model).aliases:
-        return
+def _name_alias(session: Session, model: ModelName, alias: AliasName, known: Current[Head]) -> Head:
+    """Commit a new alias's name to the head that was read, and return the head that has it; a name never leaves it."""
 
     def edit(old: Head | None) -> Change[Head]:
         head = existing_head(session, model, old)
         if alias in head.aliases:
-            raise _AlreadyNamedError
+            raise _AlreadyNamedError(head)
         return Change(
             replace(head, aliases=tuple(sorted((*head.aliases, alias)))), AuditAction.CREATE_ALIAS, target=alias
         )
 
-    with suppress(_AlreadyNamedError):
-        commit_head(session, model, edit)
+    try:
+        return commit_head(session, model, edit, first=FirstAttempt(known, edit(known.state))).state
+    except _AlreadyNamedError as named:
+        return named.head
 
 
 class _AlreadyNamedError(Exception):
     """Another promoter named the alias first: nothing is left to commit."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
 
 
 @frozen
@@ -188,25 +219,38 @@ class _Aim:
     detail: Mapping[str, object] = field(default_factory=dict)
 
 
+def _read_alias_then_head(
+    session: Session, model: ModelName, alias: AliasName
+) -> tuple[Current[AliasRegister], Current[Head]]:
+    """Return both, the head as it is after the alias's state was read: who ends a version later changes the alias."""
+    current = load_alias(session, model, alias)
+    return current, load_head(session, model)
+
+
 def _move(
     session: Session,
     model: ModelName,
     alias: AliasName,
     action: AuditAction,
-    reason: str,
     choose: Callable[[Head, AliasRegister], _Aim],
+    *,
+    reason: str,
+    check: Check | None = None,
 ) -> AliasMove:
-    """Commit a new target; `choose` picks it from the head that was read after the alias's state."""
-    why, documents = reason_detail(session, model, reason)
-    before: list[int | None] = [None]
+    """Commit a new target; `choose` picks it from the head that was read after the alias's state.
 
-    def edit(old: AliasRegister | None) -> Change[AliasRegister]:
+    All is decided before the first write: a refusal leaves no name behind, and what takes long, such as scanning files,
+    does not eat into the commit's deadline.
+    """
+    why, documents = reason_detail(session, model, reason)
+
+    def decide(old: AliasRegister | None, head: Head) -> Change[AliasRegister]:
         if old is None and action is not AuditAction.PROMOTE:
             raise not_set(model, alias)
+        if check is not None:
+            check(head, old)
         register = old or AliasRegister(session.registry.registry, model, alias)
-        head = load_existing_head(session, model)
         aim = choose(head, register)
-        before[0] = register.target.version if register.target else None
         new = _aimed(session, head, register, aim.row, gated=aim.is_new)
         if register.trail.records and new == register:
             raise _AlreadyThereError(register)
@@ -214,15 +258,33 @@ def _move(
             new,
             action,
             target=str(aim.row.version) if aim.row else "",
-            detail={"from": before[0], **aim.detail, **why},
+            detail={"from": _version_of(register), **aim.detail, **why},
             objects=documents,
         )
 
     try:
-        state = commit_alias(session, model, alias, edit).state
+        current, known = _read_alias_then_head(session, model, alias)
+        head = existing_head(session, model, known.state)
+        change = decide(current.state, head)
+        if alias not in head.aliases:
+            change = decide(current.state, _name_alias(session, model, alias, known))
+        committed = commit_alias(
+            session,
+            model,
+            alias,
+            lambda old: decide(old, load_existing_head(session, model)),
+            first=FirstAttempt(current, change),
+        )
     except _AlreadyThereError as unchanged:
-        state = unchanged.register
-    return AliasMove(model, alias, before[0], state.target.version if state.target else None, state.generation)
+        there = _version_of(unchanged.register)
+        return AliasMove(model, alias, there, there, unchanged.register.generation)
+    moved = committed.state.last_move
+    before = moved.previous if moved is not None else None
+    return AliasMove(model, alias, before, _version_of(committed.state), committed.state.generation)
+
+
+def _version_of(register: AliasRegister) -> int | None:
+    return register.target.version if register.target else None
 
 
 def _aimed(session: Session, head: Head, register: AliasRegister, row: Row | None, *, gated: bool) -> AliasRegister:
@@ -239,7 +301,8 @@ def _aimed(session: Session, head: Head, register: AliasRegister, row: Row | Non
     if protected:
         check_approved(head, standing, register.alias)
         if gated:
-            refuse_failed_gates(row, check_version_gates(session, head, row, alias=register.alias), "promoted")
+            gates = check_version_gates(session, head, row, alias=register.alias, register=register)
+            refuse_failed_gates(row, gates, "promoted")
     target = AliasTarget(row.version, row.manifest, row.placement, row.state)
     return replace(register, target=target, reviews=carried_reviews(standing.decisions), protected=protected)
 
@@ -266,7 +329,7 @@ class _AlreadyThereError(Exception):
 def _previous_row(session: Session, head: Head, register: AliasRegister, *, to: int | None) -> Row:
     if to is not None:
         return load_row(session, head, to)
-    here = register.target.version if register.target else None
+    here = _version_of(register)
     choice = f"choose one with `bucketry rollback {head.model} {register.alias} --to VERSION`"
     for version in reversed(_load_stack(session, register, choice).now.earlier):
         row = find_row(session, head, version)

@@ -108,7 +108,7 @@ def _fence(session: Session, pin: Pin) -> Head:
     try:
         return commit_head(session, pin.model, edit).state
     except _AlreadyFencedError:
-        return load_or_begin_head(session, pin.model)
+        return load_or_begin_head(session, pin.model).state or Head(session.registry.registry, pin.model)
 
 
 class _AlreadyFencedError(Exception):

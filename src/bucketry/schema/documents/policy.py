@@ -69,6 +69,11 @@ class Policy:
         """Return whether an alias names approved versions only."""
         return alias in self.protected_aliases
 
+    @property
+    def needs_signed_publish(self) -> bool:
+        """Whether nobody can approve a version whose publish was not signed: its author is only claimed."""
+        return self.signatures == "required" and self.separate_duties
+
 
 def parse_policy_toml(text: str, *, what: str) -> Policy:
     """Return the policy of a file that a user gives; raise `UsageError` naming the file, the key and what is wrong."""

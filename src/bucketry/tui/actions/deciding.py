@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
 from bucketry.index.views import find_generation
-from bucketry.registry.core.registers import load_existing_head
+from bucketry.registry.core.registers import existing_head, load_head
 from bucketry.registry.review.policies import load_policy
-from bucketry.registry.review.reviewing import prepare_decision, record_decision
+from bucketry.registry.review.reviewing import decide as decide_on_record
 from bucketry.registry.review.signing_keys import find_signing_keys
 from bucketry.schema.documents.reviews import Action, Review, encode_statement
 from bucketry.schema.documents.states import State
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.registry.review.reviewing import RecordedDecision
     from bucketry.registry.review.signing_keys import SigningKey, SigningKeys
+    from bucketry.schema.documents.reviews import Statement
     from bucketry.schema.names import Digest
     from bucketry.tui.shell.view import Shell
 
@@ -106,20 +107,25 @@ def _write(
 def _record(session: Session, wish: DecisionDraft, key: SigningKey | None, why: str) -> RecordedDecision:
     row = wish.row
     minds = DECIDED if wish.action in SIGNED else ()
-    check_unchanged(session, row, generation=wish.generation, minds=minds)
-    statement = prepare_decision(session, row.model, row.version, wish.action, comment=wish.comment, diff=wish.diff)
-    if key is not None:
-        from bucketry.registry.review.signing import open_signer  # noqa: PLC0415 - loads cryptography
+    base = load_head(session, row.model)
+    head = existing_head(session, row.model, base.state)
+    check_unchanged(session, row, head=head, generation=wish.generation, minds=minds)
 
-        return record_decision(session, open_signer(key.fingerprint)(statement))
-    if wish.action in SIGNED:
-        policy = load_policy(session, load_existing_head(session, row.model))
-        if policy.signatures == "required":
+    def sign(statement: Statement) -> Review:
+        if key is not None:
+            from bucketry.registry.review.signing import open_signer  # noqa: PLC0415 - loads cryptography
+
+            return open_signer(key.fingerprint)(statement)
+        if wish.action in SIGNED and load_policy(session, head).signatures == "required":
             raise UsageError(
                 f"the policy of {row.model} wants signed decisions, and {why}",
                 advice=f"then decide again, or use: bucketry review {wish.action} {wish.reference} --detached",
             )
-    return record_decision(session, Review(encode_statement(statement)))
+        return Review(encode_statement(statement))
+
+    return decide_on_record(
+        session, row.model, row.version, wish.action, comment=wish.comment, diff=wish.diff, base=base, sign=sign
+    )
 
 
 def _approved(decided: RecordedDecision) -> str:

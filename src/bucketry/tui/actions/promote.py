@@ -21,7 +21,7 @@ from bucketry.tui.actions.promotion_preview import (
     read_retreat,
     retreat_lines,
 )
-from bucketry.tui.actions.seen import check_state, check_unchanged, check_unmoved
+from bucketry.tui.actions.seen import check_as_shown, check_unchanged, check_unmoved
 from bucketry.tui.actions.version_actions import (
     PANEL_COLUMNS,
     reason_line,
@@ -207,9 +207,8 @@ def _promotion(shell: Shell, row: VersionLine, alias: AliasName, *, is_seen: boo
 
     def go(prospect: PromotionPreview, reason: str, text: str) -> None:
         def work(session: Session) -> AliasMove:
-            check_state(session, model, version, prospect.state)
-            check_unmoved(session, model, alias, prospect.now)
-            return promote(session, model, version, alias, reason=reason)
+            check = check_as_shown(session, model, alias, prospect.now, version=version, state=prospect.state)
+            return promote(session, model, version, alias, reason=reason, check=check)
 
         def failed(error: BucketryError) -> None:
             is_named = text_behind(str(model), text) is not None  # else the alias alone was typed
@@ -261,9 +260,9 @@ def _retreat(shell: Shell, model: ModelName, alias: AliasName) -> Move:
 
     def go(prospect: PromotionPreview, reason: str, text: str) -> None:
         def work(session: Session) -> AliasMove:
-            check_unmoved(session, model, alias, prospect.now)
-            check_state(session, model, prospect.version, prospect.state)
-            return roll_back(session, model, alias, to=prospect.version, reason=reason)
+            version, state = prospect.version, prospect.state
+            check = check_as_shown(session, model, alias, prospect.now, version=version, state=state)
+            return roll_back(session, model, alias, to=version, reason=reason, check=check)
 
         def failed(error: BucketryError) -> None:
             if isinstance(error, ContendedError):
@@ -387,7 +386,7 @@ def _undo(shell: Shell, move: AliasMove, previous: int) -> Move:
     model, alias = move.model, move.alias
 
     def look(session: Session) -> PromotionPreview:
-        check_unmoved(session, model, alias, move.target)
+        check_unmoved(session, model, alias, load_alias(session, model, alias).state, move.target)
         return read_prospect(session, model, previous, alias, gated=False)
 
     def go(_: PromotionPreview, reason: str, text: str) -> None:
@@ -417,8 +416,8 @@ def _undo_draft(move: AliasMove) -> str:
 
 def _take_back(shell: Shell, move: AliasMove, reason: str, overtaken: Callable[[BucketryError], None]) -> None:
     def work(session: Session) -> AliasMove:
-        check_unmoved(session, move.model, move.alias, move.target)
-        return undo_move(session, move.model, move.alias, generation=move.generation, reason=reason)
+        check = check_as_shown(session, move.model, move.alias, move.target)
+        return undo_move(session, move.model, move.alias, generation=move.generation, reason=reason, check=check)
 
     def failed(error: BucketryError) -> None:
         if isinstance(error, ContendedError):

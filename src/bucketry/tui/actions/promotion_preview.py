@@ -169,7 +169,8 @@ def read_servers(session: Session, model: ModelName, alias: AliasName) -> Sequen
 
 def read_verdicts(session: Session, model: ModelName, version: int, alias: AliasName) -> Sequence[Span]:
     """Read how a version compares with what the alias names: a piece for each verdict."""
-    diff = find_comparison(session, model, version, alias)
+    head = load_existing_head(session, model)
+    diff = find_comparison(session, head, load_row(session, head, version), alias)
     if diff is None:
         return (Span("nothing else to compare it with", "dim"),)
     if not diff.metrics:

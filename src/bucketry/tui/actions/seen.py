@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError
-from bucketry.registry.core.registers import load_alias, load_existing_head
+from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.rows import load_row
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.moves import is_move
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from bucketry.index.views import VersionLine
     from bucketry.registry.core.session import Session
+    from bucketry.registry.serving.aliases import Check
+    from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.audit import Record
+    from bucketry.schema.documents.head import Head
     from bucketry.schema.documents.states import State
     from bucketry.schema.names import AliasName, ModelName
 
@@ -41,13 +44,18 @@ class AliasMovedError(ContendedError):
 
 
 def check_unchanged(
-    session: Session, seen: VersionLine, *, generation: int | None = None, minds: Collection[str] = ()
+    session: Session,
+    seen: VersionLine,
+    *,
+    head: Head | None = None,
+    generation: int | None = None,
+    minds: Collection[str] = (),
 ) -> None:
-    """Raise `ContendedError` if a version's state is not the one that was shown.
+    """Raise `ContendedError` if a version's state is not the one that was shown: by the head, if it was just read.
 
     Also if somebody else did to it what the user `minds`, since the `generation` of the model that was shown.
     """
-    mine = check_state(session, seen.model, seen.version, seen.state)
+    mine = check_state(session, head or load_existing_head(session, seen.model), seen.version, seen.state)
     since = [
         record
         for record in mine
@@ -65,21 +73,21 @@ def check_unchanged(
         )
 
 
-def check_state(session: Session, model: ModelName, version: int, state: State) -> Sequence[Record]:
+def check_state(session: Session, head: Head, version: int, state: State) -> Sequence[Record]:
     """Return the last records about a version; raise `ContendedError` if it is not in the state that was shown."""
-    head = load_existing_head(session, model)
     row = load_row(session, head, version)
     mine = [record for record in head.trail.records if record.target == str(version) and not record.is_internal]
     if row.state is not state:
         by = _by_whom(mine[::-1], session.clock.now())
-        said = f"{model}:{version} is {state_word(row.state)} now, not {state_word(state)} as shown{by}"
+        said = f"{head.model}:{version} is {state_word(row.state)} now, not {state_word(state)} as shown{by}"
         raise ContendedError(said, advice=ADVICE)
     return mine
 
 
-def check_unmoved(session: Session, model: ModelName, alias: AliasName, seen: int | None) -> None:
-    """Raise `AliasMovedError` if an alias does not name the version that it was shown to name."""
-    register = load_alias(session, model, alias).state
+def check_unmoved(
+    session: Session, model: ModelName, alias: AliasName, register: AliasRegister | None, seen: int | None
+) -> None:
+    """Raise `AliasMovedError` if an alias, by its register, does not name the version that it was shown to name."""
     now = register.target.version if register is not None and register.target is not None else None
     if now != seen:
         moves = [record for record in register.trail.records if is_move(record)] if register is not None else []
@@ -87,6 +95,25 @@ def check_unmoved(session: Session, model: ModelName, alias: AliasName, seen: in
         names = f"v{now}" if now else "nothing"
         was = f"v{seen}" if seen else "nothing"
         raise AliasMovedError(f"{model}@{alias} names {names} now, not {was} as shown{by}", advice=ADVICE)
+
+
+def check_as_shown(
+    session: Session,
+    model: ModelName,
+    alias: AliasName,
+    seen: int | None,
+    *,
+    version: int | None = None,
+    state: State | None = None,
+) -> Check:
+    """Return what raises where an alias, or the state of a version, is not as shown, on what a move is decided on."""
+
+    def check(head: Head, register: AliasRegister | None) -> None:
+        check_unmoved(session, model, alias, register, seen)
+        if version is not None and state is not None:
+            check_state(session, head, version, state)
+
+    return check
 
 
 def _by_whom(newest_first: Iterable[Record], now: datetime) -> str:
