@@ -10,7 +10,8 @@ from bucketry.registry.core.opening import create_registry
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.resolve import resolve
 from bucketry.registry.core.rows import load_row
-from bucketry.registry.review.gating import check_version_gates, load_card
+from bucketry.registry.reading.cards import find_card
+from bucketry.registry.review.gating import check_version_gates
 from bucketry.registry.review.policies import set_policy
 from bucketry.registry.serving.aliases import promote
 from bucketry.registry.versions.evaluate import evaluate
@@ -137,7 +138,9 @@ def test_a_card_that_is_no_text_or_too_large_is_none(registry: Registry, tmp_pat
     (source / "README.md").write_bytes(b"\xff\xfe# Limitations")
     registry.publish("acme/chat", [source])
     for version in (1, 2):
-        assert load_card(registry.session, resolve(registry.session, parse_reference(f"acme/chat:{version}"))) is None
+        card = find_card(registry.session, resolve(registry.session, parse_reference(f"acme/chat:{version}")))
+        assert card is not None
+        assert card.whole_text is None
 
 
 def test_a_card_that_was_damaged_is_not_read(registry: Registry, tmp_path: Path) -> None:

@@ -78,6 +78,12 @@ def test_the_front_matter_of_model_hubs_is_shown_as_it_is(start: str, end: str) 
     assert "license" in shown("---\nlicense: mit\nno end\n")
 
 
+def test_a_long_front_matter_is_cut_and_says_so() -> None:
+    front = "".join(f"tag{number}: x\n" for number in range(250))
+    lines = shown(f"---\n{front}---\n# Card\n").splitlines()
+    assert lines[200:] == ["  tag199: x", "  and 50 more lines", "", "# Card"]
+
+
 @pytest.mark.parametrize(
     "hostile",
     [

@@ -39,8 +39,8 @@ from bucketry.interop.evidence.transformers_trainer import is_trainer_state, rea
 from bucketry.interop.evidence.wandb_summary import HARNESS as WANDB
 from bucketry.interop.evidence.wandb_summary import is_run_summary, summary_values
 from bucketry.interop.foreign_text import decode_text, load_json, start_of
-from bucketry.interop.front_matter import begins_front_matter
 from bucketry.schema.codec import Fields
+from bucketry.schema.documents.cards import begins_front_matter
 from bucketry.schema.documents.datasets import dataset_of
 from bucketry.schema.documents.evidence import MOST_METRICS, Evidence, check_claims, check_evidence, read_evidence
 from bucketry.schema.judging.measured_values import LeftOut, make_metric

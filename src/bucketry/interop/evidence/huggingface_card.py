@@ -1,9 +1,13 @@
-"""What does the `model-index` of a Hugging Face model card say?
+"""Reads the evaluations in the front matter of a Hugging Face model card, its `model-index`.
 
 `model-index` is a list of `{name, results: [{task: {type, name}, dataset: {type, name, config, split, revision, args},
 metrics: [{type, name, value, config, args}], source: {name, url}}]}`. Each result is one evaluation on its data; a
 metric is called by its `type`, or by its `name` where a result has several of one type. All that a card tells results
 apart by becomes part of the data set. Which way is better the card does not say.
+
+YAML 1.1 takes `no` for false, 2026-10-07 for a date and 1e-3 for a text; the Hub, which reads YAML 1.2, does not. Here
+nothing is taken for anything: each scalar is the text that stands there, and who needs a number reads one. No tag is
+obeyed and no object is made.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import CorruptError
-from bucketry.interop.front_matter import read_front_matter
+from bucketry.schema.documents.cards import split_front_matter
 from bucketry.schema.documents.datasets import dataset_of, field_text
 from bucketry.schema.documents.evidence import MOST_METRICS, Evidence
 from bucketry.schema.judging.measured_values import make_metric
@@ -26,13 +30,22 @@ if TYPE_CHECKING:
     from bucketry.schema.judging.measured_values import LeftOut
 
 MOST_RESULTS = 1_000
+LARGEST_FRONT_MATTER_BYTES = 2 * 1024 * 1024
+"""Cards of models that were measured on a hundred benchmarks have several hundred kB."""
+DEEPEST_NESTING = 32
+MOST_NODES = 500_000
+"""Also of those that aliases stand for: a few lines of them can mean gigabytes."""
+_NULL = "tag:yaml.org,2002:null"
 _NO_TYPE = frozenset({"", "unknown", "custom"})
 _OF_DATASET = frozenset({"type", "name", "config", "split", "revision", "args"})
 
 
 def read_card(text: str, left_out: LeftOut, *, what: str) -> list[Evidence]:
     """Return an evaluation for each result in the card; raise `CorruptError` for a card without any."""
-    models = read_front_matter(text, "model-index", what=what)
+    front, _ = split_front_matter(text)
+    if front is None:
+        raise CorruptError(f"{what} begins like a model card, but its front matter has no end", advice="close it: ---")
+    models = _Reader(what).field(_compose(front, what), "model-index")
     if not models:
         raise CorruptError(f"{what} is a model card without model-index", advice="give the metrics as JSON or CSV")
     if not isinstance(models, list):
@@ -147,3 +160,71 @@ def _iter_items(value: object, place: str, left_out: LeftOut) -> Iterator[tuple[
             yield f"{place}[{index}]", item
         else:
             left_out.add(f"{place}[{index}]", "is not a table")
+
+
+def _compose(text: str, what: str) -> Any:  # noqa: ANN401 - the library's nodes have no types
+    import yaml  # noqa: PLC0415 - only a card needs it
+
+    if len(text) > LARGEST_FRONT_MATTER_BYTES:
+        raise CorruptError(f"{what}: the front matter is larger than {LARGEST_FRONT_MATTER_BYTES:,} bytes")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        depth = 0
+        for count, event in enumerate(yaml.parse(text, Loader=loader)):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST_NESTING or count > MOST_NODES:
+                raise CorruptError(f"{what}: the front matter is too large, or deeper than {DEEPEST_NESTING} levels")
+        return yaml.compose(text, Loader=loader)
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        first = " ".join(str(error).split())[:200]
+        raise CorruptError(f"{what}: the front matter is not valid YAML: {first}", advice="mend it") from error
+
+
+class _Reader:
+    """Makes plain values of nodes, as many as are allowed: lists, tables and texts, and None for what is empty.
+
+    Raises `CorruptError` for a table with the same key twice, and for too many.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.nodes_left = MOST_NODES
+
+    def field(self, root: Any, name: str) -> object:  # noqa: ANN401
+        if root is None or root.id != "mapping":
+            return None
+        found = [value for key, value in root.value if key.id == "scalar" and key.value == name]
+        if len(found) > 1:
+            raise CorruptError(f"{self.what}: {name} stands twice in the front matter", advice="make one of them")
+        return self.value(found[0], name, DEEPEST_NESTING) if found else None
+
+    def value(self, node: Any, place: str, levels_left: int) -> object:  # noqa: ANN401
+        self.nodes_left -= 1
+        if self.nodes_left < 0 or levels_left < 0:
+            raise CorruptError(
+                f"{self.what}: the front matter stands for more than {MOST_NODES:,} values, "
+                f"or is deeper than {DEEPEST_NESTING} levels",
+                advice="write less with aliases",
+            )
+        if node.id == "scalar":
+            return None if node.tag == _NULL else node.value
+        if node.id == "sequence":
+            return [self.value(item, f"{place}[{at}]", levels_left - 1) for at, item in enumerate(node.value)]
+        table: dict[str, object] = {}
+        merged: dict[str, object] = {}
+        for key, value in self._pairs(node, place):
+            inner = self.value(value, f"{place}.{key}", levels_left - 1)
+            if key == "<<":
+                for other in reversed(inner if isinstance(inner, list) else [inner]):
+                    merged |= other if isinstance(other, dict) else {}
+            elif key in table:
+                raise CorruptError(f"{self.what}: {place}.{key} stands twice", advice="make one of them")
+            else:
+                table[key] = inner
+        return merged | table
+
+    def _pairs(self, node: Any, place: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+        for key, value in node.value:
+            if key.id != "scalar":
+                raise CorruptError(f"{self.what}: a key in {place} is no text", advice="mend it")
+            yield key.value, value

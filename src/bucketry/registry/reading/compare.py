@@ -8,7 +8,7 @@ from bucketry.errors import NotFoundError, UsageError
 from bucketry.registry.core.registers import load_alias, load_existing_head
 from bucketry.registry.core.resolve import resolved_row, select_row
 from bucketry.registry.core.rows import find_row
-from bucketry.registry.review.gating import load_card
+from bucketry.registry.reading.cards import find_card
 from bucketry.registry.versions.evaluations import load_evidence
 from bucketry.schema.documents.cards import section_texts
 from bucketry.schema.documents.states import State
@@ -83,7 +83,8 @@ def _card_digest(resolved: ResolvedVersion) -> Digest | None:
 
 
 def _load_sections(session: Session, resolved: ResolvedVersion) -> Mapping[str, str]:
-    return section_texts(load_card(session, resolved) or "")
+    card = find_card(session, resolved)
+    return section_texts((card.whole_text if card else None) or "")
 
 
 def _load_tensors(session: Session, resolved: ResolvedVersion) -> Mapping[str, str]:

@@ -9,16 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
-from bucketry.registry.core.artifacts import open_artifact
 from bucketry.registry.core.history import iter_records_back
 from bucketry.registry.core.registers import alias_register, load_alias, load_existing_head
 from bucketry.registry.core.resolve import resolved_row
 from bucketry.registry.core.rows import find_row, load_dossier
+from bucketry.registry.reading.cards import find_card
 from bucketry.registry.review.policies import load_policy
 from bucketry.registry.versions.evaluations import load_added_evidence
-from bucketry.schema.codec import digest_of
 from bucketry.schema.documents.audit import target_version
-from bucketry.schema.documents.cards import LARGEST_CARD_BYTES
 from bucketry.schema.documents.gates import (
     CardSections,
     EvidenceCount,
@@ -93,10 +91,11 @@ def load_gate_subject(
     """Return what the policy's gates look at, and no more: what no gate asks for is not read."""
     gates = [gate for gate in policy.gates if applies_to(gate, alias)]
     resolved = resolved_row(session, head, row)
+    card = find_card(session, resolved) if any(isinstance(gate, CardSections) for gate in gates) else None
     return GateSubject(
         evaluations=_load_evaluations(session, head, resolved, row) if _ask_for_evidence(gates) else Evaluations(0),
         paths=tuple(artifact.path for artifact in resolved.manifest.artifacts),
-        card=load_card(session, resolved) if any(isinstance(gate, CardSections) for gate in gates) else None,
+        card=card.whole_text if card else None,
         baselines={
             name: _load_baseline(session, head, name, register)
             for name in dict.fromkeys(gate.no_worse_than for gate in gates if isinstance(gate, NoWorse))
@@ -156,25 +155,6 @@ def _last_row(session: Session, head: Head, register: AliasRegister) -> Row | No
 def _load_evaluations(session: Session, head: Head, resolved: ResolvedVersion, row: Row) -> Evaluations:
     added = load_added_evidence(session, load_dossier(session, head, row))
     return Evaluations(row.version, resolved.manifest.evidence_at_publish, added)
-
-
-def load_card(session: Session, resolved: ResolvedVersion) -> str | None:
-    """Return the model card's text, verified; None where there is none, or none that is a text of up to 1 MiB."""
-    path = resolved.manifest.card
-    card = next((one for one in resolved.manifest.artifacts if one.path == path), None)
-    if card is None or card.size_bytes > LARGEST_CARD_BYTES:
-        return None
-    body = session.documents.find(card.sha256)
-    if body is None:
-        with open_artifact(session, resolved, card.path) as file:
-            body = file.read_range(0, card.size_bytes)
-        if digest_of(body) != card.sha256:  # or a manifest could put its text in another document's place
-            raise CorruptError(f"{card.path!a} is not the file that its manifest names", advice="run `bucketry fsck`")
-        session.documents.remember(card.sha256, body)
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
 
 
 def _scan(session: Session, resolved: ResolvedVersion, *, scan: bool) -> ScanReport:

@@ -1,6 +1,7 @@
-"""Which sections does a model card have, and is anything written in them?
+"""The model card as a text: where its front matter ends, which sections it has, and whether anything is written there.
 
-Markdown, read as text: nothing is rendered.
+Read as text: nothing is rendered, and the YAML of the front matter is read elsewhere (`interop`). Everyone who
+looks into a card asks here where it begins, so that a gate, a comparison and a screen see the same card.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ LARGEST_CARD_BYTES = 1024 * 1024
 LARGEST_PUBLISHED_CARD_BYTES = 8 * 1024 * 1024
 """What is longer is no card that anybody reads; as a file of another name it may be published."""
 
+_BEGIN = re.compile(r"\ufeff?\s*---[ \t]*[\r\n]")
+_FRONT_MATTER = re.compile(r"\ufeff?\s*---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*$\n?", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r" {0,3}(#{1,6})(?![^ \t])")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -32,12 +35,27 @@ class Section:
     is_written: bool
 
 
+def begins_front_matter(text: str) -> bool:
+    """Return whether a text begins as a card with front matter does, which may have no end."""
+    return _BEGIN.match(text) is not None
+
+
+def split_front_matter(text: str) -> tuple[str | None, str]:
+    """Return the YAML between `---` and `---` (or `...`) at the top, as the Hub finds it, and the text behind it.
+
+    A byte order mark and empty lines may stand before it. None and the whole text where there is none, or no end.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    found = _FRONT_MATTER.match(text)
+    return (found[1], text[found.end() :]) if found else (None, text)
+
+
 def card_sections(text: str) -> tuple[Section, ...]:
     """Return the sections of a card in order; front matter, comments and fenced code hold no headings."""
     headings: list[tuple[int, str]] = []
     written: list[set[int]] = []
     open_sections: list[int] = []
-    for level, line in _iter_lines(_without_comments(_without_front_matter(text))):
+    for level, line in _iter_lines(_without_comments(split_front_matter(text)[1])):
         if level:
             open_sections = [index for index in open_sections if headings[index][0] < level]
             open_sections.append(len(headings))
@@ -54,7 +72,7 @@ def section_texts(text: str) -> dict[str, str]:
     texts: dict[str, list[str]] = {}
     seen: Counter[str] = Counter()
     lines: list[str] = []
-    for level, line in _iter_lines(_without_comments(_without_front_matter(text))):
+    for level, line in _iter_lines(_without_comments(split_front_matter(text)[1])):
         if level:
             title = " ".join(line.split())
             seen[title] += 1
@@ -103,15 +121,6 @@ def _title(text: str) -> str:
 def _says_something(line: str) -> bool:
     stripped = line.strip().strip(_MARKS + ">").strip()
     return stripped.casefold() not in _PLACEHOLDERS and any(character.isalnum() for character in stripped)
-
-
-def _without_front_matter(text: str) -> str:
-    text = text.removeprefix("\ufeff").lstrip()
-    first, _, rest = text.partition("\n")
-    if first.rstrip() != "---":
-        return text
-    end = re.search(r"^(?:---|\.\.\.)[ \t\r]*$", rest, re.MULTILINE)
-    return rest[end.end() :] if end else text
 
 
 def _without_comments(text: str) -> str:

@@ -17,6 +17,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.theme import Theme
 
+from bucketry.schema.documents.cards import split_front_matter
 from bucketry.schema.text import displayable
 from bucketry.show.spans import Line, Role, Span, line, wrapped
 
@@ -61,10 +62,14 @@ _AS_ASCII = {" \u2022 ": " - ", "\u258c ": "| "}
 
 def card_lines(text: str, width: int) -> list[Line]:
     """Return a card's lines, at most so wide."""
-    front, body = _split_front_matter(text)
-    lines = [line(Span(f"  {displayable(part)}", "dim")) for part in front]
+    front, body = split_front_matter(text)
+    lines: list[Line] = []
     if front:
-        lines = [line(Span("metadata", "header")), *lines, line()]
+        given = front.splitlines()
+        shown = [f"  {displayable(part)}" for part in given[:MOST_FRONT_MATTER_LINES]]
+        if len(given) > len(shown):
+            shown.append(f"  and {len(given) - len(shown):,} more lines")
+        lines += [line(Span("metadata", "header")), *(line(Span(text, "dim")) for text in shown), line()]
     card = _Card(displayable(body, newlines=True))
     columns = max(LEAST_COLUMNS, width)
     if card.depth >= min(DEEPEST_LEVEL, (columns - LEAST_COLUMNS_INSIDE) // COLUMNS_OF_A_LEVEL):
@@ -222,14 +227,3 @@ def _become_text(token: Token, content: str) -> None:
 def _role(style: Style | None) -> Role:
     colour = style.color.name if style is not None and style.color is not None else ""
     return _ROLES.get(colour, "plain")
-
-
-def _split_front_matter(text: str) -> tuple[list[str], str]:
-    """Return the lines between `---` and `---` (or `...`) at the top, as model hubs have them, and the rest."""
-    parts = text.lstrip("\ufeff \t\r\n").replace("\r\n", "\n").split("\n", MOST_FRONT_MATTER_LINES)
-    if parts[0].rstrip() != "---":
-        return [], text
-    for place, part in enumerate(parts[1:MOST_FRONT_MATTER_LINES], 1):
-        if part.rstrip() in {"---", "..."}:
-            return parts[1:place], "\n".join(parts[place + 1 :])
-    return [], text

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
 
-from bucketry.registry.versions.cards import find_card
+from bucketry.registry.core.resolve import resolve
+from bucketry.registry.reading.cards import find_card
 from bucketry.schema.names import ByVersion, Reference
 from bucketry.schema.text import displayable
 from bucketry.tui.shell.commands import Command
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from bucketry.index.views import VersionLine
     from bucketry.registry.core.session import Session
-    from bucketry.registry.versions.cards import Card
+    from bucketry.registry.reading.cards import Card
     from bucketry.tui.shell.view import Shell
 
 USUAL_PAGERS = ("less", "more")
@@ -78,7 +79,7 @@ def _page_card(shell: Shell, row: VersionLine) -> None:
 
 
 def _find(session: Session, *, row: VersionLine) -> Card | None:
-    return find_card(session, Reference(row.model, ByVersion(row.version)))
+    return find_card(session, resolve(session, Reference(row.model, ByVersion(row.version))))
 
 
 def _find_pager() -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bucketry.registry.versions.cards import MOST_CARD_BYTES, find_card
+from bucketry.registry.core.resolve import resolve
+from bucketry.registry.reading.cards import find_card
+from bucketry.schema.documents.cards import LARGEST_CARD_BYTES
 from bucketry.schema.names import ByVersion, Reference
 from bucketry.show.figures import size_text
 from bucketry.show.spans import Line, Span, line
@@ -11,7 +13,8 @@ from bucketry.tui.screens.version.tab import TabContent, TabRequest
 
 def load_card(request: TabRequest) -> TabContent:
     """Return the card as lines; costs the head, the manifest and the file, unless they were read before."""
-    card = find_card(request.session, Reference(request.row.model, ByVersion(request.row.version)))
+    reference = Reference(request.row.model, ByVersion(request.row.version))
+    card = find_card(request.session, resolve(request.session, reference))
     if card is None:
         publish = f"bucketry publish {request.row.model} FILES --card README.md"
         return TabContent(
@@ -25,6 +28,6 @@ def load_card(request: TabRequest) -> TabContent:
 
     lines: list[Line] = [line(Span(card.path, "title"), Span("   m shows its source in a pager", "dim"))]
     if card.is_cut:
-        cut = f"Only the first {size_text(MOST_CARD_BYTES)} are shown, and they were not verified."
+        cut = f"Only the first {size_text(LARGEST_CARD_BYTES)} are shown, and they were not verified."
         lines.append(line(Span(cut, "warn")))
     return TabContent((*lines, line(), *card_lines(card.text, request.width)))
