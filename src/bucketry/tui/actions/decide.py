@@ -1,63 +1,158 @@
-"""How is a version decided about, promoted, edited and given up from a screen?
+"""Decide about a version from a screen: ask, sign where there is a key to sign with, and put it on record.
 
-Each action is a call of the same service as the command of that name, on what the user was shown: a version that
-changed since then is not acted on, and who changed it is said.
+It is a call of the same service as `review` on the command line, on what the user was shown: a version that changed
+since then is not decided about, and who changed it is said.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bucketry.registry.core.registers import load_existing_head
-from bucketry.registry.core.rows import load_dossier, load_row
+from bucketry.errors import UsageError
+from bucketry.frozen import frozen
+from bucketry.registry.core.registers import existing_head, load_head
+from bucketry.registry.review.policies import load_policy
 from bucketry.registry.review.reviewing import check_may_decide
-from bucketry.registry.versions.deletion import check_may_delete, delete_version
-from bucketry.registry.versions.lifecycle import LabelEdit, edit_version, retire, unretire
-from bucketry.schema.documents.reviews import REFUSALS, Action
+from bucketry.registry.review.reviewing import decide as decide_on_record
+from bucketry.registry.review.signing_keys import find_signing_keys
+from bucketry.schema.documents.reviews import REFUSALS, Action, Review, encode_statement
 from bucketry.schema.documents.states import State
 from bucketry.schema.judging.decisions import action_on
-from bucketry.show.spans import Span, line
-from bucketry.tui.actions.deciding import DecisionDraft, decide, generation_shown
-from bucketry.tui.actions.promote import ask_promotion, ask_rollback
-from bucketry.tui.actions.seen import ANYTHING, EDITED, check_unchanged
-from bucketry.tui.actions.version_actions import ActionPanel, VersionAction, serving_alias, with_reason
-from bucketry.tui.shell.prompts import Choice, Question
+from bucketry.schema.text import displayable
+from bucketry.show.figures import count_of
+from bucketry.show.reviews import SIGNED
+from bucketry.show.spans import Span
+from bucketry.show.version import state_word
+from bucketry.tui.actions.panels import VersionAction, serving_alias
+from bucketry.tui.actions.seen import DECIDED, check_unchanged
+from bucketry.tui.shell.prompts import Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from bucketry.errors import BucketryError
     from bucketry.index.views import VersionLine
     from bucketry.registry.core.session import Session
-    from bucketry.schema.documents.head import Row
+    from bucketry.registry.review.reviewing import RecordedDecision
+    from bucketry.registry.review.signing_keys import SigningKey, SigningKeys
+    from bucketry.schema.documents.reviews import Statement
     from bucketry.schema.names import Digest
     from bucketry.tui.shell.view import Shell
 
+SAID: Mapping[Action, str] = {Action.COMMENT: "commented on {}", Action.REQUEST: "requested a review of {}"}
+"""What is said of an action that decides nothing."""
+MOST_KEYS_OFFERED = 9
+FINGERPRINT_CHARACTERS = 15
+"""Of a key among several: enough to tell them apart."""
 
-def act_on(
-    shell: Shell, row: VersionLine, name: str, diff: Callable[[], Digest | None], *, is_framed: bool = False
-) -> None:
-    """Do what the command of this name does with a version; `diff` is the comparison that is shown of it.
 
-    `is_framed`: there is more than one version on the screen, so that each prompt says which one it is about.
+@frozen
+class DecisionDraft:
+    """What a user wants on record about a version, as it was shown.
+
+    `generation` is how far the model's history had been seen then, `diff` the comparison that was shown, if one was.
     """
-    generation = generation_shown(shell, row)
-    match name:
-        case "promote":
-            ask_promotion(shell, row)
-        case "rollback":
-            ask_rollback(shell, row)
-        case "edit":
-            _ask_edit(shell, row)
-        case "retire":
-            ActionPanel(shell, _retirement(shell, row, generation), is_framed=is_framed).open()
-        case "delete":
-            ActionPanel(shell, _deletion(shell, row, generation), is_framed=is_framed).open()
-        case _:
-            deed = _decision(shell, row, generation, action=action_on(Action(name), row.state), diff=diff())
-            ActionPanel(shell, deed, is_framed=is_framed).open()
+
+    row: VersionLine
+    action: Action
+    comment: str
+    generation: int | None
+    diff: Digest | None = None
+
+    @property
+    def reference(self) -> str:
+        """The version's name."""
+        return f"{self.row.model}:{self.row.version}"
+
+
+def decide(shell: Shell, wish: DecisionDraft, failed: Callable[[BucketryError], None]) -> None:
+    """Record a decision; what may be signed is, by the user's key in the SSH agent, where there is one."""
+    if wish.action not in SIGNED:
+        _write(shell, wish, None, "", failed)
+        return
+    shell.flash("looking for a key to sign with ...", "dim")
+    shell.background.start(
+        "signing-keys",
+        lambda: find_signing_keys(shell.session),
+        lambda found: _with_keys(shell, wish, found, failed),
+        failed,
+    )
+
+
+def _with_keys(shell: Shell, wish: DecisionDraft, found: SigningKeys, failed: Callable[[BucketryError], None]) -> None:
+    if found.chosen is not None or not found.keys:
+        _write(shell, wish, found.chosen, found.why, failed)
+        return
+    offered = {
+        str(place): (_key_word(key), partial(_write, shell, wish, key, "", failed))
+        for place, key in enumerate(found.keys[:MOST_KEYS_OFFERED], start=1)
+    }
+    shell.choose(Choice(f"sign as {shell.session.actor} with", offered))
+
+
+def _key_word(key: SigningKey) -> str:
+    return f"{displayable(key.comment)} {key.fingerprint[:FINGERPRINT_CHARACTERS]}".strip()
+
+
+def _write(
+    shell: Shell, wish: DecisionDraft, key: SigningKey | None, why: str, failed: Callable[[BucketryError], None]
+) -> None:
+    words: tuple[str, ...] = ("review", wish.action.value, wish.reference)
+    words += ("--comment", wish.comment) if wish.comment else ()
+    words += ("--sign", key.fingerprint) if key is not None else ()
+    shell.write(
+        words, lambda session: _record(session, wish, key, why), lambda done: _tell(shell, done, key, why), failed
+    )
+
+
+def _record(session: Session, wish: DecisionDraft, key: SigningKey | None, why: str) -> RecordedDecision:
+    row = wish.row
+    minds = DECIDED if wish.action in SIGNED else ()
+    base = load_head(session, row.model)
+    head = existing_head(session, row.model, base.state)
+    check_unchanged(session, row, head=head, generation=wish.generation, minds=minds)
+
+    def sign(statement: Statement) -> Review:
+        if key is not None:
+            from bucketry.registry.review.signing import open_signer  # noqa: PLC0415 - loads cryptography
+
+            return open_signer(key.fingerprint)(statement)
+        if wish.action in SIGNED and load_policy(session, head).signatures == "required":
+            raise UsageError(
+                f"the policy of {row.model} wants signed decisions, and {why}",
+                advice=f"then decide again, or use: bucketry review {wish.action} {wish.reference} --detached",
+            )
+        return Review(encode_statement(statement))
+
+    return decide_on_record(
+        session, row.model, row.version, wish.action, comment=wish.comment, diff=wish.diff, base=base, sign=sign
+    )
+
+
+def _approved(decided: RecordedDecision) -> str:
+    """Say how many approvals there are of those that are needed."""
+    approvals, needed = decided.approvals, max(1, decided.approvals.required)
+    count, reference = len(approvals.principals), f"{decided.model}:{decided.version}"
+    if decided.state is State.APPROVED:
+        return f"{reference} is approved now ({count} of {count_of(needed, 'approval')})"
+    waits = f"waits for {needed - count} more" if count < needed else f"is {state_word(decided.state)} still"
+    return f"approved {reference}: {count} of {count_of(needed, 'approval')}, it {waits}"
+
+
+def _tell(shell: Shell, decided: RecordedDecision, key: SigningKey | None, why: str) -> None:
+    told = f"{decided.model}:{decided.version} is {state_word(decided.state)} now"
+    if decided.action is Action.APPROVE:
+        told = _approved(decided)
+    elif decided.action in SAID:
+        told = SAID[decided.action].format(f"{decided.model}:{decided.version}")
+    if decided.reached:
+        told += f"; told {', '.join(decided.reached)}"
+    if key is not None:
+        told += f"; signed by {_key_word(key)}"
+    elif why:
+        told += f"; NOT signed: {why}"
+    shell.flash(told, "good")
 
 
 _LABELS: dict[Action, str] = {
@@ -70,9 +165,10 @@ _LABELS: dict[Action, str] = {
 _NEED_TEXT = frozenset({Action.REJECT, Action.REVOKE, Action.COMMENT})
 
 
-def _decision(
+def decision_action(
     shell: Shell, row: VersionLine, generation: int | None, *, action: Action, diff: Digest | None
 ) -> VersionAction:
+    """Return what asks for a decision about a version; `diff` is the comparison that is shown of it."""
     reference = f"{row.model}:{row.version}"
     serves = serving_alias(shell, row) if action in REFUSALS else None
     means = (
@@ -82,7 +178,7 @@ def _decision(
     )
 
     def again(now: VersionLine, seen: int) -> VersionAction:
-        return _decision(shell, now, seen, action=action_on(action, now.state), diff=diff)
+        return decision_action(shell, now, seen, action=action_on(action, now.state), diff=diff)
 
     return VersionAction(
         row=row,
@@ -96,171 +192,4 @@ def _decision(
         means=means,
         serves=serves,
         needs_text=action in _NEED_TEXT,
-    )
-
-
-def _ask_edit(shell: Shell, row: VersionLine) -> None:
-    shell.choose(
-        Choice(
-            f"edit {row.model}:{row.version}",
-            {"l": ("labels", lambda: _ask_labels(shell, row)), "n": ("notes", lambda: _ask_notes(shell, row))},
-        )
-    )
-
-
-def _ask_labels(shell: Shell, row: VersionLine) -> None:
-    shown = ", ".join(f"{name}={value}" for name, value in row.labels.items()) or "none yet"
-    panel = (line("labels now:  ", shown), line(Span("name=value sets one, -name takes one away", "dim")))
-    generation = generation_shown(shell, row)
-
-    def answer(text: str) -> None:
-        edit = _parse_labels(text)
-        before = {name: row.labels[name] for name in (*edit.put, *edit.drop) if name in row.labels}
-        undone = LabelEdit(before, frozenset(name for name in edit.put if name not in row.labels))
-        _edit_labels(shell, row, edit, generation, undone=undone)
-
-    shell.ask(Question("labels:", answer, panel=panel, panel_title="LABELS", why_not=_why_not_labels, enter="save"))
-
-
-def _edit_labels(
-    shell: Shell, row: VersionLine, edit: LabelEdit, generation: int | None, *, undone: LabelEdit | None = None
-) -> None:
-    reference = f"{row.model}:{row.version}"
-    words = ["edit", reference]
-    for name, value in edit.put.items():
-        words += ["--label", f"{name}={value}"]
-    for name in sorted(edit.drop):
-        words += ["--remove-label", name]
-
-    def done(_: Row) -> None:
-        shell.flash(f"changed the labels of {reference}", "good")
-        if undone is not None:
-            shell.undo = (f"edit {reference}", lambda: _edit_labels(shell, row, undone, generation))
-
-    def work(session: Session) -> Row:
-        check_unchanged(session, row, generation=generation, minds=EDITED)
-        return edit_version(session, row.model, row.version, labels=edit)
-
-    shell.write(tuple(words), work, done)
-
-
-def _parse_labels(text: str) -> LabelEdit:
-    parts = text.replace(",", " ").split()
-    put = dict(part.split("=", 1) for part in parts if "=" in part and not part.startswith("-"))
-    return LabelEdit(put, frozenset(part[1:] for part in parts if part.startswith("-")))
-
-
-def _why_not_labels(text: str) -> str:
-    wrong = [part for part in text.replace(",", " ").split() if not part.startswith("-") and "=" not in part]
-    if wrong:
-        return f'"{wrong[0]}" is neither name=value nor -name'
-    return "" if text.strip() else "write name=value"
-
-
-def _ask_notes(shell: Shell, row: VersionLine) -> None:
-    """Read the notes as they are, then ask for the new ones behind them."""
-    reference = f"{row.model}:{row.version}"
-    generation = generation_shown(shell, row)
-
-    def ask(before: str) -> None:
-        if "\n" in before:
-            shell.flash(f"these notes have several lines; use: bucketry edit {reference} --notes TEXT", "warn")
-            return
-        answer = partial(_edit_notes, shell, row, generation=generation, before=before)
-        shell.ask(Question(f"notes of {reference}:", answer, initial=before, enter="save"))
-
-    shell.read("notes", ("show", reference), partial(_load_notes, row=row), ask)
-
-
-def _load_notes(session: Session, *, row: VersionLine) -> str:
-    head = load_existing_head(session, row.model)
-    dossier = load_dossier(session, head, load_row(session, head, row.version))
-    return dossier.notes or ""
-
-
-def _edit_notes(
-    shell: Shell, row: VersionLine, text: str, *, generation: int | None, before: str | None = None
-) -> None:
-    reference = f"{row.model}:{row.version}"
-
-    def work(session: Session) -> Row:
-        check_unchanged(session, row, generation=generation, minds=EDITED)
-        return edit_version(session, row.model, row.version, notes=text)
-
-    def done(_: Row) -> None:
-        shell.flash(f"changed the notes of {reference}", "good")
-        if before is not None:
-            shell.undo = (f"edit {reference}", lambda: _edit_notes(shell, row, before, generation=generation))
-
-    shell.write(("edit", reference, "--notes", text), work, done)
-
-
-def _retirement(shell: Shell, row: VersionLine, generation: int | None, *, is_undo: bool = False) -> VersionAction:
-    """Return what retires a version, or takes it out of retirement."""
-    back = row.state is State.RETIRED
-    verb, service = ("unretire", unretire) if back else ("retire", retire)
-    reference = f"{row.model}:{row.version}"
-    serves = None if back else serving_alias(shell, row)
-
-    def go(reason: str, failed: Callable[[BucketryError], None]) -> None:
-        def work(session: Session) -> Row:
-            check_unchanged(session, row)
-            return service(session, row.model, row.version, reason=reason)
-
-        def done(changed: Row) -> None:
-            shell.flash(f"{reference} is {changed.state} {'again' if is_undo else 'now'}", "good")
-            if not is_undo:
-                counterpart = replace(row, state=changed.state)
-                shell.undo = (f"{verb} {reference}", lambda: undo(counterpart))
-
-        shell.write(with_reason((verb, reference), reason), work, done, failed)
-
-    def undo(counterpart: VersionLine) -> None:
-        ActionPanel(shell, _retirement(shell, counterpart, None, is_undo=True)).open()
-
-    means = (
-        Span("It goes on being served, but no alias can be moved to it any more, nor rolled back to it."),
-        Span("undo: U, or T, takes it out of retirement"),
-    )
-    return VersionAction(
-        row=row,
-        generation=generation,
-        verb=verb,
-        label=f"take {reference} out of retirement, reason (may be empty):"
-        if back
-        else f"retire {reference}, reason (may be empty):",
-        words=(verb, reference),
-        check=lambda session: check_unchanged(session, row),
-        go=go,
-        again=lambda now, seen: _retirement(shell, now, seen, is_undo=is_undo),
-        means=means if serves is not None else (),
-        serves=serves,
-    )
-
-
-def _deletion(shell: Shell, row: VersionLine, generation: int | None) -> VersionAction:
-    reference = f"{row.model}:{row.version}"
-
-    def go(reason: str, failed: Callable[[BucketryError], None]) -> None:
-        def work(session: Session) -> object:
-            check_unchanged(session, row, generation=generation, minds=ANYTHING)
-            return delete_version(session, row.model, row.version, reason=reason)
-
-        words = (*with_reason(("delete", reference), reason), "--yes")
-        shell.write(words, work, lambda _: shell.flash(f"{reference} is deleted", "good"), failed)
-
-    return VersionAction(
-        row=row,
-        generation=generation,
-        verb="delete",
-        label="",
-        words=("delete", reference, "--yes"),
-        check=lambda session: check_may_delete(session, row.model, row.version),
-        go=go,
-        again=lambda now, seen: _deletion(shell, now, seen),
-        means=(
-            Span(f"{reference} will be deleted for ever.", "bad"),
-            Span("Its number is never used again; a later garbage collection frees its bytes."),
-        ),
-        needs_name=True,
     )

@@ -13,17 +13,10 @@ from bucketry.registry.serving.aliases import promote, roll_back, undo_move
 from bucketry.schema.names import AliasName, parse_alias
 from bucketry.show.figures import age_text
 from bucketry.show.spans import Span, flowing, line
-from bucketry.tui.actions.move_panel import Move, MovePanel
-from bucketry.tui.actions.promotion_preview import (
-    promotion_lines,
-    read_prospect,
-    read_refusals,
-    read_retreat,
-    retreat_lines,
-)
-from bucketry.tui.actions.seen import check_as_shown, check_unchanged, check_unmoved
-from bucketry.tui.actions.version_actions import (
+from bucketry.tui.actions.panels import (
     PANEL_COLUMNS,
+    Move,
+    MovePanel,
     reason_line,
     refusal_by,
     refusal_lines,
@@ -31,6 +24,14 @@ from bucketry.tui.actions.version_actions import (
     text_behind,
     with_reason,
 )
+from bucketry.tui.actions.promotion_preview import (
+    promotion_lines,
+    read_preview,
+    read_refusals,
+    read_rollback,
+    rollback_lines,
+)
+from bucketry.tui.actions.seen import check_as_shown, check_unchanged, check_unmoved
 from bucketry.tui.drawing.marks import PRODUCTION_NAMES, is_production, production_of
 from bucketry.tui.shell.prompts import Question
 
@@ -109,7 +110,7 @@ def ask_rollback(shell: Shell, row: VersionLine) -> None:
 
     def answer(text: str) -> None:
         alias, reason = _split(text)
-        MovePanel(shell, replace(_retreat(shell, row.model, alias), reason=reason)).open()
+        MovePanel(shell, replace(_rollback(shell, row.model, alias), reason=reason)).open()
 
     question = Question(
         f"roll back which alias of {row.model}:",
@@ -171,16 +172,16 @@ def _look_first(shell: Shell, row: VersionLine, alias: AliasName, reason: str, t
     """Move an alias that is not protected at once; for one that turns out to be, ask as for any such."""
     move = replace(_promotion(shell, row, alias), reason=reason)
 
-    def done(prospect: PromotionPreview) -> None:
-        if prospect.is_there:
+    def done(preview: PromotionPreview) -> None:
+        if preview.is_there:
             shell.flash(f"{alias} names {row.model}:{row.version} already", "warn")
-        elif prospect.is_protected:
-            MovePanel(shell, move, prospect).open()
+        elif preview.is_protected:
+            MovePanel(shell, move, preview).open()
         else:
-            move.go(prospect, reason, text)
+            move.go(preview, reason, text)
 
     shell.flash(f"looking at {row.model}:{row.version} and {alias} ...", "dim")
-    shell.read("prospect", move.words, move.look, done)
+    shell.read("preview", move.words, move.look, done)
 
 
 def _promotion(shell: Shell, row: VersionLine, alias: AliasName, *, is_seen: bool = True) -> Move:
@@ -192,22 +193,22 @@ def _promotion(shell: Shell, row: VersionLine, alias: AliasName, *, is_seen: boo
     def look(session: Session) -> PromotionPreview:
         if is_seen:
             check_unchanged(session, row)
-        return read_prospect(session, model, version, alias)
+        return read_preview(session, model, version, alias)
 
-    def head(prospect: PromotionPreview | None) -> Line:
-        said = "..." if prospect is None else _now_text(shell, prospect) if prospect.now else "new"
+    def head(preview: PromotionPreview | None) -> Line:
+        said = "..." if preview is None else _now_text(shell, preview) if preview.now else "new"
         return line(Span(f"{model}  v{version}  ->  alias {alias}", "strong"), f"   ({said})")
 
-    def tail(prospect: PromotionPreview | None) -> tuple[Line, ...]:
-        undo = "U takes it back" if prospect is None else "U takes the alias away again"
-        undo = f"B rolls back to v{prospect.now}" if prospect is not None and prospect.now else undo
-        undo = "nothing changes" if prospect is not None and prospect.is_there else f"undo: {undo}"
+    def tail(preview: PromotionPreview | None) -> tuple[Line, ...]:
+        undo = "U takes it back" if preview is None else "U takes the alias away again"
+        undo = f"B rolls back to v{preview.now}" if preview is not None and preview.now else undo
+        undo = "nothing changes" if preview is not None and preview.is_there else f"undo: {undo}"
         same = shell.command_line("promote", reference, alias)
         return (line(undo), line(Span(f"same as:  {same}", "dim")))
 
-    def go(prospect: PromotionPreview, reason: str, text: str) -> None:
+    def go(preview: PromotionPreview, reason: str, text: str) -> None:
         def work(session: Session) -> AliasMove:
-            check = check_as_shown(session, model, alias, prospect.now, version=version, state=prospect.state)
+            check = check_as_shown(session, model, alias, preview.now, version=version, state=preview.state)
             return promote(session, model, version, alias, reason=reason, check=check)
 
         def failed(error: BucketryError) -> None:
@@ -233,7 +234,7 @@ def _promotion(shell: Shell, row: VersionLine, alias: AliasName, *, is_seen: boo
         draft=draft,
         look=look,
         head=head,
-        body=lambda prospect, width: promotion_lines(prospect, width, shell.zone, shell.session.clock.timestamp()),
+        body=lambda preview, width: promotion_lines(preview, width, shell.zone, shell.session.clock.timestamp()),
         tail=tail,
         go=go,
     )
@@ -243,36 +244,36 @@ def _promotion_draft(row: VersionLine) -> str:
     return f"promote {row.model}:{row.version}"
 
 
-def _retreat(shell: Shell, model: ModelName, alias: AliasName) -> Move:
+def _rollback(shell: Shell, model: ModelName, alias: AliasName) -> Move:
     draft = f"roll back {model}@{alias}"
 
-    def head(prospect: PromotionPreview | None) -> Line:
-        if prospect is None:
+    def head(preview: PromotionPreview | None) -> Line:
+        if preview is None:
             return line(Span(f"{model}  alias {alias}", "strong"), "   (...)")
-        now = f"v{prospect.now}" if prospect.now else "nothing"
-        said = _now_text(shell, prospect) if prospect.now else "it names nothing now"
-        return line(Span(f"{model}  alias {alias}  {now}  ->  v{prospect.version}", "strong"), f"   ({said})")
+        now = f"v{preview.now}" if preview.now else "nothing"
+        said = _now_text(shell, preview) if preview.now else "it names nothing now"
+        return line(Span(f"{model}  alias {alias}  {now}  ->  v{preview.version}", "strong"), f"   ({said})")
 
-    def tail(prospect: PromotionPreview | None) -> tuple[Line, ...]:
-        same = shell.command_line(*_retreat_words(model, alias, prospect))
-        to = f"back to v{prospect.now}" if prospect is not None and prospect.now else "forth again"
+    def tail(preview: PromotionPreview | None) -> tuple[Line, ...]:
+        same = shell.command_line(*_rollback_words(model, alias, preview))
+        to = f"back to v{preview.now}" if preview is not None and preview.now else "forth again"
         return (line(f"undo: U moves it {to}"), line(Span(f"same as:  {same}", "dim")))
 
-    def go(prospect: PromotionPreview, reason: str, text: str) -> None:
+    def go(preview: PromotionPreview, reason: str, text: str) -> None:
         def work(session: Session) -> AliasMove:
-            version, state = prospect.version, prospect.state
-            check = check_as_shown(session, model, alias, prospect.now, version=version, state=state)
+            version, state = preview.version, preview.state
+            check = check_as_shown(session, model, alias, preview.now, version=version, state=state)
             return roll_back(session, model, alias, to=version, reason=reason, check=check)
 
         def failed(error: BucketryError) -> None:
             if isinstance(error, ContendedError):
-                move = replace(_retreat(shell, model, alias), told=error.message, typed=text, reason=reason)
+                move = replace(_rollback(shell, model, alias), told=error.message, typed=text, reason=reason)
                 MovePanel(shell, move).open()
             else:
                 shell.asking.keep(draft, reason)
                 shell.fail(error)
 
-        words = with_reason(_retreat_words(model, alias, prospect), reason)
+        words = with_reason(_rollback_words(model, alias, preview), reason)
         shell.write(words, work, lambda moved: _moved(shell, moved), failed)
 
     return Move(
@@ -282,23 +283,23 @@ def _retreat(shell: Shell, model: ModelName, alias: AliasName) -> Move:
         alias=alias,
         words=("aliases", str(model), "--history", alias),
         draft=draft,
-        look=lambda session: read_retreat(session, model, alias),
+        look=lambda session: read_rollback(session, model, alias),
         head=head,
-        body=lambda prospect, width: retreat_lines(prospect, width, shell.zone, shell.session.clock.timestamp()),
+        body=lambda preview, width: rollback_lines(preview, width, shell.zone, shell.session.clock.timestamp()),
         tail=tail,
         go=go,
     )
 
 
-def _retreat_words(model: ModelName, alias: AliasName, prospect: PromotionPreview | None) -> tuple[str, ...]:
+def _rollback_words(model: ModelName, alias: AliasName, preview: PromotionPreview | None) -> tuple[str, ...]:
     """Return the command that goes back to the version that was shown, and to no other."""
-    to = ("--to", str(prospect.version)) if prospect is not None else ()
+    to = ("--to", str(preview.version)) if preview is not None else ()
     return ("rollback", str(model), alias, *to)
 
 
-def _now_text(shell: Shell, prospect: PromotionPreview) -> str:
-    age = age_text(prospect.since, shell.session.clock.now()) if prospect.since else ""
-    return f"now v{prospect.now}" + (", since just now" if age == "now" else f", for {age}" if age else "")
+def _now_text(shell: Shell, preview: PromotionPreview) -> str:
+    age = age_text(preview.since, shell.session.clock.now()) if preview.since else ""
+    return f"now v{preview.now}" + (", since just now" if age == "now" else f", for {age}" if age else "")
 
 
 def _moved(shell: Shell, move: AliasMove) -> None:
@@ -387,7 +388,7 @@ def _undo(shell: Shell, move: AliasMove, previous: int) -> Move:
 
     def look(session: Session) -> PromotionPreview:
         check_unmoved(session, model, alias, load_alias(session, model, alias).state, move.target)
-        return read_prospect(session, model, previous, alias, gated=False)
+        return read_preview(session, model, previous, alias, gated=False)
 
     def go(_: PromotionPreview, reason: str, text: str) -> None:
         def overtaken(_: BucketryError) -> None:  # the panel looks again, and says who was quicker
@@ -400,7 +401,7 @@ def _undo(shell: Shell, move: AliasMove, previous: int) -> Move:
         return (line("undo: P or B moves it again"), line(Span(f"same as:  {same}", "dim")))
 
     return replace(
-        _retreat(shell, model, alias),
+        _rollback(shell, model, alias),
         verb="undo",
         title="UNDO ON",
         look=look,

@@ -80,7 +80,7 @@ class PromotionPreview:
         return self.now == self.version
 
 
-def read_prospect(
+def read_preview(
     session: Session, model: ModelName, version: int, alias: AliasName, *, gated: bool = True
 ) -> PromotionPreview:
     """Read what a promotion depends on; files are not scanned for it, which would read whole ones.
@@ -109,9 +109,9 @@ def read_prospect(
     )
 
 
-def read_retreat(session: Session, model: ModelName, alias: AliasName) -> PromotionPreview:
+def read_rollback(session: Session, model: ModelName, alias: AliasName) -> PromotionPreview:
     """Read to which version a rollback would go, and what is known of it."""
-    return read_prospect(session, model, load_rollback_target(session, model, alias).version, alias, gated=False)
+    return read_preview(session, model, load_rollback_target(session, model, alias).version, alias, gated=False)
 
 
 def read_refusals(
@@ -178,10 +178,10 @@ def read_verdicts(session: Session, model: ModelName, version: int, alias: Alias
     return _verdict_spans(diff)
 
 
-def promotion_lines(prospect: PromotionPreview, width: int, zone: Zone, now: str) -> list[Line]:
+def promotion_lines(preview: PromotionPreview, width: int, zone: Zone, now: str) -> list[Line]:
     """Return what speaks for a promotion: gates, approvals, signature, scan."""
-    failed = [gate for gate in prospect.gates if not gate.passed]
-    pieces = [_gates(prospect), *_approvals(prospect, zone, now, width), _signed(prospect), _scan(prospect)]
+    failed = [gate for gate in preview.gates if not gate.passed]
+    pieces = [_gates(preview), *_approvals(preview, zone, now, width), _signed(preview), _scan(preview)]
     lines = [
         *flowing(pieces, width, between="   ", indent=""),
         *(each for gate in failed[:MOST_GATES_TOLD] for each in _failed_gate(gate, width)),
@@ -191,23 +191,23 @@ def promotion_lines(prospect: PromotionPreview, width: int, zone: Zone, now: str
     return lines
 
 
-def retreat_lines(prospect: PromotionPreview, width: int, zone: Zone, now: str) -> list[Line]:
+def rollback_lines(preview: PromotionPreview, width: int, zone: Zone, now: str) -> list[Line]:
     """Return what is known of the version that a rollback goes to."""
     state = Span(
-        f"v{prospect.version} is {state_word(prospect.state)}", "good" if prospect.state is State.APPROVED else "warn"
+        f"v{preview.version} is {state_word(preview.state)}", "good" if preview.state is State.APPROVED else "warn"
     )
-    pieces = [state, *_approvals(prospect, zone, now, width), _signed(prospect), _scan(prospect)]
+    pieces = [state, *_approvals(preview, zone, now, width), _signed(preview), _scan(preview)]
     return flowing(pieces, width, between="   ", indent="")
 
 
-def _approvals(prospect: PromotionPreview, zone: Zone, now: str, width: int) -> list[Span]:
+def _approvals(preview: PromotionPreview, zone: Zone, now: str, width: int) -> list[Span]:
     """Return who approved when, and how many of how many that are; in a piece for each where one line is too short."""
-    approvals, required = prospect.standing.approvals, prospect.standing.policy.approvals_required
+    approvals, required = preview.standing.approvals, preview.standing.policy.approvals_required
     if approvals.refusals:
         return [Span(f"REFUSED by {', '.join(approvals.refusals)}", "bad")]
     at = {
         decision.statement.principal: decision.statement.created
-        for decision in prospect.standing.decisions
+        for decision in preview.standing.decisions
         if decision.statement.action is Action.APPROVE
     }
     who = [f"{name} {_clock(at[name], zone, now)}" for name in approvals.principals if name in at]
@@ -224,25 +224,25 @@ def _approvals(prospect: PromotionPreview, zone: Zone, now: str, width: int) -> 
     return [*(Span(f"{name},", role) for name in others), Span(f"{last}{count}", role)]
 
 
-def _signed(prospect: PromotionPreview) -> Span:
-    by = prospect.standing.authorship.signed
+def _signed(preview: PromotionPreview) -> Span:
+    by = preview.standing.authorship.signed
     return Span(f"signed: yes, {by}", "good") if by else Span("signed: NO", "warn")
 
 
-def _scan(prospect: PromotionPreview) -> Span:
-    if prospect.scan is not None:
-        unsafe = sum(bool(file.fault_if(strict=False)) for file in prospect.scan.files)
+def _scan(preview: PromotionPreview) -> Span:
+    if preview.scan is not None:
+        unsafe = sum(bool(file.fault_if(strict=False)) for file in preview.scan.files)
         return Span(f"scan: {count_of(unsafe, 'file')} UNSAFE", "bad") if unsafe else Span("scan: clean", "good")
-    if prospect.waits_for_scan:
+    if preview.waits_for_scan:
         return Span("scan: made before it moves", "warn")
     return Span("scan: not asked for", "dim")
 
 
-def _gates(prospect: PromotionPreview) -> Span:
-    if not prospect.gates:
+def _gates(preview: PromotionPreview) -> Span:
+    if not preview.gates:
         return Span("gates: none", "dim")
-    passed = sum(gate.passed for gate in prospect.gates)
-    return Span(f"gates: {passed} of {len(prospect.gates)}", "good" if passed == len(prospect.gates) else "bad")
+    passed = sum(gate.passed for gate in preview.gates)
+    return Span(f"gates: {passed} of {len(preview.gates)}", "good" if passed == len(preview.gates) else "bad")
 
 
 def _failed_gate(gate: GateResult, width: int) -> list[Line]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError
+from bucketry.index.views import find_generation
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.rows import load_row
 from bucketry.schema.documents.audit import AuditAction
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.head import Head
     from bucketry.schema.documents.states import State
     from bucketry.schema.names import AliasName, ModelName
+    from bucketry.tui.shell.view import Shell
 
 ADVICE = "look at it again, then decide"
 DECIDED = frozenset({AuditAction.APPROVE, AuditAction.REJECT, AuditAction.REVOKE, AuditAction.EVALUATE})
@@ -41,6 +43,11 @@ MOST_NAMED = 3
 
 class AliasMovedError(ContendedError):
     """An alias names another version than the user was shown."""
+
+
+def generation_shown(shell: Shell, row: VersionLine) -> int | None:
+    """Return how far the history of a version's model has been seen by the screens."""
+    return find_generation(shell.source.index, row.model)
 
 
 def check_unchanged(

@@ -23,7 +23,7 @@ from bucketry.show.figures import count_of
 from bucketry.show.spans import Span, flowing, line
 from bucketry.tui.actions.compare import compare_typed
 from bucketry.tui.actions.download import download_command
-from bucketry.tui.actions.version_writes import version_commands
+from bucketry.tui.actions.version_commands import version_commands
 from bucketry.tui.data.comparisons import (
     read_comparison,
     read_trend,

@@ -23,7 +23,7 @@ from bucketry.show.figures import NOTHING, age_text, count_of, time_text
 from bucketry.show.spans import Line, Span, TextPage, line, wrapped
 from bucketry.show.tables import Column
 from bucketry.tui.actions.download import download_command
-from bucketry.tui.actions.version_reads import yank_version
+from bucketry.tui.actions.version_commands import yank_version
 from bucketry.tui.drawing.marks import is_production
 from bucketry.tui.drawing.pager import card_command
 from bucketry.tui.screens.reading import ReadListView, ReadRows

@@ -180,7 +180,7 @@ class ModelsView(ListView[ModelLine]):
 
     def _ask_deletion(self) -> None:
         if self.current is not None:
-            from bucketry.tui.actions.model_writes import ask_model_deletion  # noqa: PLC0415 - only who deletes one needs it
+            from bucketry.tui.actions.delete import ask_model_deletion  # noqa: PLC0415 - only who deletes one needs it
 
             ask_model_deletion(self.shell, self.current.model)
 

@@ -13,8 +13,7 @@ from bucketry.show.reviews import approved_text, waiting_columns, waiting_name
 from bucketry.show.spans import Line, Span, line, wrapped
 from bucketry.show.tables import Column
 from bucketry.tui.actions.compare import compare_command
-from bucketry.tui.actions.version_reads import read_commands
-from bucketry.tui.actions.version_writes import version_commands
+from bucketry.tui.actions.version_commands import read_commands, version_commands
 from bucketry.tui.screens.reading import ReadListView, ReadRows
 
 if TYPE_CHECKING:

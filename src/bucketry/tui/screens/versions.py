@@ -16,8 +16,7 @@ from bucketry.show.figures import NOTHING, age_text, column_number, metric_title
 from bucketry.show.spans import Line, Span, line, wrapped
 from bucketry.show.tables import Column
 from bucketry.tui.actions.compare import compare_command
-from bucketry.tui.actions.version_reads import read_commands
-from bucketry.tui.actions.version_writes import version_commands
+from bucketry.tui.actions.version_commands import read_commands, version_commands
 from bucketry.tui.data.detail_loader import DetailLoader, asks_for_details
 from bucketry.tui.drawing.lineview import LineView
 from bucketry.tui.drawing.marks import named_span, production_of, review_span, signed_span
@@ -51,6 +50,7 @@ LIST_COLUMNS_BESIDE_PANEL = 62
 LOADED_AHEAD = (
     "bucketry.tui.screens.version.screen",
     "bucketry.tui.screens.compare",
+    "bucketry.tui.actions.panels",
     "bucketry.tui.actions.decide",
 )
 PANEL_PAUSE_SECONDS = 0.15

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from bucketry.index.views import find_version_line
 from bucketry.show.spans import Span, line, wrapped
 from bucketry.tui.actions.compare import compare_command
-from bucketry.tui.actions.version_reads import read_commands
-from bucketry.tui.actions.version_writes import version_commands
+from bucketry.tui.actions.version_commands import read_commands, version_commands
 from bucketry.tui.drawing.linkview import LinkedLineView
 from bucketry.tui.drawing.marks import alias_span
 from bucketry.tui.screens.listing import next_key

@@ -1,6 +1,7 @@
-"""What can be done with a version wherever one is under the cursor, by which key, and why not?
+"""The commands of a version, wherever one is under the cursor: what can be done with it, and what can be taken from it.
 
-How it is done is `decide.py`, which is loaded when something is: lists stand on the screen earlier.
+They are declared here once, with their keys and the rule that says why one cannot be done now; how one is done is
+loaded when it is.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from bucketry.index.views import find_model_line
 from bucketry.schema.documents.reviews import Action
 from bucketry.schema.documents.states import State, check_servable, state_after_retire
 from bucketry.schema.judging.decisions import action_on, check_decidable
+from bucketry.tui.actions.download import download_command
+from bucketry.tui.drawing.pager import card_command
 from bucketry.tui.shell.commands import Command
+from bucketry.tui.shell.prompts import Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from bucketry.index.views import VersionLine
     from bucketry.schema.names import Digest
@@ -44,9 +48,7 @@ def version_commands(
         def run(_: str) -> None:
             row = current()
             if row is not None:
-                from bucketry.tui.actions.decide import act_on  # noqa: PLC0415 - only who acts needs it
-
-                act_on(shell, row, name_of_it, diff, is_framed=bool(name()))
+                _act_on(shell, row, name_of_it, diff, is_framed=bool(name()))
 
         why_not = partial(_why_not, shell, current, rule, why_none)
         word = f"{hint} {name()}".strip() if hint and name_of_it in _OF_ONE_VERSION else hint
@@ -76,6 +78,46 @@ def version_commands(
 
 
 _OF_ONE_VERSION = frozenset({"approve", "promote"})
+
+
+def _act_on(
+    shell: Shell, row: VersionLine, name: str, diff: Callable[[], Digest | None], *, is_framed: bool = False
+) -> None:
+    """Do what the command of this name does with a version; `diff` is the comparison that is shown of it.
+
+    `is_framed`: there is more than one version on the screen, so that each prompt says which one it is about.
+    """
+    # ruff: noqa: PLC0415 - lists stand on the screen before anybody acts
+    from bucketry.tui.actions.panels import ActionPanel
+    from bucketry.tui.actions.seen import generation_shown
+
+    generation = generation_shown(shell, row)
+    match name:
+        case "promote":
+            from bucketry.tui.actions.promote import ask_promotion
+
+            ask_promotion(shell, row)
+        case "rollback":
+            from bucketry.tui.actions.promote import ask_rollback
+
+            ask_rollback(shell, row)
+        case "edit":
+            from bucketry.tui.actions.edit import ask_edit
+
+            ask_edit(shell, row)
+        case "retire":
+            from bucketry.tui.actions.retire import retirement_action
+
+            ActionPanel(shell, retirement_action(shell, row, generation), is_framed=is_framed).open()
+        case "delete":
+            from bucketry.tui.actions.delete import deletion_action
+
+            ActionPanel(shell, deletion_action(shell, row, generation), is_framed=is_framed).open()
+        case _:
+            from bucketry.tui.actions.decide import decision_action
+
+            action = decision_action(shell, row, generation, action=action_on(Action(name), row.state), diff=diff())
+            ActionPanel(shell, action, is_framed=is_framed).open()
 
 
 def _why_not(
@@ -142,3 +184,41 @@ def _undo(shell: Shell) -> None:
         _, again = shell.undo
         shell.undo = None
         again()
+
+
+def read_commands(shell: Shell, current: Callable[[], VersionLine | None]) -> tuple[Command, ...]:
+    """Return the commands that get the version that `current` returns, copy one of its names, and show its card."""
+    return (download_command(shell, current), yank_command(shell, current), card_command(shell, current))
+
+
+def yank_command(shell: Shell, current: Callable[[], VersionLine | None]) -> Command:
+    """Return the command that copies one of a version's names."""
+
+    def run(_: str) -> None:
+        row = current()
+        if row is not None:
+            yank_version(shell, row)
+
+    def why_not() -> str:
+        return "" if current() is not None else "there is no version"
+
+    return Command("yank", ("y",), "Copy digest, name, URI or command", run, why_not, "copy", "Read")
+
+
+def yank_version(
+    shell: Shell, row: VersionLine, *, more: Mapping[str, tuple[str, Callable[[], None]]] | None = None
+) -> None:
+    """Offer what can be copied of a version, and perhaps more, each by its key."""
+    reference = f"{row.model}:{row.version}"
+    shell.choose(
+        Choice(
+            f"copy of {reference}",
+            {
+                "d": ("digest", lambda: shell.copy(f"sha256:{row.manifest}")),
+                "n": ("name", lambda: shell.copy(reference)),
+                "u": ("URI", lambda: shell.copy(f"{shell.session.store.name}#{row.model}@sha256:{row.manifest}")),
+                "c": ("command", lambda: shell.copy(shell.command_line("pull", reference, "."))),
+                **(more or {}),
+            },
+        )
+    )

@@ -1,33 +1,67 @@
-"""How is a whole model given up from the list of models?
-
-What keeps it is looked for first, so that what would be refused is said before anything is typed.
-"""
+"""Give up a version, or a whole model, from a screen: what would be refused is said before anything is typed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bucketry.registry.versions.deletion import check_may_delete, delete_version
 from bucketry.registry.versions.model_deletion import delete_model, plan_model_deletion
 from bucketry.show.figures import count_of
 from bucketry.show.spans import Span, line
-from bucketry.tui.actions.version_actions import reason_line, text_behind, with_reason
+from bucketry.tui.actions.panels import VersionAction, reason_line, text_behind, with_reason
+from bucketry.tui.actions.seen import ANYTHING, check_unchanged
 from bucketry.tui.shell.prompts import Question
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bucketry.errors import BucketryError
+    from bucketry.index.views import VersionLine
+    from bucketry.registry.core.session import Session
     from bucketry.registry.versions.model_deletion import ModelDeletion
     from bucketry.schema.names import ModelName
     from bucketry.tui.shell.view import Shell
+
+
+def deletion_action(shell: Shell, row: VersionLine, generation: int | None) -> VersionAction:
+    """Return what asks for the deletion of a version."""
+    reference = f"{row.model}:{row.version}"
+
+    def go(reason: str, failed: Callable[[BucketryError], None]) -> None:
+        def work(session: Session) -> object:
+            check_unchanged(session, row, generation=generation, minds=ANYTHING)
+            return delete_version(session, row.model, row.version, reason=reason)
+
+        words = (*with_reason(("delete", reference), reason), "--yes")
+        shell.write(words, work, lambda _: shell.flash(f"{reference} is deleted", "good"), failed)
+
+    return VersionAction(
+        row=row,
+        generation=generation,
+        verb="delete",
+        label="",
+        words=("delete", reference, "--yes"),
+        check=lambda session: check_may_delete(session, row.model, row.version),
+        go=go,
+        again=lambda now, seen: deletion_action(shell, now, seen),
+        means=(
+            Span(f"{reference} will be deleted for ever.", "bad"),
+            Span("Its number is never used again; a later garbage collection frees its bytes."),
+        ),
+        needs_name=True,
+    )
 
 
 def ask_model_deletion(shell: Shell, model: ModelName) -> None:
     """Look at what would be given up, ask for the model's name, a reason behind it if there is one, and delete it."""
     words = ("delete", str(model), "--all-versions")
     shell.flash(f"looking at {model} ...", "dim")
-    shell.read("deletion", words, lambda session: plan_model_deletion(session, model), lambda plan: _ask(shell, plan))
+    shell.read(
+        "deletion", words, lambda session: plan_model_deletion(session, model), lambda plan: _ask_model(shell, plan)
+    )
 
 
-def _ask(shell: Shell, plan: ModelDeletion) -> None:
+def _ask_model(shell: Shell, plan: ModelDeletion) -> None:
     model, name = plan.model, str(plan.model)
     kept = shell.asking.drafts.pop(f"delete {name}", "")
 
