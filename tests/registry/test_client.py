@@ -16,6 +16,7 @@ from bucketry.registry.core.rows import load_row
 from bucketry.registry.review.policies import set_policy
 from bucketry.registry.review.signing import open_signer
 from bucketry.registry.review.standings import load_standing
+from bucketry.schema.documents import evidence as evidence_documents
 from bucketry.schema.documents.evidence import Evidence, Metric
 from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.names import parse_model_name
@@ -182,3 +183,22 @@ def test_an_evaluation_keeps_what_can_be_compared(registry: Registry, tmp_path: 
     found = bucketry.read_evidence(file)
     assert found.left_out == ("chrf is nan, which cannot be compared",)
     assert registry.evaluate(f"{CHAT}:1", evidence=found.evidence).left_out == ()
+
+
+def test_evidence_is_checked_once_on_its_way_in(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+
+    def count(metric: Metric, *, what: str) -> Metric:
+        checked.append(what)
+        return metric
+
+    monkeypatch.setattr(evidence_documents, "check_metric", count)
+    given = Evidence("human", (Metric("rating", 4.5),))
+    (tmp_path / "model.bin").write_bytes(b"0")
+    version = registry.publish(CHAT, [tmp_path / "model.bin"], evidence=[given]).version
+    assert [what for what in checked if what == "the evidence"] == ["the evidence"]  # the rest are decoders
+    checked.clear()
+    registry.evaluate(f"{CHAT}:{version}", evidence=[Evidence("safety", (Metric("toxicity", 0.1),))])
+    assert checked.count("the evidence") == 2  # by us, and by the decoder of what is about to be written

@@ -16,9 +16,9 @@ from enum import Enum
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, TypeVar
 
-from bucketry.errors import UsageError
+from bucketry.errors import CorruptError, UsageError
 from bucketry.schema.codec import DEEPEST_NESTING, LONGEST_TEXT, encode
-from bucketry.schema.documents.evidence import Confidence, Evidence, Metric, check_given_evidence
+from bucketry.schema.documents.evidence import Confidence, Evidence, Metric, check_claims, check_evidence
 from bucketry.schema.documents.manifest import Lineage, Parent, Training
 from bucketry.schema.names import LARGEST_INTEGER
 from bucketry.schema.text import displayable, fault_in_line
@@ -167,12 +167,20 @@ def plain_values(value: object, name: str) -> dict[str, float]:
 
 
 def plain_evidence(value: object, name: str = "evidence") -> tuple[Evidence, ...]:
-    """Return evaluations, each as any reader will read it; one alone is a list of one."""
+    """Return evaluations, each as any reader will read it; one alone is a list of one.
+
+    This is where evidence becomes ours, whoever gives it: behind it, only the decoder asks once more.
+    """
     items = (value,) if isinstance(value, Evidence) else value
     if not _is_list(items):
         _wrong(value, name, "a list of Evidence")
     found = tuple(_plain_evaluation(item, f"{name}[{index}]") for index, item in enumerate(items))
-    check_given_evidence(found)
+    for evidence in found:
+        check_claims(evidence, what="the evidence")
+        try:
+            check_evidence(evidence, what="the evidence")
+        except CorruptError as error:
+            raise UsageError(error.message, advice=error.advice) from error
     return found
 
 

@@ -1,7 +1,8 @@
-"""What of the metrics that a caller in Python gives can be recorded, and what is left out?
+"""Leaves out of what a caller in Python measured what cannot be compared.
 
 A training job that publishes at its end must not lose the version because one of its metrics is NaN: that one is left
-out by name, in the result and as a warning, as the command line does it with files.
+out by name, in the result and as a warning, as the command line does it with files. Whether the rest is evidence at all
+is not decided here: `publish` and `evaluate` ask `plain_evidence`, whoever calls them.
 """
 
 from __future__ import annotations
@@ -23,23 +24,23 @@ MOST_WARNED = 10
 def usable_evidence(
     metrics: Mapping[str, float] | None, evidence: Sequence[Evidence], *, strict: bool, callers: int = 3
 ) -> tuple[tuple[Evidence, ...], tuple[str, ...]]:
-    """Return what a caller measured, as it will be recorded, and what was left out of it, which is warned of.
+    """Return what a caller measured, and what was left out of it, which is warned of.
 
     The warning names the line `callers` frames up. `metrics` is plain automated evidence. `strict` refuses instead.
     Raises `UsageError`, also where nothing is left.
     """
     left_out = LeftOut()
     plain = [] if metrics is None else _plain_metrics(metrics, left_out)
+    found = [Evidence("automated", tuple(plain))] if plain else []
     given = (evidence,) if isinstance(evidence, Evidence) else evidence
-    is_list = isinstance(given, Sequence) and not isinstance(given, str | bytes)
-    usable = [_usable(item, left_out, f"evidence[{at}]") for at, item in enumerate(given)] if is_list else given
-    found = plain_evidence(Evidence("automated", tuple(plain)), "metrics") if plain else ()
-    found += plain_evidence(usable)
+    if not isinstance(given, Sequence) or not all(isinstance(item, Evidence) for item in given):
+        plain_evidence(given)  # which says what is expected
+    found += [_usable(item, left_out, f"evidence[{at}]") for at, item in enumerate(given)]
     if left_out.notes and (strict or not any(item.metrics or item.notes for item in found)):
         raise UsageError("; ".join(left_out.notes[:MOST_WARNED]), advice="leave it out, or measure it")
     for note in left_out.notes[:MOST_WARNED]:
         warnings.warn(f"left out: {note}", stacklevel=callers)
-    return found, tuple(left_out.notes)
+    return tuple(found), tuple(left_out.notes)
 
 
 def _plain_metrics(metrics: object, left_out: LeftOut) -> list[Metric]:
@@ -55,9 +56,9 @@ def _plain_metrics(metrics: object, left_out: LeftOut) -> list[Metric]:
     return found
 
 
-def _usable(item: object, left_out: LeftOut, place: str) -> object:
+def _usable(item: Evidence, left_out: LeftOut, place: str) -> Evidence:
     """Return an evaluation without values that are not finite. What is no number is refused, where all is checked."""
-    if not isinstance(item, Evidence) or not isinstance(item.metrics, tuple | list):
+    if not isinstance(item.metrics, tuple | list):
         return item
     kept = []
     for metric in item.metrics:

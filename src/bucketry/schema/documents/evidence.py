@@ -194,16 +194,6 @@ def check_evidence(evidence: Evidence, *, what: str) -> Evidence:
     return evidence
 
 
-def check_given_evidence(evidence: Iterable[Evidence]) -> None:
-    """Raise `UsageError` for evidence of a caller that no reader would accept, or that names no time or nobody."""
-    for item in evidence:
-        check_claims(item, what="the evidence")
-        try:
-            check_evidence(item, what="the evidence")
-        except CorruptError as error:
-            raise UsageError(error.message, advice=error.advice) from error
-
-
 def check_claims(evidence: Evidence, *, what: str) -> Evidence:
     """Return the evidence; raise `UsageError` unless `at` is a time and `by` a name that can be shown.
 
