@@ -7,7 +7,6 @@ import pty
 import shlex
 import signal
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +15,7 @@ from bucketry.jobs import client as jobs
 from bucketry.jobs.client import JobId, JobState
 from cli.harness import PROGRAM, run_in_terminal
 from faults.scene import REFERENCE, SIZE_BYTES, check_contents
-from registry.detached import detached_world, done, end_helper, holder, is_gone, until
+from jobs.detached import detached_world, done, end_helper, is_gone, until
 from servers.fault_proxy import Refused
 from servers.misbehaving import refusal
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cli.harness import Program
-    from registry.detached import Detached
+    from jobs.detached import Detached
 
 
 @pytest.fixture
@@ -53,7 +52,7 @@ def test_a_transfer_ends_though_the_terminal_that_it_came_from_was_closed(world:
     assert held.begun.wait(30)
     os.close(terminal)  # the kernel hangs up on everybody whose terminal this was
     os.waitpid(pid, 0)
-    helper = holder(world.folder)
+    helper = jobs.find_helper()
     assert helper is not None
     assert not is_gone(helper)
     assert jobs.find_job(JobId(1)).state is JobState.RUNNING
@@ -86,7 +85,7 @@ def test_transfers_are_listed_with_and_without_a_helper(program: Program, world:
         program.ok("pull", REFERENCE, world.root / name, "--detach")
     assert held.begun.wait(30)
     document = program.json("transfers", "list")
-    assert document["helper_pid"] == holder(world.folder)
+    assert document["helper_pid"] == jobs.find_helper()
     assert [job["state"] for job in document["transfers"]] == ["running", "running", "queued"]
     lines = program.ok("transfers").text.splitlines()
     assert [line.split()[:3] for line in lines] == [
@@ -139,24 +138,23 @@ def test_what_cannot_be_asked_is_refused(program: Program, world: Detached) -> N
     program.fails(2, "transfers", "pause", "0")
     program.fails(2, "transfers", "nothing")
     program.fails(3, "pull", "acme/nobody:1", world.root / "model", "--detach")
-    assert holder(world.folder) is not None or not (world.folder.path / "lock").exists()
+    assert jobs.find_helper() is not None or not (world.folder.path / "lock").exists()
 
 
 def test_ctrl_c_leaves_a_transfer_to_itself(world: Detached) -> None:
-    held = world.holds(served=3)
-    number = world.submit()
-    assert held.begun.wait(30)
+    world.holds(served=3)
+    *_, number = (world.submit(name) for name in ("a", "b", "c"))
     process = subprocess.Popen(
         [*PROGRAM, "transfers", "attach", str(number)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    time.sleep(1.5)
-    assert process.poll() is None
+    assert process.stderr is not None
+    assert process.stderr.readline() == f"note: transfer {number} waits for others to end\n"  # it follows by now
     process.send_signal(signal.SIGINT)
     said, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
     assert said == ""
     assert errors == f"note: detached; transfer {number} goes on\n"
-    assert jobs.find_job(number).state is JobState.RUNNING
+    assert jobs.find_job(number).state is JobState.QUEUED
     world.heals()
     done(number)
 

@@ -14,15 +14,15 @@ import pytest
 from bucketry.jobs import client as jobs
 from bucketry.jobs.client import JobId, JobState
 from cli.harness import PROGRAM, run_in_terminal
-from registry.detached import done, end_helper, holder, is_gone, until
-from registry.detached_publish import PARTS, SIZE_BYTES, publishing
+from jobs.detached import done, end_helper, is_gone, until
+from jobs.detached_publish import PARTS, SIZE_BYTES, publishing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from cli.harness import Program
-    from registry.detached_publish import Publishing
+    from jobs.detached_publish import Publishing
     from servers.process import S3Server
 
 
@@ -56,7 +56,7 @@ def test_a_publish_ends_though_the_terminal_that_it_came_from_was_closed(bucket:
     assert held.begun.wait(30)
     os.close(terminal)  # the kernel hangs up on everybody whose terminal this was
     os.waitpid(pid, 0)
-    helper = holder(bucket.folder)
+    helper = jobs.find_helper()
     assert helper is not None
     assert not is_gone(helper)
     assert jobs.find_job(JobId(1)).state is JobState.RUNNING

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.jobs.files import job_folder
-from registry.detached import end_helper, until
+from jobs.detached import end_helper, until
 from tui.far_registry import CANDIDATE, OPS, RISK, far_registry
 from tui.panes import TMUX, open_pane
 

@@ -14,8 +14,8 @@ from bucketry.jobs import client as jobs
 from bucketry.jobs.client import JobId, JobState
 from bucketry.store.contract import Entry
 from faults.scene import check_contents
-from registry import detached
-from registry.detached import detached_world, done
+from jobs import detached
+from jobs.detached import detached_world, done
 from servers.moto import run_moto
 from tui.panes import TMUX, Pane
 

@@ -1,7 +1,8 @@
-"""How is a version pulled or published by a process that outlives the terminal, and how is that seen and steered?
+"""Order transfers that outlive the terminal, see how far they are, and steer them.
 
-A helper does it, one for each user and machine, which is started when there is something to do and ends itself when
-there is nothing. What is known of a job is read from the helper, or from the journals where none runs.
+Each job is written down in a journal, and a worker process does it, which is started where fewer run than may and ends
+when nothing is left to do. Nobody is asked anything: what is wanted of a job is written into its journal, where its
+worker looks, and how far it is stands beside it. `docs/decisions/0054-workers-without-a-socket.md` says why.
 """
 
 from __future__ import annotations
@@ -15,14 +16,23 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError, NotFoundError, UnavailableError, UsageError
-from bucketry.jobs.files import JobFolder, job_folder
+from bucketry.clock import Clock
+from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UnavailableError, UsageError
+from bucketry.jobs.files import MOST_AT_ONCE, JobFolder, job_folder
+from bucketry.jobs.log import Log
 from bucketry.jobs.model import (
+    MAY_CANCEL,
+    MAY_PAUSE,
+    MAY_RESUME,
+    MAY_RETRY,
+    MAY_TUNE,
+    MAY_VERIFY,
     Job,
     JobFailure,
     JobId,
     JobState,
-    read_job,
+    begin,
+    parse_owner,
 )
 from bucketry.jobs.orders import (
     JobOptions,
@@ -31,25 +41,32 @@ from bucketry.jobs.orders import (
     PublishOrder,
     PublishResult,
     PullOrder,
-    order_document,
+    place_of,
+    purpose_of,
 )
-from bucketry.jobs.settings import absolute_path, digest_settings, registry_text, settle_paths
-from bucketry.jobs.wire import LARGEST_REPLY_BYTES, ConnectionLostError, JobMessage, connect
+from bucketry.jobs.settings import (
+    absolute_path,
+    differing_settings,
+    digest_settings,
+    registry_text,
+    settle_paths,
+)
 from bucketry.registry.core.opening import open_session
 from bucketry.registry.core.resolve import resolve
 from bucketry.registry.review.refusals import check_not_refused, load_refusals, refused_text
 from bucketry.transfer.disk.receipt import Foreign, inspect_target
-from bucketry.transfer.pace.controls import MOST_CONNECTIONS
+from bucketry.transfer.pace.controls import MOST_CONNECTIONS, Controls
 from bucketry.transfer.pace.progress import ActiveFile, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
+    from bucketry.jobs.orders import Order
     from bucketry.registry.core.session import Session
     from bucketry.registry.publishing.publish import PublishRequest
-    from bucketry.schema.codec import Document, Fields
     from bucketry.schema.names import Reference
+    from bucketry.transfer.disk.leftovers import Owner
 
 __all__ = [
     "MOST_CONNECTIONS",
@@ -86,10 +103,11 @@ JobEvent = Job
 """What a listener hears: the whole job, as it is now."""
 
 START_SECONDS = 20.0
-START_POLL_SECONDS = 0.05
-ROUNDS_BEFORE_ANOTHER_START = 80
-MOST_TRIES = 5
-MOST_JOBS = 10_000
+LOOK_SECONDS = 0.2
+HEARTBEAT_SECONDS = 3.0
+MOST_WAITING = 1_000
+MOST_ENDED_KEPT = 100
+YOUNG_DRAFT_SECONDS = 3600.0
 
 
 def submit_pull(
@@ -107,7 +125,7 @@ def submit_pull(
     `on_refused` is called with who refused a version that is pulled all the same.
     """
     order = _order(where, reference, dest, options or JobOptions(), trust, on_refused)
-    return _ask_for_job({"do": "submit", "order": order_document(order)}, fresh=True).id
+    return _submit(job_folder().made(), order)
 
 
 def submit_publish(
@@ -123,107 +141,96 @@ def submit_publish(
     folder = job_folder().made()
     folder.save_draft(draft)
     try:
-        return _ask_for_job({"do": "submit", "order": order_document(order)}, fresh=True).id
-    except UnavailableError:
-        raise  # it may have taken the order: if it has not, a later helper removes the draft
+        return _submit(folder, order)
     except BucketryError:
         folder.forget_draft(order.draft)
         raise
 
 
 def list_jobs() -> tuple[Job, ...]:
-    """Return every job that is remembered, in order; no helper is started for it."""
+    """Return every job that is remembered, in order."""
     folder = job_folder()
-    for _ in range(MOST_TRIES):
-        with _connected(folder) as line:
-            if line is None:
-                break
-            with suppress(ConnectionLostError):
-                return _listed(line)
-    return tuple(_interrupted(job) for job in folder.load_all()[0])
+    jobs = folder.load_all()[0]
+    return tuple(_as_it_stands(folder, job, jobs) for job in jobs)
 
 
 def find_job(job_id: JobId) -> Job:
     """Return one job; raise `NotFoundError`."""
-    for job in list_jobs():
-        if job.id == job_id:
-            return job
-    raise NotFoundError(f"there is no transfer {job_id}", advice="see `bucketry transfers`")
+    folder = job_folder()
+    job = _load(folder, job_id)
+    # Of a job that waits, only the others tell whether anybody will come for it.
+    return _as_it_stands(folder, job, folder.load_all()[0] if job.state is JobState.QUEUED else ())
 
 
 def follow(job_id: JobId) -> Iterator[JobEvent]:
     """Yield a job as it is now, and then whenever it changed, until it has ended; whoever stops earlier stops nothing.
 
-    Where nothing changes for some seconds it is yielded once more. It ends with `interrupted` where the helper died, or
+    Where nothing changes for some seconds it is yielded once more. It ends with `interrupted` where the worker died, or
     where none runs.
     """
-    folder, last = job_folder(), None
-    for _ in range(MOST_TRIES):
-        with _connected(folder) as line:
-            if line is None:
-                break
-            with suppress(ConnectionLostError):
-                line.send({"do": "follow", "job": job_id})
-                while last is None or not last.state.is_over:  # bounded: the job ends, or the helper does
-                    last = read_job(_reply(line).inner("job"))
-                    yield last
-                return
-        time.sleep(START_POLL_SECONDS)  # one helper may be giving way to another
-    job = find_job(job_id)
-    if job != last:
-        yield job
+    told, told_at = None, 0.0
+    while True:  # bounded: the job ends, or nobody does it any more
+        job = find_job(job_id)
+        now = time.monotonic()
+        if (job, job.progress) != told or now - told_at >= HEARTBEAT_SECONDS:
+            yield job
+            told, told_at = (job, job.progress), now
+        if job.state.is_over or job.state is JobState.INTERRUPTED:
+            return
+        time.sleep(LOOK_SECONDS)
 
 
 def pause(job_id: JobId) -> Job:
     """Stop a job; `resume` lets it go on where it was. Raises `RejectedError` for one that has ended."""
-    return _ask_for_job({"do": "pause", "job": job_id})
+    return _stop(job_id, MAY_PAUSE, JobState.PAUSED)
 
 
 def resume(job_id: JobId) -> Job:
     """Let a paused or interrupted job go on."""
-    return _ask_for_job({"do": "resume", "job": job_id}, fresh=True)
+    return _let_run(job_id, MAY_RESUME, "resumed")
 
 
 def cancel(job_id: JobId) -> Job:
     """Stop a job for good, and remove what it had fetched; what it had sent stays for whoever sends the same bytes."""
-    return _ask_for_job({"do": "cancel", "job": job_id})
+    cancelled = _stop(job_id, MAY_CANCEL, JobState.CANCELLED)
+    # What a publish sent stays for a week, as where it is interrupted: it may be used.
+    if isinstance(cancelled.order, PullOrder) and not job_folder().is_in_hand(cancelled):
+        from bucketry.jobs.pull import discard_beginnings  # noqa: PLC0415 - most are cancelled by their worker
+
+        discard_beginnings(cancelled.order)
+    return cancelled
 
 
 def retry(job_id: JobId) -> Job:
     """Try a job again that failed or was cancelled."""
-    return _ask_for_job({"do": "retry", "job": job_id}, fresh=True)
+    return _let_run(job_id, MAY_RETRY, "tried again")
 
 
 def verify_again(job_id: JobId) -> Job:
     """Hash what a finished pull brought once more, and fetch again what is wrong."""
-    return _ask_for_job({"do": "verify", "job": job_id}, fresh=True)
+    return _let_run(job_id, MAY_VERIFY, "verified again", rehash=True)
 
 
 def set_limit(job_id: JobId, bytes_per_second: int | None) -> Job:
     """Let a job take at most so many bytes a second from now on; None takes the limit away."""
     if bytes_per_second is not None and bytes_per_second <= 0:
         raise UsageError(f"a limit of {bytes_per_second} bytes a second moves nothing", advice="give a positive limit")
-    return _ask_for_job({"do": "limit", "job": job_id, "bytes_per_second": bytes_per_second})
+    return _tune(job_id, limit_bytes_per_second=bytes_per_second)
 
 
 def set_connections(job_id: JobId, connections: int) -> Job:
     """Let a job have so many connections at most from now on."""
-    return _ask_for_job({"do": "allow", "job": job_id, "connections": connections})
+    return _tune(job_id, connections=connections)
 
 
 def find_helper() -> int | None:
-    """Return the process id of the helper, or None where none runs."""
-    with _connected(job_folder()) as line:
-        if line is None:
-            return None
-        with suppress(ConnectionLostError):
-            line.send({"do": "hello"})
-            return _reply(line).integer("pid")
-    return None
+    """Return the process id of the worker that does the first of the jobs that run, or None where none runs."""
+    folder = job_folder()
+    return next((job.worker.pid for job in folder.load_all()[0] if job.worker and folder.is_in_hand(job)), None)
 
 
 def log_path() -> Path:
-    """Return where the helper writes what it did."""
+    """Return where the workers write what they did."""
     return job_folder().log
 
 
@@ -263,97 +270,201 @@ def _order(
         )
 
 
-def _ask_for_job(request: Document, *, fresh: bool = False) -> Job:
-    """Ask the helper, which is started if need be, and return the job that it answers with.
+def _submit(folder: JobFolder, order: Order) -> JobId:
+    """Write an order down as a job, unless it was before, and see that somebody does it."""
+    Controls(order.options.connections, order.options.limit_bytes_per_second)  # raises for what no transfer can be told
+    folder.check_room()
+    with folder.alone():
+        jobs, faults = folder.load_all()
+        for job in jobs:
+            if job.order.token == order.token:
+                return job.id
+        _check_who_would(folder, order, jobs)
+        if sum(not job.state.is_over for job in jobs) >= MOST_WAITING:
+            raise RejectedError(f"{MOST_WAITING:,} transfers wait already", advice="cancel some of them")
+        _check_alone(folder, order, jobs)
+        # Also above what cannot be read: no other job may take its place.
+        new = Job(JobId(max(folder.numbers(), default=0) + 1), order, JobState.QUEUED, Clock().timestamp())
+        _put_to_work(folder, new, jobs)
+        _log(folder, *(f"left aside: {fault.message}" for fault in faults), f"job {new.id}: {purpose_of(order)}")
+        _forget_oldest(folder, jobs)
+        if not faults:  # else one of the jobs that cannot be read may need what no other names
+            left = {
+                job.order.draft for job in (*jobs, new) if isinstance(job.order, PublishOrder) and job.result is None
+            }
+            folder.sweep_drafts(left, before_seconds=time.time() - YOUNG_DRAFT_SECONDS)
+    return new.id
 
-    With `fresh` a helper that has nothing to do gives way to a new one, which knows the credentials of today.
-    """
+
+def _let_run(job_id: JobId, allowed: Collection[JobState], participle: str, *, rehash: bool = False) -> Job:
+    """Let a job run, now or when it is its turn."""
+    with _changing(job_id) as (folder, job):
+        _check_state(job, allowed, f"it cannot be {participle}")
+        if not (job.state is JobState.RUNNING and folder.is_in_hand(job)):
+            jobs = folder.load_all()[0]
+            _check_who_would(folder, job.order, jobs)
+            _check_alone(folder, job.order, jobs, but=job_id)
+            order = _rehashing(job_id, job.order) if rehash else job.order
+            changed = replace(job, state=JobState.QUEUED, failure=None, ended_at=None, order=order)
+            _put_to_work(folder, changed, [other for other in jobs if other.id != job_id])
+            _log(folder, f"job {job_id}: {participle}")
+    return find_job(job_id)
+
+
+def _stop(job_id: JobId, allowed: Collection[JobState], state: JobState) -> Job:
+    """Let a job be paused, or cancelled: written down first, so that nobody goes on with it whatever happens now."""
+    with _changing(job_id) as (folder, job):
+        _check_state(job, allowed, f"it cannot be {state}")
+        if job.state is not state:
+            folder.save(replace(job, state=state, ended_at=Clock().timestamp() if state.is_over else None))
+            _log(folder, f"job {job_id}: {state}")
+    return _load(folder, job_id)
+
+
+def _tune(job_id: JobId, **changes: int | None) -> Job:
+    with _changing(job_id) as (folder, job):
+        _check_state(job, MAY_TUNE, "nothing is left to be tuned")
+        order, state = job.order, job.state
+        order = replace(order, options=replace(order.options, **changes))  # type: ignore[arg-type]
+        Controls(order.options.connections, order.options.limit_bytes_per_second)  # raises for what is not possible
+        if state is JobState.RUNNING and isinstance(order, PullOrder) and order.options.processes > 1:
+            # Its processes are not told of a change: they stop, and others go on with what it says now.
+            state = JobState.QUEUED
+        folder.save(replace(job, state=state, order=order))
+    return find_job(job_id)
+
+
+@contextmanager
+def _changing(job_id: JobId) -> Iterator[tuple[JobFolder, Job]]:
+    """Give a job that nobody else changes until the block ends; raise `NotFoundError`."""
     folder = job_folder().made()
-    if fresh:
-        _ask_to_give_way(folder)
-    for _ in range(MOST_TRIES):
-        with _started(folder) as line, suppress(ConnectionLostError):
-            line.send(request)
-            return read_job(_reply(line).inner("job"))
-    raise UnavailableError("the transfer helper came and went several times", advice=f"see {folder.log}")
+    with folder.alone():
+        yield folder, _load(folder, job_id)
 
 
-def _ask_to_give_way(folder: JobFolder) -> None:
-    with _connected(folder) as line:
-        if line is not None:
-            with suppress(ConnectionLostError):
-                line.send({"do": "give way"})
-                _reply(line)
+def _load(folder: JobFolder, job_id: JobId) -> Job:
+    job = folder.load(job_id)
+    if job is None:
+        raise NotFoundError(f"there is no transfer {job_id}", advice="see `bucketry transfers`")
+    return job
 
 
-def _listed(line: JobMessage) -> tuple[Job, ...]:
-    line.send({"do": "list"})
-    jobs: list[Job] = []
-    for _ in range(MOST_JOBS):
-        reply = _reply(line)
-        if reply.flag("end", default=False):
-            break
-        jobs.append(read_job(reply.inner("job")))
-    return tuple(jobs)
+def _as_it_stands(folder: JobFolder, job: Job, jobs: Sequence[Job]) -> Job:
+    """Return a job as it is seen: interrupted, where it is to run and nobody does it or will come to do it."""
+    is_awaited = job.state is JobState.QUEUED and any(folder.is_in_hand(other) for other in jobs)
+    return replace(job, state=JobState.INTERRUPTED) if folder.is_left(job) and not is_awaited else job
 
 
-def _reply(line: JobMessage) -> Fields:
-    """Return what the helper says next; raise the error that it tells."""
-    reply = line.receive()
-    if reply.table("error"):
-        told = reply.inner("error")
-        raise JobFailure(told.text("kind"), told.text("message"), told.text("advice")).as_error()
-    return reply
-
-
-def _interrupted(job: Job) -> Job:
-    is_left = job.state in {JobState.QUEUED, JobState.RUNNING}
-    return replace(job, state=JobState.INTERRUPTED) if is_left else job
-
-
-@contextmanager
-def _connected(folder: JobFolder) -> Iterator[JobMessage | None]:
-    """Give a line to the helper that runs, or None."""
-    connection = connect(folder.socket)
-    if connection is None:
-        yield None
+def _check_state(job: Job, allowed: Collection[JobState], so: str) -> None:
+    if job.state in allowed:
         return
-    with connection:
-        yield JobMessage(connection, most_bytes=LARGEST_REPLY_BYTES)
+    match job.state:
+        case JobState.FAILED | JobState.CANCELLED:
+            advice = f"try it again with `bucketry transfers retry {job.id}`"
+        case JobState.PAUSED:
+            advice = f"let it go on with `bucketry transfers resume {job.id}`"
+        case _:
+            advice = "see `bucketry transfers`"
+    raise RejectedError(f"transfer {job.id} is {job.state}, so {so}", advice=advice)
 
 
-@contextmanager
-def _started(folder: JobFolder) -> Iterator[JobMessage]:
-    """Give a line to the helper, which is started if none runs; raise `UnavailableError` if that is not possible."""
-    connection = connect(folder.socket)
-    for round_number in range(int(START_SECONDS / START_POLL_SECONDS)):
-        if connection is not None:
-            break
-        if round_number % ROUNDS_BEFORE_ANOTHER_START == 0:  # the first may have met a helper that was just leaving
-            _start(folder)
-        time.sleep(START_POLL_SECONDS)
-        connection = connect(folder.socket)
-    if connection is None:
-        raise UnavailableError("the transfer helper does not start", advice=f"see {folder.log}, then try again")
-    with connection:
-        yield JobMessage(connection, most_bytes=LARGEST_REPLY_BYTES)
+def _check_alone(folder: JobFolder, order: Order, jobs: Sequence[Job], but: JobId | None = None) -> None:
+    """Raise where another job for the same place has not ended: the two would fill each other's folder in turn.
+
+    Of a publish, its idempotency key is the place: the two would send the same bytes twice.
+    """
+    for job in jobs:
+        is_over = job.state.is_over and not folder.is_in_hand(job)
+        if job.id != but and not is_over and place_of(job.order) == place_of(order):
+            what = (
+                f", which publishes {job.order.model} with this idempotency key,"
+                if isinstance(job.order, PublishOrder)
+                else f" to {job.order.dest or 'the cache'}"
+            )
+            raise RejectedError(
+                f"transfer {job.id}{what} has not ended",
+                advice=f"wait for it with `bucketry transfers attach {job.id}`, or cancel it",
+            )
 
 
-def _start(folder: JobFolder) -> None:
-    """Start the helper, with the environment that we have, in no folder that anybody may want to remove."""
+def _check_who_would(folder: JobFolder, order: Order, jobs: Sequence[Job]) -> None:
+    """Raise unless somebody will do what is ordered under the settings that it was ordered under."""
+    at_work = [job.order.settings for job in jobs if folder.is_in_hand(job)]
+    if order.settings in at_work:
+        return
+    if len(at_work) >= MOST_AT_ONCE:
+        raise RejectedError(
+            f"the transfer helper that runs was started with another {differing_settings(order.settings, at_work[0])}",
+            advice="wait until its transfers have ended, or leave out --detach",
+        )
+    differing = differing_settings(order.settings, digest_settings(os.environ))
+    if differing:
+        raise RejectedError(
+            f"the transfer was ordered with another {differing}",
+            advice="let it go on from where it was ordered, or order it anew",
+        )
+
+
+def _rehashing(job_id: JobId, order: Order) -> PullOrder:
+    if isinstance(order, PublishOrder):
+        raise RejectedError(
+            f"transfer {job_id} published a version, whose bytes were verified as they were sent",
+            advice="to hash what the registry holds, see `bucketry fsck --help`",
+        )
+    return replace(order, options=replace(order.options, rehash=True))
+
+
+def _forget_oldest(folder: JobFolder, jobs: Sequence[Job]) -> None:
+    ended = [job for job in jobs if job.state.is_over and not folder.is_in_hand(job)]
+    for job in ended[: max(0, len(ended) - MOST_ENDED_KEPT)]:
+        folder.forget(job.id)
+        if isinstance(job.order, PublishOrder):
+            folder.forget_draft(job.order.draft)
+
+
+def _log(folder: JobFolder, *lines: str) -> None:
+    with suppress(OSError), closing(Log(folder.log, Clock().timestamp)) as log:
+        for text in lines:
+            log.write(text)
+
+
+def _put_to_work(folder: JobFolder, changed: Job, others: Sequence[Job]) -> None:
+    """Write a job down, and start as many workers as may run for it and for whatever was left, lower numbers first."""
+    own = digest_settings(os.environ)
+    jobs = sorted((changed, *others), key=lambda job: job.id)
+    waiting = [job for job in jobs if job.order.settings == own and folder.is_left(job)]
+    begun = waiting[: max(0, MOST_AT_ONCE - sum(folder.is_in_hand(job) for job in jobs))]
+    if changed not in begun:
+        folder.save(changed)
+    for job in begun:
+        folder.save(begin(job, _start_worker(folder), Clock().timestamp()))
+
+
+def _start_worker(folder: JobFolder) -> Owner:
+    """Start a worker, with the environment that we have, in no folder that anybody may want to remove.
+
+    It waits until nobody changes a job any more, does what has its name by then, and ends at once if nothing has.
+    """
     folder.check_room()
     paths = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)  # noqa: PTH100
     log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        subprocess.run(
-            [sys.executable, "-P", "-m", "bucketry.jobs.helper"],
+        started = subprocess.run(
+            [sys.executable, "-P", "-m", "bucketry.jobs.worker"],
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=subprocess.PIPE,
             stderr=log,
             cwd="/",
             env={**settle_paths(os.environ), "PYTHONPATH": paths},
             start_new_session=True,
-            check=False,
+            check=True,
+            timeout=START_SECONDS,
+            text=True,
         )
+        return parse_owner(started.stdout, what="what the transfer helper says")
+    except (OSError, subprocess.SubprocessError, CorruptError) as error:
+        raise UnavailableError(
+            "the transfer helper does not start", advice=f"see {folder.log}, then try again"
+        ) from error
     finally:
         os.close(log)

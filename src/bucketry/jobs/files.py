@@ -1,44 +1,54 @@
-"""Where are transfer jobs remembered, so that they outlive the process that does them?
+"""The folder in which transfer jobs are remembered, so that they outlive the processes that do them.
 
     <state>/transfers/<host>/
-        job-<number>.json    one job, replaced whole at each change of its state
-        draft-<sha256>.json  what is to be published, for a job that publishes; it goes when that is done
-        lock                 held by the helper for as long as it lives; its text is the helper's process id
-        socket               where the helper listens
-        helper.log           what the helper did
-        room                 written and removed before a helper starts, to see whether that is possible
+        job-<number>.json       one job, replaced whole at each change of its state or of what is wanted of it
+        progress-<number>.json  how far it is, for as long as a worker does it; replaced several times a second
+        draft-<sha256>.json     what is to be published, for a job that publishes; it goes when that is done
+        lock                    held by whoever changes a job, for that moment
+        helper.log              what was done
+        room                    written and removed before a worker starts, to see whether that is possible
 
 `<state>` is `BUCKETRY_STATE`, else `$XDG_STATE_HOME/bucketry` or `~/.local/state/bucketry`. Each machine has a folder
 of its own: a home folder may be shared by many, and a target's path means something on one. Nothing in it is a
 credential, but which models somebody uses is nobody else's business: the folder is its owner's alone.
+
+Nobody listens anywhere: a job is steered by changing its journal, which its worker looks at, and followed by
+reading it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import socket
 import stat
+import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, CorruptError, DeniedError
 from bucketry.frozen import frozen
-from bucketry.jobs.model import JobId, job_document, read_job
+from bucketry.jobs.model import JobId, JobState, job_document, progress_document, read_job, read_progress
 from bucketry.schema.codec import FORMAT, LARGEST_DOCUMENT_BYTES, Fields, decode, digest_of, encode
 from bucketry.store.modes import FOLDER_MODE, make_folders
+from bucketry.transfer.disk.leftovers import is_alive, this_place
 from bucketry.transfer.disk.local_files import disk_errors, open_regular, write_private
-from bucketry.transfer.pace.turns import try_by_name
+from bucketry.transfer.disk.receipt import LOCK_NAME
+from bucketry.transfer.pace.turns import STALE_AFTER_SECONDS, alone_in
+from bucketry.transfer.pace.workers import Halt
 from bucketry.trust.generations import default_state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from bucketry.jobs.model import Job
-    from bucketry.transfer.pace.turns import Turn
+    from bucketry.transfer.disk.leftovers import Owner
+    from bucketry.transfer.pace.progress import Progress
 
+MOST_AT_ONCE = 2
+"""So many jobs run at once, each in a process of its own."""
 LARGEST_JOURNAL_BYTES = 1024 * 1024
 ROOM_BYTES = 64 * 1024
 """A journal, its lock and some lines of the log fit in there."""
@@ -54,13 +64,8 @@ class JobFolder:
     path: Path
 
     @property
-    def socket(self) -> Path:
-        """Where the helper listens."""
-        return self.path / "socket"
-
-    @property
     def log(self) -> Path:
-        """What the helper did."""
+        """What was done."""
         return self.path / "helper.log"
 
     def made(self) -> JobFolder:
@@ -77,7 +82,7 @@ class JobFolder:
         return self
 
     def check_room(self) -> None:
-        """Raise `UnavailableError` where nothing more can be written, as a helper must from its first moment on."""
+        """Raise `UnavailableError` where nothing more can be written, as a worker must from its first moment on."""
         path = self.path / "room"
         try:
             self._write(path, bytes(ROOM_BYTES))
@@ -89,6 +94,28 @@ class JobFolder:
         """Replace what is written of a job, at once, and bring it to the disk."""
         self._write(self._journal(job.id), encode({"format": FORMAT} | job_document(job)))
 
+    def save_progress(self, job_id: JobId, progress: Progress) -> None:
+        """Replace what is written of how far a job is; nothing waits for the disk, and a full one costs only this."""
+        aside = self.path / f".progress-{job_id}"
+        with suppress(OSError):
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(encode({"format": FORMAT} | progress_document(progress)))
+            aside.replace(self._progress(job_id))
+
+    def forget_progress(self, job_id: JobId) -> None:
+        """Remove what is written of how far a job is: its journal says it."""
+        with suppress(OSError):
+            self._progress(job_id).unlink(missing_ok=True)
+
+    def state_of_journal(self, job_id: JobId) -> tuple[int, int] | None:
+        """Return something that differs whenever a job's journal was replaced; None where there is none."""
+        try:
+            state = self._journal(job_id).stat()
+        except OSError:
+            return None
+        return state.st_ino, state.st_mtime_ns
+
     def save_draft(self, body: bytes) -> None:
         """Write down what is to be published, and bring it to the disk before any job can name it."""
         self._write(self._draft(digest_of(body)), body)
@@ -96,13 +123,9 @@ class JobFolder:
     def load_draft(self, digest: str) -> bytes:
         """Return what is to be published; raise `CorruptError` where it is not what the job says."""
         path = self._draft(digest)
-        with disk_errors(str(path)):
-            try:
-                descriptor = open_regular(path)
-            except FileNotFoundError as error:
-                raise CorruptError(f"{path} is missing", advice="publish anew") from error
-            with os.fdopen(descriptor, "rb") as file:
-                body = file.read(LARGEST_DOCUMENT_BYTES + 1)
+        body = _read(path, LARGEST_DOCUMENT_BYTES)
+        if body is None:
+            raise CorruptError(f"{path} is missing", advice="publish anew")
         if digest_of(body) != digest:
             raise CorruptError(f"{path} is not what was ordered", advice="publish anew")
         return body
@@ -128,6 +151,7 @@ class JobFolder:
         """Remove what is written of a job."""
         with disk_errors(str(self.path)):
             self._journal(job_id).unlink(missing_ok=True)
+        self.forget_progress(job_id)
 
     def numbers(self) -> list[JobId]:
         """Return the number of every job that is written down, readable or not, in order."""
@@ -141,19 +165,24 @@ class JobFolder:
     def load(self, job_id: JobId) -> Job | None:
         """Return a job, or None if nothing of it is written; raise `CorruptError` for what nobody can read."""
         path = self._journal(job_id)
-        with disk_errors(str(path)):
-            try:
-                descriptor = open_regular(path)
-            except FileNotFoundError:
-                return None
-            with os.fdopen(descriptor, "rb") as file:
-                body = file.read(LARGEST_JOURNAL_BYTES + 1)
+        body = _read(path, LARGEST_JOURNAL_BYTES)
+        if body is None:
+            return None
         if len(body) > LARGEST_JOURNAL_BYTES:
             raise CorruptError(f"{path} is too large to be a journal", advice="remove it")
         job = read_job(Fields(decode(body, what=str(path)), what=str(path)))
         if job.id != job_id:
             raise CorruptError(f"{path} holds the journal of another job", advice="remove it")
-        return job
+        if job.state is JobState.INTERRUPTED:  # written by nobody but an editor
+            job = replace(job, state=JobState.QUEUED)
+        return replace(job, progress=self._load_progress(job_id) or job.progress)
+
+    def _load_progress(self, job_id: JobId) -> Progress | None:
+        path = self._progress(job_id)
+        with suppress(BucketryError):  # it only shows something
+            body = _read(path, LARGEST_JOURNAL_BYTES)
+            return None if body is None else read_progress(Fields(decode(body, what=str(path)), what=str(path)))
+        return None
 
     def load_all(self) -> tuple[tuple[Job, ...], tuple[BucketryError, ...]]:
         """Return every job in order, and what is wrong with the journals that cannot be read."""
@@ -170,36 +199,49 @@ class JobFolder:
         return tuple(jobs), tuple(faults)
 
     @contextmanager
-    def locked(self) -> Iterator[bool]:
-        """Hold the lock of the one helper until the block ends; False if another process holds it."""
+    def alone(self) -> Iterator[None]:
+        """Be the only process that changes a job until the block ends: for moments, in which nothing is moved."""
         with disk_errors(str(self.path)):
-            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        turn: Turn | None = None
+            os.close(os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            with alone_in(self.path, "the transfers of this machine", Halt()):
+                yield
+
+    def is_in_hand(self, job: Job) -> bool:
+        """Tell whether a process that lives does the job."""
+        return job.worker is not None and self._lives(job.worker, job.id)
+
+    def is_left(self, job: Job) -> bool:
+        """Tell whether a job is to run, and nobody does it: nobody took it yet, or whoever did has died."""
+        return job.state in {JobState.QUEUED, JobState.RUNNING} and not self.is_in_hand(job)
+
+    def _lives(self, worker: Owner, job_id: JobId) -> bool:
+        """Tell whether a worker lives. Of another container's nobody can tell: what it writes must be fresh then."""
+        if worker.place == this_place():
+            return is_alive(worker)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            except OSError:  # a file system without locks
-                with disk_errors(str(self.path)):
-                    turn = try_by_name(self.path)
-                if turn is None:
-                    yield False
-                    return
-            os.truncate(descriptor, 0)
-            os.write(descriptor, b"%d\n" % os.getpid())
-            yield True
-        finally:
-            if turn is not None:
-                turn.release()
-            os.close(descriptor)
+            return time.time() - self._progress(job_id).stat().st_mtime < STALE_AFTER_SECONDS
+        except OSError:
+            return False
+
+    def _progress(self, job_id: JobId) -> Path:
+        return self.path / f"progress-{job_id}.json"
 
     def _journal(self, job_id: JobId) -> Path:
         return self.path / f"job-{job_id}.json"
 
     def _draft(self, digest: str) -> Path:
         return self.path / f"draft-{digest}.json"
+
+
+def _read(path: Path, most_bytes: int) -> bytes | None:
+    """Return what a file holds, one byte more than that at most; None where it is not there."""
+    with disk_errors(str(path)):
+        try:
+            descriptor = open_regular(path)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(most_bytes + 1)
 
 
 def job_folder() -> JobFolder:

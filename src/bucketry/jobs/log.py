@@ -1,4 +1,4 @@
-"""What did the transfer helper do, for whoever wonders later?
+"""The log of detached transfers, for whoever wonders later what was done.
 
 Never the text of an error that nobody foresaw: it may hold anything, a credential included.
 """
@@ -35,6 +35,10 @@ class Log:
             if os.fstat(self._descriptor).st_size > LARGEST_LOG_BYTES:
                 os.truncate(self._descriptor, 0)
             os.write(self._descriptor, line.encode())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._descriptor)
 
     def write_trace(self, error: BaseException) -> None:
         """Append where an unforeseen error came from, without what it says."""

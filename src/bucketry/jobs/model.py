@@ -1,8 +1,9 @@
-"""What is a transfer job, and how is it written down, in its journal and on the socket alike?"""
+"""A transfer job: what it is, what may be asked of it, and how it is written down in its journal."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, field
+import re
+from dataclasses import asdict, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NewType
 
@@ -29,6 +30,7 @@ from bucketry.jobs.orders import (
     read_result,
     result_document,
 )
+from bucketry.transfer.disk.leftovers import Owner
 from bucketry.transfer.pace.progress import ActiveFile, Progress
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 JobId = NewType("JobId", int)
 
 MOST_ACTIVE_FILES_TOLD = 32
+_OWNER = re.compile(r"([0-9a-f]{1,64})-([0-9]{1,10})-([0-9]{1,20})")
 _ERRORS = {
     error.kind: error
     for error in (
@@ -54,7 +57,7 @@ _ERRORS = {
 
 
 class JobState(StrEnum):
-    """Where a job stands. `interrupted` is never written: so a job looks whose helper is gone."""
+    """Where a job stands. `interrupted` is never written: so a job looks that no process has in hand."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -68,6 +71,15 @@ class JobState(StrEnum):
     def is_over(self) -> bool:
         """Whether nothing more happens unless somebody asks for it."""
         return self in {JobState.DONE, JobState.FAILED, JobState.CANCELLED}
+
+
+_S = JobState
+MAY_PAUSE = frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSED})
+MAY_RESUME = frozenset({_S.PAUSED, _S.QUEUED, _S.RUNNING})
+MAY_CANCEL = frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSED, _S.FAILED, _S.CANCELLED})
+MAY_RETRY = frozenset({_S.FAILED, _S.CANCELLED, _S.QUEUED, _S.RUNNING})
+MAY_VERIFY = frozenset({_S.DONE})
+MAY_TUNE = frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSED, _S.FAILED})
 
 
 @frozen
@@ -85,7 +97,10 @@ class JobFailure:
 
 @frozen
 class Job:
-    """One transfer at one moment. Times are RFC 3339; `progress` is the last that was told."""
+    """One transfer at one moment. Times are RFC 3339; `progress` is the last that was told.
+
+    `worker` is the process that does it, for a moment after a pause too, as stopping takes one.
+    """
 
     id: JobId
     order: Order
@@ -96,6 +111,12 @@ class Job:
     progress: Progress | None = field(default=None, compare=False)
     failure: JobFailure | None = None
     result: JobResult | PublishResult | None = None
+    worker: Owner | None = None
+
+
+def begin(job: Job, worker: Owner, at: str) -> Job:
+    """Return a job as it is when a worker has taken it."""
+    return replace(job, state=JobState.RUNNING, started_at=at, ended_at=None, result=None, worker=worker)
 
 
 def failure_of(error: BucketryError) -> JobFailure:
@@ -112,9 +133,10 @@ def job_document(job: Job) -> Document:
         "submitted_at": job.submitted_at,
         "started_at": job.started_at,
         "ended_at": job.ended_at,
-        "progress": _progress_document(job.progress) if job.progress else None,
+        "progress": progress_document(job.progress) if job.progress else None,
         "failure": asdict(job.failure) if job.failure else None,
         "result": result_document(job.result) if job.result else None,
+        "worker": owner_text(job.worker) if job.worker else None,
     }
 
 
@@ -129,17 +151,37 @@ def read_job(fields: Fields) -> Job:
         submitted_at=fields.text("submitted_at", longest=64),
         started_at=fields.optional_text("started_at"),
         ended_at=fields.optional_text("ended_at"),
-        progress=_read_progress(fields.inner("progress")) if document("progress") else None,
+        progress=read_progress(fields.inner("progress")) if document("progress") else None,
         failure=_read_failure(fields.inner("failure")) if document("failure") else None,
         result=read_result(fields.inner("result"), order) if document("result") else None,
+        worker=_read_worker(fields),
     )
+
+
+def owner_text(owner: Owner) -> str:
+    """Return a process as it is written down."""
+    return f"{owner.place}-{owner.pid}-{owner.started}"
+
+
+def parse_owner(text: str, *, what: str) -> Owner:
+    """Return the process that a text names; raise `CorruptError`."""
+    found = _OWNER.fullmatch(text)
+    if found is None:
+        raise CorruptError(f"{what} names no process")
+    return Owner(found[1], int(found[2]), int(found[3]))
+
+
+def _read_worker(fields: Fields) -> Owner | None:
+    text = fields.optional_text("worker")
+    return None if text is None else parse_owner(text, what=fields.what)
 
 
 def _read_failure(fields: Fields) -> JobFailure:
     return JobFailure(fields.text("kind", longest=64), fields.text("message"), fields.text("advice"))
 
 
-def _progress_document(progress: Progress) -> Document:
+def progress_document(progress: Progress) -> Document:
+    """Return a progress as it is written down."""
     return {
         "total_bytes": progress.total_bytes,
         "done_bytes": max(0, progress.done_bytes),
@@ -159,7 +201,8 @@ def _active_document(file: ActiveFile) -> Document:
     return asdict(file) | {"done_bytes": max(0, file.done_bytes)}  # below zero for a moment, when a chunk was wrong
 
 
-def _read_progress(fields: Fields) -> Progress:
+def read_progress(fields: Fields) -> Progress:
+    """Return the progress in a document; raise `CorruptError`."""
     return Progress(
         total_bytes=fields.integer("total_bytes"),
         done_bytes=fields.integer("done_bytes"),

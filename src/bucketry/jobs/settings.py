@@ -1,4 +1,4 @@
-"""What must mean to the helper the same as to whoever gave it an order: which settings, which registry, which path?"""
+"""What must mean the same to a worker as to whoever gave the order: which settings, which registry, which path."""
 
 from __future__ import annotations
 
@@ -53,14 +53,9 @@ def digest_settings(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: _digest(settled[name]) for name in SETTINGS if settled.get(name)}
 
 
-def check_settings(order: Order, own: Mapping[str, str]) -> None:
-    """Raise `RejectedError` where an order was given under settings that are not those of this process."""
-    differing = [name for name in SETTINGS if order.settings.get(name) != own.get(name)]
-    if differing:
-        raise RejectedError(
-            f"the transfer helper that runs was started with another {' and '.join(differing)}",
-            advice="wait until its transfers have ended, or leave out --detach",
-        )
+def differing_settings(one: Mapping[str, str], other: Mapping[str, str]) -> str:
+    """Return the names of the settings that are not the same in both, as a part of a sentence; empty for none."""
+    return " and ".join(name for name in SETTINGS if one.get(name) != other.get(name))
 
 
 def check_registry(order: Order, session: Session) -> None:

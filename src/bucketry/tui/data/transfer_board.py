@@ -1,7 +1,7 @@
-"""What do the screens know of the transfers on this machine, without asking the helper for ever?
+"""The transfers on this machine, as the screens know them.
 
-Where something moves, the helper is asked every second. Where nothing does, it is not asked at all: a helper that is
-spoken to never ends. Its folder is looked at instead, in which every change of a job's state leaves its time.
+Where something moves, the journals are read every second. Where nothing does, none is: their folder is looked at
+instead, in which every change of a job's state leaves its time.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class TransferBoard:
     def steer(
         self, words: tuple[str, ...], act: Callable[[], Job], done: Callable[[Job], None], ended: Callable[[], None]
     ) -> None:
-        """Ask the helper for something about a job, behind the keys; `words` are the command that does the same."""
+        """Ask for something about a job, behind the keys; `words` are the command that does the same."""
 
         def took(job: Job) -> None:
             ended()
@@ -164,7 +164,7 @@ def helper_pid_text(looked: TransfersSnapshot) -> str:
 
 
 def _look(before: TransfersSnapshot | None) -> TransfersSnapshot:
-    """Ask for the jobs, unless nothing moved and nothing was written since; not for the screen's thread."""
+    """Read the jobs, unless nothing moved and nothing was written since; not for the screen's thread."""
     from bucketry.jobs import client as jobs  # noqa: PLC0415 - the first picture does not wait for it
 
     changed_at_ns = _changed_at_ns()

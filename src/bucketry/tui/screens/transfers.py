@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.jobs import client as jobs
-from bucketry.jobs.queue import MAY_CANCEL, MAY_PAUSE, MAY_RETRY, MAY_TUNE, MAY_VERIFY
+from bucketry.jobs.model import MAY_CANCEL, MAY_PAUSE, MAY_RETRY, MAY_TUNE, MAY_VERIFY
 from bucketry.show.figures import count_of, rate_text
 from bucketry.show.spans import Line, Span, line
 from bucketry.show.transfers import ENDED, block_lines, ended_lines

@@ -21,7 +21,7 @@ from bucketry.registry.publishing.publish import PublishRequest
 from bucketry.schema.names import parse_model_name
 from faults.publishing import is_part
 from faults.scene import conformance_of_a_perfect_store
-from registry.detached import SECONDS, end_helper
+from jobs.detached import SECONDS, end_helper
 from servers.fault_proxy import Refused, let_through, run_fault_proxy
 from servers.misbehaving import refusal
 
@@ -132,7 +132,7 @@ class Publishing:
         """Return what lies beside the helper's own files."""
         if not self.folder.path.exists():
             return []
-        own = {"helper.log", "lock", "socket"}
+        own = {"helper.log", "lock"}
         return sorted(path.name for path in self.folder.path.iterdir() if path.name not in own)
 
 

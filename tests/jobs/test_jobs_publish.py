@@ -15,6 +15,7 @@ from bucketry.errors import BucketryError, NotFoundError, RejectedError, UsageEr
 from bucketry.jobs import client as jobs
 from bucketry.jobs.client import JobState, PublishJobOptions, PublishOrder, PublishResult
 from bucketry.jobs.publish import do_publish, order_publish
+from bucketry.jobs.worker import LOOK_SECONDS
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.core.rows import load_row
@@ -25,8 +26,8 @@ from bucketry.schema.documents.evidence import Evidence, Metric
 from bucketry.schema.documents.manifest import Training
 from bucketry.schema.names import parse_reference
 from bucketry.transfer.pace.controls import Controls
-from registry.detached import done, end_helper, ended, is_gone, until
-from registry.detached_publish import CONTENTS, MODEL, PART_BYTES, PARTS, SIZE_BYTES, publishing
+from jobs.detached import done, end_helper, ended, is_gone, until
+from jobs.detached_publish import CONTENTS, MODEL, PART_BYTES, PARTS, SIZE_BYTES, publishing
 from servers.fault_proxy import Refused
 from servers.misbehaving import refusal
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.jobs.client import Job, JobId
-    from registry.detached_publish import Publishing
+    from jobs.detached_publish import Publishing
     from servers.process import S3Server
 
 SLOW = PublishJobOptions(limit_bytes_per_second=12_000_000)
@@ -188,6 +189,7 @@ def test_a_paused_publish_stands_still_and_goes_on_where_it_was(bucket: Publishi
     assert paused.state is JobState.PAUSED
     assert paused.progress is not None
     assert (paused.progress.verified_chunks, paused.progress.hashed_bytes) == (3, SIZE_BYTES)
+    time.sleep(5 * LOOK_SECONDS)  # by then its worker has heard of it
     bucket.heals()
     assert until(lambda: "stopped, paused" in bucket.log())
     time.sleep(0.3)

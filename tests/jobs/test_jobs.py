@@ -9,29 +9,39 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UnavailableError, UsageError
+from bucketry.errors import (
+    BucketryError,
+    CorruptError,
+    DeniedError,
+    NotFoundError,
+    RejectedError,
+    UnavailableError,
+    UsageError,
+)
 from bucketry.jobs import client as jobs
 from bucketry.jobs.client import Job, JobId, JobResult, JobState, PullOrder
+from bucketry.jobs.model import parse_owner
 from bucketry.jobs.pull import do_order
-from bucketry.jobs.wire import listen
 from bucketry.schema.names import parse_digest, parse_reference
+from bucketry.transfer.disk.leftovers import Owner
 from bucketry.transfer.pace.controls import Controls
 from faults.file_systems import mounted
 from faults.scene import REFERENCE, SIZE_BYTES, check_contents
-from registry.detached import SECRET, detached_world, done, end_helper, ended, holder, is_gone, until
+from jobs.detached import SECRET, detached_world, done, end_helper, ended, is_gone, until
 from servers.fault_proxy import Refused
 from servers.misbehaving import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from registry.detached import Detached
+    from jobs.detached import Detached
 
+NOBODY = 65534
 SUBMIT = """
 import sys
 from pathlib import Path
@@ -101,7 +111,7 @@ def test_a_helper_that_was_killed_is_followed_by_one_that_goes_on_with_identical
     world.heals()
     jobs.resume(number)
     result = pulled(done(number))
-    assert jobs.find_helper() not in {killed, None}
+    assert world.log().count("began") == 2
     check_contents(world.root / "model")
     assert beside(world) == ["model"]
     assert 0 < result.fetched_bytes < SIZE_BYTES
@@ -114,8 +124,8 @@ def test_a_helper_that_is_told_to_end_leaves_its_job_to_the_next(world: Detached
     assert held.begun.wait(30)
     end_helper(world.folder)
     assert "ended" in world.log()
-    assert not world.folder.socket.exists()
     assert [job.state for job in world.folder.load_all()[0]] == [JobState.QUEUED]
+    assert states() == [JobState.INTERRUPTED]
     world.heals()
     other = world.submit("other")  # whatever starts a helper lets it take up all that is left
     assert done(number).state is done(other).state
@@ -131,9 +141,10 @@ def test_a_hang_up_does_not_end_the_helper(world: Detached) -> None:
     assert os.getsid(helper) != os.getsid(0)
     for sign in (signal.SIGHUP, signal.SIGINT):
         os.kill(helper, sign)
+    assert jobs.find_helper() == helper
     world.heals()
     done(number)
-    assert jobs.find_helper() == helper
+    assert f" {helper} job 1: done" in world.log()
 
 
 def test_a_paused_job_stands_still_and_goes_on_where_it_was(world: Detached) -> None:
@@ -199,20 +210,19 @@ def test_of_three_jobs_two_run_and_the_third_waits_for_one_to_end(world: Detache
         check_contents(world.root / name)
 
 
-def test_clients_at_once_find_one_helper(world: Detached) -> None:
+def test_of_what_many_order_at_once_two_run_and_all_arrive(world: Detached) -> None:
     held = world.holds()
     clients = [submit_alone(world.root / f"model-{index}") for index in range(4)]
     numbers = sorted(int(client.communicate(timeout=60)[0]) for client in clients)
     assert numbers == [1, 2, 3, 4]
-    assert held.begun.wait(30)
-    helper = holder(world.folder)
-    assert helper is not None
-    assert world.log().count("began") == 1
-    assert world.log().count(f" {helper} began") == 1
+    assert until(lambda: held.waiting >= 2)
+    assert states() == [JobState.RUNNING, JobState.RUNNING, JobState.QUEUED, JobState.QUEUED]
+    assert world.log().count("began") == 2
     world.heals()
     for number in numbers:
         done(JobId(number))
     assert beside(world) == ["model-0", "model-1", "model-2", "model-3"]
+    assert world.log().count("began") == 2
 
 
 def test_every_listener_hears_the_same_job_grow_and_end(world: Detached) -> None:
@@ -375,29 +385,45 @@ def test_relative_paths_mean_what_they_mean_where_the_order_was_given(
     check_contents(world.root / "here")
 
 
-def test_a_busy_helper_refuses_orders_that_were_given_under_other_settings(
+def test_an_order_runs_under_the_settings_that_it_was_given_under_or_is_refused(
     world: Detached, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = world.holds()
-    world.submit()
+    first = world.submit()
     assert held.begun.wait(30)
     with monkeypatch.context() as other:
         other.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-        with pytest.raises(RejectedError, match="another AWS_DEFAULT_REGION"):
-            world.submit("other")
+        second = world.submit("other")
+        assert until(lambda: held.waiting >= 2)
+    workers = [job.worker for job in jobs.list_jobs()]
+    assert None not in workers
+    regions = [Path(f"/proc/{worker.pid}/environ").read_bytes().count(b"eu-west-1") for worker in workers if worker]
+    assert regions == [0, 1]
+    with monkeypatch.context() as another:
+        another.setenv("AWS_DEFAULT_REGION", "us-west-2")
+        with pytest.raises(RejectedError, match="that runs was started with another AWS_DEFAULT_REGION"):
+            world.submit("third")
     world.heals()
-    done(JobId(1))
+    done(first)
+    done(second)
 
 
-def test_an_idle_helper_gives_way_to_one_with_the_environment_of_today(
+def test_a_job_goes_on_only_under_the_settings_that_it_was_ordered_under(
     world: Detached, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done(world.submit())
-    first = jobs.find_helper()
-    time.sleep(3.0)  # a young helper stays
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    done(world.submit("other"))
-    assert jobs.find_helper() not in {first, None}
+    held = world.holds()
+    number = world.submit()
+    assert held.begun.wait(30)
+    end_helper(world.folder)
+    with monkeypatch.context() as other:
+        other.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        with pytest.raises(RejectedError, match="was ordered with another AWS_DEFAULT_REGION"):
+            jobs.resume(number)
+        world.heals()
+        done(world.submit("other"))
+        assert jobs.find_job(number).state is JobState.INTERRUPTED
+    jobs.resume(number)
+    done(number)
 
 
 def test_a_registry_that_took_another_ones_place_is_not_pulled_from(world: Detached) -> None:
@@ -416,10 +442,8 @@ def test_an_alias_that_moved_since_the_order_brings_nothing_that_nobody_ordered(
     assert beside(world) == ["model"]
 
 
-def test_a_stale_socket_and_journals_that_nobody_can_read_are_in_nobodys_way(world: Detached) -> None:
+def test_journals_that_nobody_can_read_are_in_nobodys_way(world: Detached) -> None:
     folder = world.folder.made()
-    listen(folder.socket).close()
-    assert folder.socket.exists()
     (folder.path / "job-6.json").write_bytes(b"\x00 not a journal")
     done(world.submit())
     assert [job.id for job in jobs.list_jobs()] == [7]
@@ -430,10 +454,6 @@ def test_a_stale_socket_and_journals_that_nobody_can_read_are_in_nobodys_way(wor
 
 def test_a_journal_that_somebody_wrote_as_interrupted_does_not_stand_in_the_way_for_ever(world: Detached) -> None:
     job = done(world.submit())
-    helper = jobs.find_helper()
-    assert helper is not None
-    os.kill(helper, signal.SIGTERM)
-    assert until(lambda: is_gone(helper))
     world.folder.save(replace(job, state=JobState.INTERRUPTED, result=None))
     jobs.resume(job.id)
     assert done(job.id).state is JobState.DONE
@@ -455,37 +475,58 @@ def test_nothing_that_is_written_down_holds_a_credential_or_is_anybody_elses_to_
 
 def test_a_helper_with_nothing_to_do_ends_by_itself(world: Detached) -> None:
     world.folder.made()
-    program = "import bucketry.jobs.helper as helper; helper.IDLE_SECONDS = 0.5; helper.main()"
-    subprocess.run([sys.executable, "-c", program], check=True)
-    assert until(lambda: jobs.find_helper() is not None)
-    helper = holder(world.folder)
-    assert helper is not None
-    assert until(lambda: is_gone(helper))
-    assert "ended" in world.log()
-    assert not world.folder.socket.exists()
+    program = [sys.executable, "-m", "bucketry.jobs.worker"]
+    told = subprocess.run(program, check=True, capture_output=True, text=True).stdout
+    worker = parse_owner(told, what="a worker")
+    assert until(lambda: is_gone(worker.pid))
+    assert f" {worker.pid} ended" in world.log()
+    assert jobs.find_helper() is None
 
 
-def test_a_second_helper_ends_at_once(world: Detached) -> None:
-    held = world.holds()
-    world.submit()
+def test_how_far_a_killed_job_was_is_still_known(world: Detached) -> None:
+    held = world.holds(served=3)
+    number = world.submit()
     assert held.begun.wait(30)
-    with world.folder.locked() as is_free:
-        assert not is_free
-    program = (
-        "import os, bucketry.jobs.helper as helper; helper.LOCK_SECONDS = 0.3; helper.os.fork = lambda: 0;helper.main()"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
-    assert world.log().count("began") == 1
-    assert jobs.find_helper() == holder(world.folder)
-    world.heals()
-    done(JobId(1))
+    assert until(lambda: (p := jobs.find_job(number).progress) and p.verified_chunks >= 3)
+    helper = jobs.find_helper()
+    assert helper is not None
+    os.kill(helper, signal.SIGKILL)
+    assert until(lambda: is_gone(helper))
+    job = jobs.find_job(number)
+    assert job.state is JobState.INTERRUPTED
+    assert job.progress is not None
+    assert job.progress.verified_chunks >= 3
+
+
+def test_a_worker_of_another_container_counts_for_as_long_as_it_writes(world: Detached) -> None:
+    job = replace(done(world.submit()), state=JobState.RUNNING, result=None, worker=Owner("abc", os.getpid(), 1))
+    world.folder.save(job)
+    assert states() == [JobState.INTERRUPTED]
+    assert job.progress is not None
+    world.folder.save_progress(job.id, job.progress)
+    assert states() == [JobState.RUNNING]
+    path = world.folder.path / "progress-1.json"
+    os.utime(path, (time.time() - 61, time.time() - 61))
+    assert states() == [JobState.INTERRUPTED]
+
+
+def test_rights_that_were_widened_are_narrowed_again(world: Detached) -> None:
+    world.folder.made().path.chmod(0o777)
+    assert world.folder.made().path.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_users_folder_is_not_used(world: Detached) -> None:
+    os.chown(world.folder.made().path, NOBODY, NOBODY)
+    with pytest.raises(DeniedError, match="not a folder of this user"):
+        jobs.pause(JobId(1))
 
 
 def test_a_job_whose_start_cannot_be_made_says_so(world: Detached, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bucketry.jobs.client.START_SECONDS", 0.3)
     monkeypatch.setattr("bucketry.jobs.client.sys.executable", "/bin/false")
     with pytest.raises(BucketryError, match="does not start"):
         world.submit()
+    assert jobs.list_jobs() == ()
 
 
 def test_a_full_disk_is_told_at_once_and_the_job_starts_when_there_is_room(world: Detached) -> None:

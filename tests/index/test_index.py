@@ -34,7 +34,7 @@ from bucketry.schema import keys
 from bucketry.schema.documents.evidence import Evidence, Metric
 from bucketry.schema.search.query import parse_query
 from bucketry.store.contract import Entry, Unconditional
-from registry.indexed import MODELS, change_at_random, dump, publish_at_random
+from index.indexed import MODELS, change_at_random, dump, publish_at_random
 from registry.opened import open_in, publish
 from registry.test_costs import Counting
 from simulation.actors import BASE, CHAT, PRODUCTION

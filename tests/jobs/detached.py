@@ -1,5 +1,5 @@
-"""What do the tests of detached transfers stand on? A registry behind a proxy that can hold bytes back, and a helper
-whose end is seen to."""
+"""What the tests of detached transfers stand on: a registry behind a proxy that can hold bytes back, and workers whose
+end is seen to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,27 +126,15 @@ def detached_world(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deta
 
 
 def end_helper(folder: JobFolder) -> None:
-    """End the helper that holds the lock, if one does, and wait until it is gone."""
-    pid = holder(folder)
-    if pid is None:
-        return
+    """End the workers that live, and wait until they are gone."""
+    pids = {job.worker.pid for job in folder.load_all()[0] if job.worker and folder.is_in_hand(job)}
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.kill(pid, sign)
-        except ProcessLookupError:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, sign)
+        if until(lambda: all(is_gone(pid) for pid in pids), seconds=15.0):
             return
-        if until(lambda: is_gone(pid), seconds=15.0):
-            return
-    raise AssertionError(f"the helper {pid} is still there")
-
-
-def holder(folder: JobFolder) -> int | None:
-    """Return which process holds the helper's lock."""
-    if not (folder.path / "lock").exists():
-        return None
-    pid = int((folder.path / "lock").read_text() or "0")
-    with folder.locked() as is_free:
-        return None if is_free else pid
+    raise AssertionError(f"the workers {pids} are still there")
 
 
 def is_gone(pid: int) -> bool:

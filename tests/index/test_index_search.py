@@ -35,7 +35,7 @@ from bucketry.schema.names import ModelName, parse_model_name, parse_reference
 from bucketry.schema.search.details import details_of
 from bucketry.schema.search.match import Candidate, fits
 from bucketry.schema.search.query import parse_query
-from registry.indexed import change_at_random, dump
+from index.indexed import change_at_random, dump
 from simulation.actors import CHAT
 from simulation.scenes import FEW, begin, founder
 from simulation.world import SeededScript, World

@@ -28,9 +28,10 @@ from bucketry.jobs.orders import (
     PublishResult,
     PullOrder,
 )
-from bucketry.jobs.settings import check_settings, digest_settings
+from bucketry.jobs.settings import differing_settings, digest_settings
 from bucketry.schema.codec import Fields, decode_foreign, encode
 from bucketry.schema.names import parse_digest, parse_model_name
+from bucketry.transfer.disk.leftovers import Owner
 from bucketry.transfer.pace.progress import ActiveFile, Progress
 
 if TYPE_CHECKING:
@@ -103,11 +104,18 @@ def read(document: dict[str, Any]) -> Job:
     "job",
     [
         JOB,
+        replace(JOB, state=JobState.RUNNING, worker=Owner("ab12", 7, 99)),
         Job(JobId(1), ORDER, JobState.QUEUED, "now"),
         replace(JOB, order=PUBLISH_ORDER, result=PUBLISHED, progress=replace(PROGRESS, hashed_bytes=70)),
         Job(JobId(1), PUBLISH_ORDER, JobState.QUEUED, "now"),
     ],
-    ids=["a pull", "a pull with as little as possible", "a publish", "a publish with as little as possible"],
+    ids=[
+        "a pull",
+        "one that runs",
+        "one with as little as possible",
+        "a publish",
+        "a publish with as little as possible",
+    ],
 )
 def test_a_job_is_read_as_it_was_written(job: Job, tmp_path: Path) -> None:
     assert read(job_document(job)) == job
@@ -130,6 +138,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "a limit of nothing": lambda job: job["order"]["options"].update(limit_bytes_per_second=0),
     "bytes below zero": lambda job: job["progress"].update(done_bytes=-1),
     "a number that is a text": lambda job: job.update(id="3"),
+    "a worker that is none": lambda job: job.update(worker="7"),
     "files that are none": lambda job: job["progress"].update(active=[3]),
 }
 
@@ -183,5 +192,8 @@ def test_settings_are_compared_and_cannot_be_read() -> None:
     assert set(digests) == {"AWS_PROFILE", "BUCKETRY_CONFIG"}
     assert not any("team" in digest or "/etc" in digest for digest in digests.values())
     assert digest_settings({**environment, "AWS_SECRET_ACCESS_KEY": "renewed"}) == digests
-    with pytest.raises(Exception, match="another AWS_PROFILE and BUCKETRY_CONFIG"):
-        check_settings(ORDER, digest_settings({"BUCKETRY_CONFIG": "/etc/x.toml"}))
+    assert (
+        differing_settings(digests, digest_settings({"BUCKETRY_CONFIG": "/x.toml"}))
+        == "AWS_PROFILE and BUCKETRY_CONFIG"
+    )
+    assert differing_settings(digests, digests) == ""
