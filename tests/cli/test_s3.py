@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from servers.fault_proxy import run_fault_proxy
 from servers.process import find_free_ports
 
 if TYPE_CHECKING:
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     from cli.harness import Program
     from servers.process import S3Server
+
+COMPARISON_REQUESTS = 2
+"""Of an approval by the command line: what production names, and that version's manifest."""
 
 
 def use(server: S3Server, monkeypatch: pytest.MonkeyPatch, *, secret_key: str | None = None) -> None:
@@ -79,3 +83,36 @@ def test_a_store_that_lies_is_refused_with_the_broken_promise(
     reasons = ran.errors.partition("registry: ")[2].partition("; do this")[0].split("; ")
     assert len(reasons) == len(set(reasons)) == 4
     program.fails(3, "models", "-r", f"s3://{rclone.bucket}/registry")
+
+
+def test_a_server_is_asked_no_more_often_than_the_protocol_needs(
+    program: Program, weed: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def requests(*arguments: str | Path) -> int:
+        proxy.asked.clear()
+        program.ok(*arguments)
+        return len(proxy.asked)
+
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "README.md").write_text("# A model\n")
+    with run_fault_proxy(weed) as proxy:
+        use(proxy.server, monkeypatch)
+        url = f"s3://{weed.bucket}/counted"
+        monkeypatch.setenv("BUCKETRY_REGISTRY", url)
+        assert requests("init", url) <= 90
+        assert requests("doctor") <= 90
+        published = []
+        for number in range(3):
+            (files / "weights.bin").write_bytes(b"weights of %d" % number)
+            published.append(requests("publish", "acme/chat", files))
+        assert published == [11, 7, 8]
+        assert requests("promote", "acme/chat:1", "production") == 7
+        approve = ("review", "approve", "acme/chat:3", "--comment", "looked at it")
+        assert requests(*approve) == 7 + COMPARISON_REQUESTS
+        assert requests("review", "reject", "acme/chat:2", "--comment", "worse") == 7
+        assert requests("promote", "acme/chat:3", "production") == 7
+        assert requests("rollback", "acme/chat", "production") == 4
+        assert requests("resolve", "acme/chat@production") == 3
+        assert requests("pull", "acme/chat@production", tmp_path / "dest") == 4 + 2
+        assert program.json("fsck")["findings"] == []

@@ -6,7 +6,6 @@ spared is in `docs/format.md`: an alias is read again after a decision, and a he
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,37 +17,13 @@ from bucketry.registry.review.policies import set_policy
 from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.names import parse_model_name
 from registry.in_memory import ADA, CHAT, open_in_memory
+from store.noting import NotingStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from bucketry.store.contract import Store
-
-
-class Noting:
-    """A store that notes each call: its name, and the first part of the key."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._lock = threading.Lock()
-        self.requests: list[str] = []
-
-    @property
-    def unretried(self) -> Noting:
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._store, name)
-        if not callable(found) or name == "close":
-            return found
-
-        def call(key: str = "", *arguments: Any, **named: Any) -> Any:
-            with self._lock:
-                self.requests.append(f"{name} {key.partition('/')[0]}")
-            return found(key, *arguments, **named)
-
-        return call
 
 
 @pytest.fixture
@@ -67,7 +42,7 @@ def registry(files: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 def requests_of(registry: Registry, act: Callable[[Registry], object], *, actor: str = ADA) -> list[str]:
     """Return what is asked of the store by somebody who has read nothing yet."""
-    noting = Noting(registry.session.store)
+    noting = NotingStore(registry.session.store)
     act(Registry(Session(cast("Store", noting), actor)))
     return noting.requests
 
@@ -111,7 +86,7 @@ def test_a_first_publish_looks_for_what_a_lost_head_would_have_left(files: Path,
 def test_a_publish_that_takes_long_reads_the_head_again(registry: Registry, files: Path) -> None:
     (files / "weights.bin").write_bytes(b"slow")
     seconds = iter(range(1_000_000))
-    noting = Noting(registry.session.store)
+    noting = NotingStore(registry.session.store)
     session = Session(cast("Store", noting), ADA)
     slow = replace(session.clock, monotonic_seconds=lambda: float(next(seconds)))
     Registry(replace(session, clock=slow)).publish(CHAT, files, metrics={"auc": 0.9})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import pytest
@@ -26,19 +26,21 @@ from bucketry.store.contract import (
 from bucketry.store.folder.store import FolderStore
 from bucketry.store.memory import MemoryStore
 from bucketry.store.probe.probe import ProbeReport, check_product, probe
+from bucketry.store.probe.races import WRITERS
+from store.noting import NotingStore
 from store.s3_stores import open_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from bucketry.store.contract import Condition, Folder, Part, Store
+    from bucketry.store.contract import Body, Condition, Folder, Part, Store
     from servers.process import S3Server
 
 
-FIRST_WRITES = (
-    "create-once.json", "replace.json", "stale.json", "nothing.json", "etags.json", "poll.json", "range", "fresh.json"
-)  # fmt: skip
+FIRST_WRITES = ("race-create", "register", "0-", "%20\u6a21\u578b#b?c&d=e", "artifact")
+MOST_REQUESTS = 87
+"""Of a probe; `init` has three more: registry.json is read, found to be new by a listing, and written."""
 
 
 def now() -> datetime:
@@ -264,7 +266,7 @@ def test_a_store_that_may_not_delete_passes_with_a_warning() -> None:
         deletes = 0
 
         def delete(self, key: str) -> None:
-            if key.endswith(("fresh.json", "4-xxxx")):
+            if key.endswith(("register", "2-xx")):
                 super().delete(key)
                 return
             raise DeniedError("deleting is not allowed")
@@ -311,8 +313,34 @@ def test_versions_known_to_be_unsafe_are_refused_whatever_a_race_shows(product: 
     assert run(Named()).passed is safe
 
 
+@pytest.mark.parametrize(
+    ("store", "broken"),
+    [
+        (Forgetful(), {"stale write", "replace nothing", "race to replace"}),
+        (Careless(), {"create once", "stale write", "replace nothing", "race to create", "race to replace"}),
+        (Mixing(), {"ranges"}),
+        (Replacing(), {"upload"}),
+        (Chatty(), {"poll"}),
+        (Spelling(), {"odd keys"}),
+        (Undead(), {"read after write", "list after write"}),
+        (Surprising(), {"etags"}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_promise_that_is_broken_makes_no_other_look_broken(store: Store, broken: set[str]) -> None:
+    assert set(broken_by(store)) == broken
+    assert list(store.list("")) == [] or isinstance(store, Undead)
+
+
+def test_a_probe_is_a_bounded_number_of_requests() -> None:
+    noting = NotingStore(MemoryStore())
+    assert run(cast("Store", noting)).passed
+    assert len(noting.requests) <= MOST_REQUESTS
+    assert noting.requests.count("put probe") >= 2 * WRITERS
+
+
 def test_a_key_is_created_only_once_in_the_whole_probe() -> None:
-    """The checks do not share objects, so that one that fails does not make the next one fail."""
+    """Those who share an object know what is there; an object on which a promise was broken is left alone."""
 
     class Counting(MemoryStore):
         def put(self, key: str, body: bytes, condition: Condition) -> ETag:
@@ -360,13 +388,24 @@ def test_the_promises_are_tried_at_once_and_told_as_they_are_found() -> None:
     total = len(found.checks)
     assert told == [*((done, total) for done in range(1, total - 2)), (total, total)]
     assert [check.name for check in found.checks][:2] == ["create once", "create an artifact once"]
-    together, begun = Barrier(8), set[str]()
+    together, begun = Barrier(len(FIRST_WRITES)), set[str]()
+
+    def meet(key: str) -> None:
+        if key.endswith(FIRST_WRITES) and key not in begun:
+            begun.add(key)
+            together.wait(10)  # one after the other, they would never meet
 
     class Slow(MemoryStore):
         def put(self, key: str, body: bytes, condition: Condition) -> ETag:
-            if key.endswith(FIRST_WRITES) and key not in begun:
-                begun.add(key)
-                together.wait(10)  # one after the other, they would never meet
+            meet(key)
             return super().put(key, body, condition)
+
+        def put_blob(self, key: str, body: Body, *, sha256: str | None = None) -> Entry:
+            meet(key)
+            return super().put_blob(key, body, sha256=sha256)
+
+        def start_upload(self, key: str) -> str:
+            meet(key)
+            return super().start_upload(key)
 
     assert run(Slow()).passed

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from bucketry.clock import Clock
 from bucketry.errors import NotFoundError, UnsupportedError, UsageError
 from bucketry.frozen import frozen
-from bucketry.registry.core.commit import Change, commit, load_current
+from bucketry.registry.core.commit import Change, FirstAttempt, commit, load_current
 from bucketry.registry.core.config import RegistryProfile, find_identity, load_config
 from bucketry.registry.core.location import BucketLocation, FolderLocation, parse_location
 from bucketry.registry.core.registers import registry_register
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from bucketry.registry.core.commit import Current
     from bucketry.registry.review.strict import StrictMode
     from bucketry.store.contract import Store
     from bucketry.store.probe.probe import ProbeReport
@@ -93,10 +94,11 @@ def create_registry(
     with closing(open_store(profile, create_folder=not profile.read_only)) as store:
         session = Session(RetryingStore(store), find_identity(config, identity), read_only=profile.read_only)
         session.check_not_read_only()
-        known = load_current(session.store, registry_register()).state is not None
+        current = load_current(session.store, registry_register())
+        known = current.state is not None
         probed = probe_store(session, on_check)
         if known or probed.passed:
-            document = record_conformance(session, probed, create=not known)
+            document = record_conformance(session, probed, create=not known, base=current)
         if not probed.passed:
             raise unsafe_store(session.store.name, probed)
         return CreatedRegistry(document.registry, session.store.name, probed, created=not known)
@@ -115,8 +117,13 @@ def probe_store(session: Session, on_check: Callable[[int, int], None] | None = 
     )
 
 
-def record_conformance(session: Session, probed: ProbeReport, *, create: bool = False) -> RegistryDocument:
-    """Record what the probe found in `registry.json`, where writers look before they write."""
+def record_conformance(
+    session: Session, probed: ProbeReport, *, create: bool = False, base: Current[RegistryDocument] | None = None
+) -> RegistryDocument:
+    """Record what the probe found in `registry.json`, where writers look before they write.
+
+    `base` is that document, if it was read before.
+    """
     result = Conformance(
         endpoint=session.store.endpoint,
         at=session.clock.timestamp(),
@@ -134,7 +141,8 @@ def record_conformance(session: Session, probed: ProbeReport, *, create: bool = 
         action = AuditAction.PROBE_STORE if old else AuditAction.CREATE_REGISTRY
         return Change(document.with_conformance(result), action, target="passed" if probed.passed else "broken")
 
-    committed = commit(session.store, registry_register(), edit, actor=session.actor, clock=session.clock)
+    first = FirstAttempt(base, edit(base.state)) if base is not None else None
+    committed = commit(session.store, registry_register(), edit, actor=session.actor, clock=session.clock, first=first)
     session.forget_registry()
     return committed.state
 

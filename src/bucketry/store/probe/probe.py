@@ -9,7 +9,9 @@ named as well.
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import statistics
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,17 +19,52 @@ from bucketry.clock import Backoff
 from bucketry.errors import BucketryError, DeniedError, NotFoundError, UnavailableError
 from bucketry.frozen import frozen
 from bucketry.store.contract import NotModifiedError, ObjectNotFoundError, PreconditionFailedError
-from bucketry.store.probe.checks import CHECKS, BrokenPromiseError, Scratch
-from bucketry.store.probe.races import RACES
+from bucketry.store.probe import checks, races
+from bucketry.store.probe.checks import BrokenPromiseError, Scratch, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from bucketry.clock import Clock
     from bucketry.store.contract import Store
     from bucketry.store.probe.checks import Promise
 
+PROMISES: tuple[Promise, ...] = (
+    checks.CREATE_ONCE,
+    checks.CREATE_BLOB_ONCE,
+    checks.REPLACE,
+    checks.STALE,
+    checks.REPLACE_NOTHING,
+    checks.ETAGS,
+    checks.POLL,
+    checks.RANGES_OF_ONE,
+    checks.READ_AFTER_WRITE,
+    checks.LIST_AFTER_WRITE,
+    checks.UPLOAD,
+    checks.ODD_KEYS,
+    races.RACE_TO_CREATE,
+    races.RACE_TO_REPLACE,
+)
+"""In the order in which they are told."""
+SERIES: Mapping[str, tuple[Promise, ...]] = {
+    "race-create": (races.RACE_TO_CREATE,),
+    "register": (
+        checks.CREATE_ONCE,
+        checks.ETAGS,
+        checks.REPLACE,
+        checks.POLL,
+        races.RACE_TO_REPLACE,
+        checks.STALE,
+        checks.RANGES_OF_ONE,
+        checks.READ_AFTER_WRITE,
+        checks.REPLACE_NOTHING,
+    ),
+    "artifact": (checks.UPLOAD, checks.CREATE_BLOB_ONCE),
+    "list": (checks.LIST_AFTER_WRITE,),
+    "keys": (checks.ODD_KEYS,),
+}
+"""Which are tried on one object, by its name, one after the other; the series are tried at once."""
 CLOCK_WARNING_SECONDS = 60.0
 MOST_TRIES = 4
 """A check is tried so often, each time with other objects, before a store that did not answer counts as away."""
@@ -96,39 +133,55 @@ def probe(
     `on_check` is called with how many promises were tried, and how many there are. Raises `NotFoundError` (no bucket),
     `DeniedError` or `UnavailableError` when nothing can be found out; anything else that goes wrong is a failed check.
     """
-    scratch = Scratch(store, scratch_prefix)
-    total = len(CHECKS) + len(RACES) + 3  # the clock, the version, the clean-up
+    scratch = Scratch(store, scratch_prefix, clock.now)
+    total = len(PROMISES) + 3  # the clock, the version, the clean-up
     try:
-        checks = _try_all(scratch, clock, lambda done: on_check(done, total))
-        clock_check, skew_seconds = _check_clock(scratch, clock)
+        found = _try_all(scratch, clock, lambda done: on_check(done, total))
     except BaseException:
         with suppress(BucketryError):
             scratch.clean_up()
         raise
-    checks += [clock_check, check_product(_product(store)), _clean_up(scratch)]
+    clock_check, skew_seconds = _check_clock(scratch)
+    found += [clock_check, check_product(_product(store)), _clean_up(scratch)]
     on_check(total, total)
-    return ProbeReport(store.endpoint, _product(store), clock.now(), tuple(checks), skew_seconds)
+    return ProbeReport(store.endpoint, _product(store), clock.now(), tuple(found), skew_seconds)
 
 
 def _try_all(scratch: Scratch, clock: Clock, on_check: Callable[[int], None]) -> list[Check]:
-    """Try all promises at once, the races first, and return the checks in their usual order."""
-    promises = (*RACES, *CHECKS)
-    with ThreadPoolExecutor(len(promises)) as pool:
-        futures = [pool.submit(_try_patiently, promise, scratch, clock) for promise in promises]
-        for done, _ in enumerate(as_completed(futures), start=1):
-            on_check(done)
-    found = [future.result() for future in futures]
-    return [*found[len(RACES) :], *found[: len(RACES)]]
+    """Try all series at once, and return the checks in their usual order."""
+    found: dict[str, Check] = {}
+    lock = threading.Lock()
+
+    def note(check: Check) -> None:
+        with lock:
+            found[check.name] = check
+            on_check(len(found))
+
+    with ThreadPoolExecutor(len(SERIES)) as pool:
+        for future in [pool.submit(_try_series, name, scratch, clock, note) for name in SERIES]:
+            future.result()
+    return [found[promise.name] for promise in PROMISES]
 
 
-def _try_patiently(promise: Promise, scratch: Scratch, clock: Clock) -> Check:
-    """Try a promise again, with objects that nobody has touched, where the store was away for a moment."""
-    backoff = Backoff(clock, first_seconds=FIRST_PAUSE_SECONDS, most_tries=MOST_TRIES)
+def _try_series(name: str, scratch: Scratch, clock: Clock, note: Callable[[Check], None]) -> None:
+    """Try promises one after the other on one object.
 
-    def try_once() -> Check:
-        return _try(promise, scratch.below(f"again-{backoff.failures}/") if backoff.failures else scratch)
+    On another one after one that was broken, and where the store was away for a moment: nobody knows what is there.
+    """
+    subject = Subject(scratch, name)
+    for number, promise in enumerate(SERIES[name]):
+        backoff = Backoff(clock, first_seconds=FIRST_PAUSE_SECONDS, most_tries=MOST_TRIES)
 
-    return backoff.insist(try_once)
+        def try_once(promise: Promise = promise, backoff: Backoff = backoff, number: int = number) -> Check:
+            nonlocal subject
+            if backoff.failures:
+                subject = Subject(scratch.below(f"{number}-again-{backoff.failures}/"), name)
+            return _try(promise, subject)
+
+        check = backoff.insist(try_once)
+        note(check)
+        if not check.passed:
+            subject = Subject(scratch.below(f"{number}-broken/"), name)
 
 
 def check_product(product: str) -> Check:
@@ -150,9 +203,9 @@ def _product(store: Store) -> str:
     return str(getattr(store, "server_product", ""))
 
 
-def _try(promise: Promise, scratch: Scratch) -> Check:
+def _try(promise: Promise, subject: Subject) -> Check:
     try:
-        seen = promise.check(scratch)
+        seen = promise.check(subject)
     except BrokenPromiseError as broken:
         return Check(promise.name, promise.text, passed=False, detail=str(broken))
     except (DeniedError, UnavailableError):
@@ -168,17 +221,12 @@ def _try(promise: Promise, scratch: Scratch) -> Check:
     return Check(promise.name, promise.text, passed=True, detail=seen)
 
 
-def _check_clock(scratch: Scratch, clock: Clock) -> tuple[Check, float | None]:
-    """Compare the clocks; a difference only warns, since ages are differences of the server's clock."""
+def _check_clock(scratch: Scratch) -> tuple[Check, float | None]:
+    """Compare the clocks by all that was read; a difference only warns, since ages are differences of the server's."""
     promise = "the server's clock agrees with ours"
-    try:
-        scratch.create("clock.json", b"{}")
-        before = clock.now()
-        served_at = scratch.store.get(scratch.key("clock.json")).served_at
-        after = clock.now()
-    except BucketryError as error:
-        return Check("clock", promise, passed=True, detail=f"could not be read: {error}"), None
-    skew_seconds = (served_at - (before + (after - before) / 2)).total_seconds()
+    if not scratch.skews_seconds:
+        return Check("clock", promise, passed=True, detail="could not be read"), None
+    skew_seconds = statistics.median(scratch.skews_seconds)
     if abs(skew_seconds) > CLOCK_WARNING_SECONDS:
         direction = "ahead of" if skew_seconds > 0 else "behind"
         detail = f"warning: the server's clock is {abs(skew_seconds):.0f} s {direction} this machine's"
