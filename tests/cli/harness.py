@@ -15,8 +15,7 @@ import pytest
 
 from bucketry.cli.program import run_command
 from bucketry.interop.evidence import files as evidence_files
-from bucketry.schema import arguments
-from bucketry.schema.judging import measured_values
+from bucketry.schema import arguments, foreign_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,5 +132,5 @@ def run_in_terminal(*arguments: str | Path, columns: int = 80) -> tuple[int, str
 
 def write_as_a_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let everything through that our own writers refuse in names, as a foreign writer of the bucket would."""
-    for module in (arguments, measured_values, evidence_files):
+    for module in (arguments, foreign_values, evidence_files):
         monkeypatch.setattr(module, "fault_in_line", lambda *_: "")

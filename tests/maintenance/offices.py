@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from bucketry.maintenance.findings import Finding
+    from bucketry.maintenance.fsck.findings import Finding
     from bucketry.maintenance.fsck.registry import Report
     from bucketry.schema.documents.dossier import Dossier
     from simulation.world import Bucket

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bucketry.schema.documents.policy import DEFAULT_POLICY, parse_policy_toml
-from bucketry.schema.judging.policy_protection import protection_removed
+from bucketry.schema.judging.policy_changes import protection_removed
 
 AUC = '[[gate]]\nmetric = "auc"\n'
 WORSE = '[[gate]]\nmetric = "auc"\nno_worse_than = "production"\n'

@@ -1,1 +1,1 @@
-"""How do the neighbours' formats become ours, and ours theirs? One file for each neighbour."""
+"""The neighbours' formats, and how they become ours: one folder or file for each kind of neighbour."""

@@ -1,1 +1,1 @@
-"""How is a registry kept sound? Each tool first says what it found or would do, and only then acts."""
+"""What keeps a registry sound. Each tool first says what it found or would do, and only then acts."""

@@ -1,4 +1,4 @@
-"""Does the store keep the promises that a registry stands on?"""
+"""Tries whether the store keeps the promises that a registry stands on, and records the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well does this machine reach a registry, and what may it do there? Looked at without writing anything.
+"""Measures how well this machine reaches a registry, and says what it may do there, without writing anything.
 
 What a bucket's own rights allow shows only when something is written: here stand the rules that forbid it beforehand.
 """

@@ -1,1 +1,1 @@
-"""What does a registry hold, and which changes are legal? Pure: no I/O, no clock, no randomness."""
+"""What a registry holds, and which changes are legal. Pure: no I/O, no clock, no randomness."""

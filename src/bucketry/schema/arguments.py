@@ -1,4 +1,4 @@
-"""What did a caller hand over? Its arguments as plain values, or a `UsageError` that names the argument and the limit.
+"""Makes plain values of what a caller handed over, or raises a `UsageError` that names the argument and the limit.
 
 A program may hand over anything: a number where a text belongs, a NumPy scalar, a text of a megabyte. What has one
 obvious meaning is taken for it: a NumPy scalar (or a tensor without dimensions) is its number, a tuple a list, a path

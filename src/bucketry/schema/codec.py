@@ -1,4 +1,4 @@
-"""How does a document become bytes, and bytes a document?
+"""Turns documents into bytes, and bytes that nobody has to believe into documents.
 
 All documents are UTF-8 JSON with sorted keys and `"format": 1`. Decoding believes nothing: size and nesting
 are limited before parsing; duplicate keys, integers outside 2^53, NaN, infinities, a byte order mark and lone

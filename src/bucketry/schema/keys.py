@@ -1,4 +1,4 @@
-"""Where does each object lie? The only module that spells keys.
+"""Where each object lies. The only module that spells keys.
 
 The kind of object comes first, so that one IAM statement names one role's rights and listing `heads/` lists the
 models and nothing else.

@@ -1,4 +1,4 @@
-"""Which moments does a text mean? A day, a minute or a second has a length, in which something can happen."""
+"""Reads the moments that a text means: a day, a minute or a second has a length, in which something can happen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may a model, an alias, a version or a reference be called?
+"""The grammar of names: what a model, an alias, a version or a reference may be called.
 
 One grammar, on the way in and on the way out. Names are rejected, never normalised.
 """

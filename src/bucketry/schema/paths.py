@@ -1,4 +1,4 @@
-"""What may the path of an artifact be?
+"""The grammar of an artifact's path.
 
 A path becomes a file name on the machine of whoever pulls, so it must mean the same file on every system, and
 never one outside the target. Paths are rejected, never normalised, and nothing in them is ever expanded:

@@ -1,4 +1,4 @@
-"""Which characters are no part of a line of text, and how is text that somebody else wrote shown safely?
+"""Knows which characters are no part of a line of text, and shows text that somebody else wrote safely.
 
 One table says it for every grammar: paths, names of metrics and data sets, labels, persons, and for what is shown.
 Terminals, Textual and Rich act on ESC, C1 and bidi characters, and spreadsheets on formulas. Foreign text

@@ -1,4 +1,4 @@
-"""Did this alias go back to something older than what was seen here before?
+"""Notices where an alias goes back to something older than what was seen here before.
 
 An old register is as well signed as a new one. So the highest generation that was seen is kept on disk, with the
 digest of its audit record; what comes later must continue that very chain, record by record. That also refuses a leap

@@ -1,4 +1,4 @@
-"""May this version be served here, by the trust file and by what was signed?
+"""Decides whether a version may be served here, by the trust file and by what was signed.
 
 Pure: the decisions come from a bucket that is not believed, and the moment from the caller.
 """

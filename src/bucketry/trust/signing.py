@@ -1,4 +1,4 @@
-"""Who signs here: which SSH key, in an agent or in a file?
+"""Finds the SSH key that signs here, in an agent or in a file, and signs with it.
 
 The agent comes first, because its keys are unlocked, may be forwarded from the laptop, or lie in a security key.
 """

@@ -1,4 +1,4 @@
-"""Whom does this machine believe, about which models?
+"""Reads the trust file: whom this machine believes, about which models.
 
 The trust file comes with the image or a read-only mount, never from the bucket. It is TOML:
 

@@ -20,7 +20,7 @@ from bucketry.show.tables import TextColumn, text_table
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
     from bucketry.cli.output import Text
-    from bucketry.maintenance.findings import Severity
+    from bucketry.maintenance.fsck.findings import Severity
     from bucketry.maintenance.fsck.registry import Report
 
 COLUMNS = (TextColumn("OBJECT"), TextColumn("PROBLEM"))

@@ -1,4 +1,4 @@
-"""What did `evaluate.save` of Hugging Face's evaluate library write?
+"""Finds the metrics in what `evaluate.save` of Hugging Face's evaluate library wrote.
 
 The values beside `_evaluate_version`, `_timestamp`, `_git_commit_hash` and other marks with an underscore. The time is
 that of some place, which is not told: it is not taken.

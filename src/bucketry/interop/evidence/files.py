@@ -1,4 +1,4 @@
-"""In which format is an evaluation written, and what does it say?
+"""Finds out in which format an evaluation is written, and reads it.
 
 Recognised by content, whatever the file is called: our own JSON (one document or a list), tables of names and values,
 a Hugging Face card, results of evaluation harnesses, metrics of MLflow, CSV. What a file says and what is no number is
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bucketry.errors import CorruptError, UsageError
 from bucketry.frozen import frozen
 from bucketry.interop.evidence.evaluate_library import is_saved_evaluation, saved_harness, saved_values
+from bucketry.interop.evidence.foreign_text import decode_text, load_json, start_of
 from bucketry.interop.evidence.helm_stats import is_helm_stats, read_helm_stats
 from bucketry.interop.evidence.huggingface_card import read_card
 from bucketry.interop.evidence.inspect_logs import is_inspect_log, read_inspect_log
@@ -38,12 +39,11 @@ from bucketry.interop.evidence.sklearn_report import (
 from bucketry.interop.evidence.transformers_trainer import is_trainer_state, read_trainer_state
 from bucketry.interop.evidence.wandb_summary import HARNESS as WANDB
 from bucketry.interop.evidence.wandb_summary import is_run_summary, summary_values
-from bucketry.interop.foreign_text import decode_text, load_json, start_of
 from bucketry.schema.codec import Fields
 from bucketry.schema.documents.cards import begins_front_matter
 from bucketry.schema.documents.datasets import dataset_of
 from bucketry.schema.documents.evidence import MOST_METRICS, Evidence, check_claims, check_evidence, read_evidence
-from bucketry.schema.judging.measured_values import LeftOut, make_metric
+from bucketry.schema.foreign_values import LeftOut, make_metric
 from bucketry.schema.text import fault_in_line
 
 if TYPE_CHECKING:

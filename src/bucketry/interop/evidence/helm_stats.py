@@ -1,4 +1,4 @@
-"""What do the statistics of a HELM run (`stats.json`) say?
+"""Reads the statistics of a HELM run (`stats.json`).
 
 A list of `{name: {name, split, sub_split, perturbation}, count, mean, stddev}`. What a statistic's name has beside the
 metric's tells it apart. On which scenario was measured stands in another file.
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from bucketry.schema.documents.datasets import field_text
 from bucketry.schema.documents.evidence import Evidence
-from bucketry.schema.judging.measured_values import make_metric
+from bucketry.schema.foreign_values import make_metric
 
 if TYPE_CHECKING:
     from bucketry.schema.documents.evidence import Metric
-    from bucketry.schema.judging.measured_values import LeftOut
+    from bucketry.schema.foreign_values import LeftOut
 
 HARNESS = {"name": "helm"}
 

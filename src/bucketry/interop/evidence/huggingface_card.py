@@ -21,13 +21,13 @@ from bucketry.errors import CorruptError
 from bucketry.schema.documents.cards import split_front_matter
 from bucketry.schema.documents.datasets import dataset_of, field_text
 from bucketry.schema.documents.evidence import MOST_METRICS, Evidence
-from bucketry.schema.judging.measured_values import make_metric
+from bucketry.schema.foreign_values import make_metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bucketry.schema.documents.evidence import Metric
-    from bucketry.schema.judging.measured_values import LeftOut
+    from bucketry.schema.foreign_values import LeftOut
 
 MOST_RESULTS = 1_000
 LARGEST_FRONT_MATTER_BYTES = 2 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""What does a log of Inspect say, written as JSON?
+"""Reads a log of Inspect that was written as JSON.
 
 `eval` says what was run on which data, `results.scores` has for each scorer `{name, reducer, metrics: {accuracy:
 {value}, stderr: {value}}}`. Each scorer is one evaluation; a standard error belongs to the accuracy or the mean beside
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from bucketry.interop.evidence.metric_tables import error_parts
 from bucketry.schema.documents.evidence import Evidence
-from bucketry.schema.judging.measured_values import NoValueError, make_metric, read_number
+from bucketry.schema.foreign_values import NoValueError, make_metric, read_number
 
 if TYPE_CHECKING:
-    from bucketry.schema.judging.measured_values import LeftOut
+    from bucketry.schema.foreign_values import LeftOut
 
 HARNESS = "inspect_ai"
 ERROR, DEVIATION = "stderr", "std"

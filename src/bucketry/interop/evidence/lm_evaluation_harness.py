@@ -1,4 +1,4 @@
-"""What does a file of results by task say, as lm-evaluation-harness, lmms-eval and lighteval write them?
+"""Reads results by task, as lm-evaluation-harness, lmms-eval and lighteval write them.
 
 It has `results: {task: {"acc,none": 0.5, "acc_stderr,none": 0.01, "alias": ...}}`, groups among the tasks and again in
 `groups`, and beside it `versions`, `configs`, `n-samples` and `higher_is_better` by task. Each task becomes one
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from bucketry.errors import CorruptError
 from bucketry.interop.evidence.metric_tables import base_of_error, error_parts, standard_errors
 from bucketry.schema.documents.evidence import Evidence
-from bucketry.schema.judging.measured_values import make_metric
+from bucketry.schema.foreign_values import make_metric
 
 if TYPE_CHECKING:
     from bucketry.schema.documents.evidence import Metric
-    from bucketry.schema.judging.measured_values import LeftOut
+    from bucketry.schema.foreign_values import LeftOut
 
 HARNESS = "lm-evaluation-harness"
 MULTIMODAL_HARNESS = "lmms-eval"

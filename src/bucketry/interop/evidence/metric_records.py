@@ -1,4 +1,4 @@
-"""What do JSON objects say that name their metric or their data: `{"dataset": "mmlu", "metric": "acc", "value": 0.5}`?
+"""Reads JSON objects that name their metric or their data: `{"dataset": "mmlu", "metric": "acc", "value": 0.5}`.
 
 The same as a table with these titles: rows as pandas (`orient="records"`, `lines=True`) and many scripts write them. To
 take such objects for names and values would lose the names.
@@ -10,15 +10,15 @@ import json
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
+from bucketry.interop.evidence.foreign_text import load_json
 from bucketry.interop.evidence.metrics_csv import Cell, evaluations_of_cells, is_known_title, title_of, wide_cells
-from bucketry.interop.foreign_text import load_json
 from bucketry.schema.documents.evidence import MOST_METRICS, check_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bucketry.schema.documents.evidence import Evidence
-    from bucketry.schema.judging.measured_values import LeftOut
+    from bucketry.schema.foreign_values import LeftOut
 
 _SIGNATURE = "signature"
 """With what settings sacrebleu measured; its version stands in there too, and is not one of the data."""

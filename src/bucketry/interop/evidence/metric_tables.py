@@ -1,4 +1,4 @@
-"""Which metrics stand in a table of names and values, one table in another, standard errors among them?
+"""Reads tables of names and values, one in another, with standard errors and deviations among them.
 
 `{"test": {"acc": 0.9, "acc_stderr": 0.01}}` is one metric, `test.acc`, that may be off by 0.01. Of several runs there
 are means and deviations: `{"acc": {"mean": 0.9, "std": 0.02}}`, `{"acc_mean": 0.9, "acc_std": 0.02}`.
@@ -10,13 +10,13 @@ import re
 from typing import TYPE_CHECKING
 
 from bucketry.schema.documents.evidence import MOST_METRICS
-from bucketry.schema.judging.measured_values import NoValueError, make_metric, read_value
+from bucketry.schema.foreign_values import NoValueError, make_metric, read_value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from bucketry.schema.documents.evidence import Metric
-    from bucketry.schema.judging.measured_values import LeftOut
+    from bucketry.schema.foreign_values import LeftOut
 
 STANDARD_ERRORS = 1.959963984540054
 """So many to either side hold 95 % of a normal distribution."""

@@ -1,4 +1,4 @@
-"""What does a table of metrics say?
+"""Reads a table of metrics, with commas, semicolons, tabs or bars between its cells, and decimal commas.
 
 A file with a heading: `name` (or `metric`) and `value`, and as wanted `unit`, `direction`, `slice.<attribute>`, `low`,
 `high`, `level`, `samples`, `standard_error`, `deviation`, `kind`, and the data: `dataset`, `title`, `config`,
@@ -8,6 +8,8 @@ each metric instead. Of a table with a `step` or an `epoch`, the newest value co
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,18 +18,24 @@ from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
 from bucketry.interop.evidence.metric_tables import base_of_deviation, base_of_error
 from bucketry.interop.evidence.sklearn_report import read_classification_report, report_of_table
-from bucketry.interop.text_tables import is_numeric, read_text_table, with_points
 from bucketry.schema.documents.evidence import MOST_METRICS, Evidence, check_evidence
-from bucketry.schema.judging.measured_values import NoValueError, make_metric, read_number, read_value
+from bucketry.schema.foreign_values import NoValueError, make_metric, read_number, read_value
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from bucketry.interop.text_tables import TextTable
     from bucketry.schema.documents.evidence import Metric
-    from bucketry.schema.judging.measured_values import LeftOut
+    from bucketry.schema.foreign_values import LeftOut
 
+SEPARATORS = (",", ";", "\t", "|")
+MOST_COLUMNS = 512
+MOST_ROWS = 20_000
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
+"""The first line that a spreadsheet writes to say which character parts the cells."""
+_NUMBER = re.compile(r"[0-9][0-9.,]*|,[0-9]+")
+_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+")
+_DECIMAL_COMMA = re.compile(r"[0-9]*,[0-9]+")
 SLICE = "slice."
 _SAME = {"metric": "name", "metric_name": "name", "key": "name", "score": "value", "stderr": "standard_error"}
 _SAME |= {"std": "deviation", "n": "samples", "global_step": "step", "iteration": "step"}
@@ -37,6 +45,23 @@ _DATA |= {name: name for name in ("title", "config", "version", "split", "task",
 _NUMBERS = ("value", "low", "high", "level", "samples", "standard_error", "deviation")
 _STEPS = ("step", "epoch")
 COLUMNS = frozenset({"name", "unit", "direction", "kind", *_NUMBERS, *_DATA, *_STEPS})
+
+
+@frozen
+class TextRow:
+    """The cells of one row, and on which line it ends."""
+
+    line: int
+    cells: tuple[str, ...]
+
+
+@frozen
+class TextTable:
+    """A table's titles and rows; `fault` says where it stopped being one."""
+
+    titles: tuple[str, ...]
+    rows: tuple[TextRow, ...]
+    fault: str = ""
 
 
 @frozen
@@ -51,7 +76,7 @@ class Cell:
 
 def is_metrics_csv(text: str) -> bool:
     """Return whether a file is a table with titles, and numbers below them."""
-    table = read_text_table(text)
+    table = _read_text_table(text)
     if table is None or not table.rows:
         return table is not None and {"name", "value"} <= set(map(title_of, table.titles))
     titles = [title_of(title) for title in table.titles]
@@ -68,7 +93,7 @@ def is_metrics_csv(text: str) -> bool:
 
 def read_metrics_csv(text: str, left_out: LeftOut, *, what: str) -> list[Evidence]:
     """Return one evaluation for each kind and data set; raise `CorruptError` that names the line."""
-    table = read_text_table(text)
+    table = _read_text_table(text)
     if table is None:
         raise CorruptError(f"{what} is no table")
     if table.fault:
@@ -87,7 +112,7 @@ def read_metrics_csv(text: str, left_out: LeftOut, *, what: str) -> list[Evidenc
                 advice="put texts that hold the separator between quotation marks",
             )
     numbers = {at for at, title in enumerate(titles) if title in {*_NUMBERS, *_STEPS} or not _is_known(title)}
-    table = with_points(table, numbers)
+    table = _with_points(table, numbers)
     report = report_of_table(titles, [row.cells for row in table.rows])
     if report is not None:
         return [check_evidence(read_classification_report(report, left_out, "", {}), what=what)]
@@ -226,5 +251,83 @@ def _is_number(text: str) -> bool:
     try:
         read_value(text)
     except NoValueError:
-        return is_numeric(text) or text.strip().lower() in {"nan", "inf", "-inf"}
+        return _is_numeric(text) or text.strip().lower() in {"nan", "inf", "-inf"}
     return True
+
+
+def _read_text_table(text: str) -> TextTable | None:
+    """Return the table in a text, by the character that parts most of it; None where it has no first line."""
+    said = _SEPARATOR_LINE.match(text)
+    body = text[said.end() :] if said else _without_frame(text)
+    separators = (said[1],) if said else SEPARATORS
+    tables = [_split(body, separator, said is not None) for separator in separators]
+    found = [table for table in tables if table is not None]
+    if not found:
+        return None
+    return max(found, key=lambda table: (not table.fault, _is_even(table), len(table.titles)))
+
+
+def _without_frame(text: str) -> str:
+    """Return the text of a Markdown table without what frames it; the lines keep their numbers."""
+    lines = text.splitlines()
+    if not all(line.strip().startswith("|") and line.strip().endswith("|") for line in lines if line.strip()):
+        return text
+    return "\n".join("" if not line.strip("|-: ") else line.strip().strip("|") for line in lines)
+
+
+def _with_points(table: TextTable, columns: Collection[int]) -> TextTable:
+    """Return a table in some columns of which commas within numbers are points.
+
+    They are taken for decimal commas if some number there can have no other and none has a point: `1,234` alone may be
+    either, and stays as it is.
+    """
+    cells = [cell for row in table.rows for at, cell in enumerate(row.cells) if at in columns and _is_numeric(cell)]
+    numbers = [number for cell in cells for number in _NUMBER.findall(cell)]
+    has_point = any("." in number for number in numbers)
+    has_comma = any(_DECIMAL_COMMA.fullmatch(number) and not _THOUSANDS.fullmatch(number) for number in numbers)
+    if has_point or not has_comma:
+        return table
+    rows = [
+        TextRow(row.line, tuple(_pointed(cell) if at in columns else cell for at, cell in enumerate(row.cells)))
+        for row in table.rows
+    ]
+    return TextTable(table.titles, tuple(rows), table.fault)
+
+
+def _is_numeric(cell: str) -> bool:
+    """Return whether a cell is a number with what may stand beside one: a sign, a percent, a deviation."""
+    return any(map(str.isdigit, cell)) and not cell.strip("0123456789.,+-/±% eE()")
+
+
+def _split(body: str, separator: str, has_separator_line: bool) -> TextTable | None:  # noqa: FBT001 - one call
+    reader = csv.reader(io.StringIO(body, newline=""), delimiter=separator, strict=True)
+    first = 1 + has_separator_line
+    rows: list[TextRow] = []
+    titles: tuple[str, ...] | None = None
+    try:
+        for row in reader:
+            if not any(cell.strip() for cell in row):
+                continue
+            cells = tuple(cell.strip() for cell in row)
+            if titles is None:
+                titles = cells
+            else:
+                rows.append(TextRow(reader.line_num + first - 1, cells))
+            if len(cells) > MOST_COLUMNS or len(rows) > MOST_ROWS:
+                return TextTable(titles, tuple(rows), f"it has more than {MOST_COLUMNS} columns or {MOST_ROWS:,} rows")
+    except csv.Error as error:
+        fault = f"line {reader.line_num + first - 1} is not CSV: {error}"
+        return None if titles is None else TextTable(titles, tuple(rows), fault)
+    return None if titles is None else TextTable(titles, tuple(rows))
+
+
+def _is_even(table: TextTable) -> bool:
+    return len(table.titles) > 1 and all(len(row.cells) == len(table.titles) for row in table.rows[:64])
+
+
+def _pointed(cell: str) -> str:
+    if not _is_numeric(cell):
+        return cell
+    return _NUMBER.sub(
+        lambda found: found[0].replace(",", ".") if _DECIMAL_COMMA.fullmatch(found[0]) else found[0], cell
+    )

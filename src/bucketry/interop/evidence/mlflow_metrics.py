@@ -1,4 +1,4 @@
-"""What do metrics say that MLflow wrote?
+"""Reads the metrics that MLflow wrote.
 
 A list of `{key, value, step, timestamp}`, as `client.get_metric_history` gives and the REST API answers, alone or below
 `metrics` or `run.data.metrics`; or a file for each metric, with a line `timestamp value step` for each value. Of each
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
 from bucketry.schema.documents.evidence import Evidence
-from bucketry.schema.judging.measured_values import NoValueError, make_metric, read_number
+from bucketry.schema.foreign_values import NoValueError, make_metric, read_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bucketry.schema.judging.measured_values import LeftOut
+    from bucketry.schema.foreign_values import LeftOut
 
 HARNESS = {"name": "mlflow"}
 MOST_VALUES = 100_000

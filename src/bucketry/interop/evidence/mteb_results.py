@@ -1,4 +1,4 @@
-"""What does a result of MTEB, one task on its splits and languages, say?
+"""Reads a result of MTEB: one task on its splits and languages.
 
 `scores` has for each split a list of `{hf_subset, languages, main_score, ...}`. Each is one evaluation.
 """
@@ -11,7 +11,7 @@ from bucketry.interop.evidence.metric_tables import table_metrics
 from bucketry.schema.documents.evidence import Evidence
 
 if TYPE_CHECKING:
-    from bucketry.schema.judging.measured_values import LeftOut
+    from bucketry.schema.foreign_values import LeftOut
 
 MARK = "mteb_version"
 _SAID = ("hf_subset", "languages")

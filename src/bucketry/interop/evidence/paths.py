@@ -1,4 +1,4 @@
-"""How is a file, or a folder of an MLflow run, read as evidence?"""
+"""Reads a file, or a folder of an MLflow run, as evidence."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UsageError
 from bucketry.interop.evidence.files import LARGEST_EVIDENCE_FILE_BYTES, EvidenceFile, gather, parse_evidence_file
+from bucketry.interop.evidence.foreign_text import decode_text
 from bucketry.interop.evidence.mlflow_metrics import is_metric_file, read_metric_files
-from bucketry.interop.foreign_text import decode_text
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:

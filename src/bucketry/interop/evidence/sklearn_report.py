@@ -1,4 +1,4 @@
-"""What does a `classification_report(..., output_dict=True)` of scikit-learn say, or one by class of seqeval?
+"""Reads a `classification_report(..., output_dict=True)` of scikit-learn, or one by class of seqeval.
 
 For each class `{precision, recall, f1-score, support}` (seqeval: `{precision, recall, f1, number}`), averages in the
 same form, and single values such as the accuracy. A class is a slice of the data; an average is a metric of its own.
@@ -11,13 +11,13 @@ import re
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from bucketry.schema.documents.evidence import Evidence
-from bucketry.schema.judging.measured_values import make_metric
+from bucketry.schema.foreign_values import make_metric
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bucketry.schema.documents.evidence import Metric
-    from bucketry.schema.judging.measured_values import LeftOut
+    from bucketry.schema.foreign_values import LeftOut
 
 CLASS = "class"
 _SUPPORT = ("support", "number")

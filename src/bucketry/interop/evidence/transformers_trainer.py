@@ -1,4 +1,4 @@
-"""What did the Trainer of transformers evaluate, as its `trainer_state.json` remembers it?
+"""Reads what the Trainer of transformers evaluated, as its `trainer_state.json` remembers it.
 
 `log_history` has a table for each time something was logged: losses of training, and `eval_accuracy` and the like. Of
 each metric of an evaluation the newest step counts.
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from bucketry.errors import CorruptError
 from bucketry.schema.documents.evidence import Evidence
-from bucketry.schema.judging.measured_values import NoValueError, make_metric, read_number
+from bucketry.schema.foreign_values import NoValueError, make_metric, read_number
 
 if TYPE_CHECKING:
-    from bucketry.schema.judging.measured_values import LeftOut
+    from bucketry.schema.foreign_values import LeftOut
 
 HARNESS = {"name": "transformers Trainer"}
 _MEASURED = ("eval_", "test_", "predict_", "train_loss")

@@ -1,4 +1,4 @@
-"""What does the summary of a run of Weights & Biases (`wandb-summary.json`) say?
+"""Finds the metrics in the summary of a run of Weights & Biases (`wandb-summary.json`).
 
 The newest value of each metric, beside marks with an underscore: `_step`, `_runtime`, `_timestamp`, `_wandb`.
 """

@@ -1,4 +1,4 @@
-"""Does each alias say what the head says about the version that it names, and what was decided about it?"""
+"""Checks that each alias says what the head says about its version, and what was decided about that."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bucketry.store.contract import Object
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bucketry.maintenance.findings import Findings
     from bucketry.maintenance.fsck.blobs import BlobCheck
+    from bucketry.maintenance.fsck.findings import Findings
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.alias import AliasRegister, AliasTarget
     from bucketry.schema.documents.head import Row

@@ -1,4 +1,4 @@
-"""Is each base of a live version there, can it not go, and does every pin hold a version back?"""
+"""Checks that each base of a live version is there and cannot go, and that every pin holds a version back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bucketry.schema.documents.states import State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bucketry.maintenance.findings import Findings
+    from bucketry.maintenance.fsck.findings import Findings
     from bucketry.maintenance.fsck.registers import ModelRegisters
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.dossier import Dossier

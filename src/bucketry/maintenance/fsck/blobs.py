@@ -1,4 +1,4 @@
-"""Are the artifacts' bytes where the rows say, and are they the right ones?"""
+"""Checks that the artifacts' bytes are where the rows say, and are the right ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bucketry.maintenance.findings import Findings
+    from bucketry.maintenance.fsck.findings import Findings
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.manifest import Artifact, Manifest
     from bucketry.schema.documents.placement import Placement

@@ -1,4 +1,4 @@
-"""Is what the dossiers cite there, under its own version, and about it: every evaluation and every decision?"""
+"""Checks that every evaluation and decision that a dossier cites is there, under its version and about it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bucketry.schema.documents.reviews import Action, decode_review
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bucketry.maintenance.findings import Findings
+    from bucketry.maintenance.fsck.findings import Findings
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.dossier import Citation
     from bucketry.schema.documents.head import Row

@@ -1,4 +1,4 @@
-"""Does each copy say what its source says?
+"""Checks that each copy says what its source says.
 
 A row repeats what the manifest, the evidence and the audit records say, so that a list is one read; an alias repeats
 what the head and the decisions say, so that a server's answer is two. Nobody compares them when they are shown. So each

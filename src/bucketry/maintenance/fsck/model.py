@@ -1,4 +1,4 @@
-"""Is one model whole: its head, its versions old and new, their bytes, their dossiers and its aliases?"""
+"""Checks one model: its head, its versions old and new, their bytes, their dossiers and its aliases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bucketry.maintenance.findings import Findings
 from bucketry.maintenance.fsck.aliases import AliasCheck
 from bucketry.maintenance.fsck.bases import BaseCheck, PinLedger
 from bucketry.maintenance.fsck.blobs import BlobCheck, named_blobs
@@ -20,6 +19,7 @@ from bucketry.maintenance.fsck.copies import (
     find_metric_faults,
     is_behind,
 )
+from bucketry.maintenance.fsck.findings import Findings
 from bucketry.maintenance.fsck.policies import read_policy_changes
 from bucketry.maintenance.fsck.reading import (
     UNREADABLE,

@@ -1,4 +1,4 @@
-"""Is each policy there that a register names, now or in its history, and which one held when?"""
+"""Checks that each policy is there that a register names or named, and knows which one held when."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bucketry.schema.names import parse_digest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bucketry.maintenance.findings import Findings
+    from bucketry.maintenance.fsck.findings import Findings
     from bucketry.schema.documents.audit import Record
     from bucketry.schema.names import Digest
     from bucketry.store.contract import Store

@@ -1,4 +1,4 @@
-"""How does a check read what may be damaged, without ending at the first thing that cannot be read?
+"""Reads for a check what may be damaged, without ending at the first thing that cannot be read.
 
 An object that the store has and does not give is a finding like any other. A store that is away, a bucket that is not
 there and an interrupt are none: nothing could be checked, so they are raised.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from bucketry.errors import BucketryError
-    from bucketry.maintenance.findings import Findings
+    from bucketry.maintenance.fsck.findings import Findings
     from bucketry.schema.names import Digest, ModelName
     from bucketry.store.contract import Folder, Object, Store
 

@@ -1,4 +1,4 @@
-"""What do a model's registers say, is each one's story whole, and has one moved while the check looked elsewhere?"""
+"""Checks that the story of each register of a model is whole, and sees one that moves during the check."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from bucketry.store.contract import ETag, ObjectNotFoundError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bucketry.maintenance.findings import Findings
+    from bucketry.maintenance.fsck.findings import Findings
     from bucketry.registry.core.commit import HasTrail, Register
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.alias import AliasRegister

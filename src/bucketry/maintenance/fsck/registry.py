@@ -1,4 +1,4 @@
-"""Is everything that the registry names there, and is it what the registry says?
+"""Checks that everything that the registry names is there, and is what the registry says.
 
 The check only reads. It may run beside writers: a model in which it sees damage is checked again for as long as its
 registers keep moving, so that a race is not taken for damage.
@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
 from bucketry.frozen import frozen
-from bucketry.maintenance.findings import Finding, Findings
 from bucketry.maintenance.fsck.bases import PinLedger
 from bucketry.maintenance.fsck.copies import find_registry_faults
-from bucketry.maintenance.fsck.deployments import check_deployments
+from bucketry.maintenance.fsck.findings import Finding, Findings
 from bucketry.maintenance.fsck.model import ModelCheck
 from bucketry.maintenance.fsck.policies import PolicyShelf, read_policy_changes
 from bucketry.maintenance.fsck.reading import (
@@ -36,6 +36,7 @@ from bucketry.registry.core.witnesses import OF_A_REGISTRY
 from bucketry.registry.review.policies import DEFAULT_SETTING
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
+from bucketry.schema.documents.deployment import decode_deployment
 from bucketry.schema.documents.settings import encode_registry
 from bucketry.schema.names import parse_model_name
 from bucketry.store.contract import Entry, Folder, Object
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
 
 MOST_PASSES = 5
 """How often a model is checked while its registers move under the check."""
+
+RECEIPTS_AT_ONCE = 1_000
+"""So many receipts of instances are read before their faults are reported."""
 
 CheckProgress = Callable[[str, int, int], None]
 """Hears the name of the model that is about to be checked, how many are done, and how many there are."""
@@ -106,7 +110,7 @@ def check_registry(
         versions += check.versions
         size_bytes += check.size_bytes
     pins.find_garbage(session, findings)
-    check_deployments(session, models, findings)
+    _check_deployments(session, models, findings)
     if models is None:
         _check_strays(session.store, set(chosen), shelf, findings)
     return Report(tuple(findings.found), len(chosen), versions, size_bytes)
@@ -265,3 +269,32 @@ def _outside(store: Store, prefix: str, folders: set[str], findings: Findings) -
 
 def _fold(store: Store, prefix: str, findings: Findings) -> Iterator[Entry | Folder]:
     return list_as_far(lambda: store.list(prefix, delimiter="/"), prefix, findings)
+
+
+def _check_deployments(session: Session, models: Sequence[ModelName] | None, findings: Findings) -> None:
+    """Report every receipt of the given models, or of all, that does not decode.
+
+    Nothing relies on a receipt, so one that cannot be read only takes room.
+    """
+    prefixes = [keys.DEPLOYMENTS] if models is None else [keys.deployments(model) for model in models]
+    for prefix in prefixes:
+        names = [entry.key for entry in list_entries(session.store, prefix, findings)]
+        for start in range(0, len(names), RECEIPTS_AT_ONCE):
+            some = names[start : start + RECEIPTS_AT_ONCE]
+            problems = session.map_in_parallel(partial(_find_receipt_fault, session.store), some)
+            for key, problem in zip(some, problems, strict=True):
+                if problem:
+                    findings.garbage(key, f"This is no receipt of an instance: {problem}.")
+
+
+def _find_receipt_fault(store: Store, key: str) -> str:
+    try:
+        found = look_for(store, key)
+        if found is None:
+            return ""  # an instance withdrew it since the listing
+        if isinstance(found, Unreadable):
+            return found.reason
+        decode_deployment(found.body, key=key)
+    except UNREADABLE as error:
+        return reason_of(error)
+    return ""

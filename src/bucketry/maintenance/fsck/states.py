@@ -1,4 +1,4 @@
-"""Does a version's state follow from what was decided about it?
+"""Derives the state of a version from what was decided about it, to compare it with the one in its row.
 
 A state is decided by the commit that cites a decision, under the policy and at the moment of that commit. The model's
 own policy at that commit is known from the head's trail. The registry's default is not ordered with it, so that each
@@ -23,7 +23,7 @@ from bucketry.schema.judging.decisions import count_approvals, derive_state
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bucketry.maintenance.findings import Findings
+    from bucketry.maintenance.fsck.findings import Findings
     from bucketry.maintenance.fsck.policies import PolicyChanges, PolicyShelf
     from bucketry.schema.documents.audit import Record
     from bucketry.schema.documents.dossier import Dossier

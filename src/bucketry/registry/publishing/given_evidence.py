@@ -15,7 +15,7 @@ from dataclasses import replace
 from bucketry.errors import UsageError
 from bucketry.schema.arguments import plain_evidence, plain_text, plain_values, scalar_of
 from bucketry.schema.documents.evidence import Evidence, Metric
-from bucketry.schema.judging.measured_values import LeftOut, make_metric
+from bucketry.schema.foreign_values import LeftOut, make_metric
 
 MOST_WARNED = 10
 """So many things that were left out are told one by one."""

@@ -27,8 +27,7 @@ from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.policy import DEFAULT_POLICY, Policy, check_policy, decode_policy, encode_policy
-from bucketry.schema.judging.policy_changes import PolicyChange, policy_changes
-from bucketry.schema.judging.policy_protection import protection_removed
+from bucketry.schema.judging.policy_changes import PolicyChange, policy_changes, protection_removed
 from bucketry.schema.names import parse_digest
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What does an alias's register hold?
+"""The register of an alias.
 
 It carries all that a server needs, so that alias and manifest are two reads and a poll is one.
 """

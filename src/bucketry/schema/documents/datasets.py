@@ -1,4 +1,4 @@
-"""On which data was something measured, what tells that from other data, and how is it called in a table? Pure.
+"""On which data something was measured: what tells that from other data, and what it is called in a table.
 
 A data set's name alone does not say it: one of several configurations, another task on the same examples, arguments of
 the evaluation. Whatever a file uses to tell its results apart is one of `IDENTITY`.

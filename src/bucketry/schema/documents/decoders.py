@@ -1,4 +1,4 @@
-"""Would whoever reads a key accept these bytes there? Each kind of document by its key, and the reader's own decoder.
+"""Asks the reader of a key whether it accepts some bytes there: each kind of document has its own decoder.
 
 What was acknowledged must be readable, so every document passes here before it is written
 (`registry/core/writing.py` is the only door): a value that its reader refuses would otherwise take a whole model away

@@ -1,4 +1,4 @@
-"""What does an instance say about the version that it serves, and how does that compare with its alias?
+"""The receipt of an instance: which version it serves, and how that compares with what its alias names.
 
 A receipt is a claim by whoever may write below `deployments/`: it is shown and compared, and nothing relies on it.
 """

@@ -1,7 +1,7 @@
-"""What has been added to a version since it was published?
+"""The dossier of a version: all that was added to it since it was published.
 
-An immutable document named by its digest, which the version's row cites: which evidence, reviews and dependents
-count is thus decided by the commit of the head, and rows do not grow.
+It is immutable and named by its digest, which the version's row cites: which evidence, reviews and dependents count
+is thus decided by the commit of the head, and rows do not grow.
 """
 
 from __future__ import annotations

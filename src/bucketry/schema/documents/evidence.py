@@ -1,4 +1,4 @@
-"""What does one evaluation of a version say?
+"""One evaluation of a version, and the one rule for what may be in it.
 
 Slices (`{"age": "18-25"}`) make fairness across groups and latency by percentile the same shape as everything else.
 """

@@ -1,4 +1,4 @@
-"""How do the words of a policy become values, and which mistakes in them are named?
+"""Turns the words of a policy into values, and names the mistakes in them.
 
 Everything here raises `UsageError` that says where the mistake is: a policy that was misread guards nothing.
 """

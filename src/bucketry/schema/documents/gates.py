@@ -1,4 +1,4 @@
-"""Which rules may a policy set before a version is approved or promoted, and how is each written?
+"""The rules that a policy may set before a version is approved or promoted, and how each is written.
 
 A gate stands in a policy file and in a policy document in the same words. One that this program does not understand is
 kept as it is, and fails: a rule of a newer program must never be passed by an older one.

@@ -1,4 +1,4 @@
-"""What does a model's one commit point hold?
+"""The head of a model: its one commit point.
 
 The head stays under 96 KiB whatever the number of versions: rows beyond the newest are sealed in pages
 (`pages.py`), and what grows with a version (evidence, reviews, dependents, notes) is in its dossier.

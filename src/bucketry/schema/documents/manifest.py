@@ -1,4 +1,4 @@
-"""What is a version? The immutable document whose SHA-256 is the version's identity.
+"""The manifest of a version: the immutable document whose SHA-256 is the version's identity.
 
 It has no version number: the number is given by the commit, and a decision binds to the manifest's digest.
 """

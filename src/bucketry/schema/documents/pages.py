@@ -1,4 +1,4 @@
-"""How do rows leave the head, and how are they found again?
+"""Seals rows that leave the head in pages, and finds them again.
 
 At 128 rows, or at 80 KiB, the oldest rows are sealed into an immutable page named by its digest, and the directory
 of all pages is replaced by a new one. A directory entry also holds 24-bit prefixes of the rows' manifests and

@@ -1,4 +1,4 @@
-"""Under which epochs do a version's blobs lie?
+"""The placement of a version: under which epochs its blobs lie.
 
 A placement is run-length coded in the manifest's order of artifacts: `((3, 12), (5, 2))` means twelve at epoch 3,
 then two at epoch 5. Where bytes lie never changes what a version is, so it is not in the manifest.

@@ -1,4 +1,4 @@
-"""What does a registry ask of a version before people may serve it: whose approval, and which gates?
+"""A policy: whose approval, and which gates, a version needs before people may serve it.
 
 A policy states some keys and leaves others to the registry's default, key by key. A model that states any gate states
 all of its gates: lists are never merged.

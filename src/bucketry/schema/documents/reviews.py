@@ -1,4 +1,4 @@
-"""What does one decision about a version say, and what follows from all of them?
+"""One decision about a version: the statement and its signature.
 
 A decision is a statement (in-toto Statement v1, about the manifest's SHA-256) and, where somebody signed it, an SSHSIG
 over the statement's bytes. The bytes are kept as they were signed: nothing here writes a statement a second time.

@@ -1,4 +1,4 @@
-"""What did a scan of a version's files find?"""
+"""What a scan of a version's files found."""
 
 from __future__ import annotations
 

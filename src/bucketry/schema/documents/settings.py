@@ -1,4 +1,4 @@
-"""What does `registry.json` hold: which registry is this, and where has its store proven what it promises?"""
+"""`registry.json`: which registry this is, and where its store has proven what it promises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which states may a version be in, and what does each allow?"""
+"""The states that a version may be in, and what each allows."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""How do versions differ: in their metrics, parameters, data, files, card and tensors? One pure function.
+"""Compares versions in their metrics, parameters, data, files, card and tensors: one pure function.
 
 Values are aligned by metric, data set (all of `datasets.IDENTITY`), slice and kind of evidence, and judged against the
 first version, the baseline. Where two versions were measured on different data there is no verdict.

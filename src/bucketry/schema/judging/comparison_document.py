@@ -1,8 +1,7 @@
-"""How is a comparison written as JSON, and by which digest does a review name the one that was shown?
+"""A comparison as JSON, and the digest by which a review names the one that was shown.
 
-The keys are a contract: `diff --json` prints this.
-
-All metrics are there, also those that are the same everywhere; of the rest what differs, or all on request.
+The keys are a contract: `diff --json` prints this. All metrics are there, also those that are the same everywhere; of
+the rest what differs, or all on request.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which named things were added, removed or changed from one version to others? Pure, and the same for all kinds."""
+"""Finds which named things were added, removed or changed from one version to others; the same for all kinds."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What follows from all decisions about a version: is it approved, by whom, and until when?
+"""Derives from all decisions about a version whether it is approved, by whom, and until when.
 
-Pure. A refusal (reject or revoke) wins whoever approved before or after it. Who signed what is not asked here: whoever
+A refusal (reject or revoke) wins whoever approved before or after it. Who signed what is not asked here: whoever
 must not believe the bucket asks `trust`.
 """
 

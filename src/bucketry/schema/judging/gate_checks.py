@@ -1,4 +1,4 @@
-"""Does a version pass its gates, by how much, and if not, why? Pure: everything that is looked at is in the subject.
+"""Judges whether a version passes its gates, by how much, and if not, why. Pure: all that it looks at is the subject.
 
 Where several evaluations measured the same thing (kind, data set and slice), those that the registry recorded last
 count; all that were published with the version count as one moment. Their order is the commits', so it needs no clock.

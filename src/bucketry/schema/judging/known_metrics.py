@@ -1,4 +1,4 @@
-"""What is known about metrics that everybody measures: which way is better, and which are shares of the samples. Pure.
+"""What is known about metrics that everybody measures: which way is better, and which are shares of the samples.
 
 It is applied when a comparison is shown, and marked as assumed there; what evidence states wins. It is never written
 into a document and no gate asks it: what decides has to be stated. `docs/metrics.md` prints this table, and a test

@@ -1,4 +1,4 @@
-"""Which slices of the data should one look at first when versions are compared? Pure.
+"""Puts the slices of compared versions in the order in which to look at them, and measures the gaps between them.
 
 The slices of one metric by the same attributes belong together; within such a group the worst comes first, and the
 group that got worst comes first of all. A slice of few samples is shown, but says too little to be judged.

@@ -1,4 +1,4 @@
-"""How does a metric go from version to version? Pure; the same for every face."""
+"""How a metric goes from version to version; the same for every face."""
 
 from __future__ import annotations
 

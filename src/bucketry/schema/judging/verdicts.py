@@ -1,4 +1,4 @@
-"""Is one measured value better than another, worse, or is the difference noise?
+"""Judges one measured value beside another: better, worse, or a difference that is noise.
 
 With confidence intervals, the difference has one too: each side's distance to the bound that matters, added as squares
 (Newcombe's method, which also holds for lopsided intervals). If it contains 0, the difference is noise. That is right

@@ -1,4 +1,4 @@
-"""What can be asked about a version's manifest and evidence: its metrics, parameters, data, parents and notes?"""
+"""What can be asked about a version's manifest and evidence: metrics, parameters, data, parents and notes."""
 
 from __future__ import annotations
 

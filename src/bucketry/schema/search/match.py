@@ -1,4 +1,4 @@
-"""Does a version fit a query? The same answer that the local index gives in SQL, for a version in the hand."""
+"""Decides whether a version fits a query, as the local index does in SQL, for a version in the hand."""
 
 from __future__ import annotations
 

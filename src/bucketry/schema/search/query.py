@@ -1,4 +1,4 @@
-"""What does somebody ask for who looks for versions: `auc>0.9 state:approved label:team=risk -alias:production chat`?
+"""Parses what somebody asks for: `auc>0.9 state:approved label:team=risk -alias:production chat`.
 
 Parts are separated by spaces and must all hold; one that begins with `-` or `!` must not. Quotes keep spaces together,
 and a quoted part is always a word, unless a comparison stands behind the quotes.

@@ -1,4 +1,4 @@
-"""What can an ssh-agent do for us? It lists its keys, and signs with one of them; a forwarded agent is the same.
+"""Asks an ssh-agent for its keys, and to sign with one of them; a forwarded agent is the same.
 
 The protocol is draft-ietf-sshm-ssh-agent: a length, a number that says what follows, and the fields.
 """

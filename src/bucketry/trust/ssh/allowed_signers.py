@@ -1,4 +1,4 @@
-"""Whose key is this, for what, and when? One line in the form of OpenSSH's `allowed_signers` file says so.
+"""Reads a line in the form of OpenSSH's `allowed_signers` file: whose key it is, for what, and when.
 
 reviewer-a@example.org namespaces="review@bucketry",valid-after="20260101Z" ssh-ed25519 AAAA...
 """

@@ -1,4 +1,4 @@
-"""What is an SSH public key, and did it sign these bytes?
+"""Reads an SSH public key, and verifies that it signed some bytes.
 
 Ed25519, ECDSA over P-256, P-384 and P-521, RSA of at least 3,072 bits with SHA-2, ML-DSA-44 with Ed25519, and the
 two kinds of FIDO key (`sk-`), which also sign that somebody touched them; such a key may have signed in a browser

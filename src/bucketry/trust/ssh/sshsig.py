@@ -1,4 +1,4 @@
-"""Which key signed a text?
+"""Reads an SSHSIG and finds the key that made it.
 
 A signature is an SSHSIG, as `ssh-keygen -Y sign` writes it. Nothing is trusted by this: it says which key signed, not
 whose that key is.

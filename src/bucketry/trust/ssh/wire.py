@@ -1,4 +1,4 @@
-"""How are values laid out in SSH's binary formats (RFC 4251)?"""
+"""Lays values out as SSH's binary formats do (RFC 4251), and reads them."""
 
 from __future__ import annotations
 

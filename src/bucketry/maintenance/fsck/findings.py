@@ -1,4 +1,4 @@
-"""What did a check find, and how bad is it?"""
+"""What a check found, and how bad it is."""
 
 from __future__ import annotations
 

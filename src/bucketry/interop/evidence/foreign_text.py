@@ -1,4 +1,4 @@
-"""What is a file that somebody gives: text, and in which encoding, JSON, or something else that can be named?"""
+"""Reads a file that somebody gives as text or JSON, in whichever encoding, or says what it is instead."""
 
 from __future__ import annotations
 

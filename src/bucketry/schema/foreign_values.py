@@ -1,4 +1,4 @@
-"""What does a neighbour mean by a value: 0.91, "0.91", "7.1%", "275.34 +/- 14.56"? And what is left out as none?
+"""Reads what a neighbour means by a value (0.91, "0.91", "7.1%", "275.34 +/- 14.56") and leaves out what is none.
 
 A file of a hundred results has one that was not computed. That one is left out, by name and with the reason; the rest
 is read.
