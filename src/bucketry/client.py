@@ -1,4 +1,4 @@
-"""The Python client: what does a program call?
+"""The Python client: what a program calls.
 
 `Reader` cannot write, by type; `Registry` can. Both are thin faces of the service layer.
 """

@@ -1,4 +1,4 @@
-"""What can go wrong, and what should the caller do next?
+"""What can go wrong, split by what the caller does next.
 
 Every public exception is a `BucketryError`. They are split by what the caller does next, and each carries the
 exit code that the command line returns for it. A message says what happened and where; `advice` says what to do

@@ -1,4 +1,4 @@
-"""Where is the home of this user, who in a container may have none?
+"""The home of this user, who in a container may have none.
 
 Nothing asks for it that could do without: with neither `HOME` nor an entry in the list of users, there is no
 configuration, no cache and no memory, unless variables say where they are.

@@ -1,1 +1,1 @@
-"""What does one type, and what comes back: text for people, one JSON document for scripts, an exit code for both?"""
+"""The command line: text for people, one JSON document for scripts, and an exit code for both."""

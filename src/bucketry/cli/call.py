@@ -1,4 +1,4 @@
-"""What does a command know besides its own arguments: which registry, in which form to answer, and to whom?"""
+"""What a command knows besides its own arguments: which registry, in which form to answer, and to whom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a command built, so that all take the same global options and explain themselves alike?"""
+"""How a command is built, so that all take the same global options and explain themselves alike."""
 
 from __future__ import annotations
 

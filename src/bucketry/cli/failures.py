@@ -1,4 +1,4 @@
-"""What does a failure of any kind look like to the user: which kind, which exit code, and what to do now?"""
+"""What a failure of any kind looks like to the user: its kind, its exit code, and what to do now."""
 
 from __future__ import annotations
 

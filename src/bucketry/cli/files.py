@@ -1,4 +1,4 @@
-"""How does the command line read and write files of its own: metrics, evidence, an exported trail?"""
+"""The files that the command line itself reads and writes: metrics, evidence, an exported trail."""
 
 from __future__ import annotations
 

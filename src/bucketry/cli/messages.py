@@ -1,4 +1,4 @@
-"""What is said on stderr while a command runs: progress, notes, and the one line of a failure?
+"""Everything that is said on stderr while a command runs: progress, notes, and the one line of a failure.
 
 The only module that writes there. Nothing said here is a result: a script may ignore all of it.
 """

@@ -1,4 +1,4 @@
-"""How is it told on the command line that a version comes although somebody refused it?"""
+"""What the command line says where a version comes although somebody refused it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What do the commands share that ask the local index: how a query is typed, and how fresh the answer is?"""
+"""What the commands share that ask the local index: how a query is typed, and how fresh the answer is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a publisher state about a version on the command line: parameters, data, pipeline, evidence?"""
+"""What a publisher states about a version on the command line: parameters, data, pipeline, evidence."""
 
 from __future__ import annotations
 

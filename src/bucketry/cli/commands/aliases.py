@@ -1,4 +1,4 @@
-"""`aliases`: what do a model's movable names name, and what did one name before?"""
+"""`aliases`: a model's movable names, what each names, and every move of one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`audit`: who did what, and is the story whole?"""
+"""`audit`: who did what, and whether the story is whole."""
 
 from __future__ import annotations
 

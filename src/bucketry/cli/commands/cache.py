@@ -1,4 +1,4 @@
-"""`cache`: what does this node keep of what was pulled?"""
+"""`cache`: what this node keeps of what was pulled, and how it is made smaller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cat`: what is in one file of a version?"""
+"""`cat`: the bytes of one file of a version, or a range of them."""
 
 from __future__ import annotations
 

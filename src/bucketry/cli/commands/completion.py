@@ -1,4 +1,4 @@
-"""`completion`: how does a shell learn to complete what is typed?"""
+"""`completion`: the script by which a shell completes what is typed."""
 
 from __future__ import annotations
 

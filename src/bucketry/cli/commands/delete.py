@@ -1,4 +1,4 @@
-"""`delete`: how is a version given up?"""
+"""`delete`: gives up a version that nothing needs, or a whole model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`deployments`: who serves what?"""
+"""`deployments`: which version each instance reported, beside what its alias names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`diff`: how do versions differ?"""
+"""`diff`: versions beside a baseline, as tables, Markdown, CSV or a document."""
 
 from __future__ import annotations
 

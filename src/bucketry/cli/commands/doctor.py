@@ -1,4 +1,4 @@
-"""`doctor`: does the store keep its promises?"""
+"""`doctor`: probes whether the store keeps its promises, and records it."""
 
 from __future__ import annotations
 

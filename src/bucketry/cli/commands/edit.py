@@ -1,4 +1,4 @@
-"""`edit`: how does what is said about a model or a version change?"""
+"""`edit`: changes what is said about a model or a version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`evaluate`: how does evidence come to a version?"""
+"""`evaluate`: adds evidence to a published version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`fsck`: is everything that the registry names there, and what it should be?"""
+"""`fsck`: checks that everything the registry names is there, and what it should be."""
 
 from __future__ import annotations
 

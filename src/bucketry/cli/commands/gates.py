@@ -1,4 +1,4 @@
-"""`gates`: may a version be approved and promoted, as far as its policy's gates are asked?"""
+"""`gates`: which of a policy's gates a version passes, and why not."""
 
 from __future__ import annotations
 

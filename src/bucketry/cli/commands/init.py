@@ -1,4 +1,4 @@
-"""`init`: how does a bucket become a registry?"""
+"""`init`: makes a bucket or a folder a registry."""
 
 from __future__ import annotations
 

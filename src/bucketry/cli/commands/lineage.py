@@ -1,4 +1,4 @@
-"""`lineage`: where does a version come from?"""
+"""`lineage`: what a version was made from, or what was made from it."""
 
 from __future__ import annotations
 

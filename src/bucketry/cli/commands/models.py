@@ -1,4 +1,4 @@
-"""`models`: which models are there?"""
+"""`models`: the models of the registry."""
 
 from __future__ import annotations
 

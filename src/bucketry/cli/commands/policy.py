@@ -1,4 +1,4 @@
-"""`policy`: what does a model, or the registry, ask before a version is approved and promoted?"""
+"""`policy`: the rules of a model or of the registry: shown, tried, checked and set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`promote`: how does an alias come to name a version?"""
+"""`promote`: makes an alias name a version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`publish`: how do files become a version?"""
+"""`publish`: makes files a new version of a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pull`: how does a version get here?"""
+"""`pull`: brings a version here, verified, complete or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`report`: how does a server say what it serves?"""
+"""`report`: tells the registry which version this instance serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`resolve`: which version does a reference name, or did it name?"""
+"""`resolve`: which version a reference names, now or at a moment in the past."""
 
 from __future__ import annotations
 

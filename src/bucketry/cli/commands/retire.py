@@ -1,4 +1,4 @@
-"""`retire`: how does a version go out of use?"""
+"""`retire`: forbids new use of a version and keeps its bytes."""
 
 from __future__ import annotations
 

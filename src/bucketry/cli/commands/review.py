@@ -1,4 +1,4 @@
-"""`review`: how does a person decide about a version?"""
+"""`review`: asks for a review, approves, rejects, revokes and comments."""
 
 from __future__ import annotations
 

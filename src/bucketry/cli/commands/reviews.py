@@ -1,4 +1,4 @@
-"""`reviews`: what waits for a decision?"""
+"""`reviews`: what waits for a decision."""
 
 from __future__ import annotations
 

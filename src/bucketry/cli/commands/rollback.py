@@ -1,4 +1,4 @@
-"""`rollback`: how does an alias go back?"""
+"""`rollback`: makes an alias name again what it named before."""
 
 from __future__ import annotations
 

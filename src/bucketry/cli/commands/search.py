@@ -1,4 +1,4 @@
-"""`search`: which versions of all models fit a query?"""
+"""`search`: the versions of all models that fit a query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`show`: what is known about one version?"""
+"""`show`: everything about one version, or the recipe to make it again."""
 
 from __future__ import annotations
 

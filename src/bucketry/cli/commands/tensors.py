@@ -1,4 +1,4 @@
-"""`tensors`: which tensors does a version have?"""
+"""`tensors`: the tensors of a version, from its files' headers alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`transfers`: how far are the pulls and publishes that run apart from any terminal, and how are they steered?"""
+"""`transfers`: the pulls and publishes that run apart from any terminal, and how they are steered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tui`: how are the screens opened?"""
+"""`tui`: opens the screens, in the terminal or in a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`undo`: how is the last move of an alias taken back?"""
+"""`undo`: takes back the last move of an alias."""
 
 from __future__ import annotations
 

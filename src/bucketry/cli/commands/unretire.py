@@ -1,4 +1,4 @@
-"""`unretire`: how does a retired version come back into use?"""
+"""`unretire`: allows use of a retired version again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`unset`: how does an alias stop naming anything?"""
+"""`unset`: makes an alias name nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`versions`: which versions does a model have?"""
+"""`versions`: the versions of a model, newest first."""
 
 from __future__ import annotations
 

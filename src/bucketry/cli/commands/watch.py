@@ -1,4 +1,4 @@
-"""`watch`: how does a server learn that an alias moved?"""
+"""`watch`: follows an alias and tells each move."""
 
 from __future__ import annotations
 

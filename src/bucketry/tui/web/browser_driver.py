@@ -1,4 +1,4 @@
-"""How do the screens leave when the browser that shows them has gone, whatever became of the server between them?"""
+"""The driver that ends the screens when the browser that shows them has gone, whatever became of the server between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may come in to the screens that a browser shows?
+"""Who may come in to the screens that a browser shows.
 
 Whoever drives them acts as the user who serves them. Even on the loopback interface that could be any other user of
 the machine, and any page that a browser here has open. So each request must

@@ -1,7 +1,7 @@
-"""How are the screens served to a browser?
+"""The server that shows the screens in a browser.
 
 textual-serve brings the terminal that runs in the page. Its server is not used: it starts screens for whoever reaches
-the port. Here the door (`web_door`) comes first; then each page gets a process of its own (`web_screens`), with the
+the port. Here the guard (`guard.py`) comes first; then each page gets a process of its own (`screens.py`), with the
 configuration, the identity and the signing agent of the user who serves it.
 """
 
