@@ -244,11 +244,8 @@ def test_versions_whose_page_is_damaged_are_listed_by_number_and_the_others_as_b
     damage(scene.store, key, "missing")
     rows = program.json("versions", "risk/score")
     assert [row["version"] for row in rows] == list(range(NEWEST, 0, -1))
-    assert {row["version"] for row in rows if "damaged" in row} == set(
-        range(1, len(rows[-1:]) + 66 - 2 + 1 - 1)
-    ) or True
     damaged = [row for row in rows if row.get("damaged")]
-    assert {row["version"] for row in damaged} == set(scene.touched(key)[1])
+    assert [row["version"] for row in damaged] == list(range(64, 0, -1)) == sorted(scene.touched(key)[1], reverse=True)
     assert all(row["manifest"] is None and key in row["damaged"] for row in damaged)
     assert len(program.json("versions", "risk/score", "--limit", "5", "--after", "4")) == 3
     with Index(None) as index:

@@ -80,7 +80,9 @@ def test_progress_names_each_model(session: Session) -> None:
 def test_every_finding_is_one_plain_sentence(bucket: Bucket, session: Session) -> None:
     bucket.delete(first(bucket, keys.blobs(CHAT)))
     bucket.put("heads/nobody.json", b"{}", IfAbsent())
-    for finding in check_registry(session).findings:
+    findings = check_registry(session).findings
+    assert {finding.key.partition("/")[0] for finding in findings} == {"blobs", "heads"}
+    for finding in findings:
         assert finding.problem.endswith(".")
         assert "\n" not in finding.problem
 

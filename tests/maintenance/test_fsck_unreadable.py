@@ -81,7 +81,9 @@ def test_what_is_refused_is_named_and_the_rest_is_checked(key: str, error: Bucke
 @pytest.mark.parametrize("prefix", [keys.manifests(CHAT), keys.blobs(CHAT), f"{keys.PAGES}{CHAT}/"])
 def test_any_object_may_be_refused(prefix: str, error: BucketryError) -> None:
     bucket = made(SEALED)
-    for entry in [item for item in bucket.list(prefix) if isinstance(item, Entry)][:3]:
+    entries = [item for item in bucket.list(prefix) if isinstance(item, Entry)][:3]
+    assert entries
+    for entry in entries:
         report = check_registry(founder(Refusing(bucket, error, entry.key)), deep=True)
         assert_damage(report, entry.key, f"cannot be read: {error.message.rstrip('.')}.")
 

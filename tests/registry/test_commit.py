@@ -331,6 +331,7 @@ def test_an_immutable_object_that_cannot_be_written_is_unavailable(session: Sess
     bucket.plans = [refuse] * 1_000
     with pytest.raises(UnavailableError, match="could not be written"):
         put_immutable(bucket, item, clock=session.clock, deadline_seconds=5.0)
+    assert len(bucket.puts) > 1
     assert all(condition == IfAbsent() for _, _, condition in bucket.puts)
 
 

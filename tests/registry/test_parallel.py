@@ -57,7 +57,7 @@ def test_an_interrupt_does_not_wait_for_a_read_that_hangs() -> None:
         with pytest.raises(KeyboardInterrupt):
             map_in_parallel(lambda _: goes_on.wait(20), range(4))
         assert time.monotonic() - begun_at < 5.0
-        assert all(thread.daemon for thread in transfer_threads())
+        assert {thread.daemon for thread in transfer_threads()} == {True}
     finally:
         goes_on.set()
     for thread in transfer_threads():
