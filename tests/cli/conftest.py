@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.harness import Program
+from registry.opened import make_registry
 
 WEIGHTS = bytes(range(256)) * 400
 
@@ -32,10 +33,10 @@ def program(capfdbinary: pytest.CaptureFixture[bytes]) -> Program:
 
 
 @pytest.fixture
-def registry(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder of a registry, which is also the one that the environment names."""
     folder = tmp_path / "registry"
-    program.ok("init", folder)
+    make_registry(folder)
     monkeypatch.setenv("BUCKETRY_REGISTRY", str(folder))
     return folder
 

@@ -147,11 +147,17 @@ def check_ran(ran: subprocess.CompletedProcess[bytes], what: str, code: int) -> 
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_every_reading_command_works_or_says_what_to_do(published: Path, tmp_path: Path, name: str) -> None:
+def test_every_reading_command_works_or_says_what_to_do(
+    published: Path, tmp_path: Path, name: str, *, is_deep: bool
+) -> None:
+    """Everyday, each environment has the commands that fail in it and a third of the others, not that of the next."""
     assert published.is_dir()
     hostile = ENVIRONMENTS[name]
     asked = STREAMED if hostile.redirections else READS | NEED_A_PLACE
-    for what, arguments in asked.items():
+    turn = list(ENVIRONMENTS).index(name)
+    for place, (what, arguments) in enumerate(asked.items()):
+        if not is_deep and what not in hostile.codes and (place + turn) % 3:
+            continue
         started = time.monotonic()
         ran = run_in(hostile, tmp_path, arguments)
         check_ran(ran, f"{name}: {what}", hostile.codes.get(what, hostile.otherwise))

@@ -88,7 +88,7 @@ def founder_of(session: Session) -> Session:
     return founder(session.store)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.deep) for seed in range(2, 6))])
 @pytest.mark.parametrize("sealed", [False, True])
 def test_after_any_changes_an_old_index_is_what_a_new_one_is(index: Index, seed: int, *, sealed: bool) -> None:
     _, session = made(sealed=sealed)

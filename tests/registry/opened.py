@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import tempfile
+import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.client import open_registry
@@ -9,7 +14,6 @@ from bucketry.registry.core.opening import create_registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     import pytest
 
@@ -20,13 +24,28 @@ ADA = "ada@example.org"
 CHAT = "acme/chat"
 
 
+def make_registry(folder: Path, identity: str = ADA) -> None:
+    """Make a folder what `bucketry init` makes of it; the promises of folders are probed once for all tests."""
+    body = _document_of_a_new_registry(identity)
+    folder.mkdir(parents=True)
+    name = json.loads(body)["registry"].encode()
+    (folder / "registry.json").write_bytes(body.replace(name, str(uuid.uuid4()).encode()))
+
+
+@functools.cache
+def _document_of_a_new_registry(identity: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        create_registry(f"{folder}/registry", identity=identity)
+        return Path(folder, "registry", "registry.json").read_bytes()
+
+
 def open_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """Create a registry in `folder/registry` and open it as Ada."""
     monkeypatch.setenv("BUCKETRY_CACHE", str(folder / "cache"))
     (folder / "config.toml").touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(folder / "config.toml"))
     monkeypatch.delenv("BUCKETRY_REGISTRY", raising=False)
-    create_registry(str(folder / "registry"), identity=ADA)
+    make_registry(folder / "registry")
     return open_registry(str(folder / "registry"), identity=ADA)
 
 

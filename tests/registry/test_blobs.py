@@ -12,7 +12,7 @@ from bucketry.client import Registry
 from bucketry.errors import BucketryError, CorruptError, UnavailableError
 from bucketry.maintenance.fsck.registry import check_registry
 from bucketry.registry.core.commit import Change
-from bucketry.registry.core.opening import create_registry, open_session
+from bucketry.registry.core.opening import open_session
 from bucketry.registry.core.registers import commit_head, load_head
 from bucketry.registry.publishing import blobs
 from bucketry.schema import keys
@@ -20,6 +20,7 @@ from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.names import parse_model_name
 from bucketry.store.contract import Entry, ObjectNotFoundError
 from bucketry.transfer.disk import hashing
+from registry.opened import make_registry
 from transfer.helpers import HookedStore
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setattr(hashing, "SMALLEST_CHUNK_BYTES", CHUNK_BYTES)
     monkeypatch.setattr(blobs, "SMALLEST_COPY_SOURCE_BYTES", CHUNK_BYTES + 1)
-    create_registry(str(tmp_path / "registry"), identity="owner@example.org")
+    make_registry(tmp_path / "registry", "owner@example.org")
     session = open_session(str(tmp_path / "registry"), identity="trainer@example.org")
     with Registry(replace(session, store=HookedStore(session.store.unretried))) as opened:
         yield opened

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry.core.opening import create_registry, open_session
+from bucketry.registry.core.opening import open_session
 from bucketry.registry.publishing.capture import capture_command, without_credentials
 from bucketry.registry.publishing.publish import PublishRequest, prepare_publish
 from bucketry.schema.codec import encode
 from bucketry.schema.documents.manifest import Lineage, Training
 from bucketry.schema.names import ModelName
+from registry.opened import make_registry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,7 +83,7 @@ def test_half_of_a_url_that_looks_like_the_name_of_a_secret_is_not_recorded() ->
 
 @pytest.mark.usefixtures("_own_settings")
 def test_what_is_stated_comes_into_no_manifest_with_credentials(tmp_path: Path) -> None:
-    create_registry(str(tmp_path / "registry"), identity="ada@example.org")
+    make_registry(tmp_path / "registry")
     session = open_session(str(tmp_path / "registry"), identity="ada@example.org")
     (tmp_path / "file").write_bytes(b"x")
     request = PublishRequest(

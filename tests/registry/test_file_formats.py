@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.client import open_registry
-from bucketry.registry.core.opening import create_registry
 from bucketry.registry.scanning.file_formats import faults_in_formats
+from registry.opened import make_registry
 from registry.safetensors_files import make_file, make_tensors
 from registry.scanned_files import EVIL, array, old_tar, zipped
 
@@ -32,7 +32,7 @@ MORE = make_file({"t": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1], "qu
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     (tmp_path / "config.toml").touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
-    create_registry(str(tmp_path / "registry"), identity="ada@example.org")
+    make_registry(tmp_path / "registry")
     with open_registry(str(tmp_path / "registry"), identity="ada@example.org") as opened:
         yield opened
 

@@ -6,7 +6,6 @@ import pytest
 
 from bucketry.client import open_registry
 from bucketry.errors import CorruptError, RejectedError
-from bucketry.registry.core.opening import create_registry
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.resolve import resolve
 from bucketry.registry.core.rows import load_row
@@ -18,6 +17,7 @@ from bucketry.registry.versions.evaluate import evaluate
 from bucketry.schema.documents.evidence import Evidence, Metric
 from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.names import AliasName, ModelName, parse_reference
+from registry.opened import make_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ NO_WORSE = '[[gate]]\nmetric = "auc"\nno_worse_than = "production"\n'
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     (tmp_path / "config.toml").touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
-    create_registry(str(tmp_path / "registry"), identity="ada@example.org")
+    make_registry(tmp_path / "registry")
     with open_registry(str(tmp_path / "registry"), identity="ada@example.org") as opened:
         yield opened
 

@@ -20,7 +20,6 @@ import pytest
 
 from bucketry.client import open_registry
 from bucketry.errors import CorruptError
-from bucketry.registry.core.opening import create_registry
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.resolve import resolve
 from bucketry.registry.core.rows import load_row
@@ -30,6 +29,7 @@ from bucketry.registry.scanning import pickle_contents, pickle_scan, pickle_walk
 from bucketry.registry.scanning.pickle_contents import CodeFindings, FileScan, ScanStoppedError
 from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.names import ModelName, parse_reference
+from registry.opened import make_registry
 from registry.safetensors_files import make_tensors
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def test_a_pickle_with_too_many_opcodes_is_a_fault(monkeypatch: pytest.MonkeyPat
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     (tmp_path / "config.toml").touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
-    create_registry(str(tmp_path / "registry"), identity="ada@example.org")
+    make_registry(tmp_path / "registry")
     with open_registry(str(tmp_path / "registry"), identity="ada@example.org") as opened:
         yield opened
 

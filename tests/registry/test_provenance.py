@@ -12,13 +12,13 @@ import pytest
 
 from bucketry.client import open_registry
 from bucketry.errors import NotFoundError, UsageError
-from bucketry.registry.core.opening import create_registry
 from bucketry.registry.publishing import capture_git
 from bucketry.registry.publishing.capture import capture_code
 from bucketry.registry.publishing.capture_runs import SYSTEMS, capture_run
 from bucketry.registry.publishing.environment_files import check_environment, read_environment
 from bucketry.registry.versions.reproduce import recipe
 from bucketry.schema.documents.manifest import Lineage, Training, decode_manifest, encode_manifest
+from registry.opened import make_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -245,7 +245,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     for system in SYSTEMS:
         monkeypatch.delenv(system.mark, raising=False)
-    create_registry(str(tmp_path / "registry"), identity="ada@example.org")
+    make_registry(tmp_path / "registry")
     with open_registry(str(tmp_path / "registry"), identity="ada@example.org") as opened:
         yield opened
 

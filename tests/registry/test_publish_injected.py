@@ -13,10 +13,11 @@ from _pytest.faulthandler import fault_handler_stderr_fd_key
 from bucketry.client import Registry
 from bucketry.errors import BucketryError, CorruptError, DeniedError, UnavailableError
 from bucketry.maintenance.fsck.registry import check_registry
-from bucketry.registry.core.opening import create_registry, open_session
+from bucketry.registry.core.opening import open_session
 from bucketry.registry.publishing import blobs
 from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError
 from bucketry.transfer.disk import hashing
+from registry.opened import make_registry
 from transfer.helpers import HookedStore, transfer_threads
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setattr(hashing, "SMALLEST_CHUNK_BYTES", CHUNK_BYTES)
     monkeypatch.setattr(blobs, "SMALLEST_COPY_SOURCE_BYTES", CHUNK_BYTES + 1)
-    create_registry(str(tmp_path / "registry"), identity="owner@example.org")
+    make_registry(tmp_path / "registry", "owner@example.org")
     session = open_session(str(tmp_path / "registry"), identity="trainer@example.org")
     with Registry(replace(session, store=HookedStore(session.store.unretried))) as opened:
         yield opened

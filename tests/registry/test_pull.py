@@ -19,7 +19,6 @@ import pytest
 
 from bucketry.client import open_registry
 from bucketry.errors import DeniedError, RejectedError, UnavailableError, UnsupportedError
-from bucketry.registry.core.opening import create_registry
 from bucketry.registry.core.session import Session
 from bucketry.registry.reading.local_cache import verify_cached
 from bucketry.registry.reading.pull import PulledVersion, PullOptions, open_cache, pull
@@ -29,6 +28,7 @@ from bucketry.transfer.disk.local_files import OpenFolders
 from bucketry.transfer.disk.receipt import Incomplete, inspect_target
 from bucketry.transfer.pace import turns
 from cli.harness import PROGRAM
+from registry.opened import make_registry
 from transfer.mounts import as_nobody, irreplaceable, let_others_enter, mounted
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
     (tmp_path / "config.toml").touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setattr(hashing, "SMALLEST_CHUNK_BYTES", CHUNK_BYTES)
-    create_registry(str(tmp_path / "registry"), identity="me@example.org")
+    make_registry(tmp_path / "registry", "me@example.org")
     with open_registry(str(tmp_path / "registry"), identity="me@example.org") as opened:
         yield opened
 

@@ -14,12 +14,12 @@ import pytest
 from bucketry.client import Reader, open_registry
 from bucketry.errors import CorruptError, NotFoundError, UnavailableError, UnsupportedError, UsageError
 from bucketry.registry.core.artifacts import ArtifactReader
-from bucketry.registry.core.opening import create_registry
 from bucketry.registry.core.resolve import resolve
 from bucketry.registry.core.session import Session
 from bucketry.registry.reading import tensors
 from bucketry.schema.names import parse_reference
 from bucketry.transfer.disk import hashing
+from registry.opened import make_registry
 from registry.safetensors_files import make_file, make_tensors
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
     (tmp_path / "config.toml").touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setattr(hashing, "SMALLEST_CHUNK_BYTES", CHUNK_BYTES)
-    create_registry(str(tmp_path / "registry"), identity="ada@example.org")
+    make_registry(tmp_path / "registry")
     with open_registry(str(tmp_path / "registry"), identity="ada@example.org") as registry:
         yield registry
 

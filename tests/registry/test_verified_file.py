@@ -9,8 +9,8 @@ import pytest
 from bucketry.client import open_registry
 from bucketry.errors import CorruptError
 from bucketry.registry.core.artifacts import open_artifact
-from bucketry.registry.core.opening import create_registry
 from bucketry.registry.reading.verified_file import VerifiedFile
+from registry.opened import make_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
     (tmp_path / "config.toml").touch()
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     (tmp_path / "w.bin").write_bytes(CONTENT)
-    create_registry(str(tmp_path / "registry"), identity="ada@example.org")
+    make_registry(tmp_path / "registry")
     with open_registry(str(tmp_path / "registry"), identity="ada@example.org") as registry:
         registry.publish("acme/chat", [tmp_path / "w.bin"])
         yield registry

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.registry.core.opening import create_registry
 from bucketry.schema.documents.reviews import Action
+from registry.opened import make_registry
 from trust.people import ANNA, AUTHOR, BERT
 from trust.world import World
 
@@ -21,7 +21,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setenv("BUCKETRY_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setenv("BUCKETRY_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("BUCKETRY_CACHE", str(tmp_path / "cache"))
-    create_registry(str(tmp_path / "registry"), identity=AUTHOR.principal)
+    make_registry(tmp_path / "registry", AUTHOR.principal)
     return World(tmp_path)
 
 

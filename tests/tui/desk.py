@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import threading
@@ -33,6 +34,7 @@ from bucketry.tui.shell.app import BucketryApp
 from bucketry.tui.shell.frame import Panel
 from bucketry.tui.shell.settings import Settings
 from simulation.actors import CONTENTS, Uploader, make_manifest
+from simulation.world import Bucket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -107,7 +109,21 @@ def empty_registry(store: Store | None = None) -> Registry:
 
 def filled_registry(store: Store | None = None, *, text: str = "slow on long inputs") -> Registry:
     """Return a registry in which most things have happened; `text` is in every field that takes any text."""
-    registry = empty_registry(store)
+    if store is not None:
+        return _fill(empty_registry(store), text)
+    bucket = Bucket()
+    bucket.restore(_content_of_a_filled_registry(text))
+    return Registry(bucket, StandingClock(NOW))
+
+
+@functools.cache
+def _content_of_a_filled_registry(text: str) -> dict[str, object]:
+    bucket = Bucket()
+    _fill(empty_registry(bucket), text)
+    return bucket.snapshot()
+
+
+def _fill(registry: Registry, text: str) -> Registry:
     for version in range(1, 13):
         registry.publish(RISK, version, notes=text if version == 12 else "")
     registry.publish(CHAT, 1)

@@ -20,6 +20,8 @@ from tui.desk import PRODUCTION, RISK, ROUND_SECONDS, Wire, empty_registry, fill
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from _pytest.mark import ParameterSet
+
     from bucketry.store.contract import Store
     from tui.desk import Desk, Registry
 
@@ -57,8 +59,11 @@ NAMES = {
     "]": "right_square_bracket",
 }
 WRITES = "AXCRPBETDU"
-WITH_STRANGE_KEYS = frozenset({"models", "version", "compare", "help"})
-"""Where keys of other screens are pressed, too: one place answers them for all screens."""
+
+
+def deep(*screens: str) -> list[ParameterSet]:
+    """Return screens on which keys are pressed in depth alone: their commands are those of the others."""
+    return [pytest.param(screen, marks=pytest.mark.deep) for screen in screens]
 
 
 def on(registry: Registry, act: Callable[[Desk], Awaitable[None]], **how: object) -> None:
@@ -73,10 +78,10 @@ def keys_here(desk: Desk) -> set[str]:
     return {key for command in desk.app.commands for key in desk.app.settings.keymap.keys_of(command)} - LEAVES
 
 
-def every_key(desk: Desk) -> set[str]:
-    """Return each key that something has here or elsewhere, and some that nothing has."""
+def keys_elsewhere(desk: Desk) -> set[str]:
+    """Return each key that something has elsewhere alone, and some that nothing has."""
     elsewhere = [key for known in ELSEWHERE.values() for key in known.keys]
-    return keys_here(desk) | {*elsewhere, "n", "Z", "%"} - LEAVES
+    return {*elsewhere, "n", "Z", "%"} - LEAVES - keys_here(desk)
 
 
 async def go(desk: Desk, screen: str) -> None:
@@ -88,7 +93,7 @@ async def go(desk: Desk, screen: str) -> None:
         await desk.press("enter")
 
 
-async def press_each(desk: Desk, pressed: Callable[[Desk], set[str]] = every_key) -> list[str]:
+async def press_each(desk: Desk, pressed: Callable[[Desk], set[str]]) -> list[str]:
     """Press keys, each on the screen as it was; return those that were followed by nothing that can be seen.
 
     What is seen at once is not waited for any longer: only a key that seems to do nothing is given its time.
@@ -123,12 +128,23 @@ async def press_each(desk: Desk, pressed: Callable[[Desk], set[str]] = every_key
 def test_each_key_is_followed_by_something_that_is_seen(screen: str) -> None:
     async def act(desk: Desk) -> None:
         await go(desk, screen)
-        assert await press_each(desk, every_key if screen in WITH_STRANGE_KEYS else keys_here) == []
+        assert await press_each(desk, keys_here) == []
 
     on(filled_registry(), act)
 
 
-@pytest.mark.parametrize("screen", ["models", "review", "deployments", "audit"])
+@pytest.mark.parametrize("screen", ["models", *deep("version", "compare", "help")])
+def test_so_is_each_key_that_belongs_elsewhere_or_nowhere(screen: str) -> None:
+    """One place answers them for all screens."""
+
+    async def act(desk: Desk) -> None:
+        await go(desk, screen)
+        assert await press_each(desk, keys_elsewhere) == []
+
+    on(filled_registry(), act)
+
+
+@pytest.mark.parametrize("screen", ["models", "review", *deep("deployments", "audit")])
 def test_so_it_is_on_a_screen_without_a_row(screen: str) -> None:
     async def act(desk: Desk) -> None:
         await go(desk, screen)
@@ -137,7 +153,7 @@ def test_so_it_is_on_a_screen_without_a_row(screen: str) -> None:
     on(empty_registry(), act)
 
 
-@pytest.mark.parametrize("screen", ["versions", "version", "compare"])
+@pytest.mark.parametrize("screen", ["versions", *deep("version", "compare")])
 def test_so_it_is_where_nothing_may_be_written_and_nothing_is(screen: str) -> None:
     registry = filled_registry()
     before = load_existing_head(registry.session(), RISK).generation
@@ -173,7 +189,7 @@ def test_so_it_is_on_a_row_that_is_deleted_or_damaged_and_while_the_bucket_is_aw
     on(registry, act)
 
 
-@pytest.mark.parametrize("screen", ["models", "versions", "version", "compare"])
+@pytest.mark.parametrize("screen", ["versions", *deep("models", "version", "compare")])
 def test_no_key_alone_touches_what_production_names(screen: str) -> None:
     registry = filled_registry()
     session = registry.session()

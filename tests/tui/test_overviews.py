@@ -199,7 +199,9 @@ def test_a_bucket_that_takes_its_time_blocks_no_key_and_is_said_to_be_read(name:
 # What they say and do
 
 
-@pytest.mark.parametrize("name", SCREENS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "review" else pytest.mark.deep) for name in SCREENS]
+)
 def test_lower_case_never_writes(name: str) -> None:
     registry = estate()
     before = written(registry)
