@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bucketry.clock import Backoff
 from bucketry.transfer.disk import hashing
-from bucketry.transfer.pace.patience import Patience
+from bucketry.transfer.plan import TransferOptions
 from faults.scene import CHUNK_BYTES, DEADLINE_SECONDS, Scene, make_registry
 from servers.fault_proxy import run_fault_proxy
 from servers.static_bucket import run_static_bucket
@@ -23,8 +24,11 @@ def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BUCKETRY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(hashing, "SMALLEST_CHUNK_BYTES", CHUNK_BYTES)
     # A transfer goes on for two minutes against a store that does not serve; here it is to give up soon.
-    _, *rest = Patience.__init__.__defaults__ or ()
-    monkeypatch.setattr(Patience.__init__, "__defaults__", (DEADLINE_SECONDS, *rest))
+    monkeypatch.setattr(
+        TransferOptions,
+        "new_backoff",
+        lambda self, on_retry: Backoff(self.clock, deadline_seconds=DEADLINE_SECONDS, on_retry=on_retry),
+    )
 
 
 @pytest.fixture

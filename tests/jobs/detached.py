@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.jobs import client as jobs
-from bucketry.jobs.client import Job, JobId, JobOptions, JobState, follow
+from bucketry.jobs.client import Job, JobId, JobState, follow
 from bucketry.jobs.files import JobFolder, job_folder
+from bucketry.registry.reading.pull import PullOptions
 from bucketry.schema.names import parse_reference
 from bucketry.transfer.disk import hashing
 from faults.scene import CHUNK_BYTES, REFERENCE, is_of_weights, make_registry
@@ -83,7 +84,7 @@ class Detached:
 
     def submit(self, name: str = "model", **options: object) -> JobId:
         """Order a pull of the version to a folder of this name."""
-        known = JobOptions(**{"connections": 2, **options})  # type: ignore[arg-type]
+        known = PullOptions(**{"connections": 2, **options})  # type: ignore[arg-type]
         return jobs.submit_pull(None, parse_reference(REFERENCE), self.root / name, known)
 
     def log(self) -> str:

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from bucketry.jobs.client import JobId, PublishJobOptions
+    from bucketry.jobs.client import JobId
     from bucketry.registry.core.session import Session
+    from bucketry.transfer.plan import TransferOptions
     from servers.fault_proxy import Fault, FaultProxy
     from servers.misbehaving import Asked
     from servers.process import S3Server
@@ -84,10 +85,12 @@ class Publishing:
         finally:
             session.store.close()
 
-    def submit(self, options: PublishJobOptions | None = None, **request: Any) -> JobId:
+    def submit(self, options: TransferOptions | None = None, *, request_review: bool = False, **request: Any) -> JobId:
         """Order a publish of the folder."""
         with self.opened() as session:
-            return jobs.submit_publish(session, None, PublishRequest(MODEL, [self.source], **request), options)
+            return jobs.submit_publish(
+                session, None, PublishRequest(MODEL, [self.source], **request), options, request_review=request_review
+            )
 
     def holds(self, served: int) -> HeldParts:
         """Let so many parts through from now on, and no more until released."""

@@ -46,8 +46,9 @@ SUBMIT = """
 import sys
 from pathlib import Path
 from bucketry.jobs import client as jobs
+from bucketry.registry.reading.pull import PullOptions
 from bucketry.schema.names import parse_reference
-print(jobs.submit_pull(None, parse_reference("acme/chat:1"), Path(sys.argv[1]), jobs.JobOptions(connections=2)))
+print(jobs.submit_pull(None, parse_reference("acme/chat:1"), Path(sys.argv[1]), PullOptions(connections=2)))
 """
 
 

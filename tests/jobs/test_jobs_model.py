@@ -21,18 +21,18 @@ from bucketry.jobs.model import (
     read_job,
 )
 from bucketry.jobs.orders import (
-    JobOptions,
     JobResult,
-    PublishJobOptions,
     PublishOrder,
     PublishResult,
     PullOrder,
 )
 from bucketry.jobs.settings import differing_settings, digest_settings
+from bucketry.registry.reading.pull import PullOptions
 from bucketry.schema.codec import Fields, decode_foreign, encode
 from bucketry.schema.names import parse_digest, parse_model_name
 from bucketry.transfer.disk.leftovers import Owner
 from bucketry.transfer.pace.progress import ActiveFile, Progress
+from bucketry.transfer.plan import TransferOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,8 @@ ORDER = PullOrder(
     dest=Path("/models/chät"),
     trust=Path("/etc/trust.toml"),
     settings={"AWS_PROFILE": "0123"},
-    options=JobOptions(include=("*.bin",), exclude=("a*", "b*"), limit_bytes_per_second=5, with_base=True),
+    options=PullOptions(include=("*.bin",), exclude=("a*", "b*"), limit_bytes_per_second=5),
+    with_base=True,
 )
 PROGRESS = Progress(
     total_bytes=100,
@@ -79,7 +80,8 @@ PUBLISH_ORDER = PublishOrder(
     files=2,
     chunks=3,
     settings={"AWS_PROFILE": "0123"},
-    options=PublishJobOptions(connections=3, limit_bytes_per_second=5, request_review=True),
+    options=TransferOptions(connections=3, limit_bytes_per_second=5),
+    request_review=True,
 )
 PUBLISHED = PublishResult(7, parse_digest(DIGEST), 100, 60, 40, True, 1.5)
 RESULT = JobResult(Path("/models/chat"), 7, DIGEST, 100, 60, 40, 1.5, "sha256")

@@ -13,7 +13,7 @@ import pytest
 
 from bucketry.errors import BucketryError, NotFoundError, RejectedError, UsageError
 from bucketry.jobs import client as jobs
-from bucketry.jobs.client import JobState, PublishJobOptions, PublishOrder, PublishResult
+from bucketry.jobs.client import JobState, PublishOrder, PublishResult
 from bucketry.jobs.publish import do_publish, order_publish
 from bucketry.jobs.worker import LOOK_SECONDS
 from bucketry.registry.core.registers import load_existing_head
@@ -26,6 +26,7 @@ from bucketry.schema.documents.evidence import Evidence, Metric
 from bucketry.schema.documents.manifest import Training
 from bucketry.schema.names import parse_reference
 from bucketry.transfer.pace.controls import Controls
+from bucketry.transfer.plan import TransferOptions
 from jobs.detached import done, end_helper, ended, is_gone, until
 from jobs.detached_publish import CONTENTS, MODEL, PART_BYTES, PARTS, SIZE_BYTES, publishing
 from servers.fault_proxy import Refused
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from jobs.detached_publish import Publishing
     from servers.process import S3Server
 
-SLOW = PublishJobOptions(limit_bytes_per_second=12_000_000)
+SLOW = TransferOptions(limit_bytes_per_second=12_000_000)
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_the_manifest_is_that_of_a_publish_that_was_waited_for(world: Publishing
 
 def test_a_killed_helper_is_followed_by_one_that_sends_only_what_is_missing(bucket: Publishing) -> None:
     held = bucket.holds(served=2)
-    number = bucket.submit(PublishJobOptions(connections=1))
+    number = bucket.submit(TransferOptions(connections=1))
     assert held.begun.wait(30)
     assert until(lambda: chunks_done(number) == 3)  # two parts, and the small file
     kill_helper()
@@ -142,7 +143,7 @@ def test_a_killed_helper_is_followed_in_a_folder_too(world: Publishing) -> None:
 def test_a_helper_that_died_between_the_commit_and_its_journal_makes_no_second_version(world: Publishing) -> None:
     stop = threading.Event()
     with world.opened() as session:
-        order, draft = order_publish(session, None, PublishRequest(MODEL, [world.source]), PublishJobOptions())
+        order, draft = order_publish(session, None, PublishRequest(MODEL, [world.source]))
     first, again = (do_publish(order, draft, Controls(2), stop, lambda _: None) for _ in range(2))
     assert (first.version, first.manifest) == (again.version, again.manifest)
     assert (first.created, again.created) == (True, True)
@@ -153,7 +154,7 @@ def test_whoever_ordered_it_publishes_it_whatever_the_helper_is_told_of_itself(
     world: Publishing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with world.opened() as session:
-        order, draft = order_publish(session, None, PublishRequest(MODEL, [world.source]), PublishJobOptions())
+        order, draft = order_publish(session, None, PublishRequest(MODEL, [world.source]))
     monkeypatch.setenv("BUCKETRY_IDENTITY", "eve@example.org")
     do_publish(order, draft, Controls(2), threading.Event(), lambda _: None)
     with world.opened() as session:
@@ -162,7 +163,7 @@ def test_whoever_ordered_it_publishes_it_whatever_the_helper_is_told_of_itself(
 
 def test_a_registry_that_took_another_ones_place_is_not_published_to(world: Publishing) -> None:
     with world.opened() as session:
-        order, draft = order_publish(session, None, PublishRequest(MODEL, [world.source]), PublishJobOptions())
+        order, draft = order_publish(session, None, PublishRequest(MODEL, [world.source]))
     other = replace(order, registry_id="another")
     with pytest.raises(RejectedError, match="another registry"):
         do_publish(other, draft, Controls(2), threading.Event(), lambda _: None)
@@ -182,7 +183,7 @@ def test_a_helper_that_is_told_to_end_leaves_its_publish_to_the_next(world: Publ
 
 def test_a_paused_publish_stands_still_and_goes_on_where_it_was(bucket: Publishing) -> None:
     held = bucket.holds(served=2)
-    number = bucket.submit(PublishJobOptions(connections=1))
+    number = bucket.submit(TransferOptions(connections=1))
     assert held.begun.wait(30)
     assert until(lambda: chunks_done(number) == 3)  # two parts, and the small file
     paused = jobs.pause(number)
@@ -206,7 +207,7 @@ def test_a_paused_publish_stands_still_and_goes_on_where_it_was(bucket: Publishi
 
 def test_a_cancelled_publish_keeps_what_was_sent_for_whoever_tries_again(bucket: Publishing) -> None:
     held = bucket.holds(served=2)
-    number = bucket.submit(PublishJobOptions(connections=1))
+    number = bucket.submit(TransferOptions(connections=1))
     assert held.begun.wait(30)
     assert until(lambda: chunks_done(number) == 3)  # two parts, and the small file
     assert jobs.cancel(number).state is JobState.CANCELLED
@@ -220,7 +221,7 @@ def test_a_cancelled_publish_keeps_what_was_sent_for_whoever_tries_again(bucket:
 
 
 def test_a_limit_holds_at_once_and_is_taken_away_at_once(world: Publishing) -> None:
-    number = world.submit(PublishJobOptions(limit_bytes_per_second=3_000_000))
+    number = world.submit(TransferOptions(limit_bytes_per_second=3_000_000))
     assert until(lambda: (p := jobs.find_job(number).progress) and p.hashed_bytes == SIZE_BYTES)
     time.sleep(2.0)
     assert jobs.find_job(number).progress.done_bytes < SIZE_BYTES / 2  # type: ignore[union-attr]
@@ -234,7 +235,7 @@ def test_a_limit_holds_at_once_and_is_taken_away_at_once(world: Publishing) -> N
 
 def test_as_many_connections_are_used_as_it_is_told(bucket: Publishing) -> None:
     held = bucket.holds(served=0)
-    number = bucket.submit(PublishJobOptions(connections=1))
+    number = bucket.submit(TransferOptions(connections=1))
     assert held.begun.wait(30)
     time.sleep(0.3)
     assert len(bucket.parts()) == 1
@@ -251,7 +252,7 @@ def test_as_many_connections_are_used_as_it_is_told(bucket: Publishing) -> None:
 
 
 def test_progress_tells_of_each_file_what_is_read_and_what_is_sent(world: Publishing) -> None:
-    number = world.submit(PublishJobOptions(limit_bytes_per_second=8_000_000))
+    number = world.submit(TransferOptions(limit_bytes_per_second=8_000_000))
     heard = [job.progress for job in jobs.follow(number) if job.progress is not None]
     assert any(progress.hashed_bytes == SIZE_BYTES and progress.done_bytes < SIZE_BYTES for progress in heard)
     assert any([file.label for file in progress.active] == ["weights.bin"] for progress in heard)
@@ -272,7 +273,7 @@ def test_two_transfers_run_at_once_in_all(world: Publishing) -> None:
 @pytest.mark.parametrize("change", ["written", "touched", "replaced", "removed"])
 def test_a_file_that_changed_since_it_was_ordered_is_refused(world: Publishing, change: str) -> None:
     with world.opened() as session:
-        order, draft = order_publish(session, None, PublishRequest(MODEL, [world.source]), PublishJobOptions())
+        order, draft = order_publish(session, None, PublishRequest(MODEL, [world.source]))
     weights, stop = world.source / "weights.bin", threading.Event()
     times = weights.stat()
     if change == "written":
@@ -293,7 +294,7 @@ def test_a_file_that_changed_since_it_was_ordered_is_refused(world: Publishing, 
 
 def test_a_file_that_changes_while_others_are_read_is_refused(world: Publishing) -> None:
     with world.opened() as session:
-        order, draft = order_publish(session, None, PublishRequest(MODEL, [world.source]), PublishJobOptions())
+        order, draft = order_publish(session, None, PublishRequest(MODEL, [world.source]))
     with pytest.raises(RejectedError, match=r"config\.json changed while it was published"):
         do_publish(
             order, draft, Controls(2), threading.Event(), lambda _: os.utime(world.source / "config.json", (1, 1))
@@ -304,7 +305,7 @@ def test_a_file_that_changes_while_others_are_read_is_refused(world: Publishing)
 
 def test_a_file_that_comes_after_the_order_is_not_published(world: Publishing) -> None:
     with world.opened() as session:
-        order, draft = order_publish(session, None, PublishRequest(MODEL, [world.source]), PublishJobOptions())
+        order, draft = order_publish(session, None, PublishRequest(MODEL, [world.source]))
     (world.source / "late.bin").write_bytes(b"late")
     do_publish(order, draft, Controls(2), threading.Event(), lambda _: None)
     world.check()
@@ -360,7 +361,7 @@ def order_of(number: JobId) -> PublishOrder:
 
 
 def test_the_reviewers_are_asked_once_it_is_published(world: Publishing) -> None:
-    done(world.submit(PublishJobOptions(request_review=True)))
+    done(world.submit(request_review=True))
     with world.opened() as session:
         head = load_existing_head(session, MODEL)
         standing = load_standing(session, head, load_row(session, head, 1))
@@ -385,7 +386,7 @@ def test_nothing_that_is_written_down_holds_a_credential_or_is_anybody_elses_to_
 ) -> None:
     monkeypatch.setattr("sys.argv", ["bucketry", "publish", "--token=hunter2", "s3://user:hunter2@host/x"])
     held = bucket.holds(served=0)
-    bucket.submit(PublishJobOptions(connections=1))
+    bucket.submit(TransferOptions(connections=1))
     assert held.begun.wait(30)
     assert bucket.proxy is not None
     files = [path for path in bucket.folder.path.iterdir() if path.is_file()]

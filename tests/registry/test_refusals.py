@@ -14,7 +14,7 @@ import pytest
 from bucketry import RefusedVersionWarning
 from bucketry.client import Reader, Registry, open_reader
 from bucketry.errors import BucketryError, RejectedError
-from bucketry.jobs.client import JobOptions, submit_pull
+from bucketry.jobs.client import submit_pull
 from bucketry.jobs.orders import PullOrder
 from bucketry.jobs.pull import do_order
 from bucketry.registry.core.registers import load_alias
@@ -261,7 +261,7 @@ def test_a_detached_pull_is_refused_when_it_is_ordered_and_when_it_is_done(regis
     where, model = str(tmp_path / "registry"), parse_model_name(CHAT)
     manifest = registry.resolve(PRODUCTION).digest
 
-    def order(reference: str, options: JobOptions) -> PullOrder:
+    def order(reference: str, options: PullOptions) -> PullOrder:
         place = tmp_path / "dest"
         identity = registry.session.registry.registry
         return PullOrder("t", where, identity, reference, model, 1, manifest, place, None, {}, options)
@@ -274,9 +274,9 @@ def test_a_detached_pull_is_refused_when_it_is_ordered_and_when_it_is_done(regis
         return do_order(ordered, Controls(2, None), threading.Event(), lambda _: None).refused
 
     with pytest.raises(RejectedError, match=TOLD):
-        do(order(PRODUCTION, JobOptions()))
-    assert WHY in do(order(f"{CHAT}:1", JobOptions()))
-    assert WHY in do(order(PRODUCTION, JobOptions(allow_rejected=True)))
+        do(order(PRODUCTION, PullOptions()))
+    assert WHY in do(order(f"{CHAT}:1", PullOptions()))
+    assert WHY in do(order(PRODUCTION, PullOptions(allow_rejected=True)))
 
 
 def test_options_insist_as_the_argument_does(registry: Registry, tmp_path: Path) -> None:

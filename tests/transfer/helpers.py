@@ -6,21 +6,24 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from bucketry.clock import Clock
 from bucketry.store.contract import IfAbsent, PreconditionFailedError
 from bucketry.transfer.disk.hashing import digest_files
+from bucketry.transfer.down import download
 from bucketry.transfer.down.remote import RemoteFile
-from bucketry.transfer.pace.patience import Patience
+from bucketry.transfer.plan import TransferOptions
+from bucketry.transfer.up import upload as uploading
 from bucketry.transfer.up.upload import LocalFile, UploadOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from bucketry.store.contract import Store
 
 CHUNK_BYTES = 1000
-IMPATIENT = Patience(deadline_seconds=0.2, chance=lambda: 0.0)
-HASTY = Patience(chance=lambda: 0.0)
+HASTY: dict[str, Any] = {"clock": Clock(chance=lambda: 0.0)}
+IMPATIENT: dict[str, Any] = {**HASTY, "deadline_seconds": 0.2}
 
 # One of each kind: empty, one byte, just under, exactly and just over a chunk and several chunks, in folders.
 CONTENTS: dict[str, bytes] = {
@@ -38,15 +41,32 @@ class VirtualTime:
         self.now = 0.0
         self.slept: list[float] = []
 
-    def clock(self) -> float:
-        return self.now
+    @property
+    def clock(self) -> Clock:
+        return Clock(monotonic_seconds=lambda: self.now, sleep=self.sleep, chance=lambda: 1.0)
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
 
-    def patience(self, **changes: float) -> Patience:
-        return Patience(clock=self.clock, sleep=self.sleep, chance=lambda: 1.0, **changes)
+
+def fetch(
+    store: Store,
+    files: Sequence[RemoteFile],
+    directory: Path,
+    *,
+    nearby: download.LocalSources | None = None,
+    open_store: Any = None,
+    **options: Any,
+) -> download.FetchOutcome:
+    how = TransferOptions(**options)
+    return download.fetch(store, files, directory, how, nearby=nearby, open_store=open_store)
+
+
+def upload(
+    store: Store, files: Sequence[LocalFile], *, copies: Any = None, **options: Any
+) -> tuple[UploadOutcome, ...]:
+    return uploading.upload(store, files, TransferOptions(**options), copies=copies)
 
 
 class HookedStore:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.transfer.disk.receipt import write_receipt
 from bucketry.transfer.disk.target import Publication, Staging, prepare_target, publish_target
-from bucketry.transfer.down.download import FetchOutcome, LocalSources, fetch
+from bucketry.transfer.down.download import FetchOutcome, LocalSources
 from bucketry.transfer.down.remote import plan_of
+from transfer.helpers import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

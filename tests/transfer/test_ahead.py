@@ -13,8 +13,7 @@ from bucketry.store.contract import SlowDownError
 from bucketry.store.memory import MemoryStore
 from bucketry.transfer.disk.staged_files import StagedFile, order_pieces
 from bucketry.transfer.down.ahead import MOST_IN_A_BUNDLE, bundle
-from bucketry.transfer.down.download import fetch
-from transfer.helpers import CHUNK_BYTES, HASTY, VirtualTime, read_tree, stock
+from transfer.helpers import CHUNK_BYTES, HASTY, VirtualTime, fetch, read_tree, stock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -116,7 +115,7 @@ def test_a_failure_that_passes_costs_one_file_one_more_request(tmp_path: Path, f
     files = stock(store, tmp_path / "source", SMALL)
     store.failures = {files[5].key: failure}
     (tmp_path / "target").mkdir()
-    fetch(store, files, tmp_path / "target", patience=HASTY)
+    fetch(store, files, tmp_path / "target", **HASTY)
     assert read_tree(tmp_path / "target") == SMALL
     assert sorted(store.asked) == sorted(file.key for file in files)
 
@@ -129,7 +128,7 @@ def test_after_a_slow_down_fewer_are_under_way(tmp_path: Path) -> None:
     store.failures = {first.key: SlowDownError("slower")}
     store.on_ask = lambda: seen.append(store.under_way)
     (tmp_path / "target").mkdir()
-    fetch(store, files, tmp_path / "target", connections=8, patience=HASTY)
+    fetch(store, files, tmp_path / "target", connections=8, **HASTY)
     assert max(seen[:10]) == 7
     assert max(seen[20:40]) <= 4
 
@@ -141,7 +140,7 @@ def test_wrong_bytes_are_never_put_in_place(tmp_path: Path) -> None:
     store.put_blob(files[7].key, memoryview(b"x" * files[7].size_bytes))
     (tmp_path / "target").mkdir()
     with pytest.raises(CorruptError, match="digest"):
-        fetch(store, files, tmp_path / "target", patience=HASTY)
+        fetch(store, files, tmp_path / "target", **HASTY)
     assert store.under_way == 0
 
 
@@ -167,7 +166,7 @@ def test_a_request_that_is_never_answered_is_given_up_while_others_are(tmp_path:
 
     store.on_ask = pass_time
     (tmp_path / "target").mkdir()
-    fetch(store, files, tmp_path / "target", connections=8, patience=virtual.patience())
+    fetch(store, files, tmp_path / "target", connections=8, clock=virtual.clock)
     assert read_tree(tmp_path / "target") == SMALL
 
 

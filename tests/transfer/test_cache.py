@@ -17,10 +17,10 @@ from bucketry.transfer.disk.cache import Cache
 from bucketry.transfer.disk.cache_root import default_cache_root
 from bucketry.transfer.disk.target import prepare_target, publish_target
 from bucketry.transfer.disk.upkeep import prune_cache, verify_cache
-from bucketry.transfer.down.download import LocalSources, fetch
+from bucketry.transfer.down.download import LocalSources
 from bucketry.transfer.down.remote import plan_of
 from bucketry.transfer.down.reuse import blobs_of
-from transfer.helpers import CONTENTS, hooked, read_tree, stock
+from transfer.helpers import CONTENTS, fetch, hooked, read_tree, stock
 from transfer.pulls import record
 
 if TYPE_CHECKING:

@@ -4,39 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
 
 import pytest
 
+from bucketry.clock import Clock
 from bucketry.errors import UsageError
 from bucketry.transfer.pace.concurrency import Concurrency
 from bucketry.transfer.pace.controls import Controls
-from bucketry.transfer.pace.patience import Patience
 from bucketry.transfer.pace.progress import Progress, ProgressMeter
 from bucketry.transfer.pace.ratelimit import RateLimit
-from bucketry.transfer.pace.workers import Gate, Halt
+from bucketry.transfer.pace.workers import Gate
+from transfer.helpers import VirtualTime
 
 NOTHING = Progress(0, 0, 0, 0, (), 0, 0, 0.0, None)
 
 
-@dataclass
-class Time:
-    """A clock that only sleeping moves."""
-
-    now: float = 0.0
-    slept: list[float] = field(default_factory=list)
-
-    def clock(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        self.slept.append(seconds)
-
-
 def test_a_new_limit_forgives_the_debt_of_the_old_one() -> None:
-    passing = Time()
-    limit = RateLimit(1_000, Patience(clock=passing.clock, sleep=passing.sleep), Halt())
+    passing = VirtualTime()
+    limit = RateLimit(1_000, passing.clock)
     limit.take(10_000)
     assert passing.now == pytest.approx(10)
     limit.change(1_000_000)
@@ -49,7 +34,7 @@ def test_a_new_limit_forgives_the_debt_of_the_old_one() -> None:
 
 
 def test_whoever_waits_under_a_limit_looks_again_when_it_changes() -> None:
-    limit = RateLimit(10, Patience(), Halt())
+    limit = RateLimit(10, Clock())
     waiting = threading.Thread(target=limit.take, args=(10_000,), daemon=True)
     waiting.start()
     time.sleep(0.2)
@@ -60,8 +45,8 @@ def test_whoever_waits_under_a_limit_looks_again_when_it_changes() -> None:
 
 
 def test_a_limit_that_is_set_again_keeps_its_debt() -> None:
-    passing = Time()
-    limit = RateLimit(1_000, Patience(clock=passing.clock, sleep=passing.sleep), Halt())
+    passing = VirtualTime()
+    limit = RateLimit(1_000, passing.clock)
     limit.take(1_000)
     limit.change(1_000)
     limit.take(1_000)
@@ -69,8 +54,8 @@ def test_a_limit_that_is_set_again_keeps_its_debt() -> None:
 
 
 def test_a_level_shrinks_at_once_and_grows_again_when_more_is_allowed() -> None:
-    passing = Time()
-    concurrency = Concurrency(8, clock=passing.clock)
+    passing = VirtualTime()
+    concurrency = Concurrency(8, clock=passing.clock.monotonic_seconds)
     concurrency.allow(1)
     assert concurrency.level == 1
     concurrency.allow(6)
@@ -86,7 +71,7 @@ def test_a_level_shrinks_at_once_and_grows_again_when_more_is_allowed() -> None:
 
 def test_controls_tell_the_fetch_that_runs_and_remember_for_the_next() -> None:
     controls = Controls(2)
-    limit, gate = RateLimit(None, Patience(), Halt()), Gate(Concurrency(2))
+    limit, gate = RateLimit(None, Clock()), Gate(Concurrency(2))
     controls.limit(500)
     assert limit.bytes_per_second is None
     with controls.obeyed_by(gate, limit, lambda: NOTHING):
@@ -111,8 +96,8 @@ def test_what_no_transfer_can_be_told_is_refused() -> None:
 
 
 def test_a_rate_is_the_same_however_often_somebody_looks() -> None:
-    passing = Time()
-    meter = ProgressMeter(total_bytes=10_000, total_files=1, listener=None, clock=passing.clock)
+    passing = VirtualTime()
+    meter = ProgressMeter(total_bytes=10_000, total_files=1, listener=None, clock=passing.clock.monotonic_seconds)
     for _ in range(1_000):
         passing.now += 0.01
         meter.advance("file", 10)

@@ -9,7 +9,8 @@ from bucketry.errors import NotFoundError, UnavailableError, UsageError
 from bucketry.store.memory import MemoryStore
 from bucketry.transfer.disk.hashing import Digester, FileDigest, digest_file
 from bucketry.transfer.pace.workers import MAX_CONNECTIONS, Interrupted
-from bucketry.transfer.up.upload import SourceFile, UploadOptions, hash_and_upload
+from bucketry.transfer.plan import TransferOptions
+from bucketry.transfer.up.upload import SourceFile, hash_and_upload
 from transfer.helpers import CHUNK_BYTES, CONTENTS, IMPATIENT, hooked, transfer_threads, write_tree
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def test_that_all_is_hashed_is_told_before_the_last_file_is_sent(tmp_path: Path)
         return method(*arguments, **named)
 
     store.hooks["put_blob"] = note
-    options = UploadOptions(on_hash=reports.append)
+    options = TransferOptions(on_hash=reports.append)
     hash_and_upload(store, sources(tmp_path, {"model": b"m" * 100}), CHUNK_BYTES, key_of, options)
     assert told == [100]
 
@@ -85,7 +86,7 @@ def test_what_is_stored_elsewhere_is_not_sent_and_equal_files_once(store: Store,
         files,
         CHUNK_BYTES,
         lambda digest: None if digest.sha256 == known else f"blobs/{digest.sha256}",
-        UploadOptions(progress=reports.append),
+        TransferOptions(on_transfer=reports.append),
     )
     uploaded = [one.uploaded for one in done]
     assert uploaded[0] is None
@@ -97,7 +98,7 @@ def test_what_is_stored_elsewhere_is_not_sent_and_equal_files_once(store: Store,
 
 def test_progress_of_hashing_ends_with_every_byte(store: Store, tmp_path: Path) -> None:
     reports: list[Progress] = []
-    hash_and_upload(store, sources(tmp_path, CONTENTS), CHUNK_BYTES, key_of, UploadOptions(on_hash=reports.append))
+    hash_and_upload(store, sources(tmp_path, CONTENTS), CHUNK_BYTES, key_of, TransferOptions(on_hash=reports.append))
     assert reports[-1].done_bytes == sum(map(len, CONTENTS.values()))
     assert reports[-1].done_files == len(CONTENTS)
 
@@ -117,7 +118,7 @@ def test_a_store_that_fails_ends_hashing_too(tmp_path: Path) -> None:
 
     store.hooks["put_blob"] = fail
     with pytest.raises(UnavailableError, match="the store is down") as caught:
-        hash_and_upload(store, sources(tmp_path, CONTENTS), CHUNK_BYTES, key_of, UploadOptions(patience=IMPATIENT))
+        hash_and_upload(store, sources(tmp_path, CONTENTS), CHUNK_BYTES, key_of, TransferOptions(**IMPATIENT))
     assert caught.value.advice == "wait; what was sent is kept"
     assert transfer_threads() == []
 
@@ -132,12 +133,12 @@ def test_it_stops_when_it_is_told_to(tmp_path: Path) -> None:
 
     store.hooks["upload_part"] = stop_now
     with pytest.raises(Interrupted):
-        hash_and_upload(store, sources(tmp_path, CONTENTS), CHUNK_BYTES, key_of, UploadOptions(stop=stop))
+        hash_and_upload(store, sources(tmp_path, CONTENTS), CHUNK_BYTES, key_of, TransferOptions(stop=stop))
     assert transfer_threads() == []
 
 
 def test_the_most_connections_are_possible_and_not_one_more(tmp_path: Path) -> None:
     files = sources(tmp_path, {"a": b"a"})
-    hash_and_upload(MemoryStore(), files, CHUNK_BYTES, key_of, UploadOptions(connections=MAX_CONNECTIONS))
+    hash_and_upload(MemoryStore(), files, CHUNK_BYTES, key_of, TransferOptions(connections=MAX_CONNECTIONS))
     with pytest.raises(UsageError):
-        hash_and_upload(MemoryStore(), files, CHUNK_BYTES, key_of, UploadOptions(connections=MAX_CONNECTIONS + 1))
+        hash_and_upload(MemoryStore(), files, CHUNK_BYTES, key_of, TransferOptions(connections=MAX_CONNECTIONS + 1))

@@ -16,13 +16,13 @@ from bucketry.errors import CorruptError, UnavailableError, UsageError
 from bucketry.store.contract import Unconditional
 from bucketry.store.folder.store import FolderStore
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer.down.processes import Slices
 from bucketry.transfer.pace.workers import Interrupted
 from transfer.helpers import CHUNK_BYTES, CONTENTS, read_tree, stock
 from transfer.pulls import pull_and_count
 
 if TYPE_CHECKING:
     from bucketry.store.contract import ETag
+    from bucketry.transfer.down.processes import OpenStore
     from bucketry.transfer.down.remote import RemoteFile
     from bucketry.transfer.pace.progress import Progress
 
@@ -60,8 +60,8 @@ def files(store: FolderStore, tmp_path: Path) -> list[RemoteFile]:
     return stock(store, tmp_path / "out", LARGE)
 
 
-def slices(kind: type[FolderStore], tmp_path: Path, processes: int = 3) -> Slices:
-    return Slices(processes, partial(kind, tmp_path / "bucket", durable=False))
+def opener(kind: type[FolderStore], tmp_path: Path) -> OpenStore:
+    return partial(kind, tmp_path / "bucket", durable=False)
 
 
 def children() -> list[str]:
@@ -94,10 +94,11 @@ def test_several_processes_bring_a_version_together(
         store,
         files,
         tmp_path / "home/chat",
-        slices=slices(FolderStore, tmp_path),
+        processes=3,
+        open_store=opener(FolderStore, tmp_path),
         verify=verify,
         connections=6,
-        progress=reports.append,
+        on_transfer=reports.append,
     )
     assert read_tree(tmp_path / "home/chat") == LARGE
     assert fetched.fetched_bytes == SIZE_BYTES
@@ -113,7 +114,7 @@ def test_a_failure_in_a_process_is_the_pulls(store: FolderStore, files: list[Rem
     wrong[7 * CHUNK_BYTES] ^= 1
     store.put(large.key, bytes(wrong), Unconditional())
     with pytest.raises(CorruptError, match="chunk 8 of 40") as caught:
-        pull_and_count(store, files, tmp_path / "home/chat", slices=slices(FolderStore, tmp_path))
+        pull_and_count(store, files, tmp_path / "home/chat", processes=3, open_store=opener(FolderStore, tmp_path))
     assert "replica" in caught.value.advice
     assert children() == []
 
@@ -122,7 +123,9 @@ def test_a_process_that_dies_is_noticed_and_its_work_kept(
     store: FolderStore, files: list[RemoteFile], tmp_path: Path
 ) -> None:
     with pytest.raises(UnavailableError, match="ended early"):
-        pull_and_count(store, files, tmp_path / "home/chat", slices=slices(DyingStore, tmp_path, 2), connections=2)
+        pull_and_count(
+            store, files, tmp_path / "home/chat", processes=2, open_store=opener(DyingStore, tmp_path), connections=2
+        )
     assert children() == []
     _, fetched = pull_and_count(store, files, tmp_path / "home/chat")
     assert fetched.reused_bytes > 0
@@ -135,7 +138,13 @@ def test_stopping_ends_the_processes_soon(store: FolderStore, files: list[Remote
     began = time.monotonic()
     with pytest.raises(Interrupted):
         pull_and_count(
-            store, files, tmp_path / "home/chat", slices=slices(SlowStore, tmp_path, 2), connections=2, stop=stop
+            store,
+            files,
+            tmp_path / "home/chat",
+            processes=2,
+            open_store=opener(SlowStore, tmp_path),
+            connections=2,
+            stop=stop,
         )
     assert time.monotonic() - began < 3.5
     assert children() == []
@@ -147,5 +156,9 @@ def test_impossible_numbers_of_processes_are_a_usage_error(tmp_path: Path) -> No
     for processes in (0, 1000):
         with pytest.raises(UsageError, match="processes are not possible"):
             pull_and_count(
-                MemoryStore(), files, tmp_path / "home/chat", slices=slices(FolderStore, tmp_path, processes)
+                MemoryStore(),
+                files,
+                tmp_path / "home/chat",
+                processes=processes,
+                open_store=opener(FolderStore, tmp_path),
             )

@@ -99,7 +99,7 @@ def stop_after(store: Any, opened: int, error: Callable[[], BaseException]) -> N
 def fail_after(store: Any, files: Sequence[RemoteFile], destination: Path, opened: int = 10) -> None:
     stop_after(store, opened, lambda: UnavailableError("the network is away"))
     with pytest.raises(UnavailableError, match="away"):
-        pull(store, files, destination, connections=1, patience=IMPATIENT)
+        pull(store, files, destination, connections=1, **IMPATIENT)
     store.hooks.clear()
 
 
@@ -225,7 +225,7 @@ def test_a_stopped_pull_can_be_resumed_by_the_same_process(tmp_path: Path, desti
 
     stop_after(store, 10, stop_now)
     with pytest.raises(Interrupted):
-        pull(store, files, destination, connections=1, stop=stop, patience=HASTY)
+        pull(store, files, destination, connections=1, stop=stop, **HASTY)
     store.hooks.clear()
     _, fetched = pull_and_count(store, files, destination)
     assert fetched.fetched_bytes <= SIZE_BYTES - 9 * CHUNK_BYTES

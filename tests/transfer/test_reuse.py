@@ -16,11 +16,11 @@ from bucketry.store.folder.store import FolderStore
 from bucketry.store.memory import MemoryStore
 from bucketry.transfer.disk.local_files import copy_range
 from bucketry.transfer.disk.target import prepare_target
-from bucketry.transfer.down.download import FetchOutcome, LocalSources, fetch
+from bucketry.transfer.down.download import FetchOutcome, LocalSources
 from bucketry.transfer.down.remote import plan_of
 from bucketry.transfer.down.reuse import OlderFile, Source, version_in
 from bucketry.transfer.pace.workers import Halt, Interrupted
-from transfer.helpers import CHUNK_BYTES, CONTENTS, hooked, read_tree, stock, write_tree
+from transfer.helpers import CHUNK_BYTES, CONTENTS, fetch, hooked, read_tree, stock, write_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,7 +79,7 @@ def bring(
 ) -> FetchOutcome:
     nearby = LocalSources(staging, plan_of("chat", "m1", files), sources)
     progress = None if reports is None else reports.append
-    return fetch(store, files, staging.directory, nearby=nearby, stop=stop, progress=progress)
+    return fetch(store, files, staging.directory, nearby=nearby, stop=stop, on_transfer=progress)
 
 
 @pytest.mark.usefixtures("any_copy")

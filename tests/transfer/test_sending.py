@@ -12,8 +12,7 @@ from bucketry.store.folder.store import FolderStore
 from bucketry.store.memory import MemoryStore
 from bucketry.transfer.pace.workers import Interrupted
 from bucketry.transfer.up.outgoing import ChunkPlace
-from bucketry.transfer.up.upload import upload
-from transfer.helpers import CHUNK_BYTES, CONTENTS, HASTY, IMPATIENT, hooked, local_files
+from transfer.helpers import CHUNK_BYTES, CONTENTS, HASTY, IMPATIENT, hooked, local_files, upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,7 +182,7 @@ def test_an_upload_that_vanishes_is_begun_anew(spied: Any, large: LocalFile) -> 
 
     spied.hooks["upload_part"] = abort_once
     reports: list[Progress] = []
-    upload(spied, [large], connections=2, progress=reports.append)
+    upload(spied, [large], connections=2, on_transfer=reports.append)
     assert spied.get(large.key).body == BODY
     assert spied.calls.count("start_upload") == 2
     assert reports[-1].done_bytes == reports[-1].total_bytes == len(BODY)
@@ -228,7 +227,7 @@ def test_chunks_that_the_store_has_are_copied_and_others_sent(spied: Any, large:
     older = BODY[3000:4000] + b"?" * CHUNK_BYTES + BODY[2000:3000] + BODY[:1000] + BODY[4000:]
     copies = copies_of(spied, "blobs/older", older)
     reports: list[Progress] = []
-    (uploaded,) = upload(spied, [large], copies=copies, progress=reports.append)
+    (uploaded,) = upload(spied, [large], copies=copies, on_transfer=reports.append)
     assert spied.calls.count("copy_part") == 4
     assert spied.calls.count("upload_part") == 1
     assert uploaded.uploaded_bytes == CHUNK_BYTES
@@ -295,7 +294,7 @@ def test_a_store_that_asks_for_less_gets_fewer_requests_at_once(tmp_path: Path) 
 
     store.hooks["upload_part"] = ask_for_less
     files = local_files(tmp_path / "out", {LARGE: BODY})
-    upload(store, files, patience=HASTY, progress=lambda state: levels.append(state.connections))
+    upload(store, files, **HASTY, on_transfer=lambda state: levels.append(state.connections))
     assert (levels[0], levels[-1]) == (4, 2)
 
 
@@ -307,6 +306,6 @@ def test_a_refused_creation_of_what_is_not_there_fails_when_patience_ends(large:
 
     store.hooks["complete_upload"] = refuse
     with pytest.raises(UnavailableError, match="neither takes"):
-        upload(store, [large], patience=IMPATIENT)
+        upload(store, [large], **IMPATIENT)
     with pytest.raises(ObjectNotFoundError):
         store.stat(large.key)

@@ -13,11 +13,11 @@ import pytest
 from bucketry.store.memory import MemoryStore
 from bucketry.transfer.disk.target import prepare_target, publish_target
 from bucketry.transfer.down import siblings as siblings_module
-from bucketry.transfer.down.download import FetchOutcome, LocalSources, fetch
+from bucketry.transfer.down.download import FetchOutcome, LocalSources
 from bucketry.transfer.down.journal import Journal
 from bucketry.transfer.down.remote import plan_of
 from bucketry.transfer.down.siblings import Siblings
-from transfer.helpers import CHUNK_BYTES, hooked, read_tree, stock
+from transfer.helpers import CHUNK_BYTES, fetch, hooked, read_tree, stock
 from transfer.pulls import pull_and_count, record
 
 if TYPE_CHECKING:

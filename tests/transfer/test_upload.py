@@ -9,16 +9,7 @@ from bucketry.errors import CorruptError, RejectedError, UnavailableError
 from bucketry.store.contract import IfAbsent, ObjectNotFoundError, PreconditionFailedError, Store
 from bucketry.store.memory import MemoryStore
 from bucketry.transfer.pace.workers import Interrupted
-from bucketry.transfer.up.upload import upload
-from transfer.helpers import (
-    CONTENTS,
-    HASTY,
-    IMPATIENT,
-    hooked,
-    local_files,
-    outcomes,
-    transfer_threads,
-)
+from transfer.helpers import CONTENTS, HASTY, IMPATIENT, hooked, local_files, outcomes, transfer_threads, upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +80,7 @@ def test_a_lost_reply_of_the_last_request_is_success(tmp_path: Path, label: str,
 
     store.hooks[call] = lose_the_reply
     files = local_files(tmp_path / "out", {label: CONTENTS[label]})
-    uploaded = upload(store, files, patience=HASTY)
+    uploaded = upload(store, files, **HASTY)
     assert store.get(files[0].key).body == CONTENTS[label]
     assert uploaded[0].uploaded_bytes == len(CONTENTS[label])
     assert store.calls.count(call) == 1
@@ -112,7 +103,7 @@ def test_passing_failures_are_retried(tmp_path: Path, label: str) -> None:
     store.hooks.update({name: failing(name) for name in failures})
     reports: list[Progress] = []
     files = local_files(tmp_path / "out", {label: CONTENTS[label]})
-    upload(store, files, connections=1, patience=HASTY, progress=reports.append)
+    upload(store, files, connections=1, **HASTY, on_transfer=reports.append)
     assert store.inner.get(files[0].key).body == CONTENTS[label]
     assert reports[-1].retries >= 2
 
@@ -126,7 +117,7 @@ def test_patience_ends_and_the_upload_stays_for_the_next_attempt(tmp_path: Path)
     store.hooks["upload_part"] = fail
     files = local_files(tmp_path / "out", {LARGE: CONTENTS[LARGE]})
     with pytest.raises(UnavailableError, match="the store is down") as caught:
-        upload(store, files, patience=IMPATIENT)
+        upload(store, files, **IMPATIENT)
     assert "what was sent is kept" in caught.value.advice
     assert len(list(store.list_uploads(""))) == 1
 
@@ -156,7 +147,7 @@ def test_a_refusal_with_nothing_there_is_tried_again(tmp_path: Path) -> None:
 
     store.hooks["put_blob"] = refuse_at_first
     files = local_files(tmp_path / "out", {"a": b"body"})
-    upload(store, files, patience=HASTY)
+    upload(store, files, **HASTY)
     assert store.get(files[0].key).body == b"body"
 
 
@@ -168,7 +159,7 @@ def test_an_upload_that_the_store_forgot_fails_plainly(tmp_path: Path) -> None:
 
     store.hooks["complete_upload"] = forget
     with pytest.raises(UnavailableError, match="gave up the upload"):
-        upload(store, local_files(tmp_path / "out", {LARGE: CONTENTS[LARGE]}), patience=HASTY)
+        upload(store, local_files(tmp_path / "out", {LARGE: CONTENTS[LARGE]}), **HASTY)
 
 
 def test_stopping_ends_all_threads_and_keeps_the_parts(tmp_path: Path) -> None:
@@ -189,7 +180,7 @@ def test_stopping_ends_all_threads_and_keeps_the_parts(tmp_path: Path) -> None:
 
 def test_progress_ends_with_everything_done(store: Store, tmp_path: Path) -> None:
     reports: list[Progress] = []
-    upload(store, local_files(tmp_path / "out", CONTENTS), progress=reports.append)
+    upload(store, local_files(tmp_path / "out", CONTENTS), on_transfer=reports.append)
     last = reports[-1]
     assert last.done_bytes == last.total_bytes == sum(map(len, CONTENTS.values()))
     assert last.done_files == last.total_files == len(CONTENTS)

@@ -14,12 +14,12 @@ from bucketry.store.contract import iter_slices
 from bucketry.store.memory import MemoryStore
 from bucketry.transfer.disk.hashing import digest_file
 from bucketry.transfer.pace.controls import Controls
-from bucketry.transfer.pace.patience import Patience
 from bucketry.transfer.pace.progress import ActiveFile, Progress, with_hashing
 from bucketry.transfer.pace.ratelimit import SMALLEST_READ_BYTES, RateLimit
-from bucketry.transfer.pace.workers import Halt
+from bucketry.transfer.plan import TransferOptions
 from bucketry.transfer.up.outgoing import SLICE_BYTES, Buffers, LocalFile, PieceBody, PieceOfFile, SentBytes, SourceFile
-from bucketry.transfer.up.upload import UploadOptions, hash_and_upload, upload
+from bucketry.transfer.up.upload import hash_and_upload
+from transfer.helpers import VirtualTime, upload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,19 +27,6 @@ if TYPE_CHECKING:
     from bucketry.store.contract import Body, Entry
 
 CHUNK_BYTES = 64 * 1024
-
-
-@dataclass
-class Time:
-    """A clock that only sleeping moves."""
-
-    now: float = 0.0
-
-    def clock(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class Gated(MemoryStore):
@@ -80,27 +67,25 @@ class Sources:
 
 @pytest.mark.parametrize(("count", "chunks"), [(1, 10), (10, 1)], ids=["in parts", "whole"])
 def test_an_upload_takes_as_long_as_its_limit_says(tmp_path: Path, count: int, chunks: int) -> None:
-    passing = Time()
-    patience = Patience(clock=passing.clock, sleep=passing.sleep)
+    passing = VirtualTime()
     files = Sources(tmp_path).make(count, chunks * CHUNK_BYTES)
-    options = UploadOptions(patience=patience, controls=Controls(1, CHUNK_BYTES))
+    options = TransferOptions(clock=passing.clock, controls=Controls(1, CHUNK_BYTES))
     hash_and_upload(MemoryStore(), files, CHUNK_BYTES, lambda digest: f"blobs/{digest.sha256}", options)
     assert passing.now == pytest.approx(10, abs=1)
 
 
 def test_files_that_were_hashed_before_obey_a_limit_too(tmp_path: Path) -> None:
-    passing = Time()
+    passing = VirtualTime()
     [source] = Sources(tmp_path).make(1, 4 * CHUNK_BYTES)
     file = LocalFile(source.path, "blobs/x", digest_file(source.path, CHUNK_BYTES), source.label)
-    patience = Patience(clock=passing.clock, sleep=passing.sleep)
-    upload(MemoryStore(), [file], patience=patience, controls=Controls(1, CHUNK_BYTES))
+    upload(MemoryStore(), [file], clock=passing.clock, controls=Controls(1, CHUNK_BYTES))
     assert passing.now == pytest.approx(4, abs=1)
 
 
 def test_no_more_requests_run_at_once_than_the_controls_allow_and_fewer_when_they_are_told(tmp_path: Path) -> None:
     store, controls = Gated(), Controls(3)
     files = Sources(tmp_path).make(12, 100)
-    options = UploadOptions(connections=1, controls=controls)
+    options = TransferOptions(connections=1, controls=controls)
     working = threading.Thread(
         target=hash_and_upload, args=(store, files, CHUNK_BYTES, lambda digest: f"blobs/{digest.sha256}", options)
     )
@@ -125,7 +110,7 @@ def test_whoever_holds_the_controls_sees_what_is_hashed_and_what_is_sent(tmp_pat
     files = Sources(tmp_path).make(2, 100)
     working = threading.Thread(
         target=hash_and_upload,
-        args=(store, files, CHUNK_BYTES, lambda digest: f"blobs/{digest.sha256}", UploadOptions(controls=controls)),
+        args=(store, files, CHUNK_BYTES, lambda digest: f"blobs/{digest.sha256}", TransferOptions(controls=controls)),
     )
     assert controls.look() is None
     working.start()
@@ -143,14 +128,14 @@ def test_whoever_holds_the_controls_sees_what_is_hashed_and_what_is_sent(tmp_pat
 def test_files_that_need_not_be_sent_count_as_chunks_that_are_there(tmp_path: Path) -> None:
     told: list[Progress] = []
     files = Sources(tmp_path).make(1, 3 * CHUNK_BYTES)
-    hash_and_upload(MemoryStore(), files, CHUNK_BYTES, lambda _: None, UploadOptions(progress=told.append))
+    hash_and_upload(MemoryStore(), files, CHUNK_BYTES, lambda _: None, TransferOptions(on_transfer=told.append))
     assert (told[-1].verified_chunks, told[-1].done_bytes) == (3, 3 * CHUNK_BYTES)
 
 
 def test_a_piece_under_a_limit_comes_in_small_slices_and_is_compared_before_the_last(tmp_path: Path) -> None:
     [source] = Sources(tmp_path).make(1, CHUNK_BYTES)
-    passing = Time()
-    limit = RateLimit(1, Patience(clock=passing.clock, sleep=passing.sleep), Halt())
+    passing = VirtualTime()
+    limit = RateLimit(1, passing.clock)
     file = LocalFile(source.path, "blobs/x", digest_file(source.path, CHUNK_BYTES), source.label)
     body = PieceBody(PieceOfFile(file, 0), Buffers(), limit)
     assert b"".join(bytes(one) for one in body.slices()) == source.path.read_bytes()
@@ -164,8 +149,8 @@ def test_a_piece_under_a_limit_comes_in_small_slices_and_is_compared_before_the_
 
 def test_bytes_count_while_they_are_sent_and_not_twice_when_they_are_sent_again(tmp_path: Path) -> None:
     [source] = Sources(tmp_path).make(1, CHUNK_BYTES)
-    passing = Time()
-    limit = RateLimit(1, Patience(clock=passing.clock, sleep=passing.sleep), Halt())
+    passing = VirtualTime()
+    limit = RateLimit(1, passing.clock)
     file = LocalFile(source.path, "blobs/x", digest_file(source.path, CHUNK_BYTES), source.label)
     told: list[int] = []
     body = PieceBody(PieceOfFile(file, 0), Buffers(), limit, SentBytes(told.append))
@@ -193,13 +178,12 @@ def test_a_request_that_breaks_in_the_middle_is_not_counted(tmp_path: Path) -> N
                 raise UnavailableError("the line broke")
             return super().put_blob(key, body, sha256=sha256)
 
-    passing = Time()
+    passing = VirtualTime()
     told: list[Progress] = []
-    patience = Patience(clock=passing.clock, sleep=passing.sleep)
     size_bytes = 5 * SLICE_BYTES
     [source] = Sources(tmp_path).make(1, size_bytes)
     file = LocalFile(source.path, "blobs/x", digest_file(source.path, size_bytes), source.label)
-    upload(Breaking(), [file], patience=patience, progress=told.append, connections=1)
+    upload(Breaking(), [file], clock=passing.clock, on_transfer=told.append, connections=1)
     assert (told[-1].done_bytes, told[-1].retries) == (size_bytes, 2)
     assert max(progress.done_bytes for progress in told) == size_bytes
 

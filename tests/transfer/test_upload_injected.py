@@ -20,8 +20,9 @@ from bucketry.transfer.disk import hashing
 from bucketry.transfer.disk.hashing import Digester, FileDigest
 from bucketry.transfer.disk.local_files import read_full
 from bucketry.transfer.pace.workers import Halt, Interrupted
+from bucketry.transfer.plan import TransferOptions
 from bucketry.transfer.up import outgoing
-from bucketry.transfer.up.upload import SourceFile, UploadOptions, hash_and_upload
+from bucketry.transfer.up.upload import SourceFile, hash_and_upload
 from transfer.helpers import CHUNK_BYTES, CONTENTS, IMPATIENT, hooked, transfer_threads, write_tree
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def publish(store: Any, directory: Path, **options: Any) -> BaseException | None
     """Upload everything, and return what ended it; None only if every object is there with the right bytes."""
     files = sources(directory)
     try:
-        done = hash_and_upload(store, files, CHUNK_BYTES, key_of, UploadOptions(patience=IMPATIENT, **options))
+        done = hash_and_upload(store, files, CHUNK_BYTES, key_of, TransferOptions(**IMPATIENT, **options))
     except BaseException as error:  # noqa: BLE001 - whatever it is
         return error
     assert len(done) == len(files)
@@ -155,13 +156,11 @@ def test_an_upload_ends_whatever_fails_on_this_side(
         case "a-read":
             monkeypatch.setattr(outgoing, "read_full", fail)
         case "progress":
-            options["progress"] = fail
+            options["on_transfer"] = fail
         case _:
             options["on_hash"] = fail
     with pytest.raises(type(FAILURES[failure]())):
-        hash_and_upload(
-            store, sources(tmp_path / "out"), CHUNK_BYTES, place, UploadOptions(patience=IMPATIENT, **options)
-        )
+        hash_and_upload(store, sources(tmp_path / "out"), CHUNK_BYTES, place, TransferOptions(**IMPATIENT, **options))
     assert transfer_threads() == []
 
 

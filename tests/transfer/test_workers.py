@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from bucketry.clock import Backoff, Clock
 from bucketry.errors import UnavailableError, UsageError
 from bucketry.store.contract import SlowDownError
 from bucketry.transfer.disk.local_files import translate_os_error
-from bucketry.transfer.pace.patience import Attempts, Patience
 from bucketry.transfer.pace.progress import Progress, ProgressMeter
 from bucketry.transfer.pace.ratelimit import RateLimit
 from bucketry.transfer.pace.workers import Gate, Halt, Interrupted, run_parallel
@@ -84,13 +84,13 @@ def test_ctrl_c_ends_all_threads_and_is_passed_on() -> None:
 
 def test_retries_wait_longer_each_time_until_the_deadline() -> None:
     virtual = VirtualTime()
-    attempts = Attempts(virtual.patience(deadline_seconds=10), Halt(), lambda: None)
+    backoff = Backoff(virtual.clock, deadline_seconds=10)
 
     def always_fail() -> None:
         raise UnavailableError("down")
 
     with pytest.raises(UnavailableError, match="down"):
-        attempts.insist(always_fail)
+        backoff.insist(always_fail)
     assert virtual.slept[:4] == [0.05, 0.1, 0.2, 0.4]
     assert max(virtual.slept) <= 5
     assert sum(virtual.slept) == pytest.approx(10)
@@ -98,11 +98,11 @@ def test_retries_wait_longer_each_time_until_the_deadline() -> None:
 
 def test_progress_renews_patience() -> None:
     virtual = VirtualTime()
-    attempts = Attempts(virtual.patience(deadline_seconds=1), Halt(), lambda: None)
+    backoff = Backoff(virtual.clock, deadline_seconds=1)
     for _ in range(20):
-        attempts.pause(UnavailableError("broken"))
-        attempts.pause(UnavailableError("broken"))
-        attempts.progressed()
+        backoff.pause_or_raise(UnavailableError("broken"))
+        backoff.pause_or_raise(UnavailableError("broken"))
+        backoff.progressed()
     assert sum(virtual.slept) > 2
 
 
@@ -111,7 +111,7 @@ def test_a_full_disk_below_the_store_is_not_waited_for() -> None:
     error = translate_os_error(OSError(errno.ENOSPC, "no space"), "disk full")
     assert isinstance(error, UnavailableError)
     with pytest.raises(UnavailableError, match="disk is full, at disk full"):
-        Attempts(virtual.patience(), Halt(), lambda: None).pause(error)
+        Backoff(virtual.clock).pause_or_raise(error)
     assert virtual.slept == []
 
 
@@ -132,14 +132,14 @@ def test_threads_that_cannot_be_started_do_not_hang_the_rest(monkeypatch: pytest
 
 def test_the_store_may_ask_for_a_longer_wait() -> None:
     virtual = VirtualTime()
-    attempts = Attempts(virtual.patience(), Halt(), lambda: None)
-    attempts.pause(SlowDownError("slow down", retry_after_seconds=7))
+    backoff = Backoff(virtual.clock)
+    backoff.pause_or_raise(SlowDownError("slow down", retry_after_seconds=7))
     assert virtual.slept[0] > 7
 
 
 def test_the_limit_is_kept_over_time() -> None:
     virtual = VirtualTime()
-    limit = RateLimit(1000, virtual.patience(), Halt())
+    limit = RateLimit(1000, virtual.clock)
     for _ in range(100):
         limit.take(100)
     assert virtual.now == pytest.approx(10, rel=0.05)
@@ -147,7 +147,7 @@ def test_the_limit_is_kept_over_time() -> None:
 
 def test_a_pause_earns_only_a_small_burst() -> None:
     virtual = VirtualTime()
-    limit = RateLimit(1000, virtual.patience(), Halt())
+    limit = RateLimit(1000, virtual.clock)
     virtual.now += 1000
     limit.take(1000)
     assert virtual.now - 1000 == pytest.approx(0.75)
@@ -155,7 +155,7 @@ def test_a_pause_earns_only_a_small_burst() -> None:
 
 def test_without_a_limit_nothing_waits() -> None:
     virtual = VirtualTime()
-    limit = RateLimit(None, virtual.patience(), Halt())
+    limit = RateLimit(None, virtual.clock)
     limit.take(10**12)
     assert virtual.slept == []
     assert limit.read_size_bytes(4096) == 4096
@@ -163,7 +163,7 @@ def test_without_a_limit_nothing_waits() -> None:
 
 def test_a_limit_of_nothing_is_a_usage_error() -> None:
     with pytest.raises(UsageError):
-        RateLimit(0, Patience(), Halt())
+        RateLimit(0, Clock())
 
 
 def test_waiting_ends_when_the_caller_stops() -> None:
@@ -178,7 +178,8 @@ def test_waiting_ends_when_the_caller_stops() -> None:
 def test_progress_is_told_at_most_ten_times_a_second_and_at_the_end() -> None:
     virtual = VirtualTime()
     reports: list[Progress] = []
-    meter = ProgressMeter(total_bytes=1000, total_files=1, listener=reports.append, clock=virtual.clock)
+    tick = virtual.clock.monotonic_seconds
+    meter = ProgressMeter(total_bytes=1000, total_files=1, listener=reports.append, clock=tick)
     meter.begin_file("a", 1000)
     for _ in range(1000):
         virtual.now += 0.001

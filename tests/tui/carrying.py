@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bucketry.jobs import client as jobs
-from bucketry.jobs.client import Job, JobFailure, JobId, JobOptions, JobResult, JobState
+from bucketry.jobs.client import Job, JobFailure, JobId, JobResult, JobState
 from bucketry.jobs.files import job_folder
-from bucketry.jobs.orders import PublishJobOptions, PublishOrder, PublishResult, PullOrder
+from bucketry.jobs.orders import PublishOrder, PublishResult, PullOrder
+from bucketry.registry.reading.pull import PullOptions
 from bucketry.schema.names import Digest, ModelName
 from bucketry.transfer.pace.progress import ActiveFile, Progress
+from bucketry.transfer.plan import TransferOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +38,7 @@ def order(name: str = "credit-risk", version: int = 486, dest: str | None = None
         dest=Path(dest or f"/data/models/{name}/v{version}"),
         trust=None,
         settings={},
-        options=JobOptions(**options),
+        options=PullOptions(**options),
     )
 
 
@@ -54,7 +56,7 @@ def publish_order(name: str = "vision-ocr", **options: Any) -> PublishOrder:
         files=4,
         chunks=190,
         settings={},
-        options=PublishJobOptions(**options),
+        options=TransferOptions(**options),
     )
 
 

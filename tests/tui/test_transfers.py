@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bucketry.store.contract import Store
+    from bucketry.transfer.plan import TransferOptions
     from tui.carrying import Helper
     from tui.desk import Desk
 
@@ -51,7 +52,7 @@ def on(registry: Registry, act: Callable[[Desk], Awaitable[None]], **how: object
     asyncio.run(run())
 
 
-def options(helper: Helper, number: int = 1) -> jobs.JobOptions | jobs.PublishJobOptions:
+def options(helper: Helper, number: int = 1) -> TransferOptions:
     return next(job.order.options for job in helper.jobs if job.id == number)
 
 

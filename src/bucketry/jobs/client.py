@@ -35,9 +35,7 @@ from bucketry.jobs.model import (
     parse_owner,
 )
 from bucketry.jobs.orders import (
-    JobOptions,
     JobResult,
-    PublishJobOptions,
     PublishOrder,
     PublishResult,
     PullOrder,
@@ -53,6 +51,7 @@ from bucketry.jobs.settings import (
 )
 from bucketry.registry.core.opening import open_session
 from bucketry.registry.core.resolve import resolve
+from bucketry.registry.reading.pull import PullOptions
 from bucketry.registry.review.refusals import check_not_refused, load_refusals, refused_text
 from bucketry.transfer.disk.receipt import Foreign, inspect_target
 from bucketry.transfer.pace.controls import MOST_CONNECTIONS, Controls
@@ -67,6 +66,7 @@ if TYPE_CHECKING:
     from bucketry.registry.publishing.publish import PublishRequest
     from bucketry.schema.names import Reference
     from bucketry.transfer.disk.leftovers import Owner
+    from bucketry.transfer.plan import TransferOptions
 
 __all__ = [
     "MOST_CONNECTIONS",
@@ -75,11 +75,9 @@ __all__ = [
     "JobEvent",
     "JobFailure",
     "JobId",
-    "JobOptions",
     "JobResult",
     "JobState",
     "Progress",
-    "PublishJobOptions",
     "PublishOrder",
     "PublishResult",
     "PullOrder",
@@ -114,8 +112,9 @@ def submit_pull(
     where: str | None,
     reference: Reference,
     dest: Path | None = None,
-    options: JobOptions | None = None,
+    options: PullOptions | None = None,
     *,
+    with_base: bool = False,
     trust: Path | None = None,
     on_refused: Callable[[str], None] | None = None,
 ) -> JobId:
@@ -124,12 +123,17 @@ def submit_pull(
     The registry, the reference, the trust and the target are looked at before: what is wrong with them is raised here.
     `on_refused` is called with who refused a version that is pulled all the same.
     """
-    order = _order(where, reference, dest, options or JobOptions(), trust, on_refused)
-    return _submit(job_folder().made(), order)
+    order = _order(where, reference, dest, options or PullOptions(), trust, on_refused)
+    return _submit(job_folder().made(), replace(order, with_base=with_base))
 
 
 def submit_publish(
-    session: Session, where: str | None, request: PublishRequest, options: PublishJobOptions | None = None
+    session: Session,
+    where: str | None,
+    request: PublishRequest,
+    options: TransferOptions | None = None,
+    *,
+    request_review: bool = False,
 ) -> JobId:
     """Have files published by the helper, as `publish` does, and return at once with the number of the job.
 
@@ -137,7 +141,7 @@ def submit_publish(
     """
     from bucketry.jobs.publish import order_publish  # noqa: PLC0415 - who only looks on publishes nothing
 
-    order, draft = order_publish(session, where, request, options or PublishJobOptions())
+    order, draft = order_publish(session, where, request, options, request_review=request_review)
     folder = job_folder().made()
     folder.save_draft(draft)
     try:
@@ -238,7 +242,7 @@ def _order(
     where: str | None,
     reference: Reference,
     dest: Path | None,
-    options: JobOptions,
+    options: PullOptions,
     trust: Path | None,
     on_refused: Callable[[str], None] | None,
 ) -> PullOrder:

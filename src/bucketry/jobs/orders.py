@@ -10,7 +10,7 @@ from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
 from bucketry.registry.reading.pull import PullOptions
 from bucketry.schema.names import parse_model_name
-from bucketry.transfer.up.upload import DEFAULT_CONNECTIONS
+from bucketry.transfer.plan import TransferOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,23 +24,11 @@ T = TypeVar("T", bound=str)
 LONGEST_PATH_CHARACTERS = 4096
 MOST_PATTERNS = 1_000
 MOST_SOURCES = 100
-
-
-@frozen
-class JobOptions:
-    """How a version is pulled, as in `PullOptions`; `with_base` brings what an adapter adapts, too."""
-
-    verify: Literal["sha256", "fast"] = "sha256"
-    rehash: bool = False
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    connections: int = PullOptions().connections
-    limit_bytes_per_second: int | None = None
-    processes: int = 1
-    hard_link: bool = False
-    cache: bool = False
-    with_base: bool = False
-    allow_rejected: bool = False
+PUBLISH_OPTIONS = ("connections", "limit_bytes_per_second")
+PULL_OPTIONS = (
+    *("verify", "rehash", "include", "exclude", "connections", "limit_bytes_per_second", "processes", "hard_link"),
+    *("cache", "allow_rejected"),
+)
 
 
 @frozen
@@ -50,6 +38,7 @@ class PullOrder:
     `registry` is a profile's name, a URL or an absolute path, `registry_id` what was found there. The version is the
     one that the reference named when it was ordered. `dest` None means the cache. `token` makes an order that is sent
     twice one job; `settings` has digests of the settings in the environment that decide which registry is meant.
+    `with_base` brings what an adapter adapts, too.
     """
 
     kind: ClassVar[Literal["pull"]] = "pull"
@@ -64,16 +53,8 @@ class PullOrder:
     dest: Path | None
     trust: Path | None
     settings: Mapping[str, str]
-    options: JobOptions
-
-
-@frozen
-class PublishJobOptions:
-    """How a version is published apart from any terminal; `request_review` asks the reviewers when it is there."""
-
-    connections: int = DEFAULT_CONNECTIONS
-    limit_bytes_per_second: int | None = None
-    request_review: bool = False
+    options: PullOptions
+    with_base: bool = False
 
 
 @frozen
@@ -81,7 +62,8 @@ class PublishOrder:
     """What was asked for, with the draft of the version, which lies beside the journal and is named by its SHA-256.
 
     `actor` is who publishes. `sources` are what the version was said to be made of, as far as there is room. `key` is
-    the SHA-256 of the idempotency key: no two jobs are to publish the same version.
+    the SHA-256 of the idempotency key: no two jobs are to publish the same version. `request_review` asks the
+    reviewers when it is there.
     """
 
     kind: ClassVar[Literal["publish"]] = "publish"
@@ -98,7 +80,8 @@ class PublishOrder:
     files: int
     chunks: int
     settings: Mapping[str, str]
-    options: PublishJobOptions
+    options: TransferOptions
+    request_review: bool = False
 
 
 Order = PullOrder | PublishOrder
@@ -182,16 +165,15 @@ def order_document(order: Order) -> Document:
             "size_bytes": order.size_bytes,
             "files": order.files,
             "chunks": order.chunks,
-            "options": asdict(order.options),
+            "options": _written(order.options, PUBLISH_OPTIONS) | {"request_review": order.request_review},
         }
-    options = asdict(order.options)
     return common | {
         "reference": order.reference,
         "version": order.version,
         "manifest": order.manifest,
         "dest": None if order.dest is None else str(order.dest),
         "trust": None if order.trust is None else str(order.trust),
-        "options": options | {"include": list(order.options.include), "exclude": list(order.options.exclude)},
+        "options": _written(order.options, PULL_OPTIONS) | {"with_base": order.with_base},
     }
 
 
@@ -232,11 +214,18 @@ def _read_pull_order(fields: Fields) -> PullOrder:
         trust=_optional_path(fields, "trust"),
         settings=fields.texts("settings"),
         options=_read_options(fields.inner("options")),
+        with_base=fields.inner("options").flag("with_base"),
     )
 
 
-def _read_options(fields: Fields) -> JobOptions:
-    return JobOptions(
+def _written(options: TransferOptions, names: Sequence[str]) -> Document:
+    """Return the options as they are written down: all but who watches and steers, which no file holds."""
+    found = {name: getattr(options, name) for name in names}
+    return {name: list(value) if isinstance(value, tuple | list) else value for name, value in found.items()}
+
+
+def _read_options(fields: Fields) -> PullOptions:
+    return PullOptions(
         verify=cast("Literal['sha256', 'fast']", one_of(fields, "verify", ("sha256", "fast"), str)),
         rehash=fields.flag("rehash"),
         include=_read_patterns(fields, "include"),
@@ -246,7 +235,6 @@ def _read_options(fields: Fields) -> JobOptions:
         processes=fields.integer("processes", least=1),
         hard_link=fields.flag("hard_link"),
         cache=fields.flag("cache", default=False),
-        with_base=fields.flag("with_base"),
         allow_rejected=fields.flag("allow_rejected", default=False),
     )
 
@@ -276,11 +264,11 @@ def _read_publish_order(fields: Fields) -> PublishOrder:
         files=fields.integer("files", least=1),
         chunks=fields.integer("chunks"),
         settings=fields.texts("settings"),
-        options=PublishJobOptions(
+        options=TransferOptions(
             connections=options.integer("connections", least=1),
             limit_bytes_per_second=options.optional_integer("limit_bytes_per_second", least=1),
-            request_review=options.flag("request_review"),
         ),
+        request_review=options.flag("request_review"),
     )
 
 

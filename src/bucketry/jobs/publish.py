@@ -19,18 +19,18 @@ from bucketry.jobs.orders import PublishOrder, PublishResult
 from bucketry.jobs.settings import absolute_path, check_registry, digest_settings, registry_text
 from bucketry.registry.core.opening import open_session
 from bucketry.registry.core.resolve import load_manifest
-from bucketry.registry.publishing.publish import TransferOptions, prepare_publish, publish_prepared
+from bucketry.registry.publishing.publish import prepare_publish, publish_prepared
 from bucketry.registry.publishing.registration import find_published
 from bucketry.registry.review.reviewing import ask_for_review
 from bucketry.schema.codec import digest_of
 from bucketry.schema.text import displayable
 from bucketry.transfer.pace.progress import with_hashing
+from bucketry.transfer.plan import TransferOptions
 
 if TYPE_CHECKING:
     import threading
 
     from bucketry.jobs.drafts import Draft
-    from bucketry.jobs.orders import PublishJobOptions
     from bucketry.registry.core.session import Session
     from bucketry.registry.publishing.publish import PublishRequest
     from bucketry.registry.publishing.registration import RegisteredVersion
@@ -41,7 +41,12 @@ MOST_SOURCES_TOLD = 8
 
 
 def order_publish(
-    session: Session, where: str | None, request: PublishRequest, options: PublishJobOptions
+    session: Session,
+    where: str | None,
+    request: PublishRequest,
+    options: TransferOptions | None = None,
+    *,
+    request_review: bool = False,
 ) -> tuple[PublishOrder, bytes]:
     """Return the order of a publish and its draft; raise for all that is wrong with it and can be known now."""
     if request.sign is not None:
@@ -69,7 +74,8 @@ def order_publish(
         files=len(prepared.files),
         chunks=prepared.chunks,
         settings=digest_settings(os.environ),
-        options=options,
+        options=options or TransferOptions(),
+        request_review=request_review,
     )
     return order, body
 
@@ -92,8 +98,8 @@ def do_publish(
             made = load_manifest(session, order.model, done.manifest)
             done = replace(done, created=made.created_at == known.prepared.draft.created_at)
         else:
-            done = _publish(session, known, controls, stop, told)
-        if order.options.request_review:
+            done = _publish(session, known, replace(order.options, stop=stop, controls=controls), told)
+        if order.request_review:
             ask_for_review(session, order.model, done.version)
     return PublishResult(
         version=done.version,
@@ -107,15 +113,13 @@ def do_publish(
     )
 
 
-def _publish(
-    session: Session, draft: Draft, controls: Controls, stop: threading.Event, told: ProgressListener
-) -> RegisteredVersion:
+def _publish(session: Session, draft: Draft, options: TransferOptions, told: ProgressListener) -> RegisteredVersion:
     draft.check_unchanged()
     watched = _PublishProgress(told)
     return publish_prepared(
         session,
         draft.prepared,
-        TransferOptions(on_hash=watched.hashed, on_transfer=watched.sent, stop=stop, controls=controls),
+        replace(options, on_hash=watched.hashed, on_transfer=watched.sent),
         created_at=draft.prepared.draft.created_at,  # else each helper that goes on would make another manifest
         check_files=draft.check_unchanged,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, RejectedError
@@ -10,7 +11,7 @@ from bucketry.jobs.orders import JobResult
 from bucketry.jobs.settings import check_registry
 from bucketry.registry.core.opening import open_session
 from bucketry.registry.core.resolve import resolve
-from bucketry.registry.reading.pull import PullOptions, open_cache, pull
+from bucketry.registry.reading.pull import open_cache, pull
 from bucketry.registry.reading.pull_bases import pull_with_bases
 from bucketry.registry.review.refusals import refused_text
 from bucketry.schema.names import parse_reference
@@ -34,10 +35,10 @@ def do_order(order: PullOrder, controls: Controls, stop: threading.Event, told: 
     session = open_session(order.registry, trust=order.trust, serves=True)
     try:
         check_registry(order, session)
-        options = _pull_options(order, controls, stop, told)
+        options = replace(order.options, controls=controls, on_transfer=told, stop=stop)
         reference = parse_reference(order.reference)
         _check_same(order, resolve(session, reference))
-        if order.options.with_base:
+        if order.with_base:
             pulled = pull_with_bases(session, reference, order.dest, options).pulled
         else:
             pulled = pull(session, reference, order.dest, options)
@@ -72,20 +73,3 @@ def discard_beginnings(order: PullOrder) -> None:
         dest = open_cache().version_path(order.registry_id, model, order.manifest)
     with suppress(BucketryError):
         sweep_beside(dest)
-
-
-def _pull_options(order: PullOrder, controls: Controls, stop: threading.Event, told: ProgressListener) -> PullOptions:
-    options = order.options
-    return PullOptions(
-        verify=options.verify,
-        rehash=options.rehash,
-        include=options.include,
-        exclude=options.exclude,
-        processes=options.processes,
-        hard_link=options.hard_link,
-        allow_rejected=options.allow_rejected,
-        cache=options.cache,
-        controls=controls,
-        on_transfer=told,
-        stop=stop,
-    )

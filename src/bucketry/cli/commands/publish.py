@@ -24,7 +24,7 @@ from bucketry.cli.statements import (
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.core.resolve import load_manifest
-from bucketry.registry.publishing.publish import PublishRequest, TransferOptions, needs_signature, publish
+from bucketry.registry.publishing.publish import PublishRequest, needs_signature, publish
 from bucketry.registry.publishing.selection import FileSelection
 from bucketry.registry.review.reviewing import ask_for_review
 from bucketry.registry.review.signing import open_signer
@@ -33,6 +33,7 @@ from bucketry.schema.documents.manifest import RELATIONS, Lineage, Training
 from bucketry.schema.names import LARGEST_INTEGER
 from bucketry.schema.text import displayable
 from bucketry.show.figures import count_of, size_text
+from bucketry.transfer.plan import TransferOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -221,13 +222,14 @@ def say_same_files(call: Call, model: ModelName, done: RegisteredVersion | Publi
 
 
 def _detach(call: Call, request: PublishRequest, left_out: Sequence[str], *, request_review: bool) -> None:
-    from bucketry.jobs.client import PublishJobOptions, submit_publish  # noqa: PLC0415 - most need no helper
+    from bucketry.jobs.client import submit_publish  # noqa: PLC0415 - most need no helper
 
     session = call.open()
-    options = PublishJobOptions(request_review=request_review)
     is_in_vain = needs_signature(session, request.model)
     told: list[PreparedPublish] = []
-    job_id = submit_publish(session, call.registry, replace(request, on_prepared=told.append), options)
+    job_id = submit_publish(
+        session, call.registry, replace(request, on_prepared=told.append), request_review=request_review
+    )
     document: dict[str, object] = {"transfer": job_id, "left_out": list(left_out)}
     for prepared in told:
         _say_prepared(call, prepared)

@@ -171,25 +171,14 @@ def pulled_line(name: str, pulled: PulledVersion | JobResult) -> str:
 def _detach(
     call: Call, reference: Reference, dest: Path | None, options: PullOptions, *, trust: Path | None, with_base: bool
 ) -> None:
-    from bucketry.jobs.client import JobOptions, submit_pull  # noqa: PLC0415 - most pulls need no helper
+    from bucketry.jobs.client import submit_pull  # noqa: PLC0415 - most pulls need no helper
 
     job_id = submit_pull(
         call.registry,
         reference,
         dest,
-        JobOptions(
-            verify=options.verify,
-            rehash=options.rehash,
-            include=tuple(options.include),
-            exclude=tuple(options.exclude),
-            connections=options.connections,
-            limit_bytes_per_second=options.limit_bytes_per_second,
-            processes=options.processes,
-            hard_link=options.hard_link,
-            cache=options.cache,
-            with_base=with_base,
-            allow_rejected=options.allow_rejected,
-        ),
+        options,
+        with_base=with_base,
         trust=trust,
         on_refused=lambda text: call.messages.note(f"this is {text}"),
     )

@@ -22,7 +22,7 @@ from bucketry.registry.publishing.registration import iter_reusable
 from bucketry.schema import keys
 from bucketry.schema.documents.head import Head
 from bucketry.schema.names import Digest
-from bucketry.transfer.up.upload import ChunkPlace, LocalFile, UploadOptions, hash_and_upload, upload
+from bucketry.transfer.up.upload import ChunkPlace, LocalFile, hash_and_upload, upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.manifest import Artifact
     from bucketry.schema.names import ModelName
     from bucketry.transfer.disk.hashing import FileDigest
+    from bucketry.transfer.plan import TransferOptions
     from bucketry.transfer.up.upload import SourceFile
 
 SMALLEST_COPY_SOURCE_BYTES = 5 * 1024 * 1024 + 1
@@ -48,9 +49,10 @@ class BlobUpload:
 
     session: Session
     model: ModelName
-    options: UploadOptions
+    options: TransferOptions
     _head: Current[Head] = field(default_factory=Current)
     _head_read_at_seconds: float = 0.0
+    _copies: dict[str, ChunkPlace] = field(default_factory=dict)
     _local: dict[str, LocalFile] = field(default_factory=dict)
     _stored: set[str] = field(default_factory=set)
     _unreported_bytes: int = 0
@@ -64,12 +66,12 @@ class BlobUpload:
         known: set[str] = set()
         for _, epochs in iter_reusable(self.session, head):
             known.update(epochs)
-        self.options = replace(self.options, copies=_chunks_of(self.session, head))
+        self._copies = dict(_chunks_of(self.session, head))
 
         def place(digest: FileDigest) -> str | None:
             return None if digest.sha256 in known else keys.blob(self.model, epoch, Digest(digest.sha256))
 
-        done = hash_and_upload(self.session.store, files, chunk_size_bytes, place, self.options)
+        done = hash_and_upload(self.session.store, files, chunk_size_bytes, place, self.options, copies=self._copies)
         for file, hashed in zip(files, done, strict=True):
             key = keys.blob(self.model, epoch, Digest(hashed.digest.sha256))
             self._local.setdefault(hashed.digest.sha256, LocalFile(file.path, key, hashed.digest, file.label))
@@ -100,12 +102,9 @@ class BlobUpload:
             done = upload(
                 self.session.store,
                 missing,
-                connections=self.options.connections,
-                progress=self.options.progress,
-                stop=self.options.stop,
-                controls=self.options.controls,
+                self.options,
                 # What was stored under an earlier epoch is a source too.
-                copies={**self.options.copies, **dict(self._own_chunks())},
+                copies={**self._copies, **dict(self._own_chunks())},
             )
             sent_bytes += sum(item.uploaded_bytes for item in done)
             self._stored.update(file.key for file in missing)

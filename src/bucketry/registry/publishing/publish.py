@@ -61,10 +61,9 @@ from bucketry.schema.documents.states import State
 from bucketry.schema.names import Digest
 from bucketry.schema.text import displayable
 from bucketry.transfer.disk.hashing import choose_chunk_size
-from bucketry.transfer.up.upload import DEFAULT_CONNECTIONS, UploadOptions
+from bucketry.transfer.plan import TransferOptions
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Mapping, Sequence
 
     from bucketry.registry.core.session import Session
@@ -72,8 +71,6 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.reviews import Review
     from bucketry.schema.names import ModelName, Reference
     from bucketry.transfer.disk.hashing import FileDigest
-    from bucketry.transfer.pace.controls import Controls
-    from bucketry.transfer.pace.progress import ProgressListener
     from bucketry.transfer.up.outgoing import SourceFile
 
 LONGEST_IDEMPOTENCY_KEY = 1_024
@@ -105,30 +102,6 @@ class PublishRequest:
     selection: FileSelection = field(default_factory=FileSelection)
     trained_here: bool = True
     on_prepared: Callable[[PreparedPublish], None] = lambda _: None
-
-
-@frozen
-class TransferOptions:
-    """How bytes are moved, and who watches. `stop` ends the work soon after it is set.
-
-    What `controls` say holds instead of `connections`, also when it is changed meanwhile.
-    """
-
-    connections: int = DEFAULT_CONNECTIONS
-    on_hash: ProgressListener | None = None
-    on_transfer: ProgressListener | None = None
-    stop: threading.Event | None = None
-    controls: Controls | None = None
-
-    def for_upload(self) -> UploadOptions:
-        """Return these choices as the transfer knows them."""
-        return UploadOptions(
-            connections=self.connections,
-            progress=self.on_transfer,
-            on_hash=self.on_hash,
-            stop=self.stop,
-            controls=self.controls,
-        )
 
 
 @frozen
@@ -199,7 +172,7 @@ def publish_prepared(
     `check_files` raises where they are not those that were meant; it is asked once they have been read.
     """
     draft, model = prepared.draft, prepared.draft.model
-    blobs = BlobUpload(session, model, options.for_upload())
+    blobs = BlobUpload(session, model, options)
     digests = blobs.hash_and_send(prepared.files, prepared.chunk_bytes)
     check_files()
     manifest = replace(

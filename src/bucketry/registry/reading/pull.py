@@ -1,4 +1,4 @@
-"""How does a version come to this machine, complete and verified, or not at all?
+"""Brings a version to this machine, complete and verified, or not at all.
 
 To a target: absent or empty, it appears; the same version there, unchanged by the sizes and times of its files, nothing
 is done; another version that a pull made, or a changed one, it is replaced at once; anything else, be it one file that
@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UnsupportedError, UsageError
+from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.core.opening import open_store
 from bucketry.registry.core.resolve import load_manifest, resolve
@@ -28,23 +28,20 @@ from bucketry.transfer.disk.cache_owners import check_place, is_ours
 from bucketry.transfer.disk.cache_root import default_cache_root
 from bucketry.transfer.disk.receipt import Foreign, Incomplete, Ours, inspect_target, write_receipt
 from bucketry.transfer.disk.target import Staging, prepare_target, publish_target, sweep_beside
-from bucketry.transfer.down.download import DEFAULT_CONNECTIONS, LocalSources, fetch
-from bucketry.transfer.down.remote import RemoteFile, Verify, plan_of
+from bucketry.transfer.down.download import LocalSources, fetch
+from bucketry.transfer.down.remote import RemoteFile, plan_of
 from bucketry.transfer.down.repair import find_wrong, keep_right
 from bucketry.transfer.down.reuse import OlderFile, Source, blobs_of, version_in
+from bucketry.transfer.plan import TransferOptions
 from bucketry.user_folders import find_home
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
 
     from bucketry.registry.core.resolved import Refusal, ResolvedVersion
     from bucketry.registry.core.session import Session
     from bucketry.schema.names import Reference
     from bucketry.transfer.disk.receipt import TargetState
-    from bucketry.transfer.down.processes import Slices
-    from bucketry.transfer.pace.controls import Controls
-    from bucketry.transfer.pace.progress import ProgressListener
 
 Verified = Literal["sha256", "fast", "sizes_and_times"]
 
@@ -53,32 +50,22 @@ MAX_CACHED_VERSIONS_READ = 2
 
 
 @frozen
-class PullOptions:
+class PullOptions(TransferOptions):
     """How a version is pulled. Patterns are shell globs over whole paths; `*` also matches `/`.
 
-    `verify` is `sha256`, or `fast` (XXH3-128) where nobody hostile can write. `rehash` reads a version that is there
-    already, too, where else the sizes and times of its files are enough. `connections` is the most that run at
-    once, `processes` how many processes share them. What `controls` say of connections and limit holds instead, also
-    when it is changed meanwhile. `hard_link` lets a target share its files, which become
-    read-only, with the cache, which then holds them too. `allow_rejected` brings what an alias names although somebody
-    refused it; a trust file is asked all the same. `cache` brings a version to the cache and from there to the target,
-    so that the pulls of one node fetch it once. `stop` ends the pull soon after it is set; `on_wait` is called when
-    another process is found to bring the same version to the cache, before that is waited for.
+    `rehash` reads a version that is there already, too, where else the sizes and times of its files are enough.
+    `hard_link` lets a target share its files, which become read-only, with the cache, which then holds them too.
+    `allow_rejected` brings what an alias names although somebody refused it; a trust file is asked all the same.
+    `cache` brings a version to the cache and from there to the target, so that the pulls of one node fetch it once.
+    `on_wait` is called when another process is found to bring the same version to the cache, before that is waited for.
     """
 
-    verify: Verify = "sha256"
     rehash: bool = False
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
-    connections: int = DEFAULT_CONNECTIONS
-    limit_bytes_per_second: int | None = None
-    processes: int = 1
     hard_link: bool = False
     allow_rejected: bool = False
     cache: bool = False
-    controls: Controls | None = None
-    on_transfer: ProgressListener | None = None
-    stop: threading.Event | None = None
     on_wait: Callable[[], None] | None = None
 
 
@@ -338,29 +325,15 @@ class _Pull:
                 known[artifact.path] = OlderFile(artifact.sha256, artifact.chunks.size_bytes, artifact.chunks.sha256)
         return known
 
-    def _slices(self) -> Slices | None:
-        if self.options.processes == 1:
-            return None
-        if self.session.profile is None:
-            raise UnsupportedError("this registry was opened in a way that other processes cannot repeat")
-        from bucketry.transfer.down.processes import Slices  # noqa: PLC0415 - one process needs no pipes
-
-        return Slices(self.options.processes, partial(open_store, self.session.profile))
-
     def _fetch(self, files: Sequence[RemoteFile], nearby: LocalSources) -> int:
         try:
             fetched = fetch(
                 self.session.store,
                 files,
                 nearby.staging.directory,
-                verify=self.options.verify,
-                connections=self.options.connections,
-                limit_bytes_per_second=self.options.limit_bytes_per_second,
-                progress=self.options.on_transfer,
-                stop=self.options.stop,
+                self.options,
                 nearby=nearby,
-                slices=self._slices(),
-                controls=self.options.controls,
+                open_store=partial(open_store, self.session.profile) if self.session.profile else None,
             )
         except PreconditionFailedError as error:
             raise CorruptError(error.message, advice="blobs are never replaced: run `bucketry fsck --deep`") from error

@@ -71,7 +71,7 @@ class SmallFiles:
         self._work = work
         self._store = store
         self._directory = directory
-        self._clock = work.receiver.patience.clock
+        self._clock = work.receiver.options.clock.monotonic_seconds
         self._most = most
         self._window = most
         self._replies = 0
@@ -169,9 +169,9 @@ class SmallFiles:
             self._again(piece, buffer, None)  # not of this size, or not without its ETag: asking for both will tell
             return
         work.receiver.halt.check()  # this thread may have hung in the read while everybody else went home
-        digest = new_hash(work.receiver.verify)
+        digest = new_hash(work.receiver.options.verify)
         digest.update(body)
-        if digest.hexdigest() != piece.staged.file.chunk_digest(0, work.receiver.verify):
+        if digest.hexdigest() != piece.staged.file.chunk_digest(0, work.receiver.options.verify):
             work.receiver.meter.count_retry(piece.staged.file.path)
             self._again(piece, buffer, None)
             return
@@ -182,7 +182,7 @@ class SmallFiles:
         self._grow()
 
     def _read(self, piece: PlannedChunk, asked: AskedRange, buffer: memoryview) -> memoryview:
-        filled, pace = 0, Pace(self._work.receiver.patience.clock, piece.staged.file.path)
+        filled, pace = 0, Pace(self._work.receiver.options.clock.monotonic_seconds, piece.staged.file.path)
         with asked.opened() as stream:
             while filled < piece.size_bytes:  # bounded: each round reads at least one byte or raises
                 filled += pace.read(stream, buffer[filled : piece.size_bytes])

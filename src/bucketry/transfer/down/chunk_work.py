@@ -1,4 +1,4 @@
-"""What happens to one chunk, from its turn in the queue to the line in the journal?"""
+"""Brings one chunk from its turn in the queue to the line in the journal, from the store or from nearby."""
 
 from __future__ import annotations
 
@@ -120,10 +120,10 @@ class ChunkWork:
 
     def _is_in_place(self, piece: PlannedChunk, buffer: memoryview) -> bool:
         with piece.staged.opened() as descriptor, disk_errors(piece.staged.file.path):
-            return is_in_place(piece, descriptor, buffer, self.receiver.verify, self.receiver.halt)
+            return is_in_place(piece, descriptor, buffer, self.receiver.options.verify, self.receiver.halt)
 
     def _take(self, sources: Sequence[Source], piece: PlannedChunk, buffer: memoryview) -> bool:
-        return take_chunk(sources, piece, buffer, self.receiver.verify, self.receiver.halt)
+        return take_chunk(sources, piece, buffer, self.receiver.options.verify, self.receiver.halt)
 
 
 def make_buffer() -> memoryview:

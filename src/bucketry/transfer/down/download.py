@@ -1,4 +1,4 @@
-"""How do objects become local files, where no chunk counts before its digest was found right?
+"""Makes local files of objects, where no chunk counts before its digest was found right.
 
 First come the chunks that are near: those that earlier work on the same folder verified, and those that lie in older
 versions or in the cache. All others wait in one queue, from which as many threads take as the link is found to bear.
@@ -8,14 +8,14 @@ makes it appear when all of it is right.
 
 from __future__ import annotations
 
-import errno
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import UnavailableError
+from bucketry.errors import UnsupportedError
 from bucketry.frozen import frozen
 from bucketry.store.contract import AsksAhead
-from bucketry.transfer.disk.local_files import find_free_bytes
+from bucketry.transfer.disk.local_files import NoRoomError, find_free_bytes
 from bucketry.transfer.disk.staged_files import StagedFile, order_pieces
 from bucketry.transfer.down.ahead import SmallFiles, bundle
 from bucketry.transfer.down.chunk_work import ChunkWork, make_buffer
@@ -25,14 +25,12 @@ from bucketry.transfer.down.remote import check_consistent
 from bucketry.transfer.down.reuse import local_objects
 from bucketry.transfer.down.siblings import Siblings
 from bucketry.transfer.pace.concurrency import Concurrency
-from bucketry.transfer.pace.controls import MOST_CONNECTIONS, Controls
-from bucketry.transfer.pace.patience import Patience
 from bucketry.transfer.pace.progress import ProgressMeter
 from bucketry.transfer.pace.ratelimit import RateLimit
 from bucketry.transfer.pace.workers import Gate, Halt, run_parallel
+from bucketry.transfer.plan import TransferOptions
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -40,14 +38,11 @@ if TYPE_CHECKING:
     from bucketry.transfer.disk.staged_files import PlannedChunk
     from bucketry.transfer.disk.target import Staging
     from bucketry.transfer.down.journal import Chunk
-    from bucketry.transfer.down.processes import Slices
-    from bucketry.transfer.down.remote import Plan, RemoteFile, Verify
+    from bucketry.transfer.down.processes import OpenStore
+    from bucketry.transfer.down.remote import Plan, RemoteFile
     from bucketry.transfer.down.reuse import Source
-    from bucketry.transfer.pace.progress import ProgressListener
 
 FEWEST_CONNECTIONS_TO_ASK_AHEAD = 4
-DEFAULT_CONNECTIONS = 16
-"""The most that are used, unless more are asked for; how many are, the link decides."""
 
 
 @frozen
@@ -77,54 +72,54 @@ class FetchOutcome:
     seconds: float
 
 
-def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
+def fetch(
     store: Store,
     files: Sequence[RemoteFile],
     directory: Path,
+    options: TransferOptions | None = None,
     *,
-    verify: Verify = "sha256",
-    connections: int = DEFAULT_CONNECTIONS,
-    limit_bytes_per_second: int | None = None,
-    progress: ProgressListener | None = None,
-    stop: threading.Event | None = None,
-    patience: Patience | None = None,
     nearby: LocalSources | None = None,
-    slices: Slices | None = None,
-    controls: Controls | None = None,
+    open_store: OpenStore | None = None,
 ) -> FetchOutcome:
     """Bring files into a staging directory that exists; without `nearby` it holds none of them yet.
 
-    `verify="fast"` compares XXH3-128 instead of SHA-256, for networks where nobody hostile writes. `slices` has
-    several processes fetch. What `controls` say holds instead of `connections` and the limit, also when it is changed
-    meanwhile, of which other processes are not told. Raises `CorruptError` for wrong bytes, `PreconditionFailedError`
-    for an object replaced while it was read, `UnavailableError` when patience or the disk's space is over,
-    `DeniedError`, `RejectedError` for a file that is there already, `Interrupted`. What was fetched until then stays.
+    `open_store` is how other processes open the store; it can be pickled. Raises `CorruptError` for wrong bytes,
+    `PreconditionFailedError` for an object replaced while it was read, `UnavailableError` when the deadline or the
+    disk's space is over, `DeniedError`, `RejectedError` for a file that is there already, `Interrupted`,
+    `UnsupportedError` where other processes cannot open the store. What was fetched until then stays.
     """
-    patience = patience or Patience()
-    threads = connections if controls is None else MOST_CONNECTIONS
-    controls = controls or Controls(connections, limit_bytes_per_second)
+    options = options or TransferOptions()
+    controls = options.new_controls()
     connections = controls.connections
+    if options.processes != 1 and open_store is None:
+        raise UnsupportedError("this registry was opened in a way that other processes cannot repeat")
     for file in files:
         check_consistent(file)
-    halt = Halt(stop)
-    gate = Gate(Concurrency(connections, clock=patience.clock))
+    halt = Halt(options.stop)
+    options = replace(options, clock=halt.interrupting(options.clock))
+    monotonic_seconds = options.clock.monotonic_seconds
+    gate = Gate(Concurrency(connections, clock=monotonic_seconds))
     receiver = Receiver(
         store=store.unretried,  # retries are this layer's own: it goes on where a chunk broke
-        verify=verify,
-        patience=patience,
-        limit=RateLimit(controls.limit_bytes_per_second, patience, halt),
+        options=options,
+        limit=RateLimit(controls.limit_bytes_per_second, options.clock),
         halt=halt,
         gate=gate,
-        meter=_make_meter(files, progress, gate),
+        meter=ProgressMeter(
+            total_bytes=sum(file.size_bytes for file in files),
+            total_files=len(files),
+            listener=options.on_transfer,
+            connections=lambda: gate.level,
+        ),
     )
-    started_at = patience.clock()
+    started_at = monotonic_seconds()
     siblings = Siblings(nearby.staging, nearby.plan) if nearby else None
     work = _make_work(receiver, nearby, siblings)
     try:
         with controls.obeyed_by(gate, receiver.limit, receiver.meter.snapshot):
             left = _find_left(work, _stage(files, directory, nearby), nearby, siblings, connections)
             _check_space(directory, left, nearby)
-            _bring(work, left, directory, connections, slices, threads=max(threads, connections))
+            _bring(work, left, directory, connections, open_store)
     finally:
         if work.journal is not None:
             work.journal.close()
@@ -135,16 +130,7 @@ def fetch(  # noqa: PLR0913 - each is one independent choice of the caller
         fetched_bytes=work.tally.fetched_bytes,
         reused_bytes=work.tally.reused_bytes,
         retries=receiver.meter.snapshot().retries,
-        seconds=patience.clock() - started_at,
-    )
-
-
-def _make_meter(files: Sequence[RemoteFile], progress: ProgressListener | None, gate: Gate) -> ProgressMeter:
-    return ProgressMeter(
-        total_bytes=sum(file.size_bytes for file in files),
-        total_files=len(files),
-        listener=progress,
-        connections=lambda: gate.level,
+        seconds=monotonic_seconds() - started_at,
     )
 
 
@@ -169,18 +155,17 @@ def _bring(
     pieces: Sequence[PlannedChunk],
     directory: Path,
     connections: int,
-    slices: Slices | None,
-    *,
-    threads: int,
+    open_store: OpenStore | None,
 ) -> None:
     """Fetch chunks: by one process with small files apart, by one without, or by several.
 
-    More `threads` than connections stand ready for when more are allowed.
+    More threads than connections may stand ready for when more are allowed.
     """
-    if slices is not None and slices.processes != 1:
+    options = work.receiver.options
+    if options.processes != 1 and open_store is not None:
         from bucketry.transfer.down.processes import fetch_by_processes  # noqa: PLC0415 - one process needs no pipes
 
-        fetch_by_processes(work, pieces, slices, directory, connections)
+        fetch_by_processes(work, pieces, open_store, directory, connections)
         return
     receiver = work.receiver
     items = bundle(pieces)
@@ -197,7 +182,7 @@ def _bring(
         items if small is not None else [(piece,) for piece in pieces],
         bring,
         make_context=make_buffer,
-        connections=threads,
+        connections=max(options.most_threads, connections),
         halt=receiver.halt,
         gate=receiver.gate,
     )
@@ -266,7 +251,7 @@ def _check_space(directory: Path, pieces: Sequence[PlannedChunk], nearby: LocalS
     place = directory if nearby is None else nearby.staging.destination
     needed_bytes, free_bytes = sum(piece.size_bytes for piece in pieces), find_free_bytes(directory)
     if free_bytes is not None and needed_bytes > free_bytes:
-        raise UnavailableError(
+        raise NoRoomError(
             f"the disk is full: {needed_bytes:,} bytes are to be fetched, and {free_bytes:,} are free at {place}",
             advice="free some space, or choose another path, then run it again",
-        ) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        )

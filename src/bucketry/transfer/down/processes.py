@@ -1,4 +1,4 @@
-"""How do several processes fetch one version together, where the TLS of one interpreter is the limit?
+"""Has several processes fetch one version together, where the TLS of one interpreter is the limit.
 
 The parent prepares the files and hands each child a slice of the queue. A child writes its chunks to their places in
 the same files, verifies them and keeps a journal of its own; what it tells the parent is for show and for the count,
@@ -29,21 +29,14 @@ if TYPE_CHECKING:
     from bucketry.transfer.disk.staged_files import PlannedChunk
     from bucketry.transfer.down.chunk_work import ChunkWork
     from bucketry.transfer.down.journal import Chunk
-    from bucketry.transfer.down.remote import RemoteFile, Verify
+    from bucketry.transfer.down.remote import RemoteFile
+    from bucketry.transfer.plan import Verify
 
 OpenStore = Callable[[], "Store"]
 
 MAX_PROCESSES = 64
 POLL_SECONDS = 0.05
 STOP_SECONDS = 1.0
-
-
-@frozen
-class Slices:
-    """How many processes fetch, and how each opens the store; `open_store` can be pickled."""
-
-    processes: int
-    open_store: OpenStore
 
 
 @frozen
@@ -81,24 +74,23 @@ class SliceOutcome:
 
 
 def fetch_by_processes(
-    work: ChunkWork, pieces: Sequence[PlannedChunk], slices: Slices, directory: Path, connections: int
+    work: ChunkWork, pieces: Sequence[PlannedChunk], open_store: OpenStore, directory: Path, connections: int
 ) -> None:
     """Bring the chunks to their places by several processes; raise what the first of them that failed raises."""
-    if not 1 < slices.processes <= MAX_PROCESSES:
-        raise UsageError(
-            f"{slices.processes} processes are not possible", advice=f"choose between 1 and {MAX_PROCESSES}"
-        )
+    processes = work.receiver.options.processes
+    if not 1 < processes <= MAX_PROCESSES:
+        raise UsageError(f"{processes} processes are not possible", advice=f"choose between 1 and {MAX_PROCESSES}")
     for piece in pieces:
         with piece.staged.opened():  # so that no two children make the same file
             work.begin(piece.staged)
             if piece.size_bytes == 0:
                 work.finish(piece, fetched=False)
     todo = [piece for piece in pieces if piece.size_bytes > 0]
-    count = min(slices.processes, connections, len(todo))
+    count = min(processes, connections, len(todo))
     children = []
     for part in range(count):
         own = todo[part::count]
-        job = _job(work, own, slices, directory, part + 1, connections // count)
+        job = _job(work, own, open_store, directory, part + 1, connections // count)
         children.append(_Child(work, own, job))
     try:
         run_parallel(
@@ -114,22 +106,22 @@ def fetch_by_processes(
 
 
 def _job(
-    work: ChunkWork, pieces: Sequence[PlannedChunk], slices: Slices, directory: Path, part: int, connections: int
+    work: ChunkWork, pieces: Sequence[PlannedChunk], open_store: OpenStore, directory: Path, part: int, connections: int
 ) -> SliceJob:
     receiver = work.receiver
     limit = receiver.limit.bytes_per_second
     files = {piece.staged.number: piece.staged.file for piece in pieces}
     return SliceJob(
-        open_store=slices.open_store,
+        open_store=open_store,
         files=tuple(files.items()),
         chunks=tuple((piece.staged.number, piece.index) for piece in pieces),
         directory=directory,
         journal_folder=work.journal.folder if work.journal else None,
         part=part,
-        verify=receiver.verify,
+        verify=receiver.options.verify,
         connections=max(1, connections),
-        limit_bytes_per_second=None if limit is None else max(1, limit // slices.processes),
-        deadline_seconds=receiver.patience.deadline_seconds,
+        limit_bytes_per_second=None if limit is None else max(1, limit // receiver.options.processes),
+        deadline_seconds=receiver.options.deadline_seconds,
         parent=os.getpid(),
     )
 

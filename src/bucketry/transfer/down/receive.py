@@ -1,4 +1,4 @@
-"""How does one chunk come from the store to its place, whatever breaks on the way?
+"""Brings one chunk from the store to its place, whatever breaks on the way.
 
 A file of one chunk is read by a single request, with no question before: its digest says whether it was the right
 object. Only when that goes wrong, and for every file of several chunks, the object's ETag is asked once and required
@@ -10,23 +10,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bucketry.clock import MOST_TRIES, Backoff
 from bucketry.errors import CorruptError, UnavailableError, UsageError
 from bucketry.frozen import frozen
 from bucketry.store.contract import PreconditionFailedError, SlowDownError
 from bucketry.transfer.disk.local_files import disk_errors, reserve, write_all
 from bucketry.transfer.down.reuse import new_hash
-from bucketry.transfer.pace.patience import MAX_ATTEMPTS, Attempts, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bucketry.store.contract import ByteStream, ETag, Store
     from bucketry.transfer.disk.staged_files import PlannedChunk, StagedFile
-    from bucketry.transfer.down.remote import RemoteFile, Verify
+    from bucketry.transfer.down.remote import RemoteFile
     from bucketry.transfer.down.reuse import Hash
     from bucketry.transfer.pace.progress import ProgressMeter
     from bucketry.transfer.pace.ratelimit import RateLimit
     from bucketry.transfer.pace.workers import Gate, Halt
+    from bucketry.transfer.plan import TransferOptions
 
 MAX_READS_OF_A_CHUNK = 2  # a wrong digest is read once more: a bad network is likelier than a bad object
 SLOWEST_BYTES_PER_SECOND = 1024
@@ -39,8 +40,7 @@ class Receiver:
     """Reads chunks from a store; used by all threads of one fetch."""
 
     store: Store
-    verify: Verify
-    patience: Patience
+    options: TransferOptions
     limit: RateLimit
     halt: Halt
     gate: Gate
@@ -52,13 +52,13 @@ class Receiver:
         `was_read` says that a first read was made already, and brought nothing of use.
         """
         file = piece.staged.file
-        expected = file.chunk_digest(piece.index, self.verify)
+        expected = file.chunk_digest(piece.index, self.options.verify)
         # Around all of it: a full disk must not be mistaken for a store that will serve again.
         with disk_errors(file.path):
             if piece.size_bytes >= SMALLEST_RESERVED_BYTES:
                 reserve(descriptor, piece.start, piece.stop)
             for read_number in range(2 if was_read else 1, MAX_READS_OF_A_CHUNK + 1):
-                reading = _Reading(descriptor, piece.start, new_hash(self.verify))
+                reading = _Reading(descriptor, piece.start, new_hash(self.options.verify))
                 if read_number == 1 and len(file.chunk_sha256) == 1:
                     is_whole = self._read_at_once(piece, reading, buffer)
                 else:
@@ -76,7 +76,7 @@ class Receiver:
 
     def pause(self, piece: PlannedChunk, error: UnavailableError) -> None:
         """Wait as after the first failure of a request."""
-        self._pause(self._attempts(piece.staged), error)
+        self._pause(self._new_backoff(piece.staged), error)
 
     def _read_at_once(self, piece: PlannedChunk, reading: _Reading, buffer: memoryview) -> bool:
         """Read a whole object by one request, and tell whether it came to its end."""
@@ -93,8 +93,8 @@ class Receiver:
         """Read one chunk of exactly one object; a broken connection goes on where it broke."""
         file = piece.staged.file
         etag = self._etag_of(piece.staged)
-        attempts = self._attempts(piece.staged)
-        for _ in range(MAX_ATTEMPTS):
+        backoff = self._new_backoff(piece.staged)
+        for _ in range(MOST_TRIES):
             before = reading.position
             try:
                 self._read_on(piece, reading, buffer, etag)
@@ -102,15 +102,15 @@ class Receiver:
                 raise _replaced(file) from error
             except UnavailableError as error:
                 if reading.position > before:
-                    attempts.progressed()
-                self._pause(attempts, error)
+                    backoff.progressed()
+                self._pause(backoff, error)
             else:
                 return True
-        raise UnavailableError(f"the connection broke {MAX_ATTEMPTS} times while {file.path} was read")
+        raise UnavailableError(f"the connection broke {MOST_TRIES} times while {file.path} was read")
 
     def _read_on(self, piece: PlannedChunk, reading: _Reading, buffer: memoryview, etag: ETag | None) -> None:
         file = piece.staged.file
-        pace = Pace(self.patience.clock, file.path)
+        pace = Pace(self.options.clock.monotonic_seconds, file.path)
         with self.store.open_range(file.key, reading.position, piece.stop, etag=etag) as stream:
             while reading.position < piece.stop:  # bounded: each round reads at least one byte or raises
                 self.halt.check()
@@ -129,7 +129,7 @@ class Receiver:
     def _etag_of(self, staged: StagedFile) -> ETag:
         with staged.lock:
             if staged.etag is None:
-                entry = self._attempts(staged).insist(lambda: self.store.stat(staged.file.key))
+                entry = self._new_backoff(staged).insist(lambda: self.store.stat(staged.file.key))
                 if entry.size_bytes != staged.file.size_bytes:
                     raise CorruptError(
                         f"{staged.file.path} has {entry.size_bytes} bytes in the store, where its version says"
@@ -139,13 +139,13 @@ class Receiver:
                 staged.etag = entry.etag
             return staged.etag
 
-    def _pause(self, attempts: Attempts, error: UnavailableError) -> None:
+    def _pause(self, backoff: Backoff, error: UnavailableError) -> None:
         if isinstance(error, SlowDownError):
             self.gate.slow_down()
-        attempts.pause(error)
+        backoff.pause_or_raise(error)
 
-    def _attempts(self, staged: StagedFile) -> Attempts:
-        return Attempts(self.patience, self.halt, lambda: self.meter.count_retry(staged.file.path))
+    def _new_backoff(self, staged: StagedFile) -> Backoff:
+        return self.options.new_backoff(lambda: self.meter.count_retry(staged.file.path))
 
 
 class Pace:

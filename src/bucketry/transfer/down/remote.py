@@ -1,9 +1,9 @@
-"""What is a file that is to be fetched, and do its sizes and digests agree with each other?"""
+"""Says which files are to be fetched, and checks that their sizes and digests agree with each other."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
@@ -12,7 +12,7 @@ from bucketry.transfer.disk.hashing import EMPTY_SHA256
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Verify = Literal["sha256", "fast"]
+    from bucketry.transfer.plan import Verify
 
 _NAME_DIGITS = 16
 

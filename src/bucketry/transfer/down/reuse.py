@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
     from bucketry.transfer.disk.cache import Cache
     from bucketry.transfer.disk.staged_files import PlannedChunk
-    from bucketry.transfer.down.remote import RemoteFile, Verify
+    from bucketry.transfer.down.remote import RemoteFile
     from bucketry.transfer.pace.workers import Halt
+    from bucketry.transfer.plan import Verify
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""What does a child process of a pull do? Its slice of the queue, telling the parent through a pipe."""
+"""Is the child process of a pull: it fetches its slice of the queue, and tells the parent through a pipe."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
+from bucketry.clock import Clock
 from bucketry.transfer.disk.staged_files import PlannedChunk, StagedFile
 from bucketry.transfer.down.chunk_work import ChunkWork, make_buffer
 from bucketry.transfer.down.journal import Journal
 from bucketry.transfer.down.processes import SliceJob, SliceOutcome, SliceProgress
 from bucketry.transfer.down.receive import Receiver
 from bucketry.transfer.pace.concurrency import Concurrency
-from bucketry.transfer.pace.patience import Patience
 from bucketry.transfer.pace.progress import ProgressMeter
 from bucketry.transfer.pace.ratelimit import RateLimit
 from bucketry.transfer.pace.workers import Gate, Halt, run_parallel
+from bucketry.transfer.plan import TransferOptions
 
 if TYPE_CHECKING:
     from bucketry.transfer.down.journal import Chunk
@@ -102,14 +103,16 @@ def main() -> None:
 def run_slice(job: SliceJob, mouth: Connection) -> None:
     """Fetch the chunks of a job."""
     store = job.open_store()
-    halt, patience = Halt(), Patience(deadline_seconds=job.deadline_seconds)
+    halt = Halt()
+    options = TransferOptions(
+        verify=job.verify, clock=halt.interrupting(Clock()), deadline_seconds=job.deadline_seconds
+    )
     gate = Gate(Concurrency(job.connections))
     meter = TellingMeter(mouth, {file.path: number for number, file in job.files}, gate)
     receiver = Receiver(
         store=store,
-        verify=job.verify,
-        patience=patience,
-        limit=RateLimit(job.limit_bytes_per_second, patience, halt),
+        options=options,
+        limit=RateLimit(job.limit_bytes_per_second, options.clock),
         halt=halt,
         gate=gate,
         meter=meter,

@@ -1,4 +1,4 @@
-"""How are many threads together kept below so many bytes a second?"""
+"""Keeps many threads together below so many bytes a second."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import UsageError
 
 if TYPE_CHECKING:
-    from bucketry.transfer.pace.patience import Patience
-    from bucketry.transfer.pace.workers import Halt
+    from bucketry.clock import Clock
 
 # What may pass at once after a pause: enough to be smooth, too little to be felt as a burst.
 BURST_SECONDS = 0.25
@@ -20,14 +19,13 @@ LONGEST_STEP_SECONDS = 0.5
 class RateLimit:
     """A token bucket that may go into debt: who takes more than there is waits until the debt is paid."""
 
-    def __init__(self, bytes_per_second: int | None, patience: Patience, halt: Halt) -> None:
+    def __init__(self, bytes_per_second: int | None, clock: Clock) -> None:
         check_limit(bytes_per_second)
         self.bytes_per_second = bytes_per_second
-        self._patience = patience
-        self._halt = halt
+        self._clock = clock
         self._lock = threading.Lock()
         self._tokens_bytes = 0.0
-        self._filled_at = patience.clock()
+        self._filled_at = clock.monotonic_seconds()
         self._changes = 0
 
     def read_size_bytes(self, wanted_bytes: int) -> int:
@@ -44,18 +42,18 @@ class RateLimit:
             if bytes_per_second != self.bytes_per_second:
                 self.bytes_per_second = bytes_per_second
                 self._tokens_bytes = 0.0
-                self._filled_at = self._patience.clock()
+                self._filled_at = self._clock.monotonic_seconds()
                 self._changes += 1
 
     def take(self, size_bytes: int) -> None:
-        """Account for bytes that were read, and wait if they were too many. Raises `Interrupted`."""
+        """Account for bytes that were read, and wait if they were too many; the clock may end that."""
         if self.bytes_per_second is None:
             return
         with self._lock:
             if self.bytes_per_second is None:  # taken away since
                 return
             changes = self._changes
-            now = self._patience.clock()
+            now = self._clock.monotonic_seconds()
             earned = (now - self._filled_at) * self.bytes_per_second
             self._filled_at = now
             self._tokens_bytes = min(self._tokens_bytes + earned, self.bytes_per_second * BURST_SECONDS)
@@ -63,7 +61,7 @@ class RateLimit:
             wait_seconds = -self._tokens_bytes / self.bytes_per_second
         # In steps: many threads at a low rate owe minutes, which a higher rate forgives.
         while wait_seconds > 0 and changes == self._changes:  # bounded: each round waits for a part of it
-            self._patience.wait(min(wait_seconds, LONGEST_STEP_SECONDS), self._halt)
+            self._clock.sleep(min(wait_seconds, LONGEST_STEP_SECONDS))
             wait_seconds -= LONGEST_STEP_SECONDS
 
 

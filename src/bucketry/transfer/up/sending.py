@@ -1,4 +1,4 @@
-"""How does one local file become one object, piece by piece, whatever other processes do with the same object?
+"""Makes one object of one local file, piece by piece, whatever other processes do with the same object.
 
 An object of one piece is created by one request. A larger one goes the way of a multipart upload, which nobody owns:
 one that an earlier process left is continued, and another process may continue ours while we are at it. That is
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from bucketry.clock import MOST_TRIES
 from bucketry.errors import (
     BucketryError,
     CorruptError,
@@ -26,16 +27,17 @@ from bucketry.errors import (
 )
 from bucketry.frozen import frozen
 from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError, SlowDownError
-from bucketry.transfer.pace.patience import MAX_ATTEMPTS, Attempts, Patience
 from bucketry.transfer.up.outgoing import LocalReadError, PieceBody, PieceOfFile, SentBytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from bucketry.clock import Backoff
     from bucketry.store.contract import Part, Store
     from bucketry.transfer.pace.progress import ProgressMeter
     from bucketry.transfer.pace.ratelimit import RateLimit
     from bucketry.transfer.pace.workers import Gate, Halt
+    from bucketry.transfer.plan import TransferOptions
     from bucketry.transfer.up.outgoing import Buffers, ChunkPlace, LocalFile
 
 # From this size on, asking first whether the object is there costs less than sending it in vain.
@@ -107,7 +109,7 @@ class Sender:
     """
 
     store: Store
-    patience: Patience
+    options: TransferOptions
     halt: Halt
     meter: ProgressMeter
     gate: Gate
@@ -302,9 +304,9 @@ class Sender:
 
         After a doubtful reply the object itself is asked for: the request may have done its work.
         """
-        attempts = self._attempts(sending)
+        backoff = self._new_backoff(sending)
         in_doubt = False
-        for _ in range(MAX_ATTEMPTS):
+        for _ in range(MOST_TRIES):
             self.halt.check()
             try:
                 if in_doubt and self._is_there(sending):
@@ -313,7 +315,7 @@ class Sender:
             except UnavailableError as error:
                 in_doubt = True
                 self._slow_down_for(error)
-                attempts.pause(error)
+                backoff.pause_or_raise(error)
                 continue
             if verdict == "lost":
                 raise _LostUploadError
@@ -359,8 +361,8 @@ class Sender:
             sending.sent_bytes += piece.size_bytes
         self.gate.count(piece.size_bytes)
 
-    def _attempts(self, sending: Sending) -> Attempts:
-        return Attempts(self.patience, self.halt, lambda: self.meter.count_retry(sending.file.label))
+    def _new_backoff(self, sending: Sending) -> Backoff:
+        return self.options.new_backoff(lambda: self.meter.count_retry(sending.file.label))
 
     def _insist(self, sending: Sending, request: Callable[[], Result]) -> Result:
         def ask() -> Result:
@@ -370,7 +372,7 @@ class Sender:
                 self._slow_down_for(error)
                 raise
 
-        return self._attempts(sending).insist(ask)
+        return self._new_backoff(sending).insist(ask)
 
     def _slow_down_for(self, error: UnavailableError) -> None:
         if isinstance(error, SlowDownError):

@@ -1,4 +1,4 @@
-"""How do many local files become objects at once, from the first whose digest is known on?
+"""Makes objects of many local files at once, from the first whose digest is known on.
 
 Every object is created or left alone, never replaced: its key names its content. Some threads hash files, the small
 ones first; the pieces of each file whose digest is known join one queue, from which other threads send as many at
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import field
+from dataclasses import replace
 from os import cpu_count
 from typing import TYPE_CHECKING, Literal
 
@@ -17,11 +17,10 @@ from bucketry.errors import DeniedError, RejectedError, UnavailableError, UsageE
 from bucketry.frozen import frozen
 from bucketry.transfer.disk.hashing import Digester, FileDigest
 from bucketry.transfer.pace.concurrency import Concurrency
-from bucketry.transfer.pace.controls import MOST_CONNECTIONS, Controls
-from bucketry.transfer.pace.patience import Patience
-from bucketry.transfer.pace.progress import Progress, ProgressListener, ProgressMeter, with_hashing
+from bucketry.transfer.pace.progress import Progress, ProgressMeter, with_hashing
 from bucketry.transfer.pace.ratelimit import RateLimit
 from bucketry.transfer.pace.workers import MAX_CONNECTIONS, POLL_SECONDS, Gate, Halt, check_connections, run_parallel
+from bucketry.transfer.plan import TransferOptions
 from bucketry.transfer.up.outgoing import Buffers, ChunkPlace, LocalFile, SourceFile, UploadOutcome
 from bucketry.transfer.up.sending import Sender, Sending, UploadPiece
 
@@ -29,46 +28,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bucketry.store.contract import Store
+    from bucketry.transfer.pace.progress import ProgressListener
 
 __all__ = [
     "ChunkPlace",
     "HashedFile",
     "LocalFile",
     "SourceFile",
-    "UploadOptions",
     "UploadOutcome",
     "hash_and_upload",
     "upload",
 ]
 
-DEFAULT_CONNECTIONS = 16
 MOST_HASHING_THREADS = 4
 LINGER_SECONDS = 0.2  # a request that is cut off leaves nothing that the next publish cannot go on with
 
 _Role = Literal["hash", "send"]
-
-
-@frozen
-class UploadOptions:
-    """How files are sent, and who watches. `stop` ends the work soon after it is set.
-
-    `connections` is the most that are used; how many are, the link decides. `copies` says where the store has chunks
-    already, by their SHA-256: it is asked to copy these, and they are sent only where it cannot. What `controls` say
-    holds instead of `connections`, also when it is changed meanwhile.
-    """
-
-    connections: int = DEFAULT_CONNECTIONS
-    copies: Mapping[str, ChunkPlace] = field(default_factory=dict)
-    progress: ProgressListener | None = None
-    on_hash: ProgressListener | None = None
-    stop: threading.Event | None = None
-    patience: Patience = field(default_factory=Patience)
-    controls: Controls | None = None
-
-    @property
-    def most_senders(self) -> int:
-        """How many threads that send are to stand ready."""
-        return self.connections if self.controls is None else MOST_CONNECTIONS
 
 
 @frozen
@@ -82,34 +57,26 @@ class HashedFile:
 def upload(
     store: Store,
     files: Sequence[LocalFile],
+    options: TransferOptions | None = None,
     *,
-    connections: int = DEFAULT_CONNECTIONS,
-    progress: ProgressListener | None = None,
-    stop: threading.Event | None = None,
-    patience: Patience | None = None,
     copies: Mapping[str, ChunkPlace] | None = None,
-    controls: Controls | None = None,
 ) -> tuple[UploadOutcome, ...]:
     """Make every file an object, if absent, and return what happened to each, in their order.
+
+    `copies` says where the store has chunks already, by their SHA-256: it is asked to copy these, and they are sent
+    only where it cannot.
 
     Raises `RejectedError` for a file that changed since it was hashed, `CorruptError` if another object is at
     its key, `Interrupted`, or what the store raised. Objects that are complete stay, and so do the parts of others,
     for whoever uploads the same bytes again; only those of a file that changed are given up.
     """
-    options = UploadOptions(
-        connections=connections,
-        copies=copies or {},
-        progress=progress,
-        stop=stop,
-        patience=patience or Patience(),
-        controls=controls,
-    )
+    options = options or TransferOptions()
     check_connections(options.connections)
     sizes_bytes = {file.key: file.digest.size_bytes for file in files}
-    run = _Run(store, options, sum(sizes_bytes.values()), len(sizes_bytes))
+    run = _Run(store, options, copies or {}, sum(sizes_bytes.values()), len(sizes_bytes))
     for file in files:
         run.add(file)
-    run.work(["send"] * min(options.most_senders, run.queue.length), run.meter.snapshot)
+    run.work(["send"] * min(options.most_threads, run.queue.length), run.meter.snapshot)
     return tuple(run.outcome(file) for file in files)
 
 
@@ -118,19 +85,21 @@ def hash_and_upload(
     files: Sequence[SourceFile],
     chunk_size_bytes: int,
     place: Callable[[FileDigest], str | None],
-    options: UploadOptions | None = None,
+    options: TransferOptions | None = None,
+    *,
+    copies: Mapping[str, ChunkPlace] | None = None,
 ) -> tuple[HashedFile, ...]:
     """Hash files and upload each as soon as its digest is known; return what was found and done, in their order.
 
     `place` says which key the bytes with a digest belong at, or None for those that need not be stored; it is called
     by many threads. Raises as `upload` does, and as `digest_file`.
     """
-    options = options or UploadOptions()
+    options = options or TransferOptions()
     check_connections(options.connections)
-    run = _Run(store, options, sum(file.size_bytes for file in files), len(files))
+    run = _Run(store, options, copies or {}, sum(file.size_bytes for file in files), len(files))
     hashing = _Hashing(run, files, chunk_size_bytes, place, options.on_hash)
     hashers = min(len(files), cpu_count() or 1, MOST_HASHING_THREADS)
-    senders = min(options.most_senders, MAX_CONNECTIONS - hashers)
+    senders = min(options.most_threads, MAX_CONNECTIONS - hashers)
     run.queue.expect(len(files))
     roles: list[_Role] = ["hash"] * hashers
     roles += ["send"] * senders
@@ -193,28 +162,36 @@ class _Queue:
 class _Run:
     """What all threads of one upload share."""
 
-    def __init__(self, store: Store, options: UploadOptions, total_bytes: int, total_files: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        options: TransferOptions,
+        copies: Mapping[str, ChunkPlace],
+        total_bytes: int,
+        total_files: int,
+    ) -> None:
         self.halt = Halt(options.stop)
-        self._controls = options.controls or Controls(options.connections)
-        self.gate = Gate(Concurrency(self._controls.connections, clock=options.patience.clock))
-        self._limit = RateLimit(self._controls.limit_bytes_per_second, options.patience, self.halt)
+        options = replace(options, clock=self.halt.interrupting(options.clock))
+        self._controls = options.new_controls()
+        self.gate = Gate(Concurrency(self._controls.connections, clock=options.clock.monotonic_seconds))
+        self._limit = RateLimit(self._controls.limit_bytes_per_second, options.clock)
         self.meter = ProgressMeter(
             total_bytes=total_bytes,
             total_files=total_files,
-            listener=options.progress,
+            listener=options.on_transfer,
             connections=lambda: self.gate.level,
         )
         self.queue = _Queue(self.halt)
         self._sender = Sender(
             # Retries are this layer's own: they end when the upload does.
             store=store.unretried,
-            patience=options.patience,
+            options=options,
             halt=self.halt,
             meter=self.meter,
             gate=self.gate,
             limit=self._limit,
             buffers=Buffers(),
-            copies=options.copies,
+            copies=copies,
             enqueue=self.queue.add,
         )
         self._sending: dict[str, Sending] = {}
