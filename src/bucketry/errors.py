@@ -110,3 +110,14 @@ class UnsupportedError(BucketryError):
 
 class NewerFormatError(UnsupportedError):
     """A document is written in a format of a newer program: nothing is wrong with it, and an older one is no remedy."""
+
+
+UNREADABLE = (CorruptError, DeniedError, RejectedError, UnsupportedError, UsageError)
+"""What is said of one object that cannot be read or understood: other bytes than its name says, another format, a link,
+a lack of rights, an archive, a value or a key that no parser accepts. A list names it as damaged and goes on with the
+others; who decides anything raises it. A store that is away and a bug are none of them: then nothing is known."""
+
+
+def reason_of(error: BucketryError) -> str:
+    """Return what is wrong with an object as a part of a sentence."""
+    return error.message.rstrip(".")

@@ -13,15 +13,14 @@ from bucketry.interop.evidence.files import parse_evidence_file
 from bucketry.maintenance.fsck.registry import check_registry
 from bucketry.registry.core.commit import Change
 from bucketry.registry.core.registers import commit_head, load_existing_head
+from bucketry.registry.core.resolve import load_evidence
 from bucketry.registry.core.rows import load_dossier, load_row, replace_dossier
 from bucketry.registry.publishing.publish import PublishRequest, publish
 from bucketry.registry.reading.compare import compare_versions
 from bucketry.registry.versions import evaluate as evaluating
 from bucketry.registry.versions.evaluate import evaluate
-from bucketry.registry.versions.evaluations import load_evidence
 from bucketry.registry.versions.lifecycle import edit_version
-from bucketry.registry.versions.listing import load_detail
-from bucketry.registry.versions.trending import load_trend
+from bucketry.registry.versions.listing import load_detail, load_trend
 from bucketry.schema import keys
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.evidence import Evidence, Metric
@@ -193,7 +192,7 @@ def test_a_trend_finds_what_the_rows_do_not_show(session: Session) -> None:
 
 def test_a_trend_says_how_many_versions_it_did_not_look_into(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluate(session, CHAT, 1, [AUC])
-    monkeypatch.setattr("bucketry.registry.versions.trending.MOST_LOOKED_INTO", 1)
+    monkeypatch.setattr("bucketry.registry.versions.listing.MOST_LOOKED_INTO", 1)
     trend = load_trend(session, head(session), head(session).rows, "auc")
     assert (trend.measured, trend.unread) == (((1, 0.9),), 1)
 

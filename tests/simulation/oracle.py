@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from bucketry.maintenance.fsck.registry import check_registry
 from bucketry.registry.core.history import load_records
 from bucketry.registry.core.registers import alias_register, head_register, load_alias, load_head
-from bucketry.registry.core.rows import iter_rows, load_dossier
+from bucketry.registry.core.rows import iter_rows, load_added_evidence, load_dossier
 from bucketry.registry.core.session import Session
 from bucketry.registry.review.standings import load_decisions, load_standing
-from bucketry.registry.versions.evaluations import load_added_evidence
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
 from bucketry.schema.documents.moves import MOVES

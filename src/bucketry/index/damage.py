@@ -1,4 +1,4 @@
-"""What does the local index know to be damaged: heads, aliases, and parts of versions?
+"""Notes in the local index what is damaged: heads, aliases, and parts of versions.
 
 It is named until it can be read again. Each write changes nothing where the same is known already, so that a refresh
 that finds what the last one found makes no new edition.

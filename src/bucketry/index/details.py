@@ -1,32 +1,42 @@
-"""What is read of a version so that it can be asked about: its manifest once, its evidence when its dossier changes?"""
+"""Reads what can be asked about a version, and writes it into the local index.
+
+Its manifest is read once, as it never changes; its evidence whenever its dossier is another one.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
-from bucketry.index.rows import (
-    NOTHING_READ,
-    PublishedDetails,
-    ReadDetails,
-    evidence_mark,
-    load_published,
-)
+from bucketry.index.damage import write_damages
+from bucketry.index.rows import NOTHING_READ, PUT_METRIC, forget_details, write_headline
 from bucketry.index.sql import Clause, all_of
 from bucketry.schema import keys
 from bucketry.schema.documents.dossier import Dossier, decode_dossier
 from bucketry.schema.documents.evidence import Evidence, decode_evidence
 from bucketry.schema.documents.manifest import decode_manifest
 from bucketry.schema.names import Digest, ModelName, parse_model_name
-from bucketry.schema.search.details import dataset_names, flat_parameters, fold_metrics
+from bucketry.schema.search.details import (
+    MeasuredValue,
+    dataset_names,
+    flat_parameters,
+    fold_metrics,
+    parameter_number,
+    parameter_text,
+    slice_text,
+)
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
 
     from bucketry.index.store import Index
     from bucketry.registry.core.session import Session
-    from bucketry.schema.search.details import MeasuredValue, MetricKey
+    from bucketry.schema.documents.evidence import Slice
+    from bucketry.schema.search.details import MetricKey
 
 _PARSING = threading.Lock()
 """One manifest is parsed at a time: threads gain nothing there, and 16 of 8 MiB would fill the memory."""
@@ -52,6 +62,29 @@ def count_pending(index: Index, among: Clause = EVERYTHING) -> int:
     sql = f"SELECT count(*) FROM {source} WHERE v.pending > 0 AND {among.sql}"  # noqa: S608 - values are parameters
     with index.reading() as connection:
         return int(connection.execute(sql, among.values).fetchone()[0])
+
+
+@frozen
+class ReadDetails:
+    """What was read of one version: `published` and the three after it only where its manifest was read."""
+
+    version_id: int
+    dossier: Digest | None
+    evidence: str
+    added: Mapping[MetricKey, MeasuredValue] | None
+    notes: str
+    published: PublishedDetails | None
+
+
+@frozen
+class PublishedDetails:
+    """What a manifest says that can be asked about."""
+
+    metrics: Mapping[MetricKey, MeasuredValue]
+    parameters: Mapping[str, object]
+    datasets: Sequence[str]
+    parents: Sequence[tuple[str, int, str]]
+    notes: str
 
 
 @frozen
@@ -106,6 +139,39 @@ def read_details(session: Session, pending: Pending) -> ReadDetails:
     return ReadDetails(pending.version_id, pending.dossier, mark, added, dossier.notes, published)
 
 
+def write_details(connection: sqlite3.Connection, read: ReadDetails) -> bool:
+    """Write what was read of a version, unless its dossier is another one by now; return whether it was written."""
+    found = connection.execute("SELECT dossier, metrics FROM versions WHERE id = ?", (read.version_id,)).fetchone()
+    if found is None or found[0] != read.dossier:
+        return False
+    published = read.published
+    if published is not None:
+        _write_published(connection, read.version_id, published)
+    if published is not None or read.added is not None:
+        _write_metrics(connection, read.version_id, read.added or {}, json.loads(found[1]))
+    write_damages(connection, [read.version_id], "details", "")
+    connection.execute(
+        "UPDATE versions SET pending = 0, evidence = ?, notes = CASE WHEN ? = '' THEN published_notes ELSE ? END"
+        " WHERE id = ?",
+        (read.evidence, read.notes, read.notes.lower(), read.version_id),
+    )
+    return True
+
+
+def load_published(connection: sqlite3.Connection, version_id: int) -> dict[MetricKey, MeasuredValue]:
+    """Return the metrics that a version was published with."""
+    found = connection.execute(
+        "SELECT name, slice, published, measured_as FROM metrics WHERE version_id = ? AND published IS NOT NULL",
+        (version_id,),
+    )
+    return {(name, _read_slice(text)): MeasuredValue(value, kind) for name, text, value, kind in found}
+
+
+def evidence_mark(digests: Sequence[str]) -> str:
+    """Return a short text that is the same for the same evidence in the same order; empty for none."""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:32] if digests else ""
+
+
 def _load_dossier(session: Session, pending: Pending) -> Dossier:
     if pending.dossier is None:
         return Dossier(pending.manifest)
@@ -130,3 +196,51 @@ def _load_published_details(session: Session, pending: Pending) -> PublishedDeta
 def _iter_evidence(session: Session, dossier: Dossier) -> Iterator[Evidence]:
     for cited in dossier.evidence:
         yield decode_evidence(session.load_cited(cited), manifest=dossier.manifest, what=cited.key)
+
+
+def _write_published(connection: sqlite3.Connection, version_id: int, published: PublishedDetails) -> None:
+    forget_details(connection, version_id)
+    connection.executemany(
+        "INSERT INTO parameters (version_id, name, number, text) VALUES (?, ?, ?, ?)",
+        (
+            (version_id, name, parameter_number(value), parameter_text(value))
+            for name, value in published.parameters.items()
+        ),
+    )
+    connection.executemany(
+        "INSERT OR IGNORE INTO datasets (version_id, name) VALUES (?, ?)",
+        ((version_id, name.lower()) for name in published.datasets),
+    )
+    connection.executemany(
+        "INSERT OR IGNORE INTO parents (version_id, model, version, relation) VALUES (?, ?, ?, ?)",
+        ((version_id, *parent) for parent in published.parents),
+    )
+    connection.executemany(
+        "INSERT INTO metrics (version_id, name, slice, value, published, measured_as, model_id, version)"
+        " SELECT id, ?, ?, ?, ?, ?, model_id, version FROM versions WHERE id = ?",
+        (
+            (name, slice_text(part), item.value, item.value, item.measured_as, version_id)
+            for (name, part), item in published.metrics.items()
+        ),
+    )
+    connection.execute("UPDATE versions SET published_notes = ? WHERE id = ?", (published.notes.lower(), version_id))
+
+
+def _write_metrics(
+    connection: sqlite3.Connection,
+    version_id: int,
+    measured: Mapping[MetricKey, MeasuredValue],
+    headline: Mapping[str, float],
+) -> None:
+    """Write the values that count now: published, then what evidence says, then what the row shows."""
+    connection.execute("DELETE FROM metrics WHERE version_id = ? AND published IS NULL", (version_id,))
+    connection.execute("UPDATE metrics SET value = published WHERE version_id = ?", (version_id,))
+    connection.executemany(
+        PUT_METRIC,
+        ((name, slice_text(part), item.value, version_id) for (name, part), item in measured.items()),
+    )
+    write_headline(connection, version_id, headline)
+
+
+def _read_slice(text: str) -> Slice:
+    return tuple((name, value) for name, value in json.loads(text)) if text else ()

@@ -1,4 +1,4 @@
-"""Which metrics, parameters and labels do a model's versions have, and what are they of the versions in a list?
+"""Lists the metrics, parameters and labels that a model's versions have, with their values in the rows of a list.
 
 A field is spelled as a column is named: `metric:auc`, `metric:auc[age=18-25]`, `param:optim.lr`, `label:team`.
 """

@@ -1,4 +1,4 @@
-"""How fresh is what the local index answers? It is brought up to the bucket first, or says how old it is."""
+"""Brings the local index up to the bucket before it answers, or says how old it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which heads and aliases does the bucket have, and in which parts are they listed at once?
+"""Lists the heads and aliases of the bucket, in parts that are listed at once.
 
 A listing brings a thousand keys for each request, one after the other: 100,000 keys through 50 ms of latency take
 five seconds. From the names that are known already follow prefixes that are listed at once; together they cover every

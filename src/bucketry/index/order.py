@@ -1,4 +1,4 @@
-"""In which order are the rows of a list?
+"""Puts the rows of a list in order.
 
 SQLite sorts 100,000 versions in 40 ms by what their rows have. By a metric, a row of another table, it would take three
 times as long; there is an index with the values of each model in their order, so that one is read instead.

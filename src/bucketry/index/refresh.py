@@ -1,4 +1,4 @@
-"""How is the local index brought up to the bucket, with as few reads as possible?
+"""Brings the local index up to the bucket, with as few reads as possible.
 
     LIST heads/ and aliases/        names and ETags
     heads and aliases that changed  one GET each, many at once
@@ -16,9 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from bucketry.errors import BucketryError
+from bucketry.errors import UNREADABLE, BucketryError, reason_of
 from bucketry.frozen import frozen
-from bucketry.index.aliases import remove_aliases, write_alias
 from bucketry.index.damage import (
     KNOWN_DAMAGED,
     list_with_damaged_reviews,
@@ -28,14 +27,15 @@ from bucketry.index.damage import (
     write_damaged_rows,
     write_damages,
 )
-from bucketry.index.details import EVERYTHING, count_pending, iter_pending, read_details
+from bucketry.index.details import EVERYTHING, count_pending, iter_pending, read_details, write_details
 from bucketry.index.listing import list_registers
 from bucketry.index.rows import (
     SealedRows,
     finish_head,
+    remove_aliases,
     remove_models,
+    write_alias,
     write_damaged_page,
-    write_details,
     write_head,
     write_page,
 )
@@ -44,7 +44,6 @@ from bucketry.index.store import IndexDamagedError
 from bucketry.registry.core.registers import load_alias, load_directory, load_head
 from bucketry.registry.core.rows import MOST_DAMAGED_ROWS
 from bucketry.registry.core.session import DocumentCache
-from bucketry.registry.core.unreadable import UNREADABLE, reason_of
 from bucketry.schema import keys
 from bucketry.schema.documents.pages import decode_page
 from bucketry.schema.names import AliasName, ModelName, parse_model_name
@@ -53,8 +52,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from bucketry.index.details import Pending
-    from bucketry.index.rows import ReadDetails, WrittenHead
+    from bucketry.index.details import Pending, ReadDetails
+    from bucketry.index.rows import WrittenHead
     from bucketry.index.sql import Clause
     from bucketry.index.store import Index
     from bucketry.registry.core.commit import Current

@@ -1,4 +1,4 @@
-"""What waits for a decision, since when, for whom, and which gates hold?"""
+"""Lists what waits for a decision, since when, for whom, and which gates hold."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from bucketry.errors import UNREADABLE, reason_of
 from bucketry.frozen import frozen
 from bucketry.index.refresh import refresh_index
 from bucketry.index.standings import list_undecided, note_standings
 from bucketry.index.store import open_index
 from bucketry.registry.core.registers import find_head
 from bucketry.registry.core.rows import group_by_page, load_group
-from bucketry.registry.core.unreadable import UNREADABLE, reason_of
 from bucketry.registry.review.gating import check_version_gates
 from bucketry.registry.review.standings import Standing, load_standing
 from bucketry.schema.documents.gates import GateResult

@@ -1,4 +1,4 @@
-"""What does the index note of a version's reviews, and which stage is the version in by that?"""
+"""What the index notes of a version's reviews, and which stage the version is in by that."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from bucketry.schema.documents.states import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BASIS = (
-    "(v.dossier || ' ' || coalesce(m.policy, '') || ' ' ||"
-    " coalesce((SELECT value FROM facts WHERE name = 'default_policy'), '') || ' ' || v.state)"
-)
-"""What a standing depends on, for a row `v` of `versions` beside its row `m` of `models`."""
+_BASIS_PARTS = {
+    "dossier": "v.dossier",
+    "policy": "coalesce(m.policy, '')",
+    "default_policy": "coalesce((SELECT value FROM facts WHERE name = 'default_policy'), '')",
+    "state": "v.state",
+}
+"""What a standing depends on, and where each stands, for a row `v` of `versions` beside its row `m` of `models`."""
+BASIS = "(" + " || ' ' || ".join(_BASIS_PARTS.values()) + ")"
+"""All of it, as the index has it now; `basis_of` writes the same of what was read."""
 
 NOTED = "s.approvals, s.required, s.refused_by, s.is_revoked, s.has_ended, s.lacks_evidence, s.is_signed"
 """What `read_noted` reads, of a row `s` of `standings`."""
@@ -56,6 +60,12 @@ class ReviewSummary:
     has_ended: bool
     lacks_evidence: bool
     is_signed: bool
+
+
+def basis_of(*, dossier: str | None, policy: str | None, default_policy: str | None, state: State) -> str:
+    """Return what `BASIS` is in the index for these values."""
+    given = {"dossier": dossier, "policy": policy, "default_policy": default_policy, "state": state.value}
+    return " ".join(given[name] or "" for name in _BASIS_PARTS)
 
 
 def stage_of(state: State, noted: ReviewSummary | None) -> Stage:  # noqa: PLR0911 - one for each stage

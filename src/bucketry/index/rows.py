@@ -1,4 +1,4 @@
-"""How do heads, pages and details become rows of the local index? Each inside its caller's transaction.
+"""Writes heads, pages and aliases into the local index, each inside its caller's transaction.
 
 Several processes fill one index. Each notes the ETag that it saw in the index when it began with a model; where
 another one has written since, only a later generation is written, so that nothing older takes the place of anything
@@ -7,26 +7,25 @@ newer. Whatever was left out comes with the next refresh, as the ETags then diff
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
-from bucketry.index.damage import write_damaged_rows, write_damages
+from bucketry.index.damage import write_damaged_rows
 from bucketry.registry.core.rows import MOST_ROWS_OF_A_PAGE
+from bucketry.schema.documents.moves import stack_moves
 from bucketry.schema.documents.states import State
 from bucketry.schema.moments import microseconds_of
-from bucketry.schema.search.details import MeasuredValue, parameter_number, parameter_text, slice_text
 from bucketry.schema.search.match import words_of
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bucketry.schema.documents.evidence import Slice
+    from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.head import Head, Row
-    from bucketry.schema.names import Digest, ModelName
-    from bucketry.schema.search.details import MetricKey
+    from bucketry.schema.names import AliasName, Digest, ModelName
 
 READING = ""
 """The ETag of a model some of whose pages are still to be read."""
@@ -57,7 +56,7 @@ _UPDATE_ROW = (
     f"UPDATE versions SET {', '.join(f'{name} = ?' for name in _ROW_COLUMNS)}, "  # noqa: S608 - names of our own
     "pending = ?, evidence = ? WHERE id = ?"
 )
-_PUT_METRIC = (
+PUT_METRIC = (
     "INSERT INTO metrics (version_id, name, slice, value, model_id, version)"
     " SELECT id, ?, ?, ?, model_id, version FROM versions WHERE id = ?"
     " ON CONFLICT (version_id, name, slice) DO UPDATE SET value = excluded.value"
@@ -102,29 +101,6 @@ class WrittenHead:
     etag: str
     missing: tuple[SealedRows, ...]
     rows_changed: int
-
-
-@frozen
-class ReadDetails:
-    """What was read of one version: `published` and the three after it only where its manifest was read."""
-
-    version_id: int
-    dossier: Digest | None
-    evidence: str
-    added: Mapping[MetricKey, MeasuredValue] | None
-    notes: str
-    published: PublishedDetails | None
-
-
-@frozen
-class PublishedDetails:
-    """What a manifest says that can be asked about."""
-
-    metrics: Mapping[MetricKey, MeasuredValue]
-    parameters: Mapping[str, object]
-    datasets: Sequence[str]
-    parents: Sequence[tuple[str, int, str]]
-    notes: str
 
 
 def write_head(
@@ -198,37 +174,35 @@ def remove_models(connection: sqlite3.Connection, names: Iterable[str]) -> None:
     connection.executemany("DELETE FROM models WHERE name = ?", ((name,) for name in names))
 
 
-def write_details(connection: sqlite3.Connection, read: ReadDetails) -> bool:
-    """Write what was read of a version, unless its dossier is another one by now; return whether it was written."""
-    found = connection.execute("SELECT dossier, metrics FROM versions WHERE id = ?", (read.version_id,)).fetchone()
-    if found is None or found[0] != read.dossier:
-        return False
-    published = read.published
-    if published is not None:
-        _write_published(connection, read.version_id, published)
-    if published is not None or read.added is not None:
-        _write_metrics(connection, read.version_id, read.added or {}, json.loads(found[1]))
-    write_damages(connection, [read.version_id], "details", "")
+def write_alias(connection: sqlite3.Connection, register: AliasRegister, etag: str, *, planned: str | None) -> None:
+    """Write an alias, unless another process has written a newer state of it."""
+    place = (str(register.model), register.alias)
+    known = connection.execute("SELECT etag, generation FROM aliases WHERE model = ? AND alias = ?", place).fetchone()
+    if known and known[0] != planned and register.generation < known[1]:
+        return
+    target = register.target
+    moved = register.last_move
     connection.execute(
-        "UPDATE versions SET pending = 0, evidence = ?, notes = CASE WHEN ? = '' THEN published_notes ELSE ? END"
-        " WHERE id = ?",
-        (read.evidence, read.notes, read.notes.lower(), read.version_id),
+        "INSERT OR REPLACE INTO aliases"
+        " (model, alias, etag, generation, version, manifest, before, protected, moved_at, moved_by, damaged)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
+        (
+            *place,
+            etag,
+            register.generation,
+            target.version if target else None,
+            target.manifest if target else None,
+            _named_before(register),
+            register.protected,
+            moved.at if moved else "",
+            moved.by if moved else "",
+        ),
     )
-    return True
 
 
-def load_published(connection: sqlite3.Connection, version_id: int) -> dict[MetricKey, MeasuredValue]:
-    """Return the metrics that a version was published with."""
-    found = connection.execute(
-        "SELECT name, slice, published, measured_as FROM metrics WHERE version_id = ? AND published IS NOT NULL",
-        (version_id,),
-    )
-    return {(name, _read_slice(text)): MeasuredValue(value, kind) for name, text, value, kind in found}
-
-
-def evidence_mark(digests: Sequence[str]) -> str:
-    """Return a short text that is the same for the same evidence in the same order; empty for none."""
-    return hashlib.sha256("".join(digests).encode()).hexdigest()[:32] if digests else ""
+def remove_aliases(connection: sqlite3.Connection, places: Iterable[tuple[str, AliasName]]) -> None:
+    """Remove aliases that the bucket no longer has."""
+    connection.executemany("DELETE FROM aliases WHERE model = ? AND alias = ?", places)
 
 
 def _model_values(head: Head) -> dict[str, Any]:
@@ -282,12 +256,12 @@ def _write_row(connection: sqlite3.Connection, model_id: int, row: Row, known: _
         connection.execute(_UPDATE_ROW, (*values, *_still_to_read(row, values, known), version_id))
         connection.execute("DELETE FROM labels WHERE version_id = ?", (version_id,))
         if row.state is State.DELETED:
-            _forget_details(connection, version_id)
+            forget_details(connection, version_id)
     connection.executemany(
         "INSERT OR IGNORE INTO labels (version_id, name, value) VALUES (?, ?, ?)",
         ((version_id, name.lower(), value.lower()) for name, value in row.labels.items()),
     )
-    _write_headline(connection, version_id, row.metrics)
+    write_headline(connection, version_id, row.metrics)
     return True
 
 
@@ -302,7 +276,8 @@ def _still_to_read(row: Row, values: Sequence[object], known: _KnownRow) -> tupl
     return known.pending, known.evidence
 
 
-def _forget_details(connection: sqlite3.Connection, version_id: int) -> None:
+def forget_details(connection: sqlite3.Connection, version_id: int) -> None:
+    """Remove what was read of a version."""
     for table in ("parameters", "datasets", "parents", "metrics"):
         connection.execute(f"DELETE FROM {table} WHERE version_id = ?", (version_id,))  # noqa: S608 - names of our own
     connection.execute("UPDATE versions SET published_notes = '', notes = '' WHERE id = ?", (version_id,))
@@ -325,61 +300,22 @@ def _row_values(row: Row) -> tuple[object, ...]:
     )
 
 
-def _write_headline(connection: sqlite3.Connection, version_id: int, metrics: Mapping[str, float]) -> None:
+def write_headline(connection: sqlite3.Connection, version_id: int, metrics: Mapping[str, float]) -> None:
     """Write what the row shows of its metrics; what else is known of it comes with the details."""
     connection.executemany(
-        _PUT_METRIC,
+        PUT_METRIC,
         ((name, "", value, version_id) for name, value in metrics.items()),
     )
 
 
-def _write_published(connection: sqlite3.Connection, version_id: int, published: PublishedDetails) -> None:
-    _forget_details(connection, version_id)
-    connection.executemany(
-        "INSERT INTO parameters (version_id, name, number, text) VALUES (?, ?, ?, ?)",
-        (
-            (version_id, name, parameter_number(value), parameter_text(value))
-            for name, value in published.parameters.items()
-        ),
-    )
-    connection.executemany(
-        "INSERT OR IGNORE INTO datasets (version_id, name) VALUES (?, ?)",
-        ((version_id, name.lower()) for name in published.datasets),
-    )
-    connection.executemany(
-        "INSERT OR IGNORE INTO parents (version_id, model, version, relation) VALUES (?, ?, ?, ?)",
-        ((version_id, *parent) for parent in published.parents),
-    )
-    connection.executemany(
-        "INSERT INTO metrics (version_id, name, slice, value, published, measured_as, model_id, version)"
-        " SELECT id, ?, ?, ?, ?, ?, model_id, version FROM versions WHERE id = ?",
-        (
-            (name, slice_text(part), item.value, item.value, item.measured_as, version_id)
-            for (name, part), item in published.metrics.items()
-        ),
-    )
-    connection.execute("UPDATE versions SET published_notes = ? WHERE id = ?", (published.notes.lower(), version_id))
-
-
-def _write_metrics(
-    connection: sqlite3.Connection,
-    version_id: int,
-    measured: Mapping[MetricKey, MeasuredValue],
-    headline: Mapping[str, float],
-) -> None:
-    """Write the values that count now: published, then what evidence says, then what the row shows."""
-    connection.execute("DELETE FROM metrics WHERE version_id = ? AND published IS NULL", (version_id,))
-    connection.execute("UPDATE metrics SET value = published WHERE version_id = ?", (version_id,))
-    connection.executemany(
-        _PUT_METRIC,
-        ((name, slice_text(part), item.value, version_id) for (name, part), item in measured.items()),
-    )
-    _write_headline(connection, version_id, headline)
-
-
-def _read_slice(text: str) -> Slice:
-    return tuple((name, value) for name, value in json.loads(text)) if text else ()
-
-
 def _json(values: Mapping[str, object]) -> str:
     return _ENCODER.encode(dict(values)) if values else "{}"
+
+
+def _named_before(register: AliasRegister) -> int | None:
+    """Return what a roll back would go back to, as far as the register's own records tell."""
+    try:
+        earlier = stack_moves(register.trail.records).now.earlier
+    except CorruptError:  # of the history alone: what the alias names now is sound
+        return None
+    return earlier[-1] if earlier else None

@@ -1,4 +1,4 @@
-"""What does the local index know that fits a query? Nothing here waits for the bucket."""
+"""Finds what fits a query in the local index. Nothing here waits for the bucket."""
 
 from __future__ import annotations
 

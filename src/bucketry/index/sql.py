@@ -1,4 +1,4 @@
-"""How does a query ask the index? As SQL in which every value is a parameter, and every name is one of our own."""
+"""Writes a query as SQL, in which every value is a parameter and every name is one of our own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do the reviews of the versions in a list stand: who counts, who refused, what is missing, what is signed?
+"""Notes how the reviews of the versions in a list stand: who counts, who refused, what is missing, what is signed.
 
 Rows say a version's state alone. The rest is in its dossier and its decisions, which are read for the versions that a
 screen shows, and kept in the index for as long as dossier, policies and state are the same and no approval ended.
@@ -10,11 +10,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bucketry.clock import format_time
+from bucketry.errors import UNREADABLE, reason_of
 from bucketry.index.damage import version_ids, write_damages
-from bucketry.index.review_summary import BASIS
+from bucketry.index.review_summary import BASIS, basis_of
 from bucketry.registry.core.registers import find_head
 from bucketry.registry.core.rows import DamagedRow, group_by_page, load_group
-from bucketry.registry.core.unreadable import UNREADABLE, reason_of
 from bucketry.registry.review.gating import waits_for_evidence
 from bucketry.registry.review.policies import load_default_digest, load_policy, load_policy_over_default
 from bucketry.registry.review.standings import load_standing
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bucketry.index.store import Index
     from bucketry.registry.core.session import Session
     from bucketry.registry.review.standings import Standing
-    from bucketry.schema.documents.head import Head, Row
+    from bucketry.schema.documents.head import Head
     from bucketry.schema.documents.pages import PageEntry
     from bucketry.schema.documents.policy import Policy
     from bucketry.schema.names import Digest, ModelName
@@ -172,8 +172,9 @@ def _write(
         for principal, decision in newest_approvals(decisions).items()
         if principal not in approvals.principals
     )
+    default_policy = load_default_digest(session)
     values = (
-        _basis(session, head, row),
+        basis_of(dossier=row.dossier, policy=head.policy, default_policy=default_policy, state=row.state),
         len(approvals.principals),
         max(1, approvals.required),
         refusal.principal if refusal else None,
@@ -192,8 +193,3 @@ def _write(
     if written.rowcount > 0:
         write_damages(connection, version_ids(connection, str(head.model), [row.version]), "reviews", "")
     return written.rowcount > 0
-
-
-def _basis(session: Session, head: Head, row: Row) -> str:
-    """Return what `BASIS` is in the index for what was read."""
-    return f"{row.dossier} {head.policy or ''} {load_default_digest(session) or ''} {row.state.value}"

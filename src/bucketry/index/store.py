@@ -1,4 +1,4 @@
-"""Where is what is known of a registry kept on this machine, so that searching it waits for no bucket?
+"""Keeps what is known of a registry on this machine, so that searching it waits for no bucket.
 
 One SQLite file for each registry, user, machine and version of the tables, below the cache's folder. It is a cache: a
 file that is damaged, or has other tables, is thrown away and filled anew. Processes and threads share it (write-ahead

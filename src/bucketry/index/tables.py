@@ -1,4 +1,4 @@
-"""Which tables does the local index have? Changing them is changing `VERSION`: an index of another one is filled anew.
+"""The tables of the local index. Changing them is changing `VERSION`: an index of another one is filled anew.
 
 `models.etag` is the ETag of the head whose rows are here, all of them; it is empty while they are being read, so that
 whoever is interrupted goes on. `versions.pending` says what is still to be read of a version: its manifest and its

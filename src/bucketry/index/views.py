@@ -1,4 +1,4 @@
-"""Which models and versions does a screen list, in which order, from the local index alone?
+"""Lists the models and versions of a screen, in its order, from the local index alone.
 
 A list is first the ids of its rows in their order, which 100,000 versions need 800 kB for; the rows themselves are
 read when they come on the screen. Any thread may ask, and nothing here waits for the bucket.

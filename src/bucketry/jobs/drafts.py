@@ -1,4 +1,4 @@
-"""What of a publish is written down, so that it is the same publish however much later its bytes are sent?
+"""Writes a publish down so that it is the same publish however much later its bytes are sent.
 
 All of its manifest but the artifacts, and which files are meant: a file whose size, time or number on its disk is not
 that of the day it was ordered on is another file. Nothing in a draft is secret that the manifest would not publish.

@@ -1,4 +1,4 @@
-"""What may the transfer helper be asked to do, what came of it, and how are both written down?"""
+"""What a worker may be ordered to do, what came of it, and how both are written down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a publish ordered from the helper, and how is it done by a process that has only the order and its draft?
+"""Orders a publish from a worker, and does it in a process that has only the order and its draft.
 
 Whoever orders it reads and checks everything but the bytes of the files, the commit and the environment included. The
 helper hashes, sends and registers, under an idempotency key: however often it is begun, one version comes of it.

@@ -1,4 +1,4 @@
-"""How is a pull done, by a process that has only its order and its own environment?"""
+"""Does a pull, in a process that has only its order and its own environment."""
 
 from __future__ import annotations
 

@@ -10,8 +10,7 @@ import click
 from bucketry.cli.call import AnsweredError
 from bucketry.cli.command import command
 from bucketry.cli.output import page
-from bucketry.errors import CorruptError
-from bucketry.maintenance.fsck.reading import UNREADABLE
+from bucketry.errors import UNREADABLE, CorruptError
 from bucketry.maintenance.fsck.registry import check_registry
 from bucketry.show.figures import count_of, size_text
 from bucketry.show.spans import Span, line

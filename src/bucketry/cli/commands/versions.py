@@ -16,8 +16,7 @@ from bucketry.cli.searching import note_damage, query_command
 from bucketry.errors import UsageError
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.serving.aliases import look_at_aliases
-from bucketry.registry.versions.listing import iter_versions
-from bucketry.registry.versions.trending import load_trend
+from bucketry.registry.versions.listing import iter_versions, load_trend
 from bucketry.show.figures import age_text, number_text, size_text
 from bucketry.show.tables import DAMAGED, NARROWEST, TextColumn, text_table
 from bucketry.show.trend import plot_lines

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bucketry.errors import UNREADABLE
 from bucketry.maintenance.fsck.blobs import named_blobs
-from bucketry.maintenance.fsck.reading import UNREADABLE, look_for, reason_of
+from bucketry.maintenance.fsck.reading import look_for, reason_of
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
 from bucketry.schema.documents.manifest import decode_manifest

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bucketry.errors import UNREADABLE
 from bucketry.frozen import frozen
 from bucketry.maintenance.fsck.cited import read_dossier
-from bucketry.maintenance.fsck.reading import UNREADABLE, report
+from bucketry.maintenance.fsck.reading import report
 from bucketry.registry.core.registers import load_head
 from bucketry.registry.core.rows import find_row
 from bucketry.registry.versions.pins import find_children

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError
-from bucketry.maintenance.fsck.reading import UNREADABLE, Unreadable, list_entries, reason_of
+from bucketry.errors import UNREADABLE, CorruptError
+from bucketry.maintenance.fsck.reading import Unreadable, list_entries, reason_of
 from bucketry.schema import keys
 from bucketry.schema.documents.placement import decode_placement
 from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError

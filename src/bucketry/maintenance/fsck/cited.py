@@ -6,16 +6,9 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bucketry.errors import UNREADABLE
 from bucketry.frozen import frozen
-from bucketry.maintenance.fsck.reading import (
-    UNREADABLE,
-    DocumentFault,
-    folder_of,
-    list_entries,
-    read_named,
-    reason_of,
-    report,
-)
+from bucketry.maintenance.fsck.reading import DocumentFault, folder_of, list_entries, read_named, reason_of, report
 from bucketry.schema import keys
 from bucketry.schema.documents.dossier import Dossier, decode_dossier
 from bucketry.schema.documents.evidence import Evidence, decode_evidence

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bucketry.errors import UNREADABLE
 from bucketry.maintenance.fsck.aliases import AliasCheck
 from bucketry.maintenance.fsck.bases import BaseCheck, PinLedger
 from bucketry.maintenance.fsck.blobs import BlobCheck, named_blobs
@@ -21,15 +22,7 @@ from bucketry.maintenance.fsck.copies import (
 )
 from bucketry.maintenance.fsck.findings import Findings
 from bucketry.maintenance.fsck.policies import read_policy_changes
-from bucketry.maintenance.fsck.reading import (
-    UNREADABLE,
-    Unreadable,
-    list_entries,
-    look_for,
-    read_named,
-    reason_of,
-    report,
-)
+from bucketry.maintenance.fsck.reading import Unreadable, list_entries, look_for, read_named, reason_of, report
 from bucketry.maintenance.fsck.registers import ModelRegisters
 from bucketry.maintenance.fsck.states import DECIDED, StateRule, count_refusals, newest_deciding
 from bucketry.registry.core.registers import alias_register, head_register

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from bucketry.errors import NewerFormatError
+from bucketry.errors import UNREADABLE, NewerFormatError
 from bucketry.frozen import frozen
-from bucketry.registry.core import unreadable
 from bucketry.registry.core.immutable import find_object
 from bucketry.schema.codec import digest_of
 from bucketry.store.contract import Entry
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from bucketry.maintenance.fsck.findings import Findings
     from bucketry.schema.names import Digest, ModelName
     from bucketry.store.contract import Folder, Object, Store
-
-UNREADABLE = unreadable.UNREADABLE
-"""What is said of one object that cannot be read or understood, here as in every list."""
 
 T = TypeVar("T")
 

@@ -7,9 +7,8 @@ import stat
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from bucketry.errors import BucketryError, UsageError
+from bucketry.errors import UNREADABLE, BucketryError, UsageError
 from bucketry.maintenance.fsck.reading import (
-    UNREADABLE,
     DocumentFault,
     Unreadable,
     list_entries,

@@ -12,22 +12,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError
+from bucketry.errors import UNREADABLE, BucketryError
 from bucketry.frozen import frozen
 from bucketry.maintenance.fsck.bases import PinLedger
 from bucketry.maintenance.fsck.copies import find_registry_faults
 from bucketry.maintenance.fsck.findings import Finding, Findings
 from bucketry.maintenance.fsck.model import ModelCheck
 from bucketry.maintenance.fsck.policies import PolicyShelf, read_policy_changes
-from bucketry.maintenance.fsck.reading import (
-    UNREADABLE,
-    Unreadable,
-    folder_of,
-    list_as_far,
-    list_entries,
-    look_for,
-    reason_of,
-)
+from bucketry.maintenance.fsck.reading import Unreadable, folder_of, list_as_far, list_entries, look_for, reason_of
 from bucketry.maintenance.fsck.registers import load_chain, read_plain_copy, report_plain_copy
 from bucketry.registry.core.commit import load_current
 from bucketry.registry.core.registers import registry_register

@@ -1,4 +1,4 @@
-"""How is one file of a version read without pulling the version?"""
+"""Reads one file of a version, or a range of one, without pulling the version."""
 
 from __future__ import annotations
 

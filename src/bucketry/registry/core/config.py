@@ -1,4 +1,4 @@
-"""Which registries does this user know, and who is the user?
+"""Reads which registries this user knows, and who the user is.
 
 `~/.config/bucketry/config.toml` (or `$XDG_CONFIG_HOME/bucketry/config.toml`, or the file in `BUCKETRY_CONFIG`):
 

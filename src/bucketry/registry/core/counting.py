@@ -1,4 +1,4 @@
-"""How many requests does an action make of the bucket? A session that counts them as they go out."""
+"""Counts the requests that an action makes of the bucket, by a session that counts them as they go out."""
 
 from __future__ import annotations
 

@@ -1,14 +1,13 @@
-"""What happened to a register from its first commit on?"""
+"""Reads what happened to a register, from its first commit on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from bucketry.errors import CorruptError
+from bucketry.errors import UNREADABLE, CorruptError, reason_of
 from bucketry.frozen import frozen
 from bucketry.registry.core.commit import HasTrail, Register
 from bucketry.registry.core.immutable import find_object
-from bucketry.registry.core.unreadable import UNREADABLE, reason_of
 from bucketry.schema.documents.audit import BLOCK_RECORDS, Record, Trail, block_starts, decode_block
 
 if TYPE_CHECKING:

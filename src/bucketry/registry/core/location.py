@@ -1,4 +1,4 @@
-"""Which place does a registry's URL or path mean, however it is written?"""
+"""Reads which place a registry's URL or path means, however it is written."""
 
 from __future__ import annotations
 

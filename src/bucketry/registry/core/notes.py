@@ -1,4 +1,4 @@
-"""Where does a reason go that is longer than an audit record has room for? Into a document that the record names."""
+"""Keeps a reason that is longer than an audit record has room for in a document that the record names."""
 
 from __future__ import annotations
 

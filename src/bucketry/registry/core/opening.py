@@ -1,4 +1,4 @@
-"""How is a registry opened, or created?"""
+"""Opens a registry, or creates one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which registers are there, and how does each become ready to be committed?"""
+"""The registers that there are (heads, aliases, the registry itself), each ready to be read and committed."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import NotFoundError, RejectedError, UsageError
 from bucketry.registry.core.registers import load_alias, load_existing_head, not_set
 from bucketry.registry.core.resolved import ResolvedVersion
-from bucketry.registry.core.rows import find_row_by_manifest, iter_rows, load_row
+from bucketry.registry.core.rows import find_row_by_manifest, iter_rows, load_added_evidence, load_dossier, load_row
 from bucketry.registry.review.refusals import carried_refusals
 from bucketry.schema import keys
 from bucketry.schema.documents.manifest import decode_manifest
@@ -20,6 +20,7 @@ from bucketry.schema.names import ByAlias, ByManifest, ByVersion, Latest, Newest
 
 if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.evidence import Evidence
     from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.documents.manifest import Manifest
     from bucketry.schema.names import AliasName, Digest, ModelName, Reference, Selector
@@ -103,6 +104,12 @@ def load_manifest(session: Session, model: ModelName, digest: Digest) -> Manifes
     """Return a manifest by its digest; its raw bytes are verified before they are parsed."""
     what = keys.manifest(model, digest)
     return decode_manifest(session.load_manifest_bytes(model, digest), what=what, model=model)
+
+
+def load_evidence(session: Session, head: Head, row: Row) -> tuple[Evidence, ...]:
+    """Return a version's evidence in the order in which it was recorded."""
+    published = load_manifest(session, head.model, row.manifest).evidence_at_publish
+    return (*published, *load_added_evidence(session, load_dossier(session, head, row)))
 
 
 def resolved_row(

@@ -1,17 +1,17 @@
-"""Where is the row of a version, and how is it changed, sealed or not?"""
+"""Finds the row of a version, in the head or in a sealed page, and changes it there."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, NotFoundError
+from bucketry.errors import UNREADABLE, CorruptError, NotFoundError, reason_of
 from bucketry.frozen import frozen
 from bucketry.registry.core.registers import load_directory
-from bucketry.registry.core.unreadable import UNREADABLE, reason_of
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
 from bucketry.schema.documents.dossier import Dossier, decode_dossier, encode_dossier
+from bucketry.schema.documents.evidence import decode_evidence
 from bucketry.schema.documents.pages import Page, PageEntry, change_sealed_row, decode_page
 from bucketry.schema.documents.states import BLOBS_KEPT, State
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bucketry.registry.core.immutable import Immutable
     from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.evidence import Evidence
     from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.names import Digest
 
@@ -181,6 +182,15 @@ def load_dossier(session: Session, head: Head, row: Row) -> Dossier:
     if dossier.manifest != row.manifest:
         raise CorruptError(f"{what} is about another version than {row.version}", advice="run `bucketry fsck`")
     return dossier
+
+
+def load_added_evidence(session: Session, dossier: Dossier) -> tuple[Evidence, ...]:
+    """Return the evidence that a dossier cites; raise `CorruptError` for what is missing, or about another version."""
+    bodies = session.map_in_parallel(session.load_cited, dossier.evidence)
+    return tuple(
+        decode_evidence(body, manifest=dossier.manifest, what=cited.key)
+        for cited, body in zip(dossier.evidence, bodies, strict=True)
+    )
 
 
 def replace_dossier(session: Session, head: Head, row: Row, dossier: Dossier) -> tuple[Head, tuple[Immutable, ...]]:

@@ -1,4 +1,4 @@
-"""Where does this user's program remember small things from one run to the next, such as which columns a list shows?
+"""Remembers small things of this user from one run to the next, such as which columns a list shows.
 
 In `BUCKETRY_STATE`, else `$XDG_STATE_HOME/bucketry` or `~/.local/state/bucketry`: one small JSON document for each kind
 of thing, readable by its owner alone, and replaced whole. None of it is needed: what is damaged is moved away.

@@ -1,4 +1,4 @@
-"""Is a register that is not there new, or lost?
+"""Tells a register that is lost from one that is not there yet.
 
 Absence alone proves nothing: a head that was deleted behind the registry's back looks like that of a model that nobody
 published to, and whoever believed it would give version 1 a second time. So the other objects are asked, by a listing,

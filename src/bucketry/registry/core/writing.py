@@ -1,4 +1,4 @@
-"""How does a document reach the bucket? By this door alone, which first reads it as every reader will.
+"""The only door by which a document reaches the bucket; it first reads it as every reader will.
 
 What was acknowledged must be readable: nobody can hold a `Readable` that its readers would refuse, and nothing but one
 of these is written. So it is refused before the first byte of a change is sent, since all of it is made before.

@@ -1,4 +1,4 @@
-"""How do the bytes of one publish get under the model's blobs, while others are still being hashed?
+"""Stores the bytes of one publish under the model's blobs, while others are still being hashed.
 
 One look at the head decides what is sent early: what its newest live versions have is not sent, and all else goes
 under its epoch. A publish that takes a moment replaces that very head. Only registration decides what holds: on each

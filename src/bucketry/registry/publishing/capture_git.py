@@ -1,4 +1,4 @@
-"""Which commit is a folder at, does it have changes that were not committed, and why is that not known?"""
+"""Reads which commit a folder is at and whether anything is not committed, or why that is not known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which run of which pipeline are we in, by the variables that each system documents for its jobs?
+"""Reads which run of which pipeline we are in, by the variables that each system documents for its jobs.
 
 Only what is named here is read: identities and addresses, none of the secrets that such environments hold.
 """

@@ -1,4 +1,4 @@
-"""Which files does a publish take, and under which names?
+"""Collects the files that a publish takes, under the names that they get.
 
 A folder's contents keep their paths relative to it; a single file its base name; a collision is an error. Nothing
 but regular files is published: a link could name something else tomorrow, and a device has no end. The links of a

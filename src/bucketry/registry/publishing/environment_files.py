@@ -1,4 +1,4 @@
-"""In which environment was a version trained, by a file that says so: what pip, conda, uv or Poetry write?"""
+"""Reads in which environment a version was trained from a file that says so: what pip, conda, uv or Poetry write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a file of a version name another one that is not there, or one outside of it?
+"""Finds the files of a version that name another one that is not there, or one outside of it.
 
 An index names shards, an ONNX graph its external data, the first part of a GGUF the others. Whoever pulls such a
 version finds out when the model is loaded, or has a file read that the version never held. Looked at before anything is

@@ -1,4 +1,4 @@
-"""Which files does an ONNX graph say its tensors are in?
+"""Reads from an ONNX graph which files its tensors are in.
 
 A walk over the few fields of the format (protocol buffers) through which a tensor can be reached, without the library:
 each is a tag, a length and bytes, and all else, such as the weights themselves, is stepped over. What is no ONNX names

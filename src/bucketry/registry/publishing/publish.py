@@ -1,4 +1,4 @@
-"""How do local files become a version?"""
+"""Makes a version of local files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a prepared version get its number, with its bytes placed where no collection can take them?
+"""Gives a prepared version its number, with its bytes placed where no collection can take them.
 
 A row may place a blob only under the epoch of the head that is being replaced, or under a key that a live row of
 that head names; anything else is uploaded again under that head's epoch. This is decided on every attempt, so a
@@ -13,14 +13,13 @@ from dataclasses import field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from bucketry.errors import ContendedError, CorruptError, NotFoundError, RejectedError
+from bucketry.errors import UNREADABLE, ContendedError, CorruptError, NotFoundError, RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.core.commit import COMMIT_DEADLINE_SECONDS, Change, FirstAttempt
 from bucketry.registry.core.immutable import Immutable, put_immutable
 from bucketry.registry.core.registers import commit_head, existing_head, load_head, load_or_begin_head
 from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.core.rows import find_row, find_row_by_key, iter_known_rows, load_dossier, replace_dossier
-from bucketry.registry.core.unreadable import UNREADABLE
 from bucketry.registry.review.policies import load_policy
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of

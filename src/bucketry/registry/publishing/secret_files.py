@@ -1,4 +1,4 @@
-"""Does a file look like a secret, by its name or, if it is a small text, by what stands in it?
+"""Tells which files look like a secret, by their names or, if they are small texts, by what stands in them.
 
 A version is never changed again, and whoever can read the registry can read it. A false alarm costs one option; what
 gets through can only be revoked where it was issued.

@@ -1,4 +1,4 @@
-"""Which files of a folder are published, and which are left out: by default, by `.bucketryignore`, by what one asks?
+"""Decides which files of a folder are published: by default, by `.bucketryignore`, and by what one asks.
 
 Patterns are those of `.gitignore`. What somebody leaves out by name stays out; what somebody asks for by name comes
 along, whatever else says otherwise.

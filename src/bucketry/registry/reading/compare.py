@@ -1,4 +1,4 @@
-"""What must be read to compare versions? The comparison itself is pure (`schema/judging/comparison.py`)."""
+"""Reads what is needed to compare versions; the comparison itself is pure (`schema/judging/comparison.py`)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import NotFoundError, UsageError
 from bucketry.registry.core.registers import load_alias, load_existing_head
-from bucketry.registry.core.resolve import resolved_row, select_row
+from bucketry.registry.core.resolve import load_evidence, resolved_row, select_row
 from bucketry.registry.core.rows import find_row
 from bucketry.registry.reading.cards import find_card
-from bucketry.registry.versions.evaluations import load_evidence
 from bucketry.schema.documents.cards import section_texts
 from bucketry.schema.documents.states import State
 from bucketry.schema.judging.comparison import ComparedVersion, VersionDiff, diff_versions

@@ -1,4 +1,4 @@
-"""What does this user's cache hold, is it right, and how is it made smaller?"""
+"""Lists what this user's cache holds, verifies it, and makes it smaller."""
 
 from __future__ import annotations
 

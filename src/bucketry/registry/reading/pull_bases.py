@@ -1,4 +1,4 @@
-"""How does an adapter come here together with what it adapts?
+"""Brings an adapter here together with what it adapts.
 
 An adapter is of no use without its base, which may be an adapter itself. Its manifest names each base by version and by
 the SHA-256 of that version's manifest. The bases are pulled first, the last of the chain before the others, so that the

@@ -1,4 +1,4 @@
-"""Which tensors does a safetensors file hold, and where, according to its header? Pure.
+"""Reads from the header of a safetensors file which tensors it holds, and where. Pure.
 
 The file is: the length of the header (8 bytes, little-endian), the header (a JSON object: of each tensor its dtype,
 its shape, and where it begins and ends in what follows), and the tensors, end to end. A header is foreign text:

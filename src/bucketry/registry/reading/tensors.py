@@ -1,4 +1,4 @@
-"""Which tensors does a version have, and how is one of them read without the rest?
+"""Lists the tensors of a version, and reads one of them without the rest.
 
 From the headers of its `.safetensors` files alone: two small reads of each. A header, and the bytes of a tensor at the
 edges of a range, seldom fill whole chunks, and only whole chunks can be verified; whoever wants every byte verified

@@ -1,4 +1,4 @@
-"""How does a library that wants a file read one of a version's, without a copy and with every byte verified?"""
+"""Gives a library that wants a file one of a version's, without a copy and with every byte verified."""
 
 from __future__ import annotations
 

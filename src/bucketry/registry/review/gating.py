@@ -12,10 +12,9 @@ from bucketry.errors import CorruptError
 from bucketry.registry.core.history import iter_records_back
 from bucketry.registry.core.registers import alias_register, load_alias, load_existing_head
 from bucketry.registry.core.resolve import resolved_row
-from bucketry.registry.core.rows import find_row, load_dossier
+from bucketry.registry.core.rows import find_row, load_added_evidence, load_dossier
 from bucketry.registry.reading.cards import find_card
 from bucketry.registry.review.policies import load_policy
-from bucketry.registry.versions.evaluations import load_added_evidence
 from bucketry.schema.documents.audit import target_version
 from bucketry.schema.documents.gates import (
     CardSections,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from bucketry.errors import NotFoundError, RejectedError
+from bucketry.errors import UNREADABLE, NotFoundError, RejectedError, reason_of
 from bucketry.frozen import frozen
 from bucketry.registry.core.commit import Change, commit
 from bucketry.registry.core.history import iter_records_back
@@ -22,7 +22,6 @@ from bucketry.registry.core.registers import (
     load_existing_head,
     registry_register,
 )
-from bucketry.registry.core.unreadable import UNREADABLE, reason_of
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
 from bucketry.schema.documents.audit import AuditAction

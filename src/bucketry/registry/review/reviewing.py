@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bucketry.errors import (
+    UNREADABLE,
     BucketryError,
     CommitUnknownError,
     ContendedError,
@@ -29,7 +30,6 @@ from bucketry.registry.core.notes import reason_detail
 from bucketry.registry.core.registers import commit_alias, commit_head, existing_head, load_existing_head, load_head
 from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.core.rows import load_dossier, load_row, replace_dossier
-from bucketry.registry.core.unreadable import UNREADABLE
 from bucketry.registry.review.carried import carried_reviews
 from bucketry.registry.review.gating import check_version_gates, known_gates
 from bucketry.registry.review.policies import load_policy

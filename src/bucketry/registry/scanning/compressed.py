@@ -1,4 +1,4 @@
-"""How is a compressed file unpacked, so that no byte of it stays unseen?
+"""Unpacks a compressed file so that no byte of it stays unseen.
 
 Loaders read streams that break off as far as they go, and libraries pass over what follows a stream. Here the first is
 an error, and the second is told.

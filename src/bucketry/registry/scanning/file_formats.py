@@ -1,4 +1,4 @@
-"""Is a file, by its content, what its name says?
+"""Tells whether a file is, by its content, what its name says.
 
 Looked at is no more than a file's beginning and end, or its header; a name that says nothing is believed, unless what
 lies there is only a pointer to the file, as Git LFS and its kin leave them in a clone that did not fetch.

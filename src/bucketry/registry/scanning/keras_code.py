@@ -1,4 +1,4 @@
-"""Does a Keras model carry code of its own, or import what it should not, when it is loaded?
+"""Finds code that a Keras model carries, or imports that it should not make, when it is loaded.
 
 A model's layers are written as JSON: a file of its own, a member of a `.keras` archive, or a text inside of an HDF5
 file. A `Lambda` layer is a marshalled Python function; any other entry names a class and its module.

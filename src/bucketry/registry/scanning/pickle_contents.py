@@ -1,4 +1,4 @@
-"""Where in a file is code: is it a pickle, an archive of some, a compressed one, an array of objects, a model's layers?
+"""Finds where in a file code is: a pickle, an archive of some, a compressed one, an array of objects, a model's layers.
 
 A file is what its bytes are, whatever its name says. Every range of an archive is looked at: members, and what lies
 before, between and behind them.

@@ -1,4 +1,4 @@
-"""What may happen when a pickle imports a name: nothing, nobody knows, or whatever its author wants?
+"""Judges what may happen when a pickle imports a name: nothing, nobody knows, or whatever its author wants.
 
 Whoever can import any function can run any code, and there is no end of functions that run what they are given. So
 names are not searched for those that are known to be bad: a name is harmless if it is known to be, unknown if it can

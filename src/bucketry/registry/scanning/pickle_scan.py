@@ -1,4 +1,4 @@
-"""Do the files of a version hold code that would run when they are loaded?
+"""Finds code in the files of a version that would run when they are loaded.
 
 Pickles are followed, never loaded. Every file counts, whatever its name; archives and compressed files are looked into.
 What cannot be looked at to its end, for whatever reason, counts as unsafe.

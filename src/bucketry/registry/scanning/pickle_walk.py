@@ -1,4 +1,4 @@
-"""What would an unpickler import from here on, and where does it end?
+"""Walks a pickle to what an unpickler would import from here on, and to where it ends.
 
 The instructions are followed without carrying them out, by the loosest of the unpicklers that there are: the walk goes
 on wherever one of them could go on, and ends where none can. Whatever is imported before that end is found, also in a

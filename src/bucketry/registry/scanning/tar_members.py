@@ -1,4 +1,4 @@
-"""What lies where in a tar archive of any age, so that every byte of it is a member, a header, or something told?"""
+"""Finds what lies where in a tar archive of any age: every byte of it is a member, a header, or something told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a part of a file, or what was unpacked from it, read as a file of its own?"""
+"""Gives a part of a file, or what was unpacked from it, as a file of its own."""
 
 from __future__ import annotations
 

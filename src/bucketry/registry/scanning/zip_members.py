@@ -1,4 +1,4 @@
-"""What lies where in a zip archive, so that every byte of it is a member, its headers, or something that is told?
+"""Finds what lies where in a zip archive: every byte of it is a member, its headers, or something that is told.
 
 Readers of zip archives disagree: some believe the directory at the end, others the headers before each member; some
 look at flags and checksums, others do not. Whatever two of them could read differently is refused.

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bucketry.errors import UNREADABLE, reason_of
 from bucketry.frozen import frozen
 from bucketry.registry.core.commit import load_current
 from bucketry.registry.core.history import LostBlock, iter_known_records_back, iter_records_back
 from bucketry.registry.core.notes import load_reason
 from bucketry.registry.core.registers import alias_register, not_set
-from bucketry.registry.core.unreadable import UNREADABLE, reason_of
 from bucketry.schema.documents.audit import target_version
 from bucketry.schema.documents.moves import MOVES, UNDOES, previous_version
 

@@ -1,4 +1,4 @@
-"""How do the movable names move: set, moved, taken back, unset, and what did they name before?
+"""Moves the movable names: sets them, takes a move back, unsets them.
 
 A promoter reads the alias, then the head, and decides once, on these two; if the alias's name is new to the head, it
 commits the name first, and decides on the head that has it. Every further attempt reads the head again after the alias
@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import ContendedError, CorruptError, RejectedError
+from bucketry.errors import UNREADABLE, ContendedError, CorruptError, RejectedError, reason_of
 from bucketry.frozen import frozen
 from bucketry.registry.core.commit import Change, Current, FirstAttempt
 from bucketry.registry.core.history import iter_records_back, load_records
@@ -30,7 +30,6 @@ from bucketry.registry.core.registers import (
 )
 from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.core.rows import find_row, load_row
-from bucketry.registry.core.unreadable import UNREADABLE, reason_of
 from bucketry.registry.review.carried import carried_reviews
 from bucketry.registry.review.gating import check_version_gates
 from bucketry.registry.review.standings import check_approved, load_standing, refuse_failed_gates

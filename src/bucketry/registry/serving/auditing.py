@@ -1,4 +1,4 @@
-"""Who did what, and is every chain of audit records whole? What is not is named: where, and at which generation.
+"""Reads who did what, and names each chain of audit records that is not whole: where, and at which generation.
 
 A chain is verified from its first commit on. What was sealed is listed before the registers are read, so that a
 register that went back shows: a block is sealed only by the commit that needs it. Nothing follows the newest record

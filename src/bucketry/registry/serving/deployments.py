@@ -1,4 +1,4 @@
-"""Who serves what, and is it what the alias names now?
+"""Lists who serves what, and whether it is what the alias names now.
 
 The receipts are listed and read in parallel; each model's head and aliases are read once. Whoever may write below
 `deployments/` may write anything there: what is no receipt is told as one line, and the rest is a claim.
@@ -11,12 +11,11 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from bucketry.errors import UsageError
+from bucketry.errors import UNREADABLE, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.core.immutable import find_object
 from bucketry.registry.core.registers import find_head, load_alias
 from bucketry.registry.core.rows import find_row
-from bucketry.registry.core.unreadable import UNREADABLE
 from bucketry.schema import keys
 from bucketry.schema.documents.deployment import (
     LARGEST_DEPLOYMENT_BYTES,

@@ -1,4 +1,4 @@
-"""How does an instance tell the registry what it serves? From the receipt that the pull left, and from the files.
+"""Tells the registry what an instance serves, by the receipt that the pull left and by the files.
 
 What is reported is what lies there: its sizes and times are looked at, and a folder that no pull made, that somebody
 changed, or that holds another version than the one named is refused. The receipt in the bucket has one writer, the

@@ -1,4 +1,4 @@
-"""How does a server follow an alias cheaply? By a conditional read that is answered 304 while nothing moves.
+"""Follows an alias cheaply, by a conditional read that is answered 304 while nothing moves.
 
 With a trust file each state of the alias is judged before it is told: a move to a version that is not accepted is left
 out. What is told then stays what it was, until a move, or a decision that reaches the alias, is accepted. Only that the

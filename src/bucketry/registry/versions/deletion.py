@@ -1,4 +1,4 @@
-"""How is a version given up, when others may promote it or build on it at the same moment?
+"""Gives a version up, though others may promote it or build on it at the same moment.
 
 The deleter commits `deleting`, with its generation, in the row; then it reads the register of every alias that the head
 names, takes the deletion back if one targets the version, and otherwise commits a touch (an empty register, if there is

@@ -1,4 +1,4 @@
-"""How does evidence come to a version after it was published?
+"""Adds evidence to a version after it was published.
 
 Each evaluation is written create-only, named by the SHA-256 of its bytes, and cited by the version's dossier, which the
 commit of the head replaces: which evidence a gate sees is thus decided by that commit. What is there already, whoever
@@ -16,9 +16,8 @@ from bucketry.registry.core.commit import Change
 from bucketry.registry.core.immutable import Immutable
 from bucketry.registry.core.registers import commit_head, existing_head, load_existing_head
 from bucketry.registry.core.resolve import load_manifest
-from bucketry.registry.core.rows import load_dossier, load_row, replace_dossier
+from bucketry.registry.core.rows import load_added_evidence, load_dossier, load_row, replace_dossier
 from bucketry.registry.review.policies import load_policy
-from bucketry.registry.versions.evaluations import load_added_evidence
 from bucketry.schema import keys
 from bucketry.schema.arguments import plain_evidence
 from bucketry.schema.codec import digest_of

@@ -1,17 +1,17 @@
-"""What happened to one version: by its model's trail, and by those of the aliases that named it?"""
+"""Reads what happened to one version, by its model's trail and by those of the aliases that named it."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
+from bucketry.errors import UNREADABLE, reason_of
 from bucketry.frozen import frozen
 from bucketry.registry.core.commit import HasTrail, Register, load_current
 from bucketry.registry.core.history import LostBlock, iter_known_records_back
 from bucketry.registry.core.notes import load_reason
 from bucketry.registry.core.registers import alias_register, head_register, load_existing_head
 from bucketry.registry.core.rows import load_row
-from bucketry.registry.core.unreadable import UNREADABLE, reason_of
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.judging.decisions import moment
 

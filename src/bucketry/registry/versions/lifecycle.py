@@ -1,4 +1,4 @@
-"""How does what is said about a model or a version change after it was published?"""
+"""Changes what is said about a model or a version after it was published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where does a version come from, and what was made from it?"""
+"""Reads where a version comes from, and what was made from it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bucketry.errors import UNREADABLE, reason_of
 from bucketry.frozen import frozen
 from bucketry.registry.core.registers import find_head
 from bucketry.registry.core.resolve import load_manifest, resolve
 from bucketry.registry.core.rows import find_row, load_dossier
-from bucketry.registry.core.unreadable import UNREADABLE, reason_of
 from bucketry.registry.versions.pins import iter_possible_children
 
 if TYPE_CHECKING:

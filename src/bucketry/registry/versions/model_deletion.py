@@ -1,4 +1,4 @@
-"""How is a whole model given up? Each version as one by itself is; then the head is marked, which stays as a tombstone.
+"""Gives a whole model up: each version as one by itself; then the head is marked, which stays as a tombstone.
 
 What holds a version, an alias or what another model made from it, is looked for before the first is given up. An
 interrupted deletion is resumed by doing it again. Numbers go on from the tombstone if the name is used again.

@@ -1,4 +1,4 @@
-"""When may a base forget a version that was made from it?
+"""Lets a base forget a version that was made from it, once none can count on the base any more.
 
 A child's publisher pins its base before it commits, so a pin can also be that of a publish on its way, or of one that
 never came. It is dropped only after the epoch of the child's head was raised past it, so that no publish which counts
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bucketry.errors import UNREADABLE, reason_of
 from bucketry.frozen import frozen
 from bucketry.registry.core.commit import Change
 from bucketry.registry.core.registers import commit_head, load_existing_head, load_head, load_or_begin_head
@@ -22,7 +23,6 @@ from bucketry.registry.core.rows import (
     load_row,
     replace_dossier,
 )
-from bucketry.registry.core.unreadable import UNREADABLE, reason_of
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.head import Head
 from bucketry.schema.documents.states import BLOBS_KEPT

@@ -1,4 +1,4 @@
-"""What must one do to make a version again? Everything that was recorded, as a recipe."""
+"""Writes what one must do to make a version again: everything that was recorded, as a recipe."""
 
 from __future__ import annotations
 

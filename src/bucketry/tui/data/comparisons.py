@@ -13,7 +13,7 @@ from bucketry.registry.reading.compare import compare_rows
 from bucketry.registry.review.gating import check_version_gates
 from bucketry.registry.review.policies import load_policy
 from bucketry.registry.review.standings import load_standing
-from bucketry.registry.versions.trending import load_trend
+from bucketry.registry.versions.listing import load_trend
 from bucketry.schema.documents.states import State
 from bucketry.schema.judging.comparison import diff_versions
 from bucketry.schema.names import ByVersion, Reference, parse_reference

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
-from bucketry.errors import BucketryError, CorruptError, UnavailableError, UnsupportedError
+from bucketry.errors import BucketryError, CorruptError, UnavailableError, UnsupportedError, reason_of
 from bucketry.frozen import frozen
 from bucketry.index.damage import Damage, load_damage, note_damaged_version
 from bucketry.index.refresh import refresh_index
@@ -19,7 +19,6 @@ from bucketry.index.views import (
     load_model_lines,
     load_version_lines,
 )
-from bucketry.registry.core.unreadable import reason_of
 from bucketry.show.figures import span_text
 from bucketry.show.spans import Span
 
