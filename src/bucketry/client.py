@@ -329,21 +329,10 @@ class Registry(Reader):
         from bucketry.registry.publishing.given_evidence import usable_evidence  # noqa: PLC0415
         from bucketry.registry.publishing.publish import PublishRequest, publish  # noqa: PLC0415
         from bucketry.registry.publishing.selection import FileSelection  # noqa: PLC0415
-        from bucketry.schema.arguments import (  # noqa: PLC0415
-            plain_lineage,
-            plain_patterns,
-            plain_table,
-            plain_tables,
-            plain_training,
-        )
-        from bucketry.schema.documents.manifest import Lineage, Training  # noqa: PLC0415
+        from bucketry.schema.arguments import plain_lineage, plain_patterns  # noqa: PLC0415
+        from bucketry.schema.documents.manifest import Lineage  # noqa: PLC0415
 
-        made = plain_training(Training() if training is None else training)
-        stated = {} if parameters is None else plain_table(parameters, "parameters")
-        made = replace(made, hyperparameters={**made.hyperparameters, **stated})
-        made = replace(made, datasets=(*made.datasets, *plain_tables(datasets, "datasets")))
-        if environment is not None:
-            made = replace(made, environment=_environment_of(environment))
+        made = _training_of(training, parameters, datasets, environment)
         measured, left_out = usable_evidence(metrics, evidence, strict=strict)
         request = PublishRequest(
             model=parse_model_name(model),
@@ -518,6 +507,26 @@ def _whole(value: int | None, name: str) -> int | None:
     from bucketry.schema.arguments import plain_integer  # noqa: PLC0415 - a reader needs none
 
     return None if value is None else plain_integer(value, name, least=1)
+
+
+def _training_of(
+    training: Training | None,
+    parameters: Mapping[str, object] | None,
+    datasets: Sequence[Mapping[str, object]],
+    environment: object,
+) -> Training:
+    """Return a training with the parameters, data sets and environment that are stated beside it."""
+    from bucketry.schema.arguments import plain_table, plain_tables, plain_training  # noqa: PLC0415
+    from bucketry.schema.documents.manifest import Training  # noqa: PLC0415 - a reader needs none of these
+
+    made = plain_training(Training() if training is None else training)
+    stated = {} if parameters is None else plain_table(parameters, "parameters")
+    return replace(
+        made,
+        hyperparameters={**made.hyperparameters, **stated},
+        datasets=(*made.datasets, *plain_tables(datasets, "datasets")),
+        environment=made.environment if environment is None else _environment_of(environment),
+    )
 
 
 def _environment_of(environment: object) -> dict[str, object]:

@@ -21,6 +21,7 @@ from bucketry.show.transfers import CHECKED
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
     from bucketry.jobs.client import JobResult
+    from bucketry.registry.core.session import Session
     from bucketry.registry.reading.pull import PulledVersion
     from bucketry.registry.reading.pull_bases import PulledBase
     from bucketry.schema.names import Reference
@@ -138,12 +139,7 @@ def run(  # noqa: PLR0913 - each is one option
         _detach(call, reference, dest, options, trust=trust, with_base=with_base)
         return
     session = call.open(serves=True, trust=trust)
-    with call.messages.progress() as line:
-        options = replace(options, on_transfer=line.listener("downloading"), on_wait=lambda: _tell_wait(call))
-        if with_base:
-            family = pull_with_bases(session, reference, dest, options)
-        else:
-            family = PulledFamily(pull(session, reference, dest, options), ())
+    family = _pull(call, session, reference, dest, options, with_base=with_base)
     document = pulled_document(family.pulled)
     if with_base:
         document["bases"] = [_base_document(base) for base in family.bases]
@@ -155,8 +151,18 @@ def run(  # noqa: PLR0913 - each is one option
         note_refusals(call, session, one.resolved)
 
 
-def _tell_wait(call: Call) -> None:
-    call.messages.note("another process brings the same version to the local cache; waiting for it")
+def _pull(
+    call: Call, session: Session, reference: Reference, dest: Path | None, options: PullOptions, *, with_base: bool
+) -> PulledFamily:
+    """Download a version, and what it adapts if that is wanted, below a line that says how far it is."""
+    waiting = "another process brings the same version to the local cache; waiting for it"
+    with call.messages.progress() as line:
+        watched = replace(
+            options, on_transfer=line.listener("downloading"), on_wait=lambda: call.messages.note(waiting)
+        )
+        if with_base:
+            return pull_with_bases(session, reference, dest, watched)
+        return PulledFamily(pull(session, reference, dest, watched), ())
 
 
 def pulled_line(name: str, pulled: PulledVersion | JobResult) -> str:

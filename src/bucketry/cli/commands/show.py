@@ -11,7 +11,7 @@ from bucketry.cli.documents import damaged_document, detail_document
 from bucketry.cli.output import page
 from bucketry.cli.parameters import REFERENCE
 from bucketry.cli.searching import note_damage
-from bucketry.registry.review.trust_marks import load_trust_marks
+from bucketry.registry.review.trust_marks import trust_mark_of
 from bucketry.registry.versions.listing import load_detail
 from bucketry.registry.versions.reproduce import recipe, recipe_document
 from bucketry.show.version import stated_metric_lines, version_lines
@@ -31,8 +31,7 @@ def run(call: Call, reference: Reference, *, reproduce: bool) -> None:
     """
     session = call.open()
     detail = load_detail(session, reference)
-    name = f"{detail.resolved.model}:{detail.row.version}"
-    mark = load_trust_marks(session, [(detail.resolved.model, detail.row.version)]).get(name)
+    mark = trust_mark_of(session, detail)
     document = detail_document(detail) | {"trust": mark.to_document() if mark else None}
     document |= damaged_document(detail.damaged)
     note_damage(call, [detail.damaged])

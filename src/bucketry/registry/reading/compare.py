@@ -30,17 +30,21 @@ def compare_versions(session: Session, references: Sequence[Reference], *, with_
     The headers of `.safetensors` files are read only on request: they are two reads for each file. Raises
     `UsageError` for fewer than two references or more than 16.
     """
+    return compare_rows(session, select_rows(session, references), with_tensors=with_tensors)
+
+
+def select_rows(session: Session, references: Sequence[Reference]) -> list[tuple[Head, Row]]:
+    """Return the rows of versions that are to be compared, each with its head, which is read once for each model."""
     if not 2 <= len(references) <= MOST_VERSIONS:
         raise UsageError(f"{len(references)} versions cannot be compared", advice=f"name 2 to {MOST_VERSIONS}")
     models = list(dict.fromkeys(reference.model for reference in references))
     heads = dict(
         zip(models, session.map_in_parallel(lambda model: load_existing_head(session, model), models), strict=True)
     )
-    rows = [
+    return [
         (heads[reference.model], select_row(session, heads[reference.model], reference.selector))
         for reference in references
     ]
-    return compare_rows(session, rows, with_tensors=with_tensors)
 
 
 def compare_rows(session: Session, rows: Sequence[tuple[Head, Row]], *, with_tensors: bool = False) -> VersionDiff:

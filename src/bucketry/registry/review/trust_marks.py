@@ -20,11 +20,13 @@ from bucketry.trust.judge import JudgedVersion, judge
 from bucketry.trust.trust_file import load_trust_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
+    from bucketry.registry.versions.listing import VersionDetail
     from bucketry.schema.documents.alias import AliasRegister
-    from bucketry.schema.documents.head import Head
+    from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.documents.reviews import Decision
     from bucketry.schema.names import AliasName, ModelName
     from bucketry.trust.trust_file import TrustFile
@@ -61,65 +63,101 @@ class TrustMark:
         }
 
 
-def load_trust_marks(session: Session, versions: Sequence[tuple[ModelName, int]]) -> dict[str, TrustMark]:
+def trust_mark_of(session: Session, detail: VersionDetail) -> TrustMark | None:
+    """Return what the profile's trust file says of a version that was read; None where it names none.
+
+    Raises `RejectedError` for a trust file that cannot be relied on.
+    """
+    trust = _load_trust_file(session)
+    if trust is None:
+        return None
+    registry = session.registry.registry
+    return _mark(_judgements(session, trust, registry, detail.row, detail.resolved, detail.aliases, detail.reviews))
+
+
+def load_trust_marks(
+    session: Session, versions: Sequence[tuple[ModelName, int]], *, heads: Mapping[ModelName, Head] | None = None
+) -> dict[str, TrustMark]:
     """Return for each `model:version` what the profile's trust file says; nothing where it names none.
 
-    Costs the heads of the models, and for each version its aliases and decisions. A version that is not in the registry
-    is left out; one whose decisions cannot be read is refused. Raises `RejectedError` for a trust file that cannot be
-    relied on.
+    Costs the heads of the models, unless they were just read, and for each version its aliases and decisions. A version
+    that is not in the registry is left out; one whose decisions cannot be read is refused. Raises `RejectedError` for a
+    trust file that cannot be relied on.
     """
-    path = session.profile.trust if session.profile is not None else None
-    if path is None:
+    trust = _load_trust_file(session)
+    if trust is None:
         return {}
-    trust = load_trust_file(path)
     marks: dict[str, TrustMark] = {}
     for model in dict.fromkeys(model for model, _ in versions):
         try:
-            head = load_existing_head(session, model)
+            head = (heads or {}).get(model) or load_existing_head(session, model)
         except BucketryError:
             continue
         registers = load_aliases(session, head)
         for version in (version for named, version in versions if named == model):
-            marks[f"{model}:{version}"] = _mark(session, trust, head, version, registers)
+            marks[f"{model}:{version}"] = _mark_of_row(session, trust, head, version, registers)
     return marks
 
 
-def _mark(
+def _load_trust_file(session: Session) -> TrustFile | None:
+    path = session.profile.trust if session.profile is not None else None
+    return None if path is None else load_trust_file(path)
+
+
+def _mark_of_row(
     session: Session, trust: TrustFile, head: Head, version: int, registers: Sequence[AliasRegister]
 ) -> TrustMark:
     try:
-        judged = list(_judgements(session, trust, head, version, registers))
-    except BucketryError as error:  # what cannot be read is nothing to trust
-        return TrustMark((), ((BY_NUMBER, error.message),))
+        row = load_row(session, head, version)
+        decisions = load_decisions(session, load_dossier(session, head, row))
+        resolved = resolved_row(session, head, row)
+        return _mark(_judgements(session, trust, head.registry, row, resolved, registers, decisions))
+    except BucketryError as error:
+        return _unreadable(error)
+
+
+def _mark(judgements: Iterable[tuple[str, str]]) -> TrustMark:
+    try:
+        judged = list(judgements)
+    except BucketryError as error:
+        return _unreadable(error)
     accepted = tuple(name for name, refusal in judged if not refusal)
     return TrustMark(accepted, tuple((name, refusal) for name, refusal in judged if refusal))
 
 
-def _judgements(
-    session: Session, trust: TrustFile, head: Head, version: int, registers: Sequence[AliasRegister]
+def _unreadable(error: BucketryError) -> TrustMark:
+    """Return the mark of what cannot be read, which is nothing to trust."""
+    return TrustMark((), ((BY_NUMBER, error.message),))
+
+
+def _judgements(  # noqa: PLR0917 - each is one thing that a judgement is about
+    session: Session,
+    trust: TrustFile,
+    registry: str,
+    row: Row,
+    resolved: ResolvedVersion,
+    registers: Sequence[AliasRegister],
+    decisions: Sequence[Decision],
 ) -> Iterator[tuple[str, str]]:
     """Yield each name of the version, and why the trust file refuses it under that, or ""."""
-    row = load_row(session, head, version)
-    resolved = resolved_row(session, head, row)
 
-    def refusal(alias: AliasName | None, generation: int | None, decisions: Sequence[Decision]) -> str:
-        if head.registry != trust.registry:
+    def refusal(alias: AliasName | None, generation: int | None, counting: Sequence[Decision]) -> str:
+        if registry != trust.registry:
             return f"the trust file is about registry {trust.registry}"
         if row.state in NEVER_SERVED:
             return f"it is {row.state}"
         subject = JudgedVersion(
-            registry=head.registry,
-            model=head.model,
-            version=version,
+            registry=registry,
+            model=resolved.model,
+            version=row.version,
             manifest=resolved.digest,
             created_by=resolved.manifest.created_by,
             alias=alias,
             generation=generation,
         )
-        return judge(trust, subject, decisions, now=session.clock.now()).refusal
+        return judge(trust, subject, counting, now=session.clock.now()).refusal
 
     for register in registers:
-        if register.target is not None and register.target.version == version:
-            carried = carried_decisions(register)
-            yield f"@{register.alias}", refusal(register.alias, register.generation, carried)
-    yield BY_NUMBER, refusal(None, None, load_decisions(session, load_dossier(session, head, row)))
+        if register.target is not None and register.target.version == row.version:
+            yield f"@{register.alias}", refusal(register.alias, register.generation, carried_decisions(register))
+    yield BY_NUMBER, refusal(None, None, decisions)

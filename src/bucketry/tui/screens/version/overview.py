@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, NotFoundError, UnsupportedError
-from bucketry.registry.review.trust_marks import load_trust_marks
+from bucketry.registry.review.trust_marks import trust_mark_of
 from bucketry.registry.versions.listing import load_detail
 from bucketry.schema.names import ByVersion, Reference
 from bucketry.show.comparison import check_lines, metric_columns
@@ -24,7 +24,7 @@ def overview_lines(request: TabRequest) -> list[Line]:
     """Return the version's lines; beside what the version says, reads that of production."""
     session, row = request.session, request.row
     detail = load_detail(session, Reference(row.model, ByVersion(row.version)))
-    mark = load_trust_marks(session, [(row.model, row.version)]).get(request.reference)
+    mark = trust_mark_of(session, detail)
     return version_lines(detail, session.clock.now(), request.page, request.zone, trust=mark, judged=_judged(request))
 
 
