@@ -17,6 +17,7 @@ from tui.desk import CHAT, NOW, PRODUCTION, REVIEWER, RISK, TRAINER, Registry, f
 
 if TYPE_CHECKING:
     from bucketry.schema.names import AliasName
+    from bucketry.store.contract import Store
 
 GATED = """
 approvals_required = 2
@@ -32,9 +33,9 @@ at_least = 1
 SERVER = "server@example.org"
 
 
-def estate(*, text: str = "slow on long inputs") -> Registry:
+def estate(store: Store | None = None, *, text: str = "slow on long inputs") -> Registry:
     """Return a registry where two versions wait and four instances serve; `text` is in every field of any text."""
-    registry = filled_registry(MemoryStore(clock=lambda: NOW), text=text)
+    registry = filled_registry(store or MemoryStore(clock=lambda: NOW), text=text)
     set_policy(registry.session(), CHAT, parse_policy_toml("approvals_required = 2", what="p"))
     registry.decide(1, Action.REQUEST, by=TRAINER, comment=text, model=CHAT)
     registry.decide(1, Action.APPROVE, by=REVIEWER, comment=text, model=CHAT)

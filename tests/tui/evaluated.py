@@ -20,6 +20,7 @@ from tui.desk import NOW, PRODUCTION, RISK, TRAINER, Registry, empty_registry, o
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from bucketry.store.contract import Store
     from tui.desk import Desk
 
 BANDS = {"18-25": 3_120, "26-40": 19_870, "41-65": 22_004, "66+": 118}
@@ -43,12 +44,12 @@ RECALL: Mapping[int, tuple[float, ...]] = {
 DATA = {"name": "fraud-2026-10", "digest": "sha256:1c9e" + "0" * 60}
 
 
-def evaluated_registry(*, text: str = "", newest_data: str = "fraud-2026-10") -> Registry:
+def evaluated_registry(store: Store | None = None, *, text: str = "", newest_data: str = "fraud-2026-10") -> Registry:
     """Return 30 versions, of which v27 serves; v30 is better in one metric, worse in another, and fails a gate.
 
     `text` is in every name that a publisher chooses; `newest_data` is what v30 was measured on.
     """
-    registry = empty_registry()
+    registry = empty_registry(store)
     for version in range(1, NEWEST + 1):
         data = {"name": newest_data} if version == NEWEST and newest_data != DATA["name"] else DATA
         publish(registry, version, text, data)

@@ -15,10 +15,10 @@ from bucketry.registry.versions.lineage import Edge, Graph, Node
 from bucketry.schema.documents.manifest import Lineage, Training
 from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.documents.reviews import Action
-from bucketry.schema.names import ModelName
 from bucketry.store.memory import MemoryStore
-from tui.desk import CHAT, HOSTILE, PRODUCTION, RISK, TRAINER, Wire, check_snapshot, filled_registry, open_desk
-from tui.model_files import CARD, TENSORS, publish_files
+from tui.desk import HOSTILE, PRODUCTION, RISK, TRAINER, Wire, check_snapshot, filled_registry, open_desk
+from tui.model_files import TENSORS, publish_files
+from tui.storied import storied_registry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,42 +27,15 @@ if TYPE_CHECKING:
     from tui.desk import Desk, Registry
 
 SIZES = [(80, 24), (140, 40)]
-BASE = ModelName("acme", "base")
 NEWEST = ("G", "enter", "enter")
 OLDEST = ("G", "enter", "G", "enter")
 TABS = {"files": "3", "lineage": "4", "card": "5", "reviews": "6", "audit": "7"}
-LONG = "better on all slices but one, and that one is within what we agreed on in the meeting of last Tuesday"
 STRICT_POLICY = """
 approvals_required = 2
 separate_duties = true
 reviewers = ["*@example.org"]
 approval_expires_days = 30
 """
-
-
-def storied_registry(store: Store | None = None) -> Registry:
-    """Return a registry whose newest version has files, a card, parents, a child, decisions and an alias."""
-    registry = filled_registry(store)
-    publish_files(registry, {"a.bin": b"x"}, model=BASE)
-    newest = publish_files(
-        registry,
-        {
-            "README.md": CARD.encode(),
-            "config.json": b"{}",
-            "model-00001.safetensors": TENSORS,
-            "tokenizer/vocab.txt": b"hello",
-        },
-        card="README.md",
-        parents=[(BASE, 1, "finetune"), (RISK, 9, "merge")],
-        training=Training({"lr": 1}, datasets=({"name": "fraud-2026-10", "version": "1c9e"},)),
-        lineage=Lineage("exp-7", "train/8812", {"repository": "git@x:risk", "commit": "4be1d0a1234567"}),
-    )
-    publish_files(registry, {"b.bin": b"q"}, model=CHAT, parents=[(RISK, newest, "distilled")])
-    registry.decide(newest, Action.REQUEST, by=TRAINER, comment="please look")
-    registry.decide(newest, Action.APPROVE, comment=LONG)
-    registry.decide(newest, Action.COMMENT, by="ops", comment="rolled out to 5 %")
-    promote(registry.session(), RISK, newest, PRODUCTION, reason="the canary was fine")
-    return registry
 
 
 @pytest.fixture(scope="module")
