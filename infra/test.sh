@@ -27,4 +27,4 @@ if [ $# -eq 0 ]; then
 fi
 # Many tests wait for servers, terminals and other processes: four at a time keep two cores busy.
 # A test whose outside program is missing is skipped and named in the summary.
-exec python -m pytest -n 4 --dist loadscope $deep "$@"
+exec python -m pytest -n 4 --dist loadscope --no-loadscope-reorder $deep "$@"

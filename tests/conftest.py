@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 LONGEST_NAME = 40
 """Bytes of a parameter that name a test."""
+LONG_FIRST = ("races", "simulation", "faults", "story", "tui", "jobs", "cli", "store", "transfer", "index", "registry")
+"""Folders whose modules take long: they begin first, so that at the end no process works on alone."""
 MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 1024**3
 """Where the folders of tests lie everyday: half of what thousands of small registries take is writing to a disk."""
 
@@ -61,10 +63,16 @@ def has_room_in_memory() -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _turn(item.path.relative_to(config.rootpath).parts))
     if not config.getoption("--deep"):
         for item in items:
             if item.get_closest_marker("deep"):
                 item.add_marker(pytest.mark.skip(reason="takes long: `sh infra/test.sh --deep` runs it"))
+
+
+def _turn(parts: tuple[str, ...]) -> int:
+    """Return when the modules of a folder begin: `tests/FOLDER/...`."""
+    return LONG_FIRST.index(parts[1]) if parts[1] in LONG_FIRST else len(LONG_FIRST)
 
 
 @pytest.fixture(scope="session")

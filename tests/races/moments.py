@@ -12,13 +12,13 @@ from races.processes import child
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DEFAULT_KILLS = 15
+KILLS_EVERYDAY, KILLS_IN_DEPTH = 6, 15
 OVERSHOOT = 1.1  # the last moments may lie after the end of the work, which is then done when the kill comes
 
 
-def count_kills() -> int:
-    """Return how many processes one test kills: `BUCKETRY_KILLS`, or 15."""
-    return int(os.environ.get("BUCKETRY_KILLS", DEFAULT_KILLS))
+def count_kills(*, is_deep: bool) -> int:
+    """Return how many processes one test kills: `BUCKETRY_KILLS`, or 6, or with `--deep` 15."""
+    return int(os.environ.get("BUCKETRY_KILLS", KILLS_IN_DEPTH if is_deep else KILLS_EVERYDAY))
 
 
 def seconds_taken_by(work: Callable[..., Any], *arguments: Any) -> float:

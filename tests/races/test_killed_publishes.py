@@ -28,11 +28,13 @@ KILLS_OF_ONE_PUBLISH = 2
 STAGED_FILES_OF_ONE_KILL = 8 + 1  # one for each connection, and one for a small document
 
 
-def test_a_publish_killed_again_and_again_becomes_exactly_one_version(where: str, tmp_path: Path) -> None:
+def test_a_publish_killed_again_and_again_becomes_exactly_one_version(
+    where: str, tmp_path: Path, *, is_deep: bool
+) -> None:
     source = tmp_path / "source"
     write_model(source, seed=0)
     duration_seconds = seconds_taken_by(publish_once, where, MODEL, source, "key 0")
-    moments = list(iter_moments(count_kills(), duration_seconds, seed=1))
+    moments = list(iter_moments(count_kills(is_deep=is_deep), duration_seconds, seed=1))
     hits = 0
     with open_registry(where, identity="publisher@races") as registry:
         for number, start in enumerate(range(0, len(moments), KILLS_OF_ONE_PUBLISH), start=1):

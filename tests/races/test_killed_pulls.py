@@ -44,11 +44,11 @@ def versions(where: str, tmp_path: Path) -> dict[int, dict[str, str]]:
 
 
 def test_a_target_is_absent_or_whole_whenever_its_pull_is_killed(
-    where: str, destination: Path, versions: dict[int, dict[str, str]]
+    where: str, destination: Path, versions: dict[int, dict[str, str]], *, is_deep: bool
 ) -> None:
     duration_seconds = seconds_taken_by(pull_once, where, f"{MODEL}:1", destination)
     hits = 0
-    for number, moment in enumerate(iter_moments(count_kills(), duration_seconds, seed=2)):
+    for number, moment in enumerate(iter_moments(count_kills(is_deep=is_deep), duration_seconds, seed=2)):
         # In turns: onto nothing, onto the other version, onto the other version.
         if number % 3 == 0:
             shutil.rmtree(destination, ignore_errors=True)
