@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from bucketry.transfer.disk.receipt import write_receipt
-from bucketry.transfer.disk.target import Publication, Staging, prepare_target, publish_target
+from bucketry.transfer.disk.target import Publication, prepare_target, publish_target
 from bucketry.transfer.down.download import FetchOutcome, LocalSources
 from bucketry.transfer.down.remote import plan_of
 from transfer.helpers import fetch
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.store.contract import Store
+    from bucketry.transfer.disk.staging import Staging
     from bucketry.transfer.down.remote import RemoteFile
     from bucketry.transfer.down.reuse import Source
 

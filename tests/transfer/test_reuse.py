@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.store.contract import Store
-    from bucketry.transfer.disk.target import Staging
+    from bucketry.transfer.disk.staging import Staging
     from bucketry.transfer.down.remote import RemoteFile
     from bucketry.transfer.pace.progress import Progress
 

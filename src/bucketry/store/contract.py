@@ -1,4 +1,4 @@
-"""What is a bucket, for everything above it?
+"""Says what a bucket is for everything above it: bytes under keys, ETags, conditions, ranges and uploads.
 
 A store knows bytes, keys, ETags and conditions, and no word of models. Keys are relative to the registry's prefix.
 A write carries its one precondition as a value; there is no unconditional write of a register. Differences between

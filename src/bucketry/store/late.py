@@ -1,4 +1,4 @@
-"""How does a bucket have a name before it is opened?
+"""Gives a bucket its name before it is opened.
 
 Opening one may load an SDK and look for credentials, which takes as long as everything else that a start does. Whoever
 shows what is known already has the name at once, and whoever first asks for more opens the bucket.

@@ -1,4 +1,4 @@
-"""What would a perfect bucket do?
+"""Does what a perfect bucket would do, in memory: the reference for the other stores, and for tests.
 
 The reference for every other store, and the bucket of tests and of the simulation: a dictionary behind one
 lock. An ETag is the number of the write, so it never recurs. Time comes from the clock it is given.

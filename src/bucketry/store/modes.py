@@ -1,4 +1,4 @@
-"""Who may write what we make, however much the umask would allow?
+"""Says who may write what we make: its owner, and a group where the folder above is shared, never everybody.
 
 Nobody but the owner writes what was verified, and nobody in the world what a registry or a cache consists of. A umask
 may take more away; one of 000 gives nothing. A group shares a registry's folder or a cache if its umask lets it (002),

@@ -1,4 +1,4 @@
-"""When the system says that something has no room: which room is it, and what makes some?
+"""Says which room is full when the system reports that there is none, and what makes some.
 
 A full disk, a disk whose space is free and whose files are all counted, a quota and a file that may grow no further are
 four things, and only the first is mended by deleting large files. None of them is mended by waiting.

@@ -1,4 +1,4 @@
-"""Who tells a person that it is the store that they wait for?"""
+"""Tells a person who waits that it is the store that they wait for."""
 
 from __future__ import annotations
 

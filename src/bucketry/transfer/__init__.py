@@ -1,1 +1,1 @@
-"""How do many bytes move between a bucket and a disk, fast, and verified before they count?"""
+"""Moves many bytes between a bucket and a disk, fast, and verified before they count."""

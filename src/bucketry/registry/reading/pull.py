@@ -27,7 +27,7 @@ from bucketry.transfer.disk.cache import Cache
 from bucketry.transfer.disk.cache_owners import check_place, is_ours
 from bucketry.transfer.disk.cache_root import default_cache_root
 from bucketry.transfer.disk.receipt import Foreign, Incomplete, Ours, inspect_target, write_receipt
-from bucketry.transfer.disk.target import Staging, prepare_target, publish_target, sweep_beside
+from bucketry.transfer.disk.target import prepare_target, publish_target, sweep_beside
 from bucketry.transfer.down.download import LocalSources, fetch
 from bucketry.transfer.down.remote import RemoteFile, plan_of
 from bucketry.transfer.down.repair import find_wrong, keep_right
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.schema.names import Reference
     from bucketry.transfer.disk.receipt import TargetState
+    from bucketry.transfer.disk.staging import Staging
 
 Verified = Literal["sha256", "fast", "sizes_and_times"]
 

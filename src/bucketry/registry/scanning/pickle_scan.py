@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
 from bucketry.registry.core.artifacts import open_artifact
-from bucketry.registry.reading.verified_file import VerifiedFile
+from bucketry.registry.reading.seekable_files import VerifiedFile
 from bucketry.registry.scanning.pickle_contents import Budget, CodeFindings, FileScan, ScanStoppedError
 from bucketry.schema.documents.scans import ScannedFile, ScanReport
 

@@ -6,51 +6,19 @@ import io
 import tempfile
 from typing import IO, TYPE_CHECKING, cast
 
+from bucketry.registry.reading.seekable_files import FileWindow
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from _typeshed import WriteableBuffer
 
 MEMORY_BYTES = 64 * 1024 * 1024
 """Of what is unpacked; the rest goes to a temporary file."""
 PIECE_BYTES = 1024 * 1024
 
 
-class _Window(io.RawIOBase):
-    """Some bytes of a seekable file. Whoever else reads the file moves its position: each read goes back first."""
-
-    def __init__(self, stream: IO[bytes], start: int, stop: int) -> None:
-        self._stream, self._start, self._size = stream, start, stop - start
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        position = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence] + offset
-        if position < 0:
-            raise OSError("a position before the start of the file")
-        self._position = position
-        return position
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        view = memoryview(buffer).cast("B")
-        self._stream.seek(self._start + self._position)
-        piece = self._stream.read(max(0, min(len(view), self._size - self._position)))
-        view[: len(piece)] = piece
-        self._position += len(piece)
-        return len(piece)
-
-
 def window(stream: IO[bytes], start: int, stop: int) -> IO[bytes]:
     """Return the bytes from `start` to before `stop` of a seekable file as a file."""
-    return io.BufferedReader(_Window(stream, start, stop))
+    return FileWindow(stream, start, stop).buffered()
 
 
 def size_of(stream: IO[bytes]) -> int:

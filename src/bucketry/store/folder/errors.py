@@ -1,4 +1,4 @@
-"""What does an error of the file system mean for a write in a folder: was it refused, or is its outcome open?
+"""Says what an error of the file system means for a write in a folder: it was refused, or its outcome is open.
 
 A full disk is a refusal as long as the file has no name. From then on every error leaves the outcome open: the object
 is there, and only whether it lasts is not known.

@@ -1,4 +1,4 @@
-"""How does a file appear in a folder whole, once, and for good, or not at all?
+"""Lets a file appear in a folder whole, once, and for good, or not at all.
 
 The steps on the file system that everything in a folder store is made of. Paths are plain text here, because they
 are built for every request.

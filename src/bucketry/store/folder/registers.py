@@ -1,4 +1,4 @@
-"""Which state of a key in a folder is the current one, and how does exactly one writer make the next?
+"""Keeps the numbered states of each key in a folder, of which exactly one writer makes the next.
 
 A key that was written once is a plain file. A register's further states are numbered hard links beside it,
 `.cas/<key>/<number>`; the plain file is state 0, and the highest number is the truth. The next state is made

@@ -1,4 +1,4 @@
-"""How is a plain folder a bucket, for any number of processes, over NFS, without a lock?
+"""Makes a plain folder a bucket, for any number of processes, over NFS, without a lock.
 
 An object is the file with its key's name, so people can read a registry with `ls` and `jq`. Files never
 change: each is written aside in `.staging/`, brought to the disk, and then given its name by `link`, which

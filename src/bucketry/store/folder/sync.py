@@ -1,4 +1,4 @@
-"""How do the names in a folder reach the disk, also where a file system cannot be told to bring them there?"""
+"""Brings the names in a folder to the disk, also where a file system cannot be told to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a large object grow in a folder, part by part and by many processes, before it appears at once?
+"""Lets a large object grow in a folder, part by part and by many processes, before it appears at once.
 
 Each upload is a folder `.staging/uploads/<id>/`: `key` names the object, `data` receives each part at its
 offset, and `part-<number>` is written after the part is, so whoever resumes the upload sees only what is

@@ -1,4 +1,4 @@
-"""How are a few connections to one server shared by many threads, and which reply belongs to which request?
+"""Shares a few connections to one server among many threads, and gives each reply to the request that it belongs to.
 
 Connections are kept and the last one used is taken first, so that few stay warm and the others are closed by
 age. Nothing here knows S3. The figures behind it: `docs/decisions/0005-own-http-for-bytes.md`.

@@ -1,4 +1,4 @@
-"""How do bytes travel between a socket and the caller's buffer, with nothing in between?
+"""Moves bytes between a socket and the caller's buffer, with nothing in between.
 
 A body goes by `recv_into` straight to where the caller wants it. On a plain socket the kernel fills the whole
 buffer in one call; TLS hands out a record at a time. Waits are short and counted, so that silence is found

@@ -1,4 +1,4 @@
-"""What does the head of an HTTP/1.1 reply say, if it is one that can be trusted to end where it seems to?
+"""Reads the head of an HTTP/1.1 reply, and refuses one of which it is not certain where its body ends.
 
 Strict on purpose: whoever is lenient about where a reply ends can be made to read one reply as two.
 """

@@ -1,4 +1,4 @@
-"""Who asks, with which keys, and when is the SDK needed to know it?
+"""Knows who asks and with which keys, and loads the SDK only where it alone can say that.
 
 Where the environment says everything, the SDK is not even loaded, which would take longer than all the rest of a small
 command. It is as soon as something needs it: a proxy, a redirect to another region, a request that only it can make.

@@ -1,4 +1,4 @@
-"""How does the SDK send one request to S3, exactly once, and which error is it when it fails?
+"""Sends one request by the SDK, exactly once, and says which error it is when it fails.
 
 Most requests go over connections of our own (`s3_wire`); these are the others, for what the SDK knows better than
 anyone: proxies, redirects to another region, special kinds of buckets. Its retries are off: what may be sent again is

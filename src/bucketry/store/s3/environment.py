@@ -1,4 +1,4 @@
-"""Do the variables of the environment say alone who asks, and of whom, so that nobody else has to be asked?
+"""Finds out whether the variables of the environment say alone who asks, and of whom.
 
 The SDK looks in many places, and to load it takes longer than a small command otherwise does. Where both keys are in
 the environment, it looks in no other place for them. So with them, no profile and no configuration file there is

@@ -1,4 +1,4 @@
-"""Which of our errors does a reply or a failure of S3 mean?
+"""Says which of our errors a reply or a failure of S3 means.
 
 The one place where status codes and error codes are read. It knows no SDK, only what was said: so every
 store's way to say a thing can be written down, and tested, as a value. What a server says is shown only where

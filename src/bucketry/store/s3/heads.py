@@ -1,4 +1,4 @@
-"""How is the head of a request spelled, and how cheaply where thousands of them differ in two places only?
+"""Spells the head of a request, cheaply where thousands of them differ in two places only.
 
 Of many small files each request names another object and another range. All else of its head, and of what its
 signature is of, is the same for a second: it is made in the usual way with holes in those places, and cut there.

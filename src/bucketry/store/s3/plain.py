@@ -1,4 +1,4 @@
-"""Which buckets does the SDK reach in so plain a way that neither it nor its client has to be asked?
+"""Finds the buckets that the SDK reaches in so plain a way that neither it nor its client has to be asked.
 
 Two kinds. A server that is not Amazon's, named by a plain URL: requests go to `https://host:port/bucket/key`. And
 Amazon's in one of its ordinary regions: `https://bucket.s3.region.amazonaws.com/key`. For these the SDK's rules are

@@ -1,4 +1,4 @@
-"""How is everything but the bytes of large objects asked for over our own connections?
+"""Asks over our own connections for everything but the bytes of large objects.
 
 Documents, listings and the steps of an upload, each under the SDK's name for it and with its names for what is
 sent and answered, so that the SDK can take any of them over: where only it knows the way, or where it is not

@@ -1,4 +1,4 @@
-"""Which S3 server is meant, and how may it be spoken to?
+"""Says which S3 server is meant, and how it may be spoken to.
 
 Credentials are not settings: they come from where every AWS tool finds them (environment, profile, instance
 role), and no setting or message of Bucketry ever holds one.

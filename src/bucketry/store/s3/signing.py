@@ -1,4 +1,4 @@
-"""How is a request signed as the SDK's signer does it, at the server's time, with a digest that is known already?
+"""Signs a request as the SDK's signer does it, at the server's time, with a digest that is known already.
 
 The same steps for requests that are plain text already, at a tenth of the cost: that is what many small files wait
 for. A test compares the signatures with the SDK's. The SDK's own signer, for the requests that its client makes, is in

@@ -1,4 +1,4 @@
-"""How does an S3 bucket become a `Store`?
+"""Makes an S3 bucket a `Store`.
 
 Each call is one request, sent once. Bodies are covered by the SHA-256 in the signature, and an object sent
 whole also by a checksum of its own (CRC-32, or SHA-256 where it is large), so that a store that checks them

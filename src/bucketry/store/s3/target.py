@@ -1,4 +1,4 @@
-"""Where do the requests for a bucket go, over which kind of connection, and is a proxy in the way?"""
+"""Says where the requests for a bucket go, over which kind of connection, and whether a proxy is in the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How are moments and special characters spelled in what S3 and we send each other?
+"""Spells moments and special characters as S3 and we send them to each other.
 
 The library has all of this, in modules that load half of its network code; a small command would feel it.
 """

@@ -1,4 +1,4 @@
-"""How does a request travel to S3 and back without the SDK in between, and which carry the bytes of large objects?
+"""Sends a request to S3 and takes its reply without the SDK in between, and so the bytes of large objects.
 
 Requests are built as `s3_target` has seen the SDK build them, signed by its signer, and go over our own
 connections, so that bytes pass from the socket into the caller's buffer and back without a copy. Replies are

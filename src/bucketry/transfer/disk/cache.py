@@ -1,4 +1,4 @@
-"""Which bytes does this node keep, for all its processes, so that they are not fetched twice?
+"""Keeps bytes on this node for all its processes, so that they are not fetched twice.
 
     blobs/<2 hex>/<sha256>           read-only files; each appears at once, after it was hashed
     versions/<registry>/<namespace>/<model>/<manifest>/

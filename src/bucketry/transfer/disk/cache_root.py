@@ -1,4 +1,4 @@
-"""Where does the cache of this user lie?"""
+"""Says where the cache of this user lies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does what was written outlast a power cut, before anything says that it is there?"""
+"""Makes what was written outlast a power cut, before anything says that it is there."""
 
 from __future__ import annotations
 

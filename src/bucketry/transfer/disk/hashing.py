@@ -1,4 +1,4 @@
-"""What are a local file's digests, and did it stay the same while they were taken?
+"""Takes a local file's digests, and makes sure that it stayed the same meanwhile.
 
 Every byte is read once, and both digests are taken of that one reading, so they cannot disagree about a file
 that is being written. The two SHA-256 of a file of several chunks (of the whole, and of each chunk) are the

@@ -1,4 +1,4 @@
-"""How does a version appear in a folder that no other folder can replace, such as a mount point?
+"""Makes a version appear in a folder that no other folder can replace, such as a mount point.
 
 It is put together and verified in the folder's own `.bucketry/`. Then the receipt goes, file by file takes its name by
 a rename (nothing is written into an older file: a program that has it open or mapped keeps what it has), what the old
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bucketry.transfer.disk.receipt import Receipt, TargetState
-    from bucketry.transfer.disk.target import Staging
+    from bucketry.transfer.disk.staging import Staging
     from bucketry.transfer.pace.turns import Turn
 
 MOUNTS = Path("/proc/self/mountinfo")

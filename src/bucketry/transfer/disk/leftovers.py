@@ -1,4 +1,4 @@
-"""Whose is a half-filled folder, and may its work be taken over or removed?
+"""Says whose a half-filled folder is, and whether its work may be taken over or removed.
 
 Everything is in the folder's name: the target that it is for, a short name of its plan, and the process that fills
 it. A rename is thus the one step by which a folder changes hands: of two processes that want the same one, exactly one

@@ -1,4 +1,4 @@
-"""How are local files opened, made and copied, so that no link leads elsewhere and failures have plain names?
+"""Opens, makes and copies local files, so that no link leads elsewhere and failures have plain names.
 
 Every path below a directory is walked one segment at a time from an open descriptor and never through a
 symbolic link, so that whoever can write next to us cannot send our bytes to another place.

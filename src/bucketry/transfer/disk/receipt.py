@@ -1,4 +1,4 @@
-"""Does a folder still hold what a pull left in it, and nothing else?
+"""Finds out whether a folder still holds what a pull left in it, and nothing else.
 
 The receipt in the folder names each file with its digest, its size and its time of change. Looking costs one `lstat`
 for each file and reads none of them: whatever was removed, cut, edited or put there shows. Bytes that were changed

@@ -1,4 +1,4 @@
-"""How does one folder take another's name, with no moment in between?
+"""Gives one folder another's name, with no moment in between.
 
 Linux renames without replacing, and exchanges two names, in one step (`renameat2`). Where the kernel or the
 file system cannot, these functions raise `CannotRenameInOneStepError`, and the caller decides what to do

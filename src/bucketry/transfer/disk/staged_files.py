@@ -1,4 +1,4 @@
-"""How do many threads, and processes one after the other, fill the files of a staging folder?
+"""Lets many threads, and processes one after the other, fill the files of a staging folder.
 
 A file is made in its full size at once, and opened again by each thread that needs it and finds it closed, so that a
 version of 20,000 files does not need 20,000 descriptors, and a thread that hangs in a read never shares a descriptor

@@ -1,4 +1,4 @@
-"""What in the cache is wrong, and what goes first when it grows too large?"""
+"""Finds what in the cache is wrong, and what goes first when it grows too large."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does one thread bring thousands of small files, without waiting for one after the other?
+"""Brings thousands of small files by one thread, without waiting for one after the other.
 
 It keeps several requests under way and takes the replies as they come. More threads would do the same work slower: of a
 small file nearly all the time is spent in the interpreter, which runs one thread at a time, and every hand-over costs.

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from bucketry.store.contract import Store
     from bucketry.transfer.disk.staged_files import PlannedChunk
-    from bucketry.transfer.disk.target import Staging
+    from bucketry.transfer.disk.staging import Staging
     from bucketry.transfer.down.journal import Chunk
     from bucketry.transfer.down.processes import OpenStore
     from bucketry.transfer.down.remote import Plan, RemoteFile

@@ -1,4 +1,4 @@
-"""Which chunks did the work on a folder verify, so that whoever continues it, or works beside it, need not fetch them?
+"""Records which chunks of a folder were verified, so that whoever continues, or works beside, need not fetch them.
 
 A line for each: the number of the file in the plan, and the number of the chunk. Lines are appended after their chunk
 was written and found right, with no care for what reaches the disk in which order, since nobody believes them: a

@@ -1,4 +1,4 @@
-"""Which files of a folder have the right bytes, and how do they stay when the folder is put together anew?
+"""Finds the files of a folder that have the right bytes, and keeps them when the folder is put together anew.
 
 What is right is linked from the old folder into the new one, so that mending one file of a large version neither
 copies nor fetches the others. A file is hashed and linked by one descriptor: nobody can put another in between.

@@ -1,4 +1,4 @@
-"""Where on this machine do the bytes of a wanted chunk lie already, and are they really the ones?
+"""Takes the bytes of a wanted chunk from where they lie on this machine already, if they are really the ones.
 
 A local copy is only a hint. It is copied into the staging folder, by the kernel and without moving bytes where the
 file system can share blocks, and then the copy itself is hashed: the bytes that were verified are those that are

@@ -1,4 +1,4 @@
-"""Which chunks have other processes verified, that work on the same plan for the same target right now?
+"""Takes chunks that other processes have verified, which work on the same plan for the same target right now.
 
 They are found by the names of their staging folders beside ours, and by their journals. Nobody locks and nobody
 promises: a chunk that a sibling has is copied and hashed like any other local copy, and one that it only began is
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.transfer.disk.leftovers import Workplace
-    from bucketry.transfer.disk.target import Staging
+    from bucketry.transfer.disk.staging import Staging
     from bucketry.transfer.down.remote import Plan, RemoteFile
 
 REFRESH_SECONDS = 0.5

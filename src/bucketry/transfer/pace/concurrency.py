@@ -1,4 +1,4 @@
-"""How many requests should run at once? As many as still bring more bytes a second, and fewer when the store asks.
+"""Says how many requests should run at once: as many as still bring more bytes a second, fewer when the store asks.
 
 The level doubles while each doubling brings more, then stays, and now and then tries a few more. What brought nothing
 is taken back, and the next try comes later. When the store asks for less (429, 503), the level halves, and from then

@@ -1,4 +1,4 @@
-"""What may somebody change about a transfer while it runs, and how does the transfer learn of it?
+"""Lets somebody change a transfer while it runs.
 
 How many connections and how many bytes a second. Whoever holds the controls changes them from any thread, before,
 during and between the fetches of one piece of work; the fetch that runs is told at once, and can be looked at.

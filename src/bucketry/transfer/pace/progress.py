@@ -1,4 +1,4 @@
-"""How far is a transfer, for whoever watches it?"""
+"""Counts how far a transfer is, for whoever watches it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose turn is it, where only one process at a time may work on something?
+"""Gives turns where only one process at a time may work on something.
 
 The kernel's `flock` knows when a holder dies, also in another container of this machine. Where a file system has none,
 two answers are possible. Who only saves work goes on without. Who must be alone says so by a file with his name in it,

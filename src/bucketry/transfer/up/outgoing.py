@@ -1,4 +1,4 @@
-"""What is sent, where may the store have parts of it already, and are a piece's bytes still those that were hashed?
+"""Reads what is sent, piece by piece, and makes sure that its bytes are still those that were hashed.
 
 A piece is read slice by slice while it is sent, and compared with its XXH3-128 before the last slice goes: so a file
 that changed since its digests were taken never becomes an object, at a twentieth of the cost of taking its SHA-256

@@ -1,4 +1,4 @@
-"""Who asks, with which credentials, and when is the SDK's client needed, where the SDK has to say it?
+"""Asks the SDK who asks, and with which credentials, and makes its client where that is needed.
 
 The SDK knows better than anyone where credentials come from and when they expire: that is its session, and it is
 always asked. Its client, which loads descriptions of all of S3, costs more than a small command otherwise takes; it

@@ -1,4 +1,4 @@
-"""How is the SDK asked for credentials, and what is wrong where it gets none?
+"""Asks the SDK for credentials, and says what is wrong where it gets none.
 
 They come from elsewhere: a program that the profile names, a role that STS gives, a token in a file. Whichever of these
 is missing, hangs or answers nonsense is named here, never as a fault of the bucket, and never with its output, which

@@ -1,4 +1,4 @@
-"""Which of our errors is it when a call of the SDK fails, and what did the store say?"""
+"""Says which of our errors it is when a call of the SDK fails, and what the store said."""
 
 from __future__ import annotations
 

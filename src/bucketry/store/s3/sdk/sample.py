@@ -1,4 +1,4 @@
-"""Where does the SDK's client send the requests for a bucket, how does it sign them, and may we send them ourselves?
+"""Has the SDK's client sign a sample, and learns from it where requests go and whether we may send them ourselves.
 
 The SDK builds and signs one request that is never sent. Whatever decides about the host, the style of the
 path, the region or the certificates (profile, environment, endpoint rules, a redirect that it followed) is thus

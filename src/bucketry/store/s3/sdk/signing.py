@@ -1,4 +1,4 @@
-"""How does the SDK's own signer sign, at the server's time, with a digest that is known already?
+"""Makes the SDK's own signer sign at the server's time, with a digest that is known already.
 
 Only two things differ from what the SDK does by itself: the time can be corrected when the clock of this machine
 is wrong, and the SHA-256 of a body is taken from whoever has computed it instead of being computed again.

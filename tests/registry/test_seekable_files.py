@@ -9,7 +9,7 @@ import pytest
 from bucketry.client import open_registry
 from bucketry.errors import CorruptError
 from bucketry.registry.core.artifacts import open_artifact
-from bucketry.registry.reading.verified_file import VerifiedFile
+from bucketry.registry.reading.seekable_files import VerifiedFile
 from registry.opened import make_registry
 
 if TYPE_CHECKING:
