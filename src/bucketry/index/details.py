@@ -14,9 +14,9 @@ from bucketry.frozen import frozen
 from bucketry.index.damage import write_damages
 from bucketry.index.rows import NOTHING_READ, PUT_METRIC, forget_details, write_headline
 from bucketry.index.sql import Clause, all_of
+from bucketry.registry.core.rows import load_added_evidence
 from bucketry.schema import keys
 from bucketry.schema.documents.dossier import Dossier, decode_dossier
-from bucketry.schema.documents.evidence import Evidence, decode_evidence
 from bucketry.schema.documents.manifest import decode_manifest
 from bucketry.schema.names import Digest, ModelName, parse_model_name
 from bucketry.schema.search.details import (
@@ -26,6 +26,7 @@ from bucketry.schema.search.details import (
     fold_metrics,
     parameter_number,
     parameter_text,
+    parse_slice_text,
     slice_text,
 )
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from bucketry.index.store import Index
     from bucketry.registry.core.session import Session
-    from bucketry.schema.documents.evidence import Slice
     from bucketry.schema.search.details import MetricKey
 
 _PARSING = threading.Lock()
@@ -135,7 +135,7 @@ def read_details(session: Session, pending: Pending) -> ReadDetails:
     added = None
     if published is not None or mark != pending.evidence:
         known = published.metrics if published is not None else pending.published or {}
-        added = fold_metrics(known, _iter_evidence(session, dossier))
+        added = fold_metrics(known, load_added_evidence(session, dossier))
     return ReadDetails(pending.version_id, pending.dossier, mark, added, dossier.notes, published)
 
 
@@ -164,7 +164,7 @@ def load_published(connection: sqlite3.Connection, version_id: int) -> dict[Metr
         "SELECT name, slice, published, measured_as FROM metrics WHERE version_id = ? AND published IS NOT NULL",
         (version_id,),
     )
-    return {(name, _read_slice(text)): MeasuredValue(value, kind) for name, text, value, kind in found}
+    return {(name, parse_slice_text(text)): MeasuredValue(value, kind) for name, text, value, kind in found}
 
 
 def evidence_mark(digests: Sequence[str]) -> str:
@@ -191,11 +191,6 @@ def _load_published_details(session: Session, pending: Pending) -> PublishedDeta
         parents=[(str(parent.model), parent.version, parent.relation) for parent in manifest.lineage.parents],
         notes=manifest.notes,
     )
-
-
-def _iter_evidence(session: Session, dossier: Dossier) -> Iterator[Evidence]:
-    for cited in dossier.evidence:
-        yield decode_evidence(session.load_cited(cited), manifest=dossier.manifest, what=cited.key)
 
 
 def _write_published(connection: sqlite3.Connection, version_id: int, published: PublishedDetails) -> None:
@@ -240,7 +235,3 @@ def _write_metrics(
         ((name, slice_text(part), item.value, version_id) for (name, part), item in measured.items()),
     )
     write_headline(connection, version_id, headline)
-
-
-def _read_slice(text: str) -> Slice:
-    return tuple((name, value) for name, value in json.loads(text)) if text else ()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
-from bucketry.schema.search.details import slice_text
+from bucketry.schema.search.details import parse_slice_text, slice_text
 from bucketry.schema.search.query import parse_metric_name, spell_metric
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def list_fields(index: Index, model: ModelName) -> list[Field]:
         ).fetchall()
     return [
         *(Field("label", name) for name in names[:MOST_FIELDS]),
-        *(Field("metric", name, _read_slice(text)) for name, text in metrics),
+        *(Field("metric", name, parse_slice_text(text)) for name, text in metrics),
         *(Field("param", name) for (name,) in parameters),
     ]
 
@@ -150,7 +150,3 @@ def needed_details(fields: Iterable[Field], headlines: Mapping[str, object] | It
         field.kind == "param" or (field.kind == "metric" and (bool(field.slice) or field.name not in shown))
         for field in fields
     )
-
-
-def _read_slice(text: str) -> Slice:
-    return tuple((name, value) for name, value in json.loads(text)) if text else ()

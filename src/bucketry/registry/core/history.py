@@ -20,7 +20,8 @@ S = TypeVar("S", bound=HasTrail)
 
 def load_records(session: Session, register: Register[S], trail: Trail) -> list[Record]:
     """Return all records of a register, oldest first; raise `CorruptError` where a sealed block is missing."""
-    return [*_iter_sealed(session, register, trail), *trail.records]
+    sealed = (load_block(session, register, first) for first in block_starts(trail))
+    return [*(record for block in sealed for record in block), *trail.records]
 
 
 def iter_records_back(session: Session, register: Register[S], trail: Trail) -> Iterator[Record]:
@@ -61,8 +62,3 @@ def load_block(session: Session, register: Register[S], first: int) -> tuple[Rec
     if block[0].generation != first:
         raise CorruptError(f"{key} holds other audit records than its name says")
     return block
-
-
-def _iter_sealed(session: Session, register: Register[S], trail: Trail) -> Iterator[Record]:
-    for first in block_starts(trail):
-        yield from load_block(session, register, first)

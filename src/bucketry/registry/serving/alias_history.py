@@ -43,7 +43,8 @@ class AliasEvent:
 def load_alias_history(session: Session, model: ModelName, alias: AliasName) -> list[AliasEvent]:
     """Return every move of an alias, newest first; raise `NotFoundError` for one that was never set.
 
-    What cannot be read of it is told as an event that is damaged, in its place.
+    What cannot be read of it is told as an event that is damaged, in its place: of a sealed block, the generation up to
+    which moves are missing.
     """
     register = alias_register(session, model, alias)
     current = load_current(session.store, register)
@@ -51,7 +52,9 @@ def load_alias_history(session: Session, model: ModelName, alias: AliasName) -> 
         raise not_set(model, alias)
     found = iter_known_records_back(session, register, current.trail)
     return [
-        _damaged_event(each) if isinstance(each, LostBlock) else _event(session, model, each)
+        AliasEvent(each.last, "", "", "", None, None, "", damaged=each.reason)
+        if isinstance(each, LostBlock)
+        else _event(session, model, each)
         for each in found
         if isinstance(each, LostBlock) or each.action in MOVES
     ]
@@ -85,8 +88,3 @@ def _event(session: Session, model: ModelName, record: Record) -> AliasEvent:
         undoes=undoes if isinstance(undoes, int) else None,
         damaged=damaged,
     )
-
-
-def _damaged_event(lost: LostBlock) -> AliasEvent:
-    """Return what is told of a sealed block that cannot be read: the generation up to which moves are missing."""
-    return AliasEvent(lost.last, "", "", "", None, None, "", damaged=lost.reason)

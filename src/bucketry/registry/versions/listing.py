@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.registry.serving.aliases import KnownAliases
     from bucketry.schema.documents.alias import AliasRegister
-    from bucketry.schema.documents.dossier import Citation, Dossier
+    from bucketry.schema.documents.dossier import Dossier
     from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.documents.reviews import Decision
     from bucketry.schema.judging.decisions import Approvals
@@ -209,7 +209,7 @@ def load_detail(session: Session, reference: Reference) -> VersionDetail:
         dossier=dossier,
         evidence=(
             *(item.to_document() for item in resolved.manifest.evidence_at_publish),
-            *(_load_cited(session, cited) for cited in dossier.evidence),
+            *(decode_foreign(session.load_cited(cited), what=cited.key) for cited in dossier.evidence),
         ),
         reviews=standing.decisions,
         approvals=None if damaged else standing.approvals,
@@ -300,10 +300,6 @@ def _iter_fitting_details(
 
     while batch := list(islice(rows, DETAILS_AT_ONCE)):  # bounded by the rows
         yield from (row for row in session.map_in_parallel(fitting, batch) if row is not None)
-
-
-def _load_cited(session: Session, cited: Citation) -> Document:
-    return decode_foreign(session.load_cited(cited), what=cited.key)
 
 
 def _find_value(session: Session, head: Head, row: Row, metric: str) -> float | str | None:

@@ -114,6 +114,11 @@ def slice_text(key: Slice) -> str:
     return json.dumps(key, ensure_ascii=False) if key else ""
 
 
+def parse_slice_text(text: str) -> Slice:
+    """Return the slice that `slice_text` wrote."""
+    return tuple((name, value) for name, value in json.loads(text)) if text else ()
+
+
 def _flattened(value: object, name: str, levels_left: int) -> Iterator[tuple[str, object]]:
     if isinstance(value, dict) and value and levels_left:
         for key in value:
