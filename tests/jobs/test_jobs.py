@@ -25,10 +25,11 @@ from bucketry.errors import (
 )
 from bucketry.jobs import client as jobs
 from bucketry.jobs.client import Job, JobId, JobResult, JobState, PullOrder
+from bucketry.jobs.files import JobFolder
 from bucketry.jobs.model import parse_owner
 from bucketry.jobs.pull import do_order
 from bucketry.schema.names import parse_digest, parse_reference
-from bucketry.transfer.disk.leftovers import Owner
+from bucketry.transfer.disk.leftovers import Owner, this_place
 from bucketry.transfer.pace.controls import Controls
 from faults.file_systems import mounted
 from faults.scene import REFERENCE, SIZE_BYTES, check_contents
@@ -509,6 +510,16 @@ def test_a_worker_of_another_container_counts_for_as_long_as_it_writes(world: De
     path = world.folder.path / "progress-1.json"
     os.utime(path, (time.time() - 61, time.time() - 61))
     assert states() == [JobState.INTERRUPTED]
+
+
+def test_a_job_that_ended_while_it_was_looked_at_is_not_taken_for_interrupted(
+    world: Detached, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = done(world.submit())
+    read = [replace(job, state=JobState.RUNNING, result=None, worker=Owner(this_place(), 2**22 + 1, 1))]
+    load = JobFolder.load
+    monkeypatch.setattr(JobFolder, "load", lambda folder, number: read.pop() if read else load(folder, number))
+    assert jobs.find_job(job.id) == job
 
 
 def test_rights_that_were_widened_are_narrowed_again(world: Detached) -> None:

@@ -356,7 +356,10 @@ def _load(folder: JobFolder, job_id: JobId) -> Job:
 def _as_it_stands(folder: JobFolder, job: Job, jobs: Sequence[Job]) -> Job:
     """Return a job as it is seen: interrupted, where it is to run and nobody does it or will come to do it."""
     is_awaited = job.state is JobState.QUEUED and any(folder.is_in_hand(other) for other in jobs)
-    return replace(job, state=JobState.INTERRUPTED) if folder.is_left(job) and not is_awaited else job
+    if is_awaited or not folder.is_left(job):
+        return job
+    now = folder.load(job.id) or job  # its worker may have ended it, and itself, since it was read
+    return replace(now, state=JobState.INTERRUPTED) if folder.is_left(now) else now
 
 
 def _check_state(job: Job, allowed: Collection[JobState], so: str) -> None:

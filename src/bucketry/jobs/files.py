@@ -96,7 +96,7 @@ class JobFolder:
 
     def save_progress(self, job_id: JobId, progress: Progress) -> None:
         """Replace what is written of how far a job is; nothing waits for the disk, and a full one costs only this."""
-        aside = self.path / f".progress-{job_id}"
+        aside = self._progress_aside(job_id)
         with suppress(OSError):
             descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
@@ -107,6 +107,7 @@ class JobFolder:
         """Remove what is written of how far a job is: its journal says it."""
         with suppress(OSError):
             self._progress(job_id).unlink(missing_ok=True)
+            self._progress_aside(job_id).unlink(missing_ok=True)
 
     def state_of_journal(self, job_id: JobId) -> tuple[int, int] | None:
         """Return something that differs whenever a job's journal was replaced; None where there is none."""
@@ -225,6 +226,9 @@ class JobFolder:
 
     def _progress(self, job_id: JobId) -> Path:
         return self.path / f"progress-{job_id}.json"
+
+    def _progress_aside(self, job_id: JobId) -> Path:
+        return self.path / f".progress-{job_id}"
 
     def _journal(self, job_id: JobId) -> Path:
         return self.path / f"job-{job_id}.json"

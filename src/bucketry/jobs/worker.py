@@ -208,15 +208,13 @@ class _Watch:
                 told, told_at = self.last, now
 
     def _obey(self) -> None:
-        try:
+        with suppress(BucketryError):  # what nobody could have written is not obeyed
             wanted = self._folder.load(self._id)
-        except BucketryError:
-            return  # whoever wrote that is asked by the next one who reads it
-        if wanted is None or wanted.state is not JobState.RUNNING:
-            self.stop.set()
-            return
-        self.controls.allow(wanted.order.options.connections)
-        self.controls.limit(wanted.order.options.limit_bytes_per_second)
+            if wanted is None or wanted.state is not JobState.RUNNING:
+                self.stop.set()
+                return
+            self.controls.allow(wanted.order.options.connections)
+            self.controls.limit(wanted.order.options.limit_bytes_per_second)
 
 
 def _is_cancelled(folder: JobFolder, job: Job) -> bool:
