@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, TypeVar
 
@@ -272,7 +273,7 @@ def _plain_metric(value: object, name: str) -> Metric:
             for key, text in value.slice.items()
         },
         confidence=confidence,
-        samples=_optional(value.samples, f"{name}: samples", _plain_count),
+        samples=_optional(value.samples, f"{name}: samples", partial(plain_integer, least=0)),
         standard_error=_optional(value.standard_error, f"{name}: standard_error", plain_number),
         deviation=_optional(value.deviation, f"{name}: deviation", plain_number),
         extra=plain_table(value.extra, f"{name}: extra"),
@@ -284,10 +285,6 @@ def _plain_dataset(value: object, name: str) -> dict[str, object]:
     if isinstance(table.get("name"), str):
         plain_text(table["name"], f"{name}: name", one_line=True)
     return table
-
-
-def _plain_count(value: object, name: str) -> int:
-    return plain_integer(value, name, least=0)
 
 
 def _optional(value: object, name: str, plain: Callable[[object, str], T]) -> T | None:

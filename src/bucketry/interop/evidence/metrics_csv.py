@@ -139,7 +139,7 @@ def _wide(table: TextTable, titles: Sequence[str], left_out: LeftOut, what: str)
     """Yield the values of a table with a column for each metric."""
     known = {title for title in titles if _is_known(title) or title in _STEPS}
     measured = [title for title in titles if title not in known and title != "\0"]
-    texts = [title for title in measured if not any(map(_is_number, _column(table, titles, title)))]
+    texts = [title for title in measured if not any(_is_number(row.cells[titles.index(title)]) for row in table.rows)]
     if "" in titles or (len(table.rows) > 1 and not known):
         raise CorruptError(
             f"{what} is recognised as a table with a column for each metric, but nothing that is known tells its "
@@ -220,10 +220,6 @@ def _is_pairs(table: TextTable) -> bool:
         and title_of(table.titles[1]) in {"value", "0", ""}
         and all(len(row.cells) == 2 and not _is_number(row.cells[0]) for row in table.rows)
     )
-
-
-def _column(table: TextTable, titles: Sequence[str], title: str) -> list[str]:
-    return [row.cells[titles.index(title)] for row in table.rows]
 
 
 def title_of(title: str) -> str:

@@ -86,7 +86,10 @@ def decode_dossier(body: bytes, *, what: str) -> Dossier:
         manifest=fields.digest("manifest"),
         evidence=tuple(_read_cited(inner) for inner in fields.inners("evidence")),
         reviews=tuple(_read_cited(inner) for inner in fields.inners("reviews")),
-        dependents=tuple(_read_pin(inner) for inner in fields.inners("dependents")),
+        dependents=tuple(
+            Pin(inner.parsed("model", parse_model_name), inner.integer("epoch", least=1))
+            for inner in fields.inners("dependents")
+        ),
         notes=fields.text("notes", default=""),
         extra=fields.rest(),
     )
@@ -94,7 +97,3 @@ def decode_dossier(body: bytes, *, what: str) -> Dossier:
 
 def _read_cited(fields: Fields) -> Citation:
     return Citation(fields.text("key"), fields.digest("sha256"))
-
-
-def _read_pin(fields: Fields) -> Pin:
-    return Pin(fields.parsed("model", parse_model_name), fields.integer("epoch", least=1))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import field
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UsageError
 from bucketry.frozen import frozen
@@ -17,7 +17,7 @@ from bucketry.schema.documents.datasets import dataset_of, field_text
 from bucketry.schema.text import displayable, fault_in_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from bucketry.schema.names import Digest
 
@@ -228,7 +228,8 @@ def check_metric(metric: Metric, *, what: str) -> Metric:
         )
     if metric.confidence is not None:
         low, high, level = metric.confidence.low, metric.confidence.high, metric.confidence.level
-        _check_all_numbers((low, high, level), what=f"{place}: confidence")
+        for bound in (low, high, level):
+            check_number(bound, what=f"{place}: confidence")
         if low > high or not 0 < level < 1:
             raise CorruptError(f"{place}: low is above high, or level is not between 0 and 1")
     for name, spread in (("standard_error", metric.standard_error), ("deviation", metric.deviation)):
@@ -240,37 +241,27 @@ def check_metric(metric: Metric, *, what: str) -> Metric:
 def check_number(value: object, *, what: str) -> float:
     """Return the value if it is a finite number, and neither a text nor true or false; raise `CorruptError`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        _not_a_number(value, what)
+        shown = displayable(repr(value)[:40])
+        raise CorruptError(f"{what} is {shown}, not a number", advice="write the number itself, such as 0.91")
     if not math.isfinite(value):
         raise CorruptError(f"{what} is {value}, which cannot be compared", advice="leave the value out, or measure it")
     return value
 
 
-def _check_all_numbers(values: Iterable[object], *, what: str) -> None:
-    for value in values:
-        check_number(value, what=what)
-
-
-def _not_a_number(value: object, what: str) -> NoReturn:
-    shown = displayable(repr(value)[:40])
-    raise CorruptError(f"{what} is {shown}, not a number", advice="write the number itself, such as 0.91")
-
-
 def _read_metric(fields: Fields) -> Metric:
-    confidence = fields.inner("confidence") if fields.table("confidence") else None
+    confidence = None
+    if fields.table("confidence"):
+        inner = fields.inner("confidence")
+        confidence = Confidence(inner.number("low"), inner.number("high"), inner.number("level", default=0.95))
     return Metric(
         name=fields.text("name"),
         value=fields.number("value"),
         unit=fields.optional_text("unit"),
         direction=fields.optional_text("direction"),
         slice=fields.texts("slice"),
-        confidence=_read_confidence(confidence) if confidence else None,
+        confidence=confidence,
         samples=fields.optional_integer("samples"),
         standard_error=fields.optional_number("standard_error"),
         deviation=fields.optional_number("deviation"),
         extra=fields.rest(),
     )
-
-
-def _read_confidence(fields: Fields) -> Confidence:
-    return Confidence(fields.number("low"), fields.number("high"), fields.number("level", default=0.95))

@@ -194,7 +194,8 @@ class Manifest:
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """Return the manifest's bytes, whose SHA-256 names it; raise `RejectedError` beyond the limits."""
-    check_limits([artifact.size_bytes for artifact in manifest.artifacts], chunks=_count_chunks(manifest.artifacts))
+    chunks = sum(len(artifact.chunks.sha256) for artifact in manifest.artifacts)
+    check_limits([artifact.size_bytes for artifact in manifest.artifacts], chunks=chunks)
     return encode(manifest.to_document())
 
 
@@ -238,10 +239,6 @@ def check_limits(sizes_bytes: Sequence[int], *, chunks: int) -> None:
         raise RejectedError(f"{len(sizes_bytes):,} files are over the limit of {MOST_ARTIFACTS:,}")
     if chunks > MOST_CHUNKS + len(sizes_bytes):
         raise RejectedError(f"{chunks:,} chunks are over the limit of {MOST_CHUNKS:,}")
-
-
-def _count_chunks(artifacts: Sequence[Artifact]) -> int:
-    return sum(len(artifact.chunks.sha256) for artifact in artifacts)
 
 
 def _without_empty(document: Document) -> Document:

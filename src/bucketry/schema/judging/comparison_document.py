@@ -13,8 +13,6 @@ from bucketry.schema.judging.known_metrics import KNOWN_METRICS_VERSION
 from bucketry.schema.judging.slice_groups import gap_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from bucketry.schema.judging.comparison import Comparison, MetricDiff, VersionDiff
     from bucketry.schema.judging.comparison_items import ItemDiff
     from bucketry.schema.judging.slice_groups import SliceGroup
@@ -51,7 +49,10 @@ def diff_document(diff: VersionDiff, *, with_unchanged: bool) -> Document:
         "card": [
             {"section": item.name, **_changes(item)} for item in diff.sections if with_unchanged or item.is_changed
         ],
-        **{name: _item_documents(items) for name, items in shown.items()},
+        **{
+            name: [{"name": item.name, "values": list(item.values), **_changes(item)} for item in items]
+            for name, items in shown.items()
+        },
     }
 
 
@@ -109,10 +110,6 @@ def _file_document(item: ItemDiff) -> Document:
         "sha256": [value.get("sha256") for value in found],
         **_changes(item),
     }
-
-
-def _item_documents(items: Iterable[ItemDiff]) -> list[Document]:
-    return [{"name": item.name, "values": list(item.values), **_changes(item)} for item in items]
 
 
 def _changes(item: ItemDiff) -> Document:

@@ -57,7 +57,11 @@ class ItemDiff:
 def diff_items(versions: Sequence[Mapping[str, object]]) -> tuple[ItemDiff, ...]:
     """Return all things that any version has, by name, the baseline's values first."""
     names = sorted({name for version in versions for name in version})
-    return tuple(_item(name, tuple(version.get(name, ABSENT) for version in versions)) for name in names)
+    items = []
+    for name in names:
+        first, *others = found = tuple(version.get(name, ABSENT) for version in versions)
+        items.append(ItemDiff(name, found, tuple(_change(first, other) for other in others)))
+    return tuple(items)
 
 
 def flatten(table: Mapping[str, object]) -> dict[str, object]:
@@ -73,10 +77,6 @@ def _flatten_into(flat: dict[str, object], table: Mapping[str, object], prefix: 
             _flatten_into(flat, value, f"{prefix}{name}.", levels_left - 1)
         else:
             flat[f"{prefix}{name}"] = value
-
-
-def _item(name: str, found: tuple[object, ...]) -> ItemDiff:
-    return ItemDiff(name, found, tuple(_change(found[0], other) for other in found[1:]))
 
 
 def _change(before: object, after: object) -> ItemChange:
