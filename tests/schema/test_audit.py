@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from bucketry.schema.documents.audit import (
     LARGEST_RECORD_BYTES,
     MOST_RECENT_RECORDS,
     NO_RECORD,
+    AuditAction,
     Record,
     Trail,
     block_starts,
@@ -27,6 +29,8 @@ from bucketry.schema.documents.audit import (
 )
 from bucketry.schema.names import Digest
 from examples import of_hundred
+
+FORMAT_PAGE = Path(__file__).parents[2] / "docs" / "format.md"
 
 
 def record(number: int, *, action: str = "publish") -> Record:
@@ -204,3 +208,8 @@ def test_what_is_a_time(text: str) -> None:
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(UsageError):
         parse_time(text)
+
+
+def test_the_format_says_of_each_action_what_it_is() -> None:
+    rows = [line for line in FORMAT_PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    assert [action for action in AuditAction if not any(f"`{action}`" in row for row in rows)] == []
