@@ -221,6 +221,24 @@ def with_a_refusal_that_touches_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reviewing, "_tell_alias", tell_less)
 
 
+def with_a_refusal_told_to_the_names_seen_first(patch: pytest.MonkeyPatch) -> None:
+    """A refusal walks the aliases that the head named when the decision was prepared."""
+    load, tell = registers.load_head, reviewing._tell_aliases
+    seen: dict[int, Any] = {}
+
+    def first(session: Any, model: Any) -> Any:
+        found = load(session, model)
+        seen.setdefault(id(session), (session, found.state))  # the session is kept, so that no other has its id
+        return found
+
+    def tell_those(session: Any, head: Any, *decided: Any) -> Any:
+        _, known = seen.get(id(session), (session, head))
+        return tell(session, replace(head, aliases=known.aliases), *decided)
+
+    patch.setattr(reviewing, "load_head", first)
+    patch.setattr(reviewing, "_tell_aliases", tell_those)
+
+
 def with_an_undo_of_what_was_seen_first(patch: pytest.MonkeyPatch) -> None:
     """An undo takes back the move that it saw when it began, whoever moved the alias since."""
     find = aliases._last_standing
@@ -303,6 +321,7 @@ MUTANTS: dict[str, tuple[Mutate, str]] = {
     "a deletion touches nothing": (with_a_deletion_that_touches_nothing, "delete"),
     "a refusal tells nobody": (with_a_refusal_that_tells_nobody, "review"),
     "a refusal touches nothing": (with_a_refusal_that_touches_nothing, "refuse"),
+    "a refusal is told to the names seen first": (with_a_refusal_told_to_the_names_seen_first, "refuse"),
     "an undo of what was seen first": (with_an_undo_of_what_was_seen_first, "aliases"),
     "every record is a move": (with_every_record_as_a_move, "refuse"),
     "a model is given up whatever it has": (with_a_model_given_up_whatever_it_has, "leave"),
