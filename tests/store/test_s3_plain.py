@@ -20,6 +20,7 @@ from bucketry.store.s3.account import Account
 from bucketry.store.s3.sdk.account import find_plain_by_session
 from bucketry.store.s3.signing import SigningClock
 from bucketry.store.s3.store import S3Settings, S3Store
+from bucketry.store.s3.wire import WireTransport
 from servers.misbehaving import Answer, Asked, run_misbehaving
 from servers.scripted import reply, run_scripted
 from store.s3_stores import credentials, open_s3
@@ -158,6 +159,8 @@ def test_no_client_is_made_for_what_a_registry_does_every_day() -> None:
     def answer(asked: Asked) -> Answer:
         if asked.method == "POST" or asked.path.startswith("/registry?"):
             return Answer(200, stamped, b"<Result><UploadId>u</UploadId></Result>")
+        if "partNumber" in asked.path:
+            return Answer(200, stamped, b"<CopyPartResult><ETag>&quot;p1&quot;</ETag></CopyPartResult>")
         return Answer(200, stamped, b"body")
 
     with run_misbehaving(answer) as bad, open_s3(bad.server) as store:
@@ -167,11 +170,31 @@ def test_no_client_is_made_for_what_a_registry_does_every_day() -> None:
         store.delete("key")
         list(store.list(""))
         upload = store.start_upload("key")
+        assert store.copy_part("key", upload, 1, 0, "a source/\u00e9", 2, 5).etag == "p1"
         store.complete_upload("key", upload, [Part(1, "e1", 1)])
         store.abort_upload("key", upload)
         list(store.list_uploads(""))
         assert not store._connection.account.has_client  # noqa: SLF001 - nothing else shows what it cost
-    assert len(bad.asked) == 9
+    assert len(bad.asked) == 10
+    (copied,) = [asked for asked in bad.asked if "partNumber" in asked.path]
+    assert copied.headers["x-amz-copy-source"] == "registry/a%20source/%C3%A9"
+    assert copied.headers["x-amz-copy-source-range"] == "bytes=2-4"
+
+
+@pytest.mark.parametrize("key", ["plain", "a b/\u00e9+~", "100%?", "?versionId=1"])
+def test_where_a_copy_comes_from_is_spelled_as_the_sdk_does(key: str) -> None:
+    def send(store: S3Store) -> str:
+        asked_before = len(bad.asked)
+        store.copy_part("key", "u", 1, 0, key, 0, 1)
+        (asked,) = bad.asked[asked_before:]
+        return asked.headers["x-amz-copy-source"]
+
+    answer = Answer(200, {"ETag": '"e1"'}, b"<CopyPartResult><ETag>p1</ETag></CopyPartResult>")
+    with run_misbehaving(lambda _: answer) as bad, open_s3(bad.server) as store:
+        ours = send(store)
+        with mock.patch.object(WireTransport, "ask", return_value=None):
+            assert send(store) == ours
+        assert store._connection.account.has_client  # noqa: SLF001 - else both were ours
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
 """Asks over our own connections for everything but the bytes of large objects.
 
 Documents, listings and the steps of an upload, each under the SDK's name for it and with its names for what is
-sent and answered, so that the SDK can take any of them over: where only it knows the way, or where it is not
-worth a second one.
+sent and answered, so that the SDK can take any of them over where only it knows the way (docs/decisions/0042).
 """
 
 from __future__ import annotations
@@ -35,6 +34,8 @@ HEADERS = {
     "CacheControl": "Cache-Control",
     "ChecksumCRC32": "x-amz-checksum-crc32",
     "ContentType": "Content-Type",
+    "CopySource": "x-amz-copy-source",
+    "CopySourceRange": "x-amz-copy-source-range",
     "IfMatch": "If-Match",
     "IfNoneMatch": "If-None-Match",
     "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
@@ -44,12 +45,14 @@ QUERIES = {
     "ContinuationToken": "continuation-token",
     "Delimiter": "delimiter",
     "KeyMarker": "key-marker",
+    "PartNumber": "partNumber",
     "PartNumberMarker": "part-number-marker",
     "Prefix": "prefix",
     "UploadId": "uploadId",
     "UploadIdMarker": "upload-id-marker",
 }
 BODIES = frozenset({"Body", "MultipartUpload"})
+SAFE_IN_SOURCES = "-._~/"
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
@@ -86,11 +89,9 @@ class WireRequests:
         **parameters: Any,  # noqa: ANN401 - as the SDK types them
     ) -> dict[str, Any]:
         """Send one request, once, and return the reply; raise our form of any failure."""
-        form = FORMS.get(operation)
-        reply = None
-        if form is not None:
-            reply = self._wire.ask(_asked(form, where, parameters, conditional_write=conditional_write))
-        if form is None or reply is None:
+        form = FORMS[operation]
+        reply = self._wire.ask(_asked(form, where, parameters, conditional_write=conditional_write))
+        if reply is None:
             return self._sdk.send(operation, where, conditional_write=conditional_write, **parameters)
         common = {"ETag": reply.headers.get("etag", ""), "ResponseMetadata": {"HTTPHeaders": reply.headers}}
         if form.brings_object:
@@ -197,12 +198,17 @@ def _asked(form: _Form, where: str, parameters: Mapping[str, Any], *, conditiona
         form.method,
         ObjectPlace(parameters.get("Key", ""), where),
         query="&".join(f"{name}={quote(value, safe=SAFE_IN_QUERIES)}" for name, value in query.items()),
-        headers={HEADERS[name]: value for name, value in parameters.items() if name in HEADERS},
+        headers={HEADERS[name]: _spelled(value) for name, value in parameters.items() if name in HEADERS},
         body=None if body is None else memoryview(body),
         sha256=hashlib.sha256(body or b"").hexdigest(),
         conditional_write=conditional_write,
-        may_repeat=form.method in {"GET", "HEAD"},
+        may_repeat=form.method in {"GET", "HEAD"} or "CopySource" in parameters,
     )
+
+
+def _spelled(value: str | Mapping[str, str]) -> str:
+    """Return what a header says; of an object that is copied, where it is, as the SDK spells it."""
+    return value if isinstance(value, str) else quote(f"{value['Bucket']}/{value['Key']}", safe=SAFE_IN_SOURCES)
 
 
 def _encode_parts(parts: Sequence[Mapping[str, Any]]) -> bytes:
@@ -290,6 +296,10 @@ def _parse_completed(root: _Element) -> dict[str, Any]:
     return {}
 
 
+def _parse_copied(root: _Element) -> dict[str, Any]:
+    return {"CopyPartResult": {"ETag": root.text("ETag")}}
+
+
 def _number(text: str) -> int:
     if not _DIGITS.fullmatch(text.strip()):
         raise ValueError(text[:20])
@@ -307,5 +317,5 @@ FORMS: Mapping[Operation, _Form] = {
     "abort_multipart_upload": _Form("DELETE"),
     "list_parts": _Form("GET", {}, _parse_parts),
     "list_multipart_uploads": _Form("GET", {"uploads": ""}, _parse_uploads),
+    "upload_part_copy": _Form("PUT", {}, _parse_copied),
 }
-"""Copying a part is not among them: it is rare, and the SDK has its own ways to spell where from."""
