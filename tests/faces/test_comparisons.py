@@ -229,7 +229,7 @@ def test_gates_say_the_same(program: Program, measured: Corpus) -> None:
         for figure, exact in ((row["VALUE"], gate["value"]), (row["LIMIT"], gate["limit"])):
             assert float(figure) == exact
         short = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{56}\b", r"\1", gate["reason"])
-        said = f"{gate['gate']} ok" if gate["passed"] else f"gate FAILED {gate['gate']} {short}"
+        said = f"{gate['gate']} ok" if gate["passed"] else f"gate FAILED {gate['gate']}: {short}"
         assert said in shown
 
 

@@ -17,6 +17,7 @@ from bucketry.schema.judging.comparison import ComparedVersion, MetricDiff, diff
 from bucketry.schema.judging.comparison_items import ItemChange, diff_items, flatten
 from bucketry.schema.judging.verdicts import Verdict
 from bucketry.schema.names import Digest, ModelName
+from bucketry.show.verdicts import verdict_span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,10 +112,10 @@ def test_a_well_known_metric_has_a_direction_that_nobody_states_and_that_is_mark
     metric = only(compared([measured(0.8, direction=None)], [measured(0.9, direction=None)]))
     assert (metric.direction, metric.direction_assumed) == ("higher", True)
     assert (metric.comparisons[0].verdict, metric.comparisons[0].assumed) == (Verdict.BETTER, True)
-    assert metric.comparisons[0].word == "^ better*"
+    assert verdict_span(metric.comparisons[0]).text == "^ better*"
     unknown = only(compared([measured(0.8, "x", direction=None)], [measured(0.9, "x", direction=None)]))
     assert (unknown.direction, unknown.direction_assumed) == (None, False)
-    assert unknown.comparisons[0].word == "? no direction stated"
+    assert verdict_span(unknown.comparisons[0]).text == "? no direction"
 
 
 def test_a_stated_direction_wins_over_what_is_known() -> None:
@@ -126,15 +127,19 @@ def test_a_stated_direction_wins_over_what_is_known() -> None:
 def test_a_share_of_known_samples_has_an_interval_that_nobody_states() -> None:
     few = [[measured(value, "accuracy", confidence=None, samples=60)] for value in (0.9, 0.85)]
     many = [[measured(value, "accuracy", confidence=None, samples=60_000)] for value in (0.9, 0.85)]
-    assert only(compared(*few)).comparisons[0].word == "~ noise*"
-    assert only(compared(*many)).comparisons[0].word == "v WORSE*"
+    assert verdict_span(only(compared(*few)).comparisons[0]).text == "~ noise*"
+    assert verdict_span(only(compared(*many)).comparisons[0]).text == "v WORSE*"
     assert [one.assumed for one in only(compared(*many)).measured if one] == [True, True]
 
 
 def test_a_rating_of_few_answers_is_lower_and_not_worse() -> None:
     rated = [[measured(value, "rating", kind="human", confidence=None, samples=60)] for value in (4.290, 4.270)]
     comparison = only(compared(*rated)).comparisons[0]
-    assert (comparison.verdict, comparison.reason, comparison.word) == (Verdict.LOWER, "no interval", "v lower")
+    assert (comparison.verdict, comparison.reason, verdict_span(comparison).text) == (
+        Verdict.LOWER,
+        "no interval",
+        "v lower",
+    )
 
 
 def test_contradictory_directions_allow_no_verdict() -> None:
@@ -316,11 +321,11 @@ def test_every_comparison_can_be_written_as_json_and_has_every_measurement(versi
 
 def test_a_stated_standard_error_is_an_interval() -> None:
     near = [[measured(value, "rating", confidence=None, standard_error=0.05)] for value in (4.29, 4.27)]
-    assert only(compared(*near)).comparisons[0].word == "~ noise"
+    assert verdict_span(only(compared(*near)).comparisons[0]).text == "~ noise"
     far = [[measured(value, "reward", confidence=None, deviation=15.0, samples=100)] for value in (275.0, 268.0)]
-    assert only(compared(*far)).comparisons[0].word == "v WORSE"
+    assert verdict_span(only(compared(*far)).comparisons[0]).text == "v WORSE"
     alone = [[measured(value, "reward", confidence=None, deviation=15.0)] for value in (275.0, 268.0)]
-    assert only(compared(*alone)).comparisons[0].word == "v lower"
+    assert verdict_span(only(compared(*alone)).comparisons[0]).text == "v lower"
 
 
 def test_a_value_that_names_no_data_is_no_second_measurement_beside_one_that_does() -> None:

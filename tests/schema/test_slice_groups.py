@@ -10,6 +10,7 @@ from bucketry.schema.documents.evidence import Confidence, Evidence, Metric
 from bucketry.schema.judging.comparison import VersionDiff, diff_metrics
 from bucketry.schema.judging.slice_groups import SliceGroup, gap_groups, is_too_small, slice_groups
 from bucketry.schema.judging.verdicts import LEAST_SAMPLES, Reason, Verdict
+from bucketry.show.verdicts import verdict_span
 
 ENOUGH = LEAST_SAMPLES
 
@@ -76,7 +77,7 @@ def test_few_samples_in_one_version_are_enough_to_judge_nothing() -> None:
     assert is_too_small(group.slices[0])
     only = group.slices[0].comparisons[0]
     assert (only.verdict, only.reason) == (Verdict.UNJUDGED, Reason.FEW_SAMPLES)
-    assert only.word == "? fewer than 200 samples"
+    assert verdict_span(only).text == "? n<200"
     (group,) = groups([evaluation({"a": 0.5})], [evaluation({"a": 0.4})])
     assert group.slices[0].comparisons[0].verdict is Verdict.WORSE
 

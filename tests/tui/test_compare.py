@@ -213,7 +213,7 @@ def test_the_comparison_is_copied_as_markdown_that_is_nothing_but_text(monkeypat
     assert "| recall@1%fpr | fraud-2026-10 | - | up | .6325 | .6250 | -.0075 | -1.2% | v WORSE | FAILED |" in changed
     assert "macro\\_f1" not in changed
     assert "macro\\_f1" in everything
-    assert "gate FAILED  recall@1%fpr \\>= 0.63: 0.625 on" in changed
+    assert "gate FAILED recall@1%fpr \\>= 0.63: 0.625 on" in changed
     assert "\\[/nope\\]" in everything
     assert "\\|x\\|" in everything
     assert everything.replace("\n", "").isprintable()
@@ -318,7 +318,7 @@ def test_a_failing_gate_is_named_with_its_reason_and_blocks(registry: Registry) 
         await desk.press(*COMPARE)
         assert "Promote is blocked by 1 gate." in desk.notice
         await desk.press("G")
-        assert "gate FAILED  recall@1%fpr >= 0.63" in desk.text
+        assert "gate FAILED recall@1%fpr >= 0.63" in desk.text
         assert "p95_ms <= 45 ok" in desk.text
 
     on(registry, act)

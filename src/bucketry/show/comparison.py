@@ -21,7 +21,7 @@ from bucketry.schema.judging.comparison_items import ItemChange
 from bucketry.schema.judging.gate_checks import is_unread
 from bucketry.schema.judging.slice_groups import gap_groups, is_too_small, slice_groups
 from bucketry.schema.judging.verdicts import LEAST_SAMPLES, Reason, Verdict
-from bucketry.schema.text import markdown_text
+from bucketry.schema.text import displayable, markdown_text
 from bucketry.show.csv import csv_row
 from bucketry.show.figures import NOTHING, count_of, number_text, plural_of
 from bucketry.show.gates import failed_gate_lines, gate_words
@@ -64,6 +64,8 @@ MOST_SLICES = 100
 MOST_ITEMS = 200
 """On a screen, of one section; Markdown has all."""
 MOST_DATASETS = 3
+MOST_NAMES = 4
+"""Of metrics under one verdict; how many more there are is said."""
 BAR_COLUMNS = 14
 WIDE_COLUMNS, LEFT_COLUMNS = 110, 80
 """From how many columns on what else differs stands beside the metrics, and how many these get."""
@@ -268,7 +270,7 @@ def comparison_blocks(compared: ShownComparison, *, with_unchanged: bool) -> Ite
 
 def _metric_notes(compared: ShownComparison, hidden: int) -> Iterator[Line]:
     metrics = compared.diff.metrics
-    said = _counted(metric.comparisons[-1].verdict for metric in metrics if metric.comparisons)
+    said = counted_verdicts(compared.diff)
     yield line((said or "no version has evidence") + (f" ({hidden:,} hidden, --all shows them)" if hidden else ""))
     yield from _differing_lines(compared)
     comparisons = [one for metric in metrics for one in metric.comparisons]
@@ -370,6 +372,43 @@ def focused_metric(compared: ShownComparison, focus: int) -> str:
 def verdict_counts(compared: ShownComparison) -> str:
     """Return how many metrics got which verdict, slices not counted."""
     return _counted(metric.comparisons[compared.other].verdict for metric in compared.whole if metric.comparisons)
+
+
+def counted_verdicts(diff: VersionDiff) -> str:
+    """Return how many metrics and slices of the newest version got which verdict."""
+    return _counted(metric.comparisons[-1].verdict for metric in diff.metrics if metric.comparisons)
+
+
+def verdict_pieces(diff: VersionDiff) -> list[Span]:
+    """Return what became of the metrics over whole data in two versions, by verdict, and how many slices got worse."""
+    whole = [(metric.name, metric.comparisons[0]) for metric in diff.metrics if not metric.slice]
+    pieces = []
+    for verdict in (Verdict.BETTER, Verdict.NOISE, Verdict.WORSE):
+        found = [(name, verdict_span(one)) for name, one in whole if one.verdict is verdict]
+        said = _named_verdicts(found)
+        pieces.append(Span(f"{verdict}: {said}", found[0][1].role) if found else Span(f"{verdict}: none", "dim"))
+    moved = [(name, verdict_span(one)) for name, one in whole if one.verdict in {Verdict.HIGHER, Verdict.LOWER}]
+    if moved:
+        pieces.append(Span(f"not judged: {_named_verdicts(moved)}", "strong"))
+    slices = sum(one.comparisons[0].verdict is Verdict.WORSE for one in diff.metrics if one.slice)
+    unjudged = sum(one.verdict is Verdict.UNJUDGED for _, one in whole)
+    if slices:
+        pieces.append(Span(f"{count_of(slices, 'slice')} WORSE", "bad"))
+    if unjudged:
+        pieces.append(Span(f"? {unjudged} unjudged", "warn"))
+    return pieces
+
+
+def _named_verdicts(found: Sequence[tuple[str, Span]]) -> str:
+    """Return metrics with the signs of their verdicts, each once."""
+    names = list(dict.fromkeys(f"{displayable(name)} {_sign(said.text)}" for name, said in found))
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
+
+
+def _sign(said: str) -> str:
+    """Return the sign of a verdict, with the star of an assumption."""
+    return said[0] + ASSUMED_MARK * said.endswith(ASSUMED_MARK)
 
 
 def worse_slices(compared: ShownComparison) -> int:

@@ -19,7 +19,7 @@ MOST_FAILED_TOLD = 3
 def gate_words(gate: GateResult) -> str:
     """Return one gate in a sentence."""
     why = f": {short_digests(gate.reason)}" if gate.reason else ""
-    return f"gate {'ok    ' if gate.passed else 'FAILED'}  {gate.gate}{why}"
+    return f"gate {'ok' if gate.passed else 'FAILED'} {gate.gate}{why}"
 
 
 def gates_span(gates: Sequence[GateResult]) -> Span:
@@ -33,8 +33,8 @@ def gates_span(gates: Sequence[GateResult]) -> Span:
 def failed_gate_lines(gate: GateResult, page: TextPage) -> list[Line]:
     """Return a gate that fails and why, broken where the page is too narrow."""
     reason = [Span(word) for word in short_digests(page.text(gate.reason)).split()]
-    head = Span(f" gate FAILED  {page.text(gate.gate)} ", "bad")
-    return flowing([head, *reason], page.width, between=" ", indent="   ")
+    head = Span(f"gate FAILED {page.text(gate.gate)}:", "bad")
+    return flowing([head, *reason], page.width, between=" ", indent="  ")
 
 
 def more_failed(count: int) -> str:

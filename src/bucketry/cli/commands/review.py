@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import shlex
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +21,7 @@ from bucketry.registry.review.signing import open_signer, read_signed
 from bucketry.schema.documents.reviews import Action, Review, encode_statement
 from bucketry.schema.judging.comparison_document import diff_digest
 from bucketry.schema.names import parse_alias
+from bucketry.show.comparison import counted_verdicts
 from bucketry.show.figures import count_of
 
 if TYPE_CHECKING:
@@ -129,8 +129,7 @@ def _compare(
         return base, None
     if diff is None:
         return base, None
-    counts = Counter(metric.comparisons[0].verdict for metric in diff.metrics)
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "no metric in common"
+    told = counted_verdicts(diff) or "no metric in common"
     call.messages.note(f"against {DEFAULT_BASELINE} (version {diff.baseline.version}): {told}")
     return base, diff_digest(diff)
 

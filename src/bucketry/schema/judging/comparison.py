@@ -16,7 +16,7 @@ from bucketry.schema.documents.datasets import IDENTITY, Dataset, dataset_of, fi
 from bucketry.schema.documents.evidence import Confidence
 from bucketry.schema.judging.comparison_items import ItemDiff, diff_items, flatten
 from bucketry.schema.judging.known_metrics import NORMAL_DEVIATIONS, NORMAL_LEVEL, assumed_direction, assumed_interval
-from bucketry.schema.judging.verdicts import WORDS, Measurement, Reason, Verdict, compare
+from bucketry.schema.judging.verdicts import Measurement, Reason, Verdict, compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -62,13 +62,6 @@ class Comparison:
     verdict: Verdict
     reason: Reason = Reason.NONE
     assumed: bool = False
-
-    @property
-    def word(self) -> str:
-        """How the verdict is said: with its reason where there is none, and a star where it rests on an assumption."""
-        if self.verdict is Verdict.UNJUDGED:
-            return f"? {self.reason}"
-        return WORDS[self.verdict] + (ASSUMED_MARK if self.assumed else "")
 
 
 @frozen

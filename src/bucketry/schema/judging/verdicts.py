@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING
 from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bucketry.schema.documents.evidence import Confidence
 
 
@@ -40,18 +38,6 @@ class Verdict(StrEnum):
     UNJUDGED = "unjudged"
     NOISE = "noise"
     SAME = "same"
-
-
-WORDS: Mapping[Verdict, str] = {
-    Verdict.WORSE: "v WORSE",
-    Verdict.BETTER: "^ better",
-    Verdict.LOWER: "v lower",
-    Verdict.HIGHER: "^ higher",
-    Verdict.UNJUDGED: "? unjudged",
-    Verdict.NOISE: "~ noise",
-    Verdict.SAME: "= same",
-}
-"""How every face says a verdict."""
 
 
 class Reason(StrEnum):

@@ -17,12 +17,11 @@ from bucketry.registry.serving.deployments import list_deployments
 from bucketry.schema.documents.deployment import DeploymentStanding
 from bucketry.schema.documents.reviews import Action
 from bucketry.schema.documents.states import State, check_servable
-from bucketry.schema.judging.comparison import ASSUMED_MARK
 from bucketry.schema.judging.gate_checks import is_unread
-from bucketry.schema.judging.verdicts import Verdict
-from bucketry.schema.text import displayable
-from bucketry.show.figures import count_of, short_digests, time_text
-from bucketry.show.spans import Span, flowing, line
+from bucketry.show.comparison import verdict_pieces
+from bucketry.show.figures import count_of, time_text
+from bucketry.show.gates import MOST_FAILED_TOLD, failed_gate_lines, more_failed
+from bucketry.show.spans import Span, TextPage, flowing, line
 from bucketry.show.version import state_word
 
 if TYPE_CHECKING:
@@ -33,20 +32,12 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.gates import GateResult
     from bucketry.schema.documents.head import Head
     from bucketry.schema.documents.scans import ScanReport
-    from bucketry.schema.judging.comparison import VersionDiff
     from bucketry.schema.names import AliasName, ModelName
     from bucketry.show.figures import Zone
     from bucketry.show.spans import Line, Role
 
 MOST_NAMES = 4
 """Of metrics under one verdict, and of environments that serve; how many more there are is said."""
-MOST_GATES_TOLD = 3
-_WORDS: tuple[tuple[Verdict, str, str, Role], ...] = (
-    (Verdict.BETTER, "better", "^", "good"),
-    (Verdict.NOISE, "noise", "~", "dim"),
-    (Verdict.WORSE, "worse", "v", "bad"),
-)
-_NOT_JUDGED = (Verdict.HIGHER, Verdict.LOWER)
 
 
 @frozen
@@ -175,7 +166,7 @@ def read_verdicts(session: Session, model: ModelName, version: int, alias: Alias
         return (Span("nothing else to compare it with", "dim"),)
     if not diff.metrics:
         return (Span("no metric was measured of either", "warn"),)
-    return _verdict_spans(diff)
+    return verdict_pieces(diff)
 
 
 def promotion_lines(preview: PromotionPreview, width: int, zone: Zone, now: str) -> list[Line]:
@@ -184,10 +175,10 @@ def promotion_lines(preview: PromotionPreview, width: int, zone: Zone, now: str)
     pieces = [_gates(preview), *_approvals(preview, zone, now, width), _signed(preview), _scan(preview)]
     lines = [
         *flowing(pieces, width, between="   ", indent=""),
-        *(each for gate in failed[:MOST_GATES_TOLD] for each in _failed_gate(gate, width)),
+        *(each for gate in failed[:MOST_FAILED_TOLD] for each in failed_gate_lines(gate, TextPage(width))),
     ]
-    if len(failed) > MOST_GATES_TOLD:
-        lines.append(line(Span(f"and {count_of(len(failed) - MOST_GATES_TOLD, 'gate')} more FAILED", "bad")))
+    if len(failed) > MOST_FAILED_TOLD:
+        lines.append(line(Span(more_failed(len(failed) - MOST_FAILED_TOLD), "bad")))
     return lines
 
 
@@ -243,34 +234,6 @@ def _gates(preview: PromotionPreview) -> Span:
         return Span("gates: none", "dim")
     passed = sum(gate.passed for gate in preview.gates)
     return Span(f"gates: {passed} of {len(preview.gates)}", "good" if passed == len(preview.gates) else "bad")
-
-
-def _failed_gate(gate: GateResult, width: int) -> list[Line]:
-    said = short_digests(f"gate FAILED {displayable(gate.gate)}: {displayable(gate.reason)}")
-    return flowing([Span(word, "bad") for word in said.split()], width, between=" ", indent="   ")
-
-
-def _verdict_spans(diff: VersionDiff) -> list[Span]:
-    whole = [metric for metric in diff.metrics if not metric.slice]
-    spans = []
-    for verdict, word, sign, role in _WORDS:
-        found = [(one.name, one.comparisons[0]) for one in whole if one.comparisons[0].verdict is verdict]
-        names = list(dict.fromkeys(f"{name} {sign}{ASSUMED_MARK * one.assumed}" for name, one in found))
-        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-        told = ", ".join(map(displayable, names[:MOST_NAMES]))
-        spans.append(Span(f"{word}: {told}{more}", role) if names else Span(f"{word}: none", "dim"))
-    moved = {one.name: one.comparisons[0].word.split()[0] for one in whole if one.comparisons[0].verdict in _NOT_JUDGED}
-    if moved:
-        more = f" and {len(moved) - MOST_NAMES} more" if len(moved) > MOST_NAMES else ""
-        told = ", ".join(f"{displayable(name)} {sign}" for name, sign in list(moved.items())[:MOST_NAMES])
-        spans.append(Span(f"not judged: {told}{more}", "strong"))
-    slices = sum(one.comparisons[0].verdict is Verdict.WORSE for one in diff.metrics if one.slice)
-    unjudged = sum(one.comparisons[0].verdict is Verdict.UNJUDGED for one in whole)
-    if slices:
-        spans.append(Span(f"{count_of(slices, 'slice')} WORSE", "bad"))
-    if unjudged:
-        spans.append(Span(f"? {unjudged} unjudged", "warn"))
-    return spans
 
 
 def _clock(at: str, zone: Zone, now: str) -> str:
