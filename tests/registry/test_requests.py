@@ -7,11 +7,14 @@ spared is in `docs/format.md`: an alias is read again after a decision, and a he
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from bucketry.client import Registry
+from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.session import Session
 from bucketry.registry.review.policies import set_policy
 from bucketry.schema.documents.policy import parse_policy_toml
@@ -91,6 +94,25 @@ def test_a_publish_that_takes_long_reads_the_head_again(registry: Registry, file
     slow = replace(session.clock, monotonic_seconds=lambda: float(next(seconds)))
     Registry(replace(session, clock=slow)).publish(CHAT, files, metrics={"auc": 0.9})
     assert noting.requests.count("get heads") == 2
+
+
+def _same(moment: datetime) -> datetime:
+    return moment
+
+
+def test_a_publish_that_meets_others_reads_the_head_again(registry: Registry, files: Path) -> None:
+    publish(registry, files, b"second")
+    head = load_existing_head(registry.session, parse_model_name(CHAT))
+    (files / "weights.bin").write_bytes(b"third")
+    counts = []
+    for actor, seconds in (("eve@example.org", 0.5), ("eve@example.org", 5), (ADA, 0.5)):
+        noting = NotingStore(registry.session.store)
+        at = datetime.fromisoformat(head.trail.records[-1].at) + timedelta(seconds=seconds)
+        clock = replace(registry.session.clock, now=partial(_same, at))
+        Registry(Session(cast("Store", noting), actor, clock)).publish(CHAT, files, metrics={"auc": 0.9})
+        counts.append(noting.requests.count("get heads"))
+        head = load_existing_head(registry.session, parse_model_name(CHAT))
+    assert counts == [2, 1, 2]  # the last publish was Eve's, half a second before
 
 
 POLICY = """

@@ -14,6 +14,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from bucketry.clock import format_time
 from bucketry.errors import BucketryError
 from bucketry.registry.core.commit import Current
 from bucketry.registry.core.registers import load_or_begin_head
@@ -81,9 +82,15 @@ class BlobUpload:
         return [hashed.digest for hashed in done]
 
     def fresh_head(self) -> Current[Head] | None:
-        """Return the head that was looked at, unless that took so long that others have probably committed since."""
-        age_seconds = self.session.clock.monotonic_seconds() - self._head_read_at_seconds
-        return self._head if age_seconds < FRESH_SECONDS else None
+        """Return the head that was looked at, unless others have probably committed since.
+
+        They have where the look was long ago, or found that somebody else had committed a moment before.
+        """
+        clock, records = self.session.clock, self._head.trail.records
+        age_seconds = clock.monotonic_seconds() - self._head_read_at_seconds
+        others = records[-1].at if records and records[-1].actor != self.session.actor else ""
+        is_busy = others > format_time(clock.now() - timedelta(seconds=FRESH_SECONDS + age_seconds))
+        return None if age_seconds >= FRESH_SECONDS or is_busy else self._head
 
     def __call__(self, epoch: int, artifacts: Sequence[Artifact]) -> int:
         """Store the artifacts under an epoch, where they are not yet, and return how many bytes this took in all.
