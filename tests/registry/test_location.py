@@ -8,7 +8,7 @@ from bucketry.errors import RejectedError, UsageError
 from bucketry.registry.core.config import Config, RegistryProfile, load_config
 from bucketry.registry.core.location import BucketLocation, parse_location
 from bucketry.registry.core.opening import create_registry, open_session, probe_store
-from bucketry.transfer.disk.cache_root import default_cache_root
+from bucketry.transfer.disk.cache_place import default_cache_root
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,8 +21,7 @@ from bucketry.store.contract import (
     StoreFullError,
 )
 from bucketry.store.memory import MemoryStore
-from bucketry.store.retry import RetryingStore
-from bucketry.store.silence import Silence
+from bucketry.store.retry import RetryingStore, Silence
 from store.contract import StoreContract
 
 if TYPE_CHECKING:

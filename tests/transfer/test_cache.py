@@ -14,7 +14,7 @@ import pytest
 from bucketry.errors import CorruptError, UsageError
 from bucketry.store.memory import MemoryStore
 from bucketry.transfer.disk.cache import Cache
-from bucketry.transfer.disk.cache_root import default_cache_root
+from bucketry.transfer.disk.cache_place import default_cache_root
 from bucketry.transfer.disk.target import prepare_target, publish_target
 from bucketry.transfer.disk.upkeep import prune_cache, verify_cache
 from bucketry.transfer.down.download import LocalSources

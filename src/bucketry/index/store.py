@@ -25,7 +25,7 @@ from bucketry.index.tables import APPLICATION, TABLES, VERSION
 from bucketry.registry.core.location import FolderLocation, parse_location
 from bucketry.schema.search.match import has_letters
 from bucketry.store.modes import make_folders
-from bucketry.transfer.disk.cache_root import default_cache_root
+from bucketry.transfer.disk.cache_place import default_cache_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

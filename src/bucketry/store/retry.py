@@ -1,14 +1,16 @@
 """Repeats the calls of a store that may simply be made again.
 
 A call that has the same effect whether it arrives once or twice is repeated, until a deadline and as `Backoff` says.
-The three writes that create or replace an
-object under a condition pass through once: after a lost reply only a look at the object tells whether the write
-happened, and that is for the caller to decide. Repeating the start of an upload may leave one behind that nobody
-knows; it holds no parts, and gc removes it.
+The three writes that create or replace an object under a condition pass through once: after a lost reply only a look at
+the object tells whether the write happened, and that is for the caller to decide. Repeating the start of an upload may
+leave one behind that nobody knows; it holds no parts, and gc removes it.
+
+Where a first reply takes long, `Silence` tells a person that it is the store that they wait for.
 """
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.store.contract import Body, ByteStream, Condition, ETag, Folder, Object, Part, Store
-    from bucketry.store.silence import Silence
 
 T = TypeVar("T")
 
@@ -176,3 +177,30 @@ class RetryingStore:
             raise
         self._silence.end()
         return result
+
+
+class Silence:
+    """The time from the first call of a store to the first reply; `tell` is called once where that is long.
+
+    In a thread of its own, which ends with the program.
+    """
+
+    def __init__(self, longest_seconds: float, tell: Callable[[], None]) -> None:
+        self._longest_seconds = longest_seconds
+        self._tell = tell
+        self._ended = threading.Event()
+        self._has_begun = False
+
+    def begin(self) -> None:
+        """Note that the store is being asked."""
+        if not self._has_begun:
+            self._has_begun = True
+            threading.Thread(target=self._wait, daemon=True).start()
+
+    def end(self) -> None:
+        """Note that the store replied, or that nobody waits any more."""
+        self._ended.set()
+
+    def _wait(self) -> None:
+        if not self._ended.wait(self._longest_seconds):
+            self._tell()

@@ -19,8 +19,7 @@ from bucketry.schema import keys
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.settings import Conformance, RegistryDocument
 from bucketry.store.late import LateStore
-from bucketry.store.retry import RetryingStore
-from bucketry.store.silence import Silence
+from bucketry.store.retry import RetryingStore, Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,8 +24,7 @@ from bucketry.registry.review.refusals import check_not_refused, check_not_refus
 from bucketry.schema.names import ByAlias, parse_digest
 from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError
 from bucketry.transfer.disk.cache import Cache
-from bucketry.transfer.disk.cache_owners import check_place, is_ours
-from bucketry.transfer.disk.cache_root import default_cache_root
+from bucketry.transfer.disk.cache_place import check_place, default_cache_root, is_ours
 from bucketry.transfer.disk.receipt import Foreign, Incomplete, Ours, inspect_target, write_receipt
 from bucketry.transfer.disk.target import prepare_target, publish_target, sweep_beside
 from bucketry.transfer.down.download import LocalSources, fetch

@@ -6,7 +6,7 @@
     tmp/                             what is being put together or taken apart
 
 Nothing in it is believed: whoever takes a blob, or a version, hashes it again, and nothing is handed out or linked that
-another user owns (`cache_owners.py`). Removing anything at any time is safe. Users share a cache if they may all write
+another user owns (`cache_place.py`). Removing anything at any time is safe. Users share a cache if they may all write
 there: folders are made as the umask says (002, in a folder of a common group with its set-group-id bit), though never
 so that everybody may write, and blobs are readable to all who may enter.
 """
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Literal
 from bucketry.errors import CorruptError, UsageError
 from bucketry.frozen import frozen
 from bucketry.store.modes import make_folders
-from bucketry.transfer.disk.cache_owners import is_our_file
+from bucketry.transfer.disk.cache_place import is_our_file
 from bucketry.transfer.disk.hashing import sha256_of_open_file
 from bucketry.transfer.disk.leftovers import find_workplaces, newest_change_seconds
 from bucketry.transfer.disk.local_files import (
