@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bucketry.errors import BucketryError
-    from bucketry.index.review_queue import Waiting
+    from bucketry.index.review_queue import WaitingVersion
     from bucketry.registry.core.artifacts import ArtifactReader
     from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
@@ -245,7 +245,7 @@ class Reader:
         row = resolve.select_row(self.session, head, parsed.selector)
         return check_version_gates(self.session, head, row, alias=None if alias is None else parse_alias(alias))
 
-    def reviews(self, *, mine: bool = False) -> list[Waiting]:
+    def reviews(self, *, mine: bool = False) -> list[WaitingVersion]:
         """Return every version that waits for a review, longest first; with `mine`, those that I may decide."""
         from bucketry.index.review_queue import list_waiting  # noqa: PLC0415 - few readers review
 

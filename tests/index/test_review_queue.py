@@ -6,7 +6,7 @@ import pytest
 
 from bucketry.errors import NotFoundError
 from bucketry.index.refresh import refresh_index
-from bucketry.index.review_queue import Waiting, list_waiting, load_review_queue
+from bucketry.index.review_queue import WaitingVersion, list_waiting, load_review_queue
 from bucketry.index.store import Index
 from bucketry.registry.core import rows
 from bucketry.registry.core.counting import counted
@@ -36,7 +36,7 @@ def waiting(office: Office, actor: str = CLEO, *, mine: bool = False) -> list[tu
     return [(str(item.model), item.standing.row.version) for item in queue(office, actor, mine=mine)]
 
 
-def queue(office: Office, actor: str = CLEO, *, mine: bool = False) -> list[Waiting]:
+def queue(office: Office, actor: str = CLEO, *, mine: bool = False) -> list[WaitingVersion]:
     return list_waiting(office.session(actor), mine=mine)
 
 

@@ -27,7 +27,7 @@ from bucketry.jobs import client as jobs
 from bucketry.jobs.client import Job, JobId, JobResult, JobState, PullOrder
 from bucketry.jobs.files import JobFolder
 from bucketry.jobs.model import parse_owner
-from bucketry.jobs.pull import do_order
+from bucketry.jobs.pull import do_pull
 from bucketry.schema.names import parse_digest, parse_reference
 from bucketry.transfer.disk.leftovers import Owner, this_place
 from bucketry.transfer.pace.controls import Controls
@@ -432,7 +432,7 @@ def test_a_registry_that_took_another_ones_place_is_not_pulled_from(world: Detac
     order = ordered(done(world.submit()))
     other = replace(order, registry_id="another", dest=world.root / "other")
     with pytest.raises(RejectedError, match="another registry"):
-        do_order(other, Controls(2), threading.Event(), lambda _: None)
+        do_pull(other, Controls(2), threading.Event(), lambda _: None)
     assert beside(world) == ["model"]
 
 
@@ -440,7 +440,7 @@ def test_an_alias_that_moved_since_the_order_brings_nothing_that_nobody_ordered(
     order = ordered(done(world.submit()))
     other = replace(order, manifest=parse_digest("0" * 64), dest=world.root / "other")
     with pytest.raises(RejectedError, match="not the version that was ordered"):
-        do_order(other, Controls(2), threading.Event(), lambda _: None)
+        do_pull(other, Controls(2), threading.Event(), lambda _: None)
     assert beside(world) == ["model"]
 
 

@@ -10,8 +10,10 @@ import pytest
 
 from bucketry.index.refresh import refresh_index
 from bucketry.index.store import open_index
+from bucketry.registry.core.opening import create_registry
 from bucketry.registry.core.user_state import save_user_document
 from bucketry.store.modes import SHARED_FOLDER_MODE, folder_mode_below, make_folders
+from registry import opened
 from registry.opened import CHAT, open_in, publish
 
 if TYPE_CHECKING:
@@ -33,6 +35,12 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     before = os.umask(request.param)
     yield request.param
     os.umask(before)
+
+
+@pytest.fixture(autouse=True)
+def created(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have registries made by the program, whose work the modes of their files are."""
+    monkeypatch.setattr(opened, "make_registry", lambda folder: create_registry(str(folder), identity=opened.ADA))
 
 
 def test_nothing_that_is_made_may_be_written_by_everybody(

@@ -16,7 +16,7 @@ from bucketry.client import Reader, Registry, open_reader
 from bucketry.errors import BucketryError, RejectedError
 from bucketry.jobs.client import submit_pull
 from bucketry.jobs.orders import PullOrder
-from bucketry.jobs.pull import do_order
+from bucketry.jobs.pull import do_pull
 from bucketry.registry.core.registers import load_alias
 from bucketry.registry.core.resolve import resolve
 from bucketry.registry.reading import pull as pulling
@@ -271,7 +271,7 @@ def test_a_detached_pull_is_refused_when_it_is_ordered_and_when_it_is_done(regis
         submit_pull(where, parse_reference(PRODUCTION), tmp_path / "dest")
 
     def do(ordered: PullOrder) -> str:
-        return do_order(ordered, Controls(2, None), threading.Event(), lambda _: None).refused
+        return do_pull(ordered, Controls(2, None), threading.Event(), lambda _: None).refused
 
     with pytest.raises(RejectedError, match=TOLD):
         do(order(PRODUCTION, PullOptions()))

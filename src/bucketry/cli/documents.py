@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bucketry.index.review_queue import Waiting
+    from bucketry.index.review_queue import WaitingVersion
     from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.publishing.registration import RegisteredVersion
     from bucketry.registry.reading.pull import PulledVersion
@@ -213,7 +213,7 @@ def decided_document(decided: RecordedDecision) -> Document:
     }
 
 
-def waiting_document(item: Waiting) -> Document:
+def waiting_document(item: WaitingVersion) -> Document:
     """Return one version of the queue."""
     row = item.standing.row
     return approvals_document(item.standing.approvals) | {

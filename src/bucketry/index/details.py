@@ -88,7 +88,7 @@ class PublishedDetails:
 
 
 @frozen
-class Pending:
+class PendingVersion:
     """A version of which something is still to be read.
 
     `evidence` marks what was read of it before; `published` are the metrics of its manifest, None before that was read.
@@ -102,7 +102,7 @@ class Pending:
     published: Mapping[MetricKey, MeasuredValue] | None
 
 
-def iter_pending(index: Index, size: int, among: Clause = EVERYTHING) -> Iterator[list[Pending]]:
+def iter_pending(index: Index, size: int, among: Clause = EVERYTHING) -> Iterator[list[PendingVersion]]:
     """Yield the versions of which something is still to be read, the newest first, each once, so many at a time.
 
     `among` is asked of a row `v` of `versions` beside its row `m` of `models`.
@@ -122,12 +122,12 @@ def iter_pending(index: Index, size: int, among: Clause = EVERYTHING) -> Iterato
             return
         after = found[-1][:2]
         yield [
-            Pending(version_id, parse_model_name(name), manifest, dossier, evidence, published.get(version_id))
+            PendingVersion(version_id, parse_model_name(name), manifest, dossier, evidence, published.get(version_id))
             for _, version_id, name, manifest, dossier, evidence, _ in found
         ]
 
 
-def read_details(session: Session, pending: Pending) -> ReadDetails:
+def read_details(session: Session, pending: PendingVersion) -> ReadDetails:
     """Read what is missing of one version; raise `CorruptError` or `NotFoundError`."""
     dossier = _load_dossier(session, pending)
     mark = evidence_mark([cited.sha256 for cited in dossier.evidence])
@@ -172,14 +172,14 @@ def evidence_mark(digests: Sequence[str]) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:32] if digests else ""
 
 
-def _load_dossier(session: Session, pending: Pending) -> Dossier:
+def _load_dossier(session: Session, pending: PendingVersion) -> Dossier:
     if pending.dossier is None:
         return Dossier(pending.manifest)
     body = session.load_document(pending.model, pending.dossier)
     return decode_dossier(body, what=keys.page(pending.model, pending.dossier))
 
 
-def _load_published_details(session: Session, pending: Pending) -> PublishedDetails:
+def _load_published_details(session: Session, pending: PendingVersion) -> PublishedDetails:
     body = session.load_manifest_bytes(pending.model, pending.manifest)
     with _PARSING:
         what = keys.manifest(pending.model, pending.manifest)

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from bucketry.index.details import Pending, ReadDetails
+    from bucketry.index.details import PendingVersion, ReadDetails
     from bucketry.index.rows import WrittenHead
     from bucketry.index.sql import Clause
     from bucketry.index.store import Index
@@ -91,7 +91,7 @@ class RefreshOutcome:
     faults: tuple[str, ...]
 
 
-class _Forgetful(DocumentCache):
+class _NoDocumentCache(DocumentCache):
     """Keeps nothing: each document is read once, and 64 MiB of them would be most of what the program takes."""
 
     def remember(self, digest: str, body: bytes) -> None:
@@ -152,7 +152,7 @@ def refresh_index(
     Without `details` the latter are left for later. `progress` is called with what is being read, how many are done
     and how many there are. What was read before a failure, or before `cancelled` is set, stays.
     """
-    forgetful, cancelled = replace(session, documents=_Forgetful()), cancelled or threading.Event()
+    forgetful, cancelled = replace(session, documents=_NoDocumentCache()), cancelled or threading.Event()
     try:
         return _Refresh(index, forgetful, progress, cancelled).run(details=details)
     except IndexDamagedError:  # it was thrown away: once more, into an empty one
@@ -171,7 +171,7 @@ def refresh_some_details(
 
     Heads are not looked at: this is for whoever has a list of the versions already, and asks more of them.
     """
-    work = _Refresh(index, replace(session, documents=_Forgetful()), progress, cancelled or threading.Event())
+    work = _Refresh(index, replace(session, documents=_NoDocumentCache()), progress, cancelled or threading.Event())
     work.refresh_details(among)
     return work.result(is_complete=False).details_read
 
@@ -419,7 +419,7 @@ class _Refresh:
         except UNREADABLE as error:
             return error
 
-    def _read_details(self, pending: Pending) -> ReadDetails | BucketryError:
+    def _read_details(self, pending: PendingVersion) -> ReadDetails | BucketryError:
         try:
             return read_details(self._session, pending)
         except UNREADABLE as error:

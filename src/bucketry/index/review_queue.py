@@ -36,7 +36,7 @@ WARNING_DAYS = 14
 
 
 @frozen
-class Waiting:
+class WaitingVersion:
     """A version that waits: for a review, or, approved already, for an approval to be renewed before it ends.
 
     `since` and `asked_by` are of the first request (the publish, where nobody asked). `mine`: the person who
@@ -59,12 +59,12 @@ class ReviewQueue:
     `damaged` names the versions among it, each with what is wrong: nobody knows whether they wait.
     """
 
-    waiting: list[Waiting]
+    waiting: list[WaitingVersion]
     faults: tuple[str, ...] = ()
     damaged: tuple[tuple[ModelName, int, str], ...] = ()
 
 
-def list_waiting(session: Session, *, mine: bool = False) -> list[Waiting]:
+def list_waiting(session: Session, *, mine: bool = False) -> list[WaitingVersion]:
     """Return everything that waits, longest first; with `mine`, only what the session's actor may decide.
 
     What cannot be read is left out; `load_review_queue` tells of it.
@@ -108,7 +108,7 @@ class _Found:
     """What looking at a model or a group brought. `approved` are the standings of versions that do not wait for now."""
 
     groups: tuple[_Group, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[WaitingVersion, ...] = ()
     approved: tuple[tuple[Head, Standing], ...] = ()
     faults: tuple[str, ...] = ()
     damaged: tuple[tuple[ModelName, int, str], ...] = ()
@@ -141,7 +141,7 @@ def _look_at(session: Session, group: _Group) -> _Found:
         names = ", ".join(f"{head.model}:{version}" for version in group.versions)
         lost = tuple((head.model, version, reason_of(error)) for version in group.versions)
         return _Found(faults=(f"{names} cannot be read: {error.message}",), damaged=lost)
-    waiting: list[Waiting] = []
+    waiting: list[WaitingVersion] = []
     approved: list[tuple[Head, Standing]] = []
     faults: list[str] = []
     damaged: list[tuple[ModelName, int, str]] = []
@@ -162,7 +162,7 @@ def _look_at(session: Session, group: _Group) -> _Found:
     return _Found(waiting=tuple(waiting), approved=tuple(approved), faults=tuple(faults), damaged=tuple(damaged))
 
 
-def _waiting(session: Session, head: Head, standing: Standing) -> Waiting | None:
+def _waiting(session: Session, head: Head, standing: Standing) -> WaitingVersion | None:
     # Not the row's state: the policy may ask for more now, or for less, and approvals end.
     approved = standing.approvals.are_enough
     if approved and not _ends_soon(session, standing):
@@ -173,7 +173,7 @@ def _waiting(session: Session, head: Head, standing: Standing) -> Waiting | None
     done = me in standing.approvals.principals and not approved
     barred = standing.policy.separate_duties and standing.authorship.includes(me)
     renews = not approved or any(statement.action is Action.APPROVE for statement in own)
-    return Waiting(
+    return WaitingVersion(
         model=head.model,
         standing=standing,
         renewal=approved,

@@ -172,13 +172,13 @@ def follow(job_id: JobId) -> Iterator[JobEvent]:
     Where nothing changes for some seconds it is yielded once more. It ends with `interrupted` where the worker died, or
     where none runs.
     """
-    told, told_at = None, 0.0
+    seen, seen_at = None, 0.0
     while True:  # bounded: the job ends, or nobody does it any more
         job = find_job(job_id)
         now = time.monotonic()
-        if (job, job.progress) != told or now - told_at >= HEARTBEAT_SECONDS:
+        if (job, job.progress) != seen or now - seen_at >= HEARTBEAT_SECONDS:
             yield job
-            told, told_at = (job, job.progress), now
+            seen, seen_at = (job, job.progress), now
         if job.state.is_over or job.state is JobState.INTERRUPTED:
             return
         time.sleep(LOOK_SECONDS)

@@ -81,7 +81,7 @@ def order_publish(
 
 
 def do_publish(
-    order: PublishOrder, draft: bytes, controls: Controls, stop: threading.Event, told: ProgressListener
+    order: PublishOrder, draft: bytes, controls: Controls, stop: threading.Event, on_progress: ProgressListener
 ) -> PublishResult:
     """Publish what was ordered, unless that was done before; raises as `publish` does.
 
@@ -98,7 +98,7 @@ def do_publish(
             made = load_manifest(session, order.model, done.manifest)
             done = replace(done, created=made.created_at == known.prepared.draft.created_at)
         else:
-            done = _publish(session, known, replace(order.options, stop=stop, controls=controls), told)
+            done = _publish(session, known, replace(order.options, stop=stop, controls=controls), on_progress)
         if order.request_review:
             ask_for_review(session, order.model, done.version)
     return PublishResult(
@@ -113,9 +113,11 @@ def do_publish(
     )
 
 
-def _publish(session: Session, draft: Draft, options: TransferOptions, told: ProgressListener) -> RegisteredVersion:
+def _publish(
+    session: Session, draft: Draft, options: TransferOptions, on_progress: ProgressListener
+) -> RegisteredVersion:
     draft.check_unchanged()
-    watched = _PublishProgress(told)
+    watched = _PublishProgress(on_progress)
     return publish_prepared(
         session,
         draft.prepared,
@@ -128,8 +130,8 @@ def _publish(session: Session, draft: Draft, options: TransferOptions, told: Pro
 class _PublishProgress:
     """Tells in one how far the hashing and the sending are."""
 
-    def __init__(self, told: ProgressListener) -> None:
-        self._told = told
+    def __init__(self, on_progress: ProgressListener) -> None:
+        self._on_progress = on_progress
         self._hashed: Progress | None = None
         self._sent: Progress | None = None
 
@@ -143,4 +145,4 @@ class _PublishProgress:
 
     def _tell(self) -> None:
         if self._sent is not None:
-            self._told(self._sent if self._hashed is None else with_hashing(self._sent, self._hashed))
+            self._on_progress(self._sent if self._hashed is None else with_hashing(self._sent, self._hashed))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bucketry.transfer.pace.progress import ProgressListener
 
 
-def do_order(order: PullOrder, controls: Controls, stop: threading.Event, told: ProgressListener) -> JobResult:
+def do_pull(order: PullOrder, controls: Controls, stop: threading.Event, on_progress: ProgressListener) -> JobResult:
     """Pull what was ordered.
 
     Raises as `pull` does, and `RejectedError` where another registry is found there now, or an alias names another
@@ -35,7 +35,7 @@ def do_order(order: PullOrder, controls: Controls, stop: threading.Event, told: 
     session = open_session(order.registry, trust=order.trust, serves=True)
     try:
         check_registry(order, session)
-        options = replace(order.options, controls=controls, on_transfer=told, stop=stop)
+        options = replace(order.options, controls=controls, on_transfer=on_progress, stop=stop)
         reference = parse_reference(order.reference)
         _check_same(order, resolve(session, reference))
         if order.with_base:

@@ -25,7 +25,7 @@ from bucketry.jobs.log import Log
 from bucketry.jobs.model import JobFailure, JobState, begin, failure_of, owner_text
 from bucketry.jobs.orders import JobResult, PublishOrder, PullOrder
 from bucketry.jobs.publish import do_publish
-from bucketry.jobs.pull import discard_beginnings, do_order
+from bucketry.jobs.pull import discard_beginnings, do_pull
 from bucketry.jobs.settings import digest_settings
 from bucketry.transfer.disk.leftovers import this_owner
 from bucketry.transfer.pace.controls import Controls
@@ -134,7 +134,7 @@ class Worker:
     def _transfer(self, job: Job, watch: _Watch) -> JobResult | PublishResult:
         order = job.order
         if isinstance(order, PullOrder):
-            return do_order(order, watch.controls, watch.stop, watch.note)
+            return do_pull(order, watch.controls, watch.stop, watch.note)
         return do_publish(order, self._folder.load_draft(order.draft), watch.controls, watch.stop, watch.note)
 
     def _end(self, job: Job, outcome: Outcome, progress: Progress | None) -> None:
@@ -146,19 +146,19 @@ class Worker:
         if outcome is None:
             if wanted.state is JobState.RUNNING:  # the worker is leaving
                 ended = replace(ended, state=JobState.QUEUED)
-            told = f"stopped, {ended.state}"
+            ending = f"stopped, {ended.state}"
         elif isinstance(outcome, JobFailure):
             if wanted.state is not JobState.CANCELLED:
                 ended = replace(ended, state=JobState.FAILED, failure=outcome, ended_at=self._timestamp())
-            told = f"{ended.state}: {outcome.message}"
+            ending = f"{ended.state}: {outcome.message}"
         else:
             ended = replace(ended, state=JobState.DONE, result=outcome, ended_at=self._timestamp())
-            told = f"done, {outcome.moved_bytes:,} bytes moved"
+            ending = f"done, {outcome.moved_bytes:,} bytes moved"
         self._folder.save(ended)
         self._folder.forget_progress(job.id)
         if ended.state is JobState.DONE and isinstance(job.order, PublishOrder):
             self._folder.forget_draft(job.order.draft)
-        self._log.write(f"job {job.id}: {told}")
+        self._log.write(f"job {job.id}: {ending}")
 
 
 class _Watch:
@@ -188,7 +188,7 @@ class _Watch:
 
     def _watch(self) -> None:
         seen: object = ()
-        told, told_at, left_at = None, 0.0, None
+        written, written_at, left_at = None, 0.0, None
         while not self._over.wait(LOOK_SECONDS):  # bounded: by the job's end
             now = time.monotonic()
             if self._leaving.is_set():
@@ -202,10 +202,10 @@ class _Watch:
                 self._obey()
             self.last = self.controls.look() or self.last
             if self.last is not None and (
-                (self.last != told and now - told_at >= PROGRESS_SECONDS) or now - told_at >= FRESH_SECONDS
+                (self.last != written and now - written_at >= PROGRESS_SECONDS) or now - written_at >= FRESH_SECONDS
             ):
                 self._folder.save_progress(self._id, self.last)
-                told, told_at = self.last, now
+                written, written_at = self.last, now
 
     def _obey(self) -> None:
         with suppress(BucketryError):  # what nobody could have written is not obeyed

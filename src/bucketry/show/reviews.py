@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from bucketry.index.review_queue import Waiting
+    from bucketry.index.review_queue import WaitingVersion
     from bucketry.registry.review.standings import Standing
     from bucketry.schema.documents.reviews import Decision, Statement
     from bucketry.schema.judging.decisions import Approvals
@@ -42,7 +42,7 @@ _COUNTED = (
 )
 
 
-def waiting_columns(now: datetime) -> tuple[Column[Waiting], ...]:
+def waiting_columns(now: datetime) -> tuple[Column[WaitingVersion], ...]:
     """Return the columns of what waits."""
     return (
         Column("version", "VERSION", lambda row: Span(waiting_name(row), "strong"), 18, 48),
@@ -62,18 +62,18 @@ def waiting_columns(now: datetime) -> tuple[Column[Waiting], ...]:
     )
 
 
-def waiting_name(row: Waiting) -> str:
+def waiting_name(row: WaitingVersion) -> str:
     """Return the version that waits."""
     return f"{row.model}:{row.standing.row.version}"
 
 
-def approved_text(row: Waiting) -> str:
+def approved_text(row: WaitingVersion) -> str:
     """Return how many approvals count, of those that are needed."""
     approvals = row.standing.approvals
     return f"{len(approvals.principals)} of {max(1, approvals.required)}"
 
 
-def wanted_text(row: Waiting, now: datetime) -> str:
+def wanted_text(row: WaitingVersion, now: datetime) -> str:
     """Return what is asked for: a review, or within how long an approval must be renewed."""
     ends = row.standing.approvals.expires
     if not row.renewal or ends is None:

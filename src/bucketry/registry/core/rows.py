@@ -47,7 +47,7 @@ def find_row(session: Session, head: Head, version: int) -> Row | None:
 
 
 @frozen
-class ByPage:
+class VersionsByPage:
     """Versions by the page that their rows are in, each of those in the head itself (None) by itself.
 
     `lost` are those whose page nobody can find, because the directory cannot be read: `reason` says why.
@@ -58,7 +58,7 @@ class ByPage:
     reason: str = ""
 
 
-def group_by_page(session: Session, head: Head, versions: Iterable[int]) -> ByPage:
+def group_by_page(session: Session, head: Head, versions: Iterable[int]) -> VersionsByPage:
     """Return the versions by the page that their rows are in.
 
     The directory is read once, and whoever takes a group reads its page once: of a model with 100,000 versions the
@@ -68,17 +68,17 @@ def group_by_page(session: Session, head: Head, versions: Iterable[int]) -> ByPa
     here = tuple((None, (version,)) for version in given if head.find_row(version) is not None)
     older = tuple(version for version in given if head.find_row(version) is None)
     if not older:
-        return ByPage(here)
+        return VersionsByPage(here)
     try:
         directory = load_directory(session, head)
     except UNREADABLE as error:
-        return ByPage(here, older, reason_of(error))
+        return VersionsByPage(here, older, reason_of(error))
     sealed: dict[PageEntry, list[int]] = {}
     for version in older:
         entry = directory.find(version)
         if entry is not None:
             sealed.setdefault(entry, []).append(version)
-    return ByPage((*here, *((entry, tuple(inside)) for entry, inside in sealed.items())))
+    return VersionsByPage((*here, *((entry, tuple(inside)) for entry, inside in sealed.items())))
 
 
 def load_group(session: Session, head: Head, entry: PageEntry | None, versions: Iterable[int]) -> list[Row]:

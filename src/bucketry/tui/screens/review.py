@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bucketry.index.review_queue import Waiting, load_review_queue
+from bucketry.index.review_queue import WaitingVersion, load_review_queue
 from bucketry.index.views import VersionLine, find_version_line
 from bucketry.show.figures import NOTHING, count_of, time_text
 from bucketry.show.gates import gate_words, gates_span
@@ -26,7 +26,7 @@ MOST_COMMENTS = 8
 _MINE = "you: you may decide about it, and have not yet"
 
 
-class ReviewView(ReadListView[Waiting]):
+class ReviewView(ReadListView[WaitingVersion]):
     """Everything that waits, first what the user may decide, then longest first."""
 
     @property
@@ -40,7 +40,7 @@ class ReviewView(ReadListView[Waiting]):
         return ("reviews",)
 
     @property
-    def sort_values(self) -> Mapping[str, Callable[[Waiting], Any]]:
+    def sort_values(self) -> Mapping[str, Callable[[WaitingVersion], Any]]:
         """What the columns sort by."""
         return {
             "mine": lambda row: row.mine,
@@ -53,9 +53,11 @@ class ReviewView(ReadListView[Waiting]):
             "gates": lambda row: sum(not gate.passed for gate in row.gates),
         }
 
-    def columns(self) -> Sequence[Column[Waiting]]:
+    def columns(self) -> Sequence[Column[WaitingVersion]]:
         """Return the columns."""
-        mine = Column[Waiting]("mine", "FOR", lambda row: Span("you", "warn") if row.mine else NOTHING, 3, about=_MINE)
+        mine = Column[WaitingVersion](
+            "mine", "FOR", lambda row: Span("you", "warn") if row.mine else NOTHING, 3, about=_MINE
+        )
         return (mine, *waiting_columns(self.shell.session.clock.now()))
 
     @property
@@ -63,11 +65,11 @@ class ReviewView(ReadListView[Waiting]):
         """Under what the choice of columns is remembered."""
         return f"{self.shell.session.store.name} review"
 
-    def key_of(self, row: Waiting) -> Hashable:
+    def key_of(self, row: WaitingVersion) -> Hashable:
         """Return the version's name."""
         return waiting_name(row)
 
-    def read(self, session: Session) -> ReadRows[Waiting]:
+    def read(self, session: Session) -> ReadRows[WaitingVersion]:
         """Return what waits; among equals the order stays, longest first."""
         queue = load_review_queue(session, index=self.shell.source.index)
         found = sorted(queue.waiting, key=lambda item: not item.mine)
@@ -80,7 +82,7 @@ class ReviewView(ReadListView[Waiting]):
             return ReadRows(found, line(f"{said}  ", Span(f"{queue.faults[0]}{more}", "bad")))
         return ReadRows(found, line(Span(said, "warn" if mine else "plain"), Span(missing, "warn")))
 
-    def texts(self, row: Waiting) -> Mapping[str, str]:
+    def texts(self, row: WaitingVersion) -> Mapping[str, str]:
         """Return what a filter finds."""
         return {
             "version": waiting_name(row),
@@ -91,7 +93,7 @@ class ReviewView(ReadListView[Waiting]):
             "what": "renew" if row.renewal else "review",
         }
 
-    def open_row(self, row: Waiting) -> None:
+    def open_row(self, row: WaitingVersion) -> None:
         """Open the version."""
         self.open_version(row.model, row.standing.row.version)
 
@@ -112,7 +114,7 @@ class ReviewView(ReadListView[Waiting]):
             *read_commands(self.shell, self._version_shown),
         )
 
-    def detail(self, row: Waiting, width: int) -> Sequence[Line]:
+    def detail(self, row: WaitingVersion, width: int) -> Sequence[Line]:
         """Return who decided what, which gates hold, and what was said."""
         zone = self.shell.zone
         title = f"{waiting_name(row)}  waits since {time_text(row.since, zone)}, asked for by {row.asked_by}"
@@ -130,7 +132,7 @@ class ReviewView(ReadListView[Waiting]):
             lines += wrapped(f"{each.principal}, {each.action}: {each.comment}", width)
         return lines
 
-    def _whose_turn(self, row: Waiting, width: int) -> Sequence[Line]:
+    def _whose_turn(self, row: WaitingVersion, width: int) -> Sequence[Line]:
         why_not, me = self.shell.why_not_write(), self.shell.session.actor
         if row.mine and why_not:
             return wrapped(f"It waits for you, but {why_not}.", width, role="warn")
@@ -146,7 +148,7 @@ class ReviewView(ReadListView[Waiting]):
             said = "It is not yours to decide: the policy names others."
         return wrapped(said, width, role="dim")
 
-    def _approval_lines(self, row: Waiting, width: int) -> Sequence[Line]:
+    def _approval_lines(self, row: WaitingVersion, width: int) -> Sequence[Line]:
         approvals, policy = row.standing.approvals, row.standing.policy
         by = f", by {', '.join(approvals.principals)}" if approvals.principals else ""
         may = ", ".join(policy.reviewers) or "everybody"
