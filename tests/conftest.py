@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from servers.process import S3Server
 
+gc.disable()  # while tests are collected: see the end of it
+
 LONGEST_NAME = 40
 """Bytes of a parameter that name a test."""
 LONG_FIRST = ("races", "simulation", "faults", "story", "tui", "jobs", "cli", "store", "transfer", "index", "registry")
@@ -107,9 +109,9 @@ def _signals_are_heard() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let the collector of garbage pass over what collecting made: it stays to the end."""
-    gc.collect()
+    """Let the collector of garbage begin, and pass over what collecting the tests made: it stays to the end."""
     gc.freeze()
+    gc.enable()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -6,6 +6,7 @@ The table of what may import what is read from `docs/architecture.md`, so that t
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import re
 from dataclasses import dataclass
@@ -99,6 +100,7 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
 
 
+@functools.cache
 def load_modules() -> list[Module]:
     source = ROOT / "src" / "bucketry"
     return [
@@ -259,7 +261,6 @@ def module_of(target: str, modules: Container[str]) -> str | None:
     return next((name for name in (target, target.rpartition(".")[0]) if name in modules), None)
 
 
-MODULES = load_modules()
 TABLE = read_table((ROOT / "docs" / "architecture.md").read_text("utf-8"))
 
 
@@ -322,7 +323,7 @@ BREAKS = [
 
 @pytest.mark.parametrize("rule", RULES)
 def test_the_program_obeys(rule: str) -> None:
-    assert list(RULES[rule](MODULES)) == []
+    assert list(RULES[rule](load_modules())) == []
 
 
 @pytest.mark.parametrize(("rule", "path", "source"), BREAKS)
@@ -365,7 +366,7 @@ def test_the_public_names_may_be_imported_for_type_checkers() -> None:
 
 def test_the_table_lists_every_package_and_nothing_imports_upwards() -> None:
     assert tuple(TABLE.allowed) == PACKAGES
-    assert {module.package for module in MODULES} - {""} <= set(PACKAGES)
+    assert {module.package for module in load_modules()} - {""} <= set(PACKAGES)
     for index, package in enumerate(PACKAGES):
         assert TABLE.allowed[package] | TABLE.values[package] <= set(PACKAGES[:index]), package
 
