@@ -81,13 +81,13 @@ class Session:
 
 @contextmanager
 def on_terminal(
-    *arguments: str, environment: Mapping[str, str], columns: int = 120, rows: int = 40
+    *arguments: str, environment: Mapping[str, str], columns: int = 120, rows: int = 40, program: str = PROGRAM[-1]
 ) -> Iterator[Session]:
-    """Run the program on a pseudo-terminal of this size."""
+    """Run the program, or one that does something besides, on a pseudo-terminal of this size."""
     process, descriptor = pty.fork()
     if process == 0:
         try:
-            os.execve(PROGRAM[0], [*PROGRAM, *arguments], dict(os.environ) | dict(environment))
+            os.execve(PROGRAM[0], [*PROGRAM[:-1], program, *arguments], dict(os.environ) | dict(environment))
         finally:
             os._exit(127)
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

@@ -188,3 +188,63 @@ def test_a_signal_leaves_the_terminal_as_it_was(
     assert b"\x1b[?1049h" in shown
     for ending in (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l"):  # the screen, the cursor, the mouse
         assert ending in left
+
+
+HANGS_UP_AT_WORK = """
+import asyncio, os, signal
+from bucketry.cli.main import run
+from bucketry.tui.shell.app import BucketryApp
+
+async def hang_up(app, event):
+    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGHUP)
+
+BucketryApp.on_key = hang_up
+run()
+"""
+
+
+@NEEDS_HANGUPS
+def test_a_hang_up_ends_the_screens_wherever_they_are(tmp_path: Path, environment: dict[str, str]) -> None:
+    """The event loop catches what a handler of a signal raises within a callback."""
+    with on_terminal("-r", make(tmp_path), "tui", environment=environment, program=HANGS_UP_AT_WORK) as screen:
+        screen.read(until=b"credit-risk")
+        assert b"error[terminated]" in screen.press(b"j", until=b"error[terminated]")
+        assert screen.wait() == 129
+
+
+@NEEDS_HANGUPS
+def test_a_terminal_that_is_taken_away_ends_the_program(tmp_path: Path, environment: dict[str, str]) -> None:
+    with on_terminal("-r", make(tmp_path), "tui", environment=environment) as screen:
+        screen.read(until=b"credit-risk")
+        os.close(screen.descriptor)
+        screen.descriptor = os.open(os.devnull, os.O_RDWR)
+        assert screen.wait() == 129
+
+
+COUNTS_READERS = """
+import os, signal, threading
+from pathlib import Path
+from bucketry.cli.main import run
+
+def count(number, frame):
+    names = [thread.name for thread in threading.enumerate()]
+    Path(os.environ["COUNT_FILE"]).write_text(str(names.count("textual-input")))
+
+signal.signal(signal.SIGUSR1, count)
+run()
+"""
+
+
+def test_after_a_stop_each_key_is_read_once(tmp_path: Path, environment: dict[str, str]) -> None:
+    count = tmp_path / "count"
+    environment |= {"COUNT_FILE": str(count)}
+    with on_terminal("-r", make(tmp_path), "tui", environment=environment, program=COUNTS_READERS) as screen:
+        screen.read(until=b"credit-risk")
+        for number in (signal.SIGSTOP, signal.SIGCONT, signal.SIGCONT):
+            os.kill(screen.process, number)
+            screen.read()
+        os.kill(screen.process, signal.SIGUSR1)
+        screen.read()
+        assert count.read_text() == "1"
+        screen.press(b"q")
+        assert screen.wait() == 0

@@ -1,7 +1,8 @@
-"""How do the screens begin? With a look at the terminal, as the toolkit reads the environment when it is imported."""
+"""The beginning of the screens: a look at the terminal first, as the toolkit reads the environment when imported."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -39,13 +40,18 @@ def run_screens(
     from bucketry.tui.data.source import Source  # noqa: PLC0415 - a terminal that is refused needs none of these
     from bucketry.tui.shell.app import BucketryApp  # noqa: PLC0415 - a terminal that is refused needs none of these
     from bucketry.tui.shell.pasting import guard_pastes  # noqa: PLC0415 - a terminal that is refused needs none of these
+    from bucketry.tui.shell.signals import guard_resumes, run_until_signal  # noqa: PLC0415 - loads asyncio
 
     guard_pastes(linux_driver)
+    guard_resumes(linux_driver)
     index = open_index(session)
     if index.refreshed_at() is None:  # nothing can be shown yet, so a bucket that cannot be opened is said first
         _ = session.store.endpoint
     source = Source(session, index, live_seconds=3 * settings.refresh_seconds)
     app = BucketryApp(source, terminal, settings=settings, read_only=read_only, registry=registry)
-    app.run(mouse=settings.mouse if settings.mouse is not None else not terminal.is_ssh)
+    mouse = settings.mouse if settings.mouse is not None else not terminal.is_ssh
+    end = asyncio.run(run_until_signal(app, mouse=mouse))
     if app.background.stop(patience_seconds=LEAVE_SECONDS):
         index.close()
+    if end is not None:
+        end()
