@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import threading
@@ -9,10 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from bucketry.clock import Backoff, Clock
-from bucketry.errors import UnavailableError, UsageError
-from bucketry.store.contract import SlowDownError
-from bucketry.transfer.disk.local_files import translate_os_error
+from bucketry.clock import Clock
+from bucketry.errors import UsageError
 from bucketry.transfer.pace.progress import Progress, ProgressMeter
 from bucketry.transfer.pace.ratelimit import RateLimit
 from bucketry.transfer.pace.workers import Gate, Halt, Interrupted, run_parallel
@@ -82,39 +79,6 @@ def test_ctrl_c_ends_all_threads_and_is_passed_on() -> None:
     presser.join()
 
 
-def test_retries_wait_longer_each_time_until_the_deadline() -> None:
-    virtual = VirtualTime()
-    backoff = Backoff(virtual.clock, deadline_seconds=10)
-
-    def always_fail() -> None:
-        raise UnavailableError("down")
-
-    with pytest.raises(UnavailableError, match="down"):
-        backoff.insist(always_fail)
-    assert virtual.slept[:4] == [0.05, 0.1, 0.2, 0.4]
-    assert max(virtual.slept) <= 5
-    assert sum(virtual.slept) == pytest.approx(10)
-
-
-def test_progress_renews_patience() -> None:
-    virtual = VirtualTime()
-    backoff = Backoff(virtual.clock, deadline_seconds=1)
-    for _ in range(20):
-        backoff.pause_or_raise(UnavailableError("broken"))
-        backoff.pause_or_raise(UnavailableError("broken"))
-        backoff.progressed()
-    assert sum(virtual.slept) > 2
-
-
-def test_a_full_disk_below_the_store_is_not_waited_for() -> None:
-    virtual = VirtualTime()
-    error = translate_os_error(OSError(errno.ENOSPC, "no space"), "disk full")
-    assert isinstance(error, UnavailableError)
-    with pytest.raises(UnavailableError, match="disk is full, at disk full"):
-        Backoff(virtual.clock).pause_or_raise(error)
-    assert virtual.slept == []
-
-
 def test_threads_that_cannot_be_started_do_not_hang_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     honest_start = threading.Thread.start
     started: list[str] = []
@@ -128,13 +92,6 @@ def test_threads_that_cannot_be_started_do_not_hang_the_rest(monkeypatch: pytest
     monkeypatch.setattr(threading.Thread, "start", start_two)
     with pytest.raises(RuntimeError, match="can't start"):
         run(list(range(10)), lambda _, _item: None)
-
-
-def test_the_store_may_ask_for_a_longer_wait() -> None:
-    virtual = VirtualTime()
-    backoff = Backoff(virtual.clock)
-    backoff.pause_or_raise(SlowDownError("slow down", retry_after_seconds=7))
-    assert virtual.slept[0] > 7
 
 
 def test_the_limit_is_kept_over_time() -> None:

@@ -1,6 +1,6 @@
 """Makes the three requests that move the bytes of large objects by the SDK.
 
-They have two ways: `s3_wire`, which is faster, and this one for wherever the SDK knows more: proxies, redirects to
+They have two ways: `wire`, which is faster, and this one for wherever the SDK knows more: proxies, redirects to
 another region, special kinds of buckets.
 """
 

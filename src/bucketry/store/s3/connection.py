@@ -1,6 +1,6 @@
 """Sends one request by the SDK, exactly once, and says which error it is when it fails.
 
-Most requests go over connections of our own (`s3_wire`); these are the others, for what the SDK knows better than
+Most requests go over connections of our own (`wire`); these are the others, for what the SDK knows better than
 anyone: proxies, redirects to another region, special kinds of buckets. Its retries are off: what may be sent again is
 for `retry` or the committer to say. (A bucket in another region answers without doing anything; the SDK then
 signs again for the region that S3 names, at the same endpoint's pattern. It follows no other redirect.)
@@ -89,7 +89,7 @@ class S3Connection:
         A request that was refused for old credentials or a wrong clock is sent once more if that could be put
         right. Such a refusal is definite, so this breaks no promise.
         """
-        from botocore.exceptions import ClientError  # noqa: PLC0415 - see `s3_account`: most never come here
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - see `account`: most never come here
 
         from bucketry.store.s3.sdk.errors import reply_of  # noqa: PLC0415 - the same
 

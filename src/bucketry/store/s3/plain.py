@@ -3,7 +3,7 @@
 Two kinds. A server that is not Amazon's, named by a plain URL: requests go to `https://host:port/bucket/key`. And
 Amazon's in one of its ordinary regions: `https://bucket.s3.region.amazonaws.com/key`. For these the SDK's rules are
 written down here; that they are its rules is tested, by asking both for many configurations. Whatever else a profile
-or the environment asks for is left to it: see `s3_environment` and `s3_sdk`, which look whether they do.
+or the environment asks for is left to it: see `environment` and `sdk.account`, which look whether they do.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Sends a request to S3 and takes its reply without the SDK in between, and so the bytes of large objects.
 
-Requests are built as `s3_target` has seen the SDK build them, signed by its signer, and go over our own
+Requests are built as `target` has seen the SDK build them, signed by its signer, and go over our own
 connections, so that bytes pass from the socket into the caller's buffer and back without a copy. Replies are
 understood by the same rules as all others. No redirect is followed: the SDK is asked to make such a request,
 since it signs again for the region that S3 names, and for no other host than that region's.

@@ -2,7 +2,7 @@
 
 The SDK knows better than anyone where credentials come from and when they expire: that is its session, and it is
 always asked. Its client, which loads descriptions of all of S3, costs more than a small command otherwise takes; it
-is made when something needs it, which is decided here, in `s3_plain` and in `s3_wire`.
+is made when something needs it, which is decided here, in `plain` and in `wire`.
 """
 
 from __future__ import annotations
