@@ -81,7 +81,7 @@ class Program:
         assert "Traceback" not in ran.errors
         again = self.run(*arguments, "--json")
         assert again.code == code
-        assert again.stderr == b""
+        assert again.stderr == b"", again
         error = again.document["error"]
         assert set(error) == {"code", "kind", "message", "advice"}
         assert error["code"] == code
