@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from botocore.awsrequest import AWSRequest
 
-from bucketry.store.s3.sdk.signing import sign
+from bucketry.store.s3.sdk.account import sign
 from bucketry.store.s3.signing import Keys, RequestSigner, SigningClock, SigningScope, Unsigned
 
 ORIGIN = "https://bucket.example.org:9000"

@@ -2,7 +2,7 @@
 
 The same steps for requests that are plain text already, at a tenth of the cost: that is what many small files wait
 for. A test compares the signatures with the SDK's. The SDK's own signer, for the requests that its client makes, is in
-`sdk.signing`.
+`sdk.account`.
 """
 
 from __future__ import annotations

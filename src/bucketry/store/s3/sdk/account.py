@@ -13,19 +13,20 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from botocore import exceptions as sdk
+from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from botocore.configprovider import ConfiguredEndpointProvider
+from botocore.credentials import ReadOnlyCredentials
 from botocore.session import Session
 
 from bucketry.errors import UsageError
 from bucketry.store.s3.plain import PlainEndpoint, find_plain_endpoint
 from bucketry.store.s3.sdk.credentials import asking_for_credentials, prepare_credentials
 from bucketry.store.s3.sdk.sample import catch_sample, find_target
-from bucketry.store.s3.sdk.signing import sign
 from bucketry.store.s3.settings import check_endpoint, is_amazon
-from bucketry.store.s3.signing import Keys, find_scope
+from bucketry.store.s3.signing import TIMESTAMP, Keys, find_scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from bucketry.store.s3.settings import Addressing, S3Settings
-    from bucketry.store.s3.signing import SigningClock
+    from bucketry.store.s3.signing import SigningClock, SigningScope
     from bucketry.store.s3.target import Target
 
 # What would change the host, the signature or the headers. Of most, the value that changes nothing is "not set".
@@ -191,6 +192,35 @@ def _make_client(session: Session, settings: S3Settings, addressing: Addressing)
             "the S3 endpoint in the AWS environment is not a URL", advice="write it as https://host:port"
         ) from None
     return client
+
+
+def sign(request: AWSRequest, keys: Keys, scope: SigningScope, clock: SigningClock, sha256: str) -> None:
+    """Put the signature, the time, the token and `sha256`, that of the body, into the request's headers.
+
+    By the SDK's own signer, of which two things differ: the time can be corrected where the clock of this machine is
+    wrong, and the digest of a body is taken from whoever has computed it.
+    """
+    _Signer(keys, scope, clock, sha256).add_auth(request)
+
+
+class _Signer(S3SigV4Auth):
+    def __init__(self, keys: Keys, scope: SigningScope, clock: SigningClock, sha256: str) -> None:
+        credentials = ReadOnlyCredentials(keys.access_key, keys.secret_key, keys.token)
+        super().__init__(credentials, scope.service, scope.region)
+        self._clock = clock
+        self._sha256 = sha256
+
+    def add_auth(self, request: AWSRequest) -> None:
+        """Do the SDK's own steps in its order, at our time."""
+        request.context["timestamp"] = self._clock.now().strftime(TIMESTAMP)
+        self._modify_request_before_signing(request)  # type: ignore[attr-defined] # not in the stubs
+        text = self.string_to_sign(request, self.canonical_request(request))
+        self._inject_signature_to_request(request, self.signature(text, request))  # type: ignore[attr-defined]
+
+    def payload(self, request: AWSRequest) -> str:
+        """Return the digest that was given."""
+        del request
+        return self._sha256
 
 
 def _answer_head_bucket(**_: object) -> tuple[AWSResponse, dict[str, Any]]:
