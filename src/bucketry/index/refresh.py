@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.head import Head, Row
+    from bucketry.schema.documents.manifest import Manifest
 
 HEADS_IN_ONE_BATCH = 48
 PAGES_IN_ONE_BATCH = 32
@@ -96,6 +97,10 @@ class _NoDocumentCache(DocumentCache):
 
     def remember(self, digest: str, body: bytes) -> None:
         """Let go of the bytes."""
+
+    def manifest(self, model: str, digest: str, decode: Callable[[], Manifest]) -> Manifest:  # noqa: ARG002 - none is kept
+        """Return the manifest, and let go of it."""
+        return decode()
 
 
 @dataclass(slots=True)

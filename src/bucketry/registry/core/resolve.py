@@ -102,8 +102,12 @@ def load_version_number(session: Session, reference: Reference) -> int:
 
 def load_manifest(session: Session, model: ModelName, digest: Digest) -> Manifest:
     """Return a manifest by its digest; its raw bytes are verified before they are parsed."""
-    what = keys.manifest(model, digest)
-    return decode_manifest(session.load_manifest_bytes(model, digest), what=what, model=model)
+
+    def decode() -> Manifest:
+        body = session.load_manifest_bytes(model, digest)
+        return decode_manifest(body, what=keys.manifest(model, digest), model=model)
+
+    return session.documents.manifest(str(model), digest, decode)
 
 
 def load_evidence(session: Session, head: Head, row: Row) -> tuple[Evidence, ...]:

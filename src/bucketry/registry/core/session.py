@@ -19,11 +19,14 @@ from bucketry.schema.documents.settings import RegistryDocument, decode_registry
 from bucketry.transfer.pace.workers import MapInParallel, map_in_parallel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bucketry.registry.core.config import RegistryProfile
     from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.dossier import Citation
     from bucketry.schema.documents.head import Head, Row
+    from bucketry.schema.documents.manifest import Manifest
     from bucketry.schema.documents.scans import ScanReport
     from bucketry.schema.names import Digest, ModelName, Reference
     from bucketry.store.contract import Store
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 MOST_BROKEN = 3
 """So many broken promises are named in one message; `bucketry doctor` lists all."""
 CACHED_DOCUMENT_BYTES = 64 * 1024 * 1024
+KEPT_ARTIFACTS = 40_000
+"""So many artifacts are kept of decoded manifests, each of which counts as one more: some 25 MB."""
 FOREIGN = "run `bucketry fsck`; put back what belongs there from the bucket's versions or from a mirror"
 
 
@@ -44,6 +49,7 @@ class DocumentCache:
 
     def __init__(self) -> None:
         self._bodies: OrderedDict[str, bytes] = OrderedDict()
+        self._manifests: OrderedDict[tuple[str, str], Manifest] = OrderedDict()
         self._size_bytes = 0
         self._lock = threading.Lock()
 
@@ -64,6 +70,23 @@ class DocumentCache:
             while self._size_bytes > CACHED_DOCUMENT_BYTES:
                 _, dropped = self._bodies.popitem(last=False)
                 self._size_bytes -= len(dropped)
+
+    def manifest(self, model: str, digest: str, decode: Callable[[], Manifest]) -> Manifest:
+        """Return a decoded manifest: one action asks several times for the same few, and a large one takes long."""
+        with self._lock:
+            found = self._manifests.get((model, digest))
+            if found is not None:
+                self._manifests.move_to_end((model, digest))
+                return found
+        made = decode()
+        with self._lock:
+            self._manifests[model, digest] = made
+            while len(self._manifests) > 1 and self._count_artifacts() > KEPT_ARTIFACTS:
+                self._manifests.popitem(last=False)
+        return made
+
+    def _count_artifacts(self) -> int:
+        return sum(1 + len(manifest.artifacts) for manifest in self._manifests.values())
 
 
 class TrustCheck(Protocol):
