@@ -34,8 +34,6 @@ BESIDE = frozenset({"clock", "errors", "frozen", "user_folders", "version"})
 """What every module may import."""
 VALUE = re.compile(r"[A-Z]\w*")
 """The name of a class or a constant."""
-STILL_CIRCULAR = frozenset({"transfer"})
-"""The rooms in which modules still import each other in circles."""
 PURE_NAMES = frozenset({"pathlib.PurePath", "pathlib.PurePosixPath"})
 IMPURE_CALLS = frozenset({"open", "input", "print", "now", "utcnow", "today", "time", "monotonic", "perf_counter"})
 KEY = re.compile(
@@ -241,7 +239,7 @@ def streams(module: Module) -> Iterator[str]:
 
 def iter_circle_faults(modules: Iterable[Module]) -> Iterator[str]:
     """Yield a circle of modules that import each other, also inside functions or for types only, if there is one."""
-    found = {dotted(module.path): module for module in modules if module.package not in STILL_CIRCULAR}
+    found = {dotted(module.path): module for module in modules}
     ways = {
         name: {place for each in iter_imports(module) if (place := module_of(each.target, found)) not in {None, name}}
         for name, module in found.items()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.clock import Clock
 from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UnavailableError, UsageError
-from bucketry.jobs.files import MOST_AT_ONCE, JobFolder, job_folder
+from bucketry.jobs.files import MOST_AT_ONCE, WORKER_LOOKS_SECONDS, JobFolder, job_folder
 from bucketry.jobs.log import Log
 from bucketry.jobs.model import (
     MAY_CANCEL,
@@ -322,6 +322,8 @@ def _stop(job_id: JobId, allowed: Collection[JobState], state: JobState) -> Job:
         if job.state is not state:
             folder.save(replace(job, state=state, ended_at=Clock().timestamp() if state.is_over else None))
             _log(folder, f"job {job_id}: {state}")
+    if folder.is_in_hand(job):  # what is answered holds: by then its worker has heard of it
+        time.sleep(2 * WORKER_LOOKS_SECONDS)
     return _load(folder, job_id)
 
 

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE = 2
 """So many jobs run at once, each in a process of its own."""
+WORKER_LOOKS_SECONDS = 0.1
+"""So often a worker looks at the journal of its job."""
 LARGEST_JOURNAL_BYTES = 1024 * 1024
 ROOM_BYTES = 64 * 1024
 """A journal, its lock and some lines of the log fit in there."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.clock import Clock
 from bucketry.errors import BucketryError
-from bucketry.jobs.files import JobFolder, job_folder
+from bucketry.jobs.files import WORKER_LOOKS_SECONDS, JobFolder, job_folder
 from bucketry.jobs.log import Log
 from bucketry.jobs.model import JobFailure, JobState, begin, failure_of, owner_text
 from bucketry.jobs.orders import JobResult, PublishOrder, PullOrder
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     Outcome = JobResult | PublishResult | JobFailure | None
 
-LOOK_SECONDS = 0.1
 PROGRESS_SECONDS = 0.2
 FRESH_SECONDS = 10.0
 """How far a job is gets written so often where nothing moves: another container knows by nothing else that we live."""
@@ -189,7 +188,7 @@ class _Watch:
     def _watch(self) -> None:
         seen: object = ()
         written, written_at, left_at = None, 0.0, None
-        while not self._over.wait(LOOK_SECONDS):  # bounded: by the job's end
+        while not self._over.wait(WORKER_LOOKS_SECONDS):  # bounded: by the job's end
             now = time.monotonic()
             if self._leaving.is_set():
                 self.stop.set()
