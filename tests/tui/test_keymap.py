@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
-from typing import TYPE_CHECKING
+from importlib import import_module
+from pkgutil import walk_packages
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import bucketry.tui
 from bucketry.errors import UsageError
+from bucketry.tui import screens
+from bucketry.tui.drawing.chooser import CHOOSING
 from bucketry.tui.shell.command_names import COMMAND_NAMES, WRITING
 from bucketry.tui.shell.commands import Command, KeyFaults, Keymap, parse_keymap
+from bucketry.tui.shell.everywhere import EVERYWHERE
 from bucketry.tui.shell.settings import Settings
+from bucketry.tui.shell.view import View
 from tui.desk import filled_registry
 from tui.evaluated import on
 
@@ -28,19 +31,36 @@ def settings(**keys: object) -> Settings:
     return Settings(time="utc", keymap=parse_keymap(keys, where=CONFIG))
 
 
-def names_in_the_source() -> Iterator[str]:
-    for path in Path(bucketry.tui.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and bool(node.args)
-            if is_call and node.func.id in {"Command", "command", "_command", "look"}:  # type: ignore[attr-defined]
-                name = node.args[0]  # type: ignore[attr-defined]
-                if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                    yield name.value
+def every_command() -> Iterator[Command[Any]]:
+    for found in walk_packages(screens.__path__, f"{screens.__name__}."):
+        import_module(found.name)
+    views: list[type[View]] = [View]
+    for view in views:
+        views += view.__subclasses__()
+        yield from view.COMMANDS
+    yield from EVERYWHERE
+    yield from CHOOSING
 
 
 def test_the_list_of_names_has_each_command_of_the_screens_and_no_other() -> None:
-    made = set(names_in_the_source()) | {f"tab-{number}" for number in range(1, 8)}
-    assert made == COMMAND_NAMES
+    assert {command.name for command in every_command()} == COMMAND_NAMES
+
+
+def test_what_changes_the_registry_says_so_and_has_capital_letters_alone() -> None:
+    writing = [command for command in every_command() if command.writes]
+    assert {command.name for command in writing} == WRITING
+    assert all(len(key) == 1 and key.isupper() for command in writing for key in command.keys)
+
+
+@pytest.mark.parametrize("way", [(), ("G", "enter"), ("G", "enter", "enter"), ("G", "enter", "equals_sign"), ("t",)])
+def test_no_key_makes_a_command_or_a_function_of_one(way: tuple[str, ...]) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press(*way)
+        before = desk.app.commands
+        await desk.press("j", "k")
+        assert all(now is then for now, then in zip(desk.app.commands, before, strict=True))
+
+    on(filled_registry(), act)
 
 
 @pytest.mark.parametrize("table", ["x", ["open"], 5])

@@ -9,40 +9,24 @@ from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.places import ComparisonPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from bucketry.index.views import VersionLine
     from bucketry.schema.names import ModelName
-    from bucketry.tui.shell.view import Shell
+    from bucketry.tui.shell.view import Shell, View
 
 
-def compare_command(
-    shell: Shell, chosen: Callable[[], Sequence[VersionLine]], model: ModelName | None = None
-) -> Command:
-    """Return the command that compares the chosen versions, or on the `:` line those that are typed behind it.
+def _compare(view: View, text: str) -> None:
+    """Compare the chosen versions, or on the `:` line those that are typed behind it.
 
-    Numbers that are typed are versions of `model`, or of the model that a chosen one is of.
+    Numbers that are typed are versions of the model that the chosen one is of, else that the screen is about.
     """
-
-    def run(text: str) -> None:
-        rows = chosen()
-        if text:
-            alone = f" {rows[0].version}" if len(text.split()) == 1 and len(rows) == 1 else ""
-            compare_typed(shell, rows[0].model if rows else model, text + alone)
-        elif rows:
-            _compare_marked(shell, rows)
-
-    return Command(
-        "compare",
-        ("=",),
-        "Compare what is marked, or with production",
-        run,
-        lambda: "" if chosen() else "there is no version",
-        "compare",
-        "Read",
-        argument="[BASELINE] VERSION",
-        is_typed_whole=True,
-    )
+    shell, rows = view.shell, view.chosen_versions
+    if text:
+        alone = f" {rows[0].version}" if len(text.split()) == 1 and len(rows) == 1 else ""
+        compare_typed(shell, rows[0].model if rows else view.model, text + alone)
+    elif rows:
+        _compare_marked(shell, rows)
 
 
 def compare_typed(shell: Shell, model: ModelName | None, text: str) -> None:
@@ -63,3 +47,16 @@ def _compare_marked(shell: Shell, rows: Sequence[VersionLine]) -> None:
         shell.go(ComparisonPlace(tuple(marked_references(shell.source.index, rows))))
     except BucketryError as error:
         shell.fail(error)
+
+
+COMPARE: Command[View] = Command(
+    "compare",
+    ("=",),
+    "Compare what is marked, or with production",
+    _compare,
+    lambda view: "" if view.chosen_versions else "there is no version",
+    "compare",
+    "Read",
+    argument="[BASELINE] VERSION",
+    is_typed_whole=True,
+)

@@ -1,4 +1,4 @@
-"""How does a version get from a screen to this machine? By the helper, which outlives the screen."""
+"""The way of a version from a screen to this machine: by the helper, which outlives the screen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bucketry.index.views import VersionLine
     from bucketry.jobs.client import JobId
-    from bucketry.tui.shell.view import Shell
+    from bucketry.tui.shell.view import Shell, View
 
 MOST_COMPLETIONS = 50
 
@@ -37,24 +37,30 @@ def why_not_here(app: Shell) -> str:
     return ""
 
 
-def download_command(
-    shell: Shell, current: Callable[[], VersionLine | None], *, why_none: str = "there is no version"
-) -> Command:
-    """Return the command that gets the version that `current` returns; `why_none` says why there may be none."""
+def why_no_version(view: View) -> str:
+    """Return why there is no version to get or to read, or "" where there is one."""
+    return "" if view.version is not None else "there is no version"
 
-    def run(place: str) -> None:
-        row = current()
+
+def download_command(why_none: Callable[[View], str] = why_no_version) -> Command[View]:
+    """Return the command that gets the version under the cursor."""
+
+    def run(view: View, place: str) -> None:
+        row = view.version
         if row is not None and place:
-            _begin(shell, row, place)
+            _begin(view.shell, row, place)
         elif row is not None:
-            _ask(shell, row)
+            _ask(view.shell, row)
 
-    def why_not() -> str:
-        return why_not_here(shell) or ("" if current() is not None else why_none)
+    def why_not(view: View) -> str:
+        return why_not_here(view.shell) or why_none(view)
 
     return Command(
         "download", ("d",), "Download, apart from this screen", run, why_not, "get", "Read", argument="FOLDER"
     )
+
+
+DOWNLOAD = download_command()
 
 
 def _ask(shell: Shell, row: VersionLine) -> None:

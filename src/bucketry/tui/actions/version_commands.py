@@ -1,7 +1,7 @@
 """The commands of a version, wherever one is under the cursor: what can be done with it, and what can be taken from it.
 
-They are declared here once, with their keys and the rule that says why one cannot be done now; how one is done is
-loaded when it is.
+They are declared here once, for all screens, with their keys and the rule that says why one cannot be done now; which
+version is meant, the view says (`View.version`). How one is done is loaded when it is.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from bucketry.index.views import find_model_line
 from bucketry.schema.documents.reviews import Action
 from bucketry.schema.documents.states import State, check_servable, state_after_retire
 from bucketry.schema.judging.decisions import action_on, check_decidable
-from bucketry.tui.actions.download import download_command
-from bucketry.tui.drawing.pager import card_command
+from bucketry.tui.actions.download import DOWNLOAD, why_no_version
+from bucketry.tui.drawing.pager import CARD
 from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.prompts import Choice
 
@@ -23,74 +23,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bucketry.index.views import VersionLine
-    from bucketry.schema.names import Digest
     from bucketry.tui.shell.command_log import LogEntry
-    from bucketry.tui.shell.view import Shell
+    from bucketry.tui.shell.view import Shell, View
+
+    Rule = Callable[[Shell, VersionLine], object]
+    """Raises the registry's own word where it refuses something for a version's state."""
 
 
-def version_commands(
-    shell: Shell,
-    current: Callable[[], VersionLine | None],
-    *,
-    diff: Callable[[], Digest | None] = lambda: None,
-    name: Callable[[], str] = lambda: "",
-    why_none: Callable[[], str] = lambda: "there is no version",
-) -> tuple[Command, ...]:
-    """Return what can be done with the version that `current` returns; `diff` is the comparison that is shown of it.
+def _act(view: View, name: str) -> None:
+    """Do what the command of this name does with the version under the cursor.
 
-    Where more than one version is on the screen, `name` is how the hints call the one that is meant. `why_none` says
-    why there may be none.
-    """
-
-    def command(
-        name_of_it: str, key: str, title: str, rule: Callable[[VersionLine], object] = lambda _: None, hint: str = ""
-    ) -> Command:
-        def run(_: str) -> None:
-            row = current()
-            if row is not None:
-                _act_on(shell, row, name_of_it, diff, is_framed=bool(name()))
-
-        why_not = partial(_why_not, shell, current, rule, why_none)
-        word = f"{hint} {name()}".strip() if hint and name_of_it in _OF_ONE_VERSION else hint
-        return Command(name_of_it, (key,), title, run, why_not, word, "Write", writes=True)
-
-    return (
-        command("approve", "A", "Approve", partial(_check_decidable, "approve"), "approve"),
-        command("reject", "X", "Reject, with the reason", partial(_check_decidable, "reject")),
-        command("comment", "C", "Comment", partial(_check_decidable, "comment")),
-        command("request", "R", "Request a review", partial(_check_decidable, "request")),
-        command("promote", "P", "Promote", _check_promotable, "promote"),
-        command("rollback", "B", "Roll an alias back", hint="roll back"),
-        command("edit", "E", "Edit labels and notes"),
-        command("retire", "T", "Retire, or take out of retirement", _check_retirable),
-        command("delete", "D", "Delete", partial(_check_unnamed, shell)),
-        Command(
-            "undo",
-            ("U",),
-            "Undo your last change",
-            lambda _: _undo(shell),
-            lambda: _why_not_undo(shell),
-            "",
-            "Write",
-            writes=True,
-        ),
-    )
-
-
-_OF_ONE_VERSION = frozenset({"approve", "promote"})
-
-
-def _act_on(
-    shell: Shell, row: VersionLine, name: str, diff: Callable[[], Digest | None], *, is_framed: bool = False
-) -> None:
-    """Do what the command of this name does with a version; `diff` is the comparison that is shown of it.
-
-    `is_framed`: there is more than one version on the screen, so that each prompt says which one it is about.
+    Where there is more than one version on the screen, each prompt says which one it is about.
     """
     # ruff: noqa: PLC0415 - lists stand on the screen before anybody acts
     from bucketry.tui.actions.panels import ActionPanel
     from bucketry.tui.actions.seen import generation_shown
 
+    shell, row, is_framed = view.shell, view.version, bool(view.version_name)
+    if row is None:
+        return
     generation = generation_shown(shell, row)
     match name:
         case "promote":
@@ -116,27 +67,32 @@ def _act_on(
         case _:
             from bucketry.tui.actions.decide import decision_action
 
-            action = decision_action(shell, row, generation, action=action_on(Action(name), row.state), diff=diff())
+            verb, diff = action_on(Action(name), row.state), view.shown_comparison
+            action = decision_action(shell, row, generation, action=verb, diff=diff)
             ActionPanel(shell, action, is_framed=is_framed).open()
 
 
-def _why_not(
-    shell: Shell,
-    current: Callable[[], VersionLine | None],
-    rule: Callable[[VersionLine], object],
-    why_none: Callable[[], str],
-) -> str:
+def _why_not(view: View, rule: Rule) -> str:
     """Return why nothing can be done: the session, no version, or what the registry's own rule says of its state."""
-    row = current()
+    row = view.version
     if row is None:
-        return why_none()
+        return view.why_no_version()
     if row.damaged and not row.manifest:
         return f"v{row.version} is damaged: {row.damaged}"
     try:
-        rule(row)
+        rule(view.shell, row)
     except BucketryError as error:
         return error.message
-    return shell.why_not_write()
+    return view.shell.why_not_write()
+
+
+def _check_nothing(_shell: Shell, _row: VersionLine) -> None:
+    """Leave the word to the registry."""
+
+
+def _check_promotable(_: Shell, row: VersionLine) -> None:
+    _check_whole(row)
+    check_servable(row.version, row.state)
 
 
 def _check_whole(row: VersionLine) -> None:
@@ -144,12 +100,7 @@ def _check_whole(row: VersionLine) -> None:
         raise CorruptError(f"v{row.version} is damaged: {row.damaged}")
 
 
-def _check_promotable(row: VersionLine) -> None:
-    _check_whole(row)
-    check_servable(row.version, row.state)
-
-
-def _check_decidable(name: str, row: VersionLine) -> None:
+def _check_decidable(name: str, _: Shell, row: VersionLine) -> None:
     if name == "approve":
         _check_whole(row)
     check_decidable(action_on(Action(name), row.state), row.version, row.state)
@@ -163,12 +114,21 @@ def _check_unnamed(shell: Shell, row: VersionLine) -> None:
         raise RejectedError(f"{row.model}@{named.alias} names version {row.version}")
 
 
-def _check_retirable(row: VersionLine) -> None:
+def _check_retirable(_: Shell, row: VersionLine) -> None:
     if row.state is not State.RETIRED:
         state_after_retire(row.version, row.state)
 
 
-def _why_not_undo(shell: Shell) -> str:
+def _undo(view: View, _: str) -> None:
+    shell = view.shell
+    if shell.undo is not None:
+        _, again = shell.undo
+        shell.undo = None
+        again()
+
+
+def _why_not_undo(view: View) -> str:
+    shell = view.shell
     if shell.undo is not None:
         return shell.why_not_write()
     last = next((entry for entry in shell.log_of_commands.newest_first() if entry.writes and not entry.failure), None)
@@ -179,30 +139,49 @@ def _no_counterpart(last: LogEntry) -> str:
     return f'"{last.line}" has no counterpart, or was one'
 
 
-def _undo(shell: Shell) -> None:
-    if shell.undo is not None:
-        _, again = shell.undo
-        shell.undo = None
-        again()
+def _command(
+    name: str, key: str, title: str, rule: Rule = _check_nothing, hint: str | Callable[[View], str] = ""
+) -> Command[View]:
+    """Return a command that changes the version under the cursor, unless the rule raises."""
+
+    def run(view: View, _: str) -> None:
+        _act(view, name)
+
+    return Command(name, (key,), title, run, partial(_why_not, rule=rule), hint, "Write", writes=True)
 
 
-def read_commands(shell: Shell, current: Callable[[], VersionLine | None]) -> tuple[Command, ...]:
-    """Return the commands that get the version that `current` returns, copy one of its names, and show its card."""
-    return (download_command(shell, current), yank_command(shell, current), card_command(shell, current))
+def _on_this(verb: str) -> Callable[[View], str]:
+    """Return the word of a hint: the verb, and where there is more than one version, which of them."""
+    return lambda view: f"{verb} {view.version_name}".strip()
 
 
-def yank_command(shell: Shell, current: Callable[[], VersionLine | None]) -> Command:
-    """Return the command that copies one of a version's names."""
+VERSION_COMMANDS: tuple[Command[View], ...] = (
+    _command("approve", "A", "Approve", partial(_check_decidable, "approve"), _on_this("approve")),
+    _command("reject", "X", "Reject, with the reason", partial(_check_decidable, "reject")),
+    _command("comment", "C", "Comment", partial(_check_decidable, "comment")),
+    _command("request", "R", "Request a review", partial(_check_decidable, "request")),
+    _command("promote", "P", "Promote", _check_promotable, _on_this("promote")),
+    _command("rollback", "B", "Roll an alias back", hint="roll back"),
+    _command("edit", "E", "Edit labels and notes"),
+    _command("retire", "T", "Retire, or take out of retirement", _check_retirable),
+    _command("delete", "D", "Delete", _check_unnamed),
+    Command("undo", ("U",), "Undo your last change", _undo, _why_not_undo, group="Write", writes=True),
+)
+"""What can be done with a version."""
 
-    def run(_: str) -> None:
-        row = current()
-        if row is not None:
-            yank_version(shell, row)
 
-    def why_not() -> str:
-        return "" if current() is not None else "there is no version"
+def _yank(view: View, _: str) -> None:
+    row = view.version
+    if row is not None:
+        yank_version(view.shell, row)
 
-    return Command("yank", ("y",), "Copy digest, name, URI or command", run, why_not, "copy", "Read")
+
+READ_COMMANDS: tuple[Command[View], ...] = (
+    DOWNLOAD,
+    Command("yank", ("y",), "Copy digest, name, URI or command", _yank, why_no_version, "copy", "Read"),
+    CARD,
+)
+"""What gets a version, copies one of its names, and shows its card."""
 
 
 def yank_version(

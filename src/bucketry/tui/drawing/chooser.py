@@ -1,9 +1,9 @@
-"""How does a user choose which columns a list shows, and in which order? In lines below it, by a few keys."""
+"""The choice of which columns a list shows, and in which order: in lines below it, by a few keys."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bucketry.frozen import frozen
 from bucketry.show.spans import Span, line, pad
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 MOST_LINES = 12
 TITLE_COLUMNS = 16
+
+
+class Choosing(Protocol):
+    """A view in which columns may be chosen."""
+
+    @property
+    def chooser(self) -> Chooser | None:
+        """What shows them, while they are."""
 
 
 @frozen
@@ -62,28 +70,6 @@ class Chooser(LineView):
         column = self._offered[self._at].column
         return line(f" {column.title}  ", Span(column.about, "dim"))
 
-    @property
-    def commands(self) -> tuple[Command, ...]:
-        """What the keys do while it is open."""
-        return (
-            Command("column-toggle", ("space",), "Show or hide the column", lambda _: self._toggle(), hint="show/hide"),
-            Command("column-earlier", ("<",), "Further to the left", lambda _: self._shift(-1), hint="left"),
-            Command("column-later", (">",), "Further to the right", lambda _: self._shift(1), hint="right"),
-            Command("columns-keep", ("enter",), "Show these columns", lambda _: self._finish(), hint="keep"),
-            Command("columns-usual", ("u",), "Show the usual columns", lambda _: self._usual(), hint="usual"),
-            Command(
-                "columns-leave",
-                ("escape", "h", "left", "backspace", "q", "o"),
-                "Leave the columns as they are",
-                lambda _: self._close(),
-                hint="leave",
-            ),
-            Command("down", ("j", "down"), "Down", lambda _: self._move(1), group="Move"),
-            Command("up", ("k", "up"), "Up", lambda _: self._move(-1), group="Move"),
-            Command("page-down", ("pagedown", "ctrl+d"), "Down by ten", lambda _: self._move(10), group="Move"),
-            Command("page-up", ("pageup", "ctrl+u"), "Up by ten", lambda _: self._move(-10), group="Move"),
-        )
-
     def offer(self, columns: Sequence[Column[Any]], shown: Sequence[str]) -> None:
         """Offer other columns as well; what was changed here already stays."""
         known = {each.column.name for each in self._offered}
@@ -109,16 +95,19 @@ class Chooser(LineView):
             lines.append(line(Span(box, "accent"), Span(name, role), " ", Span(each.column.about, "dim")))
         self.show(lines, keep_place=True)
 
-    def _move(self, step: int) -> None:
+    def move(self, step: int) -> None:
+        """Move the cursor."""
         self._at = max(0, min(self._at + step, len(self._offered) - 1))
         self._draw()
 
-    def _toggle(self) -> None:
+    def toggle(self) -> None:
+        """Show or hide the column."""
         each = self._offered[self._at]
         self._offered[self._at] = replace(each, is_shown=not each.is_shown)
         self._draw()
 
-    def _shift(self, step: int) -> None:
+    def shift(self, step: int) -> None:
+        """Put the column further to the right, or to the left."""
         to = self._at + step
         if 0 <= to < len(self._offered):
             here = self._offered.pop(self._at)
@@ -126,11 +115,43 @@ class Chooser(LineView):
             self._at = to
         self._draw()
 
-    def _usual(self) -> None:
-        self._close()
-        self._keep(())
+    def finish(self) -> None:
+        """Keep what is chosen."""
+        self.leave(tuple(each.column.name for each in self._offered if each.is_shown))
 
-    def _finish(self) -> None:
-        names = tuple(each.column.name for each in self._offered if each.is_shown)
+    def leave(self, names: tuple[str, ...] | None = None) -> None:
+        """End the choice, with these columns if any are given: none of them for the usual ones."""
         self._close()
-        self._keep(names)
+        if names is not None:
+            self._keep(names)
+
+
+def _by(act: Callable[[Chooser], None]) -> Callable[[Choosing, str], None]:
+    """Return what does something with the columns that are being chosen."""
+
+    def run(view: Choosing, _: str) -> None:
+        if view.chooser is not None:
+            act(view.chooser)
+
+    return run
+
+
+CHOOSING: tuple[Command[Choosing], ...] = (
+    Command("column-toggle", ("space",), "Show or hide the column", _by(Chooser.toggle), hint="show/hide"),
+    Command("column-earlier", ("<",), "Further to the left", _by(lambda chooser: chooser.shift(-1)), hint="left"),
+    Command("column-later", (">",), "Further to the right", _by(lambda chooser: chooser.shift(1)), hint="right"),
+    Command("columns-keep", ("enter",), "Show these columns", _by(Chooser.finish), hint="keep"),
+    Command("columns-usual", ("u",), "Show the usual columns", _by(lambda chooser: chooser.leave(())), hint="usual"),
+    Command(
+        "columns-leave",
+        ("escape", "h", "left", "backspace", "q", "o"),
+        "Leave the columns as they are",
+        _by(Chooser.leave),
+        hint="leave",
+    ),
+    Command("down", ("j", "down"), "Down", _by(lambda chooser: chooser.move(1)), group="Move"),
+    Command("up", ("k", "up"), "Up", _by(lambda chooser: chooser.move(-1)), group="Move"),
+    Command("page-down", ("pagedown", "ctrl+d"), "Down by ten", _by(lambda chooser: chooser.move(10)), group="Move"),
+    Command("page-up", ("pageup", "ctrl+u"), "Up by ten", _by(lambda chooser: chooser.move(-10)), group="Move"),
+)
+"""What the keys do while columns are chosen."""

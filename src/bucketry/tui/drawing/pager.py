@@ -1,4 +1,4 @@
-"""How is a text shown in the user's own pager, and the screens put away meanwhile?"""
+"""The user's own pager: a text is shown in it, a card above all, and the screens are put away meanwhile."""
 
 from __future__ import annotations
 
@@ -18,28 +18,12 @@ from bucketry.schema.text import displayable
 from bucketry.tui.shell.commands import Command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bucketry.index.views import VersionLine
     from bucketry.registry.core.session import Session
     from bucketry.registry.reading.cards import Card
-    from bucketry.tui.shell.view import Shell
+    from bucketry.tui.shell.view import Shell, View
 
 USUAL_PAGERS = ("less", "more")
-
-
-def card_command(shell: Shell, current: Callable[[], VersionLine | None]) -> Command:
-    """Return the command that shows the card of the version that `current` returns."""
-
-    def run(_: str) -> None:
-        row = current()
-        if row is not None:
-            _page_card(shell, row)
-
-    def why_not() -> str:
-        return "" if current() is not None else "there is no version"
-
-    return Command("card", ("m",), "Show the card in a pager", run, why_not, group="Read")
 
 
 def show_in_pager(shell: Shell, text: str) -> None:
@@ -65,7 +49,10 @@ def show_in_pager(shell: Shell, text: str) -> None:
         shell.flash(failure, "warn")
 
 
-def _page_card(shell: Shell, row: VersionLine) -> None:
+def _page_card(view: View, _: str) -> None:
+    shell, row = view.shell, view.version
+    if row is None:
+        return
     reference = f"{row.model}:{row.version}"
 
     def show(card: Card | None) -> None:
@@ -75,7 +62,7 @@ def _page_card(shell: Shell, row: VersionLine) -> None:
             show_in_pager(shell, card.text)
 
     shell.flash(f"reading the card of {reference} ...", "dim")
-    shell.read(f"card-{id(shell.view)}", ("show", reference), partial(_find, row=row), show)
+    shell.read(f"card-{id(view)}", ("show", reference), partial(_find, row=row), show)
 
 
 def _find(session: Session, *, row: VersionLine) -> Card | None:
@@ -89,3 +76,13 @@ def _find_pager() -> list[str]:
     except ValueError:  # a quotation that does not end
         wanted = []
     return wanted or next(([name] for name in USUAL_PAGERS if shutil.which(name)), [])
+
+
+CARD: Command[View] = Command(
+    "card",
+    ("m",),
+    "Show the card in a pager",
+    _page_card,
+    lambda view: "" if view.version is not None else "there is no version",
+    group="Read",
+)

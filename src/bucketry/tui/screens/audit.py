@@ -1,8 +1,8 @@
-"""Who did what, to one model or to all, and is the story whole?"""
+"""Who did what, to one model or to all, and whether the chain of records holds."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bucketry.frozen import frozen
 from bucketry.index.views import list_models_by, load_model_lines
@@ -21,7 +21,8 @@ from bucketry.show.audit import (
 from bucketry.show.figures import count_of, short_digests, time_text
 from bucketry.show.spans import Line, Span, line, wrapped
 from bucketry.show.tables import Column
-from bucketry.tui.screens.reading import ReadListView, ReadRows
+from bucketry.tui.screens.listing import FINDING, MOVING, why_no_row
+from bucketry.tui.screens.reading import LOOKING_AGAIN, ReadListView, ReadRows
 from bucketry.tui.shell.commands import Command
 
 if TYPE_CHECKING:
@@ -144,21 +145,6 @@ class AuditView(ReadListView[Event]):
         """Return that nothing happened yet."""
         return (line("There are no records. h goes back, r looks again."),)
 
-    def own_commands(self) -> tuple[Command, ...]:
-        """Return what can be done with a record."""
-        return (
-            Command(
-                "internal",
-                (".",),
-                "Show or hide internal records, which nobody made by itself",
-                lambda _: self._toggle_internal(),
-                group="Read",
-            ),
-            Command(
-                "yank", ("y",), "Copy the record's SHA-256", lambda _: self._yank(), self._why_no_row, "copy", "Read"
-            ),
-        )
-
     def detail(self, row: Event, width: int) -> Sequence[Line]:
         """Return the whole record."""
         record = row.entry.record
@@ -188,14 +174,28 @@ class AuditView(ReadListView[Event]):
         audits = session.map_in_parallel(lambda model: load_audit(session, model), models)
         return [load_registry_audit(session), *audits], len(ids) - len(models)
 
-    def _toggle_internal(self) -> None:
+    def _toggle_internal(self, _: str) -> None:
         self.with_internal = not self.with_internal
         self.shell.flash(f"internal records are {'listed' if self.with_internal else 'left out'}", "dim")
         self.data_changed()
 
-    def _yank(self) -> None:
+    def _yank(self, _: str) -> None:
         if self.current is not None:
             self.shell.copy(self.current.entry.record.digest)
+
+    COMMANDS: ClassVar[tuple[Command[AuditView], ...]] = (
+        *FINDING,
+        Command(
+            "internal",
+            (".",),
+            "Show or hide internal records, which nobody made by itself",
+            _toggle_internal,
+            group="Read",
+        ),
+        Command("yank", ("y",), "Copy the record's SHA-256", _yank, why_no_row, "copy", "Read"),
+        *MOVING,
+        *LOOKING_AGAIN,
+    )
 
 
 def _summary(audits: Sequence[Audit], left_out: int, internal: int) -> Line:

@@ -1,9 +1,9 @@
-"""How do two to four versions differ, and may the one under the cursor go on?"""
+"""Two to four versions beside each other: how they differ, and whether the one under the cursor may go on."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bucketry.index.views import find_version_line
 from bucketry.show.comparison import (
@@ -22,8 +22,8 @@ from bucketry.show.comparison import (
 from bucketry.show.figures import count_of
 from bucketry.show.spans import Span, flowing, line
 from bucketry.tui.actions.compare import compare_typed
-from bucketry.tui.actions.download import download_command
-from bucketry.tui.actions.version_commands import version_commands
+from bucketry.tui.actions.download import DOWNLOAD
+from bucketry.tui.actions.version_commands import VERSION_COMMANDS
 from bucketry.tui.data.comparisons import (
     read_comparison,
     read_trend,
@@ -32,13 +32,13 @@ from bucketry.tui.data.comparisons import (
 )
 from bucketry.tui.drawing.clipboard import copy_text
 from bucketry.tui.drawing.linkview import LinkedLineView
-from bucketry.tui.drawing.pager import card_command
-from bucketry.tui.screens.text import TextView
-from bucketry.tui.shell.commands import Command, without_idle_hints
+from bucketry.tui.drawing.pager import CARD
+from bucketry.tui.screens.text import SCROLLING, TextView
+from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.frame import OneLine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from textual.app import ComposeResult
 
@@ -97,65 +97,29 @@ class CompareView(TextView):
         return line(" ", *fitting[0]) if fitting else ()
 
     @property
-    def commands(self) -> tuple[Command, ...]:
-        """Ways to look, actions on the version in question, scrolling; none is offered before there is a comparison."""
-        listed = (*self._looking(), *self._acting(), *super().commands)
-        return listed if self.compared is not None else without_idle_hints(listed)
+    def has_nothing(self) -> bool:
+        """Whether there is no comparison yet."""
+        return self.compared is None
 
-    def _looking(self) -> tuple[Command, ...]:
-        def look(
-            name: str,
-            keys: tuple[str, ...],
-            title: str,
-            act: Callable[[], None],
-            why_not: Callable[[], str] = self._why_not,
-            hint: str = "",
-        ) -> Command:
-            return Command(name, keys, title, lambda _: act(), why_not, hint, "Compare")
+    @property
+    def version(self) -> VersionLine | None:
+        """The version whose column is under the cursor."""
+        return self._row
 
-        why_no_focus = self._why_no_focus
-        return (
-            Command(
-                "open",
-                ("enter", "l"),
-                "Show the slices and the trend of the metric",
-                lambda _: self._open_metric(),
-                lambda: "" if self._metric else "the cursor is on no metric",
-                group="Move",
-            ),
-            look("previous-column", ("<",), "Choose the version before", lambda: self._choose(-1)),
-            look("next-column", (">",), "Choose the next version: A, X, P and d are about it", lambda: self._choose(1)),
-            look("baseline", ("b",), "Make the next version the baseline", self._next_baseline, hint="baseline"),
-            look("unchanged", ("z",), "Hide or show what is the same", self._flip, hint=self._flip_word),
-            look("sort", ("s",), "Sort by verdict, name or change", self._sort, hint="sort"),
-            look("next-slices", ("tab", "]"), "Next slices or trend", lambda: self._focus(1), why_no_focus, "slices"),
-            look(
-                "previous-slices", ("shift+tab", "["), "Slices or trend before", lambda: self._focus(-1), why_no_focus
-            ),
-            look("tensors", ("x",), "Compare the tensors, too", self._read_tensors, self._why_no_tensors),
-        )
+    @property
+    def version_name(self) -> str:
+        """How that version is called here."""
+        return self.compared.names[self._column] if self.compared is not None and self._column is not None else ""
 
-    def _acting(self) -> tuple[Command, ...]:
-        return (
-            Command("markdown", ("y",), "Copy as Markdown", lambda _: self._copy(), self._why_not, "copy", "Read"),
-            Command(
-                "compare",
-                (),
-                "Compare other versions, the baseline first",
-                lambda text: compare_typed(self.shell, self.references[0].model, text),
-                group="Go",
-                argument="VERSION VERSION",
-            ),
-            *version_commands(
-                self.shell,
-                lambda: self._row,
-                diff=self._shown_digest,
-                name=lambda: self._chosen_name,
-                why_none=self._why_no_row,
-            ),
-            download_command(self.shell, lambda: self._row),
-            card_command(self.shell, lambda: self._row),
-        )
+    @property
+    def shown_comparison(self) -> Digest | None:
+        """The digest of what is on the screen."""
+        return self.compared.digest if self.compared is not None else None
+
+    def why_no_version(self) -> str:
+        """Return why the version under the cursor cannot be acted on."""
+        name = self.version_name
+        return f"{name} is not in the lists here (r looks again)" if name else self._why_not()
 
     def shown(self) -> None:
         """Read the versions, if they were not."""
@@ -270,43 +234,42 @@ class CompareView(TextView):
             spans.append(Span(f"   changed only: {hidden:,} same hidden", "dim"))
         return (*spans, Span(f"   sorted by {self.look.sorting}", "dim"))
 
-    @property
     def _flip_word(self) -> str:
         return "hide same" if self.look.with_unchanged else "show same"
 
-    def _flip(self) -> None:
+    def _flip(self, _: str) -> None:
         self.look = replace(self.look, with_unchanged=not self.look.with_unchanged)
         self._lay_out()
 
-    def _sort(self) -> None:
+    def _sort(self, _: str) -> None:
         after = SORTINGS[(SORTINGS.index(self.look.sorting) + 1) % len(SORTINGS)]
         self.look = replace(self.look, sorting=after)
         self._lay_out(keep_place=True)
 
-    def _focus(self, step: int) -> None:
+    def focus_slices(self, step: int) -> None:
+        """Show the next slices or trend, or those before."""
         if self.compared is not None:
             count = len(foci(self.compared))
             self.look = replace(self.look, focus=(self.look.focus + step) % count)
             self._lay_out(keep_place=True)
             self._read_trend()
 
-    @property
     def _metric(self) -> str:
-        """The metric under the cursor, or ""."""
+        """Return the metric under the cursor, or ""."""
         return self._places.get(self.text.chosen, "") if self.text.chosen is not None else ""
 
-    def _open_metric(self) -> None:
+    def _open_metric(self, _: str) -> None:
         if self.compared is None:
             return
         names = [name for _, name in foci(self.compared)]
-        self.look = replace(self.look, focus=names.index(self._metric))
+        self.look = replace(self.look, focus=names.index(self._metric()))
         self._lay_out(keep_place=True)
         place = focus_place(self.text.lines)
         if place is not None:
             self.text.reveal(place, LINES_BROUGHT_UP)
         self._read_trend()
 
-    def _next_baseline(self) -> None:
+    def _next_baseline(self, _: str) -> None:
         """Make the next version the baseline; the one that was goes to the end."""
         compared, shell = self.compared, self.shell
         if compared is None:
@@ -327,7 +290,7 @@ class CompareView(TextView):
 
         shell.background.start(f"compare-turn-{id(self)}", lambda: with_next_baseline(compared), done, shell.fail)
 
-    def _choose(self, step: int) -> None:
+    def choose(self, step: int) -> None:
         """Put the cursor on the column of the version before or after."""
         if self._column is not None:
             self._column = (self._column + step) % len(self.references)
@@ -335,17 +298,12 @@ class CompareView(TextView):
             self._lay_out(keep_place=True)
             self._read()  # how that version stands
 
-    @property
-    def _chosen_name(self) -> str:
-        """How the version under the cursor is called here."""
-        return self.compared.names[self._column] if self.compared is not None and self._column is not None else ""
-
-    def _read_tensors(self) -> None:
+    def _read_tensors(self, _: str) -> None:
         self.look = replace(self.look, with_tensors=True)
         self._lay_out(keep_place=True)
         self._read()
 
-    def _copy(self) -> None:
+    def _copy(self, _: str) -> None:
         compared, with_unchanged, shell = self.compared, self.look.with_unchanged, self.shell
         if compared is None:
             return
@@ -369,14 +327,6 @@ class CompareView(TextView):
             subject = self.compared.diff.versions[self._column]
             self._row = find_version_line(self.shell.source.index, subject.model, subject.version)
 
-    def _shown_digest(self) -> Digest | None:
-        """Return the digest of the comparison that is on the screen, for the statement of who decides on it."""
-        return self.compared.digest if self.compared is not None else None
-
-    def _why_no_row(self) -> str:
-        name = self._chosen_name
-        return f"{name} is not in the lists here (r looks again)" if name else self._why_not()
-
     def _why_not(self) -> str:
         return "" if self.compared is not None else "nothing is compared yet"
 
@@ -387,3 +337,66 @@ class CompareView(TextView):
 
     def _why_no_tensors(self) -> str:
         return self._why_not() or ("they were read already" if self.look.with_tensors else "")
+
+    COMMANDS: ClassVar[tuple[Command[CompareView], ...]] = (
+        Command(
+            "open",
+            ("enter", "l"),
+            "Show the slices and the trend of the metric",
+            _open_metric,
+            lambda self: "" if self._metric() else "the cursor is on no metric",
+            group="Move",
+        ),
+        Command(
+            "previous-column",
+            ("<",),
+            "Choose the version before",
+            lambda view, _: view.choose(-1),
+            _why_not,
+            group="Compare",
+        ),
+        Command(
+            "next-column",
+            (">",),
+            "Choose the next version: A, X, P and d are about it",
+            lambda view, _: view.choose(1),
+            _why_not,
+            group="Compare",
+        ),
+        Command(
+            "baseline", ("b",), "Make the next version the baseline", _next_baseline, _why_not, "baseline", "Compare"
+        ),
+        Command("unchanged", ("z",), "Hide or show what is the same", _flip, _why_not, _flip_word, "Compare"),
+        Command("sort", ("s",), "Sort by verdict, name or change", _sort, _why_not, "sort", "Compare"),
+        Command(
+            "next-slices",
+            ("tab", "]"),
+            "Next slices or trend",
+            lambda view, _: view.focus_slices(1),
+            _why_no_focus,
+            "slices",
+            "Compare",
+        ),
+        Command(
+            "previous-slices",
+            ("shift+tab", "["),
+            "Slices or trend before",
+            lambda view, _: view.focus_slices(-1),
+            _why_no_focus,
+            group="Compare",
+        ),
+        Command("tensors", ("x",), "Compare the tensors, too", _read_tensors, _why_no_tensors, group="Compare"),
+        Command("markdown", ("y",), "Copy as Markdown", _copy, _why_not, "copy", "Read"),
+        Command(
+            "compare",
+            (),
+            "Compare other versions, the baseline first",
+            lambda view, text: compare_typed(view.shell, view.references[0].model, text),
+            group="Go",
+            argument="VERSION VERSION",
+        ),
+        *VERSION_COMMANDS,
+        DOWNLOAD,
+        CARD,
+        *SCROLLING,
+    )

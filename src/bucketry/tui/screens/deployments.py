@@ -1,8 +1,8 @@
-"""Who serves what since when, and is it what the alias names now?"""
+"""Who serves what since when, and whether it is what the alias names now."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bucketry.frozen import frozen
 from bucketry.index.views import ListedAlias, find_version_line, list_models_by, load_model_lines
@@ -22,11 +22,12 @@ from bucketry.show.deployments import (
 from bucketry.show.figures import NOTHING, age_text, count_of, time_text
 from bucketry.show.spans import Line, Span, TextPage, line, wrapped
 from bucketry.show.tables import Column
-from bucketry.tui.actions.download import download_command
+from bucketry.tui.actions.download import DOWNLOAD
 from bucketry.tui.actions.version_commands import yank_version
 from bucketry.tui.drawing.marks import is_production
-from bucketry.tui.drawing.pager import card_command
-from bucketry.tui.screens.reading import ReadListView, ReadRows
+from bucketry.tui.drawing.pager import CARD
+from bucketry.tui.screens.listing import FINDING, MOVING, why_no_row
+from bucketry.tui.screens.reading import LOOKING_AGAIN, ReadListView, ReadRows
 from bucketry.tui.shell.commands import Command
 
 if TYPE_CHECKING:
@@ -133,26 +134,9 @@ class DeploymentsView(ReadListView[DeploymentRow]):
             line("h goes back, r looks again."),
         )
 
-    def own_commands(self) -> tuple[Command, ...]:
-        """Return what can be done with a line."""
-        drift = Command(
-            "drift",
-            ("z",),
-            "Show only what differs from its alias, or all",
-            lambda _: self._only_drift(),
-            lambda: "" if self.table.count or self.filter else "there is no row",
-            hint="show all" if self.filter == DRIFT_FILTER else "drift only",
-            group="Find",
-        )
-        return (
-            drift,
-            Command("yank", ("y",), "Copy a name", lambda _: self._yank(), self._why_no_row, "copy", "Read"),
-            download_command(self.shell, self._version_served),
-            card_command(self.shell, self._version_served),
-        )
-
-    def _version_served(self) -> VersionLine | None:
-        """Return the version that the instance serves, or that the alias names."""
+    @property
+    def version(self) -> VersionLine | None:
+        """The version that the instance serves, or that the alias names."""
         row = self.current
         if row is None or row.model is None:
             return None
@@ -193,19 +177,43 @@ class DeploymentsView(ReadListView[DeploymentRow]):
             (found.model, each) for page in pages for found in load_model_lines(index, page) for each in found.aliases
         ]
 
-    def _only_drift(self) -> None:
+    def _only_drift(self, _: str) -> None:
         self.set_filter("" if self.filter == DRIFT_FILTER else DRIFT_FILTER)
 
-    def _yank(self) -> None:
+    def _why_not_drift(self) -> str:
+        return "" if self.filter else why_no_row(self)
+
+    def _drift_word(self) -> str:
+        return "show all" if self.filter == DRIFT_FILTER else "drift only"
+
+    def _yank(self, _: str) -> None:
         row = self.current
         if row is None:
             return
         name = row.item.key if row.item is not None else f"{row.model}@{row.alias}"
-        version = self._version_served()
+        version = self.version
         if version is None:
             self.shell.copy(name)
         else:
             yank_version(self.shell, version, more={"l": ("the line's", lambda: self.shell.copy(name))})
+
+    COMMANDS: ClassVar[tuple[Command[DeploymentsView], ...]] = (
+        *FINDING,
+        Command(
+            "drift",
+            ("z",),
+            "Show only what differs from its alias, or all",
+            _only_drift,
+            _why_not_drift,
+            _drift_word,
+            "Find",
+        ),
+        Command("yank", ("y",), "Copy a name", _yank, why_no_row, "copy", "Read"),
+        DOWNLOAD,
+        CARD,
+        *MOVING,
+        *LOOKING_AGAIN,
+    )
 
 
 def _grouped(

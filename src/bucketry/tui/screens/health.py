@@ -1,9 +1,9 @@
-"""Is everything well: the store, the way to it, what may be written, this machine, this terminal?"""
+"""The health of the store and of the way to it, what may be written, this machine, and this terminal."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bucketry.index.damage import load_damage
 from bucketry.index.views import list_models_by
@@ -14,7 +14,7 @@ from bucketry.show.spans import Line, Role, Span, line, wrapped
 from bucketry.tui.drawing.clipboard import way_to_copy
 from bucketry.tui.drawing.marks import damage_words
 from bucketry.tui.drawing.terminal import LEAST_COLUMNS, LEAST_ROWS
-from bucketry.tui.screens.text import TextView
+from bucketry.tui.screens.text import SCROLLING, TextView
 from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.prompts import Question
 
@@ -65,26 +65,6 @@ class HealthView(TextView):
             return ()
         return line(f" measured {time_text(self._at, self.shell.zone)}; ", Span("r measures again", "dim"))
 
-    @property
-    def commands(self) -> tuple[Command, ...]:
-        """Measuring, probing, scrolling."""
-        return (
-            Command(
-                "measure", ("r",), "Measure again", lambda _: self._measure_again(), hint="measure again", group="Read"
-            ),
-            Command(
-                "probe",
-                ("P",),
-                "Probe whether the store keeps its promises",
-                lambda _: self._ask_probe(),
-                self.shell.why_not_write,
-                "probe the store",
-                "Write",
-                writes=True,
-            ),
-            *super().commands,
-        )
-
     def shown(self) -> None:
         """Measure; what needs no bucket is there at once."""
         self._draw()
@@ -113,7 +93,7 @@ class HealthView(TextView):
 
         self.shell.read("health", ("doctor",), measure_health, done, failed)
 
-    def _measure_again(self) -> None:
+    def _measure_again(self, _: str) -> None:
         self._measure()
         self.shell.refreshing.start(forced=True)
 
@@ -122,7 +102,7 @@ class HealthView(TextView):
         if self._health is None and self._fault is None:
             self._draw()
 
-    def _ask_probe(self) -> None:
+    def _ask_probe(self, _: str) -> None:
         shell = self.shell
         panel = (
             line(f"The probe writes below probe/ in {shell.session.store.name}, and removes what it wrote."),
@@ -253,6 +233,21 @@ class HealthView(TextView):
             *_entry("-", f"y copies by {_CLIPBOARD.get(way := way_to_copy(terminal), way)}", width),
             *(each for fault in shell.key_faults.said for each in _entry("WARN", fault, width)),
         ]
+
+    COMMANDS: ClassVar[tuple[Command[HealthView], ...]] = (
+        Command("measure", ("r",), "Measure again", _measure_again, hint="measure again", group="Read"),
+        Command(
+            "probe",
+            ("P",),
+            "Probe whether the store keeps its promises",
+            _ask_probe,
+            lambda view: view.shell.why_not_write(),
+            "probe the store",
+            "Write",
+            writes=True,
+        ),
+        *SCROLLING,
+    )
 
 
 def _damage_lines(damage: Damage, width: int) -> list[Line]:

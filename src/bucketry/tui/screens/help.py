@@ -1,11 +1,11 @@
-"""Which keys are there, and what does each do?"""
+"""All keys of a screen: what each does, and why not now."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bucketry.show.spans import Span, line, pad, text_width, wrapped
-from bucketry.tui.screens.text import TextView
+from bucketry.tui.screens.text import SCROLLING, TextView
 from bucketry.tui.shell.commands import Command, shown_keys
 
 if TYPE_CHECKING:
@@ -19,26 +19,24 @@ GAP_COLUMNS = 2
 
 
 class HelpView(TextView):
-    """All commands of the screen that it was opened from."""
+    """All commands of the screen that it was opened from. The keys that open it close it, too."""
 
-    def __init__(self, shell: Shell, listed: Sequence[Command]) -> None:
+    COMMANDS: ClassVar[tuple[Command[HelpView], ...]] = (
+        Command("help", ("?", "f1"), "Close the help", lambda view, _: view.shell.back(), hint="close", group="Go"),
+        Command("back", ("h", "left", "backspace"), "Go back", lambda view, _: view.shell.back(), group="Go"),
+        *SCROLLING,
+    )
+
+    def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
-        self._listed = tuple(listed)
+        self._about = shell.view
+        self._listed = shell.commands
         self._legend = tuple(shell.view.legend)
 
     @property
     def crumbs(self) -> tuple[str, ...]:
         """Where this is."""
         return ("all keys",)
-
-    @property
-    def commands(self) -> tuple[Command, ...]:
-        """Scrolling, and back: the keys that open the help close it."""
-        return (
-            Command("help", ("?", "f1"), "Close the help", lambda _: self.shell.back(), hint="close", group="Go"),
-            Command("back", ("h", "left", "backspace"), "Go back", lambda _: self.shell.back(), group="Go"),
-            *super().commands,
-        )
 
     def shown(self) -> None:
         """Show the keys, by what they are for."""
@@ -49,7 +47,7 @@ class HelpView(TextView):
         self.text.show(self._lines(), keep_place=True)
 
     def _lines(self) -> list[Line]:
-        groups: dict[str, dict[str, Command]] = {}
+        groups: dict[str, dict[str, Command[Any]]] = {}
         for command in self._listed:
             groups.setdefault(command.group, {}).setdefault(command.name, command)
         width = max(20, self.size.width - 2)
@@ -73,8 +71,8 @@ class HelpView(TextView):
                 lines += _beside(left, wrapped(about, width - keys - 1))
         return lines
 
-    def _command_lines(self, command: Command, keys: int, names: int, width: int) -> list[Line]:
-        why_not, name = command.why_not(), _name(command)
+    def _command_lines(self, command: Command[Any], keys: int, names: int, width: int) -> list[Line]:
+        why_not, name = command.why_not(self._about), _name(command)
         shown = self._keys(command)
         left = (Span(shown, "accent"), Span(" " * (keys - text_width(shown)) + pad(name, names)))
         room = width - keys - names - 1
@@ -83,11 +81,11 @@ class HelpView(TextView):
             return _beside(left, said)
         return [line(" ", *left), *_beside((Span(" " * (keys + names)),), said)]
 
-    def _keys(self, command: Command) -> str:
+    def _keys(self, command: Command[Any]) -> str:
         return shown_keys(command, self.shell.settings.keymap)
 
 
-def _name(command: Command) -> str:
+def _name(command: Command[Any]) -> str:
     return " ".join(part for part in (command.name, command.argument) if part)
 
 

@@ -1,17 +1,20 @@
-"""How does a screen that is one long list behave: load, filter, sort, mark, and keep its place?"""
+"""What every screen that is one long list does: it loads, filters, sorts and marks its rows, and keeps its place.
+
+The commands of lists stand here as tables (`FINDING`, `COLUMNS`, `MARKING`, `MOVING`); each list puts together which of
+them it has, around its own.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from textual.containers import Horizontal
 
 from bucketry.errors import BucketryError, UsageError
 from bucketry.show.spans import Line, Span, line
 from bucketry.show.tables import choose_columns
-from bucketry.tui.drawing.chooser import Chooser
+from bucketry.tui.drawing.chooser import CHOOSING, Chooser
 from bucketry.tui.drawing.table import LineTable
 from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.prompts import Question
@@ -36,8 +39,6 @@ MOST_MARKS = 1_000
 
 class ListView(View, Generic[Row]):
     """A list with a filter. Subclasses say which rows there are; `fetch` is called in a thread of its own."""
-
-    can_mark = False
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
@@ -80,10 +81,6 @@ class ListView(View, Generic[Row]):
 
     def extra_columns(self) -> Sequence[Column[Row]]:
         """Return columns that can be chosen besides the usual ones."""
-        return ()
-
-    def own_commands(self) -> tuple[Command, ...]:
-        """Return what can be done with the rows."""
         return ()
 
     # What every list does
@@ -134,14 +131,14 @@ class ListView(View, Generic[Row]):
         return self.table.current
 
     @property
-    def commands(self) -> tuple[Command, ...]:
-        """The commands of the rows, of moving, of finding."""
-        if self._chooser is not None:
-            return self._chooser.commands
-        listed = (*self._find_commands(), *self.own_commands(), *self._move_commands())
-        if self.table.count:
-            return listed
-        return tuple(replace(command, hint="") if command.why_not() else command for command in listed)
+    def commands(self) -> tuple[Command[Any], ...]:
+        """The commands of the list, or those of the columns while they are being chosen."""
+        return self.COMMANDS if self._chooser is None else CHOOSING
+
+    @property
+    def has_nothing(self) -> bool:
+        """Whether there is no row."""
+        return not self.table.count
 
     def shown(self) -> None:
         """Fill the list, if it was not; else look whether it changed."""
@@ -198,7 +195,7 @@ class ListView(View, Generic[Row]):
 
     def on_line_table_chosen(self) -> None:
         """Open what was clicked."""
-        self._open_current()
+        self.open_current()
 
     def shown_columns(self) -> Sequence[Column[Row]]:
         """Return the columns that the user chose, else the usual ones."""
@@ -255,68 +252,14 @@ class ListView(View, Generic[Row]):
             self.table.message = tuple(self._loading_lines())
             self.table.repaint()
 
-    def _open_current(self) -> None:
+    def open_current(self) -> None:
+        """Open the row under the cursor."""
         row = self.current
         if row is not None:
             self.open_row(row)
 
-    def _why_no_row(self) -> str:
-        return "" if self.table.count else "there is no row"
-
-    def _find_commands(self) -> tuple[Command, ...]:
-        table = self.table
-        commands: tuple[Command, ...] = (
-            Command(
-                "filter", ("/",), "Filter the rows", self._ask_filter, hint="filter", group="Find", argument="WORDS"
-            ),
-            Command(
-                "open",
-                ("enter", "l", "right"),
-                "Open the row",
-                lambda _: self._open_current(),
-                self._why_no_row,
-                "open",
-                "Go",
-            ),
-            Command("next-column", (">",), "Choose the next column", lambda _: self._choose(1), group="Table"),
-            Command("previous-column", ("<",), "Choose the column before", lambda _: self._choose(-1), group="Table"),
-            Command("sort", ("s",), "Sort by the chosen column, or flip", lambda _: self._sort(), group="Table"),
-        )
-        if self.choice_key:
-            chooses = Command(
-                "columns", ("o",), "Choose which columns are shown", lambda _: self.choose_columns(), group="Table"
-            )
-            commands = (*commands, chooses)
-        marks = (
-            Command(
-                "mark", ("space",), "Mark the row", lambda _: table.toggle_mark(), self._why_no_row, "mark", "Table"
-            ),
-            Command(
-                "range",
-                ("v",),
-                "Begin or end a range of marks",
-                lambda _: table.toggle_range(),
-                self._why_no_row,
-                group="Table",
-            ),
-            Command("mark-all", ("*",), "Mark all, or none", lambda _: table.toggle_all(MOST_MARKS), group="Table"),
-        )
-        return (*commands, *marks) if self.can_mark else commands
-
-    def _move_commands(self) -> tuple[Command, ...]:
-        table = self.table
-        return (
-            Command("down", ("j", "down"), "Down", lambda _: table.move_by(1), group="Move"),
-            Command("up", ("k", "up"), "Up", lambda _: table.move_by(-1), group="Move"),
-            Command("top", ("g", "home"), "First row", lambda _: table.move_to(0), group="Move"),
-            Command("bottom", ("G", "end"), "Last row", lambda _: table.move_to(table.count - 1), group="Move"),
-            Command("half-down", ("ctrl+d",), "Half a page down", lambda _: table.page_by(0.5), group="Move"),
-            Command("half-up", ("ctrl+u",), "Half a page up", lambda _: table.page_by(-0.5), group="Move"),
-            Command("page-down", ("pagedown", "ctrl+f"), "A page down", lambda _: table.page_by(1), group="Move"),
-            Command("page-up", ("pageup",), "A page up", lambda _: table.page_by(-1), group="Move"),
-        )
-
-    def _ask_filter(self, text: str) -> None:
+    def ask_filter(self, text: str) -> None:
+        """Show what a filter means, or ask for one."""
         if text:
             self.set_filter(text)
             return
@@ -343,9 +286,9 @@ class ListView(View, Generic[Row]):
         self.shell.update_frame()
 
     @property
-    def is_choosing(self) -> bool:
-        """Whether columns are being chosen."""
-        return self._chooser is not None
+    def chooser(self) -> Chooser | None:
+        """What shows the columns to choose from, while they are being chosen."""
+        return self._chooser
 
     def offer_columns(self) -> None:
         """Offer what is known by now to whoever is choosing."""
@@ -381,12 +324,14 @@ class ListView(View, Generic[Row]):
         except BucketryError as error:
             self.shell.flash(f"{error.message}; {error.advice}", "warn")
 
-    def _choose(self, step: int) -> None:
+    def choose_column(self, step: int) -> None:
+        """Choose the next column to sort by, or the one before."""
         title = self.table.choose_column(step)
         said = f"column {title}: s sorts by it" if title else "no column here can be sorted by"
         self.shell.flash(said, "plain" if title else "warn")
 
-    def _sort(self) -> None:
+    def sort(self) -> None:
+        """Sort by the chosen column; again, the other way round."""
         if not self.table.chosen:
             self.table.choose_column(1)
         if not self.table.chosen:
@@ -408,3 +353,61 @@ def failure_lines(failure: BucketryError) -> tuple[Line, ...]:
     """Return what stands where nothing can be shown: what is wrong, what to do about it, and the next key."""
     advice = [line("  ", failure.remedy)] if failure.remedy else []
     return (line(), line("  ", Span(failure.message, "bad")), *advice, line(f"  {next_key(failure)}."))
+
+
+def why_no_row(view: ListView[Any]) -> str:
+    """Return that there is no row, or "" where there is one."""
+    return "" if view.table.count else "there is no row"
+
+
+FINDING: tuple[Command[ListView[Any]], ...] = (
+    Command(
+        "filter",
+        ("/",),
+        "Filter the rows",
+        lambda view, text: view.ask_filter(text),
+        hint="filter",
+        group="Find",
+        argument="WORDS",
+    ),
+    Command(
+        "open",
+        ("enter", "l", "right"),
+        "Open the row",
+        lambda view, _: view.open_current(),
+        why_no_row,
+        "open",
+        "Go",
+    ),
+    Command("next-column", (">",), "Choose the next column", lambda view, _: view.choose_column(1), group="Table"),
+    Command(
+        "previous-column", ("<",), "Choose the column before", lambda view, _: view.choose_column(-1), group="Table"
+    ),
+    Command("sort", ("s",), "Sort by the chosen column, or flip", lambda view, _: view.sort(), group="Table"),
+)
+COLUMNS: tuple[Command[ListView[Any]], ...] = (
+    Command("columns", ("o",), "Choose which columns are shown", lambda view, _: view.choose_columns(), group="Table"),
+)
+"""For a list with a `choice_key`."""
+MARKING: tuple[Command[ListView[Any]], ...] = (
+    Command("mark", ("space",), "Mark the row", lambda view, _: view.table.toggle_mark(), why_no_row, "mark", "Table"),
+    Command(
+        "range",
+        ("v",),
+        "Begin or end a range of marks",
+        lambda view, _: view.table.toggle_range(),
+        why_no_row,
+        group="Table",
+    ),
+    Command("mark-all", ("*",), "Mark all, or none", lambda view, _: view.table.toggle_all(MOST_MARKS), group="Table"),
+)
+MOVING: tuple[Command[ListView[Any]], ...] = (
+    Command("down", ("j", "down"), "Down", lambda view, _: view.table.move_by(1), group="Move"),
+    Command("up", ("k", "up"), "Up", lambda view, _: view.table.move_by(-1), group="Move"),
+    Command("top", ("g", "home"), "First row", lambda view, _: view.table.move_to(0), group="Move"),
+    Command("bottom", ("G", "end"), "Last row", lambda view, _: view.table.move_to(view.table.count - 1), group="Move"),
+    Command("half-down", ("ctrl+d",), "Half a page down", lambda view, _: view.table.page_by(0.5), group="Move"),
+    Command("half-up", ("ctrl+u",), "Half a page up", lambda view, _: view.table.page_by(-0.5), group="Move"),
+    Command("page-down", ("pagedown", "ctrl+f"), "A page down", lambda view, _: view.table.page_by(1), group="Move"),
+    Command("page-up", ("pageup",), "A page up", lambda view, _: view.table.page_by(-1), group="Move"),
+)

@@ -1,14 +1,14 @@
-"""What was done from these screens: each action as the command line that does the same?"""
+"""What was done from these screens: each action as the command line that does the same."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bucketry.show.figures import parse_moment
 from bucketry.show.spans import Line, Span, line
 from bucketry.show.tables import Column
 from bucketry.tui.data.source import Listing, ListRows
-from bucketry.tui.screens.listing import ListView
+from bucketry.tui.screens.listing import FINDING, MOVING, ListView, why_no_row
 from bucketry.tui.shell.command_log import LogEntry
 from bucketry.tui.shell.commands import Command
 
@@ -67,13 +67,15 @@ class LogView(ListView[LogEntry]):
         """Return that nothing was done yet."""
         return (line("Nothing was done yet. h goes back."),)
 
-    def own_commands(self) -> tuple[Command, ...]:
-        """Return what can be done with an entry."""
-        return (Command("yank", ("y",), "Copy the line", lambda _: self._copy(), self._why_no_row, "copy", "Read"),)
-
-    def _copy(self) -> None:
+    def _copy(self, _: str) -> None:
         if self.current is not None:
             self.shell.copy(self.current.line)
+
+    COMMANDS: ClassVar[tuple[Command[LogView], ...]] = (
+        *FINDING,
+        Command("yank", ("y",), "Copy the line", _copy, why_no_row, "copy", "Read"),
+        *MOVING,
+    )
 
     def _time(self, row: LogEntry) -> str:
         moment = parse_moment(row.at)

@@ -1,8 +1,8 @@
-"""Which models are there, what serves of each, and what waits?"""
+"""The models of the registry, what serves of each, and what waits."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bucketry.index.views import ModelLine, VersionLine, find_version_line
 from bucketry.show.figures import NOTHING, age_text, number_text
@@ -12,8 +12,8 @@ from bucketry.show.trend import trend_bars
 from bucketry.tui.actions.download import download_command
 from bucketry.tui.data.detail_loader import DetailLoader, asks_for_details
 from bucketry.tui.drawing.marks import PRODUCTION_NAMES, production_of
-from bucketry.tui.drawing.pager import card_command
-from bucketry.tui.screens.listing import ListView
+from bucketry.tui.drawing.pager import CARD
+from bucketry.tui.screens.listing import COLUMNS, FINDING, MOVING, ListView, why_no_row
 from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.places import VersionsPlace
 from bucketry.tui.shell.prompts import Choice
@@ -119,23 +119,6 @@ class ModelsView(ListView[ModelLine]):
             line("r looks again, q leaves."),
         )
 
-    def own_commands(self) -> tuple[Command, ...]:
-        """Return what can be done with a model."""
-        return (
-            Command("yank", ("y",), "Copy the name", lambda _: self._yank(), self._why_no_row, "copy", "Read"),
-            download_command(self.shell, self._serving, why_none="nothing of it serves production"),
-            card_command(self.shell, self._serving),
-            Command(
-                "delete",
-                ("D",),
-                "Delete the model, with all its versions",
-                lambda _: self._ask_deletion(),
-                self._why_not_delete,
-                group="Write",
-                writes=True,
-            ),
-        )
-
     def shown(self) -> None:
         """Fill the list."""
         super().shown()
@@ -170,15 +153,16 @@ class ModelsView(ListView[ModelLine]):
         else:
             self._closer.stop()
 
-    def _serving(self) -> VersionLine | None:
-        """Return the version that serves production of the model under the cursor."""
+    @property
+    def version(self) -> VersionLine | None:
+        """The version that serves production of the model under the cursor."""
         row = self.current
         named = production_of(row.aliases) if row is not None else None
         if row is None or named is None:
             return None
         return find_version_line(self.shell.source.index, row.model, named.version)
 
-    def _ask_deletion(self) -> None:
+    def _ask_deletion(self, _: str) -> None:
         if self.current is not None:
             from bucketry.tui.actions.delete import ask_model_deletion  # noqa: PLC0415 - only who deletes one needs it
 
@@ -187,7 +171,7 @@ class ModelsView(ListView[ModelLine]):
     def _why_not_delete(self) -> str:
         row = self.current
         if row is None:
-            return self._why_no_row()
+            return why_no_row(self)
         if row.damaged:
             return f"{row.model} is damaged: {row.damaged}"
         kept = ", ".join(f"{named.alias} names v{named.version}" for named in row.aliases)
@@ -196,7 +180,7 @@ class ModelsView(ListView[ModelLine]):
     def _trend(self, row: ModelLine) -> str:
         return trend_bars(row.trend, TREND_COLUMNS, is_unicode=not self.shell.painter.ascii_only)
 
-    def _yank(self) -> None:
+    def _yank(self, _: str) -> None:
         row = self.current
         if row is None:
             return
@@ -210,6 +194,24 @@ class ModelsView(ListView[ModelLine]):
                 },
             )
         )
+
+    COMMANDS: ClassVar[tuple[Command[ModelsView], ...]] = (
+        *FINDING,
+        *COLUMNS,
+        Command("yank", ("y",), "Copy the name", _yank, why_no_row, "copy", "Read"),
+        download_command(lambda view: "" if view.version is not None else "nothing of it serves production"),
+        CARD,
+        Command(
+            "delete",
+            ("D",),
+            "Delete the model, with all its versions",
+            _ask_deletion,
+            _why_not_delete,
+            group="Write",
+            writes=True,
+        ),
+        *MOVING,
+    )
 
 
 def _production(row: ModelLine) -> Span:

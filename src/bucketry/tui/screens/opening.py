@@ -63,13 +63,13 @@ def view_of(shell: Shell, place: places.Place) -> View:  # noqa: C901, PLR0911, 
             from bucketry.tui.screens.log import LogView
 
             return LogView(shell)
-        case places.HelpPlace(listed=listed):
+        case places.HelpPlace():
             from bucketry.tui.screens.help import HelpView
 
-            return HelpView(shell, listed)
-        case places.PalettePlace(listed=listed):
+            return HelpView(shell)
+        case places.PalettePlace():
             from bucketry.tui.screens.palette import PaletteView
 
-            return PaletteView(shell, listed)
+            return PaletteView(shell)
         case _:
             assert_never(place)

@@ -1,13 +1,13 @@
-"""Which command has these words? A list to choose from, for who does not know the key."""
+"""The commands of a screen by their words, to choose from: for who does not know the key."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bucketry.show.spans import Line, Span, line
 from bucketry.show.tables import Column
 from bucketry.tui.data.source import Listing, ListRows
-from bucketry.tui.screens.listing import ListView
+from bucketry.tui.screens.listing import FINDING, MOVING, ListView
 from bucketry.tui.shell.commands import Command, matching_commands, shown_keys
 from bucketry.tui.shell.prompts import Question
 
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from bucketry.tui.shell.view import Shell
 
 
-class PaletteView(ListView[Command]):
+class PaletteView(ListView[Command[Any]]):
     """The commands of the screen that it was opened from; enter does one there."""
 
-    def __init__(self, shell: Shell, listed: Sequence[Command]) -> None:
-        self._listed = tuple(listed)
+    COMMANDS: ClassVar[tuple[Command[PaletteView], ...]] = (*FINDING, *MOVING)
+
+    def __init__(self, shell: Shell) -> None:
+        self._about = shell.view
+        self._listed = shell.commands
         super().__init__(shell)
 
     @property
@@ -29,31 +32,32 @@ class PaletteView(ListView[Command]):
         """Where this is."""
         return ("commands",)
 
-    def columns(self) -> Sequence[Column[Command]]:
+    def columns(self) -> Sequence[Column[Command[Any]]]:
         """Return the columns."""
+        about = self._about
         return (
             Column(
                 "title",
                 "COMMAND",
-                lambda row: Span(row.title, "dim" if row.why_not() else "strong"),
+                lambda row: Span(row.title, "dim" if row.why_not(about) else "strong"),
                 42,
                 60,
                 sortable=False,
             ),
             Column("keys", "KEYS", self._keys, 14, 20, sortable=False),
-            Column("why", "NOT NOW", lambda row: Span(row.why_not(), "warn"), 19, 60, sortable=False, rank=1),
+            Column("why", "NOT NOW", lambda row: Span(row.why_not(about), "warn"), 19, 60, sortable=False, rank=1),
         )
 
-    def key_of(self, row: Command) -> Hashable:
+    def key_of(self, row: Command[Any]) -> Hashable:
         """Return the command's name."""
         return row.name
 
-    def fetch(self, query: str, order: str, *, descending: bool) -> Listing[Command]:  # noqa: ARG002 - the protocol's
+    def fetch(self, query: str, order: str, *, descending: bool) -> Listing[Command[Any]]:  # noqa: ARG002 - the protocol's
         """Return the commands that have every word."""
         found = matching_commands(self._listed, query)
         return Listing(ListRows(found, lambda command: command.name), len(matching_commands(self._listed, "")))
 
-    def open_row(self, row: Command) -> None:
+    def open_row(self, row: Command[Any]) -> None:
         """Go back to where the palette was opened, and do it there."""
         self.shell.back()
         self.shell.run_command(row, "")
@@ -61,9 +65,9 @@ class PaletteView(ListView[Command]):
     def shown(self) -> None:
         """Ask for words at once."""
         super().shown()
-        self._ask_filter("")
+        self.ask_filter("")
 
-    def _ask_filter(self, _text: str) -> None:
+    def ask_filter(self, _text: str) -> None:
         """Ask for words; enter does what they mean at once, and esc leaves."""
         listed = self._listed
         self.shell.ask(
@@ -87,5 +91,5 @@ class PaletteView(ListView[Command]):
         current = self.current
         self.open_row(current if current in found else found[0])
 
-    def _keys(self, row: Command) -> Span:
+    def _keys(self, row: Command[Any]) -> Span:
         return Span(shown_keys(row, self.shell.settings.keymap), "accent")

@@ -1,4 +1,4 @@
-"""How does a list behave whose rows are read from the bucket, because the local index does not have them?
+"""What a list does whose rows are read from the bucket, because the local index does not have them.
 
 They are read behind the keys when the screen opens, after every change and when the user asks. Until then the frame
 stands; what was read last stays when the bucket cannot be reached. Filtering and sorting need no further request.
@@ -147,12 +147,8 @@ class ReadListView(ListView[Row]):
         else:
             self.shell.go(VersionPlace(found))
 
-    @property
-    def commands(self) -> tuple[Command, ...]:
-        """The commands of a list; looking again tells by its notice how that went."""
-        return (*super().commands, Command("refresh", ("r",), "Look at the bucket now", self._look_again, group="Read"))
-
-    def _look_again(self, _: str) -> None:
+    def look_again(self) -> None:
+        """Look at the bucket; the notice tells how that went."""
         self._is_asked = True
         self.shell.refreshing.start(forced=True)  # which ends in `data_changed`, well or not
 
@@ -234,3 +230,8 @@ def _has_word(wanted: str, texts: Mapping[str, str]) -> bool:
     if wanted.startswith("~"):
         return any(has_letters(text.lower(), wanted[1:]) for text in texts.values())
     return any(wanted in text.lower() for text in texts.values())
+
+
+LOOKING_AGAIN: tuple[Command[ReadListView[Any]], ...] = (
+    Command("refresh", ("r",), "Look at the bucket now", lambda view, _: view.look_again(), group="Read"),
+)

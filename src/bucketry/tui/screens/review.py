@@ -1,9 +1,9 @@
-"""What waits for a decision, and what waits for mine?"""
+"""What waits for a decision: first what the user may decide, then the rest, longest first."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bucketry.index.review_queue import WaitingVersion, load_review_queue
 from bucketry.index.views import VersionLine, find_version_line
@@ -12,9 +12,10 @@ from bucketry.show.gates import gate_words, gates_span
 from bucketry.show.reviews import approved_text, waiting_columns, waiting_name
 from bucketry.show.spans import Line, Span, line, wrapped
 from bucketry.show.tables import Column
-from bucketry.tui.actions.compare import compare_command
-from bucketry.tui.actions.version_commands import read_commands, version_commands
-from bucketry.tui.screens.reading import ReadListView, ReadRows
+from bucketry.tui.actions.compare import COMPARE
+from bucketry.tui.actions.version_commands import READ_COMMANDS, VERSION_COMMANDS
+from bucketry.tui.screens.listing import COLUMNS, FINDING, MOVING
+from bucketry.tui.screens.reading import LOOKING_AGAIN, ReadListView, ReadRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -28,6 +29,16 @@ _MINE = "you: you may decide about it, and have not yet"
 
 class ReviewView(ReadListView[WaitingVersion]):
     """Everything that waits, first what the user may decide, then longest first."""
+
+    COMMANDS: ClassVar[tuple[Command[ReviewView], ...]] = (
+        *FINDING,
+        *COLUMNS,
+        COMPARE,
+        *VERSION_COMMANDS,
+        *READ_COMMANDS,
+        *MOVING,
+        *LOOKING_AGAIN,
+    )
 
     @property
     def crumbs(self) -> tuple[str, ...]:
@@ -106,14 +117,6 @@ class ReviewView(ReadListView[WaitingVersion]):
             line("h goes back, r looks again."),
         )
 
-    def own_commands(self) -> tuple[Command, ...]:
-        """Return what can be done with the version under the cursor."""
-        return (
-            compare_command(self.shell, lambda: [found for found in (self._version_shown(),) if found]),
-            *version_commands(self.shell, self._version_shown),
-            *read_commands(self.shell, self._version_shown),
-        )
-
     def detail(self, row: WaitingVersion, width: int) -> Sequence[Line]:
         """Return who decided what, which gates hold, and what was said."""
         zone = self.shell.zone
@@ -161,8 +164,9 @@ class ReviewView(ReadListView[WaitingVersion]):
             lines += wrapped(f"the first approval ends {ends}", width, role="warn")
         return lines
 
-    def _version_shown(self) -> VersionLine | None:
-        """Return the version under the cursor in the state that the list shows it in: decisions are about that."""
+    @property
+    def version(self) -> VersionLine | None:
+        """The version under the cursor in the state that the list shows it in: decisions are about that."""
         waiting = self.current
         if waiting is None:
             return None

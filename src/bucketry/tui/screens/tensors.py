@@ -1,9 +1,9 @@
-"""Which tensors are in one file of a version?"""
+"""The tensors in one file of a version, as its header says."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bucketry.registry.core.resolve import resolve
 from bucketry.registry.reading.tensors import list_tensors
@@ -12,7 +12,7 @@ from bucketry.show.figures import size_text
 from bucketry.show.spans import Line, Span, line
 from bucketry.show.tables import Column
 from bucketry.tui.data.source import Listing, ListRows
-from bucketry.tui.screens.listing import ListView
+from bucketry.tui.screens.listing import FINDING, MOVING, ListView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.registry.reading.tensors import TensorEntry
     from bucketry.schema.documents.manifest import Artifact
+    from bucketry.tui.shell.commands import Command
     from bucketry.tui.shell.view import Shell
 
 LEAST_NAME_COLUMNS, MOST_NAME_COLUMNS = 24, 42
@@ -34,6 +35,8 @@ _ORDERS: dict[str, Callable[[TensorEntry], object]] = {
 
 class TensorsView(ListView["TensorEntry"]):
     """The tensors of one file, in the order of their bytes unless they are sorted."""
+
+    COMMANDS: ClassVar[tuple[Command[TensorsView], ...]] = (*FINDING, *MOVING)
 
     def __init__(self, shell: Shell, row: VersionLine, artifact: Artifact) -> None:
         self.row = row

@@ -1,4 +1,4 @@
-"""How does a screen that is one long text behave?"""
+"""What every screen that is one long text does: it scrolls, and says how far down one is."""
 
 from __future__ import annotations
 
@@ -43,29 +43,32 @@ class TextView(View):
         """How far down one is."""
         return self.text.position
 
-    @property
-    def commands(self) -> tuple[Command, ...]:
-        """Scrolling."""
-        text = self.text
-        return (
-            Command("down", ("j", "down"), "Down", lambda _: text.scroll_lines(1), group="Move"),
-            Command("up", ("k", "up"), "Up", lambda _: text.scroll_lines(-1), group="Move"),
-            Command(
-                "top", ("g", "home"), "To the beginning", lambda _: text.scroll_lines(-len(text.lines)), group="Move"
-            ),
-            Command("bottom", ("G", "end"), "To the end", lambda _: text.scroll_lines(len(text.lines)), group="Move"),
-            Command("half-down", ("ctrl+d",), "Half a page down", lambda _: text.scroll_pages(0.5), group="Move"),
-            Command("half-up", ("ctrl+u",), "Half a page up", lambda _: text.scroll_pages(-0.5), group="Move"),
-            Command(
-                "page-down",
-                ("pagedown", "ctrl+f", "space"),
-                "A page down",
-                lambda _: text.scroll_pages(1),
-                group="Move",
-            ),
-            Command("page-up", ("pageup",), "A page up", lambda _: text.scroll_pages(-1), group="Move"),
-        )
-
     def on_line_view_resized(self) -> None:
         """Say how far down one is."""
         self.shell.update_frame()
+
+
+SCROLLING: tuple[Command[TextView], ...] = (
+    Command("down", ("j", "down"), "Down", lambda view, _: view.text.scroll_lines(1), group="Move"),
+    Command("up", ("k", "up"), "Up", lambda view, _: view.text.scroll_lines(-1), group="Move"),
+    Command(
+        "top",
+        ("g", "home"),
+        "To the beginning",
+        lambda view, _: view.text.scroll_lines(-len(view.text.lines)),
+        group="Move",
+    ),
+    Command(
+        "bottom", ("G", "end"), "To the end", lambda view, _: view.text.scroll_lines(len(view.text.lines)), group="Move"
+    ),
+    Command("half-down", ("ctrl+d",), "Half a page down", lambda view, _: view.text.scroll_pages(0.5), group="Move"),
+    Command("half-up", ("ctrl+u",), "Half a page up", lambda view, _: view.text.scroll_pages(-0.5), group="Move"),
+    Command(
+        "page-down",
+        ("pagedown", "ctrl+f", "space"),
+        "A page down",
+        lambda view, _: view.text.scroll_pages(1),
+        group="Move",
+    ),
+    Command("page-up", ("pageup",), "A page up", lambda view, _: view.text.scroll_pages(-1), group="Move"),
+)

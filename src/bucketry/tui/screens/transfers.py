@@ -1,8 +1,8 @@
-"""Which versions are on their way to or from this machine, how far are they, and how are they steered?"""
+"""The versions on their way to or from this machine: how far each is, and the keys that steer it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bucketry.jobs import client as jobs
 from bucketry.jobs.model import MAY_CANCEL, MAY_PAUSE, MAY_RETRY, MAY_TUNE, MAY_VERIFY
@@ -12,7 +12,7 @@ from bucketry.show.transfers import ENDED, block_lines, ended_lines
 from bucketry.tui.actions.download import why_not_here
 from bucketry.tui.data.transfer_board import helper_pid_text, job_name, job_words
 from bucketry.tui.drawing.lineview import BlockLines
-from bucketry.tui.shell.commands import Command, without_idle_hints
+from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.places import TransfersLogPlace
 from bucketry.tui.shell.prompts import Choice, Question
 from bucketry.tui.shell.view import View
@@ -31,6 +31,26 @@ BYTES_PER_MB = 1_000_000
 STANDING = frozenset({"paused", "interrupted"})
 _ORDER = {"running": 0, "paused": 0, "interrupted": 0, "queued": 1, "failed": 2}
 OUTLIVES = "Transfers keep running if this window or the SSH line closes."
+
+
+def _steer(
+    name: str,
+    keys: tuple[str, ...],
+    title: str,
+    act: Callable[[TransfersView, Job], None],
+    may: frozenset[JobState],
+) -> Command[TransfersView]:
+    """Return a command about the chosen job, where its state is one of `may`; its name is its hint."""
+
+    def run(view: TransfersView, _: str) -> None:
+        job = view.current
+        if job is not None:
+            act(view, job)
+
+    def why_not(view: TransfersView) -> str:
+        return why_not_here(view.shell) or view.why_not(may)
+
+    return Command(name, keys, title, run, why_not, name, "Transfers")
 
 
 class TransfersView(View):
@@ -87,10 +107,9 @@ class TransfersView(View):
         return (self._chosen, self.text.whereabouts)
 
     @property
-    def commands(self) -> tuple[Command, ...]:
-        """Steering, looking, moving."""
-        listed = (*self._steering(), *self._looking(), *self._tuning(), *self._moving())
-        return listed if self.shell.transfers.jobs else without_idle_hints(listed)
+    def has_nothing(self) -> bool:
+        """Whether there is no transfer."""
+        return not self.shell.transfers.jobs
 
     @property
     def current(self) -> Job | None:
@@ -175,80 +194,8 @@ class TransfersView(View):
 
     # What can be done
 
-    def _steering(self) -> tuple[Command, ...]:
-        command = self._command
-        goes = MAY_PAUSE | {jobs.JobState.INTERRUPTED}
-        return (
-            command("pause", ("p",), "Pause, or let it go on", self._pause_or_resume, goes, "pause"),
-            command("cancel", ("c",), "Cancel, and remove what was fetched", self._ask_cancel, MAY_CANCEL, "cancel"),
-            command("limit", ("L",), "Limit the speed, in MB/s", self._ask_limit, MAY_TUNE, "limit"),
-            command("verify", ("V",), "Verify again what arrived", self._verify, MAY_VERIFY, "verify"),
-            command("retry", ("r",), "Try again what failed", self._retry, MAY_RETRY - MAY_PAUSE, "retry"),
-        )
-
-    def _tuning(self) -> tuple[Command, ...]:
-        command = self._command
-        return (
-            command(
-                "more", ("+",), "Twice as many requests at once", lambda job: self._tune(job, 2.0), MAY_TUNE, "more"
-            ),
-            command(
-                "fewer", ("-",), "Half as many requests at once", lambda job: self._tune(job, 0.5), MAY_TUNE, "fewer"
-            ),
-        )
-
-    def _looking(self) -> tuple[Command, ...]:
-        def why_not() -> str:
-            return "" if self.current is not None else "there is no transfer"
-
-        return (
-            Command(
-                "open",
-                ("enter", "l", "right"),
-                "All files, and the order",
-                lambda _: self._toggle(),
-                why_not,
-                "files",
-                "Read",
-            ),
-            Command(
-                "helper-log", ("o",), "Show what the helper did", lambda _: self._open_log(), hint="log", group="Read"
-            ),
-            Command("yank", ("y",), "Copy the path", lambda _: self._yank(), why_not, "copy path", "Read"),
-        )
-
-    def _moving(self) -> tuple[Command, ...]:
-        text = self.text
-        return (
-            Command("down", ("j", "down"), "Next transfer", lambda _: self._move(1), group="Move"),
-            Command("up", ("k", "up"), "Transfer before", lambda _: self._move(-1), group="Move"),
-            Command("top", ("g", "home"), "First transfer", lambda _: self._move(-len(self._blocks)), group="Move"),
-            Command("bottom", ("G", "end"), "Last transfer", lambda _: self._move(len(self._blocks)), group="Move"),
-            Command("half-down", ("ctrl+d",), "Half a page down", lambda _: text.scroll_pages(0.5), group="Move"),
-            Command("half-up", ("ctrl+u",), "Half a page up", lambda _: text.scroll_pages(-0.5), group="Move"),
-            Command("page-down", ("pagedown", "ctrl+f"), "A page down", lambda _: text.scroll_pages(1), group="Move"),
-            Command("page-up", ("pageup",), "A page up", lambda _: text.scroll_pages(-1), group="Move"),
-        )
-
-    def _command(
-        self,
-        name: str,
-        keys: tuple[str, ...],
-        title: str,
-        run: Callable[[Job], None],
-        may: frozenset[JobState],
-        hint: str,
-    ) -> Command:
-        """Return a command about the chosen job, where its state is one of `may`."""
-
-        def do(_: str) -> None:
-            job = self.current
-            if job is not None:
-                run(job)
-
-        return Command(name, keys, title, do, lambda: why_not_here(self.shell) or self._why_not(may), hint, "Transfers")
-
-    def _why_not(self, may: frozenset[JobState]) -> str:
+    def why_not(self, may: frozenset[JobState]) -> str:
+        """Return why nothing is done to the chosen transfer, whose state is to be one of these; or ""."""
         job = self.current
         if job is None:
             return "there is no transfer"
@@ -258,13 +205,17 @@ class TransfersView(View):
             return "what a publish sent was verified as it was sent"
         return "" if job.state in may else f"this transfer is {job.state}"
 
-    def _move(self, step: int) -> None:
+    def _why_no_job(self) -> str:
+        return "" if self.current is not None else "there is no transfer"
+
+    def move(self, step: int) -> None:
+        """Choose the next transfer, or the one before."""
         ids = list(self._blocks)
         if self._chosen in ids:
             self._chosen = ids[max(0, min(ids.index(self._chosen) + step, len(ids) - 1))]
             self._draw()
 
-    def _toggle(self) -> None:
+    def _toggle(self, _: str) -> None:
         if self._chosen is not None:
             self._open ^= {self._chosen}
             self._draw()
@@ -313,7 +264,8 @@ class TransfersView(View):
         said = f"{name} is hashed again; what is wrong is fetched anew"
         self._ask(job, job_words("verify", number), lambda: jobs.verify_again(number), lambda _: said)
 
-    def _tune(self, job: Job, factor: float) -> None:
+    def tune(self, job: Job, factor: float) -> None:
+        """Have the helper make so many times as many requests at once."""
         now, number = job.order.options.connections, job.id
         wanted = max(1, min(jobs.MOST_CONNECTIONS, int(now * factor)))
         if wanted == now:
@@ -349,10 +301,7 @@ class TransfersView(View):
             )
         )
 
-    def _open_log(self) -> None:
-        self.shell.go(TransfersLogPlace())
-
-    def _yank(self) -> None:
+    def _yank(self, _: str) -> None:
         job = self.current
         if job is None:
             return
@@ -364,6 +313,38 @@ class TransfersView(View):
             self.shell.flash("it goes to the cache; where, is known when it has arrived", "warn")
         else:
             self.shell.copy(str(path))
+
+    COMMANDS: ClassVar[tuple[Command[TransfersView], ...]] = (
+        _steer("pause", ("p",), "Pause, or let it go on", _pause_or_resume, MAY_PAUSE | {jobs.JobState.INTERRUPTED}),
+        _steer("cancel", ("c",), "Cancel, and remove what was fetched", _ask_cancel, MAY_CANCEL),
+        _steer("limit", ("L",), "Limit the speed, in MB/s", _ask_limit, MAY_TUNE),
+        _steer("verify", ("V",), "Verify again what arrived", _verify, MAY_VERIFY),
+        _steer("retry", ("r",), "Try again what failed", _retry, MAY_RETRY - MAY_PAUSE),
+        Command("open", ("enter", "l", "right"), "All files, and the order", _toggle, _why_no_job, "files", "Read"),
+        Command(
+            "helper-log",
+            ("o",),
+            "Show what the helper did",
+            lambda view, _: view.shell.go(TransfersLogPlace()),
+            hint="log",
+            group="Read",
+        ),
+        Command("yank", ("y",), "Copy the path", _yank, _why_no_job, "copy path", "Read"),
+        _steer("more", ("+",), "Twice as many requests at once", lambda view, job: view.tune(job, 2.0), MAY_TUNE),
+        _steer("fewer", ("-",), "Half as many requests at once", lambda view, job: view.tune(job, 0.5), MAY_TUNE),
+        Command("down", ("j", "down"), "Next transfer", lambda view, _: view.move(1), group="Move"),
+        Command("up", ("k", "up"), "Transfer before", lambda view, _: view.move(-1), group="Move"),
+        Command("top", ("g", "home"), "First transfer", lambda self, _: self.move(-len(self._blocks)), group="Move"),
+        Command("bottom", ("G", "end"), "Last transfer", lambda self, _: self.move(len(self._blocks)), group="Move"),
+        Command(
+            "half-down", ("ctrl+d",), "Half a page down", lambda view, _: view.text.scroll_pages(0.5), group="Move"
+        ),
+        Command("half-up", ("ctrl+u",), "Half a page up", lambda view, _: view.text.scroll_pages(-0.5), group="Move"),
+        Command(
+            "page-down", ("pagedown", "ctrl+f"), "A page down", lambda view, _: view.text.scroll_pages(1), group="Move"
+        ),
+        Command("page-up", ("pageup",), "A page up", lambda view, _: view.text.scroll_pages(-1), group="Move"),
+    )
 
 
 def parse_limit(text: str) -> int | None:

@@ -1,16 +1,17 @@
-"""What did the transfer helper do?"""
+"""What the transfer helper did: the end of its log."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bucketry.errors import UnavailableError
 from bucketry.jobs import client as jobs
 from bucketry.show.spans import Line, Span, cut_left, line, wrapped
-from bucketry.tui.screens.text import TextView
+from bucketry.tui.screens.text import SCROLLING, TextView
 
 if TYPE_CHECKING:
     from bucketry.errors import BucketryError
+    from bucketry.tui.shell.commands import Command
 
 MOST_READ_BYTES = 64 * 1024
 """Of a log that has grown, the end is what somebody looks for."""
@@ -18,6 +19,8 @@ MOST_READ_BYTES = 64 * 1024
 
 class TransfersLogView(TextView):
     """The end of the helper's log, as it was when the screen was opened."""
+
+    COMMANDS: ClassVar[tuple[Command[TransfersLogView], ...]] = SCROLLING
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]

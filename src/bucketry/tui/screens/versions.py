@@ -1,11 +1,11 @@
-"""Which versions does a model have, and how does each stand?"""
+"""The versions of a model and how each stands; on a wide screen, beside what the one under the cursor is."""
 
 from __future__ import annotations
 
 from functools import partial
 from importlib import import_module
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Horizontal
 
@@ -15,12 +15,12 @@ from bucketry.show.comparison import MOST_COMPARED
 from bucketry.show.figures import NOTHING, age_text, column_number, metric_title, number_text, size_text
 from bucketry.show.spans import Line, Span, line, wrapped
 from bucketry.show.tables import Column
-from bucketry.tui.actions.compare import compare_command
-from bucketry.tui.actions.version_commands import read_commands, version_commands
+from bucketry.tui.actions.compare import COMPARE
+from bucketry.tui.actions.version_commands import READ_COMMANDS, VERSION_COMMANDS
 from bucketry.tui.data.detail_loader import DetailLoader, asks_for_details
 from bucketry.tui.drawing.lineview import LineView
 from bucketry.tui.drawing.marks import named_span, production_of, review_span, signed_span
-from bucketry.tui.screens.listing import ListView
+from bucketry.tui.screens.listing import COLUMNS, FINDING, MARKING, MOVING, ListView
 from bucketry.tui.shell.places import VersionPlace
 
 if TYPE_CHECKING:
@@ -60,10 +60,18 @@ PANEL_PAUSE_SECONDS = 0.15
 class VersionsView(ListView[VersionLine]):
     """The versions of one model; from 110 columns on, beside the one under the cursor."""
 
-    can_mark = True
+    COMMANDS: ClassVar[tuple[Command[VersionsView], ...]] = (
+        *FINDING,
+        *COLUMNS,
+        *MARKING,
+        COMPARE,
+        *VERSION_COMMANDS,
+        *READ_COMMANDS,
+        *MOVING,
+    )
 
     def __init__(self, shell: Shell, model: ModelName) -> None:
-        self.model = model
+        self.model: ModelName = model
         self._headlines: tuple[Headline, ...] = ()
         self._fields: list[Field] = []
         self._damaged = ""
@@ -227,13 +235,15 @@ class VersionsView(ListView[VersionLine]):
             line("h goes back, r looks again."),
         )
 
-    def own_commands(self) -> tuple[Command, ...]:
-        """Return what can be done with a version."""
-        return (
-            compare_command(self.shell, lambda: self.marked or ([self.current] if self.current else []), self.model),
-            *version_commands(self.shell, lambda: self.current),
-            *read_commands(self.shell, lambda: self.current),
-        )
+    @property
+    def version(self) -> VersionLine | None:
+        """The version under the cursor."""
+        return self.current
+
+    @property
+    def chosen_versions(self) -> Sequence[VersionLine]:
+        """The marked versions, else the one under the cursor."""
+        return self.marked or super().chosen_versions
 
     def choose_columns(self) -> None:
         """Offer the columns, and what the versions on the screen turn out to have once that is read."""
@@ -290,7 +300,7 @@ class VersionsView(ListView[VersionLine]):
     def _closer_changed(self) -> None:
         """Show what was read; whoever is choosing columns is offered what came."""
         self.reload()
-        if self.is_choosing:
+        if self.chooser is not None:
             self._ask_fields()
 
     def _ask_fields(self) -> None:
@@ -310,8 +320,9 @@ class VersionsView(ListView[VersionLine]):
         else:
             self._closer.stop()
 
-    def _sort(self) -> None:
-        super()._sort()
+    def sort(self) -> None:
+        """Sort; manifests are read where the order asks about them."""
+        super().sort()
         self._read_what_is_asked()
 
     def _headline_names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What holds the screens together: which view is in front, who gets the keys, what is asked, and what runs behind?"""
+"""The app that holds the screens together: the views, who gets the keys, what is asked, and what runs behind."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from bucketry.tui.screens.opening import view_of
 from bucketry.tui.shell.asking import Asking
 from bucketry.tui.shell.background import Background, Finished
 from bucketry.tui.shell.command_log import CommandLog, LogEntry, command_line
-from bucketry.tui.shell.commands import Command, KeyFaults, key_of, shown_key
+from bucketry.tui.shell.commands import Command, KeyFaults, hint_texts, key_of, shown_key
 from bucketry.tui.shell.elsewhere import why_not_here, why_unmoved
-from bucketry.tui.shell.everywhere import commands_everywhere
+from bucketry.tui.shell.everywhere import EVERYWHERE
 from bucketry.tui.shell.frame import (
     OneLine,
     Panel,
@@ -116,7 +116,6 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         self._flash: Span | None = None
         self._is_looking = False
         self.asking = Asking(self)
-        self._everywhere = commands_everywhere(self)
 
     @property
     def session(self) -> Session:
@@ -149,9 +148,9 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         return self.notice if self.asking.has_question else self.view.target if self._views else None
 
     @property
-    def commands(self) -> tuple[Command, ...]:
+    def commands(self) -> tuple[Command[Any], ...]:
         """Everything that can be done now, the view's own first."""
-        return (*self.view.commands, *self._everywhere)
+        return (*self.view.commands, *EVERYWHERE)
 
     def go(self, place: Place) -> None:
         """Open a screen in front of the one that is there."""
@@ -315,7 +314,12 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
             long = wrapped_lines(said, width) if text_width(plain_text(said)) > width else ()
             self.panel.show("", long, is_production=False)
             self.notice.show(() if long else said)
-        self.query_one("#hints", OneLine).show(hints_line(self.asking.hints(), width))
+        cannot_write = bool(self.why_not_write())
+        listed = [command for command in self.commands if not (command.writes and cannot_write)]
+        hints = self.asking.hints() or hint_texts(
+            listed, self.view, self.settings.keymap, has_nothing=self.view.has_nothing
+        )
+        self.query_one("#hints", OneLine).show(hints_line(hints, width))
 
     def repaint(self) -> None:
         """Draw everything anew, after a change of theme."""
@@ -353,17 +357,18 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         elif had_flash:
             self.update_frame()
 
-    def run_command(self, command: Command, argument: str, *, key: str = "") -> None:
+    def run_command(self, command: Command[Any], argument: str, *, key: str = "") -> None:
         """Do what a command says, or say why it cannot be done now."""
-        why_not = "" if argument and command.is_typed_whole else command.why_not()
+        view = self.view
+        why_not = "" if argument and command.is_typed_whole else command.why_not(view)
         if command.writes and not why_not:
             why_not = self.why_offline()
         if why_not:
             name = f"{shown_key(key)} " if key else ""
             self.flash(f"{name}{command.title[0].lower()}{command.title[1:]}: not now, {why_not}", "warn")
             return
-        before = self.view.whereabouts
-        command.run(argument)
+        before = view.whereabouts
+        command.run(view, argument)
         if key and (said := why_unmoved(command, before, self.view.whereabouts)):
             self._flash = Span(said, "dim")
         self.update_frame()

@@ -1,10 +1,8 @@
-"""What is being asked of the user now, and what becomes of the answer?"""
+"""The one question that is being asked of the user, and what becomes of the answer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
-
-from bucketry.tui.shell.commands import hint_texts, shown_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,17 +10,13 @@ if TYPE_CHECKING:
     from textual import events
     from textual.geometry import Size
 
-    from bucketry.tui.shell.commands import Command
     from bucketry.tui.shell.frame import Panel
     from bucketry.tui.shell.prompt import Notice
     from bucketry.tui.shell.prompts import Choice, Question
-    from bucketry.tui.shell.settings import Settings
 
 
 class AskingHost(Protocol):
     """What the questions need of the app."""
-
-    settings: Settings
 
     @property
     def panel(self) -> Panel:
@@ -33,15 +27,8 @@ class AskingHost(Protocol):
         """The line on which one types."""
 
     @property
-    def commands(self) -> tuple[Command, ...]:
-        """What can be done now."""
-
-    @property
     def size(self) -> Size:
         """The terminal's columns and rows."""
-
-    def why_not_write(self) -> str:
-        """Return why the registry cannot be changed from here, or ""."""
 
 
 class Asking:
@@ -65,23 +52,13 @@ class Asking:
         return self._question is not None
 
     def hints(self) -> Sequence[tuple[str, str]]:
-        """Return the keys that work now and their words: those of the question, else those of the view.
-
-        The last is the one to keep where there is little room.
-        """
-        app, question = self._app, self._question
-        if question is not None:
-            moves = [("up/down", "choose")] if question.on_move is not None else []
-            completes = [("tab", "complete")] if question.complete is not None else []
-            return [("enter", question.enter), *moves, *completes, ("esc", "cancel")]
-        cannot_write = bool(app.why_not_write())
-        listed = [command for command in app.commands if not (command.writes and cannot_write)]
-        last = next(
-            (shown_keys(command, app.settings.keymap).split()[0] for command in listed if command.name == "help"), "?"
-        )
-        texts = dict(hint_texts(listed, app.settings.keymap))
-        word = texts.pop(last, "all")
-        return [*texts.items(), (last, word)]
+        """Return the keys that answer the question and their words; without a question, none."""
+        question = self._question
+        if question is None:
+            return ()
+        moves = [("up/down", "choose")] if question.on_move is not None else []
+        completes = [("tab", "complete")] if question.complete is not None else []
+        return [("enter", question.enter), *moves, *completes, ("esc", "cancel")]
 
     def ask(self, question: Question) -> None:
         """Ask for a text."""

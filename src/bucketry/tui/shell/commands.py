@@ -1,13 +1,14 @@
-"""What can be done here, with which key, and if not now, why not?
+"""Commands as data: what can be done on a screen, with which keys, and the rule that says why it cannot be done now.
 
-One table stands behind the keys, the palette, the `:` line, the line of hints and the help. A command's name is stable:
-users remap its keys by it.
+Each screen declares its table once, for the class; it stands behind the keys, the palette, the `:` line, the line of
+hints and the help. What a command does and why not are functions that get the view, so that no key press makes a
+command. Its name is stable: users remap its keys by it.
 """
 
 from __future__ import annotations
 
-from dataclasses import field, replace
-from typing import TYPE_CHECKING
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from textual import events
+
+V_contra = TypeVar("V_contra", contravariant=True)
 
 FORBIDDEN_KEYS = frozenset({"ctrl+c", "ctrl+b", "ctrl+a"})
 """Ctrl-C interrupts; the others belong to tmux and screen."""
@@ -30,27 +33,27 @@ NAMED_KEYS = frozenset(
 )
 
 
-def always() -> str:
+def always(_view: object) -> str:
     """Return that nothing stands in the way."""
     return ""
 
 
 @frozen
-class Command:
-    """Something that can be done.
+class Command(Generic[V_contra]):
+    """Something that can be done on a view.
 
-    `run` gets the text after the name on the `:` line; from a key it is empty. `why_not` returns why it cannot be done
-    now, in a sentence's words, or "". `hint` is its word in the line of hints, if it is to be there. `writes`: it
-    changes the registry, and so its keys are capital letters. `argument` says what may follow on the `:` line; with
-    `is_typed_whole` nothing stands in the way of what is given there.
+    `run` gets the view and the text after the name on the `:` line; from a key it is empty. `why_not` returns why it
+    cannot be done now, in a sentence's words, or "". `hint` is its word in the line of hints, or what returns it, if it
+    is to be there. `writes`: it changes the registry, and so its keys are capital letters. `argument` says what may
+    follow on the `:` line; with `is_typed_whole` nothing stands in the way of what is given there.
     """
 
     name: str
     keys: tuple[str, ...]
     title: str
-    run: Callable[[str], None]
-    why_not: Callable[[], str] = always
-    hint: str = ""
+    run: Callable[[V_contra, str], None]
+    why_not: Callable[[V_contra], str] = always
+    hint: str | Callable[[V_contra], str] = ""
     group: str = "Other"
     writes: bool = False
     argument: str = ""
@@ -68,18 +71,18 @@ class Keymap:
     remapped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
 
-    def keys_of(self, command: Command) -> tuple[str, ...]:
+    def keys_of(self, command: Command[Any]) -> tuple[str, ...]:
         """Return the command's keys; the first is the one to show."""
         return self.remapped.get(command.name, command.keys)
 
-    def find(self, commands: Iterable[Command], key: str) -> Command | None:
+    def find(self, commands: Iterable[Command[Any]], key: str) -> Command[Any] | None:
         """Return the command with this key: one that the user gave it to, else the first that has it by itself."""
         found = [command for command in commands if key in self.keys_of(command)]
         given = (command for command in found if key in self.remapped.get(command.name, ()))
         return next(given, found[0] if found else None)
 
 
-def find_command(commands: Iterable[Command], typed: str) -> Command | None:
+def find_command(commands: Iterable[Command[Any]], typed: str) -> Command[Any] | None:
     """Return the command of this name, or the only one whose name begins so."""
     known = list(commands)
     exact = [command for command in known if typed == command.name or typed in command.also]
@@ -89,10 +92,10 @@ def find_command(commands: Iterable[Command], typed: str) -> Command | None:
     return next(iter(begun.values())) if typed and len(begun) == 1 else None
 
 
-def matching_commands(commands: Iterable[Command], words: str) -> list[Command]:
+def matching_commands(commands: Iterable[Command[Any]], words: str) -> list[Command[Any]]:
     """Return the commands whose name, title or group has every word, each name once."""
     wanted = words.lower().split()
-    found: dict[str, Command] = {}
+    found: dict[str, Command[Any]] = {}
     for command in commands:
         text = f"{command.name} {command.title} {command.group}".lower()
         if all(word in text for word in wanted):
@@ -100,22 +103,25 @@ def matching_commands(commands: Iterable[Command], words: str) -> list[Command]:
     return list(found.values())
 
 
-def without_idle_hints(commands: Iterable[Command]) -> tuple[Command, ...]:
-    """Return the commands of a screen that has nothing to show: those that cannot be done there have no hint."""
-    return tuple(replace(command, hint="") if command.hint and command.why_not() else command for command in commands)
+def hint_texts(
+    commands: Iterable[Command[V_contra]], view: V_contra, keymap: Keymap, *, has_nothing: bool
+) -> list[tuple[str, str]]:
+    """Return key and word of each command that has a hint; that of the help, which stays where room is short, is last.
 
-
-def hint_texts(commands: Iterable[Command], keymap: Keymap) -> list[tuple[str, str]]:
-    """Return key and word of each command that has a hint.
-
-    Also where it cannot be done on this very row: a line that changes with each step costs more than the step.
+    Also where it cannot be done on this very row: a line that changes with each step costs more than the step. Only
+    where the view `has_nothing`, what cannot be done there has none.
     """
-    seen: dict[str, tuple[str, str]] = {}
+    found: dict[str, str] = {}
+    last = "?"
     for command in commands:
-        keys = keymap.keys_of(command)
-        if command.hint and keys:
-            seen.setdefault(keys[0], (shown_key(keys[0]), command.hint))
-    return list(seen.values())
+        first = next(map(shown_key, keymap.keys_of(command)), "")
+        word = command.hint if isinstance(command.hint, str) else command.hint(view)
+        if command.name == "help":
+            last = shown_keys(command, keymap).split()[0]
+        if word and first and not (has_nothing and command.why_not(view)):
+            found.setdefault(first, word)
+    word = found.pop(last, "all")
+    return [*found.items(), (last, word)]
 
 
 def key_of(event: events.Key) -> str:
@@ -132,7 +138,7 @@ def shown_key(key: str) -> str:
     return {"escape": "esc", "backspace": "bksp", "pageup": "pgup", "pagedown": "pgdn"}.get(key, key)
 
 
-def shown_keys(command: Command, keymap: Keymap) -> str:
+def shown_keys(command: Command[Any], keymap: Keymap) -> str:
     """Return how people do a command: its keys, or what they type after `:` where it has none."""
     keys = keymap.keys_of(command)
     return " ".join(map(shown_key, keys)) or f":{min((command.name, *command.also), key=len)}"
@@ -167,7 +173,7 @@ class KeyFaults:
         self.said: list[str] = []
         self._keymap = keymap
 
-    def look(self, commands: Iterable[Command]) -> str:
+    def look(self, commands: Iterable[Command[Any]]) -> str:
         """Look at the commands of a screen; return what was not said yet, in a line, or ""."""
         found = dict.fromkeys((*self._keymap.faults, *_shared_keys(commands, self._keymap)))
         new = [fault for fault in found if fault not in self.said]
@@ -176,9 +182,9 @@ class KeyFaults:
         return f"{new[0]}{more}" if new else ""
 
 
-def _shared_keys(commands: Iterable[Command], keymap: Keymap) -> Iterator[str]:
+def _shared_keys(commands: Iterable[Command[Any]], keymap: Keymap) -> Iterator[str]:
     """Yield a sentence for each key that the user gave to a command, and that another one here has too."""
-    listed: dict[str, Command] = {}
+    listed: dict[str, Command[Any]] = {}
     for command in commands:
         listed.setdefault(command.name, command)
     for name in keymap.remapped.keys() & listed.keys():

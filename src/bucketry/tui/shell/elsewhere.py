@@ -1,8 +1,8 @@
-"""What does a key do on other screens, that does nothing on this one? And why did a key move nothing?"""
+"""What is answered to a key that does nothing here: what it does on other screens, or why it moved nothing."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bucketry.frozen import frozen
 from bucketry.tui.shell.commands import shown_key
@@ -89,7 +89,7 @@ def why_not_here(key: str, keymap: Keymap) -> str:
     return f"{key} does nothing here (? lists the keys)" if len(key) == 1 and key.isprintable() else ""
 
 
-def why_unmoved(command: Command, before: Hashable, after: Hashable) -> str:
+def why_unmoved(command: Command[Any], before: Hashable, after: Hashable) -> str:
     """Return why a key that moves moved nothing, or "" where it did, or is none."""
     if before != after:
         return ""

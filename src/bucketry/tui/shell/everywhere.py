@@ -25,224 +25,177 @@ from bucketry.tui.shell.places import (
 from bucketry.tui.shell.prompts import Question
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from bucketry.tui.shell.view import Shell
-
-
-def commands_everywhere(app: Shell) -> tuple[Command, ...]:
-    """Return the commands that every screen has."""
-    return (*_places(app), *_overviews(app), *_moves(app), *_switches(app))
+    from bucketry.tui.shell.places import Place
+    from bucketry.tui.shell.view import View
 
 
-def _places(app: Shell) -> tuple[Command, ...]:
-    return (
-        Command("models", (), "Go to the models", lambda _: app.go(ModelsPlace()), group="Go", also=("m",)),
-        Command(
-            "versions",
-            (),
-            "Go to the versions of a model",
-            lambda name: _go_to_versions(app, name),
-            group="Go",
-            argument="MODEL",
-            also=("v",),
-        ),
-        Command(
-            "compare",
-            (),
-            "Compare versions, the baseline first",
-            lambda text: compare_typed(app, None, text),
-            group="Go",
-            argument="REF REF",
-        ),
-        Command("log", ("@",), "Show the command log", lambda _: app.go(CommandLogPlace()), group="Go", hint=""),
-        Command("help", ("?", "f1"), "Show all keys", lambda _: app.go(HelpPlace(app.commands)), group="Go"),
-        Command(
-            "palette",
-            ("ctrl+p",),
-            "Find a command by its words",
-            lambda _: app.go(PalettePlace(app.commands)),
-            group="Go",
-        ),
-        Command("command", (":",), "Type a command", lambda _: _ask_command(app), group="Go", hint="command"),
-    )
+def _to(place: Place) -> Callable[[View, str], None]:
+    """Return what goes to a place, whatever is typed behind it."""
+    return lambda view, _: view.shell.go(place)
 
 
-def _overviews(app: Shell) -> tuple[Command, ...]:
-    """Return the ways to the screens about the whole registry and this machine."""
-    return (
-        Command(
-            "review", (), "Go to what waits for a review", lambda _: app.go(ReviewsPlace()), group="Go", also=("r",)
-        ),
-        Command(
-            "deployments",
-            (),
-            "Go to who serves what",
-            lambda words: app.go(DeploymentsPlace(words)),
-            group="Go",
-            argument="WORDS",
-            also=("d",),
-        ),
-        Command(
-            "audit",
-            (),
-            "Go to who did what, to one model or to all",
-            lambda name: _go_to_audit(app, name),
-            group="Go",
-            argument="MODEL",
-        ),
-        Command(
-            "doctor", (), "Go to the health of the store", lambda _: app.go(HealthPlace()), group="Go", also=("health",)
-        ),
-        Command("transfers", ("t",), "Go to the transfers", lambda _: _go_to_transfers(app), group="Go", also=("t",)),
-    )
-
-
-def _moves(app: Shell) -> tuple[Command, ...]:
-    return (
-        Command(
-            "back", ("h", "left", "backspace"), "Go back", lambda _: app.back(), lambda: _why_not_back(app), "", "Go"
-        ),
-        Command(
-            "escape", ("escape",), "Clear the filter or the marks, else go back", lambda _: _escape(app), group="Go"
-        ),
-        Command("last", ("-",), "Open the view again that was closed last", lambda _: app.reopen_last(), group="Go"),
-        Command(
-            "quit", ("q",), "Go back, or leave from the first screen", lambda _: _quit(app), group="Go", also=("q",)
-        ),
-        Command("leave", ("ctrl+c", "ctrl+q"), "Leave", lambda _: app.leave(), group="Go"),
-        Command("refresh", ("r",), "Look at the bucket now", lambda _: app.refreshing.ask(), group="Read"),
-    )
-
-
-def _switches(app: Shell) -> tuple[Command, ...]:
-    return (
-        Command("redraw", ("ctrl+l",), "Draw the screen anew", lambda _: _redraw(app), group="Show"),
-        Command(
-            "lock",
-            ("W",),
-            "Turn the write lock on or off",
-            lambda _: _toggle_lock(app),
-            lambda: _why_not_unlock(app),
-            group="Write",
-        ),
-        Command(
-            "theme",
-            (),
-            "Choose the colours",
-            lambda name: _set_theme(app, name),
-            group="Show",
-            argument="dark|light|terminal",
-        ),
-        Command(
-            "time", (), "Show times in a zone", lambda zone: _set_zone(app, zone), group="Show", argument="local|utc"
-        ),
-        Command(
-            "mouse", (), "Turn the mouse on or off", lambda word: _set_mouse(app, word), group="Show", argument="on|off"
-        ),
-    )
-
-
-def _go_to_versions(app: Shell, name: str) -> None:
+def _go_to_versions(view: View, name: str) -> None:
     if not name:
-        app.flash("name a model: :v acme/chat", "warn")
+        view.shell.flash("name a model: :v acme/chat", "warn")
         return
     try:
-        app.go(VersionsPlace(parse_model_name(name)))
+        view.shell.go(VersionsPlace(parse_model_name(name)))
     except BucketryError as error:
-        app.fail(error)
+        view.shell.fail(error)
 
 
-def _go_to_audit(app: Shell, name: str) -> None:
+def _go_to_audit(view: View, name: str) -> None:
     try:
-        app.go(AuditPlace(parse_model_name(name) if name else None))
+        view.shell.go(AuditPlace(parse_model_name(name) if name else None))
     except BucketryError as error:
-        app.fail(error)
+        view.shell.fail(error)
 
 
-def _go_to_transfers(app: Shell) -> None:
-    if app.view.says_transfers:
-        app.flash("these are the transfers", "dim")
+def _go_to_transfers(view: View, _: str) -> None:
+    if view.says_transfers:
+        view.shell.flash("these are the transfers", "dim")
     else:
-        app.go(TransfersPlace())
+        view.shell.go(TransfersPlace())
 
 
-def _ask_command(app: Shell) -> None:
-    commands = app.commands
+def _ask_command(view: View, _: str) -> None:
+    shell, commands = view.shell, view.shell.commands
 
     def run(text: str) -> None:
         word, _, argument = text.strip().partition(" ")
         command = find_command(commands, word)
         if command is not None:
-            app.run_command(command, argument.strip())
+            shell.run_command(command, argument.strip())
         elif word:
             near = ", ".join(found.name for found in matching_commands(commands, word)[:5])
-            app.flash(f'there is no command "{word}"' + (f"; did you mean {near}" if near else "; ? lists all"), "warn")
+            said = f"; did you mean {near}" if near else "; ? lists all"
+            shell.flash(f'there is no command "{word}"{said}', "warn")
 
     def complete(text: str) -> Sequence[str]:
         return sorted({command.name for command in commands if command.name.startswith(text)})
 
-    app.ask(Question(":", run, complete=complete))
+    shell.ask(Question(":", run, complete=complete))
 
 
-def _redraw(app: Shell) -> None:
-    app.forget_display()
-    app.flash("drawn anew", "dim")
+def _why_not_back(view: View) -> str:
+    return "" if view.shell.depth > 1 else "this is the first screen (q leaves)"
 
 
-def _why_not_back(app: Shell) -> str:
-    return "" if app.depth > 1 else "this is the first screen (q leaves)"
-
-
-def _escape(app: Shell) -> None:
-    if app.view.escape():
+def _escape(view: View, _: str) -> None:
+    if view.escape():
         return
-    if app.depth > 1:
-        app.back()
+    if view.shell.depth > 1:
+        view.shell.back()
     else:
-        app.flash("there is no filter and no mark to clear, and this is the first screen (q leaves)", "dim")
+        said = "there is no filter and no mark to clear, and this is the first screen (q leaves)"
+        view.shell.flash(said, "dim")
 
 
-def _quit(app: Shell) -> None:
-    if app.depth > 1:
-        app.back()
+def _quit(view: View, _: str) -> None:
+    if view.shell.depth > 1:
+        view.shell.back()
     else:
-        app.leave()
+        view.shell.leave()
 
 
-def _why_not_unlock(app: Shell) -> str:
-    if app.read_only:
+def _redraw(view: View, _: str) -> None:
+    view.shell.forget_display()
+    view.shell.flash("drawn anew", "dim")
+
+
+def _why_not_unlock(view: View) -> str:
+    if view.shell.read_only:
         return "--read-only cannot be lifted"
-    return "the configuration says read_only for this registry" if app.session.read_only else ""
+    return "the configuration says read_only for this registry" if view.shell.session.read_only else ""
 
 
-def _toggle_lock(app: Shell) -> None:
-    app.write_lock = not app.write_lock
-    app.flash("write lock on: nothing changes the registry until W" if app.write_lock else "write lock off")
+def _toggle_lock(view: View, _: str) -> None:
+    shell = view.shell
+    shell.write_lock = not shell.write_lock
+    shell.flash("write lock on: nothing changes the registry until W" if shell.write_lock else "write lock off")
 
 
-def _set_theme(app: Shell, name: str) -> None:
+def _set_theme(view: View, name: str) -> None:
     for theme in get_args(ThemeName):
         if name == theme:
-            app.painter.theme = theme
-            app.repaint()
+            view.shell.painter.theme = theme
+            view.shell.repaint()
             return
-    app.flash(f"choose one of {', '.join(get_args(ThemeName))}", "warn")
+    view.shell.flash(f"choose one of {', '.join(get_args(ThemeName))}", "warn")
 
 
-def _set_zone(app: Shell, name: str) -> None:
+def _set_zone(view: View, name: str) -> None:
     for zone in get_args(Zone):
         if name == zone:
-            app.zone = zone
-            app.repaint()
-            app.view.data_changed()
+            view.shell.zone = zone
+            view.shell.repaint()
+            view.data_changed()
             return
-    app.flash(f"choose one of {', '.join(get_args(Zone))}", "warn")
+    view.shell.flash(f"choose one of {', '.join(get_args(Zone))}", "warn")
 
 
-def _set_mouse(app: Shell, word: str) -> None:
+def _set_mouse(view: View, word: str) -> None:
     if word not in {"on", "off"}:
-        app.flash("say on or off", "warn")
+        view.shell.flash("say on or off", "warn")
         return
-    app.set_mouse(is_on=word == "on")
-    app.flash(f"mouse {word}")
+    view.shell.set_mouse(is_on=word == "on")
+    view.shell.flash(f"mouse {word}")
+
+
+_PLACES: tuple[Command[View], ...] = (
+    Command("models", (), "Go to the models", _to(ModelsPlace()), group="Go", also=("m",)),
+    Command(
+        "versions", (), "Go to the versions of a model", _go_to_versions, group="Go", argument="MODEL", also=("v",)
+    ),
+    Command(
+        "compare",
+        (),
+        "Compare versions, the baseline first",
+        lambda view, text: compare_typed(view.shell, None, text),
+        group="Go",
+        argument="REF REF",
+    ),
+    Command("log", ("@",), "Show the command log", _to(CommandLogPlace()), group="Go"),
+    Command("help", ("?", "f1"), "Show all keys", _to(HelpPlace()), group="Go"),
+    Command("palette", ("ctrl+p",), "Find a command by its words", _to(PalettePlace()), group="Go"),
+    Command("command", (":",), "Type a command", _ask_command, group="Go", hint="command"),
+)
+_OVERVIEWS: tuple[Command[View], ...] = (
+    Command("review", (), "Go to what waits for a review", _to(ReviewsPlace()), group="Go", also=("r",)),
+    Command(
+        "deployments",
+        (),
+        "Go to who serves what",
+        lambda view, words: view.shell.go(DeploymentsPlace(words)),
+        group="Go",
+        argument="WORDS",
+        also=("d",),
+    ),
+    Command("audit", (), "Go to who did what, to one model or to all", _go_to_audit, group="Go", argument="MODEL"),
+    Command("doctor", (), "Go to the health of the store", _to(HealthPlace()), group="Go", also=("health",)),
+    Command("transfers", ("t",), "Go to the transfers", _go_to_transfers, group="Go", also=("t",)),
+)
+_MOVES: tuple[Command[View], ...] = (
+    Command("back", ("h", "left", "backspace"), "Go back", lambda view, _: view.shell.back(), _why_not_back, "", "Go"),
+    Command("escape", ("escape",), "Clear the filter or the marks, else go back", _escape, group="Go"),
+    Command(
+        "last",
+        ("-",),
+        "Open the view again that was closed last",
+        lambda view, _: view.shell.reopen_last(),
+        group="Go",
+    ),
+    Command("quit", ("q",), "Go back, or leave from the first screen", _quit, group="Go", also=("q",)),
+    Command("leave", ("ctrl+c", "ctrl+q"), "Leave", lambda view, _: view.shell.leave(), group="Go"),
+    Command("refresh", ("r",), "Look at the bucket now", lambda view, _: view.shell.refreshing.ask(), group="Read"),
+)
+_SWITCHES: tuple[Command[View], ...] = (
+    Command("redraw", ("ctrl+l",), "Draw the screen anew", _redraw, group="Show"),
+    Command("lock", ("W",), "Turn the write lock on or off", _toggle_lock, _why_not_unlock, group="Write"),
+    Command("theme", (), "Choose the colours", _set_theme, group="Show", argument="dark|light|terminal"),
+    Command("time", (), "Show times in a zone", _set_zone, group="Show", argument="local|utc"),
+    Command("mouse", (), "Turn the mouse on or off", _set_mouse, group="Show", argument="on|off"),
+)
+EVERYWHERE = (*_PLACES, *_OVERVIEWS, *_MOVES, *_SWITCHES)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from bucketry.index.views import VersionLine
     from bucketry.schema.documents.manifest import Artifact
     from bucketry.schema.names import ModelName, Reference
-    from bucketry.tui.shell.commands import Command
 
 
 @frozen
@@ -93,16 +92,12 @@ class CommandLogPlace:
 
 @frozen
 class HelpPlace:
-    """All keys of the screen in front, whose commands these are."""
-
-    listed: tuple[Command, ...]
+    """All keys of the screen in front."""
 
 
 @frozen
 class PalettePlace:
-    """A choice of commands by their words."""
-
-    listed: tuple[Command, ...]
+    """A choice among the commands of the screen in front, by their words."""
 
 
 Place: TypeAlias = (

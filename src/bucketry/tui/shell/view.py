@@ -5,7 +5,7 @@ A view knows the shell only as the protocol that stands here, so that no screen 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from textual import events
 from textual.containers import Container
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from bucketry.errors import BucketryError
+    from bucketry.index.views import VersionLine
     from bucketry.registry.core.session import Session
+    from bucketry.schema.names import Digest, ModelName
     from bucketry.show.figures import Zone
     from bucketry.show.spans import Line, Role
     from bucketry.tui.data.source import Source
@@ -74,7 +76,7 @@ class Shell(Protocol):
         """How many views are stacked."""
 
     @property
-    def commands(self) -> tuple[Command, ...]:
+    def commands(self) -> tuple[Command[Any], ...]:
         """Everything that can be done now, the view's own first."""
 
     @property
@@ -108,7 +110,7 @@ class Shell(Protocol):
     def choose(self, choice: Choice) -> None:
         """Ask for one key of several."""
 
-    def run_command(self, command: Command, argument: str) -> None:
+    def run_command(self, command: Command[Any], argument: str) -> None:
         """Do what a command says, or say why it cannot be done now."""
 
     def command_line(self, *words: str) -> str:
@@ -166,8 +168,12 @@ class View(Container):
 
     DEFAULT_CSS = "View { height: 1fr; width: 1fr; layout: vertical; }"
 
+    COMMANDS: ClassVar[tuple[Command[Any], ...]] = ()
+    """What can be done here; these come before what can be done everywhere."""
     says_transfers = False
     """Whether the view itself says what the top line would of the transfers."""
+    model: ModelName | None = None
+    """The model whose versions the screen is about, if it is about one."""
 
     def __init__(self, shell: Shell) -> None:
         super().__init__()
@@ -190,9 +196,39 @@ class View(Container):
         return ()
 
     @property
-    def commands(self) -> tuple[Command, ...]:
-        """What can be done here; these come before what can be done everywhere."""
-        return ()
+    def commands(self) -> tuple[Command[Any], ...]:
+        """What can be done now: the class's own table, unless something is being chosen inside the view."""
+        return self.COMMANDS
+
+    @property
+    def has_nothing(self) -> bool:
+        """Whether there is nothing to do anything with: then what cannot be done has no hint."""
+        return False
+
+    @property
+    def version(self) -> VersionLine | None:
+        """The version that the commands about one mean, as it is shown here."""
+        return None
+
+    @property
+    def version_name(self) -> str:
+        """How the hints call that version, where more than one is on the screen."""
+        return ""
+
+    @property
+    def chosen_versions(self) -> Sequence[VersionLine]:
+        """What is compared: that version, unless others are marked."""
+        version = self.version
+        return [] if version is None else [version]
+
+    @property
+    def shown_comparison(self) -> Digest | None:
+        """The comparison of that version which is on the screen, for the statement of who decides on it."""
+        return None
+
+    def why_no_version(self) -> str:
+        """Return why there is no such version."""
+        return "there is no version"
 
     @property
     def legend(self) -> Sequence[tuple[str, str]]:

@@ -1,23 +1,24 @@
-"""What is one version? Its tabs, each read when it is first opened."""
+"""One version: its tabs, each read when it is first opened."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bucketry.index.views import find_version_line
 from bucketry.show.spans import Span, line, wrapped
-from bucketry.tui.actions.compare import compare_command
-from bucketry.tui.actions.version_commands import read_commands, version_commands
+from bucketry.tui.actions.compare import COMPARE
+from bucketry.tui.actions.version_commands import READ_COMMANDS, VERSION_COMMANDS
 from bucketry.tui.drawing.linkview import LinkedLineView
 from bucketry.tui.drawing.marks import alias_span
 from bucketry.tui.screens.listing import next_key
-from bucketry.tui.screens.text import TextView
+from bucketry.tui.screens.text import SCROLLING, TextView
 from bucketry.tui.screens.version.tabs import TABS, TabContent, TabRequest
 from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.frame import OneLine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual.app import ComposeResult
 
     from bucketry.errors import BucketryError
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from bucketry.tui.shell.view import Shell
 
 LOADING_WORD_SECONDS = 0.4
+
+
+def _opens(tab: int) -> Callable[[VersionView, str], None]:
+    """Return what opens a tab by its position."""
+    return lambda view, _: view.open_tab(tab)
 
 
 class VersionView(TextView):
@@ -61,33 +67,9 @@ class VersionView(TextView):
         return line(" ", alias_span(self.row.aliases)) if self.row.aliases else ()
 
     @property
-    def commands(self) -> tuple[Command, ...]:
-        """Tabs, actions, scrolling."""
-        tabs = tuple(
-            Command(
-                f"tab-{number}", (str(number),), f"Tab {tab.title}", partial(self._open_number, number), group="Tabs"
-            )
-            for number, tab in enumerate(TABS, 1)
-        )
-        opens = "open" if self._content.links else ""
-        return (
-            Command("open", ("enter", "l", "right"), "Open", lambda _: self._open(), self._why_not_open, opens, "Go"),
-            Command("next-tab", ("]",), "Next tab", lambda _: self.open_tab(self.tab + 1), hint="tab", group="Tabs"),
-            Command("previous-tab", ("[",), "Tab before", lambda _: self.open_tab(self.tab - 1), group="Tabs"),
-            *tabs,
-            Command(
-                "unchanged",
-                ("z",),
-                "Hide or show what is the same as in production",
-                lambda _: self._flip(),
-                lambda: "" if TABS[self.tab].compares else "nothing here stands next to another version",
-                group="Read",
-            ),
-            *read_commands(self.shell, lambda: self.row),
-            compare_command(self.shell, lambda: [self.row]),
-            *version_commands(self.shell, lambda: self.row),
-            *super().commands,
-        )
+    def version(self) -> VersionLine | None:
+        """The version that is shown."""
+        return self.row
 
     def shown(self) -> None:
         """Fill the tab that is open; who comes back finds it as it was."""
@@ -100,9 +82,6 @@ class VersionView(TextView):
         self._problem = ""
         self._bar.show(self._tab_line())
         self._load()
-
-    def _open_number(self, number: int, _: str) -> None:
-        self.open_tab(number - 1)
 
     def data_changed(self) -> None:
         """Read the version again."""
@@ -170,7 +149,7 @@ class VersionView(TextView):
         self._linked.show_linked([line(" ", *shown) for shown in content.lines], content.links, keep_place=keep_place)
         self.shell.update_frame()
 
-    def _open(self) -> None:
+    def _open(self, _: str) -> None:
         chosen = self._linked.chosen
         if chosen is not None and chosen in self._content.links:
             self._content.links[chosen](self.shell)
@@ -178,7 +157,13 @@ class VersionView(TextView):
     def _why_not_open(self) -> str:
         return "" if self._linked.chosen in self._content.links else "this line opens nothing"
 
-    def _flip(self) -> None:
+    def _open_word(self) -> str:
+        return "open" if self._content.links else ""
+
+    def _why_not_flip(self) -> str:
+        return "" if TABS[self.tab].compares else "nothing here stands next to another version"
+
+    def _flip(self, _: str) -> None:
         """Make the tab anew, without or with what is the same."""
         self._only_changed = not self._only_changed
         self._made = {where: made for where, made in self._made.items() if where[0] != self.tab}
@@ -199,3 +184,25 @@ class VersionView(TextView):
                 )
             )
         return tuple(spans)
+
+    COMMANDS: ClassVar[tuple[Command[VersionView], ...]] = (
+        Command("open", ("enter", "l", "right"), "Open", _open, _why_not_open, _open_word, "Go"),
+        Command("next-tab", ("]",), "Next tab", lambda view, _: view.open_tab(view.tab + 1), hint="tab", group="Tabs"),
+        Command("previous-tab", ("[",), "Tab before", lambda view, _: view.open_tab(view.tab - 1), group="Tabs"),
+        *(
+            Command(f"tab-{number}", (str(number),), f"Tab {tab.title}", _opens(number - 1), group="Tabs")
+            for number, tab in enumerate(TABS, 1)
+        ),
+        Command(
+            "unchanged",
+            ("z",),
+            "Hide or show what is the same as in production",
+            _flip,
+            _why_not_flip,
+            group="Read",
+        ),
+        *READ_COMMANDS,
+        COMPARE,
+        *VERSION_COMMANDS,
+        *SCROLLING,
+    )
