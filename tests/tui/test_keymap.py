@@ -11,8 +11,7 @@ import pytest
 from bucketry.errors import UsageError
 from bucketry.tui import screens
 from bucketry.tui.drawing.chooser import CHOOSING
-from bucketry.tui.shell.command_names import COMMAND_NAMES, WRITING
-from bucketry.tui.shell.commands import Command, KeyFaults, Keymap, parse_keymap
+from bucketry.tui.shell.commands import COMMAND_NAMES, WRITING, Command, KeyFaults, Keymap, parse_keymap
 from bucketry.tui.shell.everywhere import EVERYWHERE
 from bucketry.tui.shell.settings import Settings
 from bucketry.tui.shell.view import View

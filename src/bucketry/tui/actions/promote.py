@@ -1,4 +1,4 @@
-"""How does an alias move from a screen, and what is a user shown before it does?"""
+"""The move of an alias from a screen: what a user is shown before it, what is typed, and how it is taken back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What would the move of an alias change, whom would it reach, and what speaks for it? Read, then said in lines."""
+"""What the move of an alias would change, whom it would reach, and what speaks for it: read, then said in lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Did what the user was shown change since? Then nothing is done, and who changed it is said.
+"""The check that what the user was shown did not change since: else nothing is done, and who changed it is said.
 
 The services decide on the state that they replace, and so are safe by themselves; this asks whether the person decided
 on that same state.

@@ -1,4 +1,4 @@
-"""What is read to show how versions compare, and which versions are meant?"""
+"""What is read to show how versions compare, and which versions are meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read of the versions of a list besides their rows, and when?
+"""What is read of the versions of a list besides their rows, and when.
 
 How the reviews stand, of the versions on the screen; manifests and evidence, of those on the screen where a column asks
 for them, and of all where a filter or the order does. All behind the keys; the rows are there meanwhile.

@@ -1,9 +1,9 @@
-"""Where do the screens get their rows? From the local index, at once; a refresh brings it up to date meanwhile."""
+"""Where the screens get their rows: from the local index, at once, which a refresh brings up to date meanwhile."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from bucketry.errors import BucketryError, CorruptError, UnavailableError, UnsupportedError, reason_of
@@ -44,6 +44,23 @@ class Listing(Generic[Row]):
 
     rows: RowSource[Row]
     total: int
+
+
+@frozen
+class Selection:
+    """What of a list is to be shown: the filter as it was typed, and by which column the rows are sorted."""
+
+    filter: str = ""
+    order: str = ""
+    descending: bool = True
+
+    def filtered_by(self, text: str) -> Selection:
+        """Return what another filter means, in the same order."""
+        return replace(self, filter=text.strip())
+
+    def sorted_by(self, column: str) -> Selection:
+        """Return the order by a column, the greatest first; by the same one again, the other way round."""
+        return replace(self, order=column, descending=column != self.order or not self.descending)
 
 
 @frozen
@@ -93,7 +110,7 @@ class ListRows(Generic[Row]):
 
 @dataclass(slots=True)
 class Freshness:
-    """How old is what is shown? `seen_at` is when the bucket was last seen (monotonic), `failure` why it is not now."""
+    """How old what is shown is: `seen_at` is when the bucket was last seen (monotonic), `failure` why it is not now."""
 
     seen_at: float | None = None
     failure: BucketryError | None = None
@@ -137,16 +154,16 @@ class Source:
         """Whether the bucket was ever seen whole."""
         return self.freshness.seen_at is not None
 
-    def models(self, query: str, order: str, *, descending: bool) -> Listing[ModelLine]:
+    def models(self, wanted: Selection) -> Listing[ModelLine]:
         """Return the models that a filter means."""
-        listed = list_models_by(self.index, query=query, order=order or "name", descending=descending)  # type: ignore[arg-type]
+        order, descending = wanted.order or "name", wanted.descending and bool(wanted.order)
+        listed = list_models_by(self.index, query=wanted.filter, order=order, descending=descending)  # type: ignore[arg-type]
         return Listing(IndexRows(listed, lambda ids: load_model_lines(self.index, ids)), listed.total)
 
-    def versions(
-        self, model: ModelName, query: str, order: str, *, descending: bool, fields: Sequence[Field] = ()
-    ) -> Listing[VersionLine]:
+    def versions(self, model: ModelName, wanted: Selection, *, fields: Sequence[Field] = ()) -> Listing[VersionLine]:
         """Return the versions of a model that a filter means, with the metrics and parameters that are shown."""
-        listed = list_versions_by(self.index, model, query=query, order=order or "version", descending=descending)
+        order = wanted.order or "version"
+        listed = list_versions_by(self.index, model, query=wanted.filter, order=order, descending=wanted.descending)
         return Listing(
             IndexRows(listed, lambda ids: load_version_lines(self.index, model, ids, fields=fields)), listed.total
         )

@@ -1,4 +1,4 @@
-"""How does a model card, Markdown that somebody else wrote, become lines?
+"""Lines for a model card, Markdown that somebody else wrote.
 
 By `rich.markdown`, in a thread: the toolkit's own widget needs seconds for a card with tables. Nothing is hidden from
 the reader, HTML and the addresses of links and images included; nothing is opened; and what a terminal might act on is

@@ -1,4 +1,4 @@
-"""Which bytes turn what a terminal shows into what it should show?
+"""The bytes that turn what a terminal shows into what it should show.
 
 Only the cells that differ are sent: after a step of the cursor two lines of a hundred columns are drawn anew, and a few
 cells of them are other than before. What is not known to be on the terminal counts as different.

@@ -1,4 +1,4 @@
-"""How does a text get to where the user can paste it?
+"""The ways of a text to where the user can paste it.
 
 Under tmux through tmux; over SSH and in a browser, whose clipboard is elsewhere, through the terminal itself.
 """

@@ -1,4 +1,4 @@
-"""Which columns did the user choose for a list, and where is that remembered?"""
+"""The columns that the user chose for each list, in a file that is kept for the next time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does what the toolkit drew reach the terminal: as few bytes as will do, and its cursor where the user is?
+"""How what the toolkit drew reaches the terminal: in as few bytes as will do, with the cursor where the user is.
 
 The toolkit sends every region that was drawn. Its method that does so is private, so it is replaced only in the version
 in which it was read; in others everything works as the toolkit does it, with more bytes.

@@ -1,4 +1,4 @@
-"""How is a text of many lines shown and scrolled: a version's tab, a card, help?"""
+"""A text of many lines that can be scrolled: a version's tab, a card, the help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does one choose among the lines of a text that open something?
+"""A text of which some lines open something, and the cursor that chooses among them.
 
 A text without such lines is only scrolled. In one that has some, the keys that scroll move a cursor from line to line.
 """

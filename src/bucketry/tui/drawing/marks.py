@@ -1,4 +1,4 @@
-"""With which words and signs are states, aliases and trends shown? Colour is never the only sign."""
+"""The words and signs of states, aliases and trends; colour is never the only sign."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does text get onto the screen: made displayable, cut to its width, and coloured by what it means?
+"""The way of text onto the screen: made displayable, cut to its width, and coloured by what it means.
 
 Every widget draws `Line`s, and every line passes through `Painter.segments`: foreign text is made displayable there,
 so that no screen can forget it.

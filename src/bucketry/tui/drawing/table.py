@@ -1,4 +1,4 @@
-"""How is a list of 100,000 rows shown, scrolled and marked, when each key may cost a few hundred bytes?
+"""A list of 100,000 rows that is shown, scrolled and marked for a few hundred bytes a key.
 
 A toolkit's own table takes seconds to fill and sends kilobytes for one step of the cursor. This one asks its source for
 the rows that are on the screen, and paints the two lines that a step changes.

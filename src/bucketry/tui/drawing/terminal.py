@@ -1,4 +1,4 @@
-"""What can this terminal do, and is it one that the screens can be shown on at all?"""
+"""What this terminal can do, and whether the screens can be shown on it at all."""
 
 from __future__ import annotations
 

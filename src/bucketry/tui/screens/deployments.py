@@ -24,6 +24,7 @@ from bucketry.show.spans import Line, Span, TextPage, line, wrapped
 from bucketry.show.tables import Column
 from bucketry.tui.actions.download import DOWNLOAD
 from bucketry.tui.actions.version_commands import yank_version
+from bucketry.tui.data.source import Selection
 from bucketry.tui.drawing.marks import is_production
 from bucketry.tui.drawing.pager import CARD
 from bucketry.tui.screens.listing import FINDING, MOVING, why_no_row
@@ -63,7 +64,7 @@ class DeploymentsView(ReadListView[DeploymentRow]):
 
     def __init__(self, shell: Shell, words: str = "") -> None:
         super().__init__(shell)
-        self.filter = words
+        self.selection = Selection(words)
 
     @property
     def crumbs(self) -> tuple[str, ...]:
@@ -178,13 +179,13 @@ class DeploymentsView(ReadListView[DeploymentRow]):
         ]
 
     def _only_drift(self, _: str) -> None:
-        self.set_filter("" if self.filter == DRIFT_FILTER else DRIFT_FILTER)
+        self.set_filter("" if self.selection.filter == DRIFT_FILTER else DRIFT_FILTER)
 
     def _why_not_drift(self) -> str:
-        return "" if self.filter else why_no_row(self)
+        return "" if self.selection.filter else why_no_row(self)
 
     def _drift_word(self) -> str:
-        return "show all" if self.filter == DRIFT_FILTER else "drift only"
+        return "show all" if self.selection.filter == DRIFT_FILTER else "drift only"
 
     def _yank(self, _: str) -> None:
         row = self.current

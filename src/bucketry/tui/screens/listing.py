@@ -14,6 +14,7 @@ from textual.containers import Horizontal
 from bucketry.errors import BucketryError, UsageError
 from bucketry.show.spans import Line, Span, line
 from bucketry.show.tables import choose_columns
+from bucketry.tui.data.source import Selection
 from bucketry.tui.drawing.chooser import CHOOSING, Chooser
 from bucketry.tui.drawing.table import LineTable
 from bucketry.tui.shell.commands import Command
@@ -43,12 +44,9 @@ class ListView(View, Generic[Row]):
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self._chosen_columns: tuple[str, ...] = ()
-        self.filter = ""
-        self.order = ""
-        self.descending = True
+        self.selection = Selection()
         self.table: LineTable[Row] = LineTable(self.columns(), self.key_of, shell.painter)
-        self._total = 0
-        self._is_loaded = False
+        self._total: int | None = None
         self._problem = ""
         self._chooser: Chooser | None = None
 
@@ -63,8 +61,8 @@ class ListView(View, Generic[Row]):
         """Return what a row is known by when the rows change."""
 
     @abstractmethod
-    def fetch(self, query: str, order: str, *, descending: bool) -> Listing[Row]:
-        """Return the rows that the filter means, in this order; called in a thread of its own."""
+    def fetch(self, wanted: Selection) -> Listing[Row]:
+        """Return the rows that are wanted, in their order; called in a thread of its own."""
 
     @abstractmethod
     def open_row(self, row: Row) -> None:
@@ -103,7 +101,7 @@ class ListView(View, Generic[Row]):
     @property
     def place(self) -> str:
         """How many rows are shown, of how many."""
-        return f"{self.table.count:,}/{self._total:,}" if self._is_loaded else ""
+        return "" if self._total is None else f"{self.table.count:,}/{self._total:,}"
 
     @property
     def notice(self) -> Line:
@@ -118,7 +116,7 @@ class ListView(View, Generic[Row]):
             return line(" ", Span(f"{failure.message}{stays}, r tries again", "bad"))
         if self.shell.refreshing.progress:
             return line(" ", Span(f"reading {self.shell.refreshing.progress}", "dim"))
-        parts = [f"filter: {self.filter} (esc clears)"] if self.filter else []
+        parts = [f"filter: {self.selection.filter} (esc clears)"] if self.selection.filter else []
         if self.table.range_start is not None:
             parts.append("marking a range: move, then v")
         if self.table.marks:
@@ -149,7 +147,7 @@ class ListView(View, Generic[Row]):
     @property
     def is_ready(self) -> bool:
         """Whether the list was filled."""
-        return self._is_loaded
+        return self._total is not None
 
     def data_changed(self) -> None:
         """Fill the list anew."""
@@ -163,24 +161,19 @@ class ListView(View, Generic[Row]):
         if self.table.range_start is not None or self.table.marks:
             self.table.clear_marks()
             return True
-        if self.filter:
+        if self.selection.filter:
             self.set_filter("")
             return True
         return False
 
     def reload(self) -> None:
         """Ask for the rows in the background, and swap them in."""
-        query, order, descending = self.filter, self.order, self.descending
-        self.shell.background.start(
-            f"list-{id(self)}",
-            lambda: self.fetch(query, order, descending=descending),
-            self._show,
-            self._fail,
-        )
+        wanted = self.selection
+        self.shell.background.start(f"list-{id(self)}", lambda: self.fetch(wanted), self._show, self._fail)
 
     def set_filter(self, text: str) -> None:
         """Show the rows that a filter means."""
-        self.filter = text.strip()
+        self.selection = self.selection.filtered_by(text)
         self.reload()
 
     def repaint(self) -> None:
@@ -218,9 +211,8 @@ class ListView(View, Generic[Row]):
 
     def _show(self, listing: Listing[Row]) -> None:
         self._problem = ""
-        self._is_loaded = True
         self._total = listing.total
-        self.table.sorted_by, self.table.descending = self.order, self.descending
+        self.table.sorted_by, self.table.descending = self.selection.order, self.selection.descending
         self.table.message = tuple(self._nothing_lines())
         self.table.show(listing.rows, columns=self.shown_columns())
         self.shell.swap_in(self)
@@ -235,8 +227,8 @@ class ListView(View, Generic[Row]):
             self.table.repaint()
 
     def _nothing_lines(self) -> Sequence[Line]:
-        if self.filter:
-            return (line(), line(f"  No row fits the filter {self.filter!r}."), line("  esc clears it."))
+        if said := self.selection.filter:
+            return (line(), line(f"  No row fits the filter {said!r}."), line("  esc clears it."))
         if not self.shell.source.is_filled:
             failure = self.shell.source.freshness.failure
             return self._loading_lines() if failure is None else failure_lines(failure)
@@ -248,7 +240,7 @@ class ListView(View, Generic[Row]):
         return (line(), line(Span(said, "dim")))
 
     def _say_loading(self) -> None:
-        if not self._is_loaded:
+        if self._total is None:
             self.table.message = tuple(self._loading_lines())
             self.table.repaint()
 
@@ -263,12 +255,11 @@ class ListView(View, Generic[Row]):
         if text:
             self.set_filter(text)
             return
-        before = self.filter
         self.shell.ask(
             Question(
                 "/",
                 self.set_filter,
-                initial=before,
+                initial=self.selection.filter,
                 on_change=self.set_filter,
                 on_cancel=lambda: self.set_filter(""),
                 on_move=self.table.move_by,
@@ -315,7 +306,7 @@ class ListView(View, Generic[Row]):
         self.reload()
 
     def _load_choice(self) -> None:
-        if not self.choice_key or self._is_loaded:
+        if not self.choice_key or self._total is not None:
             return
         from bucketry.tui.drawing.column_choices import load_choice  # noqa: PLC0415 - not every list has a choice
 
@@ -337,10 +328,7 @@ class ListView(View, Generic[Row]):
         if not self.table.chosen:
             self.shell.flash("no column here can be sorted by", "warn")
             return
-        if self.table.chosen == self.order:
-            self.descending = not self.descending
-        else:
-            self.order, self.descending = self.table.chosen, True
+        self.selection = self.selection.sorted_by(self.table.chosen)
         self.reload()
 
 

@@ -15,6 +15,8 @@ from bucketry.tui.shell.commands import Command
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from bucketry.tui.data.source import Selection
+
 
 class LogView(ListView[LogEntry]):
     """The command log, newest first."""
@@ -53,10 +55,10 @@ class LogView(ListView[LogEntry]):
         usual, row = super().notice, self.current
         return usual or (line(" ", Span(row.failure, "bad")) if row is not None and row.failure else ())
 
-    def fetch(self, query: str, order: str, *, descending: bool) -> Listing[LogEntry]:  # noqa: ARG002 - the protocol's
+    def fetch(self, wanted: Selection) -> Listing[LogEntry]:
         """Return the entries that have every word."""
         entries = list(self.shell.log_of_commands.newest_first())
-        kept = [entry for entry in entries if all(word in entry.line.lower() for word in query.lower().split())]
+        kept = [entry for entry in entries if all(word in entry.line.lower() for word in wanted.filter.lower().split())]
         return Listing(ListRows(kept, id), len(entries))
 
     def open_row(self, row: LogEntry) -> None:

@@ -21,7 +21,7 @@ from bucketry.tui.shell.prompts import Choice
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from bucketry.tui.data.source import Listing
+    from bucketry.tui.data.source import Listing, Selection
     from bucketry.tui.shell.view import Shell
 
 TREND_COLUMNS = 12
@@ -103,9 +103,9 @@ class ModelsView(ListView[ModelLine]):
         """Return the model's id in the index."""
         return row.row_id
 
-    def fetch(self, query: str, order: str, *, descending: bool) -> Listing[ModelLine]:
+    def fetch(self, wanted: Selection) -> Listing[ModelLine]:
         """Return the models from the index."""
-        return self.shell.source.models(query, order, descending=descending and bool(order))
+        return self.shell.source.models(wanted)
 
     def open_row(self, row: ModelLine) -> None:
         """Open the versions of a model."""
@@ -148,7 +148,7 @@ class ModelsView(ListView[ModelLine]):
         self._look_closer()
 
     def _look_closer(self) -> None:
-        if asks_for_details(self.filter):
+        if asks_for_details(self.selection.filter):
             self._closer.read_all()
         else:
             self._closer.stop()

@@ -14,6 +14,7 @@ from bucketry.tui.shell.prompts import Question
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from bucketry.tui.data.source import Selection
     from bucketry.tui.shell.view import Shell
 
 
@@ -52,9 +53,9 @@ class PaletteView(ListView[Command[Any]]):
         """Return the command's name."""
         return row.name
 
-    def fetch(self, query: str, order: str, *, descending: bool) -> Listing[Command[Any]]:  # noqa: ARG002 - the protocol's
+    def fetch(self, wanted: Selection) -> Listing[Command[Any]]:
         """Return the commands that have every word."""
-        found = matching_commands(self._listed, query)
+        found = matching_commands(self._listed, wanted.filter)
         return Listing(ListRows(found, lambda command: command.name), len(matching_commands(self._listed, "")))
 
     def open_row(self, row: Command[Any]) -> None:

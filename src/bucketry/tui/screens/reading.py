@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bucketry.errors import BucketryError
     from bucketry.registry.core.session import Session
     from bucketry.schema.names import ModelName
+    from bucketry.tui.data.source import Selection
     from bucketry.tui.shell.view import Shell
 
 Row = TypeVar("Row")
@@ -117,13 +118,13 @@ class ReadListView(ListView[Row]):
         if self._read_rows is not None:
             super().reload()
 
-    def fetch(self, query: str, order: str, *, descending: bool) -> Listing[Row]:
-        """Return the rows that the filter means, out of those that were read."""
+    def fetch(self, wanted: Selection) -> Listing[Row]:
+        """Return the rows that are wanted, out of those that were read."""
         rows = self._read_rows.rows if self._read_rows is not None else ()
-        kept = [row for row in rows if matches_words(query, self.texts(row))]
-        value_of = self.sort_values.get(order)
+        kept = [row for row in rows if matches_words(wanted.filter, self.texts(row))]
+        value_of = self.sort_values.get(wanted.order)
         if value_of is not None:
-            kept.sort(key=value_of, reverse=descending)
+            kept.sort(key=value_of, reverse=wanted.descending)
         return Listing(ListRows(kept, self.key_of), len(rows))
 
     def on_resize(self) -> None:
@@ -180,7 +181,7 @@ class ReadListView(ListView[Row]):
             self._fail(error)
 
     def _nothing_lines(self) -> Sequence[Line]:
-        if self.filter or self.shell.source.is_filled:
+        if self.selection.filter or self.shell.source.is_filled:
             return super()._nothing_lines()
         return (
             line(),

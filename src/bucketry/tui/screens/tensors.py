@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.registry.reading.tensors import TensorEntry
     from bucketry.schema.documents.manifest import Artifact
+    from bucketry.tui.data.source import Selection
     from bucketry.tui.shell.commands import Command
     from bucketry.tui.shell.view import Shell
 
@@ -65,13 +66,13 @@ class TensorsView(ListView["TensorEntry"]):
         """Return the tensor's name, which is its own in a file."""
         return row.name
 
-    def fetch(self, query: str, order: str, *, descending: bool) -> Listing[TensorEntry]:
+    def fetch(self, wanted: Selection) -> Listing[TensorEntry]:
         """Return the tensors whose name, type or shape has every word."""
         entries = self._entries or ()
-        words = query.lower().split()
+        words = wanted.filter.lower().split()
         found = [entry for entry in entries if all(word in _said(entry) for word in words)]
-        if order in _ORDERS:
-            found.sort(key=_ORDERS[order], reverse=descending)  # type: ignore[arg-type]
+        if wanted.order in _ORDERS:
+            found.sort(key=_ORDERS[wanted.order], reverse=wanted.descending)  # type: ignore[arg-type]
         return Listing(ListRows(found, self.key_of), len(entries))
 
     def open_row(self, row: TensorEntry) -> None:

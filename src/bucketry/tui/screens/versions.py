@@ -18,6 +18,7 @@ from bucketry.show.tables import Column
 from bucketry.tui.actions.compare import COMPARE
 from bucketry.tui.actions.version_commands import READ_COMMANDS, VERSION_COMMANDS
 from bucketry.tui.data.detail_loader import DetailLoader, asks_for_details
+from bucketry.tui.data.source import Selection
 from bucketry.tui.drawing.lineview import LineView
 from bucketry.tui.drawing.marks import named_span, production_of, review_span, signed_span
 from bucketry.tui.screens.listing import COLUMNS, FINDING, MARKING, MOVING, ListView
@@ -79,7 +80,7 @@ class VersionsView(ListView[VersionLine]):
         self._has_loaded_ahead = False
         super().__init__(shell)
         self._closer = DetailLoader(shell, model, self._closer_changed)
-        self.order, self.descending = "version", True
+        self.selection = Selection(order="version")
         self._panel = LineView(shell.painter)
         self._panel_for: tuple[int, int] | None = None
 
@@ -113,7 +114,7 @@ class VersionsView(ListView[VersionLine]):
         if self._closer.progress:
             return line(" ", Span(self._closer.progress, "dim"))
         marked = self.marked
-        if marked and not self.filter and len(self.table.marks) <= MOST_COMPARED:
+        if marked and not self.selection.filter and len(self.table.marks) <= MOST_COMPARED:
             return line(f" {len(marked)} marked. = compares {_compared_words(marked)}.")
         if usual or self._closer.problem:
             return usual or line(" ", Span(self._closer.problem, "bad"))
@@ -206,15 +207,14 @@ class VersionsView(ListView[VersionLine]):
         """Return the version's id in the index."""
         return row.row_id
 
-    def fetch(self, query: str, order: str, *, descending: bool) -> Listing[VersionLine]:
+    def fetch(self, wanted: Selection) -> Listing[VersionLine]:
         """Return the versions from the index, and note whether their head can be read."""
         index = self.shell.source.index
         self._closer.edition = index.edition()
         model = find_model_line(index, self.model)
         self._damaged = model.damaged if model is not None else ""
         self._headlines = load_headlines(index, self.model)
-        fields = self._shown_fields()
-        return self.shell.source.versions(self.model, query, order, descending=descending, fields=fields)
+        return self.shell.source.versions(self.model, wanted, fields=self._shown_fields())
 
     def open_row(self, row: VersionLine) -> None:
         """Open a version."""
@@ -313,9 +313,9 @@ class VersionsView(ListView[VersionLine]):
 
     def _read_what_is_asked(self) -> None:
         """Read all manifests where the filter or the order asks about them; else no more of them."""
-        field = find_field(self.order)
+        field = find_field(self.selection.order)
         asked = field is not None and needed_details([field], self._headline_names())
-        if asked or asks_for_details(self.filter, self._headline_names()):
+        if asked or asks_for_details(self.selection.filter, self._headline_names()):
             self._closer.read_all()
         else:
             self._closer.stop()

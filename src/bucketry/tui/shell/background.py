@@ -1,4 +1,4 @@
-"""How is something done that takes time, while the keys go on working?
+"""What takes time is done in threads, while the keys go on working.
 
 In threads that end with the program: a request that hangs must not keep a user from leaving. What comes of it is handed
 to the thread of the screens. Of two pieces of work with the same name only the newer one's result is shown.

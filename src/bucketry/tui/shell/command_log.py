@@ -1,4 +1,4 @@
-"""What was done so far, as the command lines that do the same, and how many requests did each cost?"""
+"""What was done so far, as the command lines that do the same, and how many requests each cost."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
-from bucketry.tui.shell.command_names import COMMAND_NAMES, WRITING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,6 +30,38 @@ NAMED_KEYS = frozenset(
         *(f"f{number}" for number in range(1, 25)),
     }
 )
+
+WRITING = frozenset(
+    {
+        *("approve", "reject", "comment", "request", "promote", "rollback", "edit", "retire", "delete", "undo"),
+        "probe",
+    }
+)
+"""What changes the registry: only capital letters do that."""
+MOVING = frozenset(
+    {
+        *("down", "up", "top", "bottom", "half-down", "half-up", "page-down", "page-up", "open", "back", "escape"),
+        *("last", "quit", "leave", "next-tab", "previous-tab", *(f"tab-{number}" for number in range(1, 8))),
+    }
+)
+PLACES = frozenset(
+    {
+        *("models", "versions", "compare", "review", "deployments", "audit", "doctor", "transfers", "log", "help"),
+        *("palette", "command"),
+    }
+)
+READING = frozenset(
+    {
+        *("filter", "sort", "next-column", "previous-column", "columns", "mark", "mark-all", "range"),
+        *("column-toggle", "column-earlier", "column-later", "columns-keep", "columns-leave", "columns-usual"),
+        *("yank", "card", "download", "refresh", "measure", "drift", "unchanged", "internal"),
+        *("baseline", "next-slices", "previous-slices", "tensors", "markdown"),
+        *("lock", "redraw", "theme", "time", "mouse"),
+        *("pause", "cancel", "retry", "verify", "more", "fewer", "limit", "helper-log"),
+    }
+)
+COMMAND_NAMES = WRITING | MOVING | PLACES | READING
+"""All names: screens are loaded when they are opened, and a wrong name in `[tui.keys]` is to be said before that."""
 
 
 def always(_view: object) -> str:

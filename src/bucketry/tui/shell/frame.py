@@ -1,4 +1,4 @@
-"""What stands around every screen: the top line, a rule, the line that answers, and the line of hints?"""
+"""What stands around every screen: the top line, a rule, the line that answers, and the line of hints."""
 
 from __future__ import annotations
 

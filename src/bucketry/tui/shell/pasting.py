@@ -1,4 +1,4 @@
-"""How does a pasted text stay a text, whatever is in it?
+"""A paste stays a text, whatever is in it: escape characters are taken out of it.
 
 A terminal marks where a paste begins and ends (bracketed paste). The toolkit takes an escape character in between for a
 key, and what follows, line ends included, for more of them: a paste could press enter. Terminals are to take escape

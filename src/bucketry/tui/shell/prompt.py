@@ -1,4 +1,4 @@
-"""How is a line of text typed, without more being sent than the character?
+"""The line on which a text is typed, without more being sent than the character.
 
 The line stands where the notice stands, and has the keys while something is asked. The focus stays where it is: to move
 it would draw the whole view anew.

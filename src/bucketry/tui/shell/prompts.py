@@ -1,4 +1,4 @@
-"""What may a screen ask of its user in one line: a text, or one key of several?"""
+"""What a screen may ask of its user in one line: a text, or one key of several."""
 
 from __future__ import annotations
 

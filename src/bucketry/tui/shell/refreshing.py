@@ -1,4 +1,4 @@
-"""When is the bucket looked at? Behind the first picture, every half minute, after each change, and when users ask."""
+"""When the bucket is looked at: behind the first picture, every half minute, after each change, and when users ask."""
 
 from __future__ import annotations
 

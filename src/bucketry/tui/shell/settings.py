@@ -1,4 +1,4 @@
-"""What did the user configure of the screens? The `[tui]` table of the configuration file.
+"""What the user configured of the screens: the `[tui]` table of the configuration file.
 
 [tui]
 theme = "light"            # dark, light or terminal

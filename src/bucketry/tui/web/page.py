@@ -1,4 +1,4 @@
-"""What does a browser get besides the screens themselves? One small page, and the terminal of textual-serve.
+"""What a browser gets besides the screens: one small page, and the terminal of textual-serve.
 
 Everything comes from this machine: the page that textual-serve brings loads a font from the internet, and starts with
 a script of its own, which a strict content security policy would have to allow.

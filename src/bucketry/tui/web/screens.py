@@ -1,4 +1,4 @@
-"""How does one browser drive screens of its own? Each page has a process, and every end ends the other one.
+"""The screens of one browser: each page has a process of its own, and the end of either ends the other.
 
 What goes through the process's stdin and stdout are the packets of the toolkit's driver for browsers: a letter (D for
 data, M for a message in JSON), four bytes that say how long it is, and the bytes. The websocket carries data as binary

@@ -1,4 +1,4 @@
-"""What happened to a version, by its model's trail and by those of its aliases? Newest first."""
+"""What happened to a version, by its model's trail and by those of its aliases, newest first."""
 
 from __future__ import annotations
 

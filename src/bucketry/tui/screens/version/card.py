@@ -1,4 +1,4 @@
-"""What does a version's card say?"""
+"""What a version's card says."""
 
 from __future__ import annotations
 

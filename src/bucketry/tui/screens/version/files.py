@@ -1,4 +1,4 @@
-"""Which files does a version have? Enter on one with tensors lists them."""
+"""The files of a version; enter on one with tensors lists them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where does a version come from, and what was made from it? Two trees; enter on a version opens it."""
+"""Where a version comes from, and what was made from it: two trees; enter on a version opens it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured of a version, next to what serves production, and how did it come there over the versions?"""
+"""What was measured of a version, next to what serves production, and how it came there over the versions."""
 
 from __future__ import annotations
 

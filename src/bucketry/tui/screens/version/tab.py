@@ -1,4 +1,4 @@
-"""What is a tab of a version made from, and what is it made of?"""
+"""What a tab of a version is made from, and what it is made of."""
 
 from __future__ import annotations
 

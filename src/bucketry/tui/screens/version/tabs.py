@@ -1,4 +1,4 @@
-"""Which tabs does a version have? Each is a function from a request to lines, called in a thread of its own."""
+"""The tabs of a version: each is a function from a request to lines, called in a thread of its own."""
 
 from __future__ import annotations
 
