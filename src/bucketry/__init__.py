@@ -11,8 +11,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from bucketry.version import __version__ as __version__
-
 if TYPE_CHECKING:
     from bucketry.client import Reader, Registry, open_reader
     from bucketry.client import open_registry as open  # noqa: A004 - `bucketry.open` reads as it should
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from bucketry.interop.evidence.paths import read_evidence
     from bucketry.schema.documents.evidence import Confidence, Evidence, Metric
     from bucketry.schema.documents.manifest import Lineage, Training
+    from bucketry.version import __version__ as __version__
 
 
 __all__ = [
@@ -64,6 +63,8 @@ _STATED |= {"Lineage": "manifest", "Training": "manifest"}
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("bucketry.version").__version__
     if name not in __all__:
         raise AttributeError(f"module 'bucketry' has no attribute {name!r}")
     if name == "read_evidence":
