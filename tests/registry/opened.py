@@ -27,7 +27,7 @@ CHAT = "acme/chat"
 def make_registry(folder: Path, identity: str = ADA) -> None:
     """Make a folder what `bucketry init` makes of it; the promises of folders are probed once for all tests."""
     body = _document_of_a_new_registry(identity)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     name = json.loads(body)["registry"].encode()
     (folder / "registry.json").write_bytes(body.replace(name, str(uuid.uuid4()).encode()))
 
