@@ -213,6 +213,13 @@ class Desk:
     def cursor_line(self) -> str:
         return next(line for line in self.lines if line.startswith(">"))
 
+    async def wait_for(self, text: str) -> None:
+        """Wait until a text is on the screen, while something is under way."""
+        deadline = time.monotonic() + LONGEST_HOLD_SECONDS
+        while text not in self.text:
+            assert time.monotonic() < deadline, f"{text!r} did not appear:\n{self.text}"
+            await self._pilot.pause(ROUND_SECONDS)
+
     async def wait(self, seconds: float) -> None:
         await self._pilot.pause(seconds)
 

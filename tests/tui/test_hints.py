@@ -196,8 +196,7 @@ def test_a_version_that_takes_its_time_is_being_read() -> None:
         await desk.press(*VERSIONS)
         wire.open.clear()  # type: ignore[attr-defined]
         await desk.press_only("enter")
-        await desk.wait(0.8)
-        assert "Reading credit-risk:12 ..." in desk.text
+        await desk.wait_for("Reading credit-risk:12 ...")
         wire.open.set()  # type: ignore[attr-defined]
         await desk.settle()
 
