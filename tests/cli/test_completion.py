@@ -74,7 +74,7 @@ def test_an_error_completes_nothing_silently(registry: str) -> None:
 def test_a_slow_registry_is_not_waited_for(published: Path) -> None:
     assert published.is_dir()
     slow = (
-        "import time\nfrom bucketry.registry import listing\n"
+        "import time\nfrom bucketry.registry.versions import listing\n"
         "listing.iter_model_names = lambda session: time.sleep(20)\n"
         "from bucketry.cli.main import run\nrun()"
     )

@@ -80,7 +80,7 @@ NOWHERE: dict[str, str | None] = dict.fromkeys(
 )
 ENVIRONMENTS = {
     "no user": Hostile(NOWHERE, (sys.executable, "-c", WITHOUT_A_USER), codes=dict.fromkeys(NEED_A_PLACE, 2)),
-    "a home that is a file": Hostile({**NOWHERE, "HOME": "/dev/null"}, codes={"pull": 4, "transfers": 6}),
+    "a home that is a file": Hostile({**NOWHERE, "HOME": "/dev/null"}, codes={"pull": 4, "transfers": 4}),
     "a home that may not be written": Hostile({**NOWHERE, "HOME": "/proc/self"}, codes={"pull": 3, "transfers": 0}),
     "no locks": Hostile(preload=True),
     "no temporary folder": Hostile({"TMPDIR": "/nowhere"}),

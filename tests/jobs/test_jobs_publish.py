@@ -342,7 +342,8 @@ def test_an_idempotency_key_is_that_of_one_job_and_of_one_version(world: Publish
     number = world.submit(SLOW, idempotency_key="run-8812")
     with pytest.raises(RejectedError, match="transfer 1, which publishes acme/chat with this idempotency key"):
         world.submit(idempotency_key="run-8812")
-    assert world.left() == [f"draft-{order_of(number).draft}.json", "job-1.json"]
+    left = [name for name in world.left() if name != "progress-1.json"]  # which is there once the worker is
+    assert left == [f"draft-{order_of(number).draft}.json", "job-1.json"]
     jobs.set_limit(number, None)
     assert published(done(number)).created
     again = published(done(world.submit(idempotency_key="run-8812")))

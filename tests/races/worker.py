@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from bucketry.client import Registry, open_registry
 from bucketry.clock import Clock
@@ -68,8 +69,10 @@ def publish_once(
     where: str, model: str, folder: Path, idempotency_key: str, *, opener: Callable[..., Registry] = open_registry
 ) -> RegisteredVersion:
     """Publish a folder with an idempotency key, its large files in parts of 5 MiB."""
-    hashing.SMALLEST_CHUNK_BYTES = PART_BYTES
-    with opener(where, identity="publisher@races") as registry:
+    with (
+        patch.object(hashing, "SMALLEST_CHUNK_BYTES", PART_BYTES),
+        opener(where, identity="publisher@races") as registry,
+    ):
         return registry.publish(model, [folder], idempotency_key=idempotency_key)
 
 
