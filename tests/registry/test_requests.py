@@ -202,7 +202,9 @@ def test_a_gate_that_compares_with_an_alias_is_asked_once(governed: Registry) ->
     assert found == ["get registry.json", "get aliases", *READ_ON_THE_WAY, "get manifests", "put aliases"]
 
 
-def test_a_version_is_resolved_by_two_reads_and_pulled_by_one_more(governed: Registry, tmp_path: Path) -> None:
+def test_a_version_is_resolved_by_two_reads_beside_the_registrys_own_and_pulled_by_one_more(
+    governed: Registry, tmp_path: Path
+) -> None:
     by_alias = requests_to(governed, "resolve", f"{CHAT}@production")
     assert by_alias == ["get aliases", "get registry.json", "get manifests"]
     pulled = requests_to(governed, "pull", f"{CHAT}@production", tmp_path / "there")

@@ -170,7 +170,7 @@ def plain_values(value: object, name: str) -> dict[str, float]:
 def plain_evidence(value: object, name: str = "evidence") -> tuple[Evidence, ...]:
     """Return evaluations, each as any reader will read it; one alone is a list of one.
 
-    This is where evidence becomes ours, whoever gives it: behind it, only the decoder asks once more.
+    This is where evidence becomes ours, whoever gives it: behind it, only the decoder asks again, of the bytes.
     """
     items = (value,) if isinstance(value, Evidence) else value
     if not _is_list(items):

@@ -161,7 +161,7 @@ def open_store(profile: RegistryProfile, *, create_folder: bool = False) -> Stor
     """Return the store that a profile's URL names, without any retries; raise `UsageError`."""
     match parse_location(profile.url):
         case BucketLocation(bucket, prefix):
-            from bucketry.store.s3.store import S3Store  # noqa: PLC0415 - boto3 is loaded for S3 alone
+            from bucketry.store.s3.store import S3Store  # noqa: PLC0415 - the SDK is loaded for S3 alone
 
             return S3Store(bucket, prefix, profile.s3_settings())
         case FolderLocation(path):

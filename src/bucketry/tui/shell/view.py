@@ -54,7 +54,7 @@ class Shell(Protocol):
     read_only: bool
     write_lock: bool
     undo: tuple[str, Callable[[], None]] | None
-    """What `u` takes back: what it is called, and what does it."""
+    """What `U` takes back: what it is called, and what does it."""
     log_of_commands: CommandLog
     background: Background
     refreshing: Refreshing
