@@ -149,12 +149,6 @@ def list_damaged_models(index: Index, query: Query) -> list[FoundVersion]:
     return [FoundVersion(_model(name), None, None, None, (), "", "", 0, {}, {}, None, why) for name, why in found]
 
 
-def compile_condition(query: Query) -> tuple[str, tuple[object, ...]]:
-    """Return a query about versions of one model (`m`) as SQL about a row `v` of `versions`, and its values."""
-    clause = all_of(version_clause(term, with_name=False) for term in query.terms)
-    return clause.sql, clause.values
-
-
 def list_models_found(
     index: Index, query: Query, *, limit: int | None = None, after: ModelName | None = None
 ) -> list[FoundModel]:

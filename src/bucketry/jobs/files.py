@@ -34,7 +34,7 @@ from bucketry.jobs.model import JobId, JobState, job_document, progress_document
 from bucketry.schema.codec import FORMAT, LARGEST_DOCUMENT_BYTES, Fields, decode, digest_of, encode
 from bucketry.store.modes import FOLDER_MODE, make_folders
 from bucketry.transfer.disk.leftovers import is_alive, this_place
-from bucketry.transfer.disk.local_files import disk_errors, open_regular, write_private
+from bucketry.transfer.disk.local_files import disk_errors, find_small_file, write_private
 from bucketry.transfer.disk.receipt import LOCK_NAME
 from bucketry.transfer.pace.turns import STALE_AFTER_SECONDS, alone_in
 from bucketry.transfer.pace.workers import Halt
@@ -126,7 +126,7 @@ class JobFolder:
     def load_draft(self, digest: str) -> bytes:
         """Return what is to be published; raise `CorruptError` where it is not what the job says."""
         path = self._draft(digest)
-        body = _read(path, LARGEST_DOCUMENT_BYTES)
+        body = find_small_file(path, LARGEST_DOCUMENT_BYTES)
         if body is None:
             raise CorruptError(f"{path} is missing", advice="publish anew")
         if digest_of(body) != digest:
@@ -168,7 +168,7 @@ class JobFolder:
     def load(self, job_id: JobId) -> Job | None:
         """Return a job, or None if nothing of it is written; raise `CorruptError` for what nobody can read."""
         path = self._journal(job_id)
-        body = _read(path, LARGEST_JOURNAL_BYTES)
+        body = find_small_file(path, LARGEST_JOURNAL_BYTES)
         if body is None:
             return None
         if len(body) > LARGEST_JOURNAL_BYTES:
@@ -183,7 +183,7 @@ class JobFolder:
     def _load_progress(self, job_id: JobId) -> Progress | None:
         path = self._progress(job_id)
         with suppress(BucketryError):  # it only shows something
-            body = _read(path, LARGEST_JOURNAL_BYTES)
+            body = find_small_file(path, LARGEST_JOURNAL_BYTES)
             return None if body is None else read_progress(Fields(decode(body, what=str(path)), what=str(path)))
         return None
 
@@ -237,17 +237,6 @@ class JobFolder:
 
     def _draft(self, digest: str) -> Path:
         return self.path / f"draft-{digest}.json"
-
-
-def _read(path: Path, most_bytes: int) -> bytes | None:
-    """Return what a file holds, one byte more than that at most; None where it is not there."""
-    with disk_errors(str(path)):
-        try:
-            descriptor = open_regular(path)
-        except FileNotFoundError:
-            return None
-        with os.fdopen(descriptor, "rb") as file:
-            return file.read(most_bytes + 1)
 
 
 def job_folder() -> JobFolder:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import CorruptError
 from bucketry.schema.codec import FORMAT, decode, encode
 from bucketry.store.modes import PRIVATE_FOLDER_MODE, make_folders
-from bucketry.transfer.disk.local_files import disk_errors, open_regular, write_private
+from bucketry.transfer.disk.local_files import disk_errors, find_small_file, write_private
 from bucketry.trust.generations import default_state_folder
 
 if TYPE_CHECKING:
@@ -27,13 +27,9 @@ LARGEST_BYTES = 256 * 1024
 def load_user_document(name: str) -> Document | None:
     """Return what was remembered under a name, None if nothing was; raise `CorruptError`, once, for what is damaged."""
     path = _path(name)
-    with disk_errors(str(path)):
-        try:
-            descriptor = open_regular(path)
-        except FileNotFoundError:
-            return None
-        with os.fdopen(descriptor, "rb") as file:
-            body = file.read(LARGEST_BYTES + 1)
+    body = find_small_file(path, LARGEST_BYTES)
+    if body is None:
+        return None
     if len(body) > LARGEST_BYTES:
         raise set_aside(name, CorruptError(f"it is larger than {LARGEST_BYTES:,} bytes"))
     try:

@@ -1,4 +1,4 @@
-"""Which of a version's decisions does an alias carry, so that two reads tell whether it may be served?"""
+"""The decisions about a version that an alias carries, so that two reads tell whether it may be served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which gates hold for a version, given the head and the row that a commit is about to replace?
+"""The gates that hold for a version, by the head and the row that a commit is about to replace.
 
 Everything but the alias that a gate compares with is immutable and named by its digest, so that a check costs little
 when an edit runs again. Files are looked into once for each manifest in a session.

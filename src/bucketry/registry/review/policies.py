@@ -1,4 +1,4 @@
-"""Which policy holds for a model, who set it, and how is it changed?
+"""The policy that holds for a model: who set it, and how it is changed.
 
 A model's head names its policy, `registry.json` names the default, and both are changed by a commit of that register:
 whoever checks a policy checks one that was committed, and its history is the register's own.

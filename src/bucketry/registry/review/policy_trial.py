@@ -1,4 +1,4 @@
-"""What would a policy change before it is set, and which versions would not meet it?
+"""What a policy would change before it is set, and which versions would not meet it.
 
 Nothing is written. Files are not scanned for pickles, which would read whole ones: that gate is left out, and said.
 """

@@ -1,4 +1,4 @@
-"""Who refused a version, when and why; and is it served here all the same?
+"""Who refused a version, when and why; and whether it is served here all the same.
 
 Without a trust file the bucket is believed, and so it is when it says that a version must not be used. What an alias
 names is meant to be used: refused, it is not handed out, unless the caller insists. Whoever names a version by its

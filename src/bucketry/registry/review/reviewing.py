@@ -1,4 +1,4 @@
-"""How is a version reviewed: what is a decision about, when does it count, and whom must it reach?
+"""The review of a version: what a decision is about, when it counts, and whom it must reach.
 
 A decision is written create-only, then cited by the version's dossier, which the commit of the head replaces: so every
 precondition (state, gates, who may) is decided on the state that is actually replaced. A refusal then walks the

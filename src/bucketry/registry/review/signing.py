@@ -1,4 +1,4 @@
-"""How does a statement get its signature, here or elsewhere?"""
+"""The way of a statement to its signature, here or elsewhere."""
 
 from __future__ import annotations
 

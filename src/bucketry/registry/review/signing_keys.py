@@ -1,4 +1,4 @@
-"""With which of the SSH agent's keys does a person sign here?
+"""The key of the SSH agent with which a person signs here.
 
 Where a trust file says whose keys are whose, it decides; else a key whose comment is the identity's name. Among several
 of which none is known to be the person's, nobody here may choose: the person is asked.

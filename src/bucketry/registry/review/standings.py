@@ -1,4 +1,4 @@
-"""How does a version stand: what has been decided about it, and is that enough to serve it?
+"""How a version stands: what has been decided about it, and whether that is enough to serve it.
 
 Read and judged under the policy that holds now; deciding is `reviewing.py`.
 """

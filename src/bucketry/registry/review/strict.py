@@ -1,4 +1,4 @@
-"""What may be served here, if the bucket is not believed?
+"""What may be served here, if the bucket is not believed.
 
 A session with a trust file resolves through here. The alias is read, its registry's id and its generation are checked,
 the manifest is hashed before it is parsed, and the signed decisions that the alias carries are judged by the trust

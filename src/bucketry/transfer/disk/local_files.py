@@ -97,6 +97,17 @@ def open_regular(path: Path | str, *, dir_fd: int | None = None) -> int:
     return descriptor
 
 
+def find_small_file(path: Path, most_bytes: int) -> bytes | None:
+    """Return what a regular file holds, one byte more than `most_bytes` at most; None where it is not there."""
+    with disk_errors(str(path)):
+        try:
+            descriptor = open_regular(path)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(most_bytes + 1)
+
+
 def write_private(path: Path, body: bytes) -> None:
     """Write a file that its owner alone may read, whole or not at all, in place of an older one. Raises `OSError`."""
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
