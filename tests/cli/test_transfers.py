@@ -55,7 +55,7 @@ def test_a_transfer_ends_though_the_terminal_that_it_came_from_was_closed(world:
     helper = jobs.find_helper()
     assert helper is not None
     assert not is_gone(helper)
-    assert jobs.find_job(JobId(1)).state is JobState.RUNNING
+    assert jobs.load_job(JobId(1)).state is JobState.RUNNING
     world.heals()
     done(JobId(1))
     check_contents(world.root / "model")
@@ -154,7 +154,7 @@ def test_ctrl_c_leaves_a_transfer_to_itself(world: Detached) -> None:
     assert process.returncode == 0, errors
     assert said == ""
     assert errors == f"note: detached; transfer {number} goes on\n"
-    assert jobs.find_job(number).state is JobState.QUEUED
+    assert jobs.load_job(number).state is JobState.QUEUED
     world.heals()
     done(number)
 

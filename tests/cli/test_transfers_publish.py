@@ -59,7 +59,7 @@ def test_a_publish_ends_though_the_terminal_that_it_came_from_was_closed(bucket:
     helper = jobs.find_helper()
     assert helper is not None
     assert not is_gone(helper)
-    assert jobs.find_job(JobId(1)).state is JobState.RUNNING
+    assert jobs.load_job(JobId(1)).state is JobState.RUNNING
     bucket.heals()
     done(JobId(1))
     bucket.check()

@@ -87,7 +87,7 @@ def test_a_version_arrives_though_whoever_ordered_it_has_gone(world: Detached) -
         number = int(process.communicate(timeout=60)[0])
     assert process.returncode == 0
     assert held.begun.wait(30)
-    assert jobs.find_job(JobId(number)).state is JobState.RUNNING
+    assert jobs.load_job(JobId(number)).state is JobState.RUNNING
     world.heals()
     job = done(JobId(number))
     check_contents(world.root / "model")
@@ -102,7 +102,7 @@ def test_a_helper_that_was_killed_is_followed_by_one_that_goes_on_with_identical
     held = world.holds(served=3)
     number = world.submit()
     assert held.begun.wait(30)
-    assert until(lambda: (p := jobs.find_job(number).progress) and p.verified_chunks >= 3)
+    assert until(lambda: (p := jobs.load_job(number).progress) and p.verified_chunks >= 3)
     killed = jobs.find_helper()
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
@@ -153,7 +153,7 @@ def test_a_paused_job_stands_still_and_goes_on_where_it_was(world: Detached) -> 
     held = world.holds(served=3)
     number = world.submit()
     assert held.begun.wait(30)
-    assert until(lambda: (p := jobs.find_job(number).progress) and p.verified_chunks >= 3)
+    assert until(lambda: (p := jobs.load_job(number).progress) and p.verified_chunks >= 3)
     assert jobs.pause(number).state is JobState.PAUSED
     assert until(lambda: "stopped, paused" in world.log())
     world.heals()
@@ -188,7 +188,7 @@ def test_a_paused_job_that_is_cancelled_leaves_nothing(world: Detached) -> None:
     held = world.holds(served=3)
     number = world.submit()
     assert held.begun.wait(30)
-    assert until(lambda: (p := jobs.find_job(number).progress) and p.verified_chunks >= 3)
+    assert until(lambda: (p := jobs.load_job(number).progress) and p.verified_chunks >= 3)
     jobs.pause(number)
     assert until(lambda: "stopped, paused" in world.log())
     assert beside(world) != []
@@ -267,9 +267,9 @@ def test_a_listener_hears_at_most_five_times_a_second(world: Detached) -> None:
 
 def test_a_limit_holds_at_once_and_is_taken_away_at_once(world: Detached) -> None:
     number = world.submit(limit_bytes_per_second=20_000)
-    assert until(lambda: (p := jobs.find_job(number).progress) and p.done_bytes > 0)
+    assert until(lambda: (p := jobs.load_job(number).progress) and p.done_bytes > 0)
     time.sleep(1.0)
-    before = jobs.find_job(number)
+    before = jobs.load_job(number)
     assert before.progress is not None
     assert before.progress.done_bytes < SIZE_BYTES / 2
     limited = jobs.set_limit(number, 25_000)
@@ -285,10 +285,10 @@ def test_a_limit_holds_at_once_and_is_taken_away_at_once(world: Detached) -> Non
 
 def test_more_connections_are_used_while_a_job_runs(world: Detached) -> None:
     number = world.submit(connections=1, limit_bytes_per_second=100_000)
-    assert until(lambda: (p := jobs.find_job(number).progress) and p.done_bytes > 0)
-    assert jobs.find_job(number).progress.connections == 1  # type: ignore[union-attr]
+    assert until(lambda: (p := jobs.load_job(number).progress) and p.done_bytes > 0)
+    assert jobs.load_job(number).progress.connections == 1  # type: ignore[union-attr]
     assert jobs.set_connections(number, 8).order.options.connections == 8
-    assert until(lambda: (p := jobs.find_job(number).progress) and p.connections > 1)
+    assert until(lambda: (p := jobs.load_job(number).progress) and p.connections > 1)
     jobs.set_limit(number, None)
     done(number)
     with pytest.raises(UsageError, match="connections are not possible"):
@@ -297,7 +297,7 @@ def test_more_connections_are_used_while_a_job_runs(world: Detached) -> None:
 
 def test_a_change_reaches_a_job_of_several_processes_by_stopping_and_going_on(world: Detached) -> None:
     number = world.submit(processes=2, limit_bytes_per_second=20_000)
-    assert until(lambda: (p := jobs.find_job(number).progress) and p.done_bytes > 0)
+    assert until(lambda: (p := jobs.load_job(number).progress) and p.done_bytes > 0)
     jobs.set_limit(number, None)
     began_at = time.monotonic()
     done(number)
@@ -366,7 +366,7 @@ def test_what_is_wrong_with_an_order_is_told_before_it_is_one(world: Detached) -
     with pytest.raises(NotFoundError, match="no transfer 7"):
         jobs.pause(JobId(7))
     with pytest.raises(NotFoundError, match="no transfer 7"):
-        jobs.find_job(JobId(7))
+        jobs.load_job(JobId(7))
     assert jobs.list_jobs() == ()
 
 
@@ -423,7 +423,7 @@ def test_a_job_goes_on_only_under_the_settings_that_it_was_ordered_under(
             jobs.resume(number)
         world.heals()
         done(world.submit("other"))
-        assert jobs.find_job(number).state is JobState.INTERRUPTED
+        assert jobs.load_job(number).state is JobState.INTERRUPTED
     jobs.resume(number)
     done(number)
 
@@ -489,12 +489,12 @@ def test_how_far_a_killed_job_was_is_still_known(world: Detached) -> None:
     held = world.holds(served=3)
     number = world.submit()
     assert held.begun.wait(30)
-    assert until(lambda: (p := jobs.find_job(number).progress) and p.verified_chunks >= 3)
+    assert until(lambda: (p := jobs.load_job(number).progress) and p.verified_chunks >= 3)
     helper = jobs.find_helper()
     assert helper is not None
     os.kill(helper, signal.SIGKILL)
     assert until(lambda: is_gone(helper))
-    job = jobs.find_job(number)
+    job = jobs.load_job(number)
     assert job.state is JobState.INTERRUPTED
     assert job.progress is not None
     assert job.progress.verified_chunks >= 3
@@ -519,7 +519,7 @@ def test_a_job_that_ended_while_it_was_looked_at_is_not_taken_for_interrupted(
     read = [replace(job, state=JobState.RUNNING, result=None, worker=Owner(this_place(), 2**22 + 1, 1))]
     load = JobFolder.load
     monkeypatch.setattr(JobFolder, "load", lambda folder, number: read.pop() if read else load(folder, number))
-    assert jobs.find_job(job.id) == job
+    assert jobs.load_job(job.id) == job
 
 
 def test_rights_that_were_widened_are_narrowed_again(world: Detached) -> None:

@@ -60,7 +60,7 @@ def published(job: Job) -> PublishResult:
 
 
 def chunks_done(number: JobId) -> int:
-    progress = jobs.find_job(number).progress
+    progress = jobs.load_job(number).progress
     return progress.verified_chunks if progress else 0
 
 
@@ -117,7 +117,7 @@ def test_a_killed_helper_is_followed_by_one_that_sends_only_what_is_missing(buck
     assert held.begun.wait(30)
     assert until(lambda: chunks_done(number) == 3)  # two parts, and the small file
     kill_helper()
-    assert jobs.find_job(number).state is JobState.INTERRUPTED
+    assert jobs.load_job(number).state is JobState.INTERRUPTED
     bucket.heals()
     jobs.resume(number)
     result = published(done(number))
@@ -192,7 +192,7 @@ def test_a_paused_publish_stands_still_and_goes_on_where_it_was(bucket: Publishi
     bucket.heals()
     assert until(lambda: "stopped, paused" in bucket.log())
     time.sleep(0.3)
-    standing = jobs.find_job(number).progress
+    standing = jobs.load_job(number).progress
     assert standing is not None
     assert standing.verified_chunks == 3
     assert bucket.parts() == []
@@ -220,9 +220,9 @@ def test_a_cancelled_publish_keeps_what_was_sent_for_whoever_tries_again(bucket:
 
 def test_a_limit_holds_at_once_and_is_taken_away_at_once(world: Publishing) -> None:
     number = world.submit(TransferOptions(limit_bytes_per_second=3_000_000))
-    assert until(lambda: (p := jobs.find_job(number).progress) and p.hashed_bytes == SIZE_BYTES)
+    assert until(lambda: (p := jobs.load_job(number).progress) and p.hashed_bytes == SIZE_BYTES)
     time.sleep(2.0)
-    assert jobs.find_job(number).progress.done_bytes < SIZE_BYTES / 2  # type: ignore[union-attr]
+    assert jobs.load_job(number).progress.done_bytes < SIZE_BYTES / 2  # type: ignore[union-attr]
     assert jobs.set_limit(number, 4_000_000).order.options.limit_bytes_per_second == 4_000_000
     began_at = time.monotonic()
     jobs.set_limit(number, None)
@@ -354,7 +354,7 @@ def test_an_idempotency_key_is_that_of_one_job_and_of_one_version(world: Publish
 
 
 def order_of(number: JobId) -> PublishOrder:
-    order = jobs.find_job(number).order
+    order = jobs.load_job(number).order
     assert isinstance(order, PublishOrder)
     return order
 
@@ -429,4 +429,4 @@ def test_what_was_published_is_not_hashed_again(world: Publishing) -> None:
     done(number)
     with pytest.raises(RejectedError, match="verified as they were sent"):
         jobs.verify_again(number)
-    assert jobs.find_job(number).state is JobState.DONE
+    assert jobs.load_job(number).state is JobState.DONE

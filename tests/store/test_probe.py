@@ -25,7 +25,7 @@ from bucketry.store.contract import (
 )
 from bucketry.store.folder.store import FolderStore
 from bucketry.store.memory import MemoryStore
-from bucketry.store.probe.probe import ProbeReport, check_product, probe
+from bucketry.store.probe.probe import ProbeReport, judge_product, probe
 from bucketry.store.probe.races import WRITERS
 from store.noting import NotingStore
 from store.s3_stores import open_s3
@@ -302,7 +302,7 @@ def test_a_wrong_clock_is_a_warning_with_its_seconds(hours: int, words: str) -> 
     ],
 )
 def test_versions_known_to_be_unsafe_are_refused_whatever_a_race_shows(product: str, *, safe: bool) -> None:
-    check = check_product(product)
+    check = judge_product(product)
     assert check.passed is safe
     if not safe:
         assert "all win" in check.detail

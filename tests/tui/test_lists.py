@@ -18,7 +18,7 @@ from bucketry.schema.documents.reviews import Action
 from bucketry.show.figures import column_number, metric_title
 from bucketry.show.spans import TextPage, plain_text
 from bucketry.show.tables import Column, choose_columns, fit_columns, row_line
-from bucketry.tui.drawing.column_choices import MOST_LISTS, load_choice, save_choice
+from bucketry.tui.drawing.column_choices import MOST_LISTS, chosen_columns, save_choice
 from bucketry.tui.screens.versions import PANEL_PAUSE_SECONDS
 from tui.desk import NOW, RISK, TRAINER, Registry, Wire, check_snapshot, empty_registry, filled_registry, open_desk
 from tui.estate import estate
@@ -180,7 +180,7 @@ def test_leaving_the_chooser_changes_nothing() -> None:
         for key in ("escape", "q", "h", "o"):
             await desk.press("o", "space", key)
             assert (desk.lines[1], "COLUMNS" in desk.text) == (before, False), key
-        assert load_choice("memory: versions credit-risk") == ()
+        assert chosen_columns("memory: versions credit-risk") == ()
 
     on(filled_registry(), act)
 
@@ -203,8 +203,8 @@ def test_choices_of_many_lists_are_kept_apart_and_the_oldest_forgotten(tmp_path:
     for number in range(MOST_LISTS // 100):
         save_choice(f"list {number}", ("a", f"b{number}"))
     save_choice("list 0", ())
-    assert load_choice("list 0") == ()
-    assert load_choice("list 1") == ("a", "b1")
+    assert chosen_columns("list 0") == ()
+    assert chosen_columns("list 1") == ("a", "b1")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["columns.json"]
     assert (tmp_path / "columns.json").stat().st_mode & 0o777 == 0o600
 

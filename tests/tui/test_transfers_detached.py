@@ -73,7 +73,7 @@ def test_a_download_ends_though_the_terminal_was_closed(tmp_path: Path, monkeypa
             pane.wait_for("weights.bin")
         finally:
             pane.tmux("kill-server")
-        assert jobs.find_job(JobId(1)).state is JobState.RUNNING
+        assert jobs.load_job(JobId(1)).state is JobState.RUNNING
         helper = jobs.find_helper()
         assert helper is not None
         world.heals()

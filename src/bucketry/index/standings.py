@@ -16,7 +16,7 @@ from bucketry.index.review_summary import BASIS, basis_of
 from bucketry.registry.core.registers import find_head
 from bucketry.registry.core.rows import DamagedRow, group_by_page, load_group
 from bucketry.registry.review.gating import waits_for_evidence
-from bucketry.registry.review.policies import load_default_digest, load_policy, load_policy_over_default
+from bucketry.registry.review.policies import find_default_digest, load_policy, load_policy_over_default
 from bucketry.registry.review.standings import load_standing
 from bucketry.schema.documents.reviews import REFUSALS, Action
 from bucketry.schema.documents.states import State
@@ -119,7 +119,7 @@ def _asks_for_nothing(session: Session, digest: Digest | None) -> bool:
 
 def note_default_policy(index: Index, session: Session) -> None:
     """Note which default policy holds: with another one, everything is read again."""
-    default = load_default_digest(session) or ""
+    default = find_default_digest(session) or ""
     with index.reading() as connection:
         found = connection.execute("SELECT value FROM facts WHERE name = 'default_policy'").fetchone()
     if (found[0] if found else "") != default:
@@ -172,7 +172,7 @@ def _write(
         for principal, decision in newest_approvals(decisions).items()
         if principal not in approvals.principals
     )
-    default_policy = load_default_digest(session)
+    default_policy = find_default_digest(session)
     values = (
         basis_of(dossier=row.dossier, policy=head.policy, default_policy=default_policy, state=row.state),
         len(approvals.principals),

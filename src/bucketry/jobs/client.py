@@ -83,9 +83,9 @@ __all__ = [
     "PullOrder",
     "cancel",
     "find_helper",
-    "find_job",
     "follow",
     "list_jobs",
+    "load_job",
     "log_path",
     "pause",
     "resume",
@@ -158,7 +158,7 @@ def list_jobs() -> tuple[Job, ...]:
     return tuple(_as_it_stands(folder, job, jobs) for job in jobs)
 
 
-def find_job(job_id: JobId) -> Job:
+def load_job(job_id: JobId) -> Job:
     """Return one job; raise `NotFoundError`."""
     folder = job_folder()
     job = _load(folder, job_id)
@@ -174,7 +174,7 @@ def follow(job_id: JobId) -> Iterator[JobEvent]:
     """
     seen, seen_at = None, 0.0
     while True:  # bounded: the job ends, or nobody does it any more
-        job = find_job(job_id)
+        job = load_job(job_id)
         now = time.monotonic()
         if (job, job.progress) != seen or now - seen_at >= HEARTBEAT_SECONDS:
             yield job
@@ -312,7 +312,7 @@ def _let_run(job_id: JobId, allowed: Collection[JobState], participle: str, *, r
             changed = replace(job, state=JobState.QUEUED, failure=None, ended_at=None, order=order)
             _put_to_work(folder, changed, [other for other in jobs if other.id != job_id])
             _log(folder, f"job {job_id}: {participle}")
-    return find_job(job_id)
+    return load_job(job_id)
 
 
 def _stop(job_id: JobId, allowed: Collection[JobState], state: JobState) -> Job:
@@ -337,7 +337,7 @@ def _tune(job_id: JobId, **changes: int | None) -> Job:
             # Its processes are not told of a change: they stop, and others go on with what it says now.
             state = JobState.QUEUED
         folder.save(replace(job, state=state, order=order))
-    return find_job(job_id)
+    return load_job(job_id)
 
 
 @contextmanager

@@ -178,9 +178,9 @@ class JobFolder:
             raise CorruptError(f"{path} holds the journal of another job", advice="remove it")
         if job.state is JobState.INTERRUPTED:  # written by nobody but an editor
             job = replace(job, state=JobState.QUEUED)
-        return replace(job, progress=self._load_progress(job_id) or job.progress)
+        return replace(job, progress=self._find_progress(job_id) or job.progress)
 
-    def _load_progress(self, job_id: JobId) -> Progress | None:
+    def _find_progress(self, job_id: JobId) -> Progress | None:
         path = self._progress(job_id)
         with suppress(BucketryError):  # it only shows something
             body = find_small_file(path, LARGEST_JOURNAL_BYTES)

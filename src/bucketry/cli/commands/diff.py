@@ -10,7 +10,7 @@ from bucketry.cli.command import command
 from bucketry.cli.output import page
 from bucketry.cli.parameters import REFERENCE
 from bucketry.registry.reading.compare import compare_rows, select_rows
-from bucketry.registry.review.trust_marks import load_trust_marks
+from bucketry.registry.review.trust_marks import trust_marks_of
 from bucketry.schema.judging.comparison_document import diff_document
 from bucketry.schema.names import parse_reference
 from bucketry.show.comparison import compared_of, comparison_csv, comparison_lines, comparison_markdown
@@ -63,7 +63,7 @@ def run(
     rows = select_rows(session, references)
     diff = compare_rows(session, rows, with_tensors=with_tensors)
     heads = {head.model: head for head, _ in rows}
-    marks = load_trust_marks(session, [(subject.model, subject.version) for subject in diff.versions], heads=heads)
+    marks = trust_marks_of(session, [(subject.model, subject.version) for subject in diff.versions], heads=heads)
     document = diff_document(diff, with_unchanged=with_unchanged) if call.as_json else {}
     trust = [marks[one.name].to_document() if one.name in marks else None for one in diff.versions]
     call.answer(document | {"trust": trust}, _lines(diff, form, with_unchanged=with_unchanged))

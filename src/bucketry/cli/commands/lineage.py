@@ -10,7 +10,7 @@ from bucketry.cli.command import command
 from bucketry.cli.documents import damaged_document
 from bucketry.cli.parameters import REFERENCE
 from bucketry.cli.searching import note_damage
-from bucketry.registry.review.trust_marks import load_trust_marks
+from bucketry.registry.review.trust_marks import trust_marks_of
 from bucketry.registry.versions.lineage import load_lineage
 from bucketry.schema.names import ByVersion, parse_reference
 from bucketry.show.lineage import tree_lines
@@ -35,7 +35,7 @@ def run(call: Call, reference: Reference, *, down: bool) -> None:
     session = call.open()
     graph = load_lineage(session, reference, down=down)
     versions = [parse_reference(node.id) for node in graph.nodes.values() if node.kind == "version"]
-    marks = load_trust_marks(
+    marks = trust_marks_of(
         session, [(one.model, one.selector.version) for one in versions if isinstance(one.selector, ByVersion)]
     )
     note_damage(call, (node.damaged for node in graph.nodes.values()))

@@ -59,7 +59,7 @@ def attach(call: Call, job: int) -> None:
                     break
     except KeyboardInterrupt:
         call.messages.note(f"detached; transfer {job} goes on")
-        last = jobs.find_job(JobId(job))
+        last = jobs.load_job(JobId(job))
         call.answer(_document(last), [])
         return
     if last is not None:

@@ -47,7 +47,7 @@ class BaseCheck:
             self._findings.damage(keys.head(self._model), f"{who}, {self._problems[base]}.")
 
     def _find_problem(self, parent: Parent, own_rows: Mapping[int, Row]) -> str:
-        head = self._registers.load_head(parent.model)
+        head = self._registers.find_head(parent.model)
         if head is None:
             return "a model whose head cannot be read"
         row = self._find_row(head, parent.version, own_rows)

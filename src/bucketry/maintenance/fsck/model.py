@@ -90,7 +90,7 @@ class ModelCheck:
         blobs = BlobCheck(self._session, model, self.findings)
         cited = CitedCheck(self._session, model, self._registry, self.findings, deep=self._deep)
         aliases = self._registers.load_aliases()
-        head = self._registers.load_head(model)
+        head = self._registers.find_head(model)
         if head is None:
             return
         rule = self._check_head(head)
@@ -125,7 +125,7 @@ class ModelCheck:
         key = keys.head(self._model)
         if self._registry is not None and head.registry != self._registry:
             self._damage(f"The head belongs to the registry {head.registry}, not to this one.")
-        records = self._registers.check_chain(head_register(self._session, self._model), head.trail)
+        records = self._registers.find_chain(head_register(self._session, self._model), head.trail)
         if records is None:
             if head.policy is not None:
                 self._shelf.check(head.policy, self.findings)
@@ -141,7 +141,7 @@ class ModelCheck:
     def _check_aliases(self, head: Head, aliases: Sequence[tuple[AliasName, AliasRegister]], blobs: BlobCheck) -> None:
         check = AliasCheck(self._session, self._model, self._registry, self.findings)
         for alias, register in aliases:
-            records = self._registers.check_chain(alias_register(self._session, self._model, alias), register.trail)
+            records = self._registers.find_chain(alias_register(self._session, self._model, alias), register.trail)
             if records is not None and _without_extra(register.moved) != find_last_move(reversed(records)):
                 self._damage(MOVED_OTHERWISE, keys.alias(self._model, alias))
             if alias not in head.aliases:

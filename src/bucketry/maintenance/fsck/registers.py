@@ -50,7 +50,7 @@ class ModelRegisters:
         self._etags: dict[str, ETag | None] = {}
         self._heads: dict[ModelName, Head | None] = {}
 
-    def load_head(self, model: ModelName) -> Head | None:
+    def find_head(self, model: ModelName) -> Head | None:
         """Return a model's head; what is wrong with it is reported only where it is the model being checked."""
         if model not in self._heads:
             register = head_register(self._session, model)
@@ -83,9 +83,9 @@ class ModelRegisters:
                 registers.append((alias, register))
         return registers
 
-    def check_chain(self, register: Register[S], trail: Trail) -> list[Record] | None:
+    def find_chain(self, register: Register[S], trail: Trail) -> list[Record] | None:
         """Return all records of a register, oldest first, or None where the chain is broken, which is reported."""
-        records, fault = load_chain(self._session, register, trail)
+        records, fault = read_chain(self._session, register, trail)
         if fault:
             self._findings.damage(register.key, f"The audit chain is broken: {fault}.")
         self._check_notes(register.key, records)
@@ -187,7 +187,7 @@ def report_plain_copy(
         )
 
 
-def load_chain(session: Session, register: Register[S], trail: Trail) -> tuple[list[Record], str]:
+def read_chain(session: Session, register: Register[S], trail: Trail) -> tuple[list[Record], str]:
     """Return a register's records from the first commit on, as far as they can be read, and what is wrong, if it is."""
     blocks = session.map_in_parallel(partial(_load_block, session, register), block_starts(trail))
     records: list[Record] = []

@@ -20,7 +20,7 @@ from bucketry.maintenance.fsck.findings import Finding, Findings
 from bucketry.maintenance.fsck.model import ModelCheck
 from bucketry.maintenance.fsck.policies import PolicyShelf, read_policy_changes
 from bucketry.maintenance.fsck.reading import Unreadable, folder_of, list_as_far, list_entries, look_for, reason_of
-from bucketry.maintenance.fsck.registers import load_chain, read_plain_copy, report_plain_copy
+from bucketry.maintenance.fsck.registers import read_chain, read_plain_copy, report_plain_copy
 from bucketry.registry.core.commit import load_current
 from bucketry.registry.core.registers import registry_register
 from bucketry.registry.core.session import DocumentCache
@@ -123,7 +123,7 @@ def _check_registry_document(session: Session, shelf: PolicyShelf, findings: Fin
     report_plain_copy(register, current.trail, encode_registry(current.state), plain, findings)
     for problem in find_registry_faults(current.state):
         findings.damage(keys.REGISTRY, problem)
-    records, fault = load_chain(session, register, current.trail)
+    records, fault = read_chain(session, register, current.trail)
     if fault:
         findings.damage(keys.REGISTRY, f"The audit chain of the registry's own document is broken: {fault}.")
     changes = read_policy_changes(keys.REGISTRY, records, _find_default(current.state, findings), findings)

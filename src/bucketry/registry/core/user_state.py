@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LARGEST_BYTES = 256 * 1024
 
 
-def load_user_document(name: str) -> Document | None:
+def find_user_document(name: str) -> Document | None:
     """Return what was remembered under a name, None if nothing was; raise `CorruptError`, once, for what is damaged."""
     path = _path(name)
     body = find_small_file(path, LARGEST_BYTES)

@@ -83,12 +83,12 @@ def load_policy(session: Session, head: Head) -> Policy:
 
 def load_policy_over_default(session: Session, digest: Digest | None) -> Policy:
     """Return the policy that holds for a model whose own has this digest; None where it has none of its own."""
-    default = _load_named(session, load_default_digest(session)) or DEFAULT_POLICY
-    own = _load_named(session, digest)
+    default = _find_named(session, find_default_digest(session)) or DEFAULT_POLICY
+    own = _find_named(session, digest)
     return own.over(default) if own else default
 
 
-def load_default_digest(session: Session) -> Digest | None:
+def find_default_digest(session: Session) -> Digest | None:
     """Return the digest of the default policy, None where nobody has set one."""
     return _default_digest(session.registry)
 
@@ -96,8 +96,8 @@ def load_default_digest(session: Session) -> Digest | None:
 def load_policy_in_force(session: Session, model: ModelName | None) -> PolicyInForce:
     """Return the policy of a model, or the default (None), with where it comes from."""
     own_digest = load_existing_head(session, model).policy if model else None
-    default_digest = load_default_digest(session)
-    default, own = _load_named(session, default_digest) or DEFAULT_POLICY, _load_named(session, own_digest)
+    default_digest = find_default_digest(session)
+    default, own = _find_named(session, default_digest) or DEFAULT_POLICY, _find_named(session, own_digest)
     return PolicyInForce(own.over(default) if own else default, own, own_digest, default, default_digest)
 
 
@@ -119,7 +119,7 @@ def load_policy_history(session: Session, model: ModelName | None) -> list[Polic
 
 def policy_set_at(session: Session, model: ModelName | None) -> tuple[Digest | None, Digest | None]:
     """Return which policy is set for a model (None: for none), and which as the default; None where none is."""
-    return (load_existing_head(session, model).policy if model else None), load_default_digest(session)
+    return (load_existing_head(session, model).policy if model else None), find_default_digest(session)
 
 
 def find_removed_protection(
@@ -201,7 +201,7 @@ def _set_for_model(
         if head.policy == digest:
             raise _UnchangedError(head.generation)
         before[0] = head.policy
-        check(head.policy, load_default_digest(session))
+        check(head.policy, find_default_digest(session))
         return Change(replace(head, policy=digest), AuditAction.SET_POLICY, detail={"policy": digest}, objects=(item,))
 
     committed = commit_head(session, model, edit)
@@ -245,7 +245,7 @@ def _policy_of(record: Record) -> Digest:
 def _look_at(session: Session, digest: Digest | None) -> Policy | str | None:
     """Return a policy, or why it cannot be read: for what is only told of it."""
     try:
-        return _load_named(session, digest)
+        return _find_named(session, digest)
     except UNREADABLE as error:
         return reason_of(error)
 
@@ -259,7 +259,7 @@ def _changes(before: Policy | str | None, after: Policy | str | None) -> tuple[t
     return policy_changes(before, after), ""
 
 
-def _load_named(session: Session, digest: Digest | None) -> Policy | None:
+def _find_named(session: Session, digest: Digest | None) -> Policy | None:
     if digest is None:
         return None
     return decode_policy(session.load_policy_bytes(digest), what=keys.policy(digest))

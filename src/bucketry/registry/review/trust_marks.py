@@ -68,14 +68,14 @@ def trust_mark_of(session: Session, detail: VersionDetail) -> TrustMark | None:
 
     Raises `RejectedError` for a trust file that cannot be relied on.
     """
-    trust = _load_trust_file(session)
+    trust = _find_trust_file(session)
     if trust is None:
         return None
     registry = session.registry.registry
     return _mark(_judgements(session, trust, registry, detail.row, detail.resolved, detail.aliases, detail.reviews))
 
 
-def load_trust_marks(
+def trust_marks_of(
     session: Session, versions: Sequence[tuple[ModelName, int]], *, heads: Mapping[ModelName, Head] | None = None
 ) -> dict[str, TrustMark]:
     """Return for each `model:version` what the profile's trust file says; nothing where it names none.
@@ -84,7 +84,7 @@ def load_trust_marks(
     that is not in the registry is left out; one whose decisions cannot be read is refused. Raises `RejectedError` for a
     trust file that cannot be relied on.
     """
-    trust = _load_trust_file(session)
+    trust = _find_trust_file(session)
     if trust is None:
         return {}
     marks: dict[str, TrustMark] = {}
@@ -99,7 +99,7 @@ def load_trust_marks(
     return marks
 
 
-def _load_trust_file(session: Session) -> TrustFile | None:
+def _find_trust_file(session: Session) -> TrustFile | None:
     path = session.profile.trust if session.profile is not None else None
     return None if path is None else load_trust_file(path)
 

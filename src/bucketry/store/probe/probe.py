@@ -141,8 +141,8 @@ def probe(
         with suppress(BucketryError):
             scratch.clean_up()
         raise
-    clock_check, skew_seconds = _check_clock(scratch)
-    found += [clock_check, check_product(_product(store)), _clean_up(scratch)]
+    clock_check, skew_seconds = _judge_clock(scratch)
+    found += [clock_check, judge_product(_product(store)), _clean_up(scratch)]
     on_check(total, total)
     return ProbeReport(store.endpoint, _product(store), clock.now(), tuple(found), skew_seconds)
 
@@ -184,7 +184,7 @@ def _try_series(name: str, scratch: Scratch, clock: Clock, note: Callable[[Check
             subject = Subject(scratch.below(f"{number}-broken/"), name)
 
 
-def check_product(product: str) -> Check:
+def judge_product(product: str) -> Check:
     """Look the server's name and version up among those known to be unsafe."""
     promise = "this version of the server is not known to break a promise"
     for unsafe in KNOWN_UNSAFE:
@@ -221,7 +221,7 @@ def _try(promise: Promise, subject: Subject) -> Check:
     return Check(promise.name, promise.text, passed=True, detail=seen)
 
 
-def _check_clock(scratch: Scratch) -> tuple[Check, float | None]:
+def _judge_clock(scratch: Scratch) -> tuple[Check, float | None]:
     """Compare the clocks by all that was read; a difference only warns, since ages are differences of the server's."""
     promise = "the server's clock agrees with ours"
     if not scratch.skews_seconds:

@@ -31,7 +31,7 @@ from bucketry.tui.actions.promotion_preview import (
     read_rollback,
     rollback_lines,
 )
-from bucketry.tui.actions.seen import check_as_shown, check_unchanged, check_unmoved
+from bucketry.tui.actions.seen import as_shown_check, check_unchanged, check_unmoved
 from bucketry.tui.drawing.marks import PRODUCTION_NAMES, is_production, production_of
 from bucketry.tui.shell.prompts import Question
 
@@ -208,7 +208,7 @@ def _promotion(shell: Shell, row: VersionLine, alias: AliasName, *, is_seen: boo
 
     def go(preview: PromotionPreview, reason: str, text: str) -> None:
         def work(session: Session) -> AliasMove:
-            check = check_as_shown(session, model, alias, preview.now, version=version, state=preview.state)
+            check = as_shown_check(session, model, alias, preview.now, version=version, state=preview.state)
             return promote(session, model, version, alias, reason=reason, check=check)
 
         def failed(error: BucketryError) -> None:
@@ -262,7 +262,7 @@ def _rollback(shell: Shell, model: ModelName, alias: AliasName) -> Move:
     def go(preview: PromotionPreview, reason: str, text: str) -> None:
         def work(session: Session) -> AliasMove:
             version, state = preview.version, preview.state
-            check = check_as_shown(session, model, alias, preview.now, version=version, state=state)
+            check = as_shown_check(session, model, alias, preview.now, version=version, state=state)
             return roll_back(session, model, alias, to=version, reason=reason, check=check)
 
         def failed(error: BucketryError) -> None:
@@ -417,7 +417,7 @@ def _undo_draft(move: AliasMove) -> str:
 
 def _take_back(shell: Shell, move: AliasMove, reason: str, overtaken: Callable[[BucketryError], None]) -> None:
     def work(session: Session) -> AliasMove:
-        check = check_as_shown(session, move.model, move.alias, move.target)
+        check = as_shown_check(session, move.model, move.alias, move.target)
         return undo_move(session, move.model, move.alias, generation=move.generation, reason=reason, check=check)
 
     def failed(error: BucketryError) -> None:

@@ -104,7 +104,7 @@ def check_unmoved(
         raise AliasMovedError(f"{model}@{alias} names {names} now, not {was} as shown{by}", advice=ADVICE)
 
 
-def check_as_shown(
+def as_shown_check(
     session: Session,
     model: ModelName,
     alias: AliasName,

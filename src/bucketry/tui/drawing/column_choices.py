@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
-from bucketry.registry.core.user_state import load_user_document, save_user_document, set_aside
+from bucketry.registry.core.user_state import find_user_document, save_user_document, set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ MOST_LISTS = 500
 MOST_COLUMNS = 64
 
 
-def load_choice(key: str) -> tuple[str, ...]:
+def chosen_columns(key: str) -> tuple[str, ...]:
     """Return the names of the columns of a list, in their order; none where nothing was chosen.
 
     Raises `CorruptError`, once, if what was remembered is damaged: it is moved out of the way.
@@ -38,7 +38,7 @@ def save_choice(key: str, names: Sequence[str]) -> None:
 
 
 def _load() -> dict[str, tuple[str, ...]]:
-    document = load_user_document(DOCUMENT)
+    document = find_user_document(DOCUMENT)
     if document is None:
         return {}
     found = document.get("lists")

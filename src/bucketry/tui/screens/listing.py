@@ -308,10 +308,10 @@ class ListView(View, Generic[Row]):
     def _load_choice(self) -> None:
         if not self.choice_key or self._total is not None:
             return
-        from bucketry.tui.drawing.column_choices import load_choice  # noqa: PLC0415 - not every list has a choice
+        from bucketry.tui.drawing.column_choices import chosen_columns  # noqa: PLC0415 - not every list has a choice
 
         try:
-            self._chosen_columns = load_choice(self.choice_key)
+            self._chosen_columns = chosen_columns(self.choice_key)
         except BucketryError as error:
             self.shell.flash(f"{error.message}; {error.advice}", "warn")
 
