@@ -18,7 +18,7 @@ from bucketry.frozen import frozen
 from bucketry.registry.core import artifacts, opening, registers, resolve
 from bucketry.registry.review.refusals import load_refusals, refused_text, version_to_read
 from bucketry.registry.serving import aliases
-from bucketry.registry.versions import lifecycle, listing
+from bucketry.registry.versions import detail, lifecycle, listing
 from bucketry.schema.names import ByVersion, parse_alias, parse_model_name, parse_reference
 from bucketry.schema.text import displayable
 
@@ -47,9 +47,10 @@ if TYPE_CHECKING:
     from bucketry.registry.serving.deployments import Deployments
     from bucketry.registry.serving.watch import WatchedMove
     from bucketry.registry.versions.deletion import DeletedVersion
+    from bucketry.registry.versions.detail import VersionDetail
     from bucketry.registry.versions.evaluate import EvaluatedVersion
     from bucketry.registry.versions.lineage import Graph
-    from bucketry.registry.versions.listing import ModelSummary, VersionDetail, VersionSummary
+    from bucketry.registry.versions.listing import ModelSummary, VersionSummary
     from bucketry.registry.versions.model_deletion import ModelDeletion
     from bucketry.schema.documents.deployment import Deployment
     from bucketry.schema.documents.evidence import Evidence
@@ -224,7 +225,7 @@ class Reader:
 
     def show(self, reference: str) -> VersionDetail:
         """Return everything about one version."""
-        return listing.load_detail(self.session, parse_reference(reference))
+        return detail.load_detail(self.session, parse_reference(reference))
 
     def diff(self, baseline: str, *others: str, with_tensors: bool = False) -> VersionDiff:
         """Return how versions differ from the baseline: metrics with verdicts, parameters, data, files, card.

@@ -25,7 +25,7 @@ from bucketry.index.store import Index
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.core.rows import iter_rows, load_added_evidence, load_dossier
-from bucketry.registry.serving.aliases import load_aliases
+from bucketry.registry.serving.known_aliases import load_aliases
 from bucketry.registry.versions.lifecycle import LabelEdit, edit_version
 from bucketry.registry.versions.listing import iter_versions, list_models
 from bucketry.schema import keys

@@ -12,13 +12,7 @@ from bucketry.registry.core.registers import commit_alias, load_alias
 from bucketry.registry.core.resolve import resolve, resolve_at
 from bucketry.registry.review.policies import set_policy
 from bucketry.registry.serving.alias_history import find_target_at, load_alias_history
-from bucketry.registry.serving.aliases import (
-    load_rollback_target,
-    promote,
-    roll_back,
-    undo_move,
-    unset,
-)
+from bucketry.registry.serving.aliases import load_rollback_target, promote, roll_back, undo_move, unset
 from bucketry.registry.versions.lifecycle import retire
 from bucketry.schema import keys
 from bucketry.schema.documents.alias import encode_alias

@@ -18,9 +18,10 @@ from bucketry.registry.core.rows import load_dossier, load_row, replace_dossier
 from bucketry.registry.publishing.publish import PublishRequest, publish
 from bucketry.registry.reading.compare import compare_versions
 from bucketry.registry.versions import evaluate as evaluating
+from bucketry.registry.versions.detail import load_detail
 from bucketry.registry.versions.evaluate import evaluate
 from bucketry.registry.versions.lifecycle import edit_version
-from bucketry.registry.versions.listing import load_detail, load_trend
+from bucketry.registry.versions.listing import load_trend
 from bucketry.schema import keys
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.evidence import Evidence, Metric

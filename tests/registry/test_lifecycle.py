@@ -10,8 +10,9 @@ from bucketry.registry.core.registers import load_head
 from bucketry.registry.core.resolve import resolve
 from bucketry.registry.core.session import Session
 from bucketry.registry.serving.aliases import promote
+from bucketry.registry.versions.detail import load_detail
 from bucketry.registry.versions.lifecycle import LabelEdit, edit_model, edit_version, retire, unretire
-from bucketry.registry.versions.listing import iter_versions, list_models, load_detail, load_newest_rows
+from bucketry.registry.versions.listing import iter_versions, list_models, load_newest_rows
 from bucketry.schema.names import AliasName, ModelName, parse_reference
 from bucketry.store.memory import MemoryStore
 from simulation.actors import CHAT, PRODUCTION

@@ -10,7 +10,7 @@ import pytest
 from bucketry.errors import UnavailableError
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.rows import load_row
-from bucketry.registry.serving.aliases import load_aliases
+from bucketry.registry.serving.known_aliases import load_aliases
 from bucketry.registry.versions.deletion import delete_version
 from bucketry.schema import keys
 from bucketry.store.contract import Unconditional

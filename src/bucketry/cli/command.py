@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,11 @@ from bucketry.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_NEGATED = re.compile(
+    r"-(?:(?:state|author|alias|model|label|base|data|notes):|[A-Za-z][\w.@%/\[\]=,-]*(?:[<>]|!=)).*", re.DOTALL
+)
+"""A part of a query that begins with `-`, told from an option by what no option has: a field's colon, `<` or `>`."""
 
 CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "show_default": True}
 
@@ -46,6 +52,16 @@ class DocumentedCommand(click.Command):
         write_example(self.example, formatter)
 
 
+class QueryCommand(DocumentedCommand):
+    """A command that takes a query, in which `-state:retired` is no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments, with `!` for the minus of a part that must not hold."""
+        end = args.index("--") if "--" in args else len(args)
+        spelled = [f"!{arg[1:]}" if _NEGATED.fullmatch(arg) else arg for arg in args[:end]]
+        return super().parse_args(ctx, [*spelled, *args[end:]])
+
+
 class CommandGroup(click.Group):
     """A command with commands of its own, such as `cache list`."""
 
@@ -75,6 +91,15 @@ def command(name: str, *, example: str) -> Callable[[Callable[..., None]], click
 
     def decorate(function: Callable[..., None]) -> click.Command:
         return click.command(name, cls=DocumentedCommand, example=example)(click.pass_obj(function))
+
+    return decorate
+
+
+def query_command(name: str, *, example: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a command of a function as `command` does, for one that takes a query."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        return click.command(name, cls=QueryCommand, example=example)(click.pass_obj(function))
 
     return decorate
 

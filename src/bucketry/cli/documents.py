@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from bucketry.registry.review.reviewing import RecordedDecision
     from bucketry.registry.serving.alias_history import AliasEvent
     from bucketry.registry.serving.aliases import AliasMove
-    from bucketry.registry.versions.listing import VersionDetail, VersionSummary
+    from bucketry.registry.versions.detail import VersionDetail
+    from bucketry.registry.versions.listing import VersionSummary
     from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.head import Row
     from bucketry.schema.documents.moves import LastMove

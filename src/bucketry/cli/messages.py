@@ -24,7 +24,7 @@ from bucketry.schema.text import displayable
 from bucketry.show.figures import clock_text, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bucketry.errors import BucketryError
 
@@ -88,6 +88,11 @@ class Messages:
         """Say something worth knowing that is neither result nor failure."""
         if not self.quiet:
             _say(f"note: {_one_line(text)}\n")
+
+    def damage(self, reasons: Iterable[str]) -> None:
+        """Say what is damaged of what is shown, each reason once."""
+        for reason in dict.fromkeys(reason for reason in reasons if reason):
+            self.note(f"damaged: {reason}; run `bucketry fsck`")
 
     def detail(self, text: str) -> None:
         """Say something that only `--verbose` asks for."""

@@ -1,14 +1,10 @@
-"""What the commands share that ask the local index: how a query is typed, and how fresh the answer is."""
+"""What the commands share that ask the local index: how fresh the answer is, and the aliases that it finds."""
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
-from bucketry.cli.command import DocumentedCommand
 from bucketry.cli.documents import damaged_document
 from bucketry.clock import format_time
 from bucketry.index.freshness import IndexFreshness, freshen
@@ -17,36 +13,12 @@ from bucketry.index.store import open_index
 from bucketry.show.figures import age_text, count_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from bucketry.cli.call import Call
     from bucketry.index.search import FoundAlias
     from bucketry.index.store import Index
     from bucketry.registry.core.session import Session
-
-_NEGATED = re.compile(
-    r"-(?:(?:state|author|alias|model|label|base|data|notes):|[A-Za-z][\w.@%/\[\]=,-]*(?:[<>]|!=)).*", re.DOTALL
-)
-"""A part of a query that begins with `-`, told from an option by what no option has: a field's colon, `<` or `>`."""
-
-
-class QueryCommand(DocumentedCommand):
-    """A command that takes a query, in which `-state:retired` is no option."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments, with `!` for the minus of a part that must not hold."""
-        end = args.index("--") if "--" in args else len(args)
-        spelled = [f"!{arg[1:]}" if _NEGATED.fullmatch(arg) else arg for arg in args[:end]]
-        return super().parse_args(ctx, [*spelled, *args[end:]])
-
-
-def query_command(name: str, *, example: str) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a command of a function as `command` does, for one that takes a query."""
-
-    def decorate(function: Callable[..., None]) -> click.Command:
-        return click.command(name, cls=QueryCommand, example=example)(click.pass_obj(function))
-
-    return decorate
 
 
 @contextmanager
@@ -87,12 +59,6 @@ def found_aliases_document(aliases: Sequence[FoundAlias]) -> list[dict[str, obje
         | damaged_document(found.damaged)
         for found in aliases
     ]
-
-
-def note_damage(call: Call, reasons: Iterable[str]) -> None:
-    """Say on standard error what is damaged of what is shown, each reason once."""
-    for reason in dict.fromkeys(reason for reason in reasons if reason):
-        call.messages.note(f"damaged: {reason}; run `bucketry fsck`")
 
 
 def _say_freshness(call: Call, session: Session, freshness: IndexFreshness, *, details: bool) -> None:

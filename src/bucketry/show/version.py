@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bucketry.registry.review.trust_marks import TrustMark
-    from bucketry.registry.versions.listing import VersionDetail
+    from bucketry.registry.versions.detail import VersionDetail
     from bucketry.schema.documents.datasets import Dataset
     from bucketry.show.figures import Zone
 

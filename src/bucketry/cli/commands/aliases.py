@@ -10,11 +10,10 @@ from bucketry.cli.command import command
 from bucketry.cli.documents import aliases_document, damaged_alias_document, event_document
 from bucketry.cli.output import page
 from bucketry.cli.parameters import ALIAS, COUNT, MODEL
-from bucketry.cli.searching import note_damage
 from bucketry.errors import UsageError
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.serving.alias_history import load_alias_history
-from bucketry.registry.serving.aliases import look_at_aliases
+from bucketry.registry.serving.known_aliases import look_at_aliases
 from bucketry.show.figures import age_text
 from bucketry.show.tables import DAMAGED, NARROWEST, TextColumn, text_table
 
@@ -58,7 +57,7 @@ def run(call: Call, model: ModelName, alias: AliasName | None, limit: int | None
     head = load_existing_head(session, model)
     known = look_at_aliases(session, model, head.aliases)
     registers = known.registers
-    note_damage(call, known.damaged.values())
+    call.messages.damage(known.damaged.values())
     now = session.clock.now()
     rows = []
     for register in registers:
@@ -83,7 +82,7 @@ def _show_history(call: Call, model: ModelName, alias: AliasName, limit: int | N
     session = call.open()
     events = [event for event in load_alias_history(session, model, alias) if after is None or event.generation < after]
     shown = events[:limit]
-    note_damage(call, (event.damaged for event in shown))
+    call.messages.damage(event.damaged for event in shown)
     now = session.clock.now()
     rows = [
         (

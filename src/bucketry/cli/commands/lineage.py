@@ -9,7 +9,6 @@ import click
 from bucketry.cli.command import command
 from bucketry.cli.documents import damaged_document
 from bucketry.cli.parameters import REFERENCE
-from bucketry.cli.searching import note_damage
 from bucketry.registry.review.trust_marks import trust_marks_of
 from bucketry.registry.versions.lineage import load_lineage
 from bucketry.schema.names import ByVersion, parse_reference
@@ -38,7 +37,7 @@ def run(call: Call, reference: Reference, *, down: bool) -> None:
     marks = trust_marks_of(
         session, [(one.model, one.selector.version) for one in versions if isinstance(one.selector, ByVersion)]
     )
-    note_damage(call, (node.damaged for node in graph.nodes.values()))
+    call.messages.damage(node.damaged for node in graph.nodes.values())
     call.answer(lineage_document(graph, marks), [each.line for each in tree_lines(graph, marks, down=down)])
     if graph.cut:
         call.messages.note(f"there are more than {len(graph.nodes):,}; the rest is left out")

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bucketry.cli.command import query_command
 from bucketry.cli.documents import damaged_document
 from bucketry.cli.output import page
 from bucketry.cli.parameters import COUNT, MODEL
-from bucketry.cli.searching import found_aliases_document, fresh_index, query_command
+from bucketry.cli.searching import found_aliases_document, fresh_index
 from bucketry.index.search import count_models_found, list_models_found
 from bucketry.schema.search.query import parse_query
 from bucketry.show.figures import age_text

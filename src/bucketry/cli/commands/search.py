@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bucketry.cli.command import query_command
 from bucketry.cli.documents import VERSION_KEYS, damaged_document
 from bucketry.cli.output import page
 from bucketry.cli.parameters import COUNT, REFERENCE
-from bucketry.cli.searching import found_aliases_document, fresh_index, note_damage, query_command
+from bucketry.cli.searching import found_aliases_document, fresh_index
 from bucketry.index.search import iter_versions_found, list_damaged_models, order_needs_details, parse_order
 from bucketry.schema.search.query import parse_query
 from bucketry.show.figures import age_text, number_text, size_text
@@ -73,7 +74,7 @@ def run(
         shown = found[:limit]
         if len(shown) == len(found):  # what has no place in any order comes at the end
             shown = found = [*found, *list_damaged_models(index, asked)]
-    note_damage(call, (version.damaged for version in shown))
+    call.messages.damage(version.damaged for version in shown)
     call.answer([_document(version) for version in shown], _lines(shown, metrics, session.clock.now()))
     if len(shown) < len(found):
         call.messages.note(f"there are more: continue with --after {shown[-1].model}:{shown[-1].version}")

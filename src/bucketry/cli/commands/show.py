@@ -10,9 +10,8 @@ from bucketry.cli.command import command
 from bucketry.cli.documents import damaged_document, detail_document
 from bucketry.cli.output import page
 from bucketry.cli.parameters import REFERENCE
-from bucketry.cli.searching import note_damage
 from bucketry.registry.review.trust_marks import trust_mark_of
-from bucketry.registry.versions.listing import load_detail
+from bucketry.registry.versions.detail import load_detail
 from bucketry.registry.versions.reproduce import recipe, recipe_document
 from bucketry.show.version import stated_metric_lines, version_lines
 
@@ -34,7 +33,7 @@ def run(call: Call, reference: Reference, *, reproduce: bool) -> None:
     mark = trust_mark_of(session, detail)
     document = detail_document(detail) | {"trust": mark.to_document() if mark else None}
     document |= damaged_document(detail.damaged)
-    note_damage(call, [detail.damaged])
+    call.messages.damage([detail.damaged])
     if reproduce:
         call.answer(document | {"recipe": recipe_document(detail.resolved)}, recipe(detail.resolved).splitlines())
     else:

@@ -11,7 +11,7 @@ from bucketry.cli.documents import row_document
 from bucketry.cli.parameters import REASON, REFERENCE
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.resolve import load_version_number
-from bucketry.registry.serving.aliases import load_aliases
+from bucketry.registry.serving.known_aliases import load_aliases
 from bucketry.registry.versions.lifecycle import unretire
 
 if TYPE_CHECKING:

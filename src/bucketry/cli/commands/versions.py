@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bucketry.cli.command import query_command
 from bucketry.cli.documents import version_document
 from bucketry.cli.output import WIDTH_WITHOUT_TERMINAL, is_unicode, page, width_columns
 from bucketry.cli.parameters import COUNT, MODEL, VERSION
-from bucketry.cli.searching import note_damage, query_command
 from bucketry.errors import UsageError
 from bucketry.registry.core.registers import load_existing_head
-from bucketry.registry.serving.aliases import look_at_aliases
+from bucketry.registry.serving.known_aliases import look_at_aliases
 from bucketry.registry.versions.listing import iter_versions, load_trend
 from bucketry.show.figures import age_text, number_text, size_text
 from bucketry.show.tables import DAMAGED, NARROWEST, TextColumn, text_table
@@ -83,7 +83,7 @@ def run(
     )
     found = list(wanted) if limit is None else list(islice(wanted, limit + 1))
     shown = found[:limit]
-    note_damage(call, [*aliases.damaged.values(), *(summary.damaged for summary in shown)])
+    call.messages.damage([*aliases.damaged.values(), *(summary.damaged for summary in shown)])
     if metric:
         _answer_metric(call, session, head, shown, metric, plot=plot)
     else:
@@ -100,7 +100,7 @@ def _answer_metric(
     trend = load_trend(session, head, [summary.row for summary in shown if summary.row is not None], metric)
     values = {point.version: point.value for point in trend.points}
     why = {point.version: point.damaged for point in trend.points if point.damaged}
-    note_damage(call, why.values())
+    call.messages.damage(why.values())
     shown = [replace(summary, damaged=summary.damaged or why.get(summary.version, "")) for summary in shown]
     documents = [
         version_document(summary) | {"metric": metric, "value": values.get(summary.version)} for summary in shown

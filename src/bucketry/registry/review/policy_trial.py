@@ -19,7 +19,7 @@ from bucketry.registry.review.policies import (
     policy_set_at,
 )
 from bucketry.registry.review.standings import load_standing
-from bucketry.registry.serving.aliases import load_aliases
+from bucketry.registry.serving.known_aliases import load_aliases
 from bucketry.schema.codec import digest_of
 from bucketry.schema.documents.gates import PickleScan
 from bucketry.schema.documents.policy import check_policy, encode_policy

@@ -15,7 +15,7 @@ from bucketry.registry.core.resolve import resolved_row
 from bucketry.registry.core.rows import load_dossier, load_row
 from bucketry.registry.review.standings import load_decisions
 from bucketry.registry.review.strict import NEVER_SERVED, carried_decisions
-from bucketry.registry.serving.aliases import load_aliases
+from bucketry.registry.serving.known_aliases import load_aliases
 from bucketry.trust.judge import JudgedVersion, judge
 from bucketry.trust.trust_file import load_trust_file
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
-    from bucketry.registry.versions.listing import VersionDetail
+    from bucketry.registry.versions.detail import VersionDetail
     from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.documents.reviews import Decision

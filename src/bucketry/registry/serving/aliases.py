@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import UNREADABLE, ContendedError, CorruptError, RejectedError, reason_of
+from bucketry.errors import ContendedError, CorruptError, RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.core.commit import Change, Current, FirstAttempt
 from bucketry.registry.core.history import iter_records_back, load_records
@@ -44,7 +44,7 @@ from bucketry.schema.documents.moves import (
 from bucketry.schema.documents.states import SERVABLE, check_servable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.head import Head, Row
@@ -61,14 +61,6 @@ class AliasMove:
     previous: int | None
     target: int | None
     generation: int
-
-
-@frozen
-class KnownAliases:
-    """The aliases of a model that name a version, and, by name, why others cannot be read."""
-
-    registers: tuple[AliasRegister, ...]
-    damaged: Mapping[AliasName, str]
 
 
 Check = Callable[["Head", "AliasRegister | None"], None]
@@ -161,27 +153,6 @@ def load_rollback_target(session: Session, model: ModelName, alias: AliasName) -
     if register is None:
         raise not_set(model, alias)
     return _previous_row(session, load_existing_head(session, model), register, to=None)
-
-
-def load_aliases(session: Session, head: Head) -> tuple[AliasRegister, ...]:
-    """Return the registers of all aliases that name a version, one GET each, but for those that are damaged."""
-    return look_at_aliases(session, head.model, head.aliases).registers
-
-
-def look_at_aliases(session: Session, model: ModelName, names: Sequence[AliasName]) -> KnownAliases:
-    """Return what these aliases name, one GET each, in parallel; one that cannot be read stops no other."""
-
-    def look(alias: AliasName) -> AliasRegister | str | None:
-        try:
-            return load_alias(session, model, alias).state
-        except UNREADABLE as error:
-            return reason_of(error)
-
-    found = dict(zip(names, session.map_in_parallel(look, names), strict=True))
-    return KnownAliases(
-        tuple(one for one in found.values() if isinstance(one, AliasRegister) and one.target is not None),
-        {alias: why for alias, why in found.items() if isinstance(why, str)},
-    )
 
 
 def _name_alias(session: Session, model: ModelName, alias: AliasName, known: Current[Head]) -> Head:

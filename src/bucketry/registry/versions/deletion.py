@@ -18,7 +18,7 @@ from bucketry.registry.core.commit import Change
 from bucketry.registry.core.notes import plain_reason, reason_detail
 from bucketry.registry.core.registers import commit_alias, commit_head, existing_head, load_existing_head
 from bucketry.registry.core.rows import find_row, load_dossier, load_row, replace_row
-from bucketry.registry.serving.aliases import load_aliases
+from bucketry.registry.serving.known_aliases import load_aliases
 from bucketry.registry.versions.pins import release_pins
 from bucketry.schema.documents.alias import AliasRegister
 from bucketry.schema.documents.audit import AuditAction

@@ -1,4 +1,4 @@
-"""Lists the models and versions that there are, and what is known about one."""
+"""Lists the models and versions that there are, and a metric over them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ from typing import TYPE_CHECKING
 from bucketry.errors import UNREADABLE, BucketryError, reason_of
 from bucketry.frozen import frozen
 from bucketry.registry.core.registers import find_head, load_existing_head, load_head
-from bucketry.registry.core.resolve import load_evidence, load_manifest, resolved_row, select_row
+from bucketry.registry.core.resolve import load_evidence, load_manifest
 from bucketry.registry.core.rows import DamagedRow, iter_known_rows, load_added_evidence, load_dossier
-from bucketry.registry.review.policies import load_policy
-from bucketry.registry.review.standings import load_standing
-from bucketry.registry.serving.aliases import load_aliases, look_at_aliases
+from bucketry.registry.serving.known_aliases import look_at_aliases
 from bucketry.schema import keys
-from bucketry.schema.codec import Document, decode_foreign
 from bucketry.schema.documents.evidence import headline_values
-from bucketry.schema.documents.policy import DEFAULT_POLICY
 from bucketry.schema.documents.states import State
 from bucketry.schema.judging.trend import Trend, make_trend
 from bucketry.schema.search.details import details_of
@@ -28,15 +24,11 @@ from bucketry.store.contract import Entry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
-    from bucketry.registry.serving.aliases import KnownAliases
+    from bucketry.registry.serving.known_aliases import KnownAliases
     from bucketry.schema.documents.alias import AliasRegister
-    from bucketry.schema.documents.dossier import Dossier
     from bucketry.schema.documents.head import Head, Row
-    from bucketry.schema.documents.reviews import Decision
-    from bucketry.schema.judging.decisions import Approvals
-    from bucketry.schema.names import AliasName, ModelName, Reference
+    from bucketry.schema.names import AliasName, ModelName
     from bucketry.schema.search.query import Query
 
 DETAILS_AT_ONCE = 64
@@ -73,23 +65,6 @@ class VersionSummary:
 
     version: int
     row: Row | None
-    aliases: tuple[AliasRegister, ...]
-    damaged: str = ""
-
-
-@frozen
-class VersionDetail:
-    """Everything about one version. `evidence` holds what was published with it and what was added since.
-
-    Where the policy cannot be read, `damaged` says why, and `approvals` is None: nobody knows which of them count.
-    """
-
-    resolved: ResolvedVersion
-    row: Row
-    dossier: Dossier
-    evidence: tuple[Document, ...]
-    reviews: tuple[Decision, ...]
-    approvals: Approvals | None
     aliases: tuple[AliasRegister, ...]
     damaged: str = ""
 
@@ -189,33 +164,6 @@ def iter_versions(
 def load_newest_rows(session: Session, model: ModelName) -> tuple[Row, ...]:
     """Return the newest versions (64 at least, where there are as many), newest first: one GET."""
     return tuple(reversed(load_existing_head(session, model).rows))
-
-
-def load_detail(session: Session, reference: Reference) -> VersionDetail:
-    """Return everything about one version, as the head has it now."""
-    head = load_existing_head(session, reference.model)
-    row = select_row(session, head, reference.selector)
-    resolved = resolved_row(session, head, row)
-    dossier = load_dossier(session, head, row)
-    registers = load_aliases(session, head)
-    try:
-        policy, damaged = load_policy(session, head), ""
-    except UNREADABLE as error:
-        policy, damaged = DEFAULT_POLICY, reason_of(error)
-    standing = load_standing(session, head, row, policy=policy)
-    return VersionDetail(
-        resolved=resolved,
-        row=row,
-        dossier=dossier,
-        evidence=(
-            *(item.to_document() for item in resolved.manifest.evidence_at_publish),
-            *(decode_foreign(session.load_cited(cited), what=cited.key) for cited in dossier.evidence),
-        ),
-        reviews=standing.decisions,
-        approvals=None if damaged else standing.approvals,
-        aliases=tuple(r for r in registers if r.target and r.target.version == row.version),
-        damaged=damaged,
-    )
 
 
 def load_trend(session: Session, head: Head, rows: Sequence[Row], metric: str) -> Trend:

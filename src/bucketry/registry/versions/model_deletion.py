@@ -15,7 +15,7 @@ from bucketry.registry.core.commit import Change
 from bucketry.registry.core.notes import plain_reason, reason_detail
 from bucketry.registry.core.registers import commit_head, existing_head, load_existing_head, load_head
 from bucketry.registry.core.rows import iter_live_rows, load_dossier
-from bucketry.registry.serving.aliases import load_aliases
+from bucketry.registry.serving.known_aliases import load_aliases
 from bucketry.registry.versions.deletion import delete_version
 from bucketry.registry.versions.pins import find_children
 from bucketry.schema.documents.audit import AuditAction

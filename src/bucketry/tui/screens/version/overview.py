@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, NotFoundError, UnsupportedError
 from bucketry.registry.review.trust_marks import trust_mark_of
-from bucketry.registry.versions.listing import load_detail
+from bucketry.registry.versions.detail import load_detail
 from bucketry.schema.names import ByVersion, Reference
 from bucketry.show.comparison import check_lines, metric_columns
 from bucketry.show.spans import Line, Span, line, wrapped
