@@ -9,8 +9,8 @@ from bucketry.frozen import frozen
 from bucketry.registry.versions.lineage import DAMAGED
 from bucketry.schema.documents.states import State
 from bucketry.show.spans import Line, Role, Span
+from bucketry.show.states import state_span
 from bucketry.show.tables import DAMAGED_SPAN
-from bucketry.show.version import state_span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

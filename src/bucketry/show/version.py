@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING
 
 from bucketry.schema.documents.datasets import dataset_labels, dataset_of, unnamed_repeats
-from bucketry.schema.documents.states import State
 from bucketry.schema.judging.comparison import ASSUMED_MARK
 from bucketry.schema.judging.known_metrics import assumed_direction
 from bucketry.show.figures import (
@@ -20,7 +19,8 @@ from bucketry.show.figures import (
     time_text,
 )
 from bucketry.show.reviews import approvals_spans, decision_lines
-from bucketry.show.spans import Line, Role, Span, TextPage, line, text_width
+from bucketry.show.spans import Line, Span, TextPage, line, text_width
+from bucketry.show.states import state_span, state_word
 from bucketry.show.tables import TextColumn, fact_lines, text_table
 
 if TYPE_CHECKING:
@@ -36,15 +36,6 @@ MOST_FILES = 200
 MOST_NOTE_LINES = 12
 """On a screen, of which other parts want a place too; a terminal has all."""
 NAME_COLUMNS = 12
-_STATES: Mapping[State, tuple[str, Role]] = {
-    State.REGISTERED: (NOTHING, "dim"),
-    State.IN_REVIEW: ("in review", "warn"),
-    State.APPROVED: ("approved", "good"),
-    State.REJECTED: ("x rejected", "bad"),
-    State.RETIRED: ("retired", "dim"),
-    State.DELETING: ("deleting..", "warn"),
-    State.DELETED: ("deleted", "dim"),
-}
 _METRICS = (
     TextColumn("METRIC", 8, 60),
     TextColumn("VALUE", right=True),
@@ -60,16 +51,6 @@ _FILES = (
     TextColumn("SIZE", 8, 8, right=True),
     TextColumn("SHA-256", DIGEST_DIGITS, DIGEST_DIGITS),
 )
-
-
-def state_span(state: State) -> Span:
-    """Return a state's word in a list, where the usual one is nothing to speak of."""
-    return Span(*_STATES[state])
-
-
-def state_word(state: State) -> str:
-    """Return a state as people say it, also the first one, for which lists have no word."""
-    return state.value.replace("_", " ")
 
 
 def version_lines(

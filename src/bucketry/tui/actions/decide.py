@@ -23,7 +23,7 @@ from bucketry.schema.text import displayable
 from bucketry.show.figures import count_of
 from bucketry.show.reviews import SIGNED
 from bucketry.show.spans import Span
-from bucketry.show.version import state_word
+from bucketry.show.states import state_word
 from bucketry.tui.actions.panels import VersionAction, serving_alias
 from bucketry.tui.actions.seen import DECIDED, check_unchanged
 from bucketry.tui.shell.prompts import Choice

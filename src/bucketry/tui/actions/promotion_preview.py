@@ -22,7 +22,7 @@ from bucketry.show.comparison import verdict_pieces
 from bucketry.show.figures import count_of, time_text
 from bucketry.show.gates import MOST_FAILED_TOLD, failed_gate_lines, more_failed
 from bucketry.show.spans import Span, TextPage, flowing, line
-from bucketry.show.version import state_word
+from bucketry.show.states import state_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

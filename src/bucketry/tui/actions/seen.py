@@ -15,7 +15,7 @@ from bucketry.registry.core.rows import load_row
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.moves import is_move
 from bucketry.show.figures import age_text
-from bucketry.show.version import state_word
+from bucketry.show.states import state_word
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

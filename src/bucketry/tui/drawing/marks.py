@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from bucketry.index.review_summary import Stage
 from bucketry.show.figures import NOTHING, count_of
 from bucketry.show.spans import Span
+from bucketry.show.states import state_span
 from bucketry.show.tables import DAMAGED_SPAN
-from bucketry.show.version import state_span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
