@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from bucketry.errors import CorruptError, RejectedError, UsageError
@@ -8,6 +10,7 @@ from bucketry.schema.documents.gates import (
     CardSections,
     EvidenceCount,
     Formats,
+    Gate,
     MetricSelection,
     MetricThreshold,
     NoWorse,
@@ -96,6 +99,12 @@ def parse_gate(text: str) -> object:
 
 def test_a_policy_file_says_what_it_says() -> None:
     assert parse(WHOLE) == VALUE
+
+
+def test_every_gate_of_the_union_can_be_written_in_a_policy_file() -> None:
+    written = {type(gate) for gate in parse_policy_toml(WHOLE, what="policy.toml").gates}
+
+    assert written == set(get_args(Gate)) - {UnknownGate}
 
 
 def test_a_policy_comes_back_from_its_document() -> None:

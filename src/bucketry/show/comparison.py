@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from bucketry.frozen import frozen
 from bucketry.schema.documents.datasets import IDENTITY, dataset_labels
-from bucketry.schema.documents.gates import MetricThreshold, NoWorse
+from bucketry.schema.documents.gates import selection_of
 from bucketry.schema.judging.comparison import ASSUMED_MARK
 from bucketry.schema.judging.comparison_document import diff_digest
 from bucketry.schema.judging.comparison_items import ItemChange
@@ -144,7 +144,7 @@ class ShownComparison:
         found = [
             result.passed
             for gate, result in self.gates
-            if isinstance(gate, MetricThreshold | NoWorse) and _is_about(gate.selection, metric)
+            if (selection := selection_of(gate)) is not None and _is_about(selection, metric)
         ]
         return all(found) if found else None
 

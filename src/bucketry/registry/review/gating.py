@@ -6,7 +6,7 @@ when an edit runs again. Files are looked into once for each manifest in a sessi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from bucketry.errors import CorruptError
 from bucketry.registry.core.history import iter_records_back
@@ -23,6 +23,7 @@ from bucketry.schema.documents.gates import (
     MetricThreshold,
     NoWorse,
     PickleScan,
+    UnknownGate,
     applies_to,
 )
 from bucketry.schema.documents.moves import MOVES
@@ -90,31 +91,43 @@ def load_gate_subject(
     """Return what the policy's gates look at, and no more: what no gate asks for is not read."""
     gates = [gate for gate in policy.gates if applies_to(gate, alias)]
     resolved = resolved_row(session, head, row)
-    card = find_card(session, resolved) if any(isinstance(gate, CardSections) for gate in gates) else None
+    asked = {input_of(gate) for gate in gates}
+    card = find_card(session, resolved) if "card" in asked else None
     return GateSubject(
-        evaluations=_load_evaluations(session, head, resolved, row) if _ask_for_evidence(gates) else Evaluations(0),
+        evaluations=_load_evaluations(session, head, resolved, row) if "evidence" in asked else Evaluations(0),
         paths=tuple(artifact.path for artifact in resolved.manifest.artifacts),
         card=card.whole_text if card else None,
         baselines={
             name: _load_baseline(session, head, name, register)
             for name in dict.fromkeys(gate.no_worse_than for gate in gates if isinstance(gate, NoWorse))
         },
-        scan=_scan(session, resolved, scan=scan) if any(isinstance(gate, PickleScan) for gate in gates) else None,
-        misnamed=_find_misnamed(session, resolved, look=contents)
-        if any(isinstance(one, Formats) for one in gates)
-        else None,
+        scan=_scan(session, resolved, scan=scan) if "pickles" in asked else None,
+        misnamed=_find_misnamed(session, resolved, look=contents) if "formats" in asked else None,
     )
 
 
 def waits_for_evidence(session: Session, head: Head, row: Row, policy: Policy) -> bool:
     """Return whether a gate of the policy cannot be judged yet, because its evidence has not arrived."""
-    if not _ask_for_evidence(list(policy.gates)):
+    if all(input_of(gate) != "evidence" for gate in policy.gates):
         return False
     return lacks_evidence(policy, _load_evaluations(session, head, resolved_row(session, head, row), row))
 
 
-def _ask_for_evidence(gates: list[Gate]) -> bool:
-    return any(isinstance(gate, MetricThreshold | NoWorse | EvidenceCount) for gate in gates)
+def input_of(gate: Gate) -> Literal["evidence", "card", "formats", "pickles", "nothing"]:
+    """Return what must be read for a gate."""
+    match gate:
+        case MetricThreshold() | NoWorse() | EvidenceCount():
+            return "evidence"
+        case CardSections():
+            return "card"
+        case Formats():
+            return "formats"
+        case PickleScan():
+            return "pickles"
+        case UnknownGate():
+            return "nothing"
+        case _:
+            assert_never(gate)
 
 
 def _load_baseline(session: Session, head: Head, alias: AliasName, known: AliasRegister | None) -> Evaluations | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bucketry.frozen import frozen
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.rows import iter_rows, load_dossier
-from bucketry.registry.review.gating import check_version_gates
+from bucketry.registry.review.gating import check_version_gates, input_of
 from bucketry.registry.review.policies import (
     find_policy_changes,
     find_removed_protection,
@@ -21,7 +21,6 @@ from bucketry.registry.review.policies import (
 from bucketry.registry.review.standings import load_standing
 from bucketry.registry.serving.known_aliases import load_aliases
 from bucketry.schema.codec import digest_of
-from bucketry.schema.documents.gates import PickleScan
 from bucketry.schema.documents.policy import check_policy, encode_policy
 from bucketry.schema.documents.states import SERVABLE
 from bucketry.schema.judging.decisions import count_approvals
@@ -81,7 +80,7 @@ def try_policy(session: Session, model: ModelName, policy: Policy, *, newest: in
     """Return which versions would not meet a policy that is not set yet."""
     head = load_existing_head(session, model)
     whole = policy.over(load_policy_in_force(session, model).default)  # what the file leaves out
-    gates = tuple(gate for gate in whole.gates if not isinstance(gate, PickleScan))
+    gates = tuple(gate for gate in whole.gates if input_of(gate) != "pickles")
     tried = replace(whole, gates=gates)
     named: dict[int, list[AliasName]] = {}
     for register in load_aliases(session, head):

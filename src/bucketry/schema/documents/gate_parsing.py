@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, NoReturn
 
 from bucketry.errors import BucketryError, UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.documents.datasets import IDENTITY, field_text
 from bucketry.schema.documents.evidence import DIRECTIONS, KINDS, LONGEST_METRIC_NAME
 from bucketry.schema.documents.gates import (
@@ -35,37 +36,33 @@ MOST_LISTED = 64
 MOST_EVALUATIONS = 1_000
 DATASET_KEYS = (*IDENTITY, "digest")
 
-_SELECTION = ("metric", "dataset", "slice", "slices", "evidence")
-_GATE_KEYS: dict[str, tuple[str, ...]] = {
-    "no_worse_than": (*_SELECTION, "no_worse_than", "tolerance", "direction"),
-    "metric": (*_SELECTION, "at_least", "at_most"),
-    "card_sections": ("card_sections",),
-    "formats": ("formats",),
-    "pickle_scan": ("pickle_scan",),
-    "evidence": ("evidence", "at_least"),
-}
-"""What each kind of gate may say, by the key that makes it one; the first that is there decides."""
 
-_ALL_KEYS = (*dict.fromkeys(key for keys in _GATE_KEYS.values() for key in keys), "aliases")
+@frozen
+class _GateKind:
+    """What a gate may say beside `aliases`, and what reads it."""
+
+    keys: tuple[str, ...]
+    read: Callable[[Table, str, tuple[AliasName, ...]], Gate]
 
 
 def parse_gate(value: object, what: str) -> Gate:
     """Return the gate in a table of a policy file."""
     table = read_table(value, what)
-    check_keys(table, _ALL_KEYS, what=what)
-    kind = next((key for key in _GATE_KEYS if key in table), None)
-    if kind is None:
-        raise UsageError(f"{what} states no rule", advice=f"give it one of {', '.join(_GATE_KEYS)}")
-    strangers = [key for key in table if key not in (*_GATE_KEYS[kind], "aliases")]
+    known = dict.fromkeys(key for kind in _GATE_KINDS.values() for key in kind.keys)
+    check_keys(table, (*known, "aliases"), what=what)
+    deciding = next((key for key in _GATE_KINDS if key in table), None)
+    if deciding is None:
+        raise UsageError(f"{what} states no rule", advice=f"give it one of {', '.join(_GATE_KINDS)}")
+    kind = _GATE_KINDS[deciding]
+    strangers = [key for key in table if key not in (*kind.keys, "aliases")]
     if strangers:
+        others = ", ".join(key for key in kind.keys if key != deciding)
         raise UsageError(
-            f"{what} says both {kind} and {strangers[0]}, which do not go together",
-            advice=f"beside {kind} it may say {', '.join(key for key in _GATE_KEYS[kind] if key != kind)}"
-            if len(_GATE_KEYS[kind]) > 1
-            else "make two gates of it",
+            f"{what} says both {deciding} and {strangers[0]}, which do not go together",
+            advice=f"beside {deciding} it may say {others}" if others else "make two gates of it",
         )
     aliases = read_aliases(table["aliases"], f"{what}: aliases") if "aliases" in table else ()
-    return _READERS[kind](table, what, aliases)
+    return kind.read(table, what, aliases)
 
 
 def parse_stored_gate(value: object, what: str) -> Gate:
@@ -219,29 +216,42 @@ def _pickle_scan(table: Table, what: str, aliases: tuple[AliasName, ...]) -> Gat
     return PickleScan(value == "strict", aliases)
 
 
-_READERS: dict[str, Callable[[Table, str, tuple[AliasName, ...]], Gate]] = {
-    "no_worse_than": _no_worse,
-    "metric": _threshold,
-    "card_sections": _card_sections,
-    "formats": _formats,
-    "pickle_scan": _pickle_scan,
-    "evidence": _evidence,
-}
-
-
 def _selection(table: Table, what: str) -> MetricSelection:
     if "slice" in table and "slices" in table:
         raise UsageError(f"{what} says both slice and slices", advice="keep one of them")
     if "slices" in table:
         read_choice(table["slices"], f"{what}: slices", ("all",))
     kind = read_choice(table["evidence"], f"{what}: evidence", KINDS) if "evidence" in table else None
+    metric = read_metric_name(table["metric"], f"{what}: metric")
+    dataset = _dataset(table["dataset"], f"{what}: dataset") if "dataset" in table else {}
+    values: dict[str, str] = {}
+    if "slice" in table:
+        attributes = read_table(table["slice"], f"{what}: slice")
+        if not attributes or len(attributes) > MOST_LISTED:
+            _wrong(f"{what}: slice", 'a table such as {age = "18-25"}')
+        values = {
+            read_text(key, f"{what}: slice"): read_text(text, f"{what}: slice: {displayable(key)}")
+            for key, text in attributes.items()
+        }
     return MetricSelection(
-        metric=read_metric_name(table["metric"], f"{what}: metric"),
-        dataset=_dataset(table["dataset"], f"{what}: dataset") if "dataset" in table else {},
-        slice=_slice(table["slice"], f"{what}: slice") if "slice" in table else {},
+        metric=metric,
+        dataset=dataset,
+        slice=values,
         every_slice="slices" in table,
         evidence=kind,
     )
+
+
+_OF_A_METRIC = ("metric", "dataset", "slice", "slices", "evidence")
+_GATE_KINDS = {
+    "no_worse_than": _GateKind((*_OF_A_METRIC, "no_worse_than", "tolerance", "direction"), _no_worse),
+    "metric": _GateKind((*_OF_A_METRIC, "at_least", "at_most"), _threshold),
+    "card_sections": _GateKind(("card_sections",), _card_sections),
+    "formats": _GateKind(("formats",), _formats),
+    "pickle_scan": _GateKind(("pickle_scan",), _pickle_scan),
+    "evidence": _GateKind(("evidence", "at_least"), _evidence),
+}
+"""Each kind of gate by the key that makes it one; the first that is there decides."""
 
 
 def _dataset(value: object, what: str) -> dict[str, str]:
@@ -251,20 +261,14 @@ def _dataset(value: object, what: str) -> dict[str, str]:
     check_keys(table, DATASET_KEYS, what=what)
     if not table:
         _wrong(what, "a dataset's name, nor a table of some of " + ", ".join(DATASET_KEYS))
-    return {key: read_text(_compared(table[key]), f"{what}: {key}") for key in DATASET_KEYS if key in table}
-
-
-def _compared(value: object) -> object:
-    """Return a number, or a table of arguments, as the text by which evidence is compared: `{shots = 5}` is shots=5."""
-    is_plain = isinstance(value, int | float | dict) and not isinstance(value, bool)
-    return field_text(value) if is_plain else value
-
-
-def _slice(value: object, what: str) -> dict[str, str]:
-    table = read_table(value, what)
-    if not table or len(table) > MOST_LISTED:
-        _wrong(what, 'a table such as {age = "18-25"}')
-    return {read_text(key, what): read_text(text, f"{what}: {displayable(key)}") for key, text in table.items()}
+    selected = {}
+    for key in DATASET_KEYS:
+        if key in table:
+            given = table[key]
+            # A number or a table of arguments is compared as evidence writes it: `{shots = 5}` is shots=5.
+            is_plain = isinstance(given, int | float | dict) and not isinstance(given, bool)
+            selected[key] = read_text(field_text(given) if is_plain else given, f"{what}: {key}")
+    return selected
 
 
 def _some(value: object, what: str) -> tuple[str, ...]:

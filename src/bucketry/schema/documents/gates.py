@@ -7,7 +7,7 @@ kept as it is, and fails: a rule of a newer program must never be passed by an o
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from bucketry.frozen import frozen
 from bucketry.schema.codec import Document, digest_of, encode
@@ -233,6 +233,17 @@ def gate_document(gate: Gate) -> Document:
 def gate_text(gate: Gate) -> str:
     """Return any gate in words, with the aliases that it is limited to."""
     return f"{gate.text} (before {', '.join(gate.aliases)})" if gate.aliases else gate.text
+
+
+def selection_of(gate: Gate) -> MetricSelection | None:
+    """Return which measurements a gate looks at; None for one that is not about a metric."""
+    match gate:
+        case MetricThreshold(selection) | NoWorse(selection):
+            return selection
+        case EvidenceCount() | CardSections() | Formats() | PickleScan() | UnknownGate():
+            return None
+        case _:
+            assert_never(gate)
 
 
 def applies_to(gate: Gate, alias: AliasName | None) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from decimal import Context, Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from bucketry.frozen import frozen
 from bucketry.schema.documents.cards import card_sections, section_name
@@ -131,8 +131,10 @@ def lacks_evidence(policy: Policy, evaluations: Evaluations) -> bool:
                 missing = bool(_fault_in_points([*_iter_points(selection, evaluations)], selection))
             case EvidenceCount(kind, at_least):
                 missing = not _check_count(kind, at_least, evaluations).passed
-            case _:
+            case CardSections() | Formats() | PickleScan() | UnknownGate():
                 missing = False
+            case _:
+                assert_never(gate)
         if missing:
             return True
     return False
@@ -166,6 +168,8 @@ def _verdict(gate: Gate, subject: GateSubject) -> _Verdict:  # noqa: PLR0911 - o
             return _check_scan(subject.scan, strict=strict)
         case UnknownGate(_, fault):
             return _Verdict(passed=False, reason=f"this version of bucketry does not understand it: {fault}")
+        case _:
+            assert_never(gate)
 
 
 def _check_threshold(gate: MetricThreshold, evaluations: Evaluations) -> _Verdict:

@@ -6,7 +6,7 @@ A rule that takes the place of a laxer one of its kind takes nothing away.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from bucketry.frozen import frozen
 from bucketry.schema.documents.gates import (
@@ -17,6 +17,7 @@ from bucketry.schema.documents.gates import (
     MetricThreshold,
     NoWorse,
     PickleScan,
+    UnknownGate,
     gate_text,
 )
 from bucketry.schema.documents.policy import Policy, policy_document
@@ -46,10 +47,8 @@ class PolicyChange:
             return f"gate added: {self.after}" if self.before is None else f"gate removed: {self.before}"
         if self.before is None:
             return f"{self.key} set to {self.after}"
-        return f"{self.key} no longer set, was {self.before}" if self.after is None else self._moved
-
-    @property
-    def _moved(self) -> str:
+        if self.after is None:
+            return f"{self.key} no longer set, was {self.before}"
         return f"{self.key} changed from {self.before} to {self.after}"
 
 
@@ -70,7 +69,8 @@ def settings_of(policy: Policy) -> Mapping[str, str]:
 
 def protection_removed(before: Policy, after: Policy) -> tuple[str, ...]:
     """Return what holds under one policy and no longer under another; both are whole, defaults filled in."""
-    return (*_approvals_removed(before, after), *_gates_removed(before, after))
+    gone = [gate for gate in before.gates if not any(is_as_strict(other, gate) for other in after.gates)]
+    return (*_approvals_removed(before, after), *(f"no such gate any more: {gate_text(gate)}" for gate in gone))
 
 
 def _approvals_removed(before: Policy, after: Policy) -> Iterator[str]:
@@ -91,45 +91,35 @@ def _approvals_removed(before: Policy, after: Policy) -> Iterator[str]:
         yield f"approvals last {lasting} instead of {days} days"
 
 
-def _gates_removed(before: Policy, after: Policy) -> Iterator[str]:
-    for gate in before.gates:
-        if not any(is_as_strict(other, gate) for other in after.gates):
-            yield f"no such gate any more: {gate_text(gate)}"
-
-
-def is_as_strict(other: Gate, gate: Gate) -> bool:
+def is_as_strict(other: Gate, gate: Gate) -> bool:  # noqa: PLR0911 - one for each kind of gate
     """Return whether whatever passes `other` passes `gate` too, as far as that follows from their limits alone."""
-    counts_wherever = not other.aliases or (bool(gate.aliases) and set(gate.aliases) <= set(other.aliases))
-    return counts_wherever and _asks_as_much(other, gate)
-
-
-def _asks_as_much(other: Gate, gate: Gate) -> bool:
-    as_much = replace(other, aliases=gate.aliases) == gate
-    match other, gate:
-        case MetricThreshold(), MetricThreshold():
-            low = _is_at_least(other.at_least, gate.at_least)
-            as_much = low and _is_at_least(_negative(other.at_most), _negative(gate.at_most))
-            as_much = as_much and other.selection == gate.selection
-        case NoWorse(), NoWorse():
-            same = replace(gate, tolerance=other.tolerance, aliases=other.aliases)
-            as_much = other == same and other.tolerance <= gate.tolerance
-        case EvidenceCount(), EvidenceCount():
-            as_much = other.evidence == gate.evidence and other.at_least >= gate.at_least
-        case CardSections(), CardSections():
-            as_much = set(other.sections) >= set(gate.sections)
-        case Formats(), Formats():
-            as_much = set(other.formats) <= set(gate.formats)
-        case PickleScan(), PickleScan():
-            as_much = other.strict or not gate.strict
-    return as_much
-
-
-def _is_at_least(bound: float | None, wanted: float | None) -> bool:
-    return wanted is None or (bound is not None and bound >= wanted)
-
-
-def _negative(bound: float | None) -> float | None:
-    return None if bound is None else -bound
+    if other.aliases and not (gate.aliases and set(gate.aliases) <= set(other.aliases)):
+        return False  # it does not count wherever the gate does
+    match gate:
+        case MetricThreshold(selection, low, high):
+            return (
+                isinstance(other, MetricThreshold)
+                and other.selection == selection
+                and (low is None or (other.at_least is not None and other.at_least >= low))
+                and (high is None or (other.at_most is not None and other.at_most <= high))
+            )
+        case NoWorse(tolerance=tolerance):
+            same = replace(other, aliases=gate.aliases)
+            return (
+                isinstance(same, NoWorse) and same.tolerance <= tolerance and replace(same, tolerance=tolerance) == gate
+            )
+        case EvidenceCount(kind, at_least):
+            return isinstance(other, EvidenceCount) and other.evidence == kind and other.at_least >= at_least
+        case CardSections(sections):
+            return isinstance(other, CardSections) and set(other.sections) >= set(sections)
+        case Formats(formats):
+            return isinstance(other, Formats) and set(other.formats) <= set(formats)
+        case PickleScan(strict):
+            return isinstance(other, PickleScan) and (other.strict or not strict)
+        case UnknownGate():
+            return replace(other, aliases=gate.aliases) == gate
+        case _:
+            assert_never(gate)
 
 
 def _gates_of(policy: Policy) -> list[str]:
