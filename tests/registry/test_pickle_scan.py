@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from bucketry.client import Registry
     from bucketry.schema.documents.gates import GateResult
-    from bucketry.schema.documents.scans import ScanReport
+    from bucketry.schema.judging.gate_checks import ScanReport
 
 from registry.scanned_files import (
     CALL,

@@ -13,8 +13,15 @@ from bucketry.schema.codec import encode
 from bucketry.schema.documents.datasets import Dataset
 from bucketry.schema.documents.evidence import Confidence, Evidence, Metric
 from bucketry.schema.documents.manifest import Artifact, Chunks, Manifest, Training
-from bucketry.schema.judging.comparison import ComparedVersion, MetricDiff, diff_metrics, diff_versions
-from bucketry.schema.judging.comparison_items import ItemChange, diff_items, flatten
+from bucketry.schema.judging.comparison import (
+    ComparedVersion,
+    ItemChange,
+    MetricDiff,
+    diff_items,
+    diff_metrics,
+    diff_versions,
+    flatten,
+)
 from bucketry.schema.judging.verdicts import Verdict
 from bucketry.schema.names import Digest, ModelName
 from bucketry.show.verdicts import verdict_span

@@ -10,7 +10,7 @@ import pytest
 
 from bucketry.errors import CorruptError
 from bucketry.schema.codec import decode, encode
-from bucketry.schema.documents.alias import AliasRegister, AliasTarget, decode_alias, encode_alias
+from bucketry.schema.documents.alias import AliasRegister, AliasTarget, LastMove, decode_alias, encode_alias
 from bucketry.schema.documents.audit import NO_RECORD, Record, Trail, continue_trail, decode_block, encode_block
 from bucketry.schema.documents.dossier import Citation, Dossier, Pin, decode_dossier, encode_dossier
 from bucketry.schema.documents.head import Head, Row, decode_head, encode_head
@@ -24,7 +24,6 @@ from bucketry.schema.documents.manifest import (
     decode_manifest,
     encode_manifest,
 )
-from bucketry.schema.documents.moves import LastMove
 from bucketry.schema.documents.pages import (
     Directory,
     Page,

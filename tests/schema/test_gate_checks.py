@@ -13,8 +13,7 @@ from bucketry.schema.codec import encode
 from bucketry.schema.documents.evidence import Evidence, Metric
 from bucketry.schema.documents.gates import GateResult, results_digest
 from bucketry.schema.documents.policy import Policy, decode_policy, parse_policy_toml
-from bucketry.schema.documents.scans import ScannedFile, ScanReport
-from bucketry.schema.judging.gate_checks import Evaluations, GateSubject, check_gates
+from bucketry.schema.judging.gate_checks import Evaluations, GateSubject, ScannedFile, ScanReport, check_gates
 from bucketry.schema.names import AliasName
 
 if TYPE_CHECKING:

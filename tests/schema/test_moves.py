@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bucketry.errors import CorruptError
+from bucketry.schema.documents.alias import UNDOES, find_last_move, is_move, stack_moves
 from bucketry.schema.documents.audit import NO_RECORD, Record
-from bucketry.schema.documents.moves import UNDOES, find_last_move, is_move, stack_moves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

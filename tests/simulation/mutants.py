@@ -17,8 +17,8 @@ from bucketry.registry.publishing import registration
 from bucketry.registry.review import reviewing
 from bucketry.registry.serving import aliases
 from bucketry.registry.versions import deletion, evaluate, model_deletion, pins
+from bucketry.schema.documents.alias import LastMove
 from bucketry.schema.documents.audit import AuditAction, Trail
-from bucketry.schema.documents.moves import LastMove
 from bucketry.schema.documents.reviews import Action
 from bucketry.store.contract import IfAbsent, PreconditionFailedError, Unconditional
 

@@ -14,7 +14,7 @@ from bucketry.registry.core.session import Session
 from bucketry.registry.review.standings import load_decisions, load_standing
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
-from bucketry.schema.documents.moves import MOVES
+from bucketry.schema.documents.alias import MOVES
 from bucketry.schema.documents.reviews import REFUSALS, Action, decision_of, read_review
 from bucketry.store.contract import Entry
 from simulation.actors import CHAT

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from bucketry.registry.serving.aliases import AliasMove
     from bucketry.registry.versions.detail import VersionDetail
     from bucketry.registry.versions.listing import VersionSummary
-    from bucketry.schema.documents.alias import AliasRegister
+    from bucketry.schema.documents.alias import AliasRegister, LastMove
     from bucketry.schema.documents.head import Row
-    from bucketry.schema.documents.moves import LastMove
     from bucketry.schema.documents.reviews import Decision
     from bucketry.schema.judging.decisions import Approvals
     from bucketry.schema.names import ModelName

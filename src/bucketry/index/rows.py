@@ -14,7 +14,7 @@ from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
 from bucketry.index.damage import write_damaged_rows
 from bucketry.registry.core.rows import MOST_ROWS_OF_A_PAGE
-from bucketry.schema.documents.moves import stack_moves
+from bucketry.schema.documents.alias import stack_moves
 from bucketry.schema.documents.states import State
 from bucketry.schema.moments import microseconds_of
 from bucketry.schema.search.match import words_of

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from bucketry.frozen import frozen
 from bucketry.schema.documents.datasets import IDENTITY, dataset_labels
 from bucketry.schema.documents.gates import selection_of
-from bucketry.schema.judging.comparison import ASSUMED_MARK
+from bucketry.schema.judging.comparison import ASSUMED_MARK, ItemChange
 from bucketry.schema.judging.comparison_document import diff_digest
-from bucketry.schema.judging.comparison_items import ItemChange
 from bucketry.schema.judging.gate_checks import is_unread
 from bucketry.schema.judging.slice_groups import gap_groups, is_too_small, slice_groups
 from bucketry.schema.judging.verdicts import LEAST_SAMPLES, Reason, Verdict
@@ -48,8 +47,7 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.datasets import Dataset
     from bucketry.schema.documents.evidence import Slice
     from bucketry.schema.documents.gates import Gate, GateResult, MetricSelection
-    from bucketry.schema.judging.comparison import MetricDiff, VersionDiff
-    from bucketry.schema.judging.comparison_items import ItemDiff
+    from bucketry.schema.judging.comparison import ItemDiff, MetricDiff, VersionDiff
     from bucketry.schema.judging.slice_groups import SliceGroup
     from bucketry.schema.judging.trend import Trend
     from bucketry.schema.names import Digest

@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bucketry.registry.review.carried import carried_reviews
+from bucketry.schema.documents.alias import MOVES
 from bucketry.schema.documents.audit import AuditAction, target_version
 from bucketry.schema.documents.evidence import headline_values
 from bucketry.schema.documents.head import fit_metrics
-from bucketry.schema.documents.moves import MOVES
 from bucketry.schema.documents.reviews import REFUSALS, Action
 from bucketry.schema.documents.states import SERVABLE, State
 

@@ -29,9 +29,9 @@ from bucketry.registry.core.registers import alias_register, head_register
 from bucketry.registry.core.witnesses import find_alias_witness
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
+from bucketry.schema.documents.alias import find_last_move
 from bucketry.schema.documents.head import Row
 from bucketry.schema.documents.manifest import decode_manifest
-from bucketry.schema.documents.moves import find_last_move
 from bucketry.schema.documents.pages import decode_directory, decode_page, entry_of
 from bucketry.schema.documents.states import BLOBS_KEPT, State
 from bucketry.schema.names import Digest
@@ -42,11 +42,10 @@ if TYPE_CHECKING:
     from bucketry.maintenance.fsck.cited import AddedDocuments
     from bucketry.maintenance.fsck.policies import PolicyShelf
     from bucketry.registry.core.session import Session
-    from bucketry.schema.documents.alias import AliasRegister
+    from bucketry.schema.documents.alias import AliasRegister, LastMove
     from bucketry.schema.documents.audit import Record
     from bucketry.schema.documents.head import Head
     from bucketry.schema.documents.manifest import Manifest
-    from bucketry.schema.documents.moves import LastMove
     from bucketry.schema.documents.pages import PageEntry
     from bucketry.schema.documents.policy import Policy
     from bucketry.schema.documents.reviews import Decision

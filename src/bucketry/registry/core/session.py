@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.dossier import Citation
     from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.documents.manifest import Manifest
-    from bucketry.schema.documents.scans import ScanReport
+    from bucketry.schema.judging.gate_checks import ScanReport
     from bucketry.schema.names import Digest, ModelName, Reference
     from bucketry.store.contract import Store
     from bucketry.trust.trust_file import TrustFile

@@ -15,6 +15,7 @@ from bucketry.registry.core.resolve import resolved_row
 from bucketry.registry.core.rows import find_row, load_added_evidence, load_dossier
 from bucketry.registry.reading.cards import find_card
 from bucketry.registry.review.policies import load_policy
+from bucketry.schema.documents.alias import MOVES
 from bucketry.schema.documents.audit import target_version
 from bucketry.schema.documents.gates import (
     CardSections,
@@ -26,10 +27,16 @@ from bucketry.schema.documents.gates import (
     UnknownGate,
     applies_to,
 )
-from bucketry.schema.documents.moves import MOVES
-from bucketry.schema.documents.scans import ScanReport
 from bucketry.schema.documents.states import State
-from bucketry.schema.judging.gate_checks import UNREAD, Evaluations, GateSubject, check_gates, is_unread, lacks_evidence
+from bucketry.schema.judging.gate_checks import (
+    UNREAD,
+    Evaluations,
+    GateSubject,
+    ScanReport,
+    check_gates,
+    is_unread,
+    lacks_evidence,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

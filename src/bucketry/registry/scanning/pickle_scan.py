@@ -12,7 +12,7 @@ from bucketry.errors import BucketryError
 from bucketry.registry.core.artifacts import open_artifact
 from bucketry.registry.reading.seekable_files import VerifiedFile
 from bucketry.registry.scanning.pickle_contents import Budget, CodeFindings, FileScan, ScanStoppedError
-from bucketry.schema.documents.scans import ScannedFile, ScanReport
+from bucketry.schema.judging.gate_checks import ScannedFile, ScanReport
 
 if TYPE_CHECKING:
     from bucketry.registry.core.resolved import ResolvedVersion

@@ -13,8 +13,8 @@ from bucketry.registry.core.commit import load_current
 from bucketry.registry.core.history import LostBlock, iter_known_records_back, iter_records_back
 from bucketry.registry.core.notes import load_reason
 from bucketry.registry.core.registers import alias_register, not_set
+from bucketry.schema.documents.alias import MOVES, UNDOES, previous_version
 from bucketry.schema.documents.audit import target_version
-from bucketry.schema.documents.moves import MOVES, UNDOES, previous_version
 
 if TYPE_CHECKING:
     from bucketry.registry.core.session import Session

@@ -33,22 +33,23 @@ from bucketry.registry.core.rows import find_row, load_row
 from bucketry.registry.review.carried import carried_reviews
 from bucketry.registry.review.gating import check_version_gates
 from bucketry.registry.review.standings import check_approved, load_standing, refuse_failed_gates
-from bucketry.schema.documents.alias import AliasRegister, AliasTarget
-from bucketry.schema.documents.audit import AuditAction, target_version
-from bucketry.schema.documents.moves import (
+from bucketry.schema.documents.alias import (
     HISTORY,
     MOVES,
     UNDOES,
+    AliasRegister,
+    AliasTarget,
     stack_moves,
 )
+from bucketry.schema.documents.audit import AuditAction, target_version
 from bucketry.schema.documents.states import SERVABLE, check_servable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.alias import MoveStack, StandingMove
     from bucketry.schema.documents.head import Head, Row
-    from bucketry.schema.documents.moves import MoveStack, StandingMove
     from bucketry.schema.names import AliasName, ModelName
 
 

@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bucketry.registry.core.session import Session
-    from bucketry.schema.documents.alias import AliasRegister
+    from bucketry.schema.documents.alias import AliasRegister, LastMove
     from bucketry.schema.documents.head import Head, Row
-    from bucketry.schema.documents.moves import LastMove
     from bucketry.schema.documents.states import State
     from bucketry.schema.names import AliasName, ModelName
 

@@ -1,6 +1,8 @@
-"""The register of an alias.
+"""The register of an alias, and its moves: what the alias named before, and what an undo restores.
 
-It carries all that a server needs, so that alias and manifest are two reads and a poll is one.
+The register carries all that a server needs, so that alias and manifest are two reads and a poll is one. An alias's
+history is a stack of states. A move puts a new state on it; an undo takes the newest away again, so that what was
+below, the versions to roll back to included, is as it was. All of it follows from the audit records.
 """
 
 from __future__ import annotations
@@ -10,15 +12,77 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
-from bucketry.schema.codec import FORMAT, Fields, decode, encode
-from bucketry.schema.documents.audit import Trail, read_trail
-from bucketry.schema.documents.moves import LastMove, find_last_move, read_last_move
+from bucketry.schema.codec import FORMAT, Document, Fields, decode, encode
+from bucketry.schema.documents.audit import AuditAction, Record, Trail, parse_time, read_trail, target_version
 from bucketry.schema.documents.placement import Placement, read_placement
 from bucketry.schema.documents.states import State, parse_state
 from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_model_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+MOVES = frozenset({AuditAction.PROMOTE, AuditAction.ROLLBACK, AuditAction.UNSET, AuditAction.UNDO})
+"""The actions by which people move an alias; others (such as what a deletion leaves in it) do not."""
+UNDOES = "undoes"
+"""The detail of an undo: the generation of the move that it takes back."""
+HISTORY = "the alias's history"
+
+
+@frozen
+class LastMove:
+    """When and by whom an alias came to name what it names, or nothing. `previous` is what it named before."""
+
+    generation: int
+    at: str
+    by: str
+    action: str
+    previous: int | None
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    def to_document(self) -> Document:
+        """Return the JSON form."""
+        return dict(self.extra) | {
+            "generation": self.generation,
+            "at": self.at,
+            "by": self.by,
+            "action": self.action,
+            "from": self.previous,
+        }
+
+
+@frozen
+class NamedVersions:
+    """What an alias names, and the versions that it named on the way there, the most recent last (`target` is one)."""
+
+    target: int | None = None
+    stack: tuple[int, ...] = ()
+
+    @property
+    def earlier(self) -> tuple[int, ...]:
+        """The versions to go back to, the most recent last."""
+        return self.stack if self.target is None else self.stack[:-1]
+
+
+@frozen
+class StandingMove:
+    """A move that nobody took back, and what the alias named before and after it."""
+
+    record: Record
+    before: NamedVersions
+    after: NamedVersions
+
+
+@frozen
+class MoveStack:
+    """The moves that stand, oldest first, on what was named before the first of them."""
+
+    base: NamedVersions = NamedVersions()
+    standing: tuple[StandingMove, ...] = ()
+
+    @property
+    def now(self) -> NamedVersions:
+        """What the alias names, and what it would go back to."""
+        return self.standing[-1].after if self.standing else self.base
 
 
 @frozen
@@ -111,3 +175,83 @@ def decode_alias(body: bytes, *, what: str) -> AliasRegister:
         trail=read_trail(fields),
         extra=fields.rest(),
     )
+
+
+def is_move(record: Record) -> bool:
+    """Return whether a record changed which version an alias names: to promote what it names already does not."""
+    if record.action not in MOVES:
+        return False
+    previous = previous_version(record.detail)
+    return record.target != ("" if previous is None else str(previous))
+
+
+def previous_version(detail: Mapping[str, object]) -> int | None:
+    """Return the version that an alias named before a move, by the record's detail."""
+    previous = detail.get("from")
+    return previous if isinstance(previous, int) and not isinstance(previous, bool) else None
+
+
+def find_last_move(newest_first: Iterable[Record]) -> LastMove | None:
+    """Return the newest move among some records, or None where none of them is one."""
+    record = next((record for record in newest_first if is_move(record)), None)
+    if record is None:
+        return None
+    return LastMove(record.generation, record.at, record.actor, record.action, previous_version(record.detail))
+
+
+def stack_moves(oldest_first: Iterable[Record]) -> MoveStack:
+    """Return the moves that nobody took back; raise `CorruptError` for a target that is no version.
+
+    The records may begin in the middle: of what was named before them, only what the first move left is known then.
+    """
+    base, standing = NamedVersions(), list[StandingMove]()
+    for number, record in enumerate(record for record in oldest_first if is_move(record)):
+        if number == 0:
+            base = _only(previous_version(record.detail))
+        target = target_version(record, what=HISTORY)
+        if record.action != AuditAction.UNDO:
+            now = standing[-1].after if standing else base
+            standing.append(StandingMove(record, now, _moved(now, record.action, target)))
+            continue
+        undone = record.detail.get(UNDOES)
+        place = next((place for place, move in enumerate(standing) if move.record.generation == undone), None)
+        if place is not None and standing[place].before.target == target:
+            del standing[place:]
+        else:  # the move is not among these records, or did not leave this: of the rest nothing is known
+            base, standing = _only(target), []
+    return MoveStack(base, tuple(standing))
+
+
+def read_last_move(fields: Fields) -> LastMove | None:
+    """Return what a register says of its last move; None where there was none."""
+    if not fields.table("since"):
+        return None
+    inner = fields.inner("since")
+    return LastMove(
+        generation=inner.integer("generation", least=1),
+        at=inner.parsed("at", parse_time),
+        by=inner.text("by"),
+        action=inner.text("action"),
+        previous=inner.optional_integer("from", least=1),
+        extra=inner.rest(),
+    )
+
+
+def _moved(now: NamedVersions, action: str, target: int | None) -> NamedVersions:
+    """Return what is named after a move: a promotion pushes, a rollback pops down to what it chose.
+
+    A version that the alias never named (`--to`) takes the place of the one that was left; an unset leaves the rest.
+    """
+    stack = now.stack
+    if target is None:
+        return NamedVersions(None, stack)
+    if action == AuditAction.PROMOTE:
+        return NamedVersions(target, (*stack, target))
+    if target in stack:
+        above = stack[::-1].index(target)
+        return NamedVersions(target, stack[: len(stack) - above])
+    return NamedVersions(target, (*stack[:-1], target))
+
+
+def _only(target: int | None) -> NamedVersions:
+    return NamedVersions(target, () if target is None else (target,))

@@ -53,18 +53,20 @@ def split_front_matter(text: str) -> tuple[str | None, str]:
 def card_sections(text: str) -> tuple[Section, ...]:
     """Return the sections of a card in order; front matter, comments and fenced code hold no headings."""
     headings: list[tuple[int, str]] = []
-    written: list[set[int]] = []
+    written: list[bool] = []
     open_sections: list[int] = []
     for level, line in _iter_lines(_without_comments(split_front_matter(text)[1])):
         if level:
             open_sections = [index for index in open_sections if headings[index][0] < level]
             open_sections.append(len(headings))
             headings.append((level, line))
-            written.append(set())
-        elif _says_something(line):
+            written.append(False)
+            continue
+        said = line.strip().strip(_MARKS + ">").strip()
+        if said.casefold() not in _PLACEHOLDERS and any(character.isalnum() for character in said):
             for index in open_sections:
-                written[index].add(1)
-    return tuple(Section(title, level, bool(seen)) for (level, title), seen in zip(headings, written, strict=True))
+                written[index] = True
+    return tuple(Section(title, level, seen) for (level, title), seen in zip(headings, written, strict=True))
 
 
 def section_texts(text: str) -> dict[str, str]:
@@ -103,24 +105,15 @@ def _iter_lines(text: str) -> list[tuple[int, str]]:
         heading = _HEADING.match(line)
         underline = _UNDERLINE.fullmatch(line)
         if heading:
-            lines.append((len(heading[1]), _title(line[heading.end() :])))
+            title = line[heading.end() :].strip()
+            opened = title.rstrip("#")  # behind a blank, they close the heading
+            closed = not opened or opened[-1] in " \t"
+            lines.append((len(heading[1]), opened.rstrip() if closed else title))
         elif underline and lines and lines[-1][0] == 0 and lines[-1][1].strip():
             lines[-1] = (1 if underline[1][0] == "=" else 2, lines[-1][1])
         else:
             lines.append((0, line))
     return lines
-
-
-def _title(text: str) -> str:
-    """Return a heading without the `#` that may close it."""
-    title = text.strip()
-    opened = title.rstrip("#")
-    return opened.rstrip() if not opened or opened[-1] in " \t" else title
-
-
-def _says_something(line: str) -> bool:
-    stripped = line.strip().strip(_MARKS + ">").strip()
-    return stripped.casefold() not in _PLACEHOLDERS and any(character.isalnum() for character in stripped)
 
 
 def _without_comments(text: str) -> str:

@@ -7,8 +7,6 @@ from everybody.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bucketry.errors import CorruptError, UnsupportedError, UsageError
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, decode, digest_of
@@ -26,93 +24,59 @@ from bucketry.schema.documents.settings import decode_registry
 from bucketry.schema.names import parse_digest
 from bucketry.schema.text import displayable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 def check_document(key: str, body: bytes) -> None:
     """Raise `UsageError` unless whoever reads the key accepts exactly these bytes there."""
-    kind, slash, _ = key.partition("/")
-    read = _KEYS.get(f"{kind}/") if slash else _KEYS.get(key)
-    if read is None:
-        raise UsageError(f"{displayable(key)} is the key of no document")
     try:
-        belongs_at = read(key, body)
+        belongs_at = _place_of(key, body)
     except (CorruptError, UnsupportedError, UsageError) as error:
         raise UsageError(
             f"{error.message}, so nobody could read it again; it was not written", advice=error.advice
         ) from error
+    if belongs_at is None:
+        raise UsageError(f"{displayable(key)} is the key of no document")
     if belongs_at != key:
         raise UsageError(f"{displayable(key)} is not where this document belongs; it was not written")
 
 
-def _of_registry(key: str, body: bytes) -> str:
-    decode_registry(body, what=key)
-    return keys.REGISTRY
-
-
-def _of_head(key: str, body: bytes) -> str:
-    return keys.head(decode_head(body, what=key).model)
-
-
-def _of_alias(key: str, body: bytes) -> str:
-    register = decode_alias(body, what=key)
-    return keys.alias(register.model, register.alias)
-
-
-def _of_manifest(key: str, body: bytes) -> str:
-    return keys.manifest(decode_manifest(body, what=key).model, digest_of(body))
-
-
-def _of_page(key: str, body: bytes) -> str:
-    """Read one of the four documents that lie in `pages/`; the field that only it has tells which it is."""
-    document = decode(body, what=key)
-    if "rows" in document:
-        decode_page(body, what=key)
-    elif "pages" in document:
-        decode_directory(body, what=key)
-    elif "manifest" in document:
-        decode_dossier(body, what=key)
-    else:
-        Fields(document, what=key).text("text")
-    return keys.page(keys.model_of_key(key), digest_of(body))
-
-
-def _of_history(key: str, body: bytes) -> str:
-    first = decode_block(body, what=key)[0].generation
-    return f"{key.rpartition('/')[0]}/{first}.json"
-
-
-def _of_evidence(key: str, body: bytes) -> str:
-    model, manifest = keys.model_of_key(key), parse_digest(key.split("/")[3])
-    decode_evidence(body, manifest=manifest, what=key)
-    return keys.evidence(model, manifest, digest_of(body))
-
-
-def _of_review(key: str, body: bytes) -> str:
-    decision = decode_review(body, what=key)
-    return keys.review(decision.statement.model, decision.statement.manifest, decision.sha256)
-
-
-def _of_policy(key: str, body: bytes) -> str:
-    decode_policy(body, what=key)
-    return keys.policy(digest_of(body))
-
-
-def _of_deployment(key: str, body: bytes) -> str:
-    return decode_deployment(body, key=key).key
-
-
-_KEYS: dict[str, Callable[[str, bytes], str]] = {
-    keys.REGISTRY: _of_registry,
-    keys.HEADS: _of_head,
-    keys.ALIASES: _of_alias,
-    keys.MANIFESTS: _of_manifest,
-    keys.PAGES: _of_page,
-    keys.HISTORY: _of_history,
-    keys.EVIDENCE: _of_evidence,
-    keys.REVIEWS: _of_review,
-    keys.POLICIES: _of_policy,
-    keys.DEPLOYMENTS: _of_deployment,
-}
-"""Each reads a document as its readers do, and returns the key at which it belongs."""
+def _place_of(key: str, body: bytes) -> str | None:  # noqa: C901, PLR0911, PLR0912 - one for each kind of document
+    """Read a document as the readers of its key do, and return the key at which it belongs; None if nobody reads it."""
+    kind, slash, _ = key.partition("/")
+    match kind + slash:
+        case keys.REGISTRY:
+            decode_registry(body, what=key)
+            return keys.REGISTRY
+        case keys.HEADS:
+            return keys.head(decode_head(body, what=key).model)
+        case keys.ALIASES:
+            register = decode_alias(body, what=key)
+            return keys.alias(register.model, register.alias)
+        case keys.MANIFESTS:
+            return keys.manifest(decode_manifest(body, what=key).model, digest_of(body))
+        case keys.PAGES:  # four kinds of document lie there; the field that only it has tells which it is
+            document = decode(body, what=key)
+            if "rows" in document:
+                decode_page(body, what=key)
+            elif "pages" in document:
+                decode_directory(body, what=key)
+            elif "manifest" in document:
+                decode_dossier(body, what=key)
+            else:
+                Fields(document, what=key).text("text")
+            return keys.page(keys.model_of_key(key), digest_of(body))
+        case keys.HISTORY:
+            return f"{key.rpartition('/')[0]}/{decode_block(body, what=key)[0].generation}.json"
+        case keys.EVIDENCE:
+            model, manifest = keys.model_of_key(key), parse_digest(key.split("/")[3])
+            decode_evidence(body, manifest=manifest, what=key)
+            return keys.evidence(model, manifest, digest_of(body))
+        case keys.REVIEWS:
+            decision = decode_review(body, what=key)
+            return keys.review(decision.statement.model, decision.statement.manifest, decision.sha256)
+        case keys.POLICIES:
+            decode_policy(body, what=key)
+            return keys.policy(digest_of(body))
+        case keys.DEPLOYMENTS:
+            return decode_deployment(body, key=key).key
+        case _:
+            return None

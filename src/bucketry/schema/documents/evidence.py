@@ -165,7 +165,24 @@ def read_evidence(fields: Fields) -> Evidence:
     metrics = []
     for index, inner in enumerate(fields.inners("metrics", most=MOST_METRICS)):
         inner.what = f"{inner.what}[{index}]"
-        metrics.append(_read_metric(inner))
+        confidence = None
+        if inner.table("confidence"):
+            bounds = inner.inner("confidence")
+            confidence = Confidence(bounds.number("low"), bounds.number("high"), bounds.number("level", default=0.95))
+        metrics.append(
+            Metric(
+                name=inner.text("name"),
+                value=inner.number("value"),
+                unit=inner.optional_text("unit"),
+                direction=inner.optional_text("direction"),
+                slice=inner.texts("slice"),
+                confidence=confidence,
+                samples=inner.optional_integer("samples"),
+                standard_error=inner.optional_number("standard_error"),
+                deviation=inner.optional_number("deviation"),
+                extra=inner.rest(),
+            )
+        )
     evidence = Evidence(
         kind=fields.text("kind", default="automated"),
         metrics=tuple(metrics),
@@ -246,22 +263,3 @@ def check_number(value: object, *, what: str) -> float:
     if not math.isfinite(value):
         raise CorruptError(f"{what} is {value}, which cannot be compared", advice="leave the value out, or measure it")
     return value
-
-
-def _read_metric(fields: Fields) -> Metric:
-    confidence = None
-    if fields.table("confidence"):
-        inner = fields.inner("confidence")
-        confidence = Confidence(inner.number("low"), inner.number("high"), inner.number("level", default=0.95))
-    return Metric(
-        name=fields.text("name"),
-        value=fields.number("value"),
-        unit=fields.optional_text("unit"),
-        direction=fields.optional_text("direction"),
-        slice=fields.texts("slice"),
-        confidence=confidence,
-        samples=fields.optional_integer("samples"),
-        standard_error=fields.optional_number("standard_error"),
-        deviation=fields.optional_number("deviation"),
-        extra=fields.rest(),
-    )

@@ -192,10 +192,6 @@ def _evidence(table: Table, what: str, aliases: tuple[AliasName, ...]) -> Gate:
     return EvidenceCount(kind, count, aliases)
 
 
-def _card_sections(table: Table, what: str, aliases: tuple[AliasName, ...]) -> Gate:
-    return CardSections(_some(table["card_sections"], f"{what}: card_sections"), aliases)
-
-
 def _formats(table: Table, what: str, aliases: tuple[AliasName, ...]) -> Gate:
     listed = _some(table["formats"], f"{what}: formats")
     suffixes = tuple(text.lower().removeprefix("*").removeprefix(".") for text in listed)
@@ -246,7 +242,10 @@ _OF_A_METRIC = ("metric", "dataset", "slice", "slices", "evidence")
 _GATE_KINDS = {
     "no_worse_than": _GateKind((*_OF_A_METRIC, "no_worse_than", "tolerance", "direction"), _no_worse),
     "metric": _GateKind((*_OF_A_METRIC, "at_least", "at_most"), _threshold),
-    "card_sections": _GateKind(("card_sections",), _card_sections),
+    "card_sections": _GateKind(
+        ("card_sections",),
+        lambda table, what, aliases: CardSections(_some(table["card_sections"], f"{what}: card_sections"), aliases),
+    ),
     "formats": _GateKind(("formats",), _formats),
     "pickle_scan": _GateKind(("pickle_scan",), _pickle_scan),
     "evidence": _GateKind(("evidence", "at_least"), _evidence),

@@ -178,7 +178,10 @@ def decode_head(body: bytes, *, what: str) -> Head:
         next_version=fields.integer("next_version", least=1),
         rows=tuple(read_row(inner) for inner in fields.inners("rows", most=1_000)),
         sealed=SealedPages(sealed.integer("count", default=0), sealed.optional_digest("directory")),
-        aliases=_read_aliases(fields),
+        aliases=tuple(
+            Fields({"alias": name}, what=f"{what}: aliases").parsed("alias", parse_alias)
+            for name in fields.items("aliases", most=MOST_ALIASES)
+        ),
         description=fields.text("description", default=""),
         labels=fields.texts("labels"),
         policy=fields.optional_digest("policy"),
@@ -197,6 +200,7 @@ def decode_head(body: bytes, *, what: str) -> Head:
 def read_row(fields: Fields) -> Row:
     """Return one row, of a head or a page."""
     metrics = fields.inner("metrics")
+    begun = fields.inner("deletion") if fields.table("deletion") else None
     return Row(
         version=fields.integer("version", least=1),
         manifest=fields.digest("manifest"),
@@ -210,16 +214,9 @@ def read_row(fields: Fields) -> Row:
         base=fields.optional_text("base"),
         labels=fields.texts("labels"),
         idempotency=fields.optional_text("idempotency"),
-        deletion=_read_deletion(fields),
+        deletion=Deletion(begun.integer("generation", least=1), begun.parsed("before", parse_state)) if begun else None,
         extra=fields.rest(),
     )
-
-
-def _read_deletion(fields: Fields) -> Deletion | None:
-    if not fields.table("deletion"):
-        return None
-    inner = fields.inner("deletion")
-    return Deletion(inner.integer("generation", least=1), inner.parsed("before", parse_state))
 
 
 def check_row(row: Row) -> None:
@@ -256,8 +253,3 @@ def _row_bytes(row: Row) -> int:
     """
     longest = replace(row, dossier=row.dossier or Digest("0" * 64), state=State.REGISTERED, deletion=None)
     return len(encode(longest.to_document()))
-
-
-def _read_aliases(fields: Fields) -> tuple[AliasName, ...]:
-    names = fields.items("aliases", most=MOST_ALIASES)
-    return tuple(Fields({"alias": name}, what=f"{fields.what}: aliases").parsed("alias", parse_alias) for name in names)

@@ -211,7 +211,10 @@ def decode_manifest(body: bytes, *, what: str, model: ModelName | None = None) -
             f"{what} is the manifest of {named}, not of {model}",
             advice="run `bucketry fsck`; put back what belongs there from the bucket's versions or from a mirror",
         )
-    artifacts = tuple(_read_artifact(inner) for inner in fields.consumed_inners("artifacts", most=MOST_ARTIFACTS))
+    artifacts = tuple(
+        _find_plain_artifact(inner.rest()) or _read_any_artifact(inner)
+        for inner in fields.consumed_inners("artifacts", most=MOST_ARTIFACTS)
+    )
     try:
         check_paths_together(artifact.path for artifact in artifacts)
     except UsageError as error:
@@ -243,10 +246,6 @@ def check_limits(sizes_bytes: Sequence[int], *, chunks: int) -> None:
 
 def _without_empty(document: Document) -> Document:
     return {name: value for name, value in document.items() if value is not None and value not in ({}, [], "")}
-
-
-def _read_artifact(fields: Fields) -> Artifact:
-    return _find_plain_artifact(fields.rest()) or _read_any_artifact(fields)
 
 
 def _find_plain_artifact(document: Document) -> Artifact | None:
@@ -319,16 +318,15 @@ def _read_lineage(fields: Fields) -> Lineage:
         run=fields.optional_text("run"),
         code=fields.table("code"),
         pipeline=fields.table("pipeline"),
-        parents=tuple(_read_parent(inner) for inner in fields.inners("parents")),
-        extra=fields.rest(),
-    )
-
-
-def _read_parent(fields: Fields) -> Parent:
-    return Parent(
-        model=fields.parsed("model", parse_model_name),
-        version=fields.integer("version", least=1),
-        manifest=fields.digest("manifest"),
-        relation=fields.text("relation"),
+        parents=tuple(
+            Parent(
+                model=inner.parsed("model", parse_model_name),
+                version=inner.integer("version", least=1),
+                manifest=inner.digest("manifest"),
+                relation=inner.text("relation"),
+                extra=inner.rest(),
+            )
+            for inner in fields.inners("parents")
+        ),
         extra=fields.rest(),
     )

@@ -152,14 +152,13 @@ def _read(table: Mapping[str, object], what: str, read_gate: Callable[[object, s
         name: read(table[name], f"{what}: {name}") for name, read in _READERS.items() if name in table
     }
     if "gates" in table:
-        stated["gates"] = _read_gates(table["gates"], what, read_gate)
+        listed = table["gates"]
+        if not isinstance(listed, list) or len(listed) > MOST_GATES:
+            raise UsageError(
+                f"{what}: the gates are not a list of at most {MOST_GATES}", advice="write each as [[gate]]"
+            )
+        stated["gates"] = tuple(read_gate(item, f"{what}: gate {number}") for number, item in enumerate(listed, 1))
     return Policy(**stated, unset=frozenset({*_READERS, "gates"} - set(stated)))
-
-
-def _read_gates(value: object, what: str, read_gate: Callable[[object, str], Gate]) -> tuple[Gate, ...]:
-    if not isinstance(value, list) or len(value) > MOST_GATES:
-        raise UsageError(f"{what}: the gates are not a list of at most {MOST_GATES}", advice="write each as [[gate]]")
-    return tuple(read_gate(item, f"{what}: gate {number}") for number, item in enumerate(value, start=1))
 
 
 def _read_reviewers(value: object, what: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from bucketry.errors import CorruptError, UsageError
 from bucketry.frozen import frozen
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, decode_foreign, digest_of, encode
 from bucketry.schema.documents.audit import AuditAction, parse_time
-from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_digest, parse_model_name
+from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_model_name
 from bucketry.schema.text import fault_in_line
 
 if TYPE_CHECKING:
@@ -169,7 +169,10 @@ def decode_statement(body: bytes, *, what: str) -> Statement:
         version=predicate.optional_integer("version", least=1),
         alias=predicate.parsed("alias", parse_alias) if predicate.optional_text("alias") is not None else None,
         expires=predicate.parsed("expires", parse_time) if predicate.optional_text("expires") is not None else None,
-        evidence=_read_digests(predicate, "evidence"),
+        evidence=tuple(
+            Fields({"evidence": digest}, what=predicate.what).digest("evidence")
+            for digest in predicate.items("evidence", most=MOST_EVIDENCE_SHOWN)
+        ),
         gates=tuple(Fields(gate, what=what).rest() for gate in predicate.items("gates", most=MOST_GATES_SHOWN)),
         diff=predicate.optional_digest("diff"),
         comment=predicate.text("comment", default=""),
@@ -228,8 +231,3 @@ def check_principal(text: str) -> str:
             advice=f"use an address such as name@example.org, at most {LONGEST_PRINCIPAL} printable characters",
         )
     return text
-
-
-def _read_digests(fields: Fields, name: str) -> tuple[Digest, ...]:
-    found = fields.items(name, most=MOST_EVIDENCE_SHOWN)
-    return tuple(Fields({name: item}, what=fields.what).parsed(name, parse_digest) for item in found)

@@ -76,17 +76,16 @@ def decode_registry(body: bytes, *, what: str) -> RegistryDocument:
         registry=fields.text("registry"),
         created_at=fields.parsed("created_at", parse_time),
         settings=fields.table("settings"),
-        conformance=tuple(_read_conformance(inner) for inner in fields.inners("conformance")),
+        conformance=tuple(
+            Conformance(
+                endpoint=inner.text("endpoint"),
+                at=inner.parsed("at", parse_time),
+                passed=inner.flag("passed"),
+                broken=tuple(str(text) for text in inner.items("broken")),
+                extra=inner.rest(),
+            )
+            for inner in fields.inners("conformance")
+        ),
         trail=read_trail(fields),
-        extra=fields.rest(),
-    )
-
-
-def _read_conformance(fields: Fields) -> Conformance:
-    return Conformance(
-        endpoint=fields.text("endpoint"),
-        at=fields.parsed("at", parse_time),
-        passed=fields.flag("passed"),
-        broken=tuple(str(text) for text in fields.items("broken")),
         extra=fields.rest(),
     )

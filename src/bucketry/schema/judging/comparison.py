@@ -1,5 +1,6 @@
 """Compares versions in their metrics, parameters, data, files, card and tensors: one pure function.
 
+Of everything but metrics it is said which named things were added, removed or changed, by one rule for all kinds.
 Values are aligned by metric, data set (all of `datasets.IDENTITY`), slice and kind of evidence, and judged against the
 first version, the baseline. Where two versions were measured on different data there is no verdict.
 """
@@ -9,12 +10,12 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from dataclasses import field, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
 from bucketry.schema.documents.datasets import IDENTITY, Dataset, dataset_of, field_text, unnamed_repeats
 from bucketry.schema.documents.evidence import Confidence
-from bucketry.schema.judging.comparison_items import ItemDiff, diff_items, flatten
 from bucketry.schema.judging.known_metrics import NORMAL_DEVIATIONS, NORMAL_LEVEL, assumed_direction, assumed_interval
 from bucketry.schema.judging.verdicts import Measurement, Reason, Verdict, compare
 
@@ -25,8 +26,50 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.manifest import Manifest
     from bucketry.schema.names import Digest, ModelName
 
+MOST_LEVELS = 32
+"""So deep nests what the codec reads at all."""
 ASSUMED_MARK = "*"
 """Behind a verdict or a direction that nobody stated: what a well-known metric is."""
+
+
+class ItemChange(StrEnum):
+    """What became of a named thing, from the baseline to another version."""
+
+    SAME = "same"
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+
+
+class _Absent:
+    """Stands where a version does not have the thing: a parameter may well be null."""
+
+
+ABSENT = _Absent()
+
+
+@frozen
+class ItemDiff:
+    """A named thing: its value in each version, and what became of it in each but the baseline."""
+
+    name: str
+    found: tuple[object, ...]
+    changes: tuple[ItemChange, ...]
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether any version differs from the baseline."""
+        return any(change is not ItemChange.SAME for change in self.changes)
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """The value of each version, None where it does not have the thing."""
+        return tuple(None if value is ABSENT else value for value in self.found)
+
+    @property
+    def is_present(self) -> tuple[bool, ...]:
+        """Whether each version has the thing."""
+        return tuple(value is not ABSENT for value in self.found)
 
 
 @frozen
@@ -127,7 +170,15 @@ def diff_versions(baseline: ComparedVersion, others: Sequence[ComparedVersion]) 
         parameters=diff_items([flatten(subject.manifest.training.hyperparameters) for subject in subjects]),
         training=diff_items([_training_facts(subject.manifest) for subject in subjects]),
         datasets=diff_items([_datasets(subject.manifest) for subject in subjects]),
-        files=diff_items([_files(subject.manifest) for subject in subjects]),
+        files=diff_items(
+            [
+                {
+                    file.path: {"sha256": file.sha256, "size_bytes": file.size_bytes}
+                    for file in subject.manifest.artifacts
+                }
+                for subject in subjects
+            ]
+        ),
         sections=diff_items([subject.sections for subject in subjects]),
         tensors=diff_items([subject.tensors or {} for subject in subjects]) if has_tensors else (),
     )
@@ -141,15 +192,43 @@ def diff_metrics(evidence: Sequence[Sequence[Evidence]]) -> tuple[MetricDiff, ..
     """
     rows: dict[_Key, list[Measurement | None]] = {}
     for index, items in enumerate(evidence):
-        for key, measurement in _measurements(items):
-            rows.setdefault(key, [None] * len(evidence))[index] = measurement
+        for item in items:
+            dataset, digest = dataset_of(item.dataset), field_text(item.dataset.get("digest"))
+            for metric in item.metrics:
+                key = _Key(metric.name, dataset, metric.slice_key, item.kind)
+                row = rows.setdefault(key, [None] * len(evidence))
+                row[index] = _measurement(metric, dataset.version, digest)
     repeats = unnamed_repeats(
         {(key.thing, key.dataset): [one.value if one else None for one in row] for key, row in rows.items()}
     )
     rows = {key: row for key, row in rows.items() if (key.thing, key.dataset) not in repeats}
-    directions = _directions(rows)
+    directions: dict[str, set[str]] = defaultdict(set)  # one who states a metric's direction does so for all
+    for key, row in rows.items():
+        directions[key.name] |= {one.direction for one in row if one is not None and one.direction is not None}
     merged = [_metric_diff(key, versions, measured, directions[key.name]) for key, versions, measured in _joined(rows)]
-    return tuple(sorted(merged, key=_order))
+
+    def order(metric: MetricDiff) -> tuple[object, ...]:
+        place = (getattr(metric.dataset, name) or "" for name in IDENTITY)
+        return (metric.name, *place, metric.kind, metric.slice)
+
+    return tuple(sorted(merged, key=order))
+
+
+def diff_items(versions: Sequence[Mapping[str, object]]) -> tuple[ItemDiff, ...]:
+    """Return all things that any version has, by name, the baseline's values first."""
+    names = sorted({name for version in versions for name in version})
+    items = []
+    for name in names:
+        first, *others = found = tuple(version.get(name, ABSENT) for version in versions)
+        items.append(ItemDiff(name, found, tuple(_change(first, other) for other in others)))
+    return tuple(items)
+
+
+def flatten(table: Mapping[str, object]) -> dict[str, object]:
+    """Return a table whose inner tables are written with dots: `{"optimizer.lr": 3e-4}`."""
+    flat: dict[str, object] = {}
+    _flatten_into(flat, table, "", MOST_LEVELS)
+    return flat
 
 
 @frozen
@@ -168,14 +247,6 @@ class _Key:
 
     def without_version(self) -> _Key:
         return replace(self, dataset=replace(self.dataset, version=None))
-
-
-def _measurements(items: Iterable[Evidence]) -> Iterable[tuple[_Key, Measurement]]:
-    for evidence in items:
-        dataset, digest = dataset_of(evidence.dataset), field_text(evidence.dataset.get("digest"))
-        for metric in evidence.metrics:
-            key = _Key(metric.name, dataset, metric.slice_key, evidence.kind)
-            yield key, _measurement(metric, dataset.version, digest)
 
 
 def _measurement(metric: Metric, version: str | None, digest: str | None) -> Measurement:
@@ -225,16 +296,8 @@ def _joined(
                 yield key, frozenset({key.dataset.version}), rows[key]
 
 
-def _directions(rows: Mapping[_Key, list[Measurement | None]]) -> Mapping[str, frozenset[str]]:
-    """Return which directions are stated for each metric: one who states it does so for all."""
-    stated: dict[str, set[str]] = defaultdict(set)
-    for key, measured in rows.items():
-        stated[key.name] |= {one.direction for one in measured if one is not None and one.direction is not None}
-    return defaultdict(frozenset, {name: frozenset(directions) for name, directions in stated.items()})
-
-
 def _metric_diff(
-    key: _Key, versions: frozenset[str | None], measured: Sequence[Measurement | None], directions: frozenset[str]
+    key: _Key, versions: frozenset[str | None], measured: Sequence[Measurement | None], directions: set[str]
 ) -> MetricDiff:
     stated = next(iter(directions)) if len(directions) == 1 else None
     direction = stated or (None if directions else assumed_direction(key.name))
@@ -280,11 +343,6 @@ class _Judge:
         return Comparison(delta, relative, verdict, reason, assumed=assumed.get(verdict, False))
 
 
-def _order(metric: MetricDiff) -> tuple[object, ...]:
-    dataset = metric.dataset
-    return (metric.name, *(getattr(dataset, name) or "" for name in IDENTITY), metric.kind, metric.slice)
-
-
 def _finite(value: float) -> float | None:
     """Return the number, or None where two enormous ones have no difference that JSON could hold."""
     return value if math.isfinite(value) else None
@@ -321,7 +379,26 @@ def _datasets(manifest: Manifest) -> dict[str, object]:
     return named
 
 
-def _files(manifest: Manifest) -> dict[str, object]:
-    return {
-        artifact.path: {"sha256": artifact.sha256, "size_bytes": artifact.size_bytes} for artifact in manifest.artifacts
-    }
+def _flatten_into(flat: dict[str, object], table: Mapping[str, object], prefix: str, levels_left: int) -> None:
+    for name, value in table.items():
+        if isinstance(value, dict) and value and levels_left:
+            _flatten_into(flat, value, f"{prefix}{name}.", levels_left - 1)
+        else:
+            flat[f"{prefix}{name}"] = value
+
+
+def _change(before: object, after: object) -> ItemChange:
+    if _is_same(before, after):
+        return ItemChange.SAME
+    if before is ABSENT:
+        return ItemChange.ADDED
+    return ItemChange.REMOVED if after is ABSENT else ItemChange.CHANGED
+
+
+def _is_same(one: object, other: object) -> bool:
+    """Return whether two JSON values are the same; unlike Python's, `true` is not 1, though 1 is 1.0."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_same(one[name], other[name]) for name in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and one == other

@@ -13,8 +13,7 @@ from bucketry.schema.judging.known_metrics import KNOWN_METRICS_VERSION
 from bucketry.schema.judging.slice_groups import gap_groups
 
 if TYPE_CHECKING:
-    from bucketry.schema.judging.comparison import Comparison, MetricDiff, VersionDiff
-    from bucketry.schema.judging.comparison_items import ItemDiff
+    from bucketry.schema.judging.comparison import Comparison, ItemDiff, MetricDiff, VersionDiff
     from bucketry.schema.judging.slice_groups import SliceGroup
     from bucketry.schema.names import Digest
 

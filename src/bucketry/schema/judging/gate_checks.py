@@ -37,13 +37,12 @@ if TYPE_CHECKING:
 
     from bucketry.schema.documents.evidence import Evidence, Slice
     from bucketry.schema.documents.policy import Policy
-    from bucketry.schema.documents.scans import ScanReport
     from bucketry.schema.names import AliasName
 
 UNREAD = "not looked at for this list"
 """How the reason begins of a gate that was not checked, because that would read files."""
 MOST_NAMED = 3
-"""How many slices, files or sections a reason names."""
+"""How many slices, files, sections or imports a reason names."""
 
 
 @frozen
@@ -53,6 +52,44 @@ class Evaluations:
     version: int
     published: tuple[Evidence, ...] = ()
     added: tuple[Evidence, ...] = ()
+
+
+@frozen
+class ScannedFile:
+    """One file: the imports that are dangerous, and those that nobody knows to be harmless.
+
+    `fault` says why the file could not be looked at to its end, which counts as unsafe. `holds_code` tells pickles and
+    archives, which were scanned, from what is harmless whoever loads it.
+    """
+
+    path: str
+    dangerous: tuple[str, ...] = ()
+    suspicious: tuple[str, ...] = ()
+    fault: str = ""
+    holds_code: bool = False
+
+    def fault_if(self, *, strict: bool) -> str:
+        """Return why the file is unsafe, in words; empty if it is not."""
+        if self.dangerous:
+            return f"imports {_named(self.dangerous)}"
+        if self.fault:
+            return self.fault
+        return f"imports {_named(self.suspicious)}, not known to be harmless" if strict and self.suspicious else ""
+
+
+@frozen
+class ScanReport:
+    """What a scan found in each file. `fault` says why nothing could be scanned at all."""
+
+    files: tuple[ScannedFile, ...] = ()
+    fault: str = ""
+
+    @property
+    def counts(self) -> str:
+        """How many files were scanned, how many are harmless by their content, and how many cannot be scanned."""
+        blind = sum(bool(file.fault) for file in self.files)
+        scanned = sum(file.holds_code and not file.fault for file in self.files)
+        return f"{scanned} scanned, {len(self.files) - scanned - blind} harmless by content, {blind} not scannable"
 
 
 @frozen
@@ -120,7 +157,13 @@ class _Point:
 
 def check_gates(policy: Policy, subject: GateSubject, *, alias: AliasName | None = None) -> tuple[GateResult, ...]:
     """Return the result of each gate that counts before an alias (None: of every gate), in the policy's order."""
-    return tuple(_result(gate, subject) for gate in policy.gates if applies_to(gate, alias))
+    results = []
+    for gate in policy.gates:
+        if applies_to(gate, alias):
+            verdict = _verdict(gate, subject)
+            text, reason = _shortened(gate_text(gate)), _shortened(verdict.reason)
+            results.append(GateResult(text, verdict.passed, verdict.value, verdict.limit, reason))
+    return tuple(results)
 
 
 def lacks_evidence(policy: Policy, evaluations: Evaluations) -> bool:
@@ -130,7 +173,7 @@ def lacks_evidence(policy: Policy, evaluations: Evaluations) -> bool:
             case MetricThreshold(selection) | NoWorse(selection):
                 missing = bool(_fault_in_points([*_iter_points(selection, evaluations)], selection))
             case EvidenceCount(kind, at_least):
-                missing = not _check_count(kind, at_least, evaluations).passed
+                missing = not _judge_count(kind, at_least, evaluations).passed
             case CardSections() | Formats() | PickleScan() | UnknownGate():
                 missing = False
             case _:
@@ -145,43 +188,39 @@ def is_unread(result: GateResult) -> bool:
     return not result.passed and result.reason.startswith(UNREAD)
 
 
-def _result(gate: Gate, subject: GateSubject) -> GateResult:
-    verdict = _verdict(gate, subject)
-    return GateResult(
-        _shortened(gate_text(gate)), verdict.passed, verdict.value, verdict.limit, _shortened(verdict.reason)
-    )
-
-
 def _verdict(gate: Gate, subject: GateSubject) -> _Verdict:  # noqa: PLR0911 - one for each kind of gate
     match gate:
         case MetricThreshold():
-            return _check_threshold(gate, subject.evaluations)
+            return _judge_threshold(gate, subject.evaluations)
         case NoWorse():
-            return _check_no_worse(gate, subject)
+            return _judge_no_worse(gate, subject)
         case EvidenceCount(kind, at_least):
-            return _check_count(kind, at_least, subject.evaluations)
+            return _judge_count(kind, at_least, subject.evaluations)
         case CardSections(sections):
-            return _check_card(sections, subject.card)
+            return _judge_card(sections, subject.card)
         case Formats(formats):
-            return _check_formats(formats, subject.paths, subject.misnamed)
+            return _judge_formats(formats, subject.paths, subject.misnamed)
         case PickleScan(strict):
-            return _check_scan(subject.scan, strict=strict)
+            return _judge_scan(subject.scan, strict=strict)
         case UnknownGate(_, fault):
             return _Verdict(passed=False, reason=f"this version of bucketry does not understand it: {fault}")
         case _:
             assert_never(gate)
 
 
-def _check_threshold(gate: MetricThreshold, evaluations: Evaluations) -> _Verdict:
+def _judge_threshold(gate: MetricThreshold, evaluations: Evaluations) -> _Verdict:
     limit = gate.at_least if gate.at_least is not None else gate.at_most
     points = _newest(_iter_points(gate.selection, evaluations))
     fault = _fault_in_points(points, gate.selection)
     if fault:
         return _Verdict(passed=False, reason=fault, limit=limit)
-    worst, margin, limit = min(
-        ((point, *_margin(gate, point.value)) for point in points),
-        key=lambda judged: (judged[1], judged[0].place, judged[0].value),
-    )
+    margins = []  # of each value to each bound: how far inside it is, or, if negative, outside
+    for point in points:
+        if gate.at_least is not None:
+            margins.append((_difference(point.value, gate.at_least), gate.at_least, point))
+        if gate.at_most is not None:
+            margins.append((_difference(gate.at_most, point.value), gate.at_most, point))
+    margin, limit, worst = min(margins, key=lambda judged: (judged[0], judged[2].place, judged[2].value, judged[1]))
     side = "below" if gate.at_least is not None and worst.value < gate.at_least else "above"
     what = _measured(worst, gate.selection)
     if margin < 0:
@@ -189,17 +228,7 @@ def _check_threshold(gate: MetricThreshold, evaluations: Evaluations) -> _Verdic
     return _Verdict(True, what, worst.value, limit)
 
 
-def _margin(gate: MetricThreshold, value: float) -> tuple[Decimal, float]:
-    """Return how far inside of the nearest bound a value is (negative: outside), and which bound that is."""
-    margins = []
-    if gate.at_least is not None:
-        margins.append((_difference(value, gate.at_least), gate.at_least))
-    if gate.at_most is not None:
-        margins.append((_difference(gate.at_most, value), gate.at_most))
-    return min(margins)
-
-
-def _check_no_worse(gate: NoWorse, subject: GateSubject) -> _Verdict:
+def _judge_no_worse(gate: NoWorse, subject: GateSubject) -> _Verdict:
     baseline = subject.baselines.get(gate.no_worse_than)
     if baseline is None:
         return _Verdict(passed=True, reason=f"{gate.no_worse_than} is not set yet")
@@ -215,10 +244,16 @@ def _check_no_worse(gate: NoWorse, subject: GateSubject) -> _Verdict:
     directions = {point.direction for point in (*ours, *theirs)} | {gate.direction}
     directions.discard(None)
     if len(directions) != 1:
-        return _Verdict(passed=False, reason=_fault_in_direction(directions, selection.metric))
+        contrary = f"the evidence says both that higher and that lower {selection.metric} is better"
+        unknown = (
+            f"nothing says whether higher or lower {selection.metric} is better: "
+            'add direction = "higher" or "lower" to the gate'
+        )
+        return _Verdict(passed=False, reason=contrary if directions else unknown)
     common = {point.data for point in ours} & {point.data for point in theirs}
     if not common:
-        return _Verdict(passed=False, reason=f"{named} was measured on other data: {_datasets(theirs)}")
+        others = sorted({point.data.text or "data without a name" for point in theirs})
+        return _Verdict(passed=False, reason=f"{named} was measured on other data: {_named(others)}")
     comparable = [point for point in theirs if point.data in common]
     return _compare(gate, ours, comparable, named, sign=1 if directions == {"higher"} else -1)
 
@@ -229,12 +264,13 @@ def _compare(gate: NoWorse, ours: Sequence[_Point], theirs: Sequence[_Point], na
     there = _worst(theirs, -sign)
     missing = [point.place for place, point in there.items() if place not in here]
     if missing:
-        reason = f"not measured{_named(missing, separator=' nor')}, as {named} was"
-        return _Verdict(passed=False, reason=reason)
-    judged = [
-        (_slack_left(here[place].value, their.value, gate.tolerance, sign), here[place], their)
-        for place, their in there.items()
-    ]
+        return _Verdict(passed=False, reason=f"not measured {_named(missing, ' nor ')}, as {named} was")
+    judged = []
+    for place, their in there.items():
+        our = here[place]
+        better = _difference(our.value, their.value) if sign > 0 else _difference(their.value, our.value)
+        # The margin is how much worse ours could be yet; a negative one says that it is too bad.
+        judged.append((_EXACTLY.add(better, Decimal(repr(gate.tolerance))), our, their))
     margin, our, their = min(judged, key=lambda each: (each[0], each[1].place, each[1].value, each[2].value))
     limit = float(_difference(their.value, sign * gate.tolerance))
     what = f"{_measured(our, gate.selection)}, {named} has {number_text(their.value)}"
@@ -253,12 +289,12 @@ def _worst(points: Sequence[_Point], sign: int) -> dict[tuple[_Data, Slice], _Po
     return worst
 
 
-def _check_count(kind: str, at_least: int, evaluations: Evaluations) -> _Verdict:
+def _judge_count(kind: str, at_least: int, evaluations: Evaluations) -> _Verdict:
     count = sum(evidence.kind == kind for evidence in (*evaluations.published, *evaluations.added))
     return _Verdict(count >= at_least, f"{count} of {at_least} {kind} evaluations are there", count, at_least)
 
 
-def _check_card(sections: Sequence[str], card: str | None) -> _Verdict:
+def _judge_card(sections: Sequence[str], card: str | None) -> _Verdict:
     if card is None:
         return _Verdict(False, "there is no model card that can be read as text", 0, len(sections))
     found = card_sections(card)
@@ -269,26 +305,26 @@ def _check_card(sections: Sequence[str], card: str | None) -> _Verdict:
         return _Verdict(True, f"all {present} are there", present, len(sections))
     headed = {section_name(section.title) for section in found}
     faults = [f"{name} is empty" if section_name(name) in headed else f"{name} is missing" for name in missing]
-    return _Verdict(False, _named(faults, separator=",").strip(), present, len(sections))
+    return _Verdict(False, _named(faults), present, len(sections))
 
 
-def _check_formats(formats: Sequence[str], paths: Sequence[str], misnamed: Mapping[str, str] | None) -> _Verdict:
-    others = [path for path in paths if not _has_format(path, formats)]
+def _judge_formats(formats: Sequence[str], paths: Sequence[str], misnamed: Mapping[str, str] | None) -> _Verdict:
+    endings = tuple(f".{suffix}" for suffix in formats)
+    others = [
+        path
+        for path in paths
+        if not (name := path.rpartition("/")[2].lower()).endswith(endings) and name not in formats
+    ]
     if others:
-        return _Verdict(False, f"not allowed: {_named(others, separator=',').strip()}", len(others), 0)
+        return _Verdict(False, f"not allowed: {_named(others)}", len(others), 0)
     if misnamed is None:
         return _Verdict(True, f"all {len(paths)} files are by name; the contents are {UNREAD}", 0, 0)
     faults = [f"{path} {misnamed[path]}" for path in paths if path in misnamed]
-    reason = _named(faults, separator=";").strip() if faults else f"all {len(paths)} files are"
+    reason = _named(faults, "; ") if faults else f"all {len(paths)} files are"
     return _Verdict(not faults, reason, len(faults), 0)
 
 
-def _has_format(path: str, formats: Sequence[str]) -> bool:
-    name = path.rpartition("/")[2].lower()
-    return any(name == suffix or name.endswith(f".{suffix}") for suffix in formats)
-
-
-def _check_scan(scan: ScanReport | None, *, strict: bool) -> _Verdict:
+def _judge_scan(scan: ScanReport | None, *, strict: bool) -> _Verdict:
     if scan is None:
         return _Verdict(passed=False, reason="the files were not scanned")
     if scan.fault:
@@ -296,7 +332,7 @@ def _check_scan(scan: ScanReport | None, *, strict: bool) -> _Verdict:
     bad = [(file.path, file.fault_if(strict=strict)) for file in scan.files]
     faults = [f"{path}: {fault}" for path, fault in bad if fault]
     if faults:
-        return _Verdict(False, f"{_named(faults, separator=';').strip()} ({scan.counts})", len(faults), 0)
+        return _Verdict(False, f"{_named(faults, '; ')} ({scan.counts})", len(faults), 0)
     doubtful = sum(bool(file.suspicious) for file in scan.files)
     return _Verdict(True, f"{scan.counts}{f'; {doubtful} import unknown names' if doubtful else ''}", 0, 0)
 
@@ -331,12 +367,6 @@ def _fault_in_points(points: Sequence[_Point], selection: MetricSelection) -> st
     return ""
 
 
-def _fault_in_direction(directions: set[str | None], metric: str) -> str:
-    if directions:
-        return f"the evidence says both that higher and that lower {metric} is better"
-    return f'nothing says whether higher or lower {metric} is better: add direction = "higher" or "lower" to the gate'
-
-
 def _where(selection: MetricSelection) -> str:
     return selection.text.replace(" in every slice", "")
 
@@ -346,24 +376,13 @@ def _measured(point: _Point, selection: MetricSelection) -> str:
     return f"{worst}{number_text(point.value)}{point.place}"
 
 
-def _datasets(points: Sequence[_Point]) -> str:
-    names = sorted({point.data.text or "data without a name" for point in points})
-    return _named(names, separator=",").strip()
-
-
-def _named(texts: Sequence[str], *, separator: str) -> str:
+def _named(texts: Sequence[str], separator: str = ", ") -> str:
     more = f" and {len(texts) - MOST_NAMED:,} more" if len(texts) > MOST_NAMED else ""
-    return separator.join(f" {text.strip()}" for text in texts[:MOST_NAMED]) + more
+    return separator.join(text.strip() for text in texts[:MOST_NAMED]) + more
 
 
 def _distance(margin: Decimal) -> str:
     return number_text(abs(float(margin)))
-
-
-def _slack_left(our: float, their: float, tolerance: float, sign: int) -> Decimal:
-    """Return how much worse ours could be yet (negative: it is too bad), where higher is better if `sign` is 1."""
-    better = _difference(our, their) if sign > 0 else _difference(their, our)
-    return _EXACTLY.add(better, Decimal(repr(tolerance)))
 
 
 def _difference(one: float, other: float) -> Decimal:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bucketry.registry.review.standings import Standing
     from bucketry.schema.documents.gates import GateResult
     from bucketry.schema.documents.head import Head
-    from bucketry.schema.documents.scans import ScanReport
+    from bucketry.schema.judging.gate_checks import ScanReport
     from bucketry.schema.names import AliasName, ModelName
     from bucketry.show.figures import Zone
     from bucketry.show.spans import Line, Role

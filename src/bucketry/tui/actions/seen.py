@@ -12,8 +12,8 @@ from bucketry.errors import ContendedError
 from bucketry.index.views import find_generation
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.rows import load_row
+from bucketry.schema.documents.alias import is_move
 from bucketry.schema.documents.audit import AuditAction
-from bucketry.schema.documents.moves import is_move
 from bucketry.show.figures import age_text
 from bucketry.show.states import state_word
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.registry.versions.history import MOST_RECORDS, load_version_history
-from bucketry.schema.documents.moves import MOVES
+from bucketry.schema.documents.alias import MOVES
 from bucketry.show.figures import NOTHING, count_of, time_text
 from bucketry.show.spans import Line, Span, line, wrapped
 from bucketry.show.tables import TextColumn, text_table
