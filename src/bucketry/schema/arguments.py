@@ -81,7 +81,9 @@ def plain_integer(value: object, name: str, *, least: int = -LARGEST_INTEGER) ->
     return _bounded(number, name)
 
 
-def plain_value(value: object, name: str, *, levels_left: int = DEEPEST_NESTING) -> object:
+def plain_value(  # noqa: PLR0911 - one for each kind of value
+    value: object, name: str, *, levels_left: int = DEEPEST_NESTING
+) -> object:
     """Return any value as JSON has it: null, true, a number, a text, a list or a table of these."""
     value = scalar_of(value)
     if isinstance(value, Enum):  # before texts: one may be both
@@ -92,10 +94,6 @@ def plain_value(value: object, name: str, *, levels_left: int = DEEPEST_NESTING)
         if isinstance(value, Mapping):
             return plain_table(value, name, levels_left=levels_left - 1)
         return [plain_value(one, f"{name}[{index}]", levels_left=levels_left - 1) for index, one in enumerate(value)]
-    return _plain_leaf(value, name)
-
-
-def _plain_leaf(value: object, name: str) -> object:
     match value:
         case None | bool():
             return value

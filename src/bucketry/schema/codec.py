@@ -164,15 +164,15 @@ class Fields:
 
     def optional_digest(self, name: str) -> Digest | None:
         """Return a SHA-256, or None where there is none."""
-        return None if self._document.get(name) is None and self._mark(name) else self.digest(name)
+        return None if self._is_missing(name) else self.digest(name)
 
     def optional_text(self, name: str) -> str | None:
         """Return a string, or None where there is none."""
-        return None if self._document.get(name) is None and self._mark(name) else self.text(name)
+        return None if self._is_missing(name) else self.text(name)
 
     def optional_integer(self, name: str, *, least: int = 0) -> int | None:
         """Return an integer, or None where there is none."""
-        return None if self._document.get(name) is None and self._mark(name) else self.integer(name, least=least)
+        return None if self._is_missing(name) else self.integer(name, least=least)
 
     def parsed(self, name: str, parse: Callable[[str], T]) -> T:
         """Return the string as `parse` understands it."""
@@ -185,7 +185,7 @@ class Fields:
 
     def optional_number(self, name: str) -> float | None:
         """Return a number, or None where there is none."""
-        return None if self._document.get(name) is None and self._mark(name) else self.number(name)
+        return None if self._is_missing(name) else self.number(name)
 
     def items(self, name: str, *, most: int = 1_000_000) -> list[Any]:
         """Return a list; a missing one is empty."""
@@ -237,9 +237,9 @@ class Fields:
         value = self._document.get(name)
         return default if value is None else value
 
-    def _mark(self, name: str) -> bool:
+    def _is_missing(self, name: str) -> bool:
         self._seen.add(name)
-        return True
+        return self._document.get(name) is None
 
     def _wrong(self, name: str, expected: str) -> NoReturn:
         place = f"{self.what}: {name}" if name else self.what

@@ -62,9 +62,19 @@ def read_value(found: object) -> Value:
     """Return what a neighbour's value means; raise `NoValueError`."""
     if isinstance(found, bool) or not isinstance(found, int | float | str):
         raise NoValueError(f"is {_named(found)}, not a number")
-    if isinstance(found, str):
-        return _read_text(found.strip())
-    return Value(_finite(found, str(found)))
+    if not isinstance(found, str):
+        return Value(_finite(found, str(found)))
+    text = found.strip()
+    if not text:
+        raise NoValueError("is empty")
+    whole = _IN_BRACKETS.fullmatch(text)
+    parts = _VALUE.fullmatch(f"{whole[1].strip()} {whole[2]}".strip() if whole else text)
+    if not parts:
+        raise NoValueError(f"is {_named(text)}, not a number")
+    spread = parts[3] or parts[5]
+    deviation = None if spread is None else abs(_finite(float(spread), text))
+    unit = PERCENT if parts[2] or parts[4] or parts[6] or parts[7] else None
+    return Value(_finite(float(parts[1]), text), unit, deviation)
 
 
 def read_number(found: object) -> float:
@@ -153,19 +163,6 @@ def _slice(found: object) -> dict[str, str]:
     if fault:
         raise NoValueError(f"has in the name of a slice {fault}")
     return dict(found)
-
-
-def _read_text(text: str) -> Value:
-    if not text:
-        raise NoValueError("is empty")
-    whole = _IN_BRACKETS.fullmatch(text)
-    found = _VALUE.fullmatch(f"{whole[1].strip()} {whole[2]}".strip() if whole else text)
-    if not found:
-        raise NoValueError(f"is {_named(text)}, not a number")
-    spread = found[3] or found[5]
-    deviation = None if spread is None else abs(_finite(float(spread), text))
-    unit = PERCENT if found[2] or found[4] or found[6] or found[7] else None
-    return Value(_finite(float(found[1]), text), unit, deviation)
 
 
 def _finite(number: float, shown: str) -> float:

@@ -41,7 +41,14 @@ def parse_day_or_moment(text: str) -> Moment:
     try:
         first = datetime.fromisoformat(text)
         first = first.replace(tzinfo=UTC) if first.tzinfo is None else first.astimezone(UTC)
-        return Moment(_microseconds(first), _microseconds(first + _length(text)))
+        # What the text leaves out may be anything: so long the moment lasts.
+        clock = text[11:].upper().partition("Z")[0].partition("+")[0].partition("-")[0]
+        length = timedelta(days=1)
+        if "." in clock or "," in clock:
+            length = timedelta(milliseconds=1)
+        elif clock:
+            length = timedelta(seconds=1) if clock.count(":") == 2 else timedelta(minutes=1)
+        return Moment(_microseconds(first), _microseconds(first + length))
     except (ValueError, OverflowError) as error:
         raise UsageError(
             f'"{displayable(text[:_LONGEST_TEXT])}" is not a time', advice="write 2026-03-03 or 2026-03-03T12:00:00Z"
@@ -51,15 +58,6 @@ def parse_day_or_moment(text: str) -> Moment:
 def microseconds_of(at: str) -> int:
     """Return the microseconds since the epoch of a time that `parse_time` accepts."""
     return _microseconds(datetime.fromisoformat(at))
-
-
-def _length(text: str) -> timedelta:
-    clock = text[11:].upper().partition("Z")[0].partition("+")[0].partition("-")[0] if len(text) > 10 else ""
-    if not clock:
-        return timedelta(days=1)
-    if "." in clock or "," in clock:
-        return timedelta(milliseconds=1)
-    return timedelta(seconds=1) if clock.count(":") == 2 else timedelta(minutes=1)
 
 
 def _microseconds(moment: datetime) -> int:

@@ -140,20 +140,16 @@ def parse_reference(text: str) -> Reference:
     """Return the reference in `model`, `model:7`, `model@alias`, `model@latest` or `model@sha256:<digest>`."""
     model, at, target = needed_text(text, "a reference").partition("@")
     if at:
-        return Reference(parse_model_name(model), _parse_target(target))
+        name = parse_model_name(model)
+        if target == "latest":
+            return Reference(name, Latest())
+        kind, colon, digest = target.partition(":")
+        is_digest = colon and kind == "sha256"
+        return Reference(name, ByManifest(parse_digest(digest)) if is_digest else ByAlias(parse_alias(target)))
     model, colon, number = text.partition(":")
     if colon:
         return Reference(parse_model_name(model), ByVersion(parse_version(number)))
     return Reference(parse_model_name(text), Newest())
-
-
-def _parse_target(target: str) -> Selector:
-    if target == "latest":
-        return Latest()
-    kind, colon, digest = target.partition(":")
-    if colon and kind == "sha256":
-        return ByManifest(parse_digest(digest))
-    return ByAlias(parse_alias(target))
 
 
 def _fault_in_part(part: str) -> str:

@@ -63,7 +63,14 @@ def displayable(text: str, *, newlines: bool = False) -> str:
     if newlines:
         lines = text.replace("\r\n", "\n").replace("\t", " " * TAB_SPACES).split("\n")
         return "\n".join(displayable(line) for line in lines)
-    return "".join(map(_visible, text))
+    shown = []
+    for character in text:
+        category = unicodedata.category(character)
+        if category == "Cc":
+            shown.append(f"\\x{ord(character):02x}")
+        else:
+            shown.append(f"<U+{ord(character):04X}>" if category in INVISIBLE else character)
+    return "".join(shown)
 
 
 def csv_cell(text: str) -> str:
@@ -79,10 +86,3 @@ def csv_cell(text: str) -> str:
 def markdown_text(text: str) -> str:
     """Return the text as Markdown in which it is nothing but text, on one line: no markup, no link, no table cell."""
     return _MARKDOWN.sub(r"\\\1", displayable(text).strip())
-
-
-def _visible(character: str) -> str:
-    category = unicodedata.category(character)
-    if category not in INVISIBLE:
-        return character
-    return f"\\x{ord(character):02x}" if category == "Cc" else f"<U+{ord(character):04X}>"

@@ -7,7 +7,7 @@ the evaluation. Whatever a file uses to tell its results apart is one of `IDENTI
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
@@ -103,10 +103,11 @@ def dataset_labels(datasets: Iterable[Dataset]) -> dict[Dataset, str]:
     groups: dict[str | None, list[Dataset]] = defaultdict(list)
     for dataset in found:
         groups[dataset.name].append(dataset)
-    short = _short_names([name for name in groups if name])
+    ends = {name: name.rpartition("/")[2] or name for name in groups if name}
+    recurring = Counter(ends.values())
     labels: dict[Dataset, str] = {}
     for name, members in groups.items():
-        shown = short[name] if name else ""
+        shown = "" if not name else ends[name] if recurring[ends[name]] == 1 else name
         texts = _labels_of_one_name(members, shown, with_fields=False)
         if len(set(texts)) < len(texts):  # one's configuration reads like another's arguments
             texts = _labels_of_one_name(members, shown, with_fields=True)
@@ -149,8 +150,3 @@ def _shared_start(texts: Sequence[str | None]) -> int:
     same = next((place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
     end = max(first.rfind(mark, 0, same) for mark in _BREAKS) + 1
     return end if end >= _LEAST_SHARED else 0
-
-
-def _short_names(names: Sequence[str]) -> dict[str, str]:
-    ends = [name.rpartition("/")[2] or name for name in names]
-    return {name: end if ends.count(end) == 1 else name for name, end in zip(names, ends, strict=True)}

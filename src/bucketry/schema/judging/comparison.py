@@ -216,11 +216,19 @@ def diff_metrics(evidence: Sequence[Sequence[Evidence]]) -> tuple[MetricDiff, ..
 
 def diff_items(versions: Sequence[Mapping[str, object]]) -> tuple[ItemDiff, ...]:
     """Return all things that any version has, by name, the baseline's values first."""
+
+    def change(before: object, after: object) -> ItemChange:
+        if _is_same(before, after):
+            return ItemChange.SAME
+        if before is ABSENT:
+            return ItemChange.ADDED
+        return ItemChange.REMOVED if after is ABSENT else ItemChange.CHANGED
+
     names = sorted({name for version in versions for name in version})
     items = []
     for name in names:
         first, *others = found = tuple(version.get(name, ABSENT) for version in versions)
-        items.append(ItemDiff(name, found, tuple(_change(first, other) for other in others)))
+        items.append(ItemDiff(name, found, tuple(change(first, other) for other in others)))
     return tuple(items)
 
 
@@ -385,14 +393,6 @@ def _flatten_into(flat: dict[str, object], table: Mapping[str, object], prefix: 
             _flatten_into(flat, value, f"{prefix}{name}.", levels_left - 1)
         else:
             flat[f"{prefix}{name}"] = value
-
-
-def _change(before: object, after: object) -> ItemChange:
-    if _is_same(before, after):
-        return ItemChange.SAME
-    if before is ABSENT:
-        return ItemChange.ADDED
-    return ItemChange.REMOVED if after is ABSENT else ItemChange.CHANGED
 
 
 def _is_same(one: object, other: object) -> bool:

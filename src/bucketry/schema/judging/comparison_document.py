@@ -14,7 +14,6 @@ from bucketry.schema.judging.slice_groups import gap_groups
 
 if TYPE_CHECKING:
     from bucketry.schema.judging.comparison import Comparison, ItemDiff, MetricDiff, VersionDiff
-    from bucketry.schema.judging.slice_groups import SliceGroup
     from bucketry.schema.names import Digest
 
 
@@ -43,8 +42,29 @@ def diff_document(diff: VersionDiff, *, with_unchanged: bool) -> Document:
         ],
         "metrics": [_metric_document(metric) for metric in diff.metrics],
         "known_metrics": KNOWN_METRICS_VERSION,
-        "slices": [_gap_document(group) for group in gap_groups(diff)],
-        "files": [_file_document(item) for item in diff.files if with_unchanged or item.is_changed],
+        "slices": [
+            {
+                "name": group.name,
+                "dataset": group.dataset.to_document(),
+                "kind": group.kind,
+                "attributes": list(group.attributes),
+                "direction": group.direction,
+                "worst": [{"slice": dict(one[0]), "value": one[1]} if one else None for one in group.worst],
+                "gap": list(group.gaps),
+                "same_slices": len(set(group.judged)) == 1,
+            }
+            for group in gap_groups(diff)
+        ],
+        "files": [
+            {
+                "path": item.name,
+                "size_bytes": [file.get("size_bytes") if isinstance(file, dict) else None for file in item.values],
+                "sha256": [file.get("sha256") if isinstance(file, dict) else None for file in item.values],
+                **_changes(item),
+            }
+            for item in diff.files
+            if with_unchanged or item.is_changed
+        ],
         "card": [
             {"section": item.name, **_changes(item)} for item in diff.sections if with_unchanged or item.is_changed
         ],
@@ -85,29 +105,6 @@ def _comparison_document(one: Comparison) -> Document:
         "verdict": one.verdict.value,
         "reason": one.reason.value,
         "assumed": one.assumed,
-    }
-
-
-def _gap_document(group: SliceGroup) -> Document:
-    return {
-        "name": group.name,
-        "dataset": group.dataset.to_document(),
-        "kind": group.kind,
-        "attributes": list(group.attributes),
-        "direction": group.direction,
-        "worst": [{"slice": dict(one[0]), "value": one[1]} if one else None for one in group.worst],
-        "gap": list(group.gaps),
-        "same_slices": len(set(group.judged)) == 1,
-    }
-
-
-def _file_document(item: ItemDiff) -> Document:
-    found = [value if isinstance(value, dict) else {} for value in item.values]
-    return {
-        "path": item.name,
-        "size_bytes": [value.get("size_bytes") for value in found],
-        "sha256": [value.get("sha256") for value in found],
-        **_changes(item),
     }
 
 

@@ -176,8 +176,18 @@ def action_on(wanted: Action, state: State) -> Action:
 
 def check_decidable(action: Action, version: int, state: State) -> None:
     """Raise `RejectedError` for an action that nobody may take on a version in this state."""
-    if state not in ALLOWED_FROM.get(action, frozenset()):
-        raise RejectedError(f"version {version} is {state}: {_instead(action, state)}")
+    if state in ALLOWED_FROM.get(action, frozenset()):
+        return
+    instead = f"it is not possible to {action}"
+    if action is Action.REJECT and state is State.APPROVED:
+        instead = "revoke the approval instead"
+    elif action is Action.REVOKE and state in {State.REGISTERED, State.IN_REVIEW}:
+        instead = "reject it instead"
+    elif action is Action.APPROVE and state is State.REJECTED:
+        instead = "a refusal stands for ever; publish a new version"
+    elif state is State.RETIRED:
+        instead = "take it out of retirement first (`bucketry unretire`)"
+    raise RejectedError(f"version {version} is {state}: {instead}")
 
 
 def is_reviewer(policy: Policy, principal: str) -> bool:
@@ -214,15 +224,3 @@ def _why_not(
 
 def _when(decision: Decision) -> tuple[int, datetime]:
     return decision.statement.sequence, moment(decision.statement.created)
-
-
-def _instead(action: Action, state: State) -> str:
-    if action is Action.REJECT and state is State.APPROVED:
-        return "revoke the approval instead"
-    if action is Action.REVOKE and state in {State.REGISTERED, State.IN_REVIEW}:
-        return "reject it instead"
-    if action is Action.APPROVE and state is State.REJECTED:
-        return "a refusal stands for ever; publish a new version"
-    if state is State.RETIRED:
-        return "take it out of retirement first (`bucketry unretire`)"
-    return f"it is not possible to {action}"

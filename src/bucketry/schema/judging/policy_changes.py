@@ -64,7 +64,19 @@ def policy_changes(before: Policy | None, after: Policy | None) -> tuple[PolicyC
 
 def settings_of(policy: Policy) -> Mapping[str, str]:
     """Return what a policy sets, in words, but for its gates."""
-    return {name: _text(name, value) for name, value in policy_document(policy).items() if name != GATES}
+    settings = {}
+    for name, value in policy_document(policy).items():
+        if name == GATES:
+            continue
+        if name == "approval_expires_days" and value == 0:
+            settings[name] = "never"
+        elif name == "reviewers" and not value:
+            settings[name] = EVERYBODY
+        elif isinstance(value, list):
+            settings[name] = ", ".join(map(str, value)) or NOTHING
+        else:
+            settings[name] = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    return settings
 
 
 def protection_removed(before: Policy, after: Policy) -> tuple[str, ...]:
@@ -126,13 +138,3 @@ def _gates_of(policy: Policy) -> list[str]:
     if GATES in policy.unset:
         return []
     return [gate_text(gate) for gate in policy.gates] or [NOTHING]
-
-
-def _text(name: str, value: object) -> str:
-    if name == "approval_expires_days" and value == 0:
-        return "never"
-    if name == "reviewers" and not value:
-        return EVERYBODY
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or NOTHING
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -41,13 +41,13 @@ class SliceGroup:
     @property
     def worst(self) -> tuple[tuple[Slice, float] | None, ...]:
         """Each version's worst slice of those that can be judged, and its value; None where no direction is known."""
-        return tuple(self._worst(place) for place in range(len(self.judged)))
-
-    def _worst(self, place: int) -> tuple[Slice, float] | None:
-        found = [(one.slice, value) for one in self.slices if (value := one.values[place]) is not None]
-        judged = [(part, value) for part, value in found if part in self.judged[place]]
         choose = {"higher": min, "lower": max}.get(self.direction or "")
-        return choose(judged, key=lambda pair: (pair[1], pair[0])) if choose and judged else None
+        worst: list[tuple[Slice, float] | None] = []
+        for place, judged in enumerate(self.judged):
+            found = [(one.slice, value) for one in self.slices if (value := one.values[place]) is not None]
+            counting = [(part, value) for part, value in found if part in judged]
+            worst.append(choose(counting, key=lambda pair: (pair[1], pair[0])) if choose and counting else None)
+        return tuple(worst)
 
     def has_same_slices(self, other: int = -1) -> bool:
         """Return whether the gap of one of `diff.others` is that of the slices that the baseline's is of."""
@@ -74,7 +74,13 @@ def slice_groups(diff: VersionDiff, other: int = -1) -> tuple[SliceGroup, ...]:
         SliceGroup(*key, metrics[0].direction, worst_first(metrics, other), *_gaps(metrics))
         for key, metrics in found.items()
     ]
-    return tuple(sorted(groups, key=lambda group: _urgency(group, other)))
+
+    def urgency(group: SliceGroup) -> tuple[bool, float, str]:
+        is_worse = any(one.comparisons[other].verdict is Verdict.WORSE for one in group.slices if one.comparisons)
+        growth = group.gap_growth(other)
+        return not is_worse, -(growth if growth is not None else -1.0), group.name
+
+    return tuple(sorted(groups, key=urgency))
 
 
 def gap_groups(diff: VersionDiff) -> tuple[SliceGroup, ...]:
@@ -115,9 +121,3 @@ def _gaps(metrics: Sequence[MetricDiff]) -> tuple[tuple[float | None, ...], tupl
 def _place(other: int) -> int:
     """Return the place among all versions, of which the baseline is the first."""
     return other + 1 if other >= 0 else other
-
-
-def _urgency(group: SliceGroup, other: int) -> tuple[bool, float, str]:
-    is_worse = any(one.comparisons[other].verdict is Verdict.WORSE for one in group.slices if one.comparisons)
-    growth = group.gap_growth(other)
-    return not is_worse, -(growth if growth is not None else -1.0), group.name

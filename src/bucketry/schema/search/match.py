@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from bucketry.frozen import frozen
 from bucketry.schema.moments import microseconds_of
@@ -88,8 +88,9 @@ def matches_pattern(pattern: str, name: str) -> bool:
     return not pattern[at:].strip("*")
 
 
-def _holds(condition: Condition, candidate: Candidate) -> bool:  # noqa: PLR0911 - one for each kind
+def _holds(condition: Condition, candidate: Candidate) -> bool:  # noqa: C901, PLR0911, PLR0912 - one for each kind
     row, details = candidate.row, candidate.details
+    texts = (*candidate.aliases, *([str(candidate.model)] if candidate.with_name else []))
     match condition:
         case MetricIs(name, part, comparison, number):
             return _compares(details.metrics.get((name, part)), comparison, number)
@@ -107,18 +108,9 @@ def _holds(condition: Condition, candidate: Candidate) -> bool:  # noqa: PLR0911
             return _compares(row.version, comparison, version)
         case CreatedIs(comparison, moment):
             return moment.holds(comparison, microseconds_of(row.created_at))
-        case _:
-            return _row_holds(condition, candidate)
-
-
-def _row_holds(condition: Condition, candidate: Candidate) -> bool:  # noqa: PLR0911 - one for each kind
-    row = candidate.row
-    match condition:
         case WordIn(word):
-            texts = (*candidate.aliases, *([str(candidate.model)] if candidate.with_name else []))
             return word in words_of(row) or any(word in text for text in texts)
         case LettersIn(letters):
-            texts = (*candidate.aliases, *([str(candidate.model)] if candidate.with_name else []))
             return has_letters("\n".join((words_of(row), *texts)), letters)
         case StateIs(state):
             return row.state is state
@@ -130,7 +122,8 @@ def _row_holds(condition: Condition, candidate: Candidate) -> bool:  # noqa: PLR
             return matches_pattern(pattern, str(candidate.model))
         case LabelIs(name, value):
             return any(name == key.lower() and value in {None, text.lower()} for key, text in row.labels.items())
-    raise AssertionError(f"{condition} is asked of no row")
+        case _:
+            assert_never(condition)
 
 
 @lru_cache(PATTERNS_KEPT)

@@ -220,10 +220,16 @@ def parse_query(text: str) -> Query:
     """Return the query; raise `UsageError`, which names the part that is wrong and where it begins."""
     if len(text) > LONGEST_QUERY:
         raise UsageError(f"the query has {len(text):,} characters; the limit is {LONGEST_QUERY:,}")
-    terms = tuple(_parse_term(part) for part in _split(text))
+    terms = []
+    for part in _split(text):
+        try:
+            terms.append(Term(_parse_condition(part), part.negated))
+        except BucketryError as error:
+            place = f'"{displayable(part.text)}" at character {part.place} of the query'
+            raise UsageError(f"{place}: {error.message}", advice=error.advice) from error
     if len(terms) > MOST_TERMS:
         raise UsageError(f"the query has {len(terms)} parts; the limit is {MOST_TERMS}")
-    return Query(terms)
+    return Query(tuple(terms))
 
 
 def spell_metric(name: str, part: Slice) -> str:
@@ -259,34 +265,19 @@ def _split(text: str) -> Iterator[_Part]:
         negated = bool(_NEGATION.match(text, at)) and at + 1 < len(text) and not text[at + 1].isspace()
         at += negated
         quoted = text[at] == '"' and not _QUOTED_NAME.match(text, at)
-        piece, at = _take(text, at)
+        piece, inside, opened = "", False, at
+        while at < len(text) and (inside or not text[at].isspace()):  # up to the next space outside quotes
+            if text[at] == '"':
+                inside = not inside
+            else:
+                piece += text[at]
+            at += 1
+        if inside:
+            raise UsageError(
+                f"the quote at character {opened + 1} of the query has no end: {displayable(text[opened:][:40])}",
+                advice='close it with "',
+            )
         yield _Part(piece, begin + 1, negated, quoted)
-
-
-def _take(text: str, at: int) -> tuple[str, int]:
-    """Return what stands before the next space outside quotes, without the quotes, and where it ends."""
-    piece, inside, begin = "", False, at
-    while at < len(text) and (inside or not text[at].isspace()):  # bounded by the text
-        if text[at] == '"':
-            inside = not inside
-        else:
-            piece += text[at]
-        at += 1
-    if inside:
-        raise UsageError(
-            f"the quote at character {begin + 1} of the query has no end: {displayable(text[begin:][:40])}",
-            advice='close it with "',
-        )
-    return piece, at
-
-
-def _parse_term(part: _Part) -> Term:
-    try:
-        return Term(_parse_condition(part), part.negated)
-    except BucketryError as error:
-        raise UsageError(
-            f'"{displayable(part.text)}" at character {part.place} of the query: {error.message}', advice=error.advice
-        ) from error
 
 
 def _parse_condition(part: _Part) -> Condition:
@@ -315,7 +306,12 @@ def _parse_compared(found: re.Match[str]) -> Condition:
     if not value:
         raise UsageError(f'nothing stands behind "{comparison}"', advice="write a number, such as auc>0.9")
     if name.startswith(_PARAMETER) and len(name) > len(_PARAMETER):
-        return _parse_parameter(name.removeprefix(_PARAMETER), comparison, value)
+        parameter = name.removeprefix(_PARAMETER)
+        number = float(value) if _NUMBER.fullmatch(value) else None
+        if number is None and comparison not in {"=", "!="}:
+            advice = f"write param.{parameter}=TEXT, or a number"
+            raise UsageError(f'"{displayable(value)}" is not a number', advice=advice)
+        return ParameterIs(parameter, comparison, number, value)
     if name == "size":
         return SizeIs(comparison, _parse_size(value))
     if name == "created":
@@ -326,13 +322,6 @@ def _parse_compared(found: re.Match[str]) -> Condition:
     if name == "version":
         return VersionIs(comparison, int(_parse_number(value.removeprefix("v"))))
     return MetricIs(name, _parse_slice(found["slice"]), comparison, _parse_number(value))
-
-
-def _parse_parameter(name: str, comparison: str, value: str) -> ParameterIs:
-    number = float(value) if _NUMBER.fullmatch(value) else None
-    if number is None and comparison not in {"=", "!="}:
-        raise UsageError(f'"{displayable(value)}" is not a number', advice=f"write param.{name}=TEXT, or a number")
-    return ParameterIs(name, comparison, number, value)
 
 
 def _parse_slice(text: str | None) -> Slice:
