@@ -91,14 +91,24 @@ def gather(read: Callable[[LeftOut], Sequence[Evidence]], *, what: str) -> Evide
     """
     left_out = LeftOut()
     try:
-        found = [evidence for evidence in read(left_out) if _has_good_name(evidence, left_out)]
+        found = []
+        for evidence in read(left_out):
+            name = evidence.dataset.get("name")
+            fault = fault_in_line(name) if isinstance(name, str) else ""
+            if fault:  # such a name cannot be written in a line: all that was measured on that data is left out
+                left_out.add(f"what was measured on {name!a}", f"has in the name of the data {fault}")
+            else:
+                found.append(evidence)
         _check_size(found, what)
         kept = keep_apart(found, what=what)
         _check_size(kept, what)
     except CorruptError as error:
         raise UsageError(error.message, advice=error.advice or _ADVICE) from error
     if not any(evidence.metrics or evidence.notes for evidence in kept):
-        raise UsageError(f"{what} has no metric{_told(left_out)}", advice=_ADVICE)
+        told = f" that can be compared: {'; '.join(left_out.notes[:MOST_TOLD])}" if left_out.notes else ""
+        more = len(left_out.notes) - MOST_TOLD
+        told += f" and {more:,} more" if more > 0 else ""
+        raise UsageError(f"{what} has no metric{told}", advice=_ADVICE)
     for evidence in kept:
         check_claims(evidence, what=what)
     return EvidenceFile(tuple(kept), tuple(left_out.notes))
@@ -140,13 +150,13 @@ def keep_apart(evidence: Sequence[Evidence], *, what: str) -> list[Evidence]:
     return kept
 
 
-def _has_good_name(evidence: Evidence, left_out: LeftOut) -> bool:
-    """Return whether the data's name can be written in a line; all that was measured on other data is left out."""
-    name = evidence.dataset.get("name")
-    fault = fault_in_line(name) if isinstance(name, str) else ""
-    if fault:
-        left_out.add(f"what was measured on {name!a}", f"has in the name of the data {fault}")
-    return not fault
+def _parts(item: Evidence, numbered: dict[int | None, list[Metric]]) -> list[Evidence]:
+    if not numbered:
+        return [item] if item.notes and not item.metrics else []
+    return [
+        replace(item, metrics=tuple(metrics), dataset={**item.dataset, "result": number} if number else item.dataset)
+        for number, metrics in numbered.items()
+    ]
 
 
 def _check_size(evidence: Sequence[Evidence], what: str) -> None:
@@ -155,15 +165,6 @@ def _check_size(evidence: Sequence[Evidence], what: str) -> None:
             f"{what} has more than {MOST_EVALUATIONS:,} evaluations or {MOST_METRICS:,} metrics",
             advice="split it, or leave out what nobody compares",
         )
-
-
-def _parts(item: Evidence, numbered: dict[int | None, list[Metric]]) -> list[Evidence]:
-    if not numbered:
-        return [item] if item.notes and not item.metrics else []
-    return [
-        replace(item, metrics=tuple(metrics), dataset={**item.dataset, "result": number} if number else item.dataset)
-        for number, metrics in numbered.items()
-    ]
 
 
 def _read(text: str, left_out: LeftOut, what: str, called: str) -> Sequence[Evidence]:
@@ -236,32 +237,18 @@ def _read_document(value: object, left_out: LeftOut, what: str, place: str) -> E
 def _read_ours(value: dict[str, Any], left_out: LeftOut, what: str, place: str) -> Evidence:
     """Return the evaluation in a document of ours; a metric in it that makes no sense is left out alone."""
     whole = read_evidence(Fields({**value, "metrics": []}, what=what))
-    metrics = [
-        metric
-        for at, item in enumerate(value["metrics"][: MOST_METRICS + 1])
-        if (metric := _our_metric(item, left_out, f"{place}metrics[{at}]")) is not None
-    ]
+    metrics = []
+    for number, item in enumerate(value["metrics"][: MOST_METRICS + 1]):
+        at = f"{place}metrics[{number}]"
+        if not isinstance(item, dict) or not isinstance(item.get("name"), str):
+            left_out.add(at, "is not a metric with a name")
+            continue
+        interval = item.get("confidence") or {}
+        if not isinstance(interval, dict):
+            left_out.add(f"{at}: confidence", "is not a table")
+            interval = {}
+        parts = {**item, **{name: interval.get(name) for name in ("low", "high", "level")}}
+        metric = make_metric(left_out, f"{at} ({item['name']!a})", item["name"], item.get("value"), parts)
+        if metric is not None:
+            metrics.append(replace(metric, extra={name: one for name, one in item.items() if name not in _OF_METRIC}))
     return check_evidence(replace(whole, metrics=tuple(metrics)), what=what)
-
-
-def _our_metric(item: object, left_out: LeftOut, place: str) -> Metric | None:
-    if not isinstance(item, dict) or not isinstance(item.get("name"), str):
-        left_out.add(place, "is not a metric with a name")
-        return None
-    interval = item.get("confidence") or {}
-    if not isinstance(interval, dict):
-        left_out.add(f"{place}: confidence", "is not a table")
-        interval = {}
-    parts = {**item, **{name: interval.get(name) for name in ("low", "high", "level")}}
-    metric = make_metric(left_out, f"{place} ({item['name']!a})", item["name"], item.get("value"), parts)
-    extra = {name: value for name, value in item.items() if name not in _OF_METRIC}
-    return None if metric is None else replace(metric, extra=extra)
-
-
-def _told(left_out: LeftOut) -> str:
-    if not left_out.notes:
-        return ""
-    more = len(left_out.notes) - MOST_TOLD
-    return f" that can be compared: {'; '.join(left_out.notes[:MOST_TOLD])}" + (
-        f" and {more:,} more" if more > 0 else ""
-    )

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bucketry.errors import CorruptError
 from bucketry.schema.text import displayable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DEEPEST_NESTING = 32
 LONGEST_START = 40
@@ -46,10 +43,16 @@ def decode_text(body: bytes, *, what: str) -> str:
     """Return a file's text without its byte order mark; raise `CorruptError` that says what it is instead."""
     if not body.strip():
         raise CorruptError(f"{what} is empty", advice='write {"auc": 0.91}, or what a tool measured')
-    for start, name in _BINARY:
-        if body.startswith(start):
+    for magic, name in _BINARY:
+        if body.startswith(magic):
             raise CorruptError(f"{what} is {name}, not text", advice=_ADVICE)
-    mark, encoding = next(((mark, name) for mark, name in _MARKS if body.startswith(mark)), (b"", _guessed(body)))
+    start = body[: min(len(body) // 2 * 2, 64)]
+    guessed = "utf-8"
+    if start and not any(start[1::2]) and all(start[::2]):  # UTF-16 without a mark: every other byte is zero
+        guessed = "utf-16-le"
+    elif start and not any(start[::2]) and all(start[1::2]):
+        guessed = "utf-16-be"
+    mark, encoding = next(((mark, name) for mark, name in _MARKS if body.startswith(mark)), (b"", guessed))
     try:
         text = body[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
@@ -68,7 +71,11 @@ def load_json(text: str, *, what: str) -> Any:  # noqa: ANN401 - whatever stands
     A key that stands twice in one object is refused: of two values one would be lost.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_without_doubles, parse_int=_integer)
+        value = json.loads(
+            text,
+            object_pairs_hook=_without_doubles,
+            parse_int=lambda digits: int(digits) if len(digits) < 17 else float(digits),
+        )
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
@@ -97,16 +104,6 @@ def start_of(text: str) -> str:
     return displayable(repr(first[:LONGEST_START]))
 
 
-def _guessed(body: bytes) -> str:
-    """Return the encoding of a text without a mark: UTF-8, or UTF-16 where every other byte at its start is zero."""
-    start = body[: min(len(body) // 2 * 2, 64)]
-    if start and not any(start[1::2]) and all(start[::2]):
-        return "utf-16-le"
-    if start and not any(start[::2]) and all(start[1::2]):
-        return "utf-16-be"
-    return "utf-8"
-
-
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) != len(pairs):
@@ -116,16 +113,6 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def _integer(text: str) -> int | float:
-    return int(text) if len(text) < 17 else float(text)
-
-
 def _is_deeper(value: object, levels_left: int) -> bool:
-    return levels_left < 0 or any(_is_deeper(inner, levels_left - 1) for inner in _inners(value))
-
-
-def _inners(value: object) -> Iterator[object]:
-    if isinstance(value, dict):
-        yield from value.values()
-    elif isinstance(value, list):
-        yield from value
+    inners = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels_left < 0 or any(_is_deeper(inner, levels_left - 1) for inner in inners)

@@ -38,21 +38,20 @@ def read_helm_stats(stats: list[Any], left_out: LeftOut) -> list[Evidence]:
             continue
         parts = {"deviation": stat.get("stddev") if stat.get("count") != 1 else None}
         metric = make_metric(left_out, f"[{at}] ({named['name']!a})", named["name"], stat.get("mean"), parts)
-        others = {name: value for name, value in named.items() if name not in {"name", "split"}}
-        if metric is not None:
-            groups[field_text(named.get("split")), field_text(_plain(others))].append(metric)
+        if metric is None:
+            continue
+        args = {}  # the rest of the statistic's name; of a perturbation only how it is called
+        for name, value in named.items():
+            plain = value.get("name", value) if isinstance(value, dict) else value
+            if name not in {"name", "split"} and plain is not None:
+                args[name] = plain
+        groups[field_text(named.get("split")), field_text(args)].append(metric)
     return [
         Evidence(
             "automated",
             tuple(metrics),
             harness=HARNESS,
-            dataset={field: text for field, text in (("split", split), ("args", args)) if text},
+            dataset={field: text for field, text in (("split", split), ("args", rest)) if text},
         )
-        for (split, args), metrics in groups.items()
+        for (split, rest), metrics in groups.items()
     ]
-
-
-def _plain(others: dict[str, Any]) -> dict[str, Any]:
-    """Return the rest of a statistic's name, of a perturbation only how it is called."""
-    found = {name: value.get("name", value) if isinstance(value, dict) else value for name, value in others.items()}
-    return {name: value for name, value in found.items() if value is not None}

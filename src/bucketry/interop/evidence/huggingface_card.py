@@ -98,8 +98,9 @@ def _dataset(result: Mapping[str, Any], title: str | None) -> dict[str, object]:
     found = result.get("dataset")
     stated = found if isinstance(found, dict) else {}
     others = {name: value for name, value in stated.items() if name not in _OF_DATASET}
+    kind = _text(stated.get("type"))
     fields = {
-        "name": _dataset_name(stated),
+        "name": kind if kind not in _NO_TYPE else _text(stated.get("name")) or kind,
         "title": title,
         "config": stated.get("config"),
         "version": stated.get("revision"),
@@ -108,11 +109,6 @@ def _dataset(result: Mapping[str, Any], title: str | None) -> dict[str, object]:
         "args": _joined(stated.get("args"), others),
     }
     return {name: text for name, value in fields.items() if (text := field_text(value))}
-
-
-def _dataset_name(stated: Mapping[str, Any]) -> str:
-    kind = _text(stated.get("type"))
-    return kind if kind not in _NO_TYPE else _text(stated.get("name")) or kind
 
 
 def _task(found: object) -> str:
@@ -212,7 +208,10 @@ class _Reader:
             return [self.value(item, f"{place}[{at}]", levels_left - 1) for at, item in enumerate(node.value)]
         table: dict[str, object] = {}
         merged: dict[str, object] = {}
-        for key, value in self._pairs(node, place):
+        for name, value in node.value:
+            if name.id != "scalar":
+                raise CorruptError(f"{self.what}: a key in {place} is no text", advice="mend it")
+            key = name.value
             inner = self.value(value, f"{place}.{key}", levels_left - 1)
             if key == "<<":
                 for other in reversed(inner if isinstance(inner, list) else [inner]):
@@ -222,9 +221,3 @@ class _Reader:
             else:
                 table[key] = inner
         return merged | table
-
-    def _pairs(self, node: Any, place: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
-        for key, value in node.value:
-            if key.id != "scalar":
-                raise CorruptError(f"{self.what}: a key in {place} is no text", advice="mend it")
-            yield key.value, value

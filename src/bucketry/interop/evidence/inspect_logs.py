@@ -33,7 +33,14 @@ def read_inspect_log(log: dict[str, Any], left_out: LeftOut) -> list[Evidence]:
     if log.get("status") not in {None, "success"}:
         left_out.add("status", f"is {log['status']!a}: the run did not come to its end")
     samples = log["results"].get("completed_samples")
-    harness, at, dataset = _harness(log["eval"]), _moment(log["eval"]), _dataset(log["eval"])
+    run = log["eval"]
+    packages, stated = run.get("packages"), run.get("dataset")
+    version = packages.get(HARNESS) if isinstance(packages, dict) else None
+    harness: dict[str, object] = {"name": HARNESS} | ({"version": version} if isinstance(version, str) else {})
+    data = stated.get("name") if isinstance(stated, dict) else None
+    fields = {"name": data or run.get("task"), "task": run.get("task"), "args": run.get("task_args")}
+    dataset = {field: value for field, value in fields.items() if value and isinstance(value, str | dict)}
+    at = _moment(run)
     found = []
     for place, score in enumerate(log["results"]["scores"]):
         table = score.get("metrics") if isinstance(score, dict) else None
@@ -43,25 +50,18 @@ def read_inspect_log(log: dict[str, Any], left_out: LeftOut) -> list[Evidence]:
         values = {name: one.get("value") if isinstance(one, dict) else one for name, one in table.items()}
         parts = _spread(values, left_out, f"results.scores[{place}]")
         mean = next((name for name in _MEANS if name in values), None)
-        metrics = [
-            make_metric(
-                left_out,
-                f"results.scores[{place}].metrics.{name}",
-                name,
-                value,
-                {"samples": samples, **(error_parts(value, parts.get(ERROR)) if name == mean else {})}
-                | ({"deviation": parts.get(DEVIATION)} if name == mean else {}),
-            )
-            for name, value in values.items()
-            if mean is None or name not in {ERROR, DEVIATION}
-        ]
+        metrics = []
+        for name, value in values.items():
+            if mean is not None and name in {ERROR, DEVIATION}:
+                continue
+            said: dict[str, object] = {"samples": samples}
+            if name == mean:
+                said |= error_parts(value, parts.get(ERROR)) | {"deviation": parts.get(DEVIATION)}
+            metrics.append(make_metric(left_out, f"results.scores[{place}].metrics.{name}", name, value, said))
         scorer = " ".join(text for text in (score.get("name"), score.get("reducer")) if isinstance(text, str) and text)
+        measured_on = dataset | ({"metric": scorer} if scorer else {})
         kept = tuple(metric for metric in metrics if metric is not None)
-        found.append(
-            Evidence(
-                "automated", kept, at=at, harness=harness, dataset={**dataset, **({"metric": scorer} if scorer else {})}
-            )
-        )
+        found.append(Evidence("automated", kept, at=at, harness=harness, dataset=measured_on))
     return [evidence for evidence in found if evidence.metrics]
 
 
@@ -75,19 +75,6 @@ def _spread(values: dict[str, Any], left_out: LeftOut, place: str) -> dict[str, 
             except NoValueError as fault:
                 left_out.add(f"{place}.metrics.{name}", str(fault))
     return found
-
-
-def _harness(run: dict[str, Any]) -> dict[str, object]:
-    packages = run.get("packages")
-    version = packages.get(HARNESS) if isinstance(packages, dict) else None
-    return {"name": HARNESS, "version": version} if isinstance(version, str) else {"name": HARNESS}
-
-
-def _dataset(run: dict[str, Any]) -> dict[str, object]:
-    stated = run.get("dataset")
-    name = stated.get("name") if isinstance(stated, dict) else None
-    fields = {"name": name or run.get("task"), "task": run.get("task"), "args": run.get("task_args")}
-    return {field: value for field, value in fields.items() if value and isinstance(value, str | dict)}
 
 
 def _moment(run: dict[str, Any]) -> str | None:

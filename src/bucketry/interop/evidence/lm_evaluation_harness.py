@@ -63,8 +63,10 @@ def read_harness_result(document: dict[str, Any], left_out: LeftOut, *, what: st
 def _read_task(
     document: dict[str, Any], task: str, values: dict[str, Any], harness: dict[str, object], left_out: LeftOut
 ) -> Evidence:
-    config = _config(document, task)
-    samples = _samples(document, task, values)
+    configs = _table(document, "configs") or _table(document, "config_tasks")
+    config = _table(configs, task) or _table(configs, task.rpartition("|")[0])  # lighteval's are without the examples
+    counted = _table(_table(document, "n-samples"), task).get("effective", values.get("sample_len"))
+    samples = counted if isinstance(counted, int) and not isinstance(counted, bool) and counted >= 0 else None
     directions = _directions(document, config, task)
     metrics: list[Metric] = []
     for filter_name, table in _by_filter(values).items():
@@ -94,12 +96,6 @@ def _by_filter(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return tables
 
 
-def _samples(document: dict[str, Any], task: str, values: dict[str, Any]) -> int | None:
-    counts = _table(_table(document, "n-samples"), task)
-    found = counts.get("effective", values.get("sample_len"))
-    return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
-
-
 def _directions(document: dict[str, Any], config: dict[str, Any], task: str) -> dict[str, str]:
     listed = config.get("metric_list")
     stated = {
@@ -109,12 +105,6 @@ def _directions(document: dict[str, Any], config: dict[str, Any], task: str) -> 
     }
     stated |= _table(_table(document, "higher_is_better"), task)
     return {name: "higher" if higher else "lower" for name, higher in stated.items() if isinstance(higher, bool)}
-
-
-def _config(document: dict[str, Any], task: str) -> dict[str, Any]:
-    """Return a task's configuration; lighteval's are by the task without its number of examples."""
-    configs = _table(document, "configs") or _table(document, "config_tasks")
-    return _table(configs, task) or _table(configs, task.rpartition("|")[0])
 
 
 def _dataset(document: dict[str, Any], task: str, config: dict[str, Any]) -> dict[str, object]:
@@ -136,7 +126,10 @@ def _harness(document: dict[str, Any]) -> dict[str, object]:
     """Return which tool wrote the file, as far as it says so itself: many write files of this form."""
     name: str | None = None
     version: object = None
-    if "lmms_eval_version" in document or _has_config(document, "lmms_eval_specific_kwargs"):
+    configs = _table(document, "configs").values()
+    if "lmms_eval_version" in document or any(
+        isinstance(config, dict) and "lmms_eval_specific_kwargs" in config for config in configs
+    ):
         name, version = MULTIMODAL_HARNESS, document.get("lmms_eval_version")
     elif "lighteval_sha" in _table(document, "config_general") or {"config_general", "config_tasks"} <= document.keys():
         name, version = LIGHTEVAL, _table(document, "config_general").get("lighteval_sha")
@@ -147,10 +140,6 @@ def _harness(document: dict[str, Any]) -> dict[str, object]:
     return (
         {"name": name, "version": version} if isinstance(version, str) and version not in {"", "?"} else {"name": name}
     )
-
-
-def _has_config(document: dict[str, Any], field: str) -> bool:
-    return any(isinstance(config, dict) and field in config for config in _table(document, "configs").values())
 
 
 def _moment(document: dict[str, Any]) -> str | None:

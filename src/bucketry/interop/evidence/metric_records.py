@@ -27,13 +27,25 @@ _SIGNATURE = "signature"
 def read_records(value: object, left_out: LeftOut, *, what: str) -> list[Evidence] | None:
     """Return one evaluation for each kind and data set; None for what is no such objects."""
     items = value if isinstance(value, list) else [value]
-    rows = [_titled(item) for item in items if isinstance(item, dict) and _is_flat(item)]
-    if not rows or len(rows) != len(items) or len(rows) > MOST_METRICS:
+    if not 0 < len(items) <= MOST_METRICS:
         return None
+    rows: list[dict[str, object]] = []
+    for item in items:
+        if not isinstance(item, dict) or not _is_flat(item):
+            return None
+        named = dict(item)
+        if _SIGNATURE in item and "score" in item:
+            named["args"] = named.pop(_SIGNATURE)
+            named.pop("version", None)
+        rows.append({title_of(name): one for name, one in named.items() if one is not None})
     if all(map(_is_named, rows)):
         cells = [cell for at, row in enumerate(rows, 1) for cell in _named_cells(row, f"[{at}]", left_out)]
     elif isinstance(value, list) and len(rows) > 1 and all(any(map(is_known_title, row)) for row in rows):
-        cells = [cell for at, row in enumerate(rows, 1) for cell in _wide_cells(row, f"[{at}]")]
+        cells = []
+        for at, row in enumerate(rows, 1):
+            about = {name: _text(one) for name, one in row.items() if is_known_title(name)}
+            measured = {name: _text(one) for name, one in row.items() if name not in about}
+            cells += wide_cells(measured, about, f"[{at}].{{}}".format)
     else:
         return None
     return [check_evidence(evidence, what=what) for evidence in evaluations_of_cells(cells, left_out)]
@@ -48,12 +60,6 @@ def load_lines(text: str) -> list[object] | None:
         return [load_json(line, what="a line") for line in lines]
     except CorruptError:
         return None
-
-
-def _titled(item: Mapping[str, object]) -> dict[str, object]:
-    if _SIGNATURE in item and "score" in item:
-        item = {"args" if name == _SIGNATURE else name: one for name, one in item.items() if name != "version"}
-    return {title_of(name): one for name, one in item.items() if one is not None}
 
 
 def _is_flat(item: Mapping[str, object]) -> bool:
@@ -77,13 +83,6 @@ def _named_cells(row: Mapping[str, object], place: str, left_out: LeftOut) -> It
             left_out.add(f"{place}.{name}", "says nothing that is recorded")
     name = about.pop("name")
     yield Cell(f"{place} ({name!a})", name, about.pop("value"), about)
-
-
-def _wide_cells(row: Mapping[str, object], place: str) -> Iterator[Cell]:
-    texts = {name: _text(one) for name, one in row.items()}
-    about = {name: text for name, text in texts.items() if is_known_title(name)}
-    measured = {name: text for name, text in texts.items() if name not in about}
-    return wide_cells(measured, about, lambda name: f"{place}.{name}")
 
 
 def _text(value: object) -> str:

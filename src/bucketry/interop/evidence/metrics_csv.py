@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
@@ -152,11 +151,7 @@ def _wide(table: TextTable, titles: Sequence[str], left_out: LeftOut, what: str)
         cells = dict(zip(titles, row.cells, strict=True))
         about = {title: cells[title] for title in known if cells[title]}
         values = {title: cells[title] for title in measured if title not in texts and cells[title]}
-        yield from wide_cells(values, about, partial(_place, row.line))
-
-
-def _place(line: int, title: str) -> str:
-    return f"line {line} ({title!a})"
+        yield from wide_cells(values, about, f"line {row.line} ({{!a}})".format)
 
 
 def wide_cells(values: Mapping[str, str], about: Mapping[str, str], place_of: Callable[[str], str]) -> Iterator[Cell]:
@@ -254,21 +249,22 @@ def _is_number(text: str) -> bool:
 def _read_text_table(text: str) -> TextTable | None:
     """Return the table in a text, by the character that parts most of it; None where it has no first line."""
     said = _SEPARATOR_LINE.match(text)
-    body = text[said.end() :] if said else _without_frame(text)
+    body = text[said.end() :] if said else text
+    lines = [] if said else [line.strip() for line in text.splitlines()]
+    if not said and all(line.startswith("|") and line.endswith("|") for line in lines if line):
+        # What frames a Markdown table is no part of it; the lines keep their numbers.
+        body = "\n".join("" if not line.strip("|-: ") else line.strip("|") for line in lines)
     separators = (said[1],) if said else SEPARATORS
     tables = [_split(body, separator, said is not None) for separator in separators]
     found = [table for table in tables if table is not None]
     if not found:
         return None
-    return max(found, key=lambda table: (not table.fault, _is_even(table), len(table.titles)))
 
+    def fitness(table: TextTable) -> tuple[bool, bool, int]:
+        width = len(table.titles)
+        return not table.fault, width > 1 and all(len(row.cells) == width for row in table.rows[:64]), width
 
-def _without_frame(text: str) -> str:
-    """Return the text of a Markdown table without what frames it; the lines keep their numbers."""
-    lines = text.splitlines()
-    if not all(line.strip().startswith("|") and line.strip().endswith("|") for line in lines if line.strip()):
-        return text
-    return "\n".join("" if not line.strip("|-: ") else line.strip().strip("|") for line in lines)
+    return max(found, key=fitness)
 
 
 def _with_points(table: TextTable, columns: Collection[int]) -> TextTable:
@@ -283,10 +279,17 @@ def _with_points(table: TextTable, columns: Collection[int]) -> TextTable:
     has_comma = any(_DECIMAL_COMMA.fullmatch(number) and not _THOUSANDS.fullmatch(number) for number in numbers)
     if has_point or not has_comma:
         return table
-    rows = [
-        TextRow(row.line, tuple(_pointed(cell) if at in columns else cell for at, cell in enumerate(row.cells)))
-        for row in table.rows
-    ]
+
+    def pointed(found: re.Match[str]) -> str:
+        return found[0].replace(",", ".") if _DECIMAL_COMMA.fullmatch(found[0]) else found[0]
+
+    rows = []
+    for row in table.rows:
+        changed = (
+            _NUMBER.sub(pointed, cell) if at in columns and _is_numeric(cell) else cell
+            for at, cell in enumerate(row.cells)
+        )
+        rows.append(TextRow(row.line, tuple(changed)))
     return TextTable(table.titles, tuple(rows), table.fault)
 
 
@@ -315,15 +318,3 @@ def _split(body: str, separator: str, has_separator_line: bool) -> TextTable | N
         fault = f"line {reader.line_num + first - 1} is not CSV: {error}"
         return None if titles is None else TextTable(titles, tuple(rows), fault)
     return None if titles is None else TextTable(titles, tuple(rows))
-
-
-def _is_even(table: TextTable) -> bool:
-    return len(table.titles) > 1 and all(len(row.cells) == len(table.titles) for row in table.rows[:64])
-
-
-def _pointed(cell: str) -> str:
-    if not _is_numeric(cell):
-        return cell
-    return _NUMBER.sub(
-        lambda found: found[0].replace(",", ".") if _DECIMAL_COMMA.fullmatch(found[0]) else found[0], cell
-    )

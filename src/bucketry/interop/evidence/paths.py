@@ -25,17 +25,16 @@ def read_evidence(path: str | os.PathLike[str], *, strict: bool = False) -> Evid
     """
     where = Path(path)
     name = displayable(str(where))
-    found = _read_run(where, name) if where.is_dir() else _read_file(where, name)
+    if where.is_dir():
+        found = _read_run(where, name)
+    else:
+        with where.open("rb") as file:
+            body = file.read(LARGEST_EVIDENCE_FILE_BYTES + 1)
+        found = parse_evidence_file(body, what=name, called=where.name)
     if strict and found.left_out:
         more = f" (and {len(found.left_out) - 1:,} more)" if len(found.left_out) > 1 else ""
         raise UsageError(f"{name}: {found.left_out[0]}{more}", advice="correct it, or leave it out by not being strict")
     return found
-
-
-def _read_file(path: Path, name: str) -> EvidenceFile:
-    with path.open("rb") as file:
-        body = file.read(LARGEST_EVIDENCE_FILE_BYTES + 1)
-    return parse_evidence_file(body, what=name, called=path.name)
 
 
 def _read_run(path: Path, name: str) -> EvidenceFile:

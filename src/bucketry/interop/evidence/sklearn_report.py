@@ -8,6 +8,7 @@ The same is read of the text that scikit-learn prints, and of the table that pan
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from bucketry.schema.documents.evidence import Evidence
@@ -32,7 +33,11 @@ _PRINTED_VALUE = re.compile(rf"\s*(\S.*?) {{2,}}{_NUMBER} +([0-9.]+)\s*")
 
 def is_classification_report(value: object) -> TypeGuard[dict[str, Any]]:
     """Return whether a JSON value is a report by class."""
-    return isinstance(value, dict) and any(_is_row(row) for row in value.values())
+    rows = value.values() if isinstance(value, dict) else ()
+    return any(
+        isinstance(row, dict) and {"precision", "recall"} <= row.keys() and any(name in row for name in _SUPPORT)
+        for row in rows
+    )
 
 
 def read_classification_report(
@@ -85,22 +90,14 @@ def report_of_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> dic
     report: dict[str, object] = {}
     for name, *cells in rows:
         values = dict(zip(titles[1:], cells, strict=True))
+        support: float | None = None
         if name == "accuracy":  # pandas repeats its one value in every column
             report[name] = values["precision"]
         else:
-            report[name] = {**values, "support": _count(values["support"])}
+            with suppress(ValueError):  # what is no number says nothing of how many there were
+                support = float(values["support"])
+            report[name] = {**values, "support": support}
     return report
-
-
-def _count(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _is_row(row: object) -> bool:
-    return isinstance(row, dict) and {"precision", "recall"} <= row.keys() and any(name in row for name in _SUPPORT)
 
 
 def _samples(row: object) -> int | None:
