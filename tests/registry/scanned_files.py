@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bucketry.registry.scanning.pickle_contents import Budget, CodeFindings, FileScan
+from bucketry.registry.scanning.pickle_scan import Budget, CodeFindings, FileScan
 
 MAGIC = 0x1950A86A20F9469CFC6C
 

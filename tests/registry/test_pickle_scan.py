@@ -25,8 +25,8 @@ from bucketry.registry.core.resolve import resolve
 from bucketry.registry.core.rows import load_row
 from bucketry.registry.review.gating import check_version_gates
 from bucketry.registry.review.policies import set_policy
-from bucketry.registry.scanning import pickle_contents, pickle_scan, pickle_walk
-from bucketry.registry.scanning.pickle_contents import CodeFindings, FileScan, ScanStoppedError
+from bucketry.registry.scanning import pickle_scan, pickle_walk
+from bucketry.registry.scanning.pickle_scan import CodeFindings, FileScan, ScanStoppedError
 from bucketry.schema.documents.policy import parse_policy_toml
 from bucketry.schema.names import ModelName, parse_reference
 from registry.opened import make_registry
@@ -239,7 +239,7 @@ def test_lengths_in_a_file_are_not_believed() -> None:
 def test_a_pickle_with_too_many_opcodes_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pickle_walk, "MOST_OPCODES", 1_000)
     assert "more than 1,000 opcodes" in scan(pickle.dumps(list(range(2_000)))).faults[0]
-    monkeypatch.setattr(pickle_contents, "MOST_PICKLES", 10)
+    monkeypatch.setattr(pickle_scan, "MOST_PICKLES", 10)
     assert "more than 10 pickles" in scan(b"N." * 20).faults[0]
 
 

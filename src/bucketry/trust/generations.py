@@ -77,7 +77,7 @@ class GenerationMemory:
         `RollbackError`, or `RejectedError` where nothing can be remembered.
         """
         with self._locked(registry, model, alias) as path:
-            before = _load(path)
+            before = _find(path)
             what = f"{model}@{alias}"
             told = check_continues(before, trail, records_back, what=what, path=path)
             before_versions = before.refused_versions if before else ()
@@ -92,7 +92,7 @@ class GenerationMemory:
     def remember_refusal(self, registry: str, model: ModelName, alias: AliasName, manifest: Digest) -> None:
         """Remember that a reviewer who is trusted here refused the manifest: that never ends."""
         with self._locked(registry, model, alias) as path:
-            seen = _load(path)
+            seen = _find(path)
             if seen is not None and manifest not in seen.refused:
                 _save(path, replace(seen, refused=(*seen.refused, manifest)[-MOST_REFUSALS_KEPT:]))
 
@@ -101,8 +101,11 @@ class GenerationMemory:
         """Yield the alias's file while no other process reads or writes it."""
         name = hashlib.sha256(f"{registry}\n{model.namespace}\n{model.name}\n{alias}".encode()).hexdigest()
         try:
-            _make_folders(self.folder)
-            with open(self.folder / f"{name}.lock", "ab", opener=_open_private) as lock:
+            for folder in reversed([self.folder, *self.folder.parents]):
+                if not folder.is_dir():  # for its owner alone, however much the umask would allow
+                    folder.mkdir(mode=0o700, exist_ok=True)
+            lock_path = self.folder / f"{name}.lock"
+            with open(lock_path, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield self.folder / f"{name}.json"
         except OSError as error:
@@ -196,7 +199,7 @@ def _walk(
     return _WalkOutcome(reached, frozenset(refused))
 
 
-def _load(path: Path) -> SeenGeneration | None:
+def _find(path: Path) -> SeenGeneration | None:
     try:
         with path.open("rb") as file:
             body = file.read(LARGEST_DOCUMENT_BYTES + 1)  # the decoder refuses what is over the limit
@@ -205,29 +208,14 @@ def _load(path: Path) -> SeenGeneration | None:
     try:
         fields = Fields(decode(body, what=str(path)), what=str(path))
         refused = tuple(parse_digest(text) for text in fields.items("refused", most=MOST_REFUSALS_KEPT))
-        versions = tuple(_version(number) for number in fields.items("refused_versions", most=MOST_REFUSED_VERSIONS))
+        versions = tuple(fields.items("refused_versions", most=MOST_REFUSED_VERSIONS))
+        if any(type(number) is not int for number in versions):
+            raise CorruptError("a refused version is no number")
         return SeenGeneration(fields.integer("generation", least=1), fields.digest("tip"), refused, versions)
     except (BucketryError, TypeError) as error:
         raise CorruptError(
             f"{path} does not say which generation was seen", advice=f"look why, then remove {path}"
         ) from error
-
-
-def _version(number: object) -> int:
-    if not isinstance(number, int) or isinstance(number, bool):
-        raise CorruptError("a refused version is no number")
-    return number
-
-
-def _make_folders(folder: Path) -> None:
-    """Make the folder with those above it for their owner alone, however much the umask would allow."""
-    for one in reversed([folder, *folder.parents]):
-        if not one.is_dir():
-            one.mkdir(mode=0o700, exist_ok=True)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _save(path: Path, seen: SeenGeneration) -> None:

@@ -103,7 +103,14 @@ def judge(trust: TrustFile, subject: JudgedVersion, decisions: Sequence[Decision
     """
     if len(decisions) > MOST_DECISIONS:
         return Judgement(subject, f"it carries {len(decisions):,} decisions; the limit is {MOST_DECISIONS:,}")
-    known, dropped = _verified(trust, subject, decisions)
+    known: list[_Verified] = []
+    dropped: list[DiscountedDecision] = []
+    for decision in decisions:
+        verified = _verify(trust, subject, decision)
+        if isinstance(verified, str):
+            dropped.append(_drop(decision, verified))
+        else:
+            known.append(_Verified(decision, verified))
     refusers = [(each.signers[0].principal, each.decision) for each in known if each.action in REFUSALS]
     publishers, approvers = _counted(trust, subject, known, dropped, now)
     found = Judgement(
@@ -127,20 +134,6 @@ class _Verified:
     @property
     def action(self) -> Action:
         return self.decision.statement.action
-
-
-def _verified(
-    trust: TrustFile, subject: JudgedVersion, decisions: Sequence[Decision]
-) -> tuple[list[_Verified], list[DiscountedDecision]]:
-    known: list[_Verified] = []
-    dropped: list[DiscountedDecision] = []
-    for decision in decisions:
-        found = _verify(trust, subject, decision)
-        if isinstance(found, str):
-            dropped.append(_drop(decision, found))
-        else:
-            known.append(_Verified(decision, found))
-    return known, dropped
 
 
 def _verify(trust: TrustFile, subject: JudgedVersion, decision: Decision) -> tuple[TrustedSigner, ...] | str:

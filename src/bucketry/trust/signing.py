@@ -6,6 +6,7 @@ The agent comes first, because its keys are unlocked, may be forwarded from the 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -71,7 +72,19 @@ class FileSigner:
 
     def sign(self, payload: bytes, namespace: str) -> str:
         """Return the armored SSHSIG over the payload."""
-        signature = _sign(self.private_key, self.public_key, signed_bytes(payload, namespace=namespace))
+        private, signed = self.private_key, signed_bytes(payload, namespace=namespace)
+        algorithm = self.public_key.algorithm.encode()
+        if isinstance(private, ed25519.Ed25519PrivateKey):
+            signature = private.sign(signed)
+        elif isinstance(private, rsa.RSAPrivateKey):
+            algorithm = b"rsa-sha2-512"
+            signature = private.sign(signed, padding.PKCS1v15(), hashes.SHA512())
+        else:
+            bits = private.curve.key_size
+            hashing = hashes.SHA256() if bits <= 256 else hashes.SHA384() if bits <= 384 else hashes.SHA512()
+            r, s = decode_dss_signature(private.sign(signed, ec.ECDSA(hashing)))
+            signature = wire_mpint(r) + wire_mpint(s)
+        signature = wire_string(algorithm) + wire_string(signature)
         return encode_signature(self.public_key, signature, namespace=namespace)
 
 
@@ -101,10 +114,8 @@ def _usual_signer(ask_passphrase: Callable[[str], str] | None) -> Signer:
     agent = _find_agent()
     held: Sequence[AgentKey] = ()
     if agent is not None:
-        try:
+        with suppress(UnavailableError):  # left over from a session that ended: a key file may do
             held = agent.list_keys()
-        except UnavailableError:
-            held = ()  # left over from a session that ended: a key file may do
     if agent is not None and held:
         best = [entry.key for entry in held if entry.key.algorithm == ED25519]
         return AgentSigner(agent, best[0] if len(best) == 1 else held[0].key)
@@ -129,8 +140,10 @@ def _signer_of_file(path: Path, ask_passphrase: Callable[[str], str] | None) -> 
     if beside.is_file():
         public = parse_public_key(_read(beside).decode("utf-8", errors="replace"))[0]
     agent = _find_agent()
-    if agent is not None and public is not None and any(entry.key == public for entry in _held(agent)):
-        return AgentSigner(agent, public)
+    if agent is not None and public is not None:
+        with suppress(BucketryError):  # an agent that does not answer: the file itself may do
+            if any(entry.key == public for entry in agent.list_keys()):
+                return AgentSigner(agent, public)
     if path.suffix != ".pub":
         return load_signer(path, ask_passphrase=ask_passphrase)
     private = path.with_suffix("")
@@ -173,13 +186,6 @@ def _find_agent() -> Agent | None:
     return Agent(path) if path else None
 
 
-def _held(agent: Agent) -> Sequence[AgentKey]:
-    try:
-        return agent.list_keys()
-    except BucketryError:
-        return ()  # the file itself may do
-
-
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
@@ -200,7 +206,10 @@ def _load_private_key(body: bytes, path: Path, ask_passphrase: Callable[[str], s
     try:
         private: object = load(body, None)
     except (TypeError, ValueError) as error:
-        if not _is_locked(error):
+        is_locked = isinstance(error, TypeError) or any(
+            word in str(error).lower() for word in ("password", "encrypted")
+        )
+        if not is_locked:
             raise UsageError(f"{path} is not a private key that can be read") from error
         private = _unlock(load, body, path, ask_passphrase)
     except UnsupportedAlgorithm as error:
@@ -228,23 +237,8 @@ def _unlock(
     raise DeniedError(f"the passphrase of {path} was wrong {MOST_PASSPHRASES} times")
 
 
-def _is_locked(error: Exception) -> bool:
-    return isinstance(error, TypeError) or "password" in str(error).lower() or "encrypted" in str(error).lower()
-
-
 def _only_by_agent(path: Path) -> UsageError:
     return UsageError(
         f"{path} is of a kind that only an ssh-agent can sign with (a security key, for one)",
         advice=f"load it with `ssh-add {path}`, then sign with it by its .pub file",
     )
-
-
-def _sign(private: PrivateKey, public: PublicKey, signed: bytes) -> bytes:
-    if isinstance(private, ed25519.Ed25519PrivateKey):
-        return wire_string(public.algorithm.encode()) + wire_string(private.sign(signed))
-    if isinstance(private, rsa.RSAPrivateKey):
-        return wire_string(b"rsa-sha2-512") + wire_string(private.sign(signed, padding.PKCS1v15(), hashes.SHA512()))
-    bits = private.curve.key_size
-    hashing = hashes.SHA256() if bits <= 256 else hashes.SHA384() if bits <= 384 else hashes.SHA512()
-    r, s = decode_dss_signature(private.sign(signed, ec.ECDSA(hashing)))
-    return wire_string(public.algorithm.encode()) + wire_string(wire_mpint(r) + wire_mpint(s))

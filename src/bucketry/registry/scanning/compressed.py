@@ -68,17 +68,14 @@ class Unpacking:
     def pieces(self) -> Iterator[bytes]:
         """Yield what the streams hold, one after the other; raise `DamagedError`."""
         for _ in range(MOST_STREAMS):
-            yield from self._one()
+            self._stream.seek(self.stop)
+            unpacking = self._make()
+            yield from unpack_stream(self._stream, unpacking)
+            self.stop = self._stream.tell() - len(unpacking.unused_data)
             self._stream.seek(self.stop)
             if unpacker_of(self._stream.read(HEAD_BYTES)) is None:
                 return
         raise DamagedError(f"it has more than {MOST_STREAMS:,} streams")
-
-    def _one(self) -> Iterator[bytes]:
-        self._stream.seek(self.stop)
-        unpacking = self._make()
-        yield from unpack_stream(self._stream, unpacking)
-        self.stop = self._stream.tell() - len(unpacking.unused_data)
 
 
 def unpack_stream(stream: IO[bytes], unpacking: Any) -> Iterator[bytes]:  # noqa: ANN401 - they have no common type

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import CorruptError, UnsupportedError
 from bucketry.registry.core.artifacts import open_artifact
 from bucketry.registry.reading.safetensors_header import LENGTH_BYTES, parse_header, parse_length
-from bucketry.registry.scanning.pickle_contents import holds_pickles
+from bucketry.registry.scanning.pickle_scan import holds_pickles
 from bucketry.registry.scanning.tar_members import is_tar
 
 if TYPE_CHECKING:
@@ -111,21 +111,21 @@ _CONTROL = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
 
 def faults_in_formats(session: Session, resolved: ResolvedVersion) -> dict[str, str]:
     """Return, for each file of a version that is not what its name says, why not."""
-    asked = [one for one in resolved.manifest.artifacts if _suffix(one.path) in _CHECKED or _may_point(one)]
+
+    def fault_in(artifact: Artifact) -> str:
+        suffix = _suffix(artifact.path)
+        with open_artifact(session, resolved, artifact.path) as file:
+            if _may_point(artifact) and _POINTER.search(file.read_range(0, artifact.size_bytes)):
+                return "is a pointer of Git LFS or its kin, not the file"
+            return _FAULTS_IN[suffix](file, suffix) if suffix in _FAULTS_IN else ""
+
+    asked = [one for one in resolved.manifest.artifacts if _suffix(one.path) in _FAULTS_IN or _may_point(one)]
     found: dict[str, str] = {}
     for first in range(0, len(asked), FILES_AT_ONCE):
         batch = asked[first : first + FILES_AT_ONCE]
-        faults = session.map_in_parallel(lambda one: _fault(session, resolved, one), batch)
+        faults = session.map_in_parallel(fault_in, batch)
         found.update({one.path: fault for one, fault in zip(batch, faults, strict=True) if fault})
     return found
-
-
-def _fault(session: Session, resolved: ResolvedVersion, artifact: Artifact) -> str:
-    with open_artifact(session, resolved, artifact.path) as file:
-        if _may_point(artifact) and _POINTER.search(file.read_range(0, artifact.size_bytes)):
-            return "is a pointer of Git LFS or its kin, not the file"
-        check = _CHECKED.get(_suffix(artifact.path))
-        return "" if check is None else check(file, _suffix(artifact.path))
 
 
 def _may_point(artifact: Artifact) -> bool:
@@ -136,7 +136,7 @@ def _suffix(path: str) -> str:
     return path.rpartition("/")[2].lower().rpartition(".")[2]
 
 
-def _check_safetensors(file: ArtifactReader, _: str) -> str:
+def _fault_in_safetensors(file: ArtifactReader, _: str) -> str:
     what = "it"
     try:
         prefix = file.read_range(0, min(LENGTH_BYTES, file.size_bytes))
@@ -147,9 +147,9 @@ def _check_safetensors(file: ArtifactReader, _: str) -> str:
     return ""
 
 
-def _check_json(file: ArtifactReader, suffix: str) -> str:
+def _fault_in_json(file: ArtifactReader, suffix: str) -> str:
     if file.size_bytes > LARGEST_JSON_BYTES:
-        return _check_text(file, suffix)
+        return _fault_in_text(file, suffix)
     try:
         json.loads(file.read_range(0, file.size_bytes))
     except (ValueError, RecursionError):
@@ -157,35 +157,29 @@ def _check_json(file: ArtifactReader, suffix: str) -> str:
     return ""
 
 
-def _check_text(file: ArtifactReader, _: str) -> str:
+def _fault_in_text(file: ArtifactReader, _: str) -> str:
     head = file.read_range(0, min(HEAD_BYTES, file.size_bytes))
-    if not _is_text(head):
+    # In UTF-8, in UTF-16 with its mark, or in an encoding of single bytes.
+    if not head.startswith((b"\xff\xfe", b"\xfe\xff")) and head.translate(None, _CONTROL) != head:
         return "is not text"
     return "is a pickle" if holds_pickles(io.BytesIO(head)) else ""
 
 
-def _check_beginning(file: ArtifactReader, suffix: str) -> str:
+def _fault_in_beginning(file: ArtifactReader, suffix: str) -> str:
     place, marks = _BEGINNINGS[suffix]
     stop = place + max(len(mark) for mark in marks)
     head = file.read_range(place, min(stop, file.size_bytes)) if file.size_bytes > place else b""
     return "" if head.startswith(marks) else f"is not {suffix} by its content"
 
 
-def _check_tar(file: ArtifactReader, _: str) -> str:
+def _fault_in_tar(file: ArtifactReader, _: str) -> str:
     return "" if is_tar(file.read_range(0, min(512, file.size_bytes))) else "is not tar by its content"
 
 
-def _is_text(head: bytes) -> bool:
-    """Return whether bytes are text in UTF-8, in UTF-16 with its mark, or in an encoding of single bytes."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return True
-    return head.translate(None, _CONTROL) == head
-
-
-_CHECKED: dict[str, Callable[[ArtifactReader, str], str]] = {
-    **dict.fromkeys(_BEGINNINGS, _check_beginning),
-    **dict.fromkeys(_TEXTS, _check_text),
-    "safetensors": _check_safetensors,
-    "json": _check_json,
-    "tar": _check_tar,
+_FAULTS_IN: dict[str, Callable[[ArtifactReader, str], str]] = {
+    **dict.fromkeys(_BEGINNINGS, _fault_in_beginning),
+    **dict.fromkeys(_TEXTS, _fault_in_text),
+    "safetensors": _fault_in_safetensors,
+    "json": _fault_in_json,
+    "tar": _fault_in_tar,
 }

@@ -158,7 +158,8 @@ _TORCHSCRIPT = re.compile(r"__torch__(\.[A-Za-z0-9_]+)*")
 
 def safety_of(module: str, name: str) -> Safety:
     """Return what is known of a name, also under the name that Python 3 gives to one of Python 2."""
-    found = {_safety(module, name), _safety(*_in_python_3(module, name))}
+    renamed = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+    found = {_safety(module, name), _safety(*renamed)}
     for safety in (Safety.DANGEROUS, Safety.UNKNOWN):
         if safety in found:
             return safety
@@ -169,13 +170,6 @@ def is_known_package(module: str) -> bool:
     """Return whether a module is Python's own or of a library that pickles are known to import from."""
     top = module.partition(".")[0]
     return top in _PYTHON or top in _NEVER_IN_A_MODEL or top in _PACKAGES_OF_MODELS
-
-
-def _in_python_3(module: str, name: str) -> tuple[str, str]:
-    if (module, name) in NAME_MAPPING:
-        renamed: tuple[str, str] = NAME_MAPPING[module, name]
-        return renamed
-    return IMPORT_MAPPING.get(module, module), name
 
 
 def _safety(module: str, name: str) -> Safety:

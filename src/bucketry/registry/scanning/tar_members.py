@@ -66,7 +66,12 @@ def read_tar_layout(stream: IO[bytes]) -> TarLayout:
                 taken.append((info.offset, stop))
     except (tarfile.TarError, ValueError, OSError, EOFError) as error:
         raise DamagedError(f"it cannot be read as tar: {error}"[:120]) from error
-    return TarLayout(tuple(members), tuple(_gaps(taken, size_bytes)))
+    gaps, position = [], 0
+    for start, stop in [*taken, (size_bytes, size_bytes)]:
+        if start > position:
+            gaps.append((position, start))
+        position = max(position, stop)
+    return TarLayout(tuple(members), tuple(gaps))
 
 
 def _iter_infos(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -76,11 +81,3 @@ def _iter_infos(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             return
         yield info
     raise DamagedError(f"it has more than {MOST_MEMBERS:,} members")
-
-
-def _gaps(taken: list[tuple[int, int]], size_bytes: int) -> Iterator[tuple[int, int]]:
-    position = 0
-    for start, stop in [*taken, (size_bytes, size_bytes)]:
-        if start > position:
-            yield position, start
-        position = max(position, stop)

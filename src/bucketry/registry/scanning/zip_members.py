@@ -100,17 +100,14 @@ def read_layout(stream: IO[bytes]) -> Layout:
         members.append(member)
         taken.append((header, member.stop, bool(info.flag_bits & _SIZES_FOLLOW)))
     members.sort(key=lambda member: member.start)
-    return Layout(tuple(members), tuple(_gaps(sorted(taken), size_bytes)))
-
-
-def _gaps(taken: list[tuple[int, int, bool]], size_bytes: int) -> Iterator[tuple[int, int]]:
-    position, has_descriptor = 0, False
-    for start, stop, follows in [*taken, (size_bytes, size_bytes, False)]:
+    gaps, position, has_descriptor = [], 0, False
+    for start, stop, follows in [*sorted(taken), (size_bytes, size_bytes, False)]:
         if start < position:
             raise DamagedError("its members overlap")
         if start > position and not (has_descriptor and start - position in _DESCRIPTOR_BYTES):
-            yield position, start
+            gaps.append((position, start))
         position, has_descriptor = stop, follows
+    return Layout(tuple(members), tuple(gaps))
 
 
 def _member(stream: IO[bytes], info: zipfile.ZipInfo) -> tuple[Member, int]:
@@ -127,16 +124,13 @@ def _member(stream: IO[bytes], info: zipfile.ZipInfo) -> tuple[Member, int]:
         raise DamagedError(f"the member {name[:100]!a} is encrypted, and is not looked into")
     if method not in {zipfile.ZIP_STORED, zipfile.ZIP_LZMA, *_UNPACK}:
         raise DamagedError(f"the member {name[:100]!a} is packed in a way that is not looked into")
-    sizes_agree = flags & _SIZES_FOLLOW or 0xFFFFFFFF in {packed, full} or (packed, full) == _sizes(info)
+    sizes = info.compress_size, info.file_size
+    sizes_agree = flags & _SIZES_FOLLOW or 0xFFFFFFFF in {packed, full} or (packed, full) == sizes
     if local_name != name or method != info.compress_type or not sizes_agree:
         raise DamagedError(f"the directory and the header of the member {name[:100]!a} differ")
     if method == zipfile.ZIP_STORED and info.compress_size != info.file_size:
         raise DamagedError(f"the member {name[:100]!a} has two sizes")
     return Member(name, start, start + info.compress_size, method, info.file_size), info.header_offset
-
-
-def _sizes(info: zipfile.ZipInfo) -> tuple[int, int]:
-    return info.compress_size, info.file_size
 
 
 def _directory_ranges(stream: IO[bytes], start: int, entries: int, size_bytes: int) -> Iterator[tuple[int, int, bool]]:
