@@ -173,14 +173,32 @@ def plain_evidence(value: object, name: str = "evidence") -> tuple[Evidence, ...
     items = (value,) if isinstance(value, Evidence) else value
     if not _is_list(items):
         _wrong(value, name, "a list of Evidence")
-    found = tuple(_plain_evaluation(item, f"{name}[{index}]") for index, item in enumerate(items))
+    found = []
+    for index, item in enumerate(items):
+        place = f"{name}[{index}]"
+        if not isinstance(item, Evidence):
+            _wrong(item, place, "an Evidence", advice="a table of numbers is given as metrics=")
+        if not _is_list(item.metrics):
+            _wrong(item.metrics, f"{place}: metrics", "a list of Metric")
+        found.append(
+            Evidence(
+                kind=plain_text(item.kind, f"{place}: kind"),
+                metrics=tuple(_plain_metric(one, f"{place}: metrics[{at}]") for at, one in enumerate(item.metrics)),
+                at=_optional(item.at, f"{place}: at", plain_moment),
+                by=_optional(item.by, f"{place}: by", plain_text),
+                harness=plain_table(item.harness, f"{place}: harness"),
+                dataset=_plain_dataset(item.dataset, f"{place}: dataset"),
+                notes=plain_text(item.notes, f"{place}: notes"),
+                extra=plain_table(item.extra, f"{place}: extra"),
+            )
+        )
     for evidence in found:
         check_claims(evidence, what="the evidence")
         try:
             check_evidence(evidence, what="the evidence")
         except CorruptError as error:
             raise UsageError(error.message, advice=error.advice) from error
-    return found
+    return tuple(found)
 
 
 def plain_training(value: object) -> Training:
@@ -231,23 +249,6 @@ def plain_moment(value: object, name: str) -> str:
             raise UsageError(f"{name} has no time zone", advice="give it one, such as datetime.now(UTC)")
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return plain_text(value, name)
-
-
-def _plain_evaluation(value: object, name: str) -> Evidence:
-    if not isinstance(value, Evidence):
-        _wrong(value, name, "an Evidence", advice="a table of numbers is given as metrics=")
-    if not _is_list(value.metrics):
-        _wrong(value.metrics, f"{name}: metrics", "a list of Metric")
-    return Evidence(
-        kind=plain_text(value.kind, f"{name}: kind"),
-        metrics=tuple(_plain_metric(item, f"{name}: metrics[{index}]") for index, item in enumerate(value.metrics)),
-        at=_optional(value.at, f"{name}: at", plain_moment),
-        by=_optional(value.by, f"{name}: by", plain_text),
-        harness=plain_table(value.harness, f"{name}: harness"),
-        dataset=_plain_dataset(value.dataset, f"{name}: dataset"),
-        notes=plain_text(value.notes, f"{name}: notes"),
-        extra=plain_table(value.extra, f"{name}: extra"),
-    )
 
 
 def _plain_metric(value: object, name: str) -> Metric:

@@ -114,6 +114,11 @@ def decode_json(body: bytes, *, what: str) -> object:
     return value
 
 
+def without_empty(document: Document) -> Document:
+    """Return a document without the fields that say nothing: None, and an empty text, list or table."""
+    return {name: value for name, value in document.items() if value is not None and value not in ({}, [], "")}
+
+
 def digest_of(body: bytes) -> Digest:
     """Return the SHA-256 of the bytes: what an immutable document is named by."""
     return Digest(hashlib.sha256(body).hexdigest())

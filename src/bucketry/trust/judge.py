@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bucketry.schema.documents.reviews import Decision
     from bucketry.schema.names import AliasName, Digest, ModelName
-    from bucketry.trust.trust_file import TrustedSigner, TrustFile, TrustRule
+    from bucketry.trust.trust_file import TrustedSigner, TrustFile
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far a reviewer's clock may be ahead of ours."""
@@ -243,26 +243,16 @@ def _with_rules(trust: TrustFile, found: Judgement) -> Judgement:
     if not rules:
         named = f"alias {subject.alias}" if subject.alias else 'versions without an alias (aliases = ["*"])'
         return _refused(found, f"no rule of the trust file is about {subject.model} and {named}")
+    # What a rule lacks is said with the decisions that did not count.
+    uncounted = [str(each) for each in found.dropped if each.action in {Action.APPROVE, Action.PUBLISH}][:8]
     for rule in rules:
-        reason = _broken(rule, found)
-        if reason:
-            return _refused(found, reason)
+        if rule.separate_duties and found.published_by is None:
+            lacking = "nobody in the trust file signed its publish, which separate_duties needs"
+            return _refused(found, "; ".join([lacking, *uncounted]))
+        count = sum(principal in rule.by for principal in found.approved_by)
+        if count < rule.approvals:
+            return _refused(found, "; ".join([f"it has {count} of {rule.approvals} approvals", *uncounted]))
     return found
-
-
-def _broken(rule: TrustRule, found: Judgement) -> str:
-    """Return what a rule lacks, naming every decision that did not count; empty if it holds."""
-    if rule.separate_duties and found.published_by is None:
-        return _with_dropped("nobody in the trust file signed its publish, which separate_duties needs", found)
-    count = sum(principal in rule.by for principal in found.approved_by)
-    if count < rule.approvals:
-        return _with_dropped(f"it has {count} of {rule.approvals} approvals", found)
-    return ""
-
-
-def _with_dropped(reason: str, found: Judgement) -> str:
-    relevant = [str(each) for each in found.dropped if each.action in {Action.APPROVE, Action.PUBLISH}]
-    return "; ".join([reason, *relevant[:8]])
 
 
 def _refused(found: Judgement, reason: str) -> Judgement:

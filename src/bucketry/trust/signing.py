@@ -106,7 +106,23 @@ def find_signer(key: str | None = None, *, ask_passphrase: Callable[[str], str] 
 
 def load_signer(path: Path, *, ask_passphrase: Callable[[str], str] | None = None) -> FileSigner:
     """Return who signs with a private key's file; raise `DeniedError` for a locked one, `UsageError` for no key."""
-    private = _load_private_key(_read(path), path, ask_passphrase)
+    body = _read(path)
+    if b"PRIVATE KEY-----" not in body:
+        raise UsageError(f"{path} is not a private key", advice="name a file that ssh-keygen wrote")
+    load = load_ssh_private_key if body.lstrip().startswith(_OPENSSH) else load_pem_private_key
+    try:
+        private: object = load(body, None)
+    except (TypeError, ValueError) as error:
+        is_locked = isinstance(error, TypeError) or any(
+            word in str(error).lower() for word in ("password", "encrypted")
+        )
+        if not is_locked:
+            raise UsageError(f"{path} is not a private key that can be read") from error
+        private = _unlock(load, body, path, ask_passphrase)
+    except UnsupportedAlgorithm as error:
+        raise _only_by_agent(path) from error
+    if not isinstance(private, PrivateKey):
+        raise _only_by_agent(path)
     return FileSigner(private, decode_public_key(encode_public_key(private.public_key())))
 
 
@@ -197,26 +213,6 @@ def _read(path: Path) -> bytes:
     if len(body) > LARGEST_KEY_FILE_BYTES:
         raise UsageError(f"{path} is too large for a key")
     return body
-
-
-def _load_private_key(body: bytes, path: Path, ask_passphrase: Callable[[str], str] | None) -> PrivateKey:
-    if b"PRIVATE KEY-----" not in body:
-        raise UsageError(f"{path} is not a private key", advice="name a file that ssh-keygen wrote")
-    load = load_ssh_private_key if body.lstrip().startswith(_OPENSSH) else load_pem_private_key
-    try:
-        private: object = load(body, None)
-    except (TypeError, ValueError) as error:
-        is_locked = isinstance(error, TypeError) or any(
-            word in str(error).lower() for word in ("password", "encrypted")
-        )
-        if not is_locked:
-            raise UsageError(f"{path} is not a private key that can be read") from error
-        private = _unlock(load, body, path, ask_passphrase)
-    except UnsupportedAlgorithm as error:
-        raise _only_by_agent(path) from error
-    if not isinstance(private, PrivateKey):
-        raise _only_by_agent(path)
-    return private
 
 
 def _unlock(

@@ -99,24 +99,21 @@ def _dataset(result: Mapping[str, Any], title: str | None) -> dict[str, object]:
     stated = found if isinstance(found, dict) else {}
     others = {name: value for name, value in stated.items() if name not in _OF_DATASET}
     kind = _text(stated.get("type"))
+    asked = result.get("task")
+    task = _text(asked)
+    if isinstance(asked, dict):  # its name counts where it says more: not so `Speech Recognition` of an automatic one
+        task, called = _text(asked.get("type")), _text(asked.get("name"))
+        task = " ".join(text for text in (task, called if _plain(called) not in _plain(task) else "") if text)
     fields = {
         "name": kind if kind not in _NO_TYPE else _text(stated.get("name")) or kind,
         "title": title,
         "config": stated.get("config"),
         "version": stated.get("revision"),
         "split": stated.get("split"),
-        "task": _task(result.get("task")),
+        "task": task,
         "args": _joined(stated.get("args"), others),
     }
     return {name: text for name, value in fields.items() if (text := field_text(value))}
-
-
-def _task(found: object) -> str:
-    """Return a task's type, and its name where that says more: not so `Speech Recognition` of an automatic one."""
-    if not isinstance(found, dict):
-        return _text(found)
-    kind, name = _text(found.get("type")), _text(found.get("name"))
-    return " ".join(text for text in (kind, name if _plain(name) not in _plain(kind) else "") if text)
 
 
 def _telling_titles(results: Sequence[Mapping[str, Any]]) -> list[str | None]:

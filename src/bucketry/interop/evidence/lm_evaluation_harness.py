@@ -67,7 +67,14 @@ def _read_task(
     config = _table(configs, task) or _table(configs, task.rpartition("|")[0])  # lighteval's are without the examples
     counted = _table(_table(document, "n-samples"), task).get("effective", values.get("sample_len"))
     samples = counted if isinstance(counted, int) and not isinstance(counted, bool) and counted >= 0 else None
-    directions = _directions(document, config, task)
+    listed = config.get("metric_list")
+    stated = {
+        str(item["metric"]): item.get("higher_is_better")
+        for item in (listed if isinstance(listed, list) else [])
+        if isinstance(item, dict) and "metric" in item
+    }
+    stated |= _table(_table(document, "higher_is_better"), task)
+    directions = {name: "higher" if high else "lower" for name, high in stated.items() if isinstance(high, bool)}
     metrics: list[Metric] = []
     for filter_name, table in _by_filter(values).items():
         place = f"results.{task}."
@@ -94,17 +101,6 @@ def _by_filter(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
         if comma:
             tables[filter_name][name] = value
     return tables
-
-
-def _directions(document: dict[str, Any], config: dict[str, Any], task: str) -> dict[str, str]:
-    listed = config.get("metric_list")
-    stated = {
-        str(item["metric"]): item.get("higher_is_better")
-        for item in (listed if isinstance(listed, list) else [])
-        if isinstance(item, dict) and "metric" in item
-    }
-    stated |= _table(_table(document, "higher_is_better"), task)
-    return {name: "higher" if higher else "lower" for name, higher in stated.items() if isinstance(higher, bool)}
 
 
 def _dataset(document: dict[str, Any], task: str, config: dict[str, Any]) -> dict[str, object]:

@@ -31,7 +31,8 @@ def read_records(value: object, left_out: LeftOut, *, what: str) -> list[Evidenc
         return None
     rows: list[dict[str, object]] = []
     for item in items:
-        if not isinstance(item, dict) or not _is_flat(item):
+        is_flat = isinstance(item, dict) and not any(isinstance(one, dict | list) for one in item.values())
+        if not is_flat or len({title_of(name) for name in item}) != len(item):
             return None
         named = dict(item)
         if _SIGNATURE in item and "score" in item:
@@ -60,12 +61,6 @@ def load_lines(text: str) -> list[object] | None:
         return [load_json(line, what="a line") for line in lines]
     except CorruptError:
         return None
-
-
-def _is_flat(item: Mapping[str, object]) -> bool:
-    return len({title_of(name) for name in item}) == len(item) and not any(
-        isinstance(one, dict | list) for one in item.values()
-    )
 
 
 def _is_named(row: Mapping[str, object]) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UsageError
 from bucketry.frozen import frozen
-from bucketry.schema.codec import FORMAT, Document, Fields, decode, encode
+from bucketry.schema.codec import FORMAT, Document, Fields, decode, encode, without_empty
 from bucketry.schema.documents.audit import parse_time
 from bucketry.schema.documents.datasets import dataset_of, field_text
 from bucketry.schema.text import displayable, fault_in_line
@@ -104,17 +104,18 @@ class Evidence:
 
     def to_document(self) -> Document:
         """Return the JSON form, without the fields that are empty."""
-        optional: Document = {
-            "at": self.at,
-            "by": self.by,
-            "harness": dict(self.harness),
-            "dataset": dict(self.dataset),
-            "notes": self.notes,
-        }
         return (
             dict(self.extra)
             | {"kind": self.kind, "metrics": [metric.to_document() for metric in self.metrics]}
-            | {name: value for name, value in optional.items() if value}
+            | without_empty(
+                {
+                    "at": self.at,
+                    "by": self.by,
+                    "harness": dict(self.harness),
+                    "dataset": dict(self.dataset),
+                    "notes": self.notes,
+                }
+            )
         )
 
 

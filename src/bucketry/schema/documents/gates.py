@@ -10,7 +10,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, assert_never
 
 from bucketry.frozen import frozen
-from bucketry.schema.codec import Document, digest_of, encode
+from bucketry.schema.codec import Document, digest_of, encode, without_empty
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,13 +53,15 @@ class MetricSelection:
     def to_document(self) -> Document:
         """Return the fields of the gate that it belongs to."""
         named_only = set(self.dataset) == {"name"}
-        optional: Document = {
-            "dataset": self.dataset["name"] if named_only else dict(self.dataset),
-            "slice": dict(self.slice),
-            "slices": "all" if self.every_slice else None,
-            "evidence": self.evidence,
-        }
-        return {"metric": self.metric} | {name: value for name, value in optional.items() if value}
+        return without_empty(
+            {
+                "metric": self.metric,
+                "dataset": self.dataset["name"] if named_only else dict(self.dataset),
+                "slice": dict(self.slice),
+                "slices": "all" if self.every_slice else None,
+                "evidence": self.evidence,
+            }
+        )
 
 
 @frozen
@@ -80,8 +82,7 @@ class MetricThreshold:
 
     def to_document(self) -> Document:
         """Return the gate as a policy writes it."""
-        bounds = {"at_least": self.at_least, "at_most": self.at_most}
-        return self.selection.to_document() | {name: bound for name, bound in bounds.items() if bound is not None}
+        return self.selection.to_document() | without_empty({"at_least": self.at_least, "at_most": self.at_most})
 
 
 @frozen
@@ -105,11 +106,12 @@ class NoWorse:
 
     def to_document(self) -> Document:
         """Return the gate as a policy writes it."""
-        optional: Document = {"tolerance": self.tolerance, "direction": self.direction}
-        return (
-            self.selection.to_document()
-            | {"no_worse_than": self.no_worse_than}
-            | {name: value for name, value in optional.items() if value}
+        return self.selection.to_document() | without_empty(
+            {
+                "no_worse_than": self.no_worse_than,
+                "tolerance": self.tolerance or None,
+                "direction": self.direction,
+            }
         )
 
 

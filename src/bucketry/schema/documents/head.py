@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import CorruptError, RejectedError
 from bucketry.frozen import frozen
-from bucketry.schema.codec import FORMAT, Document, Fields, decode, encode
+from bucketry.schema.codec import FORMAT, Document, Fields, decode, encode, without_empty
 from bucketry.schema.documents.audit import Trail, parse_time, read_trail
 from bucketry.schema.documents.placement import Placement, read_placement
 from bucketry.schema.documents.states import State, parse_state
@@ -62,14 +62,6 @@ class Row:
 
     def to_document(self) -> Document:
         """Return the JSON form, without the fields that are empty."""
-        optional = {
-            "metrics": dict(self.metrics),
-            "dossier": self.dossier,
-            "base": self.base,
-            "labels": dict(self.labels),
-            "idempotency": self.idempotency,
-            "deletion": self.deletion.to_document() if self.deletion else None,
-        }
         return (
             dict(self.extra)
             | {
@@ -81,7 +73,16 @@ class Row:
                 "created_by": self.created_by,
                 "state": self.state,
             }
-            | {name: value for name, value in optional.items() if value}
+            | without_empty(
+                {
+                    "metrics": dict(self.metrics),
+                    "dossier": self.dossier,
+                    "base": self.base,
+                    "labels": dict(self.labels),
+                    "idempotency": self.idempotency,
+                    "deletion": self.deletion.to_document() if self.deletion else None,
+                }
+            )
         )
 
 

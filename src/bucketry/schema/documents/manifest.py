@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, RejectedError, UsageError
 from bucketry.frozen import frozen
-from bucketry.schema.codec import FORMAT, LONGEST_TEXT, Document, Fields, decode, encode
+from bucketry.schema.codec import FORMAT, LONGEST_TEXT, Document, Fields, decode, encode, without_empty
 from bucketry.schema.documents.audit import parse_time
 from bucketry.schema.documents.evidence import Evidence, read_evidence
 from bucketry.schema.names import LARGEST_INTEGER, Digest, ModelName, parse_digest, parse_model_name
@@ -106,7 +106,7 @@ class Training:
 
     def to_document(self) -> Document:
         """Return the JSON form, without the fields that are empty."""
-        return dict(self.extra) | _without_empty(
+        return dict(self.extra) | without_empty(
             {
                 "hyperparameters": dict(self.hyperparameters),
                 "datasets": [dict(dataset) for dataset in self.datasets],
@@ -136,7 +136,7 @@ class Lineage:
 
     def to_document(self) -> Document:
         """Return the JSON form, without the fields that are empty."""
-        return dict(self.extra) | _without_empty(
+        return dict(self.extra) | without_empty(
             {
                 "experiment": self.experiment,
                 "run": self.run,
@@ -179,7 +179,7 @@ class Manifest:
                 "created_by": self.created_by,
                 "artifacts": [artifact.to_document() for artifact in self.artifacts],
             }
-            | _without_empty(
+            | without_empty(
                 {
                     "training": self.training.to_document(),
                     "lineage": self.lineage.to_document(),
@@ -242,10 +242,6 @@ def check_limits(sizes_bytes: Sequence[int], *, chunks: int) -> None:
         raise RejectedError(f"{len(sizes_bytes):,} files are over the limit of {MOST_ARTIFACTS:,}")
     if chunks > MOST_CHUNKS + len(sizes_bytes):
         raise RejectedError(f"{chunks:,} chunks are over the limit of {MOST_CHUNKS:,}")
-
-
-def _without_empty(document: Document) -> Document:
-    return {name: value for name, value in document.items() if value is not None and value not in ({}, [], "")}
 
 
 def _find_plain_artifact(document: Document) -> Artifact | None:

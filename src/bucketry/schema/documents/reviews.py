@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, UsageError
 from bucketry.frozen import frozen
-from bucketry.schema.codec import FORMAT, Document, Fields, decode, decode_foreign, digest_of, encode
+from bucketry.schema.codec import FORMAT, Document, Fields, decode, decode_foreign, digest_of, encode, without_empty
 from bucketry.schema.documents.audit import AuditAction, parse_time
 from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_model_name
 from bucketry.schema.text import fault_in_line
@@ -117,15 +117,6 @@ def encode_statement(statement: Statement) -> bytes:
     check_principal(statement.principal)
     if len(statement.comment) > LONGEST_COMMENT_CHARACTERS:
         raise UsageError(f"the comment is longer than {LONGEST_COMMENT_CHARACTERS:,} characters")
-    optional: Document = {
-        "version": statement.version,
-        "alias": statement.alias,
-        "expires": statement.expires,
-        "evidence": list(statement.evidence),
-        "gates": [dict(gate) for gate in statement.gates],
-        "diff": statement.diff,
-        "comment": statement.comment,
-    }
     predicate = (
         dict(statement.extra)
         | {
@@ -136,7 +127,17 @@ def encode_statement(statement: Statement) -> bytes:
             "sequence": statement.sequence,
             "created": statement.created,
         }
-        | {name: value for name, value in optional.items() if value}
+        | without_empty(
+            {
+                "version": statement.version,
+                "alias": statement.alias,
+                "expires": statement.expires,
+                "evidence": list(statement.evidence),
+                "gates": [dict(gate) for gate in statement.gates],
+                "diff": statement.diff,
+                "comment": statement.comment,
+            }
+        )
     )
     subject = {"name": str(statement.model), "digest": {"sha256": statement.manifest}}
     body = encode(

@@ -253,12 +253,16 @@ class _Key:
         """What is measured, whatever on."""
         return self.name, self.slice, self.kind
 
-    def without_version(self) -> _Key:
-        return replace(self, dataset=replace(self.dataset, version=None))
-
 
 def _measurement(metric: Metric, version: str | None, digest: str | None) -> Measurement:
-    stated = metric.confidence or _interval_of_spread(metric)
+    """Return a value with the interval that is stated, or follows from a standard error or the deviation of so many."""
+    stated, error = metric.confidence, metric.standard_error
+    if error is None and metric.deviation is not None and metric.samples:
+        error = metric.deviation / math.sqrt(metric.samples)
+    if stated is None and error is not None:
+        half = NORMAL_DEVIATIONS * error
+        low, high = metric.value - half, metric.value + half
+        stated = Confidence(low, high, NORMAL_LEVEL) if math.isfinite(low) and math.isfinite(high) else None
     assumed = None if stated else assumed_interval(metric.name, metric.value, metric.unit, metric.samples)
     return Measurement(
         value=metric.value,
@@ -272,18 +276,6 @@ def _measurement(metric: Metric, version: str | None, digest: str | None) -> Mea
     )
 
 
-def _interval_of_spread(metric: Metric) -> Confidence | None:
-    """Return the 95 % interval that follows from a stated standard error, or from the deviation of so many values."""
-    error = metric.standard_error
-    if error is None and metric.deviation is not None and metric.samples:
-        error = metric.deviation / math.sqrt(metric.samples)
-    if error is None:
-        return None
-    half = NORMAL_DEVIATIONS * error
-    low, high = metric.value - half, metric.value + half
-    return Confidence(low, high, NORMAL_LEVEL) if math.isfinite(low) and math.isfinite(high) else None
-
-
 def _joined(
     rows: Mapping[_Key, list[Measurement | None]],
 ) -> Iterable[tuple[_Key, frozenset[str | None], list[Measurement | None]]]:
@@ -293,7 +285,7 @@ def _joined(
     """
     groups: dict[_Key, list[_Key]] = defaultdict(list)
     for key in rows:
-        groups[key.without_version()].append(key)
+        groups[replace(key, dataset=replace(key.dataset, version=None))].append(key)
     for loose, found in groups.items():
         columns = list(zip(*(rows[key] for key in found), strict=True))
         if len(found) > 1 and all(sum(one is not None for one in column) <= 1 for column in columns):

@@ -70,8 +70,16 @@ def slice_groups(diff: VersionDiff, other: int = -1) -> tuple[SliceGroup, ...]:
         if metric.slice:
             key = (metric.name, metric.dataset, metric.kind, tuple(name for name, _ in metric.slice))
             found[key].append(metric)
+
+    def order(metric: MetricDiff) -> tuple[bool, bool, float]:
+        """The worst first; those too small to be judged come last."""
+        value = metric.values[_place(other)]
+        if value is None:
+            return True, True, 0.0
+        return is_too_small(metric), False, -value if metric.direction == "lower" else value
+
     groups = [
-        SliceGroup(*key, metrics[0].direction, worst_first(metrics, other), *_gaps(metrics))
+        SliceGroup(*key, metrics[0].direction, tuple(sorted(metrics, key=order)), *_gaps(metrics))
         for key, metrics in found.items()
     ]
 
@@ -86,18 +94,6 @@ def slice_groups(diff: VersionDiff, other: int = -1) -> tuple[SliceGroup, ...]:
 def gap_groups(diff: VersionDiff) -> tuple[SliceGroup, ...]:
     """Return the groups that have a gap: of two slices or more."""
     return tuple(group for group in slice_groups(diff) if len(group.slices) > 1)
-
-
-def worst_first(metrics: Sequence[MetricDiff], other: int = -1) -> tuple[MetricDiff, ...]:
-    """Return slices by the value of one version, the worst first; those too small to be judged come last."""
-
-    def order(metric: MetricDiff) -> tuple[bool, bool, float]:
-        value = metric.values[_place(other)]
-        if value is None:
-            return True, True, 0.0
-        return is_too_small(metric), False, -value if metric.direction == "lower" else value
-
-    return tuple(sorted(metrics, key=order))
 
 
 def is_too_small(metric: MetricDiff) -> bool:

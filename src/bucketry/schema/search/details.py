@@ -71,7 +71,8 @@ def fold_metrics(
     """
     found = dict(known)
     for item in evidence:
-        measured_as = _measured_as(item)
+        identity = [field_text(item.dataset.get(name)) for name in (*IDENTITY, "digest")]
+        measured_as = json.dumps([item.kind, *identity], ensure_ascii=False, sort_keys=True, default=str)
         for metric in item.metrics:
             key = (metric.name, metric.slice_key)
             first = found.get(key)
@@ -125,8 +126,3 @@ def _flattened(value: object, name: str, levels_left: int) -> Iterator[tuple[str
             yield from _flattened(value[key], f"{name}.{key}" if name else key, levels_left - 1)
     elif name:
         yield name, value
-
-
-def _measured_as(evidence: Evidence) -> str:
-    identity = [field_text(evidence.dataset.get(name)) for name in (*IDENTITY, "digest")]
-    return json.dumps([evidence.kind, *identity], ensure_ascii=False, sort_keys=True, default=str)

@@ -313,7 +313,11 @@ def _parse_compared(found: re.Match[str]) -> Condition:
             raise UsageError(f'"{displayable(value)}" is not a number', advice=advice)
         return ParameterIs(parameter, comparison, number, value)
     if name == "size":
-        return SizeIs(comparison, _parse_size(value))
+        size = _SIZE.fullmatch(value)
+        if not size or (size[3] and not size[2]):
+            raise UsageError(f'"{displayable(value)}" is not a size', advice="write 10GB, 512MiB or a number of bytes")
+        step = 1024 if size[3] else 1000
+        return SizeIs(comparison, int(float(size[1]) * step ** _UNIT_STEPS[size[2].lower()]))
     if name == "created":
         return CreatedIs(comparison, parse_day_or_moment(value))
     if name.startswith(_LABEL) and not _NUMBER.fullmatch(value):
@@ -340,13 +344,6 @@ def _parse_number(text: str) -> float:
     if not _NUMBER.fullmatch(text):
         raise UsageError(f'"{displayable(text)}" is not a number', advice="write a number, such as 0.9 or 1e-3")
     return float(text)
-
-
-def _parse_size(text: str) -> int:
-    found = _SIZE.fullmatch(text)
-    if not found or (found[3] and not found[2]):
-        raise UsageError(f'"{displayable(text)}" is not a size', advice="write 10GB, 512MiB or a number of bytes")
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** _UNIT_STEPS[found[2].lower()])
 
 
 def _parse_model_pattern(text: str) -> ModelLike:
