@@ -164,6 +164,17 @@ def decode_alias(body: bytes, *, what: str) -> AliasRegister:
         if manifest is None or state is None:
             raise CorruptError(f"{what}: an alias with a version lacks its manifest or state")
         target = AliasTarget(version, manifest, placement, state)
+    moved = None
+    if fields.table("since"):
+        since = fields.inner("since")
+        moved = LastMove(
+            generation=since.integer("generation", least=1),
+            at=since.parsed("at", parse_time),
+            by=since.text("by"),
+            action=since.text("action"),
+            previous=since.optional_integer("from", least=1),
+            extra=since.rest(),
+        )
     return AliasRegister(
         registry=fields.text("registry"),
         model=fields.parsed("model", parse_model_name),
@@ -171,7 +182,7 @@ def decode_alias(body: bytes, *, what: str) -> AliasRegister:
         target=target,
         reviews=tuple(fields.items("reviews")),
         protected=fields.flag("protected", default=False),
-        moved=read_last_move(fields),
+        moved=moved,
         trail=read_trail(fields),
         extra=fields.rest(),
     )
@@ -220,21 +231,6 @@ def stack_moves(oldest_first: Iterable[Record]) -> MoveStack:
         else:  # the move is not among these records, or did not leave this: of the rest nothing is known
             base, standing = _only(target), []
     return MoveStack(base, tuple(standing))
-
-
-def read_last_move(fields: Fields) -> LastMove | None:
-    """Return what a register says of its last move; None where there was none."""
-    if not fields.table("since"):
-        return None
-    inner = fields.inner("since")
-    return LastMove(
-        generation=inner.integer("generation", least=1),
-        at=inner.parsed("at", parse_time),
-        by=inner.text("by"),
-        action=inner.text("action"),
-        previous=inner.optional_integer("from", least=1),
-        extra=inner.rest(),
-    )
 
 
 def _moved(now: NamedVersions, action: str, target: int | None) -> NamedVersions:
