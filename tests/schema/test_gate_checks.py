@@ -13,7 +13,7 @@ from bucketry.schema.codec import encode
 from bucketry.schema.documents.evidence import Evidence, Metric
 from bucketry.schema.documents.gates import GateResult, results_digest
 from bucketry.schema.documents.policy import Policy, decode_policy, parse_policy_toml
-from bucketry.schema.judging.gate_checks import Evaluations, GateSubject, ScannedFile, ScanReport, check_gates
+from bucketry.schema.judging.gate_checks import Evaluations, GateSubject, ScannedFile, ScanReport, judge_gates
 from bucketry.schema.names import AliasName
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def subject(*published: Evidence, added: tuple[Evidence, ...] = ()) -> GateSubje
 
 
 def result(gate: str, looked_at: GateSubject, alias: AliasName | None = None) -> GateResult:
-    (one,) = check_gates(parse_policy_toml(f"[[gate]]\n{gate}", what="p"), looked_at, alias=alias)
+    (one,) = judge_gates(parse_policy_toml(f"[[gate]]\n{gate}", what="p"), looked_at, alias=alias)
     return one
 
 
@@ -286,7 +286,7 @@ def test_a_pickle_scan_passes_only_what_was_scanned_and_found_harmless() -> None
 
 def test_a_gate_that_is_not_understood_fails() -> None:
     policy = decode_policy(encode({"format": 1, "gates": [{"quorum": 3}, {"pickle_scan": "deep"}]}), what="p")
-    assert [(one.passed, "does not understand" in one.reason) for one in check_gates(policy, subject())] == [
+    assert [(one.passed, "does not understand" in one.reason) for one in judge_gates(policy, subject())] == [
         (False, True),
         (False, True),
     ]
@@ -294,16 +294,16 @@ def test_a_gate_that_is_not_understood_fails() -> None:
 
 def test_a_gate_may_count_before_some_aliases_only() -> None:
     policy = parse_policy_toml(f'[[gate]]\n{AUC}\naliases = ["production"]\n[[gate]]\n{AUC}', what="p")
-    assert len(check_gates(policy, subject())) == 2
-    assert len(check_gates(policy, subject(), alias=PRODUCTION)) == 2
-    assert len(check_gates(policy, subject(), alias=AliasName("staging"))) == 1
+    assert len(judge_gates(policy, subject())) == 2
+    assert len(judge_gates(policy, subject(), alias=PRODUCTION)) == 2
+    assert len(judge_gates(policy, subject(), alias=AliasName("staging"))) == 1
 
 
 def test_results_have_a_digest_and_short_texts() -> None:
     looked_at = replace(subject(evidence(auc=0.5)), paths=("x" * 1_000,))
     policy = parse_policy_toml(f'[[gate]]\n{AUC}\n[[gate]]\nformats = ["json"]', what="p")
-    results = check_gates(policy, looked_at)
-    assert results_digest(results) == results_digest(check_gates(policy, looked_at))
+    results = judge_gates(policy, looked_at)
+    assert results_digest(results) == results_digest(judge_gates(policy, looked_at))
     assert results_digest(results) != results_digest(results[:1])
     assert max(len(one.reason) for one in results) == 240
     assert set(results[0].to_document()) == {"gate", "passed", "value", "limit", "reason"}
@@ -361,7 +361,7 @@ def test_measurements_that_differ_by_next_to_nothing_give_one_answer_in_any_orde
 
 
 def test_no_gate_gives_no_result() -> None:
-    assert check_gates(Policy(), subject()) == ()
+    assert judge_gates(Policy(), subject()) == ()
 
 
 def test_a_gate_that_names_less_takes_the_worst_of_what_it_matches() -> None:

@@ -19,7 +19,7 @@ from bucketry.interop.evidence.helm_stats import is_helm_stats, read_helm_stats
 from bucketry.interop.evidence.huggingface_card import read_card
 from bucketry.interop.evidence.inspect_logs import is_inspect_log, read_inspect_log
 from bucketry.interop.evidence.lm_evaluation_harness import is_harness_result, read_harness_result
-from bucketry.interop.evidence.metric_records import load_lines, read_records
+from bucketry.interop.evidence.metric_records import find_lines, read_records
 from bucketry.interop.evidence.metric_tables import table_metrics
 from bucketry.interop.evidence.metrics_csv import is_metrics_csv, read_metrics_csv
 from bucketry.interop.evidence.mlflow_metrics import HARNESS as MLFLOW
@@ -169,7 +169,7 @@ def _check_size(evidence: Sequence[Evidence], what: str) -> None:
 
 def _read(text: str, left_out: LeftOut, what: str, called: str) -> Sequence[Evidence]:
     if text.lstrip()[:1] in {"{", "["}:
-        lines = load_lines(text)
+        lines = find_lines(text)
         found = None if lines is None else read_records(lines, left_out, what=what)
         if found is not None:
             return found

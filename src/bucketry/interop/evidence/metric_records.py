@@ -52,7 +52,7 @@ def read_records(value: object, left_out: LeftOut, *, what: str) -> list[Evidenc
     return [check_evidence(evidence, what=what) for evidence in evaluations_of_cells(cells, left_out)]
 
 
-def load_lines(text: str) -> list[object] | None:
+def find_lines(text: str) -> list[object] | None:
     """Return the objects of a text with one on each line; None for any other."""
     lines = [line for line in text.splitlines() if line.strip()]
     if not 1 < len(lines) <= MOST_METRICS:

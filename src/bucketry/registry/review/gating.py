@@ -33,8 +33,8 @@ from bucketry.schema.judging.gate_checks import (
     Evaluations,
     GateSubject,
     ScanReport,
-    check_gates,
     is_unread,
+    judge_gates,
     lacks_evidence,
 )
 
@@ -75,7 +75,7 @@ def check_version_gates(
     subject = load_gate_subject(
         session, head, row, policy, alias=alias, scan=scan, contents=contents or scan, register=register
     )
-    return check_gates(policy, subject, alias=alias)
+    return judge_gates(policy, subject, alias=alias)
 
 
 def known_gates(session: Session, head: Head, row: Row, *, alias: AliasName | None = None) -> tuple[GateResult, ...]:

@@ -155,7 +155,7 @@ class _Point:
         return "".join(f" {word} {part}" for word, part in zip(("on", "for"), parts, strict=True) if part)
 
 
-def check_gates(policy: Policy, subject: GateSubject, *, alias: AliasName | None = None) -> tuple[GateResult, ...]:
+def judge_gates(policy: Policy, subject: GateSubject, *, alias: AliasName | None = None) -> tuple[GateResult, ...]:
     """Return the result of each gate that counts before an alias (None: of every gate), in the policy's order."""
     results = []
     for gate in policy.gates:
