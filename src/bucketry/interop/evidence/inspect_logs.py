@@ -36,7 +36,8 @@ def read_inspect_log(log: dict[str, Any], left_out: LeftOut) -> list[Evidence]:
     run = log["eval"]
     packages, stated = run.get("packages"), run.get("dataset")
     version = packages.get(HARNESS) if isinstance(packages, dict) else None
-    harness: dict[str, object] = {"name": HARNESS} | ({"version": version} if isinstance(version, str) else {})
+    harness: dict[str, object] = {"name": HARNESS}
+    harness |= {"version": version} if isinstance(version, str) else {}
     data = stated.get("name") if isinstance(stated, dict) else None
     fields = {"name": data or run.get("task"), "task": run.get("task"), "args": run.get("task_args")}
     dataset = {field: value for field, value in fields.items() if value and isinstance(value, str | dict)}

@@ -15,7 +15,7 @@ from bucketry.interop.evidence.metrics_csv import Cell, evaluations_of_cells, is
 from bucketry.schema.documents.evidence import MOST_METRICS, check_evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from bucketry.schema.documents.evidence import Evidence
     from bucketry.schema.foreign_values import LeftOut
@@ -31,18 +31,25 @@ def read_records(value: object, left_out: LeftOut, *, what: str) -> list[Evidenc
         return None
     rows: list[dict[str, object]] = []
     for item in items:
-        is_flat = isinstance(item, dict) and not any(isinstance(one, dict | list) for one in item.values())
-        if not is_flat or len({title_of(name) for name in item}) != len(item):
+        if not isinstance(item, dict) or not _is_flat(item):
             return None
         named = dict(item)
         if _SIGNATURE in item and "score" in item:
             named["args"] = named.pop(_SIGNATURE)
             named.pop("version", None)
         rows.append({title_of(name): one for name, one in named.items() if one is not None})
-    if all(map(_is_named, rows)):
-        cells = [cell for at, row in enumerate(rows, 1) for cell in _named_cells(row, f"[{at}]", left_out)]
+    cells: list[Cell] = []
+    others = [one for row in rows for name, one in row.items() if not is_known_title(name, also_of_metrics=True)]
+    # Each is one metric, and no other number stands in it that would be another.
+    is_named = all(isinstance(row.get("name"), str) and "value" in row for row in rows)
+    if is_named and all(isinstance(one, bool | str) for one in others):
+        for at, row in enumerate(rows, 1):
+            about = {name: _text(one) for name, one in row.items() if is_known_title(name, also_of_metrics=True)}
+            for name in (name for name in row if name not in about):
+                left_out.add(f"[{at}].{name}", "says nothing that is recorded")
+            name = about.pop("name")
+            cells.append(Cell(f"[{at}] ({name!a})", name, about.pop("value"), about))
     elif isinstance(value, list) and len(rows) > 1 and all(any(map(is_known_title, row)) for row in rows):
-        cells = []
         for at, row in enumerate(rows, 1):
             about = {name: _text(one) for name, one in row.items() if is_known_title(name)}
             measured = {name: _text(one) for name, one in row.items() if name not in about}
@@ -63,21 +70,10 @@ def find_lines(text: str) -> list[object] | None:
         return None
 
 
-def _is_named(row: Mapping[str, object]) -> bool:
-    """Return whether a row is one metric, and no other number stands in it that would be another."""
-    others = [one for name, one in row.items() if not is_known_title(name, also_of_metrics=True)]
-    return isinstance(row.get("name"), str) and "value" in row and all(isinstance(one, bool | str) for one in others)
-
-
-def _named_cells(row: Mapping[str, object], place: str, left_out: LeftOut) -> Iterator[Cell]:
-    about = {}
-    for name, one in row.items():
-        if is_known_title(name, also_of_metrics=True):
-            about[name] = _text(one)
-        else:
-            left_out.add(f"{place}.{name}", "says nothing that is recorded")
-    name = about.pop("name")
-    yield Cell(f"{place} ({name!a})", name, about.pop("value"), about)
+def _is_flat(item: Mapping[str, object]) -> bool:
+    return len({title_of(name) for name in item}) == len(item) and not any(
+        isinstance(one, dict | list) for one in item.values()
+    )
 
 
 def _text(value: object) -> str:

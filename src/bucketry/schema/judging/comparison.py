@@ -302,7 +302,20 @@ def _metric_diff(
     stated = next(iter(directions)) if len(directions) == 1 else None
     direction = stated or (None if directions else assumed_direction(key.name))
     units = {one.unit for one in measured if one is not None}
-    judge = _Judge(direction, is_stated=stated is not None, contradictory=len(directions) > 1, of_slice=bool(key.slice))
+
+    def judged(before: Measurement | None, after: Measurement | None) -> Comparison:
+        if before is None or after is None:
+            reason = Reason.IN_NEITHER if before is after else Reason.NOT_IN_BASELINE
+            return Comparison(None, None, Verdict.UNJUDGED, Reason.ONLY_IN_BASELINE if before else reason)
+        verdict, reason = compare(before, after, direction, of_slice=bool(key.slice))
+        if len(directions) > 1 and reason is Reason.NO_DIRECTION:
+            reason = Reason.CONTRADICTORY
+        assumed = verdict in {Verdict.BETTER, Verdict.WORSE, Verdict.NOISE} and (before.assumed or after.assumed)
+        assumed = assumed or (verdict in {Verdict.BETTER, Verdict.WORSE} and stated is None)
+        delta = _finite(after.value - before.value)
+        relative = _finite(delta / abs(before.value)) if delta is not None and before.value else None
+        return Comparison(delta, relative, verdict, reason, assumed=assumed)
+
     return MetricDiff(
         name=key.name,
         dataset=replace(key.dataset, version=next(iter(versions)) if len(versions) == 1 else None),
@@ -311,36 +324,9 @@ def _metric_diff(
         unit=next(iter(units)) if len(units) == 1 else None,
         direction=direction,
         measured=tuple(measured),
-        comparisons=tuple(judge.compare(measured[0], other) for other in measured[1:]),
+        comparisons=tuple(judged(measured[0], other) for other in measured[1:]),
         direction_assumed=direction is not None and stated is None,
     )
-
-
-@frozen
-class _Judge:
-    """What is known of a metric when its values are compared."""
-
-    direction: str | None
-    is_stated: bool
-    contradictory: bool
-    of_slice: bool
-
-    def compare(self, before: Measurement | None, after: Measurement | None) -> Comparison:
-        if before is None or after is None:
-            reason = Reason.IN_NEITHER if before is after else Reason.NOT_IN_BASELINE
-            return Comparison(None, None, Verdict.UNJUDGED, Reason.ONLY_IN_BASELINE if before else reason)
-        verdict, reason = compare(before, after, self.direction, of_slice=self.of_slice)
-        if self.contradictory and reason is Reason.NO_DIRECTION:
-            reason = Reason.CONTRADICTORY
-        by_interval = before.assumed or after.assumed
-        assumed = {
-            Verdict.BETTER: by_interval or not self.is_stated,
-            Verdict.WORSE: by_interval or not self.is_stated,
-            Verdict.NOISE: by_interval,
-        }
-        delta = _finite(after.value - before.value)
-        relative = _finite(delta / abs(before.value)) if delta is not None and before.value else None
-        return Comparison(delta, relative, verdict, reason, assumed=assumed.get(verdict, False))
 
 
 def _finite(value: float) -> float | None:

@@ -56,7 +56,10 @@ def policy_changes(before: Policy | None, after: Policy | None) -> tuple[PolicyC
     """Return what differs between what two policies set, gate by gate; None sets nothing."""
     old, new = (settings_of(policy or _SETS_NOTHING) for policy in (before, after))
     changes = [PolicyChange(key, old.get(key), new.get(key)) for key in {**old, **new} if old.get(key) != new.get(key)]
-    gone, come = (_gates_of(policy or _SETS_NOTHING) for policy in (before, after))
+    gone, come = (
+        [] if policy is None or GATES in policy.unset else [gate_text(gate) for gate in policy.gates] or [NOTHING]
+        for policy in (before, after)
+    )
     changes += [PolicyChange(GATES, text, None) for text in gone if text not in come]
     changes += [PolicyChange(GATES, None, text) for text in come if text not in gone]
     return tuple(changes)
@@ -132,9 +135,3 @@ def is_as_strict(other: Gate, gate: Gate) -> bool:  # noqa: PLR0911 - one for ea
             return replace(other, aliases=gate.aliases) == gate
         case _:
             assert_never(gate)
-
-
-def _gates_of(policy: Policy) -> list[str]:
-    if GATES in policy.unset:
-        return []
-    return [gate_text(gate) for gate in policy.gates] or [NOTHING]
