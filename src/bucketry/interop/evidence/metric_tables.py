@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.schema.documents.evidence import MOST_METRICS
 from bucketry.schema.foreign_values import NoValueError, make_metric, read_value
+from bucketry.schema.judging.known_metrics import NORMAL_DEVIATIONS, NORMAL_LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.evidence import Metric
     from bucketry.schema.foreign_values import LeftOut
 
-STANDARD_ERRORS = 1.959963984540054
-"""So many to either side hold 95 % of a normal distribution."""
-LEVEL = 0.95
 _STANDARD_ERROR = re.compile(r"(.+)_stderr(?:_[A-Za-z0-9]+)?")
 _DEVIATION = re.compile(r"(?:std_(.+)|(.+)_std)")
 _DEVIATIONS = ("std", "stdev", "stddev", "std_dev", "deviation")
@@ -46,8 +44,8 @@ def error_parts(value: object, standard_error: float | None) -> dict[str, object
         number = read_value(value).number
     except NoValueError:
         return {}
-    half = STANDARD_ERRORS * standard_error
-    return {"standard_error": standard_error, "low": number - half, "high": number + half, "level": LEVEL}
+    half = NORMAL_DEVIATIONS * standard_error
+    return {"standard_error": standard_error, "low": number - half, "high": number + half, "level": NORMAL_LEVEL}
 
 
 def base_of_error(name: str, names: Collection[str]) -> str | None:

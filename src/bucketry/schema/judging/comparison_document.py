@@ -14,6 +14,7 @@ from bucketry.schema.judging.slice_groups import gap_groups
 
 if TYPE_CHECKING:
     from bucketry.schema.judging.comparison import Comparison, ItemDiff, MetricDiff, VersionDiff
+    from bucketry.schema.judging.slice_groups import SliceGroup
     from bucketry.schema.names import Digest
 
 
@@ -42,19 +43,7 @@ def diff_document(diff: VersionDiff, *, with_unchanged: bool) -> Document:
         ],
         "metrics": [_metric_document(metric) for metric in diff.metrics],
         "known_metrics": KNOWN_METRICS_VERSION,
-        "slices": [
-            {
-                "name": group.name,
-                "dataset": group.dataset.to_document(),
-                "kind": group.kind,
-                "attributes": list(group.attributes),
-                "direction": group.direction,
-                "worst": [{"slice": dict(one[0]), "value": one[1]} if one else None for one in group.worst],
-                "gap": list(group.gaps),
-                "same_slices": len(set(group.judged)) == 1,
-            }
-            for group in gap_groups(diff)
-        ],
+        "slices": [_gap_document(group) for group in gap_groups(diff)],
         "files": [
             {
                 "path": item.name,
@@ -105,6 +94,19 @@ def _comparison_document(one: Comparison) -> Document:
         "verdict": one.verdict.value,
         "reason": one.reason.value,
         "assumed": one.assumed,
+    }
+
+
+def _gap_document(group: SliceGroup) -> Document:
+    return {
+        "name": group.name,
+        "dataset": group.dataset.to_document(),
+        "kind": group.kind,
+        "attributes": list(group.attributes),
+        "direction": group.direction,
+        "worst": [{"slice": dict(one[0]), "value": one[1]} if one else None for one in group.worst],
+        "gap": list(group.gaps),
+        "same_slices": len(set(group.judged)) == 1,
     }
 
 
