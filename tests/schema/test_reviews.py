@@ -18,13 +18,13 @@ from bucketry.schema.documents.reviews import (
     Action,
     Review,
     Statement,
-    check_principal,
     decision_of,
     decode_review,
     decode_statement,
     encode_review,
     encode_statement,
     parse_action,
+    parse_principal,
     read_review,
 )
 from bucketry.schema.names import AliasName, Digest, ModelName
@@ -161,7 +161,7 @@ def test_the_longest_comment_and_the_most_evidence_fit_into_one_statement() -> N
 @pytest.mark.parametrize("text", ["", " anna", "anna ", "an\nna", "a\u202eb", "x" * (LONGEST_PRINCIPAL + 1)])
 def test_a_principal_that_cannot_be_shown_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="cannot name a person"):
-        check_principal(text)
+        parse_principal(text)
     with pytest.raises(UsageError, match="cannot name a person"):
         encode_statement(replace(PLAIN, principal=text))
 

@@ -17,7 +17,7 @@ from bucketry.schema.documents.deployment import parse_place_part
 from bucketry.schema.documents.evidence import Evidence, Metric
 from bucketry.schema.documents.manifest import Training
 from bucketry.schema.documents.policy import parse_policy_toml
-from bucketry.schema.documents.reviews import check_principal
+from bucketry.schema.documents.reviews import parse_principal
 from bucketry.schema.names import parse_alias, parse_model_name
 from bucketry.schema.paths import parse_artifact_path
 from bucketry.schema.text import INVISIBLE, csv_cell, displayable, fault_in_line
@@ -137,7 +137,7 @@ def metric_named(text: str) -> object:
 NAMES: dict[str, Callable[[str], object]] = {
     "path": parse_artifact_path,
     "identity": parse_actor,
-    "principal": check_principal,
+    "principal": parse_principal,
     "metric": metric_named,
     "slice": lambda text: plain_evidence(Evidence("human", (Metric("auc", 1, slice={text: "x"}),))),
     "evaluated data": lambda text: plain_evidence(Evidence("human", (), dataset={"name": text})),

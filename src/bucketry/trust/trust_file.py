@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from bucketry.errors import BucketryError, RejectedError
 from bucketry.frozen import frozen
-from bucketry.schema.documents.reviews import check_principal
+from bucketry.schema.documents.reviews import parse_principal
 from bucketry.schema.names import LARGEST_INTEGER, AliasName, Digest, ModelName, parse_digest
 from bucketry.schema.text import displayable
 from bucketry.trust.ssh.allowed_signers import AllowedSigner, parse_allowed_signer
@@ -174,7 +174,7 @@ def _read_signers(table: _Table) -> list[TrustedSigner]:
     revoked = table.flag("revoked")
     table.check_nothing_left()
     try:
-        check_principal(principal)
+        parse_principal(principal)
         signers = [TrustedSigner(principal, parse_allowed_signer(line), revoked) for line in lines]
     except BucketryError as error:
         table.fail(error.message, error)

@@ -114,7 +114,7 @@ class Decision:
 
 def encode_statement(statement: Statement) -> bytes:
     """Return the bytes to sign; raise `UsageError` for texts that are too long."""
-    check_principal(statement.principal)
+    parse_principal(statement.principal)
     if len(statement.comment) > LONGEST_COMMENT_CHARACTERS:
         raise UsageError(f"the comment is longer than {LONGEST_COMMENT_CHARACTERS:,} characters")
     predicate = (
@@ -164,7 +164,7 @@ def decode_statement(body: bytes, *, what: str) -> Statement:
         registry=predicate.text("registry"),
         model=predicate.parsed("model", parse_model_name),
         action=predicate.parsed("action", parse_action),
-        principal=predicate.parsed("principal", check_principal),
+        principal=predicate.parsed("principal", parse_principal),
         sequence=predicate.integer("sequence"),
         created=predicate.parsed("created", parse_time),
         version=predicate.optional_integer("version", least=1),
@@ -218,8 +218,8 @@ def parse_action(text: str) -> Action:
         raise UsageError(f"{text!a} is not an action", advice=f"use one of {', '.join(Action)}") from error
 
 
-def check_principal(text: str) -> str:
-    """Return a principal's name if it is one: printable, without blanks at its ends; raise `UsageError`."""
+def parse_principal(text: str) -> str:
+    """Return a principal's name: printable, without blanks at its ends; raise `UsageError`."""
     if (
         not text
         or not isinstance(text, str)
