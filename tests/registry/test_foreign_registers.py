@@ -13,7 +13,7 @@ from bucketry.registry.publishing.registration import PreparedVersion, register_
 from bucketry.registry.serving.watch import watch
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
-from bucketry.schema.names import parse_reference
+from bucketry.schema.names import Digest, parse_reference
 from bucketry.store.contract import Unconditional
 from maintenance.planting import ALIAS, HEAD, change_row, load_digest, made, rewrite
 from simulation.actors import BASE, CHAT, CONTENTS, Uploader, make_manifest
@@ -45,7 +45,10 @@ THROUGH_THE_HEAD: dict[str, Act] = {
     "delete": lambda registry: registry.delete("acme/chat:1"),
 }
 THROUGH_THE_ALIAS: dict[str, Act] = {
-    "resolve": lambda registry: registry.resolve("acme/chat@production"),
+    "resolve": lambda registry: (registry.session.registry, registry.resolve("acme/chat@production")),
+    "pull": lambda registry: registry.pull("acme/chat@production", "/nonexistent/there"),
+    "open": lambda registry: registry.open("acme/chat@production", "weights").__enter__(),
+    "lineage": lambda registry: registry.lineage("acme/chat@production"),
     "watch": lambda registry: next(watch(registry.session, parse_reference("acme/chat@production"))),
     "history": lambda registry: registry.history("acme/chat", "production"),
     "show": lambda registry: registry.show("acme/chat@production"),
@@ -89,6 +92,34 @@ def test_an_alias_of_another_place_is_told(bucket: Bucket, act: Act, field: str,
     rewrite(bucket, ALIAS, lambda alias: alias.update({field: value}))
     with pytest.raises(CorruptError, match=f"{ALIAS} {words}"):
         act(client.Registry(founder(bucket)))
+
+
+GOES_ON: dict[str, Act] = {
+    "pull": lambda registry: registry.pull("acme/chat@production", "/nonexistent/there"),
+    "open": lambda registry: registry.open(registry.resolve("acme/chat@production"), "weights").__enter__(),
+    "a list": lambda registry: registry.models(),
+    "a change": lambda registry: registry.retire("acme/base:1"),
+}
+
+
+@pytest.mark.parametrize("act", GOES_ON.values(), ids=list(GOES_ON))
+def test_a_look_up_believes_an_alias_and_whoever_goes_on_is_told(bucket: Bucket, act: Act) -> None:
+    rewrite(bucket, ALIAS, lambda alias: alias.update(registry=ELSEWHERE))
+    before = bucket.snapshot()
+    registry = client.Registry(founder(bucket))
+    assert registry.resolve("acme/chat@production").version
+    with pytest.raises(CorruptError, match=f"{ALIAS} belongs to the registry '{ELSEWHERE}'.*'{REGISTRY}'"):
+        act(registry)
+    assert bucket.snapshot() == before
+
+
+def test_a_look_up_that_finds_no_manifest_says_whose_the_alias_is(bucket: Bucket) -> None:
+    rewrite(bucket, ALIAS, lambda alias: alias.update(manifest="a" * 64))
+    with pytest.raises(CorruptError, match=f"{keys.manifest(CHAT, Digest('a' * 64))} is missing"):
+        client.Registry(founder(bucket)).resolve("acme/chat@production")
+    rewrite(bucket, ALIAS, lambda alias: alias.update(registry=ELSEWHERE))
+    with pytest.raises(CorruptError, match=f"{ALIAS} belongs to the registry '{ELSEWHERE}'"):
+        client.Registry(founder(bucket)).resolve("acme/chat@production")
 
 
 def test_lists_name_what_is_foreign_and_go_on(bucket: Bucket) -> None:

@@ -17,8 +17,10 @@ from bucketry.client import Registry
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.session import Session
 from bucketry.registry.review.policies import set_policy
+from bucketry.registry.serving.watch import watch
+from bucketry.schema import keys
 from bucketry.schema.documents.policy import parse_policy_toml
-from bucketry.schema.names import parse_model_name
+from bucketry.schema.names import parse_alias, parse_model_name, parse_reference
 from registry.in_memory import ADA, CHAT, open_in_memory
 from store.noting import NotingStore
 
@@ -176,10 +178,19 @@ def test_a_promotion_reads_the_head_once_and_after_the_alias(governed: Registry)
     assert not [request for request in again if request.startswith("put")]
 
 
-def test_a_first_promotion_looks_for_a_lost_alias_and_names_it_in_the_head(governed: Registry) -> None:
+def test_a_first_promotion_names_the_alias_in_the_head(governed: Registry) -> None:
     approve(governed)
     found = promote(governed, 2, "canary")
-    assert found == ["get registry.json", "get aliases", "list history", *READ_ON_THE_WAY, "put heads", "put aliases"]
+    assert found == ["get registry.json", "get aliases", *READ_ON_THE_WAY, "put heads", "put aliases"]
+
+
+def test_a_promotion_to_a_name_without_a_register_looks_for_a_lost_one(governed: Registry) -> None:
+    approve(governed)
+    promote(governed, 2, "canary")
+    governed.session.store.delete(keys.alias(parse_model_name(CHAT), parse_alias("canary")))
+    twice = ["get aliases", "get heads", "get aliases", "list history"]
+    found = promote(governed, 2, "canary")
+    assert found == ["get registry.json", *twice, *READ_ON_THE_WAY, "put aliases"]
 
 
 def test_a_rollback_and_an_undo_read_the_head_once(governed: Registry) -> None:
@@ -196,16 +207,30 @@ def test_a_gate_that_compares_with_an_alias_is_asked_once(governed: Registry) ->
     text = POLICY.replace("at_least = 0.5", 'no_worse_than = "production"\ndirection = "higher"')
     set_policy(governed.session, parse_model_name(CHAT), parse_policy_toml(text, what="p"))
     read = ["get registry.json", "get heads", "get policies", "get manifests"]
+    # The alias and the manifest that it names: nothing else says what the gate compares with.
     assert approve(governed) == [*read, "get aliases", "get manifests", *DECISION, "get aliases"]
     # A promotion to the very alias compares with the state of it that is replaced.
     found = promote(governed, 2)
     assert found == ["get registry.json", "get aliases", *READ_ON_THE_WAY, "get manifests", "put aliases"]
 
 
-def test_a_version_is_resolved_by_two_reads_beside_the_registrys_own_and_pulled_by_one_more(
-    governed: Registry, tmp_path: Path
-) -> None:
+def test_a_version_is_looked_up_by_two_reads_and_pulled_by_two_more(governed: Registry, tmp_path: Path) -> None:
     by_alias = requests_to(governed, "resolve", f"{CHAT}@production")
-    assert by_alias == ["get aliases", "get registry.json", "get manifests"]
+    assert by_alias == ["get aliases", "get manifests"]
     pulled = requests_to(governed, "pull", f"{CHAT}@production", tmp_path / "there")
-    assert [request for request in pulled if "blobs" not in request] == [*by_alias, "get aliases"]
+    assert [request for request in pulled if "blobs" not in request] == [*by_alias, "get registry.json", "get aliases"]
+
+
+def test_each_poll_is_one_read_whether_the_alias_moved_or_not(governed: Registry) -> None:
+    noting = NotingStore(governed.session.store)
+    moves_in_this_pause = iter([False, False, True])
+
+    def sleep(_: float) -> None:
+        if next(moves_in_this_pause):
+            governed.promote(f"{CHAT}:1", "staging")
+
+    clock = replace(governed.session.clock, sleep=sleep)
+    governed.promote(f"{CHAT}:2", "staging")
+    moves = watch(Session(cast("Store", noting), ADA, clock), parse_reference(f"{CHAT}@staging"))
+    assert [next(moves).version, next(moves).version] == [2, 1]
+    assert noting.requests == ["get aliases", "get registry.json", *["get aliases"] * 3]

@@ -137,6 +137,7 @@ def open_artifact(
     Raises `RejectedError` where an alias named a version that was refused, unless that is allowed.
     """
     check_not_refused(resolved, allow_rejected=allow_rejected)
+    session.check_believed()
     artifact = resolved.artifact(path)
     key = resolved.blob_keys()[path]
     entry = session.store.stat(key)

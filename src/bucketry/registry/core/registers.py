@@ -30,26 +30,57 @@ S = TypeVar("S", Head, AliasRegister, RegistryDocument)
 
 
 def head_register(session: Session, model: ModelName) -> Register[Head]:
-    """Return how the head of a model is read and written; its oldest rows are sealed when it grows."""
+    """Return how the head of a model is read and written; its oldest rows are sealed when it grows.
+
+    This is the one door through which every reader and every writer takes a head, and so it is compared here with where
+    it lies; an alias likewise.
+    """
     key = keys.head(model)
+
+    def decode(body: bytes) -> Head:
+        head = decode_head(body, what=key)
+        if head.model != model:
+            raise CorruptError(f"{key} holds the head of {head.model}, not of {model}", advice=FOREIGN)
+        session.check_registry(head.registry, key=key)
+        return head
+
+    def settle(head: Head) -> tuple[Head, tuple[Immutable, ...]]:
+        if not needs_sealing(head):
+            return head, ()
+        change = seal(head, load_directory(session, head))
+        check_head_size(change.head)
+        return change.head, tuple(session.new_document(head.model, body) for body in change.bodies)
+
     return Register(
         key=key,
         encode=encode_head,
-        decode=partial(_decode_head, session, model=model, key=key),
+        decode=decode,
         with_trail=_with_trail,
         history_key=partial(keys.head_history, model),
-        settle=partial(_settle_head, session),
+        settle=settle,
         find_witness=partial(find_head_witness, model=model),
     )
 
 
-def alias_register(session: Session, model: ModelName, alias: AliasName) -> Register[AliasRegister]:
-    """Return how an alias's register is read and written."""
+def alias_register(
+    session: Session, model: ModelName, alias: AliasName, *, compares_later: bool = False
+) -> Register[AliasRegister]:
+    """Return how an alias's register is read and written; `compares_later` is about the registry's id (`Session`)."""
     key = keys.alias(model, alias)
+
+    def decode(body: bytes) -> AliasRegister:
+        register = decode_alias(body, what=key)
+        if (register.model, register.alias) != (model, alias):
+            raise CorruptError(
+                f"{key} holds the alias {register.model}@{register.alias}, not {model}@{alias}", advice=FOREIGN
+            )
+        session.check_registry(register.registry, key=key, compares_later=compares_later)
+        return register
+
     return Register(
         key=key,
         encode=encode_alias,
-        decode=partial(_decode_alias, session, model=model, alias=alias, key=key),
+        decode=decode,
         with_trail=_alias_with_trail,
         history_key=partial(keys.alias_history, model, alias),
         settle=_nothing_to_settle,
@@ -166,34 +197,6 @@ def _with_trail(state: S, trail: Trail) -> S:
 
 def _alias_with_trail(register: AliasRegister, trail: Trail) -> AliasRegister:
     return register.with_trail(trail)
-
-
-def _decode_head(session: Session, body: bytes, *, model: ModelName, key: str) -> Head:
-    """Return the head: the one door through which every reader and every writer takes it, so here it is compared."""
-    head = decode_head(body, what=key)
-    if head.model != model:
-        raise CorruptError(f"{key} holds the head of {head.model}, not of {model}", advice=FOREIGN)
-    session.check_registry(head.registry, key=key)
-    return head
-
-
-def _decode_alias(session: Session, body: bytes, *, model: ModelName, alias: AliasName, key: str) -> AliasRegister:
-    """Return the alias's register, compared like a head."""
-    register = decode_alias(body, what=key)
-    if (register.model, register.alias) != (model, alias):
-        raise CorruptError(
-            f"{key} holds the alias {register.model}@{register.alias}, not {model}@{alias}", advice=FOREIGN
-        )
-    session.check_registry(register.registry, key=key)
-    return register
-
-
-def _settle_head(session: Session, head: Head) -> tuple[Head, tuple[Immutable, ...]]:
-    if not needs_sealing(head):
-        return head, ()
-    change = seal(head, load_directory(session, head))
-    check_head_size(change.head)
-    return change.head, tuple(session.new_document(head.model, body) for body in change.bodies)
 
 
 def _nothing_to_settle(state: S) -> tuple[S, tuple[Immutable, ...]]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.errors import NotFoundError, RejectedError, UsageError
-from bucketry.registry.core.registers import load_alias, load_existing_head, not_set
+from bucketry.errors import CorruptError, NotFoundError, RejectedError, UsageError
+from bucketry.registry.core.commit import load_current
+from bucketry.registry.core.registers import alias_register, load_alias, load_existing_head, not_set
 from bucketry.registry.core.resolved import ResolvedVersion
 from bucketry.registry.core.rows import find_row_by_manifest, iter_rows, load_added_evidence, load_dossier, load_row
 from bucketry.registry.review.refusals import carried_refusals
@@ -154,12 +155,20 @@ def select_row(session: Session, head: Head, selector: Selector) -> Row:
 
 
 def _resolve_alias(session: Session, model: ModelName, alias: AliasName) -> ResolvedVersion:
-    register = load_alias(session, model, alias).state
+    """Return what an alias names by two reads: that it is of this registry is believed, until `registry.json` is read.
+
+    Whoever goes on to bytes, a list or a change reads that too, and is told there.
+    """
+    register = load_current(session.store, alias_register(session, model, alias, compares_later=True)).state
     if register is None or register.target is None:
         load_existing_head(session, model)  # a missing model is the better explanation
         raise not_set(model, alias)
     target = register.target
-    manifest = load_manifest(session, model, target.manifest)
+    try:
+        manifest = load_manifest(session, model, target.manifest)
+    except CorruptError:
+        session.check_believed()  # that the alias is another registry's is the better explanation
+        raise
     return ResolvedVersion(
         model=model,
         version=target.version,

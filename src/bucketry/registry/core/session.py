@@ -140,6 +140,8 @@ class Session:
     takes_any_registry: bool = False
     map_in_parallel: MapInParallel = map_in_parallel
     _registry: list[RegistryDocument] = field(default_factory=list)
+    _believed: dict[str, str] = field(default_factory=dict)
+    """The registry's id by the key of each register that was read before `registry.json` was."""
 
     @property
     def registry(self) -> RegistryDocument:
@@ -151,15 +153,26 @@ class Session:
         """Read the registry's document again when it is next needed."""
         self._registry.clear()
 
-    def check_registry(self, found: str, *, key: str) -> None:
+    def check_registry(self, found: str, *, key: str, compares_later: bool = False) -> None:
         """Raise `CorruptError` unless what lies at the key was written for this registry.
 
-        In strict mode the trust file says which one that is, and the error is its own.
+        With `compares_later`, and before anybody read `registry.json`, it is believed until somebody does, who is told
+        then. In strict mode the trust file says which registry this is, and the error is its own.
         """
         if self.strict is not None:
             self.strict.check_registry(found)
-        elif not self.takes_any_registry and found != self.registry.registry:
-            self._check_registry_anew(found, key)
+        elif self.takes_any_registry:
+            return
+        elif compares_later and not self._registry:
+            self._believed[key] = found
+        elif found != self.registry.registry:
+            # A session may last longer than the registry at this place: compare with what is here now.
+            _check_same(found, self._load_registry(), key)
+
+    def check_believed(self) -> None:
+        """Compare what was believed: whoever hands out or keeps more than a look-up says asks for it first."""
+        if self._believed:
+            self._load_registry()
 
     def check_not_read_only(self) -> None:
         """Raise if this session may not write at all: configured so, or with an identity that no record can name."""
@@ -219,20 +232,14 @@ class Session:
         self.documents.remember(digest, body)
         return Immutable(keys.page(model, digest), body)
 
-    def _check_registry_anew(self, found: str, key: str) -> None:
-        """Compare with what is here now: a session may last longer than the registry at this place."""
-        expected = self._load_registry().registry
-        if found != expected:
-            raise CorruptError(
-                f"{key} belongs to the registry {found[:64]!a}, not to this one, {expected[:64]!a}", advice=FOREIGN
-            )
-
     def _load_registry(self) -> RegistryDocument:
         found = find_object(self.store, keys.REGISTRY)
         if found is None:
             raise no_registry(self.store)
         document = decode_registry(found.body, what=keys.REGISTRY)
         self._registry[:] = [document]
+        for key in tuple(self._believed):  # another thread may do the same
+            _check_same(self._believed.pop(key, document.registry), document, key)
         return document
 
     def _load(self, digest: Digest, key: str) -> bytes:
@@ -249,3 +256,11 @@ class Session:
             raise CorruptError(f"the bytes of {key} are not those that its name says", advice="run `bucketry fsck`")
         self.documents.remember(digest, found.body)
         return found.body
+
+
+def _check_same(found: str, document: RegistryDocument, key: str) -> None:
+    expected = document.registry
+    if found != expected:
+        raise CorruptError(
+            f"{key} belongs to the registry {found[:64]!a}, not to this one, {expected[:64]!a}", advice=FOREIGN
+        )

@@ -129,6 +129,7 @@ def pull_resolved(
         session.strict.check_verification(options.verify)
         options = replace(options, rehash=True)
     check_not_refused(resolved, allow_rejected=options.allow_rejected)
+    session.check_believed()
     started_seconds = time.monotonic()
     needs_cache = dest is None or options.cache or options.hard_link
     work = _Pull(session, resolved, options, open_cache() if needs_cache else _find_cache())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError, CorruptError, RejectedError
 from bucketry.frozen import frozen
-from bucketry.registry.core.commit import Change, Current, FirstAttempt
+from bucketry.registry.core.commit import Change, Current, FirstAttempt, load_current
 from bucketry.registry.core.history import iter_records_back, load_records
 from bucketry.registry.core.notes import reason_detail
 from bucketry.registry.core.registers import (
@@ -193,9 +193,16 @@ class _Aim:
 def _read_alias_then_head(
     session: Session, model: ModelName, alias: AliasName
 ) -> tuple[Current[AliasRegister], Current[Head]]:
-    """Return both, the head as it is after the alias's state was read: who ends a version later changes the alias."""
-    current = load_alias(session, model, alias)
-    return current, load_head(session, model)
+    """Return both, the head as it is after the alias's state was read: who ends a version later changes the alias.
+
+    That an alias is not in the head, which has its name first, shows that it is new; only else is its history asked.
+    """
+    register = alias_register(session, model, alias)
+    current = load_current(session.store, replace(register, find_witness=lambda _: ""))
+    known = load_head(session, model)
+    if current.state is None and known.state is not None and alias in known.state.aliases:
+        return load_alias(session, model, alias), load_head(session, model)
+    return current, known
 
 
 def _move(

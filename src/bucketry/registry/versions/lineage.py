@@ -70,6 +70,7 @@ def load_lineage(session: Session, reference: Reference, *, down: bool = False) 
     model that have a base.
     """
     resolved = resolve(session, reference)
+    session.check_believed()
     walk = _LineageWalk(session, Graph(f"{resolved.model}:{resolved.version}"))
     walk.run(resolved.model, resolved.version, resolved.digest, down=down)
     return walk.graph
