@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,12 +19,9 @@ from bucketry.registry.review.refusals import load_refusals, refused_text, versi
 from bucketry.registry.serving import aliases
 from bucketry.registry.versions import detail, lifecycle, listing
 from bucketry.schema.names import ByVersion, parse_alias, parse_model_name, parse_reference
-from bucketry.schema.text import displayable
-
-LONGEST_SHOWN = 60
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
@@ -56,7 +52,6 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.evidence import Evidence
     from bucketry.schema.documents.gates import GateResult
     from bucketry.schema.documents.manifest import Lineage, Training
-    from bucketry.schema.documents.reviews import Review, Statement
     from bucketry.schema.judging.comparison import VersionDiff
 
     SignWith = bool | str | os.PathLike[str] | Sign
@@ -127,9 +122,10 @@ class Reader:
         The one thing that a reader writes: its own receipt below `deployments/`. Raises `RejectedError` where `path`,
         or the cache, does not hold that version, unchanged, and where the configuration says `read_only`.
         """
-        from bucketry.registry.serving.reporting import report  # noqa: PLC0415 - few readers report
+        from bucketry.registry.publishing.given import path_of  # noqa: PLC0415 - few readers report
+        from bucketry.registry.serving.reporting import report  # noqa: PLC0415
 
-        place = None if path is None else _path_of(path, "path")
+        place = None if path is None else path_of(path, "path")
         parsed = parse_reference(reference)
         return report(self.session, parsed, environment=environment, instance=instance, path=place)
 
@@ -287,6 +283,14 @@ class Registry(Reader):
 
     What changes or removes a version wants it named: `acme/chat:7`, `acme/chat@production`, `acme/chat@latest`. A
     model's name alone is a `UsageError`.
+
+    What `publish` takes: `metrics` is plain automated evidence, in which a number of NumPy is a number; a label's value
+    is a text, and `{"epoch": 3}` is refused. A value that cannot be compared, such as NaN, is left out with a warning
+    and named in `left_out` of the result; `strict` refuses it. `evidence` may be what `bucketry.read_evidence` found in
+    a file. `environment` is what it was trained in: `{python, packages, ...}`, or a file of pip, conda or a lock.
+    `exclude` and `include` are patterns as in .gitignore: what of folders to leave out, and what to take along that is
+    left out by default or looks like a secret. `sign` is as for `review`. With an idempotency key, repeating the call
+    returns the version that is there. The result names the `files_left_out`, and says what of the code is `not_known`.
     """
 
     def publish(  # noqa: PLR0913 - each names one thing that a version records
@@ -313,50 +317,32 @@ class Registry(Reader):
         exclude: Sequence[str] = (),
         environment: Mapping[str, object] | str | os.PathLike[str] | None = None,
     ) -> RegisteredVersion:
-        """Upload files and folders as a new version of a model.
+        """Upload files and folders as a new version of a model; the class says what the arguments take.
 
-        A number of NumPy is a number; a label's value is a text, and `{"epoch": 3}` is refused.
-        `metrics` is plain automated evidence. A value that cannot be compared, such as NaN, is left out with a warning
-        and named in `left_out` of the result; `strict` refuses it. `evidence` may be what `bucketry.read_evidence`
-        found in a file. With an idempotency key, repeating the call returns the version that is there. `sign` as for
-        `review`. Raises `UsageError` and `RejectedError` before anything is uploaded.
-
-        `environment` is what it was trained in: `{python, packages, ...}`, or a file of pip, conda or a lock.
-        `exclude` and `include` are patterns as in .gitignore: what of folders to leave out, and what to take along
-        that is left out by default or looks like a secret. The result names the `files_left_out`, and says what of the
-        code is `not_known`.
+        Raises `UsageError` and `RejectedError` before anything is uploaded.
         """
-        from bucketry.registry.publishing.capture import is_no_training  # noqa: PLC0415 - a reader needs none of these
-        from bucketry.registry.publishing.given_evidence import usable_evidence  # noqa: PLC0415
-        from bucketry.registry.publishing.publish import PublishRequest, publish  # noqa: PLC0415
-        from bucketry.registry.publishing.selection import FileSelection  # noqa: PLC0415
-        from bucketry.schema.arguments import plain_lineage, plain_patterns  # noqa: PLC0415
-        from bucketry.schema.documents.manifest import Lineage  # noqa: PLC0415
+        from bucketry.registry.publishing import given, publish  # noqa: PLC0415 - a reader needs none of these
+        from bucketry.registry.publishing.capture import is_no_training  # noqa: PLC0415
 
-        made = _training_of(training, parameters, datasets, environment)
-        measured, left_out = usable_evidence(metrics, evidence, strict=strict)
-        request = PublishRequest(
+        measured, left_out = given.usable_evidence(metrics, evidence, strict=strict)
+        request = publish.PublishRequest(
             model=parse_model_name(model),
-            sources=_paths_of(sources),
+            sources=given.paths_of(sources),
             evidence=measured,
-            training=made,
-            lineage=plain_lineage(Lineage() if lineage is None else lineage),
+            training=given.training_of(training, parameters, datasets, environment),
+            lineage=given.lineage_of(lineage),
             base=None if base is None else parse_reference(base),
             relation=relation,
-            card=None if card is None else _path_of(card, "card"),
+            card=None if card is None else given.path_of(card, "card"),
             labels={} if labels is None else labels,
             notes=notes,
             idempotency_key=idempotency_key,
             sign=_signer(sign),
-            selection=FileSelection(plain_patterns(include, "include"), plain_patterns(exclude, "exclude")),
+            selection=given.selection_of(include, exclude),
             trained_here=not is_no_training(),
+            request_review=request_review,
         )
-        registered = publish(self.session, request)
-        if request_review:
-            from bucketry.registry.review.reviewing import ask_for_review  # noqa: PLC0415 - few publishes ask
-
-            ask_for_review(self.session, registered.model, registered.version)
-        return replace(registered, left_out=left_out)
+        return replace(publish.publish(self.session, request), left_out=left_out)
 
     def review(self, reference: str, action: str, *, comment: str = "", sign: SignWith = False) -> RecordedDecision:
         """Record a decision about a version: `request`, `comment`, `approve`, `reject` or `revoke`.
@@ -408,7 +394,7 @@ class Registry(Reader):
         A value that cannot be compared is left out with a warning and named in `left_out` of the result; `strict`
         refuses it. Raises `UsageError` where nothing is left.
         """
-        from bucketry.registry.publishing.given_evidence import usable_evidence  # noqa: PLC0415
+        from bucketry.registry.publishing.given import usable_evidence  # noqa: PLC0415
         from bucketry.registry.versions.evaluate import evaluate  # noqa: PLC0415 - a reader needs none
 
         measured, left_out = usable_evidence(metrics, evidence, strict=strict)
@@ -493,16 +479,6 @@ def _warn_of_refusals(session: Session, resolved: ResolvedVersion) -> None:
         warnings.warn(f"this is {refused}", RefusedVersionWarning, stacklevel=3)
 
 
-def _signed_by(sign: Sign, statement: Statement) -> Review:
-    """Return what a caller's function made of a statement; raise `UsageError` where that is no review of it."""
-    from bucketry.schema.documents.reviews import Review, encode_statement  # noqa: PLC0415 - a reader needs none
-
-    review = sign(statement)
-    if not isinstance(review, Review) or review.payload != encode_statement(statement):
-        raise UsageError(f"sign made {_shown(review)}, not a Review of the statement that it was given")
-    return review
-
-
 def _whole(value: int | None, name: str) -> int | None:
     """Return a number of a version or of a commit, where one was given; raise `UsageError`."""
     from bucketry.schema.arguments import plain_integer  # noqa: PLC0415 - a reader needs none
@@ -510,75 +486,18 @@ def _whole(value: int | None, name: str) -> int | None:
     return None if value is None else plain_integer(value, name, least=1)
 
 
-def _training_of(
-    training: Training | None,
-    parameters: Mapping[str, object] | None,
-    datasets: Sequence[Mapping[str, object]],
-    environment: object,
-) -> Training:
-    """Return a training with the parameters, data sets and environment that are stated beside it."""
-    from bucketry.schema.arguments import plain_table, plain_tables, plain_training  # noqa: PLC0415
-    from bucketry.schema.documents.manifest import Training  # noqa: PLC0415 - a reader needs none of these
-
-    made = plain_training(Training() if training is None else training)
-    stated = {} if parameters is None else plain_table(parameters, "parameters")
-    return replace(
-        made,
-        hyperparameters={**made.hyperparameters, **stated},
-        datasets=(*made.datasets, *plain_tables(datasets, "datasets")),
-        environment=made.environment if environment is None else _environment_of(environment),
-    )
-
-
-def _environment_of(environment: object) -> dict[str, object]:
-    """Return an environment that is stated as a table, or by the path of a file."""
-    from bucketry.registry.publishing.environment_files import check_environment, load_environment  # noqa: PLC0415
-    from bucketry.schema.arguments import plain_table  # noqa: PLC0415
-
-    if isinstance(environment, Mapping):
-        return check_environment(plain_table(environment, "environment"), what="environment")
-    return load_environment(_path_of(environment, "environment"))
-
-
-def _paths_of(sources: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[Path]:
-    """Return files and folders; one path alone, which to Python is a sequence of letters, is a list of one."""
-    if isinstance(sources, str | os.PathLike):
-        return [_path_of(sources, "sources")]
-    if not isinstance(sources, Sequence) or isinstance(sources, bytes):
-        raise UsageError(f"sources is {_shown(sources)}, not a list of paths", advice='write sources=["out"]')
-    return [_path_of(source, f"sources[{index}]") for index, source in enumerate(sources)]
-
-
-def _path_of(path: object, name: str) -> Path:
-    """Return a path that a file system can be asked about; raise `UsageError`."""
-    if not isinstance(path, str | os.PathLike):
-        raise UsageError(f"{name} is {_shown(path)}, not a path")
-    text = os.fspath(path)
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise UsageError(f"{name} is {_shown(text)}, which cannot be a path")
-    try:
-        Path(text).stat()
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        pass  # whoever opens it says so better
-    except UnicodeEncodeError as error:
-        raise UsageError(f"{name} is {_shown(text)}, which cannot be a path: it is no Unicode text") from error
-    except OSError as error:
-        raise UsageError(f"{name} is {_shown(text)}, which cannot be a path: {error.strerror}") from error
-    return Path(text)
-
-
-def _shown(value: object) -> str:
-    return displayable(repr(value)[:LONGEST_SHOWN])
-
-
 def _signer(sign: SignWith) -> Sign | None:
     """Return what signs, or None for nothing; raise where there is no such key."""
     if sign is False:
         return None
     if callable(sign):
-        return partial(_signed_by, sign)
+        from bucketry.registry.publishing.given import signed_by  # noqa: PLC0415 - a reader signs nothing
+
+        return partial(signed_by, sign)
     if sign is not True:
-        _path_of(sign, "sign")
+        from bucketry.registry.publishing.given import path_of  # noqa: PLC0415 - a reader signs nothing
+
+        path_of(sign, "sign")
     from bucketry.registry.review.signing import open_signer  # noqa: PLC0415 - loads cryptography
 
     return open_signer(None if sign is True else os.fspath(sign))

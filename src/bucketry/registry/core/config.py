@@ -82,23 +82,21 @@ class Config:
         if chosen in self.registries:
             return self.registries[chosen]
         if is_plain_word(chosen):
-            raise self._unknown(chosen)
+            from difflib import get_close_matches  # noqa: PLC0415 - only for a slip of the fingers
+
+            close = get_close_matches(chosen, self.registries, n=1)
+            known = f"; did you mean {close[0]}?" if close else ""
+            word = chosen if len(chosen) <= LONGEST_NAME_ECHOED else "NAME"
+            there = config_path() or "a configuration (BUCKETRY_CONFIG)"
+            raise UsageError(
+                f"no registry {chosen!a} is configured in {there}{known}",
+                advice=f"write ./{word} for a folder, s3://{word} for a bucket, or configure [registries.{word}]",
+            )
         location = parse_location(chosen)
         for profile in self.registries.values():
             if parse_location(profile.url) == location:
                 return _beside_environment(profile)
         return RegistryProfile(chosen)
-
-    def _unknown(self, name: str) -> UsageError:
-        from difflib import get_close_matches  # noqa: PLC0415 - only for a slip of the fingers
-
-        close = get_close_matches(name, self.registries, n=1)
-        known = f"; did you mean {close[0]}?" if close else ""
-        word = name if len(name) <= LONGEST_NAME_ECHOED else "NAME"
-        return UsageError(
-            f"no registry {name!a} is configured in {config_path() or 'a configuration (BUCKETRY_CONFIG)'}{known}",
-            advice=f"write ./{word} for a folder, s3://{word} for a bucket, or configure [registries.{word}]",
-        )
 
 
 def _beside_environment(profile: RegistryProfile) -> RegistryProfile:
@@ -160,10 +158,9 @@ def find_identity(config: Config, given: str | None) -> str:
 
     It is a claim, checked when something is written.
     """
-    return given or config.identity or os.environ.get("BUCKETRY_IDENTITY") or _guess_identity()
-
-
-def _guess_identity() -> str:
+    stated = given or config.identity or os.environ.get("BUCKETRY_IDENTITY")
+    if stated:
+        return stated
     # Only who has said nothing about it waits for these.
     import getpass  # noqa: PLC0415
     import socket  # noqa: PLC0415
@@ -187,7 +184,13 @@ def _parse_config(path: Path, text: str) -> Config:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a ValueError and no TOMLDecodeError
         raise _unreadable(path, error) from error
-    _check_names(path, document)
+    # What nobody reads is refused: a mistyped table may be the one that names the trust file.
+    unknown = sorted(name for name in document if name not in TABLES and name not in TEXTS)
+    if unknown:
+        raise _not_understood(f"{path}: ", unknown[0], (*TEXTS, *TABLES))
+    wrong = next((name for name in TEXTS if not isinstance(document.get(name, ""), str)), None)
+    if wrong is not None:
+        raise UsageError(f"{path}: {wrong} is not a text", advice=f'write {wrong} = "..."')
     profiles = document.get("registries", {})
     if not isinstance(profiles, dict):
         raise UsageError(f"{path}: registries is not a table", advice="write [registries.NAME]")
@@ -198,36 +201,8 @@ def _parse_config(path: Path, text: str) -> Config:
     )
 
 
-def _check_names(path: Path, document: Mapping[str, object]) -> None:
-    """Raise `UsageError` for what nobody reads: a mistyped table may be the one that names the trust file."""
-    unknown = sorted(name for name in document if name not in TABLES and name not in TEXTS)
-    if unknown:
-        raise _not_understood(f"{path}: ", unknown[0], (*TEXTS, *TABLES))
-    wrong = next((name for name in TEXTS if not isinstance(document.get(name, ""), str)), None)
-    if wrong is not None:
-        raise UsageError(f"{path}: {wrong} is not a text", advice=f'write {wrong} = "..."')
-
-
 def _unreadable(path: Path, error: Exception) -> UsageError:
     return UsageError(f"{path} cannot be read: {error}", advice="mend the file or move it away")
-
-
-def _check_profile(
-    what: str, table: Mapping[str, object], texts: Mapping[str, object], flags: Mapping[str, object]
-) -> None:
-    """Raise `UsageError` for the first setting that nobody reads or that has a value of another kind."""
-    known = ("url", *PROFILE_TEXTS, *PROFILE_FLAGS)
-    unknown = sorted(key for key in table if key not in known)
-    if unknown:
-        raise _not_understood(f"{what}: ", unknown[0], known)
-    for key, value in texts.items():
-        if not isinstance(value, str):
-            raise UsageError(f"{what}: {key} is not a text", advice=f'write {key} = "..."')
-    for key, value in flags.items():
-        if not isinstance(value, bool):
-            raise UsageError(f"{what}: {key} is neither true nor false", advice=f"write {key} = true, without quotes")
-    if texts.get("addressing", "auto") not in ADDRESSINGS:
-        raise UsageError(f"{what}: addressing is none that is known", advice=f"write one of {', '.join(ADDRESSINGS)}")
 
 
 def _not_understood(where: str, found: str, known: Sequence[str]) -> UsageError:
@@ -241,6 +216,7 @@ def _not_understood(where: str, found: str, known: Sequence[str]) -> UsageError:
 
 
 def _read_profile(path: Path, name: str, table: object) -> RegistryProfile:
+    """Return a profile; raise `UsageError` for a setting that nobody reads, or with another kind of value."""
     if not isinstance(table, dict) or not isinstance(table.get("url"), str):
         raise UsageError(
             f"{path}: registries.{name} has no url",
@@ -248,7 +224,18 @@ def _read_profile(path: Path, name: str, table: object) -> RegistryProfile:
         )
     texts = {key: table[key] for key in PROFILE_TEXTS if key in table}
     flags = {key: table[key] for key in PROFILE_FLAGS if key in table}
-    _check_profile(f"{path}: registries.{displayable(name)}", table, texts, flags)
+    what, known = f"{path}: registries.{displayable(name)}", ("url", *PROFILE_TEXTS, *PROFILE_FLAGS)
+    unknown = sorted(key for key in table if key not in known)
+    if unknown:
+        raise _not_understood(f"{what}: ", unknown[0], known)
+    for key, value in texts.items():
+        if not isinstance(value, str):
+            raise UsageError(f"{what}: {key} is not a text", advice=f'write {key} = "..."')
+    for key, value in flags.items():
+        if not isinstance(value, bool):
+            raise UsageError(f"{what}: {key} is neither true nor false", advice=f"write {key} = true, without quotes")
+    if texts.get("addressing", "auto") not in ADDRESSINGS:
+        raise UsageError(f"{what}: addressing is none that is known", advice=f"write one of {', '.join(ADDRESSINGS)}")
     read_only = bool(flags.pop("read_only", False))
     trust = texts.pop("trust", None)
     return RegistryProfile(

@@ -49,7 +49,12 @@ def parse_location(where: str) -> Location:
         case "s3":
             return _bucket(parts)
         case "file":
-            return _folder(_path_of(parts))
+            if parts.netloc not in {"", "localhost"} or parts.path[:1] != "/" or parts.query or parts.fragment:
+                raise UsageError(
+                    "a file URL names a folder of this machine",
+                    advice="write file:///absolute/path, with %3F for ? and %23 for #",
+                )
+            return _folder(unquote(parts.path))
         case "":
             return _folder(where)
         case scheme:
@@ -70,25 +75,13 @@ def _bucket(parts: SplitResult) -> BucketLocation:
             f"{parts.netloc[:80]!a} is not a bucket's name", advice="use up to 255 letters, digits, '.', '_' and '-'"
         )
     prefix = parts.path.strip("/")
-    if prefix and not all(_is_plain(segment) for segment in prefix.split("/")):
+    dots = {"", ".", ".."}
+    if prefix and not all(s not in dots and s.isprintable() and unquote(s) not in dots for s in prefix.split("/")):
         raise UsageError(
             f"the prefix {prefix[:80]!a} has a segment that is empty, '.', '..' or not printable",
             advice="write it plainly: proxies, servers and people disagree about what such a prefix means",
         )
     return BucketLocation(parts.netloc, prefix)
-
-
-def _is_plain(segment: str) -> bool:
-    return segment not in {"", ".", ".."} and segment.isprintable() and unquote(segment) not in {".", ".."}
-
-
-def _path_of(parts: SplitResult) -> str:
-    if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/") or parts.query or parts.fragment:
-        raise UsageError(
-            "a file URL names a folder of this machine",
-            advice="write file:///absolute/path, with %3F for ? and %23 for #",
-        )
-    return unquote(parts.path)
 
 
 def _folder(path: str) -> FolderLocation:

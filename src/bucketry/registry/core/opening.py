@@ -14,7 +14,7 @@ from bucketry.registry.core.commit import Change, FirstAttempt, commit, load_cur
 from bucketry.registry.core.config import RegistryProfile, find_identity, load_config
 from bucketry.registry.core.location import BucketLocation, FolderLocation, parse_location
 from bucketry.registry.core.registers import registry_register
-from bucketry.registry.core.session import Session
+from bucketry.registry.core.session import MOST_BROKEN, Session
 from bucketry.schema import keys
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.settings import Conformance, RegistryDocument
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.registry.core.commit import Current
-    from bucketry.registry.review.strict import StrictMode
     from bucketry.store.contract import Store
     from bucketry.store.probe.probe import ProbeReport
 
@@ -34,9 +33,6 @@ UNREACHABLE_SECONDS = 20.0
 """How long a small request is tried again before a person is told; commits and transfers wait longer by themselves."""
 SILENCE_SECONDS = 3.0
 """How long a bucket may leave somebody waiting for its first reply before that is said."""
-
-MOST_REASONS = 3
-"""So many broken promises are named in one message; `bucketry doctor` lists all."""
 
 
 @frozen
@@ -71,13 +67,18 @@ def open_session(
     config = load_config()
     profile = config.find_profile(where)
     trusted = trust or (profile.trust if serves else None)
+    strict = None
+    if trusted:
+        from bucketry.registry.review.strict import open_strict_mode  # noqa: PLC0415 - loads cryptography
+
+        strict = open_strict_mode(trusted)
     return Session(
         store=_open_late(profile) if late else _open_patient(profile, still_waiting),
         actor=find_identity(config, identity),
         clock=clock or Clock(),
         read_only=read_only or profile.read_only,
         profile=profile,
-        strict=_open_strict_mode(trusted) if trusted else None,
+        strict=strict,
     )
 
 
@@ -149,8 +150,8 @@ def record_conformance(
 def unsafe_store(store: str, probed: ProbeReport) -> UnsupportedError:
     """Return the error that says which promises a store breaks: each reason once, and the first few of many."""
     reasons = list(dict.fromkeys(check.detail or check.promise for check in probed.checks if not check.passed))
-    named = "; ".join(reasons[:MOST_REASONS])
-    more = f"; and {len(reasons) - MOST_REASONS} more promises are broken" if len(reasons) > MOST_REASONS else ""
+    named = "; ".join(reasons[:MOST_BROKEN])
+    more = f"; and {len(reasons) - MOST_BROKEN} more promises are broken" if len(reasons) > MOST_BROKEN else ""
     return UnsupportedError(
         f"{store} cannot hold a registry: {named}{more}",
         advice="use a store that keeps conditional writes, such as AWS S3, SeaweedFS or a folder",
@@ -165,7 +166,16 @@ def open_store(profile: RegistryProfile, *, create_folder: bool = False) -> Stor
 
             return S3Store(bucket, prefix, profile.s3_settings())
         case FolderLocation(path):
-            return _open_folder(path, create=create_folder)
+            from bucketry.store.folder.store import FolderStore  # noqa: PLC0415 - not needed for S3
+
+            if path.exists() and not path.is_dir():
+                raise UsageError(f"{path} is not a folder", advice="name a folder for the registry")
+            store = FolderStore(path)
+            if create_folder:
+                store.create_root()
+            elif not path.is_dir():
+                raise NotFoundError(f"there is no registry at {path}", advice=f"create one with `bucketry init {path}`")
+            return store
 
 
 def _open_patient(profile: RegistryProfile, still_waiting: Callable[[str], None] | None = None) -> Store:
@@ -187,22 +197,3 @@ def _open_late(profile: RegistryProfile) -> Store:
         return _open_patient(profile)
     name = f"s3://{location.bucket}/{location.prefix}".rstrip("/")
     return cast("Store", LateStore(name, lambda: _open_patient(profile)))
-
-
-def _open_strict_mode(path: Path) -> StrictMode:
-    from bucketry.registry.review.strict import open_strict_mode  # noqa: PLC0415 - loads cryptography
-
-    return open_strict_mode(path)
-
-
-def _open_folder(folder: Path, *, create: bool) -> Store:
-    from bucketry.store.folder.store import FolderStore  # noqa: PLC0415 - not needed for S3
-
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder", advice="name a folder for the registry")
-    store = FolderStore(folder)
-    if create:
-        store.create_root()
-    elif not folder.is_dir():
-        raise NotFoundError(f"there is no registry at {folder}", advice=f"create one with `bucketry init {folder}`")
-    return store

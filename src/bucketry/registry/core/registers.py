@@ -113,6 +113,28 @@ def commit_head(
     return commit(session.store, register, edit, actor=session.actor, clock=session.clock, first=first)
 
 
+class AlreadyDoneError(Exception):
+    """What an edit of a head raises that has nothing left to do: history stays free of non-events."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
+
+
+def ensure_head(
+    session: Session,
+    model: ModelName,
+    edit: Callable[[Head | None], Change[Head]],
+    *,
+    first: FirstAttempt[Head] | None = None,
+) -> Head:
+    """Commit an edit of a model's head, unless it raises `AlreadyDoneError`, and return the head that has it."""
+    try:
+        return commit_head(session, model, edit, first=first).state
+    except AlreadyDoneError as done:
+        return done.head
+
+
 def commit_alias(
     session: Session,
     model: ModelName,
@@ -174,6 +196,17 @@ def existing_head(session: Session, model: ModelName, head: Head | None) -> Head
 def load_alias(session: Session, model: ModelName, alias: AliasName) -> Current[AliasRegister]:
     """Return the alias's register as it is now: one GET."""
     return load_current(session.store, alias_register(session, model, alias))
+
+
+def load_existing_alias(
+    session: Session, model: ModelName, alias: AliasName, *, compares_later: bool = False
+) -> AliasRegister:
+    """Return the alias's register, which may name nothing by now; raise `NotFoundError` where there is none."""
+    register = load_current(session.store, alias_register(session, model, alias, compares_later=compares_later)).state
+    if register is None:
+        load_existing_head(session, model)  # a missing model is the better explanation
+        raise not_set(model, alias)
+    return register
 
 
 def not_set(model: ModelName, alias: AliasName) -> NotFoundError:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError, NotFoundError, RejectedError, UsageError
-from bucketry.registry.core.commit import load_current
-from bucketry.registry.core.registers import alias_register, load_alias, load_existing_head, not_set
+from bucketry.registry.core.registers import load_alias, load_existing_alias, load_existing_head, not_set
 from bucketry.registry.core.resolved import ResolvedVersion
 from bucketry.registry.core.rows import find_row_by_manifest, iter_rows, load_added_evidence, load_dossier, load_row
 from bucketry.registry.review.refusals import carried_refusals
@@ -31,10 +30,32 @@ def resolve(session: Session, reference: Reference) -> ResolvedVersion:
     """Return what a reference names now; raise `NotFoundError`, in strict mode `RejectedError` for the untrusted."""
     if session.strict is not None:
         return session.strict.resolve(session, reference)
-    if isinstance(reference.selector, ByAlias):
-        return _resolve_alias(session, reference.model, reference.selector.alias)
-    head = load_existing_head(session, reference.model)
-    return resolved_row(session, head, select_row(session, head, reference.selector))
+    model = reference.model
+    if not isinstance(reference.selector, ByAlias):
+        head = load_existing_head(session, model)
+        return resolved_row(session, head, select_row(session, head, reference.selector))
+    alias = reference.selector.alias
+    # Whoever goes on to bytes, a list or a change reads `registry.json` too, and is told there whose the alias is.
+    register = load_existing_alias(session, model, alias, compares_later=True)
+    target = register.target
+    if target is None:
+        raise not_set(model, alias)
+    try:
+        manifest = load_manifest(session, model, target.manifest)
+    except CorruptError:
+        session.check_believed()  # that the alias is another registry's is the better explanation
+        raise
+    return ResolvedVersion(
+        model=model,
+        version=target.version,
+        digest=target.manifest,
+        state=target.state,
+        placement=target.placement,
+        manifest=manifest,
+        alias=alias,
+        generation=register.generation,
+        refusals=carried_refusals(register),
+    )
 
 
 def resolve_explicit(session: Session, reference: Reference) -> ResolvedVersion:
@@ -152,31 +173,3 @@ def select_row(session: Session, head: Head, selector: Selector) -> Row:
         if row.state in wanted:
             return row
     raise NotFoundError(f"{head.model} has no version that is neither retired nor rejected nor deleted")
-
-
-def _resolve_alias(session: Session, model: ModelName, alias: AliasName) -> ResolvedVersion:
-    """Return what an alias names by two reads: that it is of this registry is believed, until `registry.json` is read.
-
-    Whoever goes on to bytes, a list or a change reads that too, and is told there.
-    """
-    register = load_current(session.store, alias_register(session, model, alias, compares_later=True)).state
-    if register is None or register.target is None:
-        load_existing_head(session, model)  # a missing model is the better explanation
-        raise not_set(model, alias)
-    target = register.target
-    try:
-        manifest = load_manifest(session, model, target.manifest)
-    except CorruptError:
-        session.check_believed()  # that the alias is another registry's is the better explanation
-        raise
-    return ResolvedVersion(
-        model=model,
-        version=target.version,
-        digest=target.manifest,
-        state=target.state,
-        placement=target.placement,
-        manifest=manifest,
-        alias=alias,
-        generation=register.generation,
-        refusals=carried_refusals(register),
-    )

@@ -81,12 +81,11 @@ class DocumentCache:
         made = decode()
         with self._lock:
             self._manifests[model, digest] = made
-            while len(self._manifests) > 1 and self._count_artifacts() > KEPT_ARTIFACTS:
-                self._manifests.popitem(last=False)
+            artifacts = sum(1 + len(manifest.artifacts) for manifest in self._manifests.values())
+            while len(self._manifests) > 1 and artifacts > KEPT_ARTIFACTS:
+                _, dropped = self._manifests.popitem(last=False)
+                artifacts -= 1 + len(dropped.artifacts)
         return made
-
-    def _count_artifacts(self) -> int:
-        return sum(1 + len(manifest.artifacts) for manifest in self._manifests.values())
 
 
 class TrustCheck(Protocol):

@@ -65,9 +65,13 @@ class BlobUpload:
         head = self._head.state or Head(self.session.registry.registry, self.model)
         epoch = head.epoch
         known: set[str] = set()
-        for _, epochs in iter_reusable(self.session, head):
+        for row, epochs in iter_reusable(self.session, head):
             known.update(epochs)
-        self._copies = dict(_chunks_of(self.session, head))
+            for artifact in load_manifest(self.session, self.model, row.manifest).artifacts:
+                key = keys.blob(self.model, epochs[artifact.sha256], artifact.sha256)
+                chunks = artifact.chunks
+                for sha256, chunk in _places(key, artifact.size_bytes, chunks.size_bytes, chunks.sha256):
+                    self._copies.setdefault(sha256, chunk)
 
         def place(digest: FileDigest) -> str | None:
             return None if digest.sha256 in known else keys.blob(self.model, epoch, Digest(digest.sha256))
@@ -106,22 +110,20 @@ class BlobUpload:
         missing = [file for file in moved if file.key not in self._stored]
         sent_bytes, self._unreported_bytes = self._unreported_bytes, 0
         if missing:
+            own: dict[str, ChunkPlace] = {}  # what was stored under an earlier epoch is a source too
+            for file in self._local.values():
+                if file.key in self._stored:
+                    chunks = file.digest.chunks
+                    own.update(_places(file.key, file.digest.size_bytes, chunks.size_bytes, chunks.sha256))
             done = upload(
                 self.session.store,
                 missing,
                 self.options,
-                # What was stored under an earlier epoch is a source too.
-                copies={**self._copies, **dict(self._own_chunks())},
+                copies={**self._copies, **own},
             )
             sent_bytes += sum(item.uploaded_bytes for item in done)
             self._stored.update(file.key for file in missing)
         return sent_bytes
-
-    def _own_chunks(self) -> Iterator[tuple[str, ChunkPlace]]:
-        for file in self._local.values():
-            if file.key in self._stored:
-                chunks = file.digest.chunks
-                yield from _places(file.key, file.digest.size_bytes, chunks.size_bytes, chunks.sha256)
 
 
 def end_abandoned_uploads(session: Session, model: ModelName) -> None:
@@ -135,18 +137,6 @@ def end_abandoned_uploads(session: Session, model: ModelName) -> None:
                 store.abort_upload(key, upload_id)
     except BucketryError:
         return
-
-
-def _chunks_of(session: Session, head: Head) -> dict[str, ChunkPlace]:
-    """Return where the artifacts of the newest live versions have which chunks."""
-    places: dict[str, ChunkPlace] = {}
-    for row, epochs in iter_reusable(session, head):
-        for artifact in load_manifest(session, head.model, row.manifest).artifacts:
-            key = keys.blob(head.model, epochs[artifact.sha256], artifact.sha256)
-            chunks = artifact.chunks
-            for sha256, place in _places(key, artifact.size_bytes, chunks.size_bytes, chunks.sha256):
-                places.setdefault(sha256, place)
-    return places
 
 
 def _places(

@@ -44,13 +44,10 @@ def capture_code(folder: Path) -> tuple[dict[str, object], tuple[str, ...]]:
         return {}, state.notes
     code: dict[str, object] = {"commit": state.commit, "dirty": state.dirty}
     if state.remote:
-        code["repository"] = _without_query(without_credentials(state.remote))
+        remote = without_credentials(state.remote)
+        # Behind `?` or `#` some keep a token.
+        code["repository"] = re.split(r"[?#]", remote, maxsplit=1)[0] if "://" in remote else remote
     return code, state.notes
-
-
-def _without_query(remote: str) -> str:
-    """Return a remote's address without what stands behind `?` or `#`, where some keep a token."""
-    return re.split(r"[?#]", remote, maxsplit=1)[0] if "://" in remote else remote
 
 
 def capture_command(arguments: list[str] | None = None) -> str:

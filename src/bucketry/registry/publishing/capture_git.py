@@ -44,8 +44,8 @@ def read_git(folder: Path) -> GitState:
     """Return the state of the git work tree around a folder; empty, and without a note, outside of any."""
     commit = _git(folder, "rev-parse", "--verify", "HEAD")
     if not commit.text:
-        tree = _work_tree_around(folder)
-        return GitState(notes=(f"no commit is recorded: {_explained(commit, tree)}",) if tree else ())
+        why = _why_no_commit(folder, commit)
+        return GitState(notes=(f"no commit is recorded: {why}",) if why else ())
     # A watcher that the repository names is a program of its own, which is not ours to start.
     status = _git(folder, "-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=normal")
     remote = _git(folder, "remote", "get-url", "origin").text or ""
@@ -60,25 +60,22 @@ def read_git_email(folder: Path) -> str:
     return _git(folder, "config", "user.email").text or ""
 
 
-def _explained(said: _GitOutput, tree: str) -> str:
-    if "safe.directory" in said.why or "dubious ownership" in said.why:
-        named = displayable(tree)
-        return (
-            f"git refuses to read {named}, which belongs to somebody else; "
-            f"`git config --global --add safe.directory {named}` allows it"
-        )
-    if "Needed a single revision" in said.why:
-        return f"{displayable(tree)} has no commit yet"
-    return said.why
-
-
-def _work_tree_around(folder: Path) -> str:
-    """Return the folder that has `.git`, at or above a folder; empty where there is none."""
+def _why_no_commit(folder: Path, said: _GitOutput) -> str:
+    """Return why there is none; empty outside of any work tree, which is where nothing at or above has `.git`."""
     try:
         here = folder.absolute()
     except OSError:  # it was removed under us
         return ""
-    return next((str(one) for one in (here, *here.parents) if os.path.lexists(one / ".git")), "")
+    tree = next((str(one) for one in (here, *here.parents) if os.path.lexists(one / ".git")), "")
+    if not tree:
+        return ""
+    named = displayable(tree)
+    if "safe.directory" in said.why or "dubious ownership" in said.why:
+        return (
+            f"git refuses to read {named}, which belongs to somebody else; "
+            f"`git config --global --add safe.directory {named}` allows it"
+        )
+    return f"{named} has no commit yet" if "Needed a single revision" in said.why else said.why
 
 
 def _git(folder: Path, *arguments: str) -> _GitOutput:
@@ -96,9 +93,8 @@ def _git(folder: Path, *arguments: str) -> _GitOutput:
     except FileNotFoundError:
         return _GitOutput(None, "git is not installed here")
     except subprocess.TimeoutExpired:
-        return _GitOutput(
-            None, f"git {arguments[-1] if len(arguments) == 1 else _deed(arguments)} took over 10 seconds"
-        )
+        deed = next((one for one in arguments if not one.startswith("-") and "=" not in one), "")
+        return _GitOutput(None, f"git {deed} took over 10 seconds")
     except OSError as error:
         return _GitOutput(None, f"git cannot be run: {error.strerror}")
     if done.returncode != 0:
@@ -109,7 +105,3 @@ def _git(folder: Path, *arguments: str) -> _GitOutput:
         return _GitOutput(done.stdout.decode().strip())
     except UnicodeDecodeError:
         return _GitOutput(None, "what git says is not UTF-8")
-
-
-def _deed(arguments: tuple[str, ...]) -> str:
-    return next((one for one in arguments if not one.startswith("-") and "=" not in one), "")

@@ -59,12 +59,16 @@ def collect_files(
     files = [file for source in sources for file in _walk(source, selection, left_out)]
     card_path = CARD_NAME if any(file.label == CARD_NAME for file in files) else None
     if card is not None:
-        _check_not_blank(card)
-        given = _named_file(card, CARD_NAME) if card.exists() else _missing(card)
-        same = next((file for file in files if _is_same_file(file.path, card)), None)
-        card_path = same.label if same else CARD_NAME
-        files += [] if same else [given]
-    _check_unique(files)
+        card_path = _add_card(card, files)
+    seen: dict[str, SourceFile] = {}
+    for file in files:
+        other = seen.setdefault(file.label, file)
+        if other is not file:
+            raise UsageError(
+                f"{displayable(str(other.path))} and {displayable(str(file.path))} would both be "
+                f"{displayable(file.label)}",
+                advice="publish one folder that holds both under different names",
+            )
     check_paths_together(file.label for file in files)
     if not files:
         named = ", ".join(displayable(str(source)) for source in sources)
@@ -73,6 +77,22 @@ def collect_files(
             f"there is no file to publish in {named}{without}", advice="name a file, or a folder with files"
         )
     return Collection(tuple(sorted(files, key=lambda file: file.label)), card_path, tuple(dict.fromkeys(left_out)))
+
+
+def _add_card(card: Path, files: list[SourceFile]) -> str:
+    """Add a card that was named to the files, unless it is one of them, and return its path among them."""
+    if not card.exists():
+        raise NotFoundError(f"there is no file {displayable(str(card))}")
+    if card.is_file():
+        with card.open("rb") as opened:
+            begun = opened.read(LARGEST_BLANK_BYTES + 1)
+        if len(begun) <= LARGEST_BLANK_BYTES and not begun.strip(BLANK):  # whoever names a card means to show it
+            raise UsageError(f"{displayable(str(card))} is empty", advice="write the card, or leave --card out")
+    given = _named_file(card, CARD_NAME)
+    same = next((file for file in files if file.path.exists() and file.path.samefile(card)), None)
+    if same is None:
+        files.append(given)
+    return same.label if same else CARD_NAME
 
 
 def media_type(path: str) -> str:
@@ -84,8 +104,8 @@ def media_type(path: str) -> str:
 def _walk(source: Path, selection: FileSelection, left_out: list[str]) -> Iterator[SourceFile]:
     try:
         status = source.stat()
-    except FileNotFoundError:
-        _missing(source)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no file {displayable(str(source))}") from error
     except PermissionError as error:
         raise DeniedError(f"{displayable(str(source))} may not be read") from error
     if stat.S_ISDIR(status.st_mode):
@@ -146,16 +166,13 @@ def _entry(entry: os.DirEntry[str], path: str, folder: _Folder) -> SourceFile:
             advice="download the repository again, or publish a copy: `cp -rL` follows links",
         )
     if stat.S_ISLNK(status.st_mode) and _blobs_of_snapshot(local.parent) is not None:
+        snapshot = next((one for one in local.parents if one.parent.name == "snapshots"), local.parent)
         raise UsageError(
             f"{displayable(str(local))} is a symbolic link of a snapshot in Hugging Face's cache, which is published "
             "by itself",
-            advice=f"publish {displayable(_snapshot_around(local))}",
+            advice=f"publish {displayable(str(snapshot))}",
         )
     return _file(local, path, status)
-
-
-def _snapshot_around(link: Path) -> str:
-    return next((str(one) for one in link.parents if one.parent.name == "snapshots"), str(link.parent))
 
 
 def _named_file(local: Path, path: str) -> SourceFile:
@@ -201,53 +218,21 @@ def _file(local: Path, path: str, status: os.stat_result) -> SourceFile:
         )
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(f"{displayable(str(local))} is not a regular file", advice="move it out of the folder")
-    if status.st_size == 0:
-        _check_empty(local)
+    if status.st_size == 0 and _is_made_up(local):
+        raise UsageError(
+            f"{displayable(str(local))} is not a plain file on a disk: it says that it is empty, and is not",
+            advice="publish a copy of it",
+        )
     try:
         return SourceFile(local, parse_artifact_path(path), status.st_size)
     except UnicodeEncodeError as error:
         raise UsageError(f"the name {path!a} is not UTF-8", advice="rename the file") from error
 
 
-def _check_empty(local: Path) -> None:
-    """Refuse a file that is made up as it is read, as those in `/proc` are: its system says that it has no bytes."""
+def _is_made_up(local: Path) -> bool:
+    """Return whether a file is made as it is read, as those in `/proc` are: its system says that it has no bytes."""
     try:
         with local.open("rb") as file:
-            is_made_up = bool(file.read(1)) and os.fstat(file.fileno()).st_size == 0
+            return bool(file.read(1)) and os.fstat(file.fileno()).st_size == 0
     except PermissionError as error:
         raise DeniedError(f"{displayable(str(local))} may not be read") from error
-    if is_made_up:
-        raise UsageError(
-            f"{displayable(str(local))} is not a plain file on a disk: it says that it is empty, and is not",
-            advice="publish a copy of it",
-        )
-
-
-def _missing(path: Path) -> SourceFile:
-    raise NotFoundError(f"there is no file {displayable(str(path))}")
-
-
-def _check_unique(files: Sequence[SourceFile]) -> None:
-    seen: dict[str, SourceFile] = {}
-    for file in files:
-        other = seen.setdefault(file.label, file)
-        if other is not file:
-            raise UsageError(
-                f"{displayable(str(other.path))} and {displayable(str(file.path))} would both be "
-                f"{displayable(file.label)}",
-                advice="publish one folder that holds both under different names",
-            )
-
-
-def _is_same_file(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)
-
-
-def _check_not_blank(card: Path) -> None:
-    """Raise `UsageError` for a card that was named, and says nothing: whoever names one means to show it."""
-    if not card.is_file():
-        return
-    with card.open("rb") as file:
-        begun = file.read(LARGEST_BLANK_BYTES + 1)
-    if len(begun) <= LARGEST_BLANK_BYTES and not begun.strip(BLANK):
-        raise UsageError(f"{displayable(str(card))} is empty", advice="write the card, or leave --card out")

@@ -35,34 +35,41 @@ def check_inner_links(files: Sequence[SourceFile]) -> None:
     """Raise `UsageError` naming the first file, and what it names that is missing or lies outside of the version."""
     labels = frozenset(file.label for file in files)
     for file in files:
+        label = displayable(file.label)
         for link in _links(file):
-            _check_link(file.label, link, labels)
+            if _leads_out(link):
+                raise UsageError(
+                    f'{label} names "{_shown(link)}", which lies outside of the version',
+                    advice="put the file beside the one that names it, and name it so",
+                )
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(file.label), link))
+            if target not in labels:
+                raise UsageError(
+                    f'{label} names "{_shown(link)}", which is not among the files to publish',
+                    advice=f"publish {_shown(target)} with it, or correct {label}",
+                )
     _check_splits(labels)
 
 
 def _links(file: SourceFile) -> Iterator[str]:
     name = posixpath.basename(file.label)
     if _INDEX.fullmatch(name):
-        yield from _shards(file.path, file.size_bytes, file.label)
+        document = _read_json(file.path, file.size_bytes, file.label)
+        weights = document.get("weight_map") if isinstance(document, dict) else None
+        named: dict[str, None] = {}  # each shard once, in the order of the index
+        for value in weights.values() if isinstance(weights, dict) else ():
+            shards = value if isinstance(value, list) else (value,)
+            named.update(dict.fromkeys(shard for shard in shards if isinstance(shard, str)))
+        yield from named
     elif name == "modules.json":
-        # A module without files of its own has no folder, so that only a way out is a fault.
-        yield from (link for link in _module_folders(file.path, file.size_bytes, file.label) if _leads_out(link))
+        document = _read_json(file.path, file.size_bytes, file.label)
+        for module in document if isinstance(document, list) else ():
+            link = module.get("path") if isinstance(module, dict) else None
+            # A module without files of its own has no folder, so that only a way out is a fault.
+            if isinstance(link, str) and link and _leads_out(link):
+                yield link
     elif name.lower().endswith(".onnx"):
         yield from find_external_locations(file.path)
-
-
-def _check_link(label: str, link: str, labels: frozenset[str]) -> None:
-    if _leads_out(link):
-        raise UsageError(
-            f'{displayable(label)} names "{_shown(link)}", which lies outside of the version',
-            advice="put the file beside the one that names it, and name it so",
-        )
-    target = posixpath.normpath(posixpath.join(posixpath.dirname(label), link))
-    if target not in labels:
-        raise UsageError(
-            f'{displayable(label)} names "{_shown(link)}", which is not among the files to publish',
-            advice=f"publish {_shown(target)} with it, or correct {displayable(label)}",
-        )
 
 
 def _check_splits(labels: frozenset[str]) -> None:
@@ -72,36 +79,14 @@ def _check_splits(labels: frozenset[str]) -> None:
         if found is None:
             continue
         stem, count = found[1], int(found[3])
-        missing = [name for name in _parts(stem, count) if name not in labels][:MOST_PARTS_NAMED]
+        parts = (f"{stem}-{number:05d}-of-{count:05d}.gguf" for number in range(1, count + 1))
+        missing = [name for name in parts if name not in labels][:MOST_PARTS_NAMED]
         if missing:
             raise UsageError(
                 f"{displayable(label)} is one of {count:,} parts, and {_shown(', '.join(missing))} "
                 f"{'is' if len(missing) == 1 else 'are'} not among the files to publish",
                 advice="publish all parts together",
             )
-
-
-def _parts(stem: str, count: int) -> Iterator[str]:
-    return (f"{stem}-{number:05d}-of-{count:05d}.gguf" for number in range(1, count + 1))
-
-
-def _shards(path: Path, size_bytes: int, label: str) -> Iterator[str]:
-    """Yield each file that an index names once, in its order."""
-    document = _read_json(path, size_bytes, label)
-    weights = document.get("weight_map") if isinstance(document, dict) else None
-    named: dict[str, None] = {}
-    for value in weights.values() if isinstance(weights, dict) else ():
-        for shard in value if isinstance(value, list) else (value,):
-            if isinstance(shard, str):
-                named.setdefault(shard)
-    return iter(named)
-
-
-def _module_folders(path: Path, size_bytes: int, label: str) -> Iterator[str]:
-    document = _read_json(path, size_bytes, label)
-    for module in document if isinstance(document, list) else ():
-        if isinstance(module, dict) and isinstance(module.get("path"), str) and module["path"]:
-            yield module["path"]
 
 
 def _read_json(path: Path, size_bytes: int, label: str) -> object:

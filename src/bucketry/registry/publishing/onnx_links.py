@@ -92,18 +92,15 @@ class _GraphWalk:
             elif number == _DATA_LOCATION:
                 is_external = value == _EXTERNAL
         for begin, end in entries if is_external else ():
-            key, location = self._entry(begin, end)
-            if key == "location":
-                self.locations.setdefault(location)
+            texts = {_KEY: "", _VALUE: ""}
+            for number, _, at, after in self._fields(begin, end):
+                if number in texts and at >= 0:
+                    text = self._bytes(at, min(after, at + LONGEST_LOCATION_BYTES))
+                    texts[number] = text.decode("utf-8", "replace")
+            if texts[_KEY] == "location":
+                self.locations.setdefault(texts[_VALUE])
         if len(self.locations) > MOST_LOCATIONS:
             raise UsageError(f"an ONNX file names more than {MOST_LOCATIONS:,} others", advice="leave it out")
-
-    def _entry(self, start: int, stop: int) -> tuple[str, str]:
-        texts = {_KEY: "", _VALUE: ""}
-        for number, _, begin, end in self._fields(start, stop):
-            if number in texts and begin >= 0:
-                texts[number] = self._bytes(begin, min(end, begin + LONGEST_LOCATION_BYTES)).decode("utf-8", "replace")
-        return texts[_KEY], texts[_VALUE]
 
     def _fields(self, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
         """Yield a field's number, its value if it is small, and where its bytes begin and end; -1 for a small one."""

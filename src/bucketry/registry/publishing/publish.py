@@ -70,7 +70,6 @@ if TYPE_CHECKING:
     from bucketry.registry.review.signing import Sign
     from bucketry.schema.documents.reviews import Review
     from bucketry.schema.names import ModelName, Reference
-    from bucketry.transfer.disk.hashing import FileDigest
     from bucketry.transfer.up.outgoing import SourceFile
 
 LONGEST_IDEMPOTENCY_KEY = 1_024
@@ -84,7 +83,8 @@ class PublishRequest:
 
     `selection` chooses among the files of folders. `trained_here`: the process that publishes is the one that trained,
     so that its command is the training's. `on_prepared` is told what will be published, before anything is uploaded.
-    `sign` signs that this manifest was published by the session's actor.
+    `sign` signs that this manifest was published by the session's actor. With `request_review` the reviewers are asked,
+    unless they were before.
     """
 
     model: ModelName
@@ -101,6 +101,7 @@ class PublishRequest:
     sign: Sign | None = None
     selection: FileSelection = field(default_factory=FileSelection)
     trained_here: bool = True
+    request_review: bool = False
     on_prepared: Callable[[PreparedPublish], None] = lambda _: None
 
 
@@ -140,9 +141,13 @@ def publish(session: Session, request: PublishRequest, options: TransferOptions 
     request = _plain_request(request)
     session.check_writable()
     published = find_published(session, request.model, request.idempotency_key)
-    if published is not None:
-        return published
-    return publish_prepared(session, _prepare(session, request), options, sign=request.sign)
+    if published is None:
+        published = publish_prepared(session, _prepare(session, request), options, sign=request.sign)
+    if request.request_review:
+        from bucketry.registry.review.reviewing import ask_for_review  # noqa: PLC0415 - few publishes ask
+
+        ask_for_review(session, published.model, published.version)
+    return published
 
 
 def prepare_publish(session: Session, request: PublishRequest) -> PreparedPublish:
@@ -175,9 +180,17 @@ def publish_prepared(
     blobs = BlobUpload(session, model, options)
     digests = blobs.hash_and_send(prepared.files, prepared.chunk_bytes)
     check_files()
-    manifest = replace(
-        draft, created_at=created_at or session.clock.timestamp(), artifacts=_artifacts(prepared.files, digests)
+    artifacts = tuple(
+        Artifact(
+            path=file.label,
+            size_bytes=digest.size_bytes,
+            sha256=Digest(digest.sha256),
+            media_type=media_type(file.label),
+            chunks=Chunks(digest.chunks.size_bytes, digest.chunks.sha256, digest.chunks.xxh3_128),
+        )
+        for file, digest in zip(prepared.files, digests, strict=True)
     )
+    manifest = replace(draft, created_at=created_at or session.clock.timestamp(), artifacts=artifacts)
     version = PreparedVersion(
         manifest=manifest,
         headline=headline_values(draft.evidence_at_publish),
@@ -192,9 +205,20 @@ def publish_prepared(
 
 
 def _prepare(session: Session, request: PublishRequest) -> PreparedPublish:
-    parents = _find_parents(session, request)
+    parents = request.lineage.parents
+    if request.base is not None and request.relation is not None:
+        base = resolve(session, request.base)
+        if base.state in UNFIT_AS_BASE:
+            raise RejectedError(f"the base {base.model}:{base.version} is {base.state}", advice="choose another base")
+        parents = (Parent(base.model, base.version, base.digest, request.relation), *parents)
     collection = collect_files(request.sources, card=request.card, selection=request.selection)
-    _check_card(collection)
+    card = next((file for file in collection.files if file.label == collection.card), None)
+    if card is not None and card.size_bytes > LARGEST_PUBLISHED_CARD_BYTES:
+        raise UsageError(
+            f"the model card {displayable(card.label)} has {card.size_bytes:,} bytes; "
+            f"the limit is {LARGEST_PUBLISHED_CARD_BYTES:,}",
+            advice="shorten it, or give the file another name and name the card with --card",
+        )
     check_inner_links(collection.files)
     draft, notes = _draft(session, request, collection, parents)
     prepared = PreparedPublish(draft, collection.files, request.idempotency_key, collection.left_out, notes)
@@ -204,17 +228,6 @@ def _prepare(session: Session, request: PublishRequest) -> PreparedPublish:
     return prepared
 
 
-def _check_card(collection: Collection) -> None:
-    """Raise `UsageError` for a model card that is larger than any card is."""
-    card = next((file for file in collection.files if file.label == collection.card), None)
-    if card is not None and card.size_bytes > LARGEST_PUBLISHED_CARD_BYTES:
-        raise UsageError(
-            f"the model card {displayable(card.label)} has {card.size_bytes:,} bytes; "
-            f"the limit is {LARGEST_PUBLISHED_CARD_BYTES:,}",
-            advice="shorten it, or give the file another name and name the card with --card",
-        )
-
-
 def _check_draft(prepared: PreparedPublish) -> None:
     """Raise `UsageError` where the manifest, with stubs for its files, would not be read as it is written.
 
@@ -222,8 +235,12 @@ def _check_draft(prepared: PreparedPublish) -> None:
     """
     chunk_bytes = prepared.chunk_bytes
     idempotency = "0" * 32 if prepared.idempotency_key else None
-    stubs = tuple(_stub(file, chunk_bytes) for file in prepared.files)
-    draft = replace(prepared.draft, artifacts=stubs)
+    stubs: list[Artifact] = []
+    for file in prepared.files:
+        chunks = -(-file.size_bytes // chunk_bytes)
+        digests = Chunks(chunk_bytes, ("0" * 64,) * chunks, ("0" * 32,) * chunks)
+        stubs.append(Artifact(file.label, file.size_bytes, Digest("0" * 64), media_type(file.label), digests))
+    draft = replace(prepared.draft, artifacts=tuple(stubs))
     try:
         read = decode_manifest(encode_manifest(draft), what="the version")
         check_row(draft_row(draft, labels=draft.labels, idempotency=idempotency))
@@ -232,12 +249,6 @@ def _check_draft(prepared: PreparedPublish) -> None:
     for one in fields(draft):
         if getattr(read, one.name) != getattr(draft, one.name):
             raise UsageError(f"{one.name} cannot be recorded: it would not be read as it was given")
-
-
-def _stub(file: SourceFile, chunk_bytes: int) -> Artifact:
-    chunks = -(-file.size_bytes // chunk_bytes)
-    digests = Chunks(chunk_bytes, ("0" * 64,) * chunks, ("0" * 32,) * chunks)
-    return Artifact(file.label, file.size_bytes, Digest("0" * 64), media_type(file.label), digests)
 
 
 def _signature(session: Session, sign: Sign | None, manifest: Manifest) -> Review | None:
@@ -276,16 +287,6 @@ def _plain_request(request: PublishRequest) -> PublishRequest:
         labels=labels,
         notes=plain_text(request.notes, "notes"),
     )
-
-
-def _find_parents(session: Session, request: PublishRequest) -> tuple[Parent, ...]:
-    if request.base is None or request.relation is None:
-        return request.lineage.parents
-    base = resolve(session, request.base)
-    if base.state in UNFIT_AS_BASE:
-        raise RejectedError(f"the base {base.model}:{base.version} is {base.state}", advice="choose another base")
-    parent = Parent(base.model, base.version, base.digest, request.relation)
-    return (parent, *request.lineage.parents)
 
 
 def _draft(
@@ -337,16 +338,3 @@ def _lineage(request: PublishRequest, parents: tuple[Parent, ...]) -> tuple[Line
     if captured is not None:
         pipeline, run = without_credentials_inside(captured.pipeline), run or captured.run
     return replace(stated, code=code, pipeline=pipeline, run=run, parents=parents), notes
-
-
-def _artifacts(files: Sequence[SourceFile], digests: Sequence[FileDigest]) -> tuple[Artifact, ...]:
-    return tuple(
-        Artifact(
-            path=file.label,
-            size_bytes=digest.size_bytes,
-            sha256=Digest(digest.sha256),
-            media_type=media_type(file.label),
-            chunks=Chunks(digest.chunks.size_bytes, digest.chunks.sha256, digest.chunks.xxh3_128),
-        )
-        for file, digest in zip(files, digests, strict=True)
-    )

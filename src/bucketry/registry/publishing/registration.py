@@ -8,7 +8,6 @@ publisher that stalled across a garbage collection loses its compare-and-swap in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -17,7 +16,14 @@ from bucketry.errors import UNREADABLE, ContendedError, CorruptError, NotFoundEr
 from bucketry.frozen import frozen
 from bucketry.registry.core.commit import COMMIT_DEADLINE_SECONDS, Change, FirstAttempt
 from bucketry.registry.core.immutable import Immutable, put_immutable
-from bucketry.registry.core.registers import commit_head, existing_head, load_head, load_or_begin_head
+from bucketry.registry.core.registers import (
+    AlreadyDoneError,
+    commit_head,
+    ensure_head,
+    existing_head,
+    load_head,
+    load_or_begin_head,
+)
 from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.core.rows import find_row, find_row_by_key, iter_known_rows, load_dossier, replace_dossier
 from bucketry.registry.review.policies import load_policy
@@ -223,15 +229,6 @@ class _RegistrationEdit:
                 raise _AlreadyPublishedError(row)
         _check_places(self.session, head, self.places)
         head, objects = self._pin_parents(head)
-        row = self._row(head)
-        if self.prepared.signature is not None:
-            row, more = self._signed(row, self.prepared.signature)
-            objects = (*objects, *more)
-        changed = replace(head, rows=(*head.rows, row), next_version=head.next_version + 1, deleted=False)
-        return Change(changed, AuditAction.PUBLISH, target=str(row.version), objects=objects)
-
-    def _row(self, head: Head) -> Row:
-        manifest = self.prepared.manifest
         row = replace(
             self.prepared.draft_row,
             version=head.next_version,
@@ -240,15 +237,16 @@ class _RegistrationEdit:
         )
         measured, named = self.prepared.headline, load_policy(self.session, head).headline_metrics
         shown = {name: measured[name] for name in named if name in measured} if named else measured
-        return replace(row, metrics=fit_metrics(row, shown))
-
-    def _signed(self, row: Row, signature: Review) -> tuple[Row, tuple[Immutable, ...]]:
-        """Return the row with a dossier that cites the publisher's signature."""
-        body = encode_review(signature)
-        item = Immutable(keys.review(self.prepared.manifest.model, self.digest, digest_of(body)), body)
-        dossier = Dossier(self.digest, reviews=(Citation(item.key, digest_of(body)),))
-        document = self.session.new_document(self.prepared.manifest.model, encode_dossier(dossier))
-        return replace(row, dossier=digest_of(document.body)), (item, document)
+        row = replace(row, metrics=fit_metrics(row, shown))
+        if self.prepared.signature is not None:  # a dossier cites it
+            body = encode_review(self.prepared.signature)
+            item = Immutable(keys.review(manifest.model, self.digest, digest_of(body)), body)
+            dossier = Dossier(self.digest, reviews=(Citation(item.key, digest_of(body)),))
+            document = self.session.new_document(manifest.model, encode_dossier(dossier))
+            row = replace(row, dossier=digest_of(document.body))
+            objects = (*objects, item, document)
+        changed = replace(head, rows=(*head.rows, row), next_version=head.next_version + 1, deleted=False)
+        return Change(changed, AuditAction.PUBLISH, target=str(row.version), objects=objects)
 
     def _pin_parents(self, head: Head) -> tuple[Head, tuple[Immutable, ...]]:
         """Pin each parent: one of this model in this very commit, one of another model by a commit before it."""
@@ -284,24 +282,12 @@ def _find_same_files(session: Session, head: Head, manifest: Manifest, version: 
 
 
 def _plan_places(session: Session, head: Head, prepared: PreparedVersion) -> dict[Digest, _Place]:
-    """Return where each artifact lies: where bytes are already, unless saying so has no room in the row."""
-    manifest = prepared.manifest
-    here = _Place(head.epoch, None)
-    known = _find_reusable(session, head, manifest)
-    places = {artifact.sha256: known.get(artifact.sha256, here) for artifact in manifest.artifacts}
-    placement = encode_placement(places[artifact.sha256].epoch for artifact in manifest.artifacts)
-    if len(placement) > MOST_RUNS or not has_room(replace(prepared.draft_row, placement=placement)):
-        return {artifact.sha256: here for artifact in manifest.artifacts}
-    return places
+    """Return where each artifact lies: where one of the newest live versions has its bytes, or under the head's epoch.
 
-
-def _find_reusable(session: Session, head: Head, manifest: Manifest) -> dict[Digest, _Place]:
-    """Return where bytes of the manifest lie that one of the newest live versions already names.
-
-    They are looked at: what somebody has deleted behind the registry's back is uploaded again, which heals the older
-    version too. Raises `CorruptError` for a blob of another size.
+    Those bytes are looked at: what somebody has deleted behind the registry's back is uploaded again, which heals the
+    older version too. Raises `CorruptError` for a blob of another size.
     """
-    wanted = {artifact.sha256: artifact.size_bytes for artifact in manifest.artifacts}
+    wanted = {artifact.sha256: artifact.size_bytes for artifact in prepared.manifest.artifacts}
     found: dict[Digest, _Place] = {}
     for row, epochs in iter_reusable(session, head):
         for sha256, epoch in epochs.items():
@@ -324,7 +310,13 @@ def _find_reusable(session: Session, head: Head, manifest: Manifest) -> dict[Dig
         return True
 
     there = session.map_in_parallel(is_there, found)
-    return {sha256: place for (sha256, place), kept in zip(found.items(), there, strict=True) if kept}
+    known = {sha256: place for (sha256, place), kept in zip(found.items(), there, strict=True) if kept}
+    here = _Place(head.epoch, None)
+    places = {sha256: known.get(sha256, here) for sha256 in wanted}
+    placement = encode_placement(places[artifact.sha256].epoch for artifact in prepared.manifest.artifacts)
+    if len(placement) > MOST_RUNS or not has_room(replace(prepared.draft_row, placement=placement)):
+        return dict.fromkeys(wanted, here)  # to say it has no room in the row
+    return places
 
 
 def _check_places(session: Session, head: Head, places: Mapping[Digest, _Place]) -> None:
@@ -354,18 +346,13 @@ def _pin_in_other_model(session: Session, parent: Parent, child: ModelName, epoc
         row = _pinnable_row(session, head, parent)
         dossier = load_dossier(session, head, row)
         if dossier.is_pinned_by(child, epoch):
-            raise _AlreadyPinnedError
+            raise AlreadyDoneError(head)
         changed, objects = replace_dossier(session, head, row, dossier.pinned_by(child, epoch))
         return Change(
             changed, AuditAction.ADD_DEPENDENT, target=str(row.version), detail={"epoch": epoch}, objects=objects
         )
 
-    with suppress(_AlreadyPinnedError):
-        commit_head(session, parent.model, edit)
-
-
-class _AlreadyPinnedError(Exception):
-    """The base keeps what was made from it already: nothing is left to commit."""
+    ensure_head(session, parent.model, edit)
 
 
 def _pinnable_row(session: Session, base: Head, parent: Parent) -> Row:

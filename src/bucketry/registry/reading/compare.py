@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.head import Head, Row
-    from bucketry.schema.names import AliasName, Digest, Reference
+    from bucketry.schema.names import AliasName, Reference
 
 MOST_VERSIONS = 16
 
@@ -50,7 +50,10 @@ def select_rows(session: Session, references: Sequence[Reference]) -> list[tuple
 def compare_rows(session: Session, rows: Sequence[tuple[Head, Row]], *, with_tensors: bool = False) -> VersionDiff:
     """Return how versions differ from the first, given their rows and the heads that these were read from."""
     found = session.map_in_parallel(lambda pair: resolved_row(session, *pair), rows)
-    cards = {_card_digest(resolved) for resolved in found}
+    cards = {
+        next((artifact.sha256 for artifact in manifest.artifacts if artifact.path == manifest.card), None)
+        for manifest in (resolved.manifest for resolved in found)
+    }
     subjects = [
         ComparedVersion(
             model=resolved.model,
@@ -78,11 +81,6 @@ def find_comparison(session: Session, head: Head, row: Row, alias: AliasName) ->
     if baseline is None or baseline.state is State.DELETED:
         return None
     return compare_rows(session, [(now, baseline), (head, row)])
-
-
-def _card_digest(resolved: ResolvedVersion) -> Digest | None:
-    manifest = resolved.manifest
-    return next((artifact.sha256 for artifact in manifest.artifacts if artifact.path == manifest.card), None)
 
 
 def _load_sections(session: Session, resolved: ResolvedVersion) -> Mapping[str, str]:

@@ -131,9 +131,24 @@ def pull_resolved(
     check_not_refused(resolved, allow_rejected=options.allow_rejected)
     session.check_believed()
     started_seconds = time.monotonic()
-    needs_cache = dest is None or options.cache or options.hard_link
-    work = _Pull(session, resolved, options, open_cache() if needs_cache else _find_cache())
-    files = _select(resolved, options)
+    try:
+        cache = open_cache()
+    except UsageError:
+        if dest is None or options.cache or options.hard_link or find_home() is not None:
+            raise
+        cache = Cache(Path(os.devnull))  # for whoever can do without: one in which nothing is ever found
+    work = _Pull(session, resolved, options, cache)
+    files = [
+        file
+        for file in _remote_files(resolved)
+        if (not options.include or any(fnmatchcase(file.path, glob) for glob in options.include))
+        and not any(fnmatchcase(file.path, glob) for glob in options.exclude)
+    ]
+    if not files:
+        raise NotFoundError(
+            f"no file of {resolved.model}:{resolved.version} matches",
+            advice="see its files with `bucketry show`",
+        )
     brought = work.into_cache(files) if dest is None else work.into_target(files, dest)
     size_bytes = sum(file.size_bytes for file in files)
     return PulledVersion(
@@ -146,16 +161,6 @@ def pull_resolved(
         verify=brought.verify,
         refusals=load_refusals(session, resolved),
     )
-
-
-def _find_cache() -> Cache:
-    """Return this user's cache for whoever can do without: where there is none, one in which nothing is ever found."""
-    try:
-        return open_cache()
-    except UsageError:
-        if find_home() is not None:
-            raise
-        return Cache(Path(os.devnull))
 
 
 @frozen
@@ -185,7 +190,9 @@ class _Pull:
             return replace(self._already_at(dest), fetched_bytes=fetched_bytes)
         plan = plan_of(dest.name, self.resolved.digest, files)
         with prepare_target(dest, plan, there) as staging:
-            missing = self._link(files, staging) if self.options.hard_link else files
+            missing = files
+            if self.options.hard_link:
+                missing = self.cache.fill(files, staging.directory, stop=self.options.stop)
             not_kept = self._keep(missing, there, dest, staging)
             fetched_bytes += self._fetch(not_kept, LocalSources(staging, plan, self._sources(not_kept, there, dest)))
             if self.options.hard_link:
@@ -202,7 +209,26 @@ class _Pull:
         if found is not None:
             return found
         with self.cache.bringing(path, stop=self.options.stop, on_wait=self.options.on_wait or (lambda: None)):
-            return self._find_cached(path, files) or self._bring_into_cache(path, files, nearby)
+            found = self._find_cached(path, files)
+            if found is not None:
+                return found
+            there = inspect_target(path)
+            if isinstance(there, Foreign):
+                raise RejectedError(
+                    f"{there.reason}, so it is left untouched",
+                    advice="move away what is yours, then run `bucketry cache verify`, which removes the rest",
+                )
+            wanted = {file.path for file in files} | (there.receipt.files.keys() if isinstance(there, Ours) else set())
+            union = [file for file in _remote_files(self.resolved) if file.path in wanted]
+            plan = plan_of(path.name, self.resolved.digest, union)
+            with prepare_target(path, plan, there) as staging:
+                missing = self.cache.fill(union, staging.directory, stop=self.options.stop)
+                sources = [*self._sources(missing, there, path), *nearby]
+                fetched_bytes = self._fetch(missing, LocalSources(staging, plan, sources))
+                self._adopt(missing, staging)
+                self._publish(staging, union, there)
+            sweep_beside(path)
+            return _PullOutcome(path, fetched_bytes, self.options.verify)
 
     @property
     def _cached_as(self) -> tuple[str, str]:
@@ -218,25 +244,6 @@ class _Pull:
             return None
         self.cache.find_version(*self._cached_as, self.resolved.digest)
         return self._already_at(path, is_hashed=True)
-
-    def _bring_into_cache(self, path: Path, files: Sequence[RemoteFile], nearby: Sequence[Source]) -> _PullOutcome:
-        there = inspect_target(path)
-        if isinstance(there, Foreign):
-            raise RejectedError(
-                f"{there.reason}, so it is left untouched",
-                advice="move away what is yours, then run `bucketry cache verify`, which removes the rest",
-            )
-        wanted = {file.path for file in files} | (there.receipt.files.keys() if isinstance(there, Ours) else set())
-        union = [file for file in _remote_files(self.resolved) if file.path in wanted]
-        plan = plan_of(path.name, self.resolved.digest, union)
-        with prepare_target(path, plan, there) as staging:
-            missing = self._link(union, staging)
-            sources = [*self._sources(missing, there, path), *nearby]
-            fetched_bytes = self._fetch(missing, LocalSources(staging, plan, sources))
-            self._adopt(missing, staging)
-            self._publish(staging, union, there)
-        sweep_beside(path)
-        return _PullOutcome(path, fetched_bytes, self.options.verify)
 
     def _is_right(self, there: Ours, files: Sequence[RemoteFile], directory: Path, *, rehash: bool = False) -> bool:
         """Tell whether a folder holds these files of this version, unchanged; if asked to, by hashing them."""
@@ -279,9 +286,6 @@ class _Pull:
         not_right = keep_right(dest, kept, staging.directory, stop=self.options.stop)
         right = {file.path for file in kept} - {file.path for file in not_right}
         return [file for file in files if file.path not in right]
-
-    def _link(self, files: Sequence[RemoteFile], staging: Staging) -> Sequence[RemoteFile]:
-        return self.cache.fill(files, staging.directory, stop=self.options.stop)
 
     def _adopt(self, files: Sequence[RemoteFile], staging: Staging) -> None:
         verified = self.options.verify == "sha256"
@@ -371,21 +375,6 @@ class _Pull:
 def _has_new_chunks(files: Sequence[RemoteFile], is_known: Callable[[str], bool]) -> bool:
     """Return whether a file of several chunks is not known as a whole, so that its chunks are worth a search."""
     return any(len(file.chunk_sha256) > 1 and not is_known(file.sha256) for file in files)
-
-
-def _select(resolved: ResolvedVersion, options: PullOptions) -> list[RemoteFile]:
-    files = [
-        file
-        for file in _remote_files(resolved)
-        if (not options.include or any(fnmatchcase(file.path, glob) for glob in options.include))
-        and not any(fnmatchcase(file.path, glob) for glob in options.exclude)
-    ]
-    if not files:
-        raise NotFoundError(
-            f"no file of {resolved.model}:{resolved.version} matches",
-            advice="see its files with `bucketry show`",
-        )
-    return files
 
 
 def _remote_files(resolved: ResolvedVersion) -> list[RemoteFile]:

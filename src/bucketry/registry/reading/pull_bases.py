@@ -99,8 +99,15 @@ def _pull_family(session: Session, resolved: ResolvedVersion, dest: Path | None,
     check_not_refused(resolved, allow_rejected=options.allow_rejected)
     bases = find_bases(session, resolved)
     if resolved.alias is not None and not options.allow_rejected:
-        for base, _ in bases:
-            _check_base_not_refused(session, resolved, base)
+        for base, _ in bases:  # what stands on a version that was refused is no better
+            refusals = load_refusals(session, base)
+            if is_refused(base) or refusals:
+                raise RejectedError(
+                    f"the base of {resolved.model}@{resolved.alias} is {base.model} "
+                    f"{refusal_text(base.version, refusals)}",
+                    advice="promote a version that stands on another base, or insist: --allow-rejected, in Python "
+                    "allow_rejected=True",
+                )
     whole = replace(options, include=(), exclude=())
     if session.strict is not None:
         session.strict.check_verification(options.verify)
@@ -115,17 +122,6 @@ def _pull_family(session: Session, resolved: ResolvedVersion, dest: Path | None,
         find_bases(session, resolved)  # a base may have been refused while its bytes came
     pulled = pull_resolved(session, resolved, dest, options)
     return PulledFamily(pulled, tuple(reversed(brought)))
-
-
-def _check_base_not_refused(session: Session, child: ResolvedVersion, base: ResolvedVersion) -> None:
-    """Raise `RejectedError` for a base that was refused: what stands on it is no better."""
-    refusals = load_refusals(session, base)
-    if is_refused(base) or refusals:
-        raise RejectedError(
-            f"the base of {child.model}@{child.alias} is {base.model} {refusal_text(base.version, refusals)}",
-            advice="promote a version that stands on another base, or insist: --allow-rejected, in Python "
-            "allow_rejected=True",
-        )
 
 
 def _load_base(session: Session, child: ResolvedVersion, parent: Parent) -> ResolvedVersion:

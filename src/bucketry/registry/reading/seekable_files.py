@@ -87,20 +87,17 @@ class VerifiedFile(SeekableView):
 
     def _read_at(self, position: int, most_bytes: int) -> bytes:
         """Return bytes to the end of the chunk at the position."""
-        index, offset = divmod(position, self._reader.artifact.chunks.size_bytes)
-        return self._chunk(index)[offset : offset + most_bytes]
-
-    def _chunk(self, index: int) -> bytes:
+        size_bytes = self._reader.artifact.chunks.size_bytes
+        index, offset = divmod(position, size_bytes)
         chunk = self._chunks.pop(index, None)
         if chunk is None:
-            size_bytes = self._reader.artifact.chunks.size_bytes
             first, last = index * size_bytes, min((index + 1) * size_bytes, self._reader.size_bytes)
             self._on_read(last - first)
             chunk = self._reader.read_range(first, last)
         self._chunks[index] = chunk  # again the newest
         while len(self._chunks) > CHUNKS_KEPT:
             del self._chunks[next(iter(self._chunks))]
-        return chunk
+        return chunk[offset : offset + most_bytes]
 
 
 class FileWindow(SeekableView):

@@ -7,7 +7,6 @@ asks for it, and the chunks around are then read whole.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import CorruptError, NotFoundError, UnsupportedError, UsageError
@@ -101,7 +100,9 @@ def list_tensors(
             advice=f"see its files with `bucketry show {resolved.model}:{resolved.version}`",
         )
     found: list[TensorEntry] = []
-    for batch in _batches(files):
+    # In groups, so that files that claim too many tensors are noticed before all are read.
+    for start in range(0, len(files), FILES_AT_ONCE):
+        batch = files[start : start + FILES_AT_ONCE]
         read = session.map_in_parallel(lambda file: _read_entries(session, resolved, file, verified=verified), batch)
         for entries in read:
             found += entries
@@ -219,13 +220,6 @@ def _iter_range(file: ArtifactReader, start: int, stop: int, *, verified: bool) 
     for piece in file.iter_bytes(position, min(file.size_bytes, -(-stop // chunk_bytes) * chunk_bytes)):
         yield memoryview(piece)[max(0, start - position) : max(0, stop - position)]
         position += len(piece)
-
-
-def _batches(files: list[Artifact]) -> Iterator[list[Artifact]]:
-    """Yield the files in groups, so that one that claims too many tensors is noticed before all are read."""
-    remaining = iter(files)
-    for _ in range(-(-len(files) // FILES_AT_ONCE)):
-        yield list(islice(remaining, FILES_AT_ONCE))
 
 
 def _import_numpy() -> ModuleType:

@@ -24,25 +24,20 @@ def carried_reviews(decisions: Sequence[Decision]) -> tuple[dict[str, object], .
     Of each principal the newest approval by each key, and the newest unsigned one. A name is only a claim here: an
     approval under somebody's name must not take the place of the one that this person signed.
     """
-    approvals = _approvals(decisions)
-    kept = [
-        decision
-        for decision in decisions
-        if decision.statement.action in {Action.PUBLISH, *REFUSALS} or decision.sha256 in approvals
-    ]
-    return tuple(decision.review.to_document() for decision in kept)
-
-
-def _approvals(decisions: Sequence[Decision]) -> set[Digest]:
-    kept: dict[tuple[str, str], Digest] = {}
+    approvals: dict[tuple[str, str], Digest] = {}
     keys: dict[str, int] = {}
     for decision in newest_first(decisions):
         principal = decision.statement.principal
         by = (principal, _key_of(decision))
-        if by not in kept and keys.get(principal, 0) < MOST_KEYS_CARRIED:
-            kept[by] = decision.sha256
+        if by not in approvals and keys.get(principal, 0) < MOST_KEYS_CARRIED:
+            approvals[by] = decision.sha256
             keys[principal] = keys.get(principal, 0) + 1
-    return set(kept.values())
+    carried, always = set(approvals.values()), {Action.PUBLISH, *REFUSALS}
+    return tuple(
+        decision.review.to_document()
+        for decision in decisions
+        if decision.statement.action in always or decision.sha256 in carried
+    )
 
 
 def _key_of(decision: Decision) -> str:

@@ -140,14 +140,21 @@ def input_of(gate: Gate) -> Literal["evidence", "card", "formats", "pickles", "n
 def _load_baseline(session: Session, head: Head, alias: AliasName, known: AliasRegister | None) -> Evaluations | None:
     """Return the evaluations of what an alias names now, or None if it names nothing.
 
-    Where it was unset, what it named last is the baseline: nobody gets around a gate by unsetting the alias first.
+    Where it was unset, what it named last is the baseline, unless that was deleted since: nobody gets around a gate by
+    unsetting the alias first.
     """
     register = known if known is not None and known.alias == alias else load_alias(session, head.model, alias).state
     if register is None:
         return None
     if register.target is None:
-        last = _last_row(session, head, register)
-        return _load_evaluations(session, head, resolved_row(session, head, last), last) if last is not None else None
+        for record in iter_records_back(session, alias_register(session, head.model, alias), register.trail):
+            if record.action in MOVES and record.target:
+                last = target_version(record, what=f"the history of {head.model}@{alias}")
+                row = find_row(session, head, last) if last is not None else None
+                if row is None or row.state is State.DELETED:
+                    return None
+                return _load_evaluations(session, head, resolved_row(session, head, row), row)
+        return None
     version = register.target.version
     row = find_row(session, head, version)
     if row is None:  # published and promoted since the head was read
@@ -159,16 +166,6 @@ def _load_baseline(session: Session, head: Head, alias: AliasName, known: AliasR
             advice="run `bucketry fsck`",
         )
     return _load_evaluations(session, head, resolved_row(session, head, row), row)
-
-
-def _last_row(session: Session, head: Head, register: AliasRegister) -> Row | None:
-    """Return the row of the version that an alias named before it was unset, unless that was deleted since."""
-    for record in iter_records_back(session, alias_register(session, head.model, register.alias), register.trail):
-        if record.action in MOVES and record.target:
-            version = target_version(record, what=f"the history of {head.model}@{register.alias}")
-            row = find_row(session, head, version) if version is not None else None
-            return row if row is not None and row.state is not State.DELETED else None
-    return None
 
 
 def _load_evaluations(session: Session, head: Head, resolved: ResolvedVersion, row: Row) -> Evaluations:

@@ -109,7 +109,11 @@ def load_policy_history(session: Session, model: ModelName | None) -> list[Polic
     else:
         document = registry_register()
         records = iter_records_back(session, document, session.registry.trail)
-    found = [(record, _policy_of(record)) for record in records if record.action == AuditAction.SET_POLICY]
+    found = []
+    for record in records:
+        if record.action == AuditAction.SET_POLICY:
+            fields = Fields(dict(record.detail), what=f"audit record {record.generation} of a policy")
+            found.append((record, fields.parsed("policy", parse_digest)))
     policies = [*(_look_at(session, digest) for _, digest in found), None]
     return [
         PolicyEvent(record.generation, record.at, record.actor, digest, *_changes(before, after))
@@ -235,11 +239,6 @@ def _set_default(
 
 def _default_digest(document: RegistryDocument) -> Digest | None:
     return Fields(dict(document.settings), what=f"{keys.REGISTRY}: settings").optional_digest(DEFAULT_SETTING)
-
-
-def _policy_of(record: Record) -> Digest:
-    what = f"audit record {record.generation} of a policy"
-    return Fields(dict(record.detail), what=what).parsed("policy", parse_digest)
 
 
 def _look_at(session: Session, digest: Digest | None) -> Policy | str | None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import (
     UNREADABLE,
-    BucketryError,
     CommitUnknownError,
     ContendedError,
     CorruptError,
@@ -27,7 +26,14 @@ from bucketry.frozen import frozen
 from bucketry.registry.core.commit import Change, Current, FirstAttempt
 from bucketry.registry.core.immutable import Immutable
 from bucketry.registry.core.notes import reason_detail
-from bucketry.registry.core.registers import commit_alias, commit_head, existing_head, load_existing_head, load_head
+from bucketry.registry.core.registers import (
+    AlreadyDoneError,
+    commit_alias,
+    ensure_head,
+    existing_head,
+    load_existing_head,
+    load_head,
+)
 from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.core.rows import load_dossier, load_row, replace_dossier
 from bucketry.registry.review.carried import carried_reviews
@@ -178,54 +184,52 @@ def record_decision(session: Session, review: Review, prepared: PreparedDecision
     registry. A refusal that was interrupted on its way to the aliases is finished by making it again.
     """
     session.check_writable()
-    decision = decode_review(encode_review(checked(review)), what="the decision")
+    decision, version = _decision_of(session, review)
     statement = decision.statement
-    if statement.registry != session.registry.registry:
-        raise UsageError("the decision is about another registry", advice="prepare it again here")
-    if statement.version is None or statement.action is Action.PUBLISH:
-        raise UsageError("this is a publish signature, not a decision about a version")
-    version = statement.version
-    item = Immutable(keys.review(statement.model, statement.manifest, decision.sha256), encode_review(review))
-    why, documents = reason_detail(session, statement.model, statement.comment)
+    model, action = statement.model, statement.action
+    item = Immutable(keys.review(model, statement.manifest, decision.sha256), encode_review(review))
+    why, documents = reason_detail(session, model, statement.comment)
 
     def change(head: Head, standing: Standing) -> Change[Head]:
-        changed, objects = _cite(session, head, standing, item, decision)
-        return Change(
-            changed, statement.action.audited, target=str(version), detail=why, objects=(item, *documents, *objects)
-        )
+        changed, more = _cite(session, head, standing, item, decision)
+        objects = (item, *documents, *more)
+        return Change(changed, action.audited, target=str(version), detail=why, objects=objects)
 
     def edit(old: Head | None) -> Change[Head]:
-        head = existing_head(session, statement.model, old)
-        standing = _load_standing(session, head, version, statement.action)
+        head = existing_head(session, model, old)
+        standing = _load_standing(session, head, version, action)
         if any(known.sha256 == decision.sha256 for known in standing.decisions):
-            raise _AlreadyRecordedError(head)
+            raise AlreadyDoneError(head)  # by these very bytes, and perhaps not acknowledged
         _check(session, head, standing, decision)
         return change(head, standing)
 
     first = None
     if prepared is not None and review.payload == encode_statement(prepared.statement):
         _check_by_policy(prepared.standing, decision, need_signature=True)  # all else was, when it was prepared
-        head = existing_head(session, statement.model, prepared.base.state)
+        head = existing_head(session, model, prepared.base.state)
         first = FirstAttempt(prepared.base, change(head, prepared.standing))
+    head = ensure_head(session, model, edit, first=first)
     try:
-        head = commit_head(session, statement.model, edit, first=first).state
-    except _AlreadyRecordedError as known:
-        head = known.head
-    try:
-        reached = _tell_aliases(session, head, version, statement.action)
-        standing = _load_standing(session, head, version, statement.action)
+        reached = _tell_aliases(session, head, version, action)
+        standing = _load_standing(session, head, version, action)
     except (UnavailableError, ContendedError, CommitUnknownError) as error:
-        raise _not_told(statement, error) from error
-    return RecordedDecision(
-        statement.model,
-        version,
-        statement.manifest,
-        statement.action,
-        statement.principal,
-        standing.row.state,
-        standing.approvals,
-        reached,
-    )
+        raise UnavailableError(
+            f"to {action} {model}:{version} is on record, but not every alias could be told: {error.message}",
+            advice="do it again, which tells the aliases",
+        ) from error
+    state, approvals = standing.row.state, standing.approvals
+    return RecordedDecision(model, version, statement.manifest, action, statement.principal, state, approvals, reached)
+
+
+def _decision_of(session: Session, review: Review) -> tuple[Decision, int]:
+    """Return what a review decides, and about which version; raise for what is none of this registry."""
+    decision = decode_review(encode_review(checked(review)), what="the decision")
+    statement = decision.statement
+    if statement.registry != session.registry.registry:
+        raise UsageError("the decision is about another registry", advice="prepare it again here")
+    if statement.version is None or statement.action is Action.PUBLISH:
+        raise UsageError("this is a publish signature, not a decision about a version")
+    return decision, statement.version
 
 
 def ask_for_review(session: Session, model: ModelName, version: int, *, comment: str = "") -> RecordedDecision | None:
@@ -250,14 +254,6 @@ def _load_standing(session: Session, head: Head, version: int, action: Action) -
             raise
         policy = DEFAULT_POLICY
     return load_standing(session, head, row, policy=policy)
-
-
-class _AlreadyRecordedError(Exception):
-    """These very bytes are cited already: the decision was made, and perhaps not acknowledged."""
-
-    def __init__(self, head: Head) -> None:
-        super().__init__()
-        self.head = head
 
 
 def _draft(session: Session, model: ModelName, standing: Standing, action: Action, comment: str) -> Statement:
@@ -429,12 +425,3 @@ def _end_of_approval(policy: Policy, created: str) -> str | None:
 def _as_decision(statement: Statement) -> Decision:
     review = Review(encode_statement(statement))
     return decode_review(encode_review(review), what="the decision")
-
-
-def _not_told(statement: Statement, error: BucketryError) -> BucketryError:
-    """Return the error for a decision that is committed, while perhaps not every alias carries it."""
-    return UnavailableError(
-        f"to {statement.action} {statement.model}:{statement.version} is on record, but not every alias could be told: "
-        f"{error.message}",
-        advice="do it again, which tells the aliases",
-    )

@@ -13,10 +13,7 @@ from bucketry.errors import BucketryError
 from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bucketry.registry.core.session import Session
-    from bucketry.trust.ssh.agent import AgentKey
     from bucketry.trust.trust_file import TrustFile
 
 
@@ -53,21 +50,17 @@ def find_signing_keys(session: Session) -> SigningKeys:
         return SigningKeys(why=error.message)
     if not held:
         return SigningKeys(why="the SSH agent holds no key (ssh-add loads one)")
-    return SigningKeys(tuple(map(_named, held)), _chosen(session, held))
-
-
-def _chosen(session: Session, held: Sequence[AgentKey]) -> SigningKey | None:
-    trust = _find_trust(session)
-    trusted = [one for one in held if trust is not None and _is_theirs(trust, one, session.actor)]
-    by_name = [one for one in held if one.comment == session.actor]
-    for found in (trusted, by_name, held):
-        if found:
-            return _named(found[0]) if len(found) == 1 else None
-    return None
-
-
-def _is_theirs(trust: TrustFile, one: AgentKey, actor: str) -> bool:
-    return any(signer.principal == actor and not signer.revoked for signer in trust.signers_of(one.key))
+    trust, actor = _find_trust(session), session.actor
+    trusted = [
+        one
+        for one in held
+        if trust is not None
+        and any(signer.principal == actor and not signer.revoked for signer in trust.signers_of(one.key))
+    ]
+    by_name = [one for one in held if one.comment == actor]
+    found = trusted or by_name or held
+    keys = tuple(SigningKey(one.key.fingerprint, one.comment) for one in held)
+    return SigningKeys(keys, keys[held.index(found[0])] if len(found) == 1 else None)
 
 
 def _find_trust(session: Session) -> TrustFile | None:
@@ -82,7 +75,3 @@ def _find_trust(session: Session) -> TrustFile | None:
         return load_trust_file(session.profile.trust)
     except TrustFileError:
         return None  # it only helps to choose; what is served is decided by who reads it in earnest
-
-
-def _named(one: AgentKey) -> SigningKey:
-    return SigningKey(one.key.fingerprint, one.comment)

@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING
 from bucketry.errors import RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.core.history import iter_records_back
-from bucketry.registry.core.registers import alias_register, load_alias, load_existing_head, not_set
+from bucketry.registry.core.registers import (
+    alias_register,
+    load_alias,
+    load_existing_alias,
+    load_existing_head,
+    not_set,
+)
 from bucketry.registry.core.resolve import load_manifest, resolved_row, select_row
 from bucketry.registry.core.resolved import ResolvedVersion
 from bucketry.registry.core.rows import load_dossier
@@ -40,7 +46,6 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.alias import AliasRegister, AliasTarget
     from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.documents.reviews import Decision
-    from bucketry.schema.names import AliasName, ModelName
     from bucketry.trust.generations import SeenGeneration
 
 NEVER_SERVED = frozenset({State.REJECTED, State.DELETING, State.DELETED})
@@ -66,7 +71,12 @@ class StrictMode:
         Raises `RollbackError` for an alias that went back, `UntrustedError` for one of another registry.
         """
         if isinstance(reference.selector, ByAlias):
-            return self._judge_alias(session, reference.model, reference.selector.alias)
+            model, alias = reference.model, reference.selector.alias
+            register = load_existing_alias(session, model, alias)
+            seen = self._remember(session, register)
+            if register.target is None:
+                raise not_set(model, alias)
+            return self._judge_target(session, register, register.target, seen)
         head = load_existing_head(session, reference.model)
         self.check_registry(head.registry)
         row = select_row(session, head, reference.selector)
@@ -135,16 +145,6 @@ class StrictMode:
         if judgement.refused_by:
             raise UntrustedError(f"the base {base.model}:{base.version} was refused by {judgement.refused_by[0]}")
 
-    def _judge_alias(self, session: Session, model: ModelName, alias: AliasName) -> tuple[ResolvedVersion, Judgement]:
-        register = load_alias(session, model, alias).state
-        if register is None:
-            load_existing_head(session, model)  # a missing model is the better explanation
-            raise not_set(model, alias)
-        seen = self._remember(session, register)
-        if register.target is None:
-            raise not_set(model, alias)
-        return self._judge_target(session, register, register.target, seen)
-
     def _remember(self, session: Session, register: AliasRegister) -> SeenGeneration:
         self.check_registry(register.registry)
         model, alias = register.model, register.alias
@@ -176,7 +176,10 @@ class StrictMode:
             self.memory.remember_refusal(register.registry, register.model, register.alias, resolved.digest)
         elif resolved.digest in seen.refused:
             judgement = _refused(judgement, "it was refused here before, and the bucket hides by whom")
-        judgement = _with_history(judgement, register, resolved.version)
+        for record in register.trail.records:
+            if is_told_refusal(record) and record.target == str(resolved.version):
+                told = f"the alias was told at generation {record.generation} that it was rejected, and hides by whom"
+                judgement = _refused(judgement, told)
         if resolved.version in seen.refused_versions:  # also where that record has left the register
             judgement = _refused(judgement, "the alias was told before that it was rejected, and hides by whom")
         return judgement
@@ -211,15 +214,6 @@ def carried_decisions(register: AliasRegister) -> tuple[Decision, ...]:
     """Return the decisions that an alias carries; raise `CorruptError` for what is none: it may hide a refusal."""
     what = keys.alias(register.model, register.alias)
     return tuple(decision_of(read_review(Fields(item, what=what)), what=what) for item in register.reviews)
-
-
-def _with_history(judgement: Judgement, register: AliasRegister, version: int) -> Judgement:
-    """Refuse a version that the alias's own records call rejected, whatever decisions it still carries."""
-    for record in register.trail.records:
-        if is_told_refusal(record) and record.target == str(version):
-            reason = f"the alias was told at generation {record.generation} that it was rejected, and hides by whom"
-            return _refused(judgement, reason)
-    return judgement
 
 
 def _with_state(judgement: Judgement, state: State) -> Judgement:

@@ -95,25 +95,20 @@ def trust_marks_of(
             continue
         registers = load_aliases(session, head)
         for version in (version for named, version in versions if named == model):
-            marks[f"{model}:{version}"] = _mark_of_row(session, trust, head, version, registers)
+            try:
+                row = load_row(session, head, version)
+                decisions = load_decisions(session, load_dossier(session, head, row))
+                resolved = resolved_row(session, head, row)
+                judgements = _judgements(session, trust, head.registry, row, resolved, registers, decisions)
+                marks[f"{model}:{version}"] = _mark(judgements)
+            except BucketryError as error:
+                marks[f"{model}:{version}"] = _unreadable(error)
     return marks
 
 
 def _find_trust_file(session: Session) -> TrustFile | None:
     path = session.profile.trust if session.profile is not None else None
     return None if path is None else load_trust_file(path)
-
-
-def _mark_of_row(
-    session: Session, trust: TrustFile, head: Head, version: int, registers: Sequence[AliasRegister]
-) -> TrustMark:
-    try:
-        row = load_row(session, head, version)
-        decisions = load_decisions(session, load_dossier(session, head, row))
-        resolved = resolved_row(session, head, row)
-        return _mark(_judgements(session, trust, head.registry, row, resolved, registers, decisions))
-    except BucketryError as error:
-        return _unreadable(error)
 
 
 def _mark(judgements: Iterable[tuple[str, str]]) -> TrustMark:

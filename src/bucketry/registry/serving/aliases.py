@@ -19,9 +19,10 @@ from bucketry.registry.core.commit import Change, Current, FirstAttempt, load_cu
 from bucketry.registry.core.history import iter_records_back, load_records
 from bucketry.registry.core.notes import reason_detail
 from bucketry.registry.core.registers import (
+    AlreadyDoneError,
     alias_register,
     commit_alias,
-    commit_head,
+    ensure_head,
     existing_head,
     load_alias,
     load_existing_head,
@@ -162,23 +163,12 @@ def _name_alias(session: Session, model: ModelName, alias: AliasName, known: Cur
     def edit(old: Head | None) -> Change[Head]:
         head = existing_head(session, model, old)
         if alias in head.aliases:
-            raise _AlreadyNamedError(head)
+            raise AlreadyDoneError(head)  # another promoter named it first
         return Change(
             replace(head, aliases=tuple(sorted((*head.aliases, alias)))), AuditAction.CREATE_ALIAS, target=alias
         )
 
-    try:
-        return commit_head(session, model, edit, first=FirstAttempt(known, edit(known.state))).state
-    except _AlreadyNamedError as named:
-        return named.head
-
-
-class _AlreadyNamedError(Exception):
-    """Another promoter named the alias first: nothing is left to commit."""
-
-    def __init__(self, head: Head) -> None:
-        super().__init__()
-        self.head = head
+    return ensure_head(session, model, edit, first=FirstAttempt(known, edit(known.state)))
 
 
 @frozen
@@ -232,13 +222,8 @@ def _move(
         new = _aimed(session, head, register, aim.row, gated=aim.is_new)
         if register.trail.records and new == register:
             raise _AlreadyThereError(register)
-        return Change(
-            new,
-            action,
-            target=str(aim.row.version) if aim.row else "",
-            detail={"from": _version_of(register), **aim.detail, **why},
-            objects=documents,
-        )
+        target, detail = str(aim.row.version) if aim.row else "", {"from": _version_of(register), **aim.detail, **why}
+        return Change(new, action, target=target, detail=detail, objects=documents)
 
     try:
         current, known = _read_alias_then_head(session, model, alias)

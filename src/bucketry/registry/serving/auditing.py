@@ -215,7 +215,12 @@ def _check_not_cut(
     still has may be sealed already, but only all 64, and with the same bytes.
     """
     oldest = trail.records[0].generation if trail.records else 1
-    beyond = {register.history_key(first): first for first in _firsts(register, sealed) if first >= oldest}
+    beyond: dict[str, int] = {}
+    for key in sealed:
+        number = key.rpartition("/")[2].removesuffix(".json")
+        first = int(number) if number.isascii() and number.isdecimal() and len(number) < 16 else 0
+        if first >= oldest and register.history_key(first) == key:
+            beyond[key] = first
     for key, first in sorted(beyond.items(), key=lambda item: item[1]):
         may_be_there = first == oldest and len(trail.records) == MOST_RECENT_RECORDS
         if not may_be_there:
@@ -231,13 +236,3 @@ def _check_not_cut(
             if ours != theirs:
                 found.add(key, ours.generation, f"generation {ours.generation} is another one than in {register.key}")
                 break
-
-
-def _firsts(register: Register[S], sealed: frozenset[str]) -> list[int]:
-    """Return the first generations of the blocks of this register that were listed."""
-    found = []
-    for key in sealed:
-        number = key.rpartition("/")[2].removesuffix(".json")
-        if number.isascii() and number.isdecimal() and len(number) < 16 and register.history_key(int(number)) == key:
-            found.append(int(number))
-    return found

@@ -23,7 +23,7 @@ from bucketry.frozen import frozen
 from bucketry.schema.codec import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from bucketry.clock import Clock
     from bucketry.registry.serving.watch import WatchedMove
@@ -68,11 +68,15 @@ class CommandHook:
     def tell(self, move: WatchedMove) -> None:
         """Run the command; raise `UnavailableError` if it cannot be run or fails."""
         fields = move_fields(move)
+        # Our environment, without the secret of the posts, with the registry and the move.
+        inherited = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
+        registry = {} if self.registry is None else {"BUCKETRY_REGISTRY": self.registry}
+        told = {f"{MOVE_PREFIX}{name.upper()}": "" if value is None else str(value) for name, value in fields.items()}
         try:
             ended = subprocess.run(  # noqa: S603 - the user's own command, read by no shell
                 self.words,
                 input=encode(fields),
-                env=self._environment(fields),
+                env=inherited | registry | told,
                 stdout=STDERR_DESCRIPTOR,
                 timeout=COMMAND_SECONDS,
                 check=False,
@@ -81,13 +85,6 @@ class CommandHook:
             raise UnavailableError(f"the command {self.words[0]!a} did not run to its end: {error}") from error
         if ended.returncode != 0:
             raise UnavailableError(f"the command {self.words[0]!a} ended with {ended.returncode}")
-
-    def _environment(self, fields: Mapping[str, object]) -> dict[str, str]:
-        """Return our environment, without the secret of the posts, with the registry and the move."""
-        inherited = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
-        registry = {} if self.registry is None else {"BUCKETRY_REGISTRY": self.registry}
-        told = {f"{MOVE_PREFIX}{name.upper()}": "" if value is None else str(value) for name, value in fields.items()}
-        return inherited | registry | told
 
 
 @frozen
@@ -117,7 +114,9 @@ class PostHook:
             reason = f"the answer was {error.code}"
         except (OSError, ValueError) as error:
             reason = str(error)
-        raise UnavailableError(f"{_host(self.url)} did not take the message: {reason}")
+        # Path and query of a URL can hold a token: only its host may be shown.
+        host = urlsplit(self.url).hostname or "the receiver"
+        raise UnavailableError(f"{host} did not take the message: {reason}")
 
 
 def parse_command(text: str, *, registry: str | None = None) -> CommandHook:
@@ -152,8 +151,3 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 _OPENER = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
-
-
-def _host(url: str) -> str:
-    """Return what may be shown of a URL: its host; path and query can hold a token."""
-    return urlsplit(url).hostname or "the receiver"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bucketry.clock import Backoff
 from bucketry.errors import RejectedError
 from bucketry.frozen import frozen
-from bucketry.registry.core.registers import load_alias, load_existing_head, not_set
+from bucketry.registry.core.registers import load_existing_alias, load_existing_head
 from bucketry.registry.core.resolve import select_row
 from bucketry.registry.core.writing import Readable, put_document
 from bucketry.registry.reading.pull import open_cache
@@ -61,8 +61,16 @@ def report(
         instance_of_host(socket.gethostname()) if instance is None else parse_place_part(instance, what="instance"),
     )
     named = _name(session, reference)
-    deployment = _describe(session, named, place, _cached_path(session, named) if path is None else path)
-    _write(session, deployment)
+    if path is None:
+        if named.manifest is None:
+            raise RejectedError(f"{reference} names nothing now", advice="say what is served with --path")
+        model = f"{named.model.namespace}/{named.model.name}"
+        path = open_cache().version_path(session.registry.registry, model, named.manifest)
+    deployment = _describe(session, named, place, path)
+    item = Readable(deployment.key, encode_deployment(deployment))
+    # Written again while the store is away: the same writer would write the same.
+    backoff = Backoff(session.clock, most_tries=MOST_TRIES)
+    backoff.insist(lambda: put_document(session.store, item, Unconditional()))
     return deployment
 
 
@@ -91,26 +99,11 @@ class _NamedVersion:
         return self.reference.model
 
 
-@frozen
-class _PullReceipt:
-    """What the pull recorded besides the files."""
-
-    version: int
-    alias: AliasName | None
-    generation: int | None
-    verified: str
-    complete: bool
-    pulled_at: str
-
-
 def _name(session: Session, reference: Reference) -> _NamedVersion:
     """Read what a reference names, asking no trust file: what is loaded is told even if it would not be loaded now."""
     if isinstance(reference.selector, ByAlias):
         alias = reference.selector.alias
-        register = load_alias(session, reference.model, alias).state
-        if register is None:
-            load_existing_head(session, reference.model)  # a missing model is the better explanation
-            raise not_set(reference.model, alias)
+        register = load_existing_alias(session, reference.model, alias)
         target = register.target
         version, manifest = (target.version, target.manifest) if target else (None, None)
         return _NamedVersion(reference, version, manifest, alias, register.generation)
@@ -118,26 +111,26 @@ def _name(session: Session, reference: Reference) -> _NamedVersion:
     return _NamedVersion(reference, row.version, row.manifest)
 
 
-def _cached_path(session: Session, named: _NamedVersion) -> Path:
-    if named.manifest is None:
-        raise RejectedError(f"{named.reference} names nothing now", advice="say what is served with --path")
-    model = f"{named.model.namespace}/{named.model.name}"
-    return open_cache().version_path(session.registry.registry, model, named.manifest)
-
-
 def _describe(session: Session, named: _NamedVersion, place: Place, path: Path) -> Deployment:
     receipt = _load_receipt(session, named, path)
-    pulled = _read_about(receipt, path)
-    version, generation = pulled.version, None
+    fields = Fields(dict(receipt.about), what=f"the receipt in {path}")
+    alias = fields.parsed("alias", parse_alias) if fields.optional_text("alias") is not None else None
+    verify = fields.text("verify", default="")
+    if verify not in {"sha256", "fast"}:
+        raise RejectedError(
+            f"the receipt in {path} does not say how its files were verified",
+            advice="pull the version again with this program",
+        )
+    version, generation = fields.integer("version", least=1), None
     if receipt.manifest == named.manifest and named.version is not None:
         version, generation = named.version, named.generation
-    elif named.alias is not None and pulled.alias == named.alias:
-        generation = pulled.generation  # the alias has moved on; this instance has not
+    elif named.alias is not None and alias == named.alias:
+        generation = fields.integer("generation", least=1)  # the alias has moved on; this instance has not
     else:
         raise RejectedError(
-            f"{path} holds {named.model}:{pulled.version}, and {named.reference} is "
+            f"{path} holds {named.model}:{version}, and {named.reference} is "
             + (f"version {named.version}" if named.version is not None else "not set"),
-            advice=f"pull {named.reference}, or report {named.model}:{pulled.version}",
+            advice=f"pull {named.reference}, or report {named.model}:{version}",
         )
     return Deployment(
         registry=receipt.registry,
@@ -147,14 +140,14 @@ def _describe(session: Session, named: _NamedVersion, place: Place, path: Path) 
         place=place,
         actor=session.actor,
         at=session.clock.timestamp(),
-        verified=pulled.verified,
+        verified="trust" if fields.flag("trust", default=False) else verify,
         files=len(receipt.files),
         size_bytes=sum(file.size_bytes for file in receipt.files.values()),
-        complete=pulled.complete,
+        complete=fields.flag("complete", default=True),
         client=CLIENT,
         alias=named.alias,
         generation=generation,
-        pulled_at=pulled.pulled_at,
+        pulled_at=fields.parsed("pulled_at", parse_time),
     )
 
 
@@ -179,29 +172,3 @@ def _load_receipt(session: Session, named: _NamedVersion, path: Path) -> Receipt
             advice=f"pull {named.reference} again",
         )
     return receipt
-
-
-def _read_about(receipt: Receipt, path: Path) -> _PullReceipt:
-    fields = Fields(dict(receipt.about), what=f"the receipt in {path}")
-    alias = fields.parsed("alias", parse_alias) if fields.optional_text("alias") is not None else None
-    verify = fields.text("verify", default="")
-    if verify not in {"sha256", "fast"}:
-        raise RejectedError(
-            f"the receipt in {path} does not say how its files were verified",
-            advice="pull the version again with this program",
-        )
-    return _PullReceipt(
-        version=fields.integer("version", least=1),
-        alias=alias,
-        generation=fields.integer("generation", least=1) if alias is not None else None,
-        verified="trust" if fields.flag("trust", default=False) else verify,
-        complete=fields.flag("complete", default=True),
-        pulled_at=fields.parsed("pulled_at", parse_time),
-    )
-
-
-def _write(session: Session, deployment: Deployment) -> None:
-    """Write the receipt, again while the store is away: the same writer would write the same."""
-    item = Readable(deployment.key, encode_deployment(deployment))
-    backoff = Backoff(session.clock, most_tries=MOST_TRIES)
-    backoff.insist(lambda: put_document(session.store, item, Unconditional()))

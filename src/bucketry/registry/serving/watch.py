@@ -119,8 +119,24 @@ class _Follower:
     def _settle(self, register: AliasRegister, refusal: BucketryError | None, *, has_moved: bool) -> WatchedMove | None:
         if not has_moved and (refusal is not None or not self.left_out):
             return None
-        move = _move(register)
-        self.left_out = refusal is not None and not self._withdraws(register.target)
+        target, moved, told = register.target, register.last_move, self.told
+        move = WatchedMove(
+            model=register.model,
+            alias=register.alias,
+            version=target.version if target else None,
+            manifest=target.manifest if target else None,
+            generation=register.generation,
+            state=target.state if target else None,
+            since=moved.at if moved else None,
+            by=moved.by if moved else None,
+        )
+        is_withdrawn = (  # that what was told last is rejected is told all the same
+            target is not None
+            and told is not None
+            and target.state is State.REJECTED
+            and (target.version, target.manifest) == (told.version, told.manifest)
+        )
+        self.left_out = refusal is not None and not is_withdrawn
         if not self.left_out:
             self.told = register.target
             return move
@@ -131,35 +147,12 @@ class _Follower:
     def _find_refusal(self, register: AliasRegister) -> BucketryError | None:
         """Return why what this names is not to be used here; what a trust file cannot judge is not accepted either."""
         if self.session.strict is None:
-            return None if self.allow_rejected else _refusal_told_by(register)
+            refusals, target = carried_refusals(register), register.target
+            if self.allow_rejected or target is None or not (refusals or target.state is State.REJECTED):
+                return None
+            return refused_by_alias(register.model, register.alias, target.version, refusals)
         try:
             self.session.strict.check_register(self.session, register)
         except (RejectedError, CorruptError, UnsupportedError) as error:
             return error
         return None
-
-    def _withdraws(self, target: AliasTarget | None) -> bool:
-        if target is None or self.told is None or target.state is not State.REJECTED:
-            return False
-        return (target.version, target.manifest) == (self.told.version, self.told.manifest)
-
-
-def _refusal_told_by(register: AliasRegister) -> RejectedError | None:
-    refusals, target = carried_refusals(register), register.target
-    if target is None or not (refusals or target.state is State.REJECTED):
-        return None
-    return refused_by_alias(register.model, register.alias, target.version, refusals)
-
-
-def _move(register: AliasRegister) -> WatchedMove:
-    target, moved = register.target, register.last_move
-    return WatchedMove(
-        model=register.model,
-        alias=register.alias,
-        version=target.version if target else None,
-        manifest=target.manifest if target else None,
-        generation=register.generation,
-        state=target.state if target else None,
-        since=moved.at if moved else None,
-        by=moved.by if moved else None,
-    )

@@ -8,7 +8,6 @@ and to finish both ask for that same generation, and whoever resumes a deletion 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,13 @@ from bucketry.errors import RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.core.commit import Change
 from bucketry.registry.core.notes import plain_reason, reason_detail
-from bucketry.registry.core.registers import commit_alias, commit_head, existing_head, load_existing_head
+from bucketry.registry.core.registers import (
+    AlreadyDoneError,
+    commit_alias,
+    ensure_head,
+    existing_head,
+    load_existing_head,
+)
 from bucketry.registry.core.rows import find_row, load_dossier, load_row, replace_row
 from bucketry.registry.serving.known_aliases import load_aliases
 from bucketry.registry.versions.pins import release_pins
@@ -100,25 +105,14 @@ def _begin(session: Session, model: ModelName, version: int, reason: str) -> Hea
         head = existing_head(session, model, old)
         row = check_deletable(session, head, version)
         if row.state is State.DELETING:
-            raise _AlreadyDeletingError(head)
+            raise AlreadyDoneError(head)
         mark = Deletion(head.generation + 1, row.state)
         changed, objects = replace_row(session, head, replace(row, state=State.DELETING, deletion=mark))
         return Change(
             changed, AuditAction.BEGIN_DELETION, target=str(version), detail=why, objects=(*documents, *objects)
         )
 
-    try:
-        return commit_head(session, model, edit).state
-    except _AlreadyDeletingError as begun:
-        return begun.head
-
-
-class _AlreadyDeletingError(Exception):
-    """Somebody began to delete the version and has not finished."""
-
-    def __init__(self, head: Head) -> None:
-        super().__init__()
-        self.head = head
+    return ensure_head(session, model, edit)
 
 
 def _walk(session: Session, model: ModelName, version: int) -> AliasName | None:
@@ -161,8 +155,9 @@ def _settle(
 
     def edit(head: Head | None) -> Change[Head]:
         row = find_row(session, head, version) if head is not None else None
-        if row is not None and row.state is State.DELETED and settled(row, mark).state is State.DELETED:
-            raise _AlreadyDeletedError
+        is_gone = row is not None and row.state is State.DELETED
+        if head is not None and row is not None and is_gone and settled(row, mark).state is State.DELETED:
+            raise AlreadyDoneError(head)  # whoever resumed our walk was quicker
         if head is None or row is None or row.state is not State.DELETING or row.deletion != mark:
             raise RejectedError(
                 f"the deletion of {model}:{version} was settled by another", advice="look at it with `bucketry show`"
@@ -172,9 +167,4 @@ def _settle(
         action = AuditAction.DELETE if new.state is State.DELETED else AuditAction.CANCEL_DELETION
         return Change(changed, action, target=str(version), objects=objects)
 
-    with suppress(_AlreadyDeletedError):
-        commit_head(session, model, edit)
-
-
-class _AlreadyDeletedError(Exception):
-    """Whoever resumed our walk was quicker."""
+    ensure_head(session, model, edit)

@@ -14,7 +14,7 @@ from bucketry.errors import CorruptError, RejectedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.core.commit import Change
 from bucketry.registry.core.immutable import Immutable
-from bucketry.registry.core.registers import commit_head, existing_head, load_existing_head
+from bucketry.registry.core.registers import AlreadyDoneError, ensure_head, existing_head
 from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.core.rows import load_added_evidence, load_dossier, load_row, replace_dossier
 from bucketry.registry.review.policies import load_policy
@@ -64,10 +64,6 @@ class EvaluatedVersion:
     left_out: tuple[str, ...] = ()
 
 
-class _NothingNewError(Exception):
-    """All of the evidence is there already."""
-
-
 def evaluate(session: Session, model: ModelName, version: int, evidence: Sequence[Evidence]) -> EvaluatedVersion:
     """Add evaluations to a version in one commit; who and when is filled in where they do not say it.
 
@@ -95,46 +91,41 @@ def evaluate(session: Session, model: ModelName, version: int, evidence: Sequenc
         planned[:] = _plan(session, row, there, evidence, at)
         new = [item for item in planned if item.created]
         if not new:
-            raise _NothingNewError
+            raise AlreadyDoneError(head)
         if len(added) + len(new) > MOST_EVALUATIONS:
             raise RejectedError(f"{model}:{version} would have more than {MOST_EVALUATIONS:,} evaluations")
         return _change(session, head, row, dossier, [*published, *added, *(item.evidence for item in new)], new)
 
-    try:
-        head = commit_head(session, model, edit).state
-    except _NothingNewError:
-        head = load_existing_head(session, model)
+    head = ensure_head(session, model, edit)
     return EvaluatedVersion(model, version, load_row(session, head, version).manifest, tuple(planned))
 
 
 def _plan(
     session: Session, row: Row, there: Sequence[tuple[Digest, Evidence]], evidence: Sequence[Evidence], at: str
 ) -> list[AddedEvaluation]:
-    """Return what becomes of each evaluation; of two that say the same, the first is added."""
+    """Return what becomes of each evaluation; of two that say the same, the first is added.
+
+    Raises `UsageError` where one would not be read as it was given.
+    """
     known = list(there)
     planned = []
     for candidate in evidence:
         found = next((digest for digest, item in known if is_repeated(candidate, item)), None)
         if found is None:
             complete = replace(candidate, at=candidate.at or at, by=candidate.by or session.actor)
-            digest = digest_of(_checked_body(complete, row.manifest))
+            body = encode_evidence(complete, row.manifest)
+            try:
+                read = decode_evidence(body, manifest=row.manifest, what="the evidence")
+            except CorruptError as error:
+                raise UsageError(error.message, advice=error.advice) from error
+            if read.to_document() != {name: one for name, one in complete.to_document().items() if name != "manifest"}:
+                raise UsageError("the evidence cannot be recorded: it would not be read as it was given")
+            digest = digest_of(body)
             known.append((digest, complete))
             planned.append(AddedEvaluation(digest, complete, created=True))
         else:
             planned.append(AddedEvaluation(found, candidate, created=False))
     return planned
-
-
-def _checked_body(evidence: Evidence, manifest: Digest) -> bytes:
-    """Return the evaluation's bytes; raise `UsageError` where they would not be read as they were given."""
-    body = encode_evidence(evidence, manifest)
-    try:
-        read = decode_evidence(body, manifest=manifest, what="the evidence")
-    except CorruptError as error:
-        raise UsageError(error.message, advice=error.advice) from error
-    if read.to_document() != {name: value for name, value in evidence.to_document().items() if name != "manifest"}:
-        raise UsageError("the evidence cannot be recorded: it would not be read as it was given")
-    return body
 
 
 def _change(

@@ -83,7 +83,13 @@ def load_version_history(session: Session, model: ModelName, version: int) -> Ve
 
     own = _newest(session, head_register(session, model), head.trail, is_publish)
     walks = [own, *session.map_in_parallel(follow, head.aliases)]
-    about = [(walk.alias, record) for walk in walks for record in walk.records if _concerns(record, version)]
+    about = [
+        (walk.alias, record)
+        for walk in walks
+        for record in walk.records
+        # Something was done to the version, or another one was named in its place.
+        if not record.is_internal and (record.target == str(version) or record.detail.get("from") == version)
+    ]
     about.sort(key=lambda each: (each[1].at, each[0] or "", each[1].generation), reverse=True)
     events = session.map_in_parallel(lambda each: _event(session, model, *each), about)
     damaged = [*(why for walk in walks for why in walk.damaged), *(event.damaged for event in events if event.damaged)]
@@ -120,11 +126,6 @@ def _newest(
         if is_last(record):
             break
     return _HistoryWalk(alias, tuple(found), damaged=tuple(damaged))
-
-
-def _concerns(record: Record, version: int) -> bool:
-    """Return whether a record is about a version: something was done to it, or another one was named in its place."""
-    return not record.is_internal and (record.target == str(version) or record.detail.get("from") == version)
 
 
 def _event(session: Session, model: ModelName, alias: AliasName | None, record: Record) -> VersionEvent:

@@ -14,10 +14,9 @@ from bucketry.registry.core.rows import find_row, load_dossier
 from bucketry.registry.versions.pins import iter_possible_children
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from bucketry.registry.core.session import Session
-    from bucketry.schema.documents.dossier import Pin
     from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.documents.manifest import Manifest
     from bucketry.schema.names import Digest, ModelName, Reference
@@ -101,14 +100,14 @@ class _LineageWalk:
         """Add a version, and yield those to visit next."""
         name = f"{model}:{version}"
         try:
-            row = self._find_row(model, version)
-            there = row is not None and row.manifest == manifest
-            state = row.state.value if row is not None and there else "missing"
-            self.graph.nodes[name] = Node(name, "version", name, state, manifest)
-            if row is None or not there:
+            head = self._head(model)
+            row = find_row(self._session, head, version) if head is not None else None
+            if head is None or row is None or row.manifest != manifest:
+                self.graph.nodes[name] = Node(name, "version", name, "missing", manifest)
                 return
+            self.graph.nodes[name] = Node(name, "version", name, row.state.value, manifest)
             made = load_manifest(self._session, model, manifest)
-            pins = self._pins(model, row) if down else ()
+            pins = load_dossier(self._session, head, row).dependents if down else ()
         except UNREADABLE as error:
             self.graph.nodes[name] = Node(name, "version", name, DAMAGED, manifest, reason_of(error))
             return
@@ -120,11 +119,6 @@ class _LineageWalk:
             return
         for pin in pins:
             yield from self._children(name, pin.model, row)
-
-    def _pins(self, model: ModelName, row: Row) -> tuple[Pin, ...]:
-        head = self._head(model)
-        assert head is not None, "its row was found"  # noqa: S101 - states what `_find_row` has shown
-        return load_dossier(self._session, head, row).dependents
 
     def _children(self, name: str, model: ModelName, parent: Row) -> Iterator[tuple[ModelName, int, Digest]]:
         """Yield the versions of a model that were made from one; those of which nobody can say are nodes at once."""
@@ -150,12 +144,17 @@ class _LineageWalk:
 
     def _add_sources(self, name: str, made: Manifest) -> None:
         for dataset in made.training.datasets:
-            self._add_source(name, "dataset", _dataset_name(dataset))
+            called = " ".join(str(dataset[part]) for part in ("name", "version") if dataset.get(part))
+            self._add_source(name, "dataset", called or str(dataset.get("uri") or dataset.get("digest") or ""))
         lineage = made.lineage
         self._add_source(name, "experiment", lineage.experiment or "")
         self._add_source(name, "run", lineage.run or "")
         self._add_source(name, "pipeline", str(lineage.pipeline.get("name", "")))
-        self._add_source(name, "code", _code_name(lineage.code))
+        code = lineage.code
+        commit = str(code.get("commit") or "")[:12]
+        unknown = " (perhaps with changes)" if "dirty" in code and code["dirty"] is None else ""
+        dirty = " (with changes)" if code.get("dirty") else unknown
+        self._add_source(name, "code", f"{code.get('repository') or ''} {commit}{dirty}".strip() if commit else "")
 
     def _add_source(self, name: str, kind: str, label: str) -> None:
         if label:
@@ -163,26 +162,7 @@ class _LineageWalk:
             self.graph.nodes.setdefault(node.id, node)
             self.graph.edges[Edge(node.id, name, kind)] = None
 
-    def _find_row(self, model: ModelName, version: int) -> Row | None:
-        head = self._head(model)
-        return find_row(self._session, head, version) if head is not None else None
-
     def _head(self, model: ModelName) -> Head | None:
         if model not in self._heads:
             self._heads[model] = find_head(self._session, model)
         return self._heads[model]
-
-
-def _dataset_name(dataset: Mapping[str, object]) -> str:
-    return " ".join(str(dataset[part]) for part in ("name", "version") if dataset.get(part)) or str(
-        dataset.get("uri") or dataset.get("digest") or ""
-    )
-
-
-def _code_name(code: Mapping[str, object]) -> str:
-    commit = str(code.get("commit") or "")[:12]
-    if not commit:
-        return ""
-    unknown = " (perhaps with changes)" if "dirty" in code and code["dirty"] is None else ""
-    dirty = " (with changes)" if code.get("dirty") else unknown
-    return f"{code.get('repository') or ''} {commit}{dirty}".strip()

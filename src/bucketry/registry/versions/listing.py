@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import UNREADABLE, BucketryError, reason_of
 from bucketry.frozen import frozen
-from bucketry.registry.core.registers import find_head, load_existing_head, load_head
+from bucketry.registry.core.registers import find_head, load_head
 from bucketry.registry.core.resolve import load_evidence, load_manifest
 from bucketry.registry.core.rows import DamagedRow, iter_known_rows, load_added_evidence, load_dossier
 from bucketry.registry.serving.known_aliases import look_at_aliases
@@ -114,13 +114,19 @@ def list_models(
     wanted = [name for name in wanted if after is None or str(name) > str(after)]
     most = len(wanted) if limit is None else limit
     found: list[ModelSummary] = []
+
+    def look(name: ModelName) -> Head | str | None:
+        """Return a model's head, or why it cannot be read; None for a model that is not there."""
+        try:
+            return find_head(session, name)
+        except UNREADABLE as error:
+            return reason_of(error)
+
     while wanted and len(found) < most:  # bounded by the names
         batch, wanted = wanted[: most - len(found)], wanted[most - len(found) :]
-        read = session.map_in_parallel(lambda name: _look_at_head(session, name), batch)
+        read = session.map_in_parallel(look, batch)
         found += [
-            _summary(session, head, with_aliases=with_aliases)
-            if not isinstance(head, str)
-            else _damaged_summary(session, name, head, set_aliases.get(name, ()))
+            _summary(session, name, head, set_aliases.get(name, ()), with_aliases=with_aliases)
             for name, head in zip(batch, read, strict=True)
             if head is not None
         ]
@@ -161,11 +167,6 @@ def iter_versions(
             yield VersionSummary(row.version, row, names)
 
 
-def load_newest_rows(session: Session, model: ModelName) -> tuple[Row, ...]:
-    """Return the newest versions (64 at least, where there are as many), newest first: one GET."""
-    return tuple(reversed(load_existing_head(session, model).rows))
-
-
 def load_trend(session: Session, head: Head, rows: Sequence[Row], metric: str) -> Trend:
     """Return the metric's value over the whole data in each row: from the row, else from the version's evidence.
 
@@ -174,7 +175,14 @@ def load_trend(session: Session, head: Head, rows: Sequence[Row], metric: str) -
     """
     without = sorted((row for row in rows if metric not in row.metrics), key=lambda row: -row.version)
     hidden = without[:MOST_LOOKED_INTO]
-    looked_up = session.map_in_parallel(lambda row: _find_value(session, head, row, metric), hidden)
+
+    def look(row: Row) -> float | str | None:
+        try:
+            return headline_values(load_evidence(session, head, row)).get(metric)
+        except UNREADABLE as error:
+            return reason_of(error)
+
+    looked_up = session.map_in_parallel(look, hidden)
     read = {row.version: value for row, value in zip(hidden, looked_up, strict=True)}
     found = {version: value for version, value in read.items() if not isinstance(value, str)}
     damaged = {version: why for version, why in read.items() if isinstance(why, str)}
@@ -192,15 +200,13 @@ def _set_aliases(session: Session) -> dict[ModelName, list[AliasName]]:
     return found
 
 
-def _look_at_head(session: Session, model: ModelName) -> Head | str | None:
-    """Return a model's head, or why it cannot be read; None for a model that is not there."""
-    try:
-        return find_head(session, model)
-    except UNREADABLE as error:
-        return reason_of(error)
-
-
-def _summary(session: Session, head: Head, *, with_aliases: bool) -> ModelSummary:
+def _summary(
+    session: Session, model: ModelName, head: Head | str, names: Sequence[AliasName], *, with_aliases: bool
+) -> ModelSummary:
+    """Return a model in a list; of one whose head cannot be read (why is said in its place), by its aliases' names."""
+    if isinstance(head, str):
+        aliases = look_at_aliases(session, model, names)
+        return ModelSummary(model, None, None, aliases.registers, None, None, head, aliases.damaged)
     newest = next((row.version for row in reversed(head.rows) if row.state is not State.DELETED), None)
     aliases = look_at_aliases(session, head.model, head.aliases if with_aliases else ())
     return ModelSummary(
@@ -212,12 +218,6 @@ def _summary(session: Session, head: Head, *, with_aliases: bool) -> ModelSummar
         description=head.description,
         damaged_aliases=aliases.damaged,
     )
-
-
-def _damaged_summary(session: Session, model: ModelName, reason: str, names: Sequence[AliasName]) -> ModelSummary:
-    """Return what is known of a model whose head cannot be read: its aliases, which are objects of their own."""
-    aliases = look_at_aliases(session, model, names)
-    return ModelSummary(model, None, None, aliases.registers, None, None, reason, aliases.damaged)
 
 
 def _candidate(head: Head, row: Row, named: Mapping[int, Sequence[AliasRegister]]) -> Candidate:
@@ -248,11 +248,3 @@ def _iter_fitting_details(
 
     while batch := list(islice(rows, DETAILS_AT_ONCE)):  # bounded by the rows
         yield from (row for row in session.map_in_parallel(fitting, batch) if row is not None)
-
-
-def _find_value(session: Session, head: Head, row: Row, metric: str) -> float | str | None:
-    """Return the value, None for a version without it, or why its evidence cannot be read."""
-    try:
-        return headline_values(load_evidence(session, head, row)).get(metric)
-    except UNREADABLE as error:
-        return reason_of(error)

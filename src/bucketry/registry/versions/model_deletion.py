@@ -44,7 +44,12 @@ def plan_model_deletion(session: Session, model: ModelName) -> ModelDeletion:
     session.check_writable()
     head = load_existing_head(session, model)
     rows = tuple(iter_live_rows(session, head))
-    keepers = [*_aliases_that_keep(session, head), *_versions_that_keep(session, head, rows)]
+    keepers = [
+        f"{model}@{register.alias} names version {register.target.version}"
+        for register in load_aliases(session, head)
+        if register.target is not None
+    ]
+    keepers += _versions_that_keep(session, head, rows)
     if keepers:
         more = f" and {len(keepers) - MOST_NAMED} more" if len(keepers) > MOST_NAMED else ""
         raise RejectedError(
@@ -84,12 +89,6 @@ def mark_deleted(session: Session, model: ModelName, reason: str) -> None:
         return Change(replace(head, deleted=True), AuditAction.DELETE_MODEL, detail=why, objects=documents)
 
     commit_head(session, model, edit)
-
-
-def _aliases_that_keep(session: Session, head: Head) -> Iterator[str]:
-    for register in load_aliases(session, head):
-        if register.target is not None:
-            yield f"{head.model}@{register.alias} names version {register.target.version}"
 
 
 def _versions_that_keep(session: Session, head: Head, rows: Sequence[Row]) -> Iterator[str]:

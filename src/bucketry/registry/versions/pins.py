@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import UNREADABLE, reason_of
 from bucketry.frozen import frozen
 from bucketry.registry.core.commit import Change
-from bucketry.registry.core.registers import commit_head, load_existing_head, load_head, load_or_begin_head
+from bucketry.registry.core.registers import AlreadyDoneError, ensure_head, load_existing_head, load_head
 from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.core.rows import (
     DamagedRow,
@@ -102,17 +102,10 @@ def _fence(session: Session, pin: Pin) -> Head:
     def edit(old: Head | None) -> Change[Head]:
         head = old or Head(session.registry.registry, pin.model)
         if head.epoch > pin.epoch:
-            raise _AlreadyFencedError
+            raise AlreadyDoneError(head)  # a garbage collection came by
         return Change(replace(head, epoch=pin.epoch + 1), AuditAction.RAISE_EPOCH)
 
-    try:
-        return commit_head(session, pin.model, edit).state
-    except _AlreadyFencedError:
-        return load_or_begin_head(session, pin.model).state or Head(session.registry.registry, pin.model)
-
-
-class _AlreadyFencedError(Exception):
-    """The epoch is past the pin: a garbage collection came by."""
+    return ensure_head(session, pin.model, edit)
 
 
 def _drop(session: Session, model: ModelName, version: int, pin: Pin) -> None:
@@ -123,18 +116,11 @@ def _drop(session: Session, model: ModelName, version: int, pin: Pin) -> None:
         row = load_row(session, head, version)
         dossier = load_dossier(session, head, row)
         if pin not in dossier.dependents:
-            raise _AlreadyDroppedError
+            raise AlreadyDoneError(head)  # it is gone, or was renewed
         kept = replace(dossier, dependents=tuple(other for other in dossier.dependents if other != pin))
         changed, objects = replace_dossier(session, head, row, kept)
         return Change(
             changed, AuditAction.REMOVE_DEPENDENT, target=str(version), detail={"epoch": pin.epoch}, objects=objects
         )
 
-    try:
-        commit_head(session, model, edit)
-    except _AlreadyDroppedError:
-        return
-
-
-class _AlreadyDroppedError(Exception):
-    """The pin is gone, or was renewed."""
+    ensure_head(session, model, edit)
