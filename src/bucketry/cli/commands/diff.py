@@ -13,14 +13,14 @@ from bucketry.registry.reading.compare import compare_rows, select_rows
 from bucketry.registry.review.trust_marks import trust_marks_of
 from bucketry.schema.judging.comparison_document import diff_document
 from bucketry.schema.names import parse_reference
-from bucketry.show.comparison import compared_of, comparison_csv, comparison_lines, comparison_markdown
+from bucketry.show.comparison import compared_of
+from bucketry.show.comparison_text import comparison_csv, comparison_lines, comparison_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bucketry.cli.call import Call
     from bucketry.cli.output import Text
-    from bucketry.schema.judging.comparison import VersionDiff
     from bucketry.schema.names import ModelName, Reference
 
 DEFAULT_BASELINE = "production"
@@ -66,19 +66,19 @@ def run(
     marks = trust_marks_of(session, [(subject.model, subject.version) for subject in diff.versions], heads=heads)
     document = diff_document(diff, with_unchanged=with_unchanged) if call.as_json else {}
     trust = [marks[one.name].to_document() if one.name in marks else None for one in diff.versions]
-    call.answer(document | {"trust": trust}, _lines(diff, form, with_unchanged=with_unchanged))
+    compared = compared_of(diff)
+    lines: Iterable[Text]
+    match form:
+        case "markdown":
+            lines = comparison_markdown(compared, with_unchanged=with_unchanged)
+        case "csv":
+            lines = comparison_csv(compared, with_unchanged=with_unchanged)
+        case _:
+            lines = comparison_lines(compared, page(), with_unchanged=with_unchanged)
+    call.answer(document | {"trust": trust}, lines)
     for name, mark in marks.items():
         if not mark.is_accepted:
             call.messages.note(f"{name} is {mark.text}")
-
-
-def _lines(diff: VersionDiff, form: str, *, with_unchanged: bool) -> Iterable[Text]:
-    compared = compared_of(diff)
-    if form == "markdown":
-        return comparison_markdown(compared, with_unchanged=with_unchanged)
-    if form == "csv":
-        return comparison_csv(compared, with_unchanged=with_unchanged)
-    return comparison_lines(compared, page(), with_unchanged=with_unchanged)
 
 
 def _parse_baseline(model: ModelName, text: str) -> Reference:

@@ -6,19 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from bucketry.index.views import find_version_line
-from bucketry.show.comparison import (
+from bucketry.show.comparison import hidden_count, verdict_counts, worse_slices
+from bucketry.show.comparison_screen import (
     SORTINGS,
     ComparisonState,
-    comparison_markdown,
     foci,
     focus_place,
     focused_metric,
-    hidden_count,
     metric_places,
     screen_lines,
-    verdict_counts,
-    worse_slices,
 )
+from bucketry.show.comparison_text import comparison_markdown
 from bucketry.show.figures import count_of
 from bucketry.show.spans import Span, flowing, line
 from bucketry.tui.actions.compare import compare_typed

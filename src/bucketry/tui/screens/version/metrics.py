@@ -9,15 +9,8 @@ from bucketry.index.views import find_model_line, list_versions_by, load_version
 from bucketry.schema.documents.datasets import dataset_labels, dataset_of
 from bucketry.schema.judging.trend import make_trend
 from bucketry.schema.names import ByVersion, Reference
-from bucketry.show.comparison import (
-    MOST_METRICS,
-    banner_lines,
-    hidden_count,
-    metric_columns,
-    slice_lines,
-    trend_marks,
-    verdict_counts,
-)
+from bucketry.show.comparison import hidden_count, metric_columns, verdict_counts
+from bucketry.show.comparison_screen import MOST_METRICS, banner_lines, slice_lines, trend_marks
 from bucketry.show.figures import NOTHING, count_of, time_text
 from bucketry.show.spans import Span, TextPage, flowing, line
 from bucketry.show.tables import Column, table_lines

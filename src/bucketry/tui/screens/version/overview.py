@@ -8,7 +8,8 @@ from bucketry.errors import CorruptError, NotFoundError, UnsupportedError
 from bucketry.registry.review.trust_marks import trust_mark_of
 from bucketry.registry.versions.detail import load_detail
 from bucketry.schema.names import ByVersion, Reference
-from bucketry.show.comparison import check_lines, metric_columns
+from bucketry.show.comparison import metric_columns
+from bucketry.show.comparison_screen import check_lines
 from bucketry.show.spans import Line, Span, line, wrapped
 from bucketry.show.tables import table_lines
 from bucketry.show.version import version_lines
