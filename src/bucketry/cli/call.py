@@ -48,7 +48,10 @@ class Call:
         """
         from bucketry.registry.core.opening import open_session  # noqa: PLC0415 - `--help` needs no registry
 
-        session = open_session(self.registry, serves=serves, trust=trust, late=late, still_waiting=self._say_waiting)
+        def say_waiting(store: str) -> None:
+            self.messages.note(f"still waiting for the first reply of {store}; ctrl-c gives up")
+
+        session = open_session(self.registry, serves=serves, trust=trust, late=late, still_waiting=say_waiting)
         self._opened.append(session)
         self.messages.detail(f"registry {session.store.name}, acting as {session.actor}")
         return session
@@ -58,9 +61,6 @@ class Call:
         for session in self._opened:
             session.store.close()
         self._opened.clear()
-
-    def _say_waiting(self, store: str) -> None:
-        self.messages.note(f"still waiting for the first reply of {store}; ctrl-c gives up")
 
     def answer(self, document: object, lines: Iterable[Text]) -> None:
         """Give the result: as one JSON document, or as lines for people."""

@@ -117,15 +117,12 @@ def complete_name(ctx: click.Context, kind: str, incomplete: str, *, model_param
     prefix, at, _ = incomplete.partition("@")
     if kind == "REF" and at:
         return [CompletionItem(f"{prefix}@{name}") for name in _aliases(call, prefix, incomplete[len(prefix) + 1 :])]
-    return [CompletionItem(name) for name in _models(call, incomplete)]
-
-
-def _models(call: Call, beginning: str) -> list[str]:
-    return _known_or_looked_up(
+    names = _known_or_looked_up(
         call,
-        lambda index: _index_search().list_model_names(index, beginning),
-        lambda session: _listed(session, beginning),
+        lambda index: _index_search().list_model_names(index, incomplete),
+        lambda session: _listed(session, incomplete),
     )
+    return [CompletionItem(name) for name in names]
 
 
 def _aliases(call: Call, model: str, beginning: str) -> list[str]:

@@ -1,10 +1,8 @@
 """Which keys does `--json` have for the values that several commands show? Pure; the keys are a contract."""
 
-# ruff: noqa: D102 - the protocols below say of each value only that it is there
-
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,14 +13,15 @@ if TYPE_CHECKING:
     from bucketry.registry.reading.pull import PulledVersion
     from bucketry.registry.review.reviewing import RecordedDecision
     from bucketry.registry.serving.alias_history import AliasEvent
-    from bucketry.registry.serving.aliases import AliasMove
     from bucketry.registry.versions.detail import VersionDetail
     from bucketry.registry.versions.listing import VersionSummary
     from bucketry.schema.documents.alias import AliasRegister, LastMove
+    from bucketry.schema.documents.deployment import Deployment
     from bucketry.schema.documents.head import Row
     from bucketry.schema.documents.reviews import Decision
     from bucketry.schema.judging.decisions import Approvals
     from bucketry.schema.names import ModelName
+    from bucketry.store.probe.probe import Check, ProbeReport
 
 Document = dict[str, object]
 VERSION_KEYS = (
@@ -43,34 +42,6 @@ WAITING_KEYS = ("model", "version", "manifest", "state", "since", "asked_by", "c
 """What each version of the review queue has."""
 
 
-class CheckResult(Protocol):
-    """One promise of a store, and whether it was kept."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def promise(self) -> str: ...
-    @property
-    def passed(self) -> bool: ...
-    @property
-    def detail(self) -> str: ...
-
-
-class ProbeResult(Protocol):
-    """What a probe of a store found."""
-
-    @property
-    def endpoint(self) -> str: ...
-    @property
-    def server_product(self) -> str: ...
-    @property
-    def passed(self) -> bool: ...
-    @property
-    def clock_skew_seconds(self) -> float | None: ...
-    @property
-    def checks(self) -> Sequence[CheckResult]: ...
-
-
 def aliases_document(registers: Iterable[AliasRegister]) -> list[Document]:
     """Return the aliases that name a version."""
     return [
@@ -89,17 +60,6 @@ def aliases_document(registers: Iterable[AliasRegister]) -> list[Document]:
 def moved_document(move: LastMove | None) -> Document:
     """Return when and by whom an alias was moved last."""
     return {"since": move.at if move else None, "by": move.by if move else None}
-
-
-def move_document(move: AliasMove) -> Document:
-    """Return what a promotion, a rollback or an unset did."""
-    return {
-        "model": str(move.model),
-        "alias": move.alias,
-        "from": move.previous,
-        "to": move.target,
-        "generation": move.generation,
-    }
 
 
 def event_document(event: AliasEvent) -> Document:
@@ -294,7 +254,28 @@ def pulled_document(pulled: PulledVersion) -> Document:
     }
 
 
-def conformance_document(probed: ProbeResult) -> Document:
+def deployment_document(deployment: Deployment) -> dict[str, object]:
+    """Return what an instance reported."""
+    return {
+        "model": str(deployment.model),
+        "version": deployment.version,
+        "manifest": deployment.manifest,
+        "alias": deployment.alias,
+        "generation": deployment.generation,
+        "environment": deployment.place.environment,
+        "instance": deployment.place.instance,
+        "actor": deployment.actor,
+        "at": deployment.at,
+        "pulled_at": deployment.pulled_at,
+        "verified": deployment.verified,
+        "files": deployment.files,
+        "size_bytes": deployment.size_bytes,
+        "complete": deployment.complete,
+        "client": deployment.client,
+    }
+
+
+def conformance_document(probed: ProbeReport) -> Document:
     """Return what a probe of the store found."""
     return {
         "endpoint": probed.endpoint,
@@ -305,6 +286,6 @@ def conformance_document(probed: ProbeResult) -> Document:
     }
 
 
-def check_document(check: CheckResult) -> Document:
+def check_document(check: Check) -> Document:
     """Return what was found about one promise."""
     return {"name": check.name, "promise": check.promise, "passed": check.passed, "detail": check.detail}

@@ -85,7 +85,9 @@ def _translated(error: BaseException) -> BucketryError:  # noqa: PLR0911 - one c
         case BucketryError():
             return error
         case click.ClickException():
-            return _usage_error(error)
+            path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else PROGRAM
+            message = error.format_message().rstrip(".")
+            return UsageError(message[:1].lower() + message[1:], advice=f"see `{path} --help`")
         case KeyboardInterrupt():
             return InterruptedRunError("interrupted before the work was done", advice=advice)
         case HungUpError():
@@ -107,12 +109,6 @@ def _translated(error: BaseException) -> BucketryError:  # noqa: PLR0911 - one c
         f"something unforeseen happened ({type(error).__name__})",
         advice="run it again with --verbose and report what it prints",
     )
-
-
-def _usage_error(wrong: click.ClickException) -> BucketryError:
-    path = wrong.ctx.command_path if isinstance(wrong, click.UsageError) and wrong.ctx else PROGRAM
-    message = wrong.format_message().rstrip(".")
-    return UsageError(message[:1].lower() + message[1:], advice=f"see `{path} --help`")
 
 
 def _system_error(error: OSError) -> BucketryError:  # noqa: PLR0911 - one case, one return

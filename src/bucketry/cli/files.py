@@ -32,21 +32,18 @@ def read_stdin() -> bytes:
 
 def write_whole(path: Path, body: bytes) -> None:
     """Write a file that appears whole or not at all, in place of an older one; raise `OSError` that names this file."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        _write_aside(path.with_name(f".{path.name}.{secrets.token_hex(8)}"), path, body)
+        try:
+            with aside.open("xb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
     except OSError as error:  # which may name the file aside, of which the user knows nothing
         raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def _write_aside(aside: Path, path: Path, body: bytes) -> None:
-    try:
-        with aside.open("xb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _read(file: BinaryIO, name: str) -> bytes:

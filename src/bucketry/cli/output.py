@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.schema.text import displayable
-from bucketry.show.spans import Line, Span, TextPage
+from bucketry.show.spans import Line, TextPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,13 +45,15 @@ class Output:
     def write_lines(self, lines: Iterable[Text]) -> None:
         """Write lines for people. Of the roles, titles are told by bold type where there is colour."""
         for line in lines:
-            spans = (Span(line),) if isinstance(line, str) else line
-            text = "".join(self._shown(span) for span in spans)
-            sys.stdout.write(f"{text if isinstance(line, str) else text.rstrip()}\n")
-
-    def _shown(self, span: Span) -> str:
-        text = displayable(span.text)
-        return f"{_BOLD}{text}{_PLAIN}" if self.colour and span.role in _BOLD_ROLES and text.strip() else text
+            if isinstance(line, str):
+                sys.stdout.write(f"{displayable(line)}\n")
+                continue
+            text = ""
+            for span in line:
+                shown = displayable(span.text)
+                is_bold = self.colour and span.role in _BOLD_ROLES and shown.strip()
+                text += f"{_BOLD}{shown}{_PLAIN}" if is_bold else shown
+            sys.stdout.write(f"{text.rstrip()}\n")
 
     def write_document(self, document: object) -> None:
         """Write one JSON document on one line: keys sorted, everything beyond printable ASCII as JSON escapes."""
@@ -64,8 +66,10 @@ class Output:
     def write_bytes(self, pieces: Iterable[bytes]) -> None:
         """Write a file: exactly to a pipe or a file, in visible form to a terminal."""
         if sys.stdout.isatty():
-            for text in _visible_pieces(self._noticed(pieces)):
-                sys.stdout.write(text)
+            decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+            for piece in self._noticed(pieces):
+                sys.stdout.write(displayable(decoder.decode(piece), newlines=True))
+            sys.stdout.write(displayable(decoder.decode(b"", final=True), newlines=True))
             return
         sys.stdout.flush()
         for piece in self._noticed(pieces):
@@ -131,10 +135,3 @@ def prepare() -> None:
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(_Closed()), encoding="utf-8")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def _visible_pieces(pieces: Iterable[bytes]) -> Iterable[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
-    for piece in pieces:
-        yield displayable(decoder.decode(piece), newlines=True)
-    yield displayable(decoder.decode(b"", final=True), newlines=True)

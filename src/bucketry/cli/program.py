@@ -112,7 +112,11 @@ def run_arguments(arguments: Sequence[str]) -> int:
             signal.signal(number, _terminate)
     instruction = os.environ.get(COMPLETION_VARIABLE)
     try:
-        return _complete(instruction) if instruction else run_command(arguments)
+        if instruction:
+            from bucketry.cli.completion import answer  # noqa: PLC0415 - only a shell needs it
+
+            return answer(build(), PROGRAM, COMPLETION_VARIABLE, instruction)
+        return run_command(arguments)
     except TerminatedError as ended:  # between two steps, or while another failure was told
         return explained(ended, ()).exit_code
 
@@ -154,7 +158,10 @@ def build() -> click.Group:
 
 def _translate(call: Call, arguments: Sequence[str]) -> int:
     try:
-        _invoke(call, arguments)
+        # Not `Group.main`: it has its own opinions on interrupts, closed pipes and exits.
+        program = build()
+        with program.make_context(PROGRAM, list(arguments), obj=call) as context:
+            program.invoke(context)
     except BrokenPipeError:
         raise
     except click.exceptions.Exit as ended:
@@ -169,16 +176,9 @@ def _translate(call: Call, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _invoke(call: Call, arguments: Sequence[str]) -> None:
-    # Not `Group.main`: it has its own opinions on interrupts, closed pipes and exits.
-    program = build()
-    with program.make_context(PROGRAM, list(arguments), obj=call) as context:
-        program.invoke(context)
-
-
 @click.pass_context
 def _without_command(context: click.Context, *, version: bool) -> None:
-    """Answer `--version`, and a call without any command."""
+    """Answer `--version`; without any command open the screens, or print the help where they cannot be shown."""
     call: Call = context.obj
     call.settle()
     if version:
@@ -189,17 +189,12 @@ def _without_command(context: click.Context, *, version: bool) -> None:
     if context.invoked_subcommand is None:
         if call.as_json or not output.is_terminal():
             raise UsageError("no command was given", advice=f"see `{PROGRAM} --help`")
-        _without_any(call, context)
+        from bucketry.cli.commands.tui import can_open, open_screens  # noqa: PLC0415 - for a call without a command
 
-
-def _without_any(call: Call, context: click.Context) -> None:
-    """Open the screens, where there is a registry to show and a terminal to show it on; else print the help."""
-    from bucketry.cli.commands.tui import can_open, open_screens  # noqa: PLC0415 - for a call without a command
-
-    if can_open(call):
-        open_screens(call, read_only=False)
-    else:
-        call.output.write_lines(context.get_help().splitlines())
+        if can_open(call):
+            open_screens(call, read_only=False)
+        else:
+            call.output.write_lines(context.get_help().splitlines())
 
 
 def _fail(call: Call, error: BucketryError, *, cause: BaseException) -> int:
@@ -238,9 +233,3 @@ def _asks_for(option: str, arguments: Sequence[str]) -> bool:
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
     raise ENDINGS[signal.Signals(number)]
-
-
-def _complete(instruction: str) -> int:
-    from bucketry.cli.completion import answer  # noqa: PLC0415 - only a shell needs it
-
-    return answer(build(), PROGRAM, COMPLETION_VARIABLE, instruction)

@@ -56,11 +56,11 @@ def parse_dataset(text: str) -> dict[str, object]:
     return fields
 
 
-def parse_pipeline(text: str) -> dict[str, object]:
-    """Return a pipeline of `name=..,run=..,uri=..`, or of its name alone; raise `UsageError`."""
-    if "=" not in text:
-        return {"name": text}
-    return dict(parse_fields(text, option="--pipeline", allowed=PIPELINE_FIELDS))
+def parse_named(text: str, *, option: str, allowed: Sequence[str]) -> dict[str, object]:
+    """Return the fields of `name=..,version=..,...`, or the name where there is nothing else; raise `UsageError`."""
+    if not text:
+        return {}
+    return {"name": text} if "=" not in text else dict(parse_fields(text, option=option, allowed=allowed))
 
 
 def read_evidence_files(call: Call, paths: Sequence[Path], *, strict: bool) -> tuple[list[list[Evidence]], list[str]]:
@@ -112,20 +112,6 @@ def _parse_metric(text: str) -> Metric:
             advice="write --metric auc=0.91:higher",
         )
     return Metric(name, value, unit=unit, direction=direction or None)
-
-
-def parse_evaluated_dataset(text: str) -> dict[str, object]:
-    """Return the data of an evaluation, `name=..,config=..,version=..,split=..,task=..,...`, or its name alone."""
-    if "=" not in text:
-        return {"name": text}
-    return dict(parse_fields(text, option="--dataset", allowed=EVIDENCE_DATASET_FIELDS))
-
-
-def parse_harness(text: str) -> dict[str, object]:
-    """Return what measured, `name=..,version=..,uri=..`, or its name alone; raise `UsageError`."""
-    if "=" not in text:
-        return {"name": text}
-    return dict(parse_fields(text, option="--harness", allowed=HARNESS_FIELDS))
 
 
 def _scalar(text: str) -> object:

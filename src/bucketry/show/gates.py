@@ -42,16 +42,12 @@ def more_failed(count: int) -> str:
     return f"and {count_of(count, 'gate')} more FAILED"
 
 
-def _holds(gate: GateResult) -> Span:
-    return Span("ok", "good") if gate.passed else Span("FAILED", "bad")
-
-
 def _number(value: float | None) -> str:
     return "" if value is None else precise_number(value)
 
 
 GATE_COLUMNS: tuple[Column[GateResult], ...] = (
-    Column("holds", "HOLDS", _holds, 6),
+    Column("holds", "HOLDS", lambda gate: Span("ok", "good") if gate.passed else Span("FAILED", "bad"), 6),
     Column("gate", "GATE", lambda gate: gate.gate, 8, 80),
     Column("value", "VALUE", lambda gate: _number(gate.value), 7, right=True),
     Column("limit", "LIMIT", lambda gate: _number(gate.limit), 7, right=True),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bucketry.index.review_queue import WaitingVersion
     from bucketry.registry.review.standings import Standing
-    from bucketry.schema.documents.reviews import Decision, Statement
+    from bucketry.schema.documents.reviews import Decision
     from bucketry.schema.judging.decisions import Approvals
     from bucketry.show.figures import Zone
 
@@ -128,7 +128,18 @@ def standing_lines(standing: Standing, page: TextPage, zone: Zone) -> list[Line]
         verdict = line(Span("Approved", "good"), Span(f": {have}"))
     else:
         verdict = line(Span("Not approved", "warn"), Span(f": {have}"))
-    return [verdict, *_rule_lines(standing, page, zone)]
+    policy, authorship = standing.policy, standing.authorship
+    rules = [f"May decide: {', '.join(policy.reviewers) if policy.reviewers else 'anybody'}."]
+    if policy.separate_duties:
+        rules.append(f"The author, {authorship.signed or authorship.claimed}, may not approve.")
+    if policy.signatures == "required":
+        rules.append("Approvals must be signed.")
+    if policy.approval_expires_days is not None:
+        rules.append(f"Approvals end after {count_of(policy.approval_expires_days, 'day')}.")
+    lines = [verdict, *wrapped(" ".join(rules), page.width, role="dim")]
+    if approvals.expires is not None:
+        lines.append(line(Span(f"The first approval that counts ends {time_text(approvals.expires, zone)}.", "dim")))
+    return lines
 
 
 def counted_lines(standing: Standing, page: TextPage, zone: Zone) -> list[Line]:
@@ -141,20 +152,6 @@ def counted_lines(standing: Standing, page: TextPage, zone: Zone) -> list[Line]:
         for note, role in counting.notes(decision):
             lines += wrapped(note, page.width, indent=NOTE_INDENT, role=role)
     return [*lines, line(), *wrapped(SIGNED_MEANS, page.width, role="dim")]
-
-
-def _rule_lines(standing: Standing, page: TextPage, zone: Zone) -> Iterator[Line]:
-    policy, authorship = standing.policy, standing.authorship
-    rules = [f"May decide: {', '.join(policy.reviewers) if policy.reviewers else 'anybody'}."]
-    if policy.separate_duties:
-        rules.append(f"The author, {authorship.signed or authorship.claimed}, may not approve.")
-    if policy.signatures == "required":
-        rules.append("Approvals must be signed.")
-    if policy.approval_expires_days is not None:
-        rules.append(f"Approvals end after {count_of(policy.approval_expires_days, 'day')}.")
-    yield from wrapped(" ".join(rules), page.width, role="dim")
-    if standing.approvals.expires is not None:
-        yield line(Span(f"The first approval that counts ends {time_text(standing.approvals.expires, zone)}.", "dim"))
 
 
 class _Counting:
@@ -185,9 +182,14 @@ class _Counting:
             yield f"does not count: {why_not}", "warn"
         if said.alias is not None:
             yield f"for {said.alias} only", "plain"
-        seen = "; ".join(_shown_to(said))
+        seen = [count_of(len(said.evidence), "evaluation")] if said.evidence else []
+        if said.gates:
+            held = sum(gate.get("passed") is True for gate in said.gates)
+            seen.append(f"{held} of {count_of(len(said.gates), 'gate')} held")
+        if said.diff is not None:
+            seen.append(f"the comparison {said.diff[:DIGEST_DIGITS]}")
         if seen:
-            yield f"was shown {seen}", "dim"
+            yield f"was shown {'; '.join(seen)}", "dim"
         if said.comment.strip():
             yield said.comment.strip(), "plain"
 
@@ -206,14 +208,3 @@ class _Counting:
         if decision.sha256 not in self._newest:
             return "a newer approval of the same person takes its place"
         return "" if said.principal in self._counted else self._dropped.get(said.principal, "")
-
-
-def _shown_to(said: Statement) -> Iterator[str]:
-    """Yield what is on record of what the person saw."""
-    if said.evidence:
-        yield count_of(len(said.evidence), "evaluation")
-    if said.gates:
-        held = sum(gate.get("passed") is True for gate in said.gates)
-        yield f"{held} of {count_of(len(said.gates), 'gate')} held"
-    if said.diff is not None:
-        yield f"the comparison {said.diff[:DIGEST_DIGITS]}"

@@ -83,7 +83,10 @@ class TextPage:
     def text(self, text: str) -> str:
         """Return the text as it can be shown: on one line, without anything that a terminal would act on."""
         shown = displayable(text)
-        return shown if shown.isascii() or not self.ascii_only else "".join(map(_ascii, shown))
+        if shown.isascii() or not self.ascii_only:
+            return shown
+        ascii_of = {"…": "~"}
+        return "".join(one if one.isascii() else ascii_of.get(one, f"<U+{ord(one):04X}>") for one in shown)
 
     def of(self, width: int | None) -> TextPage:
         """Return the page with another width."""
@@ -228,7 +231,3 @@ def _character_width(character: str) -> int:
 
 def _at(lines: Sequence[Line], place: int) -> Line:
     return lines[place] if place < len(lines) else ()
-
-
-def _ascii(character: str) -> str:
-    return "~" if character == "…" else character if character.isascii() else f"<U+{ord(character):04X}>"

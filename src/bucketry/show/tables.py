@@ -39,13 +39,17 @@ class Column(Generic[Row]):
     name: str
     title: str
     cell: Callable[[Row], Span | str]
-    width: int
+    width: int = 0
     widest: int = 0
     right: bool = False
     rank: int = 0
     sortable: bool = True
     spills: bool = False
     about: str = ""
+
+    def sized(self, width: int = 0, widest: int = 0, *, rank: int = 0) -> Column[Row]:
+        """Return the column as a face draws it."""
+        return replace(self, width=width, widest=widest, rank=rank)
 
 
 @frozen
@@ -192,6 +196,15 @@ def text_table(headings: Sequence[TextColumn], rows: Sequence[Cells], page: Text
     return table_lines(columns, rows, page)
 
 
+def listed_lines(columns: Sequence[Column[Row]], rows: Sequence[Row], page: TextPage) -> list[Line]:
+    """Return the titles and the rows as `text_table` does: a column without a width is as wide as its cells need."""
+    headings = [
+        TextColumn(column.title, column.width, column.widest, right=column.right, rank=column.rank)
+        for column in columns
+    ]
+    return text_table(headings, [[column.cell(row) for column in columns] for row in rows], page)
+
+
 def fact_lines(facts: Sequence[tuple[str, Line]], page: TextPage, *, name_columns: int = 0) -> list[Line]:
     """Return `name  value` lines with the values aligned, without the facts whose value is empty.
 
@@ -199,15 +212,14 @@ def fact_lines(facts: Sequence[tuple[str, Line]], page: TextPage, *, name_column
     """
     shown = [(name, said) for name, said in facts if any(span.text for span in said)]
     width = max(name_columns, *(text_width(name) + 2 for name, _ in shown)) if shown else 0
-    return [_cut_last((Span(pad(name, width), "dim"), *said), page) for name, said in shown]
-
-
-def _cut_last(shown: Line, page: TextPage) -> Line:
-    *before, last = shown
-    used = sum(text_width(page.text(span.text)) for span in before)
-    if page.width is None or used + text_width(page.text(last.text)) <= page.width:
-        return shown
-    return (*before, Span(cut(page.text(last.text), max(1, page.width - used), ellipsis=page.ellipsis), last.role))
+    lines: list[Line] = []
+    for name, said in shown:
+        *before, last = (Span(pad(name, width), "dim"), *said)
+        if page.width is not None:
+            room = max(1, page.width - sum(text_width(page.text(span.text)) for span in before))
+            last = Span(cut(page.text(last.text), room, ellipsis=page.ellipsis), last.role)
+        lines.append((*before, last))
+    return lines
 
 
 def _as_span(said: Span | str) -> Span:

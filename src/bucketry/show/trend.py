@@ -126,23 +126,18 @@ def _draw(measured: Sequence[tuple[int, float]], columns: int, *, ascii_only: bo
     dots: set[tuple[int, int]] = set()
     before: tuple[int, int] | None = None
     for index, value in enumerate(values):
-        across = round(index * (wide - 1) / max(1, len(values) - 1))
-        here = (across, tall - 1 - level_of(value, low, high, tall))
-        dots.update(_between(before, here) if before and not ascii_only else [here])
-        before = here
+        x = round(index * (wide - 1) / max(1, len(values) - 1))
+        y = tall - 1 - level_of(value, low, high, tall)
+        from_x, from_y = (x, y) if before is None or ascii_only else before
+        steps = max(abs(x - from_x), abs(y - from_y), 1)  # a line of dots from the point before
+        dots.update(
+            (from_x + round((x - from_x) * step / steps), from_y + round((y - from_y) * step / steps))
+            for step in range(steps + 1)
+        )
+        before = x, y
     if ascii_only:
         return ["".join("*" if (x, y) in dots else " " for x in range(wide)).rstrip() for y in range(tall)]
     return ["".join(_braille(dots, x, y) for x in range(columns)).rstrip(chr(_BRAILLE)) for y in range(TALL_PLOT_ROWS)]
-
-
-def _between(start: tuple[int, int], stop: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield the dots from one point to the next."""
-    steps = max(abs(stop[0] - start[0]), abs(stop[1] - start[1]), 1)
-    for step in range(steps + 1):
-        yield (
-            start[0] + round((stop[0] - start[0]) * step / steps),
-            start[1] + round((stop[1] - start[1]) * step / steps),
-        )
 
 
 def _braille(dots: set[tuple[int, int]], x: int, y: int) -> str:

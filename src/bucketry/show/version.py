@@ -67,13 +67,25 @@ def version_lines(
     `trust` is what the profile's trust file says of it, `judged` are the lines that say how good it is.
     """
     lines = [line(Span(f"{detail.resolved.model}:{detail.row.version}", "title"))]
-    lines += fact_lines([*_identity(detail, now, page, zone), *_trust(trust)], page, name_columns=NAME_COLUMNS)
+    facts = list(_identity(detail, now, page, zone))
+    if trust is not None:
+        facts.append(("trust", line(Span(trust.text, "good" if trust.is_accepted else "bad"))))
+    lines += fact_lines(facts, page, name_columns=NAME_COLUMNS)
     lines += judged
-    origin = fact_lines([*_origin(detail), *_training(detail)], page, name_columns=NAME_COLUMNS)
-    lines += _part("HOW IT WAS MADE", origin)
+    lines += _part("HOW IT WAS MADE", fact_lines(list(_origin(detail)), page, name_columns=NAME_COLUMNS))
     lines += _part("REVIEWS", decision_lines(detail.reviews, now, page) if detail.reviews else [])
-    lines += _part("NOTES", _note_lines(detail, page))
-    return [*lines, *_part("FILES", _file_lines(detail, page))]
+    notes = (detail.dossier.notes or detail.resolved.manifest.notes).splitlines()
+    most = len(notes) if page.width is None else MOST_NOTE_LINES
+    more = [line(Span(f"  and {len(notes) - most} more lines", "dim"))] if len(notes) > most else []
+    lines += _part("NOTES", [*(line(f"  {text}") for text in notes[:most]), *more])
+    artifacts = detail.resolved.manifest.artifacts
+    most = len(artifacts) if page.width is None else MOST_FILES
+    files = [
+        (artifact.path, size_text(artifact.size_bytes), Span(artifact.sha256[:DIGEST_DIGITS], "dim"))
+        for artifact in artifacts[:most]
+    ]
+    more = [line(Span(f"and {count_of(len(artifacts) - most, 'file')} more", "dim"))] if len(artifacts) > most else []
+    return [*lines, *_part("FILES", [*text_table(_FILES, files, page), *more] if files else [])]
 
 
 def stated_metric_lines(detail: VersionDetail, page: TextPage) -> list[Line]:
@@ -82,9 +94,29 @@ def stated_metric_lines(detail: VersionDetail, page: TextPage) -> list[Line]:
     What others added is taken as it comes. A star marks a direction that nobody states (docs/metrics.md).
     """
     rows: dict[tuple[Hashable, Dataset], tuple[object, tuple[str, ...]]] = {}
-    for thing, dataset, value, cells in _stated_metrics(detail):
-        rows.pop((thing, dataset), None)
-        rows[thing, dataset] = value, cells
+    labels = dataset_labels(map(_measured_on, detail.evidence))
+    for evidence in detail.evidence:
+        measured_on, kind, metrics = _measured_on(evidence), evidence.get("kind", "automated"), evidence.get("metrics")
+        for metric in metrics if isinstance(metrics, list) else []:
+            if not isinstance(metric, dict):
+                continue
+            name, value, part = str(metric.get("name", "")), metric.get("value"), metric.get("slice")
+            known = assumed_direction(name)
+            # How far it may be off, or single values lie from it, as the evidence states it.
+            spread = metric.get("standard_error") or metric.get("deviation")
+            told = precise_number(value) if isinstance(value, int | float) else _plain(value)
+            cells = (
+                name + ("" if kind == "automated" else f" [{_plain(kind)}]"),
+                told + (f" +/- {precise_number(spread)}" if isinstance(spread, int | float) else ""),
+                str(metric.get("unit") or ""),
+                str(metric.get("direction") or (known + ASSUMED_MARK if known else "")),
+                labels[measured_on],
+                _pairs(part) if isinstance(part, dict) else "",
+                _plain(evidence.get("by") or ""),
+            )
+            key = (name, _plain(kind), _plain(part)), measured_on
+            rows.pop(key, None)
+            rows[key] = value, cells
     repeats = unnamed_repeats({key: [value] for key, (value, _) in rows.items()})
     shown = [cells for key, (_, cells) in rows.items() if key not in repeats]
     count = len(_METRICS) if any(row[-1] for row in shown) else len(_METRICS) - 1
@@ -100,7 +132,11 @@ Fact = tuple[str, Line]
 
 def _identity(detail: VersionDetail, now: datetime, page: TextPage, zone: Zone) -> Iterator[Fact]:
     row, manifest = detail.row, detail.resolved.manifest
-    yield "state", line(Span(state_word(row.state), state_span(row.state).role), *_approvals(detail))
+    if detail.approvals is None:
+        counted = [Span(f"   approvals cannot be counted: {detail.damaged}", "bad")]
+    else:
+        counted = [Span(f"   {span.text}", span.role) for span in approvals_spans(detail.approvals)]
+    yield "state", line(Span(state_word(row.state), state_span(row.state).role), *counted)
     yield "aliases", line(" ".join(register.alias for register in detail.aliases) or NOTHING)
     digest = f"sha256:{row.manifest}"
     has_room = page.width is None or NAME_COLUMNS + text_width(digest) <= page.width
@@ -112,21 +148,8 @@ def _identity(detail: VersionDetail, now: datetime, page: TextPage, zone: Zone) 
     yield "labels", line(_pairs(row.labels) or NOTHING)  # always: what is below stays where it is
 
 
-def _approvals(detail: VersionDetail) -> Iterator[Span]:
-    if detail.approvals is None:
-        yield Span(f"   approvals cannot be counted: {detail.damaged}", "bad")
-        return
-    for span in approvals_spans(detail.approvals):
-        yield Span(f"   {span.text}", span.role)
-
-
-def _trust(mark: TrustMark | None) -> Iterator[Fact]:
-    if mark is not None:
-        yield "trust", line(Span(mark.text, "good" if mark.is_accepted else "bad"))
-
-
 def _origin(detail: VersionDetail) -> Iterator[Fact]:
-    lineage = detail.resolved.manifest.lineage
+    lineage, training = detail.resolved.manifest.lineage, detail.resolved.manifest.training
     for parent in lineage.parents:
         yield "made from", line(f"{parent.model}:{parent.version} ({parent.relation})")
     yield "used by", line(" ".join(str(pin.model) for pin in detail.dossier.dependents))
@@ -134,10 +157,6 @@ def _origin(detail: VersionDetail) -> Iterator[Fact]:
     yield "run", line(lineage.run or "")
     yield "pipeline", line(_pairs(lineage.pipeline))
     yield "code", line(_pairs(lineage.code))
-
-
-def _training(detail: VersionDetail) -> Iterator[Fact]:
-    training = detail.resolved.manifest.training
     yield "command", line(training.command or "")
     yield "framework", line(training.framework or "")
     yield "hardware", line(training.hardware or "")
@@ -159,52 +178,6 @@ def _environment(environment: Mapping[str, object]) -> str:
         if isinstance(listed, dict | list) and listed:
             parts.append(f"{count_of(len(listed), name[:-1])} (`--reproduce` lists them)")
     return ", ".join(part for part in parts if part)
-
-
-def _note_lines(detail: VersionDetail, page: TextPage) -> list[Line]:
-    shown = (detail.dossier.notes or detail.resolved.manifest.notes).splitlines()
-    most = len(shown) if page.width is None else MOST_NOTE_LINES
-    more = [line(Span(f"  and {len(shown) - most} more lines", "dim"))] if len(shown) > most else []
-    return [*(line(f"  {text}") for text in shown[:most]), *more]
-
-
-def _file_lines(detail: VersionDetail, page: TextPage) -> list[Line]:
-    artifacts = detail.resolved.manifest.artifacts
-    most = len(artifacts) if page.width is None else MOST_FILES
-    rows = [
-        (artifact.path, size_text(artifact.size_bytes), Span(artifact.sha256[:DIGEST_DIGITS], "dim"))
-        for artifact in artifacts[:most]
-    ]
-    more = [line(Span(f"and {count_of(len(artifacts) - most, 'file')} more", "dim"))] if len(artifacts) > most else []
-    return [*text_table(_FILES, rows, page), *more] if rows else []
-
-
-def _stated_metrics(detail: VersionDetail) -> Iterator[tuple[Hashable, Dataset, object, tuple[str, ...]]]:
-    labels = dataset_labels(map(_measured_on, detail.evidence))
-    for evidence in detail.evidence:
-        measured_on = _measured_on(evidence)
-        kind = evidence.get("kind", "automated")
-        metrics = evidence.get("metrics")
-        for metric in metrics if isinstance(metrics, list) else []:
-            if isinstance(metric, dict):
-                name, value, part = str(metric.get("name", "")), metric.get("value"), metric.get("slice")
-                known = assumed_direction(name)
-                cells = (
-                    name + ("" if kind == "automated" else f" [{_plain(kind)}]"),
-                    (precise_number(value) if isinstance(value, int | float) else _plain(value)) + _spread(metric),
-                    str(metric.get("unit") or ""),
-                    str(metric.get("direction") or (known + ASSUMED_MARK if known else "")),
-                    labels[measured_on],
-                    _pairs(part) if isinstance(part, dict) else "",
-                    _plain(evidence.get("by") or ""),
-                )
-                yield (name, _plain(kind), _plain(part)), measured_on, value, cells
-
-
-def _spread(metric: Mapping[str, object]) -> str:
-    """Return how far the value may be off, or single values lie from it, as the evidence states it."""
-    spread = metric.get("standard_error") or metric.get("deviation")
-    return f" +/- {precise_number(spread)}" if isinstance(spread, int | float) else ""
 
 
 def _measured_on(evidence: Mapping[str, object]) -> Dataset:

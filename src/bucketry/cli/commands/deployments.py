@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.deployments import observed_document
+from bucketry.cli.documents import damaged_document, deployment_document
 from bucketry.cli.output import page
 from bucketry.cli.parameters import MODEL, FiniteRange
 from bucketry.registry.serving.deployments import MOST_RECEIPTS, list_deployments
@@ -17,8 +17,30 @@ from bucketry.show.tables import table_lines
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
+    from bucketry.registry.serving.deployments import ObservedDeployment
     from bucketry.schema.names import ModelName
 
+DEPLOYMENT_KEYS = (
+    "model",
+    "version",
+    "manifest",
+    "alias",
+    "generation",
+    "environment",
+    "instance",
+    "actor",
+    "at",
+    "pulled_at",
+    "verified",
+    "files",
+    "size_bytes",
+    "complete",
+    "client",
+    "behind",
+    "alias_version",
+    "state",
+)
+"""What each receipt of a list has beside its key, its standing, and why."""
 MOST_DAYS = 36_500
 
 
@@ -40,9 +62,27 @@ def run(call: Call, model: ModelName | None, environment: str | None, stale: flo
     found = list_deployments(session, model, environment=environment, stale_days=stale)
     columns = deployment_columns(session.clock.now())
     lines = table_lines(columns, found.observed, page()) if found.observed else [_nobody(model, environment, stale)]
-    call.answer([observed_document(item) for item in found.observed], lines)
+    call.answer([_document(item) for item in found.observed], lines)
     if found.cut:
         call.messages.note(f"there are more than {MOST_RECEIPTS:,} reports; name a model")
+
+
+def _document(item: ObservedDeployment) -> dict[str, object]:
+    """Return a receipt with how it stands; of a damaged one only `key`, `standing` and `why` are no nulls."""
+    found: dict[str, object] = {"key": item.key, "standing": item.standing.value, "why": item.why}
+    if item.deployment is None:
+        return dict.fromkeys(DEPLOYMENT_KEYS) | found | damaged_document(item.why)
+    return (
+        deployment_document(item.deployment)
+        | found
+        | {
+            "behind": item.behind,
+            "alias_version": item.alias_version,
+            "alias_since": item.alias_move.at if item.alias_move else None,
+            "alias_by": item.alias_move.by if item.alias_move else None,
+            "state": item.state.value if item.state else None,
+        }
+    )
 
 
 def _nobody(model: ModelName | None, environment: str | None, stale_days: float | None) -> str:

@@ -28,12 +28,11 @@ def run(call: Call) -> None:
     session = call.open()
     with call.messages.progress() as line, line.steps("probing the store") as on_check:
         probed = examine(session, on_check)
-    failures = [check for check in probed.checks if not check.passed]
-    document = conformance_document(probed) | {"findings": [check_document(check) for check in failures]}
+    document = conformance_document(probed) | {"findings": [check_document(check) for check in probed.failures]}
     rows = [(check.promise, "yes" if check.passed else "NO", check.detail) for check in probed.checks]
     lines = text_table(COLUMNS, rows, page())
-    if failures:
-        count = f"{len(failures)} of {len(probed.checks)} promises"  # which, the lines above have said
+    if probed.failures:
+        count = f"{len(probed.failures)} of {len(probed.checks)} promises"  # which, the lines above have said
         raise AnsweredError(
             UnsupportedError(
                 f"{probed.endpoint} is not safe to write to: it breaks {count}",

@@ -16,7 +16,7 @@ from bucketry.schema.names import Newest
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
-    from bucketry.schema.names import ModelName, Reference
+    from bucketry.schema.names import Reference
 
 
 @command(
@@ -45,32 +45,23 @@ def run(
     edit = LabelEdit(parse_pairs(labels, option="--label"), frozenset(removed)) if labels or removed else None
     if description is None and notes is None and edit is None:
         raise UsageError("nothing to change was given", advice="give --description, --notes, --label or --remove-label")
+    model = reference.model
     if isinstance(reference.selector, Newest):
         if notes is not None:
-            raise UsageError("notes belong to a version, not to a model", advice=f"write {reference.model}:VERSION")
-        _edit_model(call, reference.model, description, edit)
-    else:
-        if description is not None:
-            raise UsageError(
-                "a description belongs to a model, not to a version", advice=f"write {reference.model}, or use --notes"
-            )
-        _edit_version(call, reference, notes, edit)
-
-
-def _edit_model(call: Call, model: ModelName, description: str | None, labels: LabelEdit | None) -> None:
-    head = edit_model(call.open(), model, description=description, labels=labels)
-    document = {
-        "model": str(model),
-        "description": head.description,
-        "labels": dict(head.labels),
-        "generation": head.generation,
-    }
-    call.answer(document, [f"changed {model}"])
-
-
-def _edit_version(call: Call, reference: Reference, notes: str | None, labels: LabelEdit | None) -> None:
+            raise UsageError("notes belong to a version, not to a model", advice=f"write {model}:VERSION")
+        head = edit_model(call.open(), model, description=description, labels=edit)
+        document: dict[str, object] = {
+            "model": str(model),
+            "description": head.description,
+            "labels": dict(head.labels),
+            "generation": head.generation,
+        }
+        call.answer(document, [f"changed {model}"])
+        return
+    if description is not None:
+        raise UsageError("a description belongs to a model, not to a version", advice=f"write {model}, or use --notes")
     session = call.open()
     version = load_version_number(session, reference)
-    row = edit_version(session, reference.model, version, notes=notes, labels=labels)
-    document = row_document(reference.model, row)
-    call.answer(document if notes is None else document | {"notes": notes}, [f"changed {reference.model}:{version}"])
+    row = edit_version(session, model, version, notes=notes, labels=edit)
+    document = row_document(model, row) | ({} if notes is None else {"notes": notes})
+    call.answer(document, [f"changed {model}:{version}"])

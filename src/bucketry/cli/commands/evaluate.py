@@ -10,10 +10,11 @@ import click
 from bucketry.cli.command import command
 from bucketry.cli.parameters import FILE, REFERENCE
 from bucketry.cli.statements import (
+    EVIDENCE_DATASET_FIELDS,
+    HARNESS_FIELDS,
     STRICT,
-    parse_evaluated_dataset,
-    parse_harness,
     parse_metrics,
+    parse_named,
     read_evidence_files,
 )
 from bucketry.errors import UsageError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.cli.call import Call
-    from bucketry.registry.versions.evaluate import AddedEvaluation, EvaluatedVersion
+    from bucketry.registry.versions.evaluate import EvaluatedVersion
     from bucketry.schema.names import Reference
 
 
@@ -90,8 +91,8 @@ def run(  # noqa: PLR0913 - one for each option
     model card with a model-index, what an evaluation harness wrote, or the folder of an MLflow run; its content tells
     which. A value that cannot be compared is left out by name. What the version has already is not added again.
     """
-    given_dataset = parse_evaluated_dataset(dataset) if dataset else {}
-    given_harness = parse_harness(harness) if harness else {}
+    given_dataset = parse_named(dataset or "", option="--dataset", allowed=EVIDENCE_DATASET_FIELDS)
+    given_harness = parse_named(harness or "", option="--harness", allowed=HARNESS_FIELDS)
     given_directions = _parse_directions(directions)
     found, left_out = read_evidence_files(call, files, strict=strict)
     stated = tuple(parse_metrics(values))
@@ -164,17 +165,16 @@ def _document(done: EvaluatedVersion) -> dict[str, object]:
         "model": str(done.model),
         "version": done.version,
         "manifest": done.manifest,
-        "evidence": [_evaluation_document(item) for item in done.evaluations],
-    }
-
-
-def _evaluation_document(item: AddedEvaluation) -> dict[str, object]:
-    return {
-        "id": item.id,
-        "created": item.created,
-        "kind": item.evidence.kind,
-        "dataset": dict(item.evidence.dataset),
-        "metrics": len(item.evidence.metrics),
+        "evidence": [
+            {
+                "id": item.id,
+                "created": item.created,
+                "kind": item.evidence.kind,
+                "dataset": dict(item.evidence.dataset),
+                "metrics": len(item.evidence.metrics),
+            }
+            for item in done.evaluations
+        ],
     }
 
 

@@ -63,40 +63,32 @@ def run(call: Call, *, deep: bool) -> None:
         "versions": report.versions,
         "size_bytes": report.size_bytes,
     }
-    lines = [*_groups(report), _summary(report)]
+    lines = _lines(report)
     if report.damage or report.unfinished:
-        raise AnsweredError(_what_is_wrong(report), document, lines, carries_error=False)
+        error = CorruptError(
+            f"{count_of(len(report.unfinished), 'thing')} in the registry was begun and not finished",
+            advice="unless somebody is at it now, run what is named above",
+        )
+        if report.damage:
+            error = CorruptError(
+                f"the registry is damaged in {count_of(len(report.damage), 'place')}",
+                advice="do what is said above: mostly, restore the objects from a mirror or from the bucket's own "
+                "versions",
+            )
+        raise AnsweredError(error, document, lines, carries_error=False)
     call.answer(document, lines)
 
 
-def _what_is_wrong(report: Report) -> CorruptError:
-    if report.damage:
-        return CorruptError(
-            f"the registry is damaged in {count_of(len(report.damage), 'place')}",
-            advice="do what is said above: mostly, restore the objects from a mirror or from the bucket's own versions",
-        )
-    return CorruptError(
-        f"{count_of(len(report.unfinished), 'thing')} in the registry was begun and not finished",
-        advice="unless somebody is at it now, run what is named above",
-    )
-
-
-def _groups(report: Report) -> list[Text]:
-    """Return a table for each severity that was found, below what it asks for."""
+def _lines(report: Report) -> list[Text]:
+    """Return a table for each severity that was found, below what it asks for, and a summary."""
     lines: list[Text] = []
     for severity, asks in GROUPS:
         rows = [(finding.key, finding.problem) for finding in report.findings if finding.severity == severity]
         if rows:
             lines += [line(Span(asks, "title")), *text_table(COLUMNS, rows, page()), ""]
-    return lines
-
-
-def _summary(report: Report) -> str:
-    looked_at = (
-        f"checked {count_of(report.models, 'model')}, {count_of(report.versions, 'version')}, "
-        f"{size_text(report.size_bytes)}: "
-    )
-    if not report.findings:
-        return f"{looked_at}nothing is wrong"
-    unfinished = f"{len(report.unfinished):,} unfinished, " if report.unfinished else ""
-    return f"{looked_at}{len(report.damage):,} damaged, {unfinished}{count_of(len(report.garbage), 'leftover')}"
+    found = "nothing is wrong"
+    if report.findings:
+        unfinished = f"{len(report.unfinished):,} unfinished, " if report.unfinished else ""
+        found = f"{len(report.damage):,} damaged, {unfinished}{count_of(len(report.garbage), 'leftover')}"
+    looked_at = f"{count_of(report.models, 'model')}, {count_of(report.versions, 'version')}"
+    return [*lines, f"checked {looked_at}, {size_text(report.size_bytes)}: {found}"]

@@ -22,8 +22,6 @@ from bucketry.show.tables import table_lines
 
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
-    from bucketry.schema.documents.head import Head
-    from bucketry.schema.documents.policy import Policy
     from bucketry.schema.names import AliasName, Reference
 
 
@@ -38,8 +36,10 @@ def run(call: Call, reference: Reference, alias: AliasName | None) -> None:
     session = call.open()
     head = load_existing_head(session, reference.model)
     row = select_row(session, head, reference.selector)
-    if alias is not None and not _is_known(alias, head, load_policy(session, head)):
-        call.messages.note(f"{head.model} has no alias {alias}, and no rule of its policy names it")
+    if alias is not None and alias not in head.aliases:  # which may be a slip of the pen
+        policy = load_policy(session, head)
+        if not policy.protects(alias) and not any(alias in gate.aliases for gate in policy.gates):
+            call.messages.note(f"{head.model} has no alias {alias}, and no rule of its policy names it")
     results = check_version_gates(session, head, row, alias=alias)
     failed = [result for result in results if not result.passed]
     name = f"{reference.model}:{row.version}"
@@ -64,9 +64,3 @@ def run(call: Call, reference: Reference, alias: AliasName | None) -> None:
             carries_error=False,
         )
     call.answer(document, lines)
-
-
-def _is_known(alias: AliasName, head: Head, policy: Policy) -> bool:
-    """Return whether an alias is set, or a policy speaks about it: another one may be a slip of the pen."""
-    named = {name for gate in policy.gates for name in gate.aliases}
-    return alias in head.aliases or policy.protects(alias) or alias in named

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
     from bucketry.cli.call import Call
     from bucketry.cli.output import Text
-    from bucketry.registry.core.session import Session
-    from bucketry.registry.review.policies import PolicyEvent, PolicyInForce
-    from bucketry.registry.review.policy_trial import PolicyPlan, PolicyTrial, TriedVersion
+    from bucketry.registry.review.policies import PolicyInForce
+    from bucketry.registry.review.policy_trial import PolicyPlan, PolicyTrial
     from bucketry.schema.documents.policy import Policy
     from bucketry.schema.judging.policy_changes import PolicyChange
     from bucketry.schema.names import ModelName
@@ -54,15 +53,22 @@ def show(call: Call, model: ModelName | None, *, of_default: bool, history: bool
     """Show which rules hold for a model, and where each was set."""
     if (model is None) != of_default:
         raise UsageError("name a model, or --default, and not both", advice="see `bucketry policy show --help`")
-    session = call.open()
     if history:
-        events = load_policy_history(session, model)
-        rows = [row for event in events for row in _event_rows(event, age_text(event.at, session.clock.now()))]
-        lines = text_table(HISTORY_COLUMNS, rows, page()) if rows else [_no_history(session, model)]
-        call.answer([_event_document(event) for event in events], lines)
+        _show_history(call, model)
         return
-    policy = load_policy_in_force(session, model)
-    call.answer(_document(model, policy), text_table(COLUMNS, list(_rows(policy)), page()))
+    policy = load_policy_in_force(call.open(), model)
+    effective = policy.effective.over(DEFAULT_POLICY)
+    whole = policy_document(effective)
+    document: dict[str, object] = whole | {
+        "model": str(model) if model else None,
+        "policy": policy.own_digest,
+        "default_policy": policy.default_digest,
+        "set_by": {key: _setter(policy, key) or None for key in whole},
+    }
+    rows = [(key, value, _setter(policy, key)) for key, value in settings_of(effective).items()]
+    gates = [gate_text(gate) for gate in policy.effective.gates] or ["none"]
+    rows += [("gate", gate, _setter(policy, GATES)) for gate in gates]
+    call.answer(document, text_table(COLUMNS, rows, page()))
 
 
 @command(
@@ -93,7 +99,13 @@ def set_one(call: Call, words: tuple[str, ...], *, of_default: bool, dry_run: bo
         _answer_plan(call, model, plan, name)
         return
     if plan.removed and not yes:
-        _confirm(call, plan, name)
+        for text in plan.removed:
+            call.messages.note(f"this takes protection away: {text}")
+        if not call.messages.confirm(f"set {name} all the same?"):
+            raise UsageError(
+                f"{name} was not set, since it takes protection away: {'; '.join(plan.removed)}",
+                advice="answer y, or give --yes",
+            )
     done = set_policy(session, model, policy, may_remove_protection=yes or bool(plan.removed))
     document = {
         "model": str(model) if model else None,
@@ -129,7 +141,16 @@ def check(call: Call, words: tuple[str, ...], limit: int) -> None:
     lines: list[Text] = [f"{_name_of(words[-1])} is understood", *(f"  {text}" for text in stated)]
     if model is not None:
         trial = try_policy(call.open(), model, policy, newest=limit)
-        document |= {"versions": trial.versions, "failing": [_failing_document(each) for each in trial.failing]}
+        document["versions"] = trial.versions
+        document["failing"] = [
+            {
+                "version": tried.version,
+                "aliases": list(tried.aliases),
+                "gates": [result.to_document() for result in tried.failed],
+                "reasons": list(tried.reasons),
+            }
+            for tried in trial.failing
+        ]
         lines += _trial_lines(model, trial)
         if trial.scans_left_out:
             call.messages.note("pickle scans were left out: `bucketry gates` makes them once the policy is set")
@@ -159,16 +180,6 @@ def _name_of(file: str) -> str:
     return "the policy on stdin" if file == STDIN else displayable(file)
 
 
-def _confirm(call: Call, plan: PolicyPlan, name: str) -> None:
-    for text in plan.removed:
-        call.messages.note(f"this takes protection away: {text}")
-    if not call.messages.confirm(f"set {name} all the same?"):
-        raise UsageError(
-            f"{name} was not set, since it takes protection away: {'; '.join(plan.removed)}",
-            advice="answer y, or give --yes",
-        )
-
-
 def _answer_plan(call: Call, model: ModelName | None, plan: PolicyPlan, name: str) -> None:
     document = {
         "model": str(model) if model else None,
@@ -181,15 +192,6 @@ def _answer_plan(call: Call, model: ModelName | None, plan: PolicyPlan, name: st
     lines = [f"{name} would change", *(f"  {change.text}" for change in plan.changes)]
     lines += [f"  takes protection away: {text}" for text in plan.removed]
     call.answer(document, lines if plan.changed else [f"{name} says this already"])
-
-
-def _failing_document(tried: TriedVersion) -> dict[str, object]:
-    return {
-        "version": tried.version,
-        "aliases": list(tried.aliases),
-        "gates": [result.to_document() for result in tried.failed],
-        "reasons": list(tried.reasons),
-    }
 
 
 def _trial_lines(model: ModelName, trial: PolicyTrial) -> Iterator[Text]:
@@ -210,13 +212,30 @@ def _target(words: Sequence[str], *, of_default: bool) -> tuple[ModelName | None
     return (None if of_default else parse_model_name(words[0])), words[-1]
 
 
-def _rows(policy: PolicyInForce) -> Iterator[tuple[str, str, str]]:
-    for key, value in settings_of(policy.effective.over(DEFAULT_POLICY)).items():
-        yield key, value, _setter(policy, key)
-    for gate in policy.effective.gates:
-        yield "gate", gate_text(gate), _setter(policy, GATES)
-    if not policy.effective.gates:
-        yield "gate", "none", _setter(policy, GATES)
+def _show_history(call: Call, model: ModelName | None) -> None:
+    session = call.open()
+    documents: list[dict[str, object]] = []
+    rows: list[tuple[str, ...]] = []
+    for event in load_policy_history(session, model):
+        document = {
+            "generation": event.generation,
+            "at": event.at,
+            "actor": event.actor,
+            "policy": event.policy,
+            "changes": None if event.damaged else _change_documents(event.changes),
+        }
+        documents.append(document | damaged_document(event.damaged))
+        nothing = f"{DAMAGED}: {event.damaged}" if event.damaged else "nothing that is shown"
+        first, *others = [change.text for change in event.changes] or [nothing]
+        rows.append((str(event.generation), age_text(event.at, session.clock.now()), event.actor, first))
+        rows += [("", "", "", text) for text in others]
+    lines: Sequence[Text] = text_table(HISTORY_COLUMNS, rows, page())
+    if not rows:
+        lines = ["nobody has set a policy"]
+        if model is not None and load_policy_history(session, None):
+            see = "`bucketry policy show --default --history`"
+            lines = [f"nobody has set a policy of {model}: the default's holds, see {see}"]
+    call.answer(documents, lines)
 
 
 def _setter(policy: PolicyInForce, key: str) -> str:
@@ -224,40 +243,6 @@ def _setter(policy: PolicyInForce, key: str) -> str:
     if policy.own is not None and key not in policy.own.unset:
         return "model"
     return "default" if policy.default_digest is not None and key not in policy.default.unset else ""
-
-
-def _document(model: ModelName | None, policy: PolicyInForce) -> dict[str, object]:
-    whole = policy_document(policy.effective.over(DEFAULT_POLICY))
-    return whole | {
-        "model": str(model) if model else None,
-        "policy": policy.own_digest,
-        "default_policy": policy.default_digest,
-        "set_by": {key: _setter(policy, key) or None for key in whole},
-    }
-
-
-def _no_history(session: Session, model: ModelName | None) -> str:
-    """Return that nobody has set a policy, and where there is a history, if the default has one."""
-    if model is None or not load_policy_history(session, None):
-        return "nobody has set a policy"
-    return f"nobody has set a policy of {model}: the default's holds, see `bucketry policy show --default --history`"
-
-
-def _event_rows(event: PolicyEvent, age: str) -> Iterator[tuple[str, ...]]:
-    nothing = f"{DAMAGED}: {event.damaged}" if event.damaged else "nothing that is shown"
-    texts = [change.text for change in event.changes] or [nothing]
-    for number, text in enumerate(texts):
-        yield (str(event.generation), age, event.actor, text) if number == 0 else ("", "", "", text)
-
-
-def _event_document(event: PolicyEvent) -> dict[str, object]:
-    return {
-        "generation": event.generation,
-        "at": event.at,
-        "actor": event.actor,
-        "policy": event.policy,
-        "changes": None if event.damaged else _change_documents(event.changes),
-    } | damaged_document(event.damaged)
 
 
 def _change_documents(changes: Sequence[PolicyChange]) -> list[dict[str, object]]:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.documents import move_document
-from bucketry.cli.moves import move_line
+from bucketry.cli.moves import answer_move
 from bucketry.cli.parameters import ALIAS, REASON, REFERENCE
 from bucketry.registry.core.resolve import load_version_number
 from bucketry.registry.serving.aliases import promote
@@ -30,4 +29,4 @@ def run(call: Call, reference: Reference, alias: AliasName, reason: str) -> None
     session = call.open()
     version = load_version_number(session, reference)
     move = promote(session, reference.model, version, alias, reason=reason)
-    call.answer(move_document(move), [move_line(move)])
+    answer_move(call, move)

@@ -14,11 +14,12 @@ from bucketry.cli.documents import registered_document
 from bucketry.cli.files import read_input
 from bucketry.cli.parameters import FILE, MODEL, REFERENCE, FiniteRange, parse_pairs
 from bucketry.cli.statements import (
+    PIPELINE_FIELDS,
     STRICT,
     parse_dataset,
     parse_hyperparameters,
     parse_metrics,
-    parse_pipeline,
+    parse_named,
     read_evidence_files,
 )
 from bucketry.errors import UsageError
@@ -39,12 +40,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bucketry.cli.call import Call
-    from bucketry.cli.messages import ProgressLine, TransferState
+    from bucketry.cli.messages import ProgressLine
     from bucketry.jobs.client import PublishResult
     from bucketry.registry.publishing.publish import PreparedPublish
     from bucketry.registry.publishing.registration import RegisteredVersion
     from bucketry.schema.names import ModelName, Reference
-
+    from bucketry.transfer.pace.progress import Progress
 
 MOST_NAMED = 6
 UNSIGNED = "nobody can approve it: the policy asks for a signed publish (--sign)"
@@ -193,8 +194,10 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
     with call.messages.progress() as line:
         done = publish(session, request, _watched_by(line))
     files = len(load_manifest(session, done.model, done.manifest).artifacts)
-    if given.key is None or not done.created:
-        _warn_unsigned(call, done, wanted=given.key is not None)
+    if given.key is not None and not done.created:
+        call.messages.note("it was published before, so nothing was signed now")
+    elif given.key is None and done.created and done.lacks_signature:
+        call.messages.note(UNSIGNED)  # else only the first reviewer who is refused would notice
     say_same_files(call, done.model, done)
     if given.request_review:
         ask_for_review(session, done.model, done.version)
@@ -250,15 +253,6 @@ def _say_prepared(call: Call, prepared: PreparedPublish) -> None:
         call.messages.note(note)
 
 
-def _warn_unsigned(call: Call, done: RegisteredVersion, *, wanted: bool) -> None:
-    """Say what would otherwise be noticed only by the first reviewer who is refused."""
-    if wanted:
-        call.messages.note("it was published before, so nothing was signed now")
-        return
-    if done.created and done.lacks_signature:
-        call.messages.note(UNSIGNED)
-
-
 def _watched_by(line: ProgressLine) -> TransferOptions:
     """Let one bar show both, as they run at once: hashing as long as nothing is being sent."""
     hashing, uploading = line.listener("hashing"), line.listener("uploading")
@@ -266,14 +260,14 @@ def _watched_by(line: ProgressLine) -> TransferOptions:
         return TransferOptions()
     is_sending = threading.Event()
 
-    def on_transfer(state: TransferState) -> None:
+    def on_transfer(state: Progress) -> None:
         if state.active or state.done_files == state.total_files:
             is_sending.set()
             uploading(state)
         else:
             is_sending.clear()
 
-    def on_hash(state: TransferState) -> None:
+    def on_hash(state: Progress) -> None:
         if not is_sending.is_set():
             hashing(state)
 
@@ -282,6 +276,11 @@ def _watched_by(line: ProgressLine) -> TransferOptions:
 
 def _request(given: PublishArguments, evidence: Sequence[Evidence]) -> PublishRequest:
     stated = tuple(parse_metrics(given.values))
+    environment: dict[str, object] = {}
+    if given.environment is not None:
+        from bucketry.registry.publishing.environment_files import read_environment  # noqa: PLC0415 - few publishes have one
+
+        environment = read_environment(read_input(given.environment), what=displayable(str(given.environment)))
     return PublishRequest(
         model=given.model,
         sources=given.sources,
@@ -291,7 +290,7 @@ def _request(given: PublishArguments, evidence: Sequence[Evidence]) -> PublishRe
             datasets=tuple(parse_dataset(text) for text in given.datasets),
             duration_seconds=given.duration,
             command=given.command_line,
-            environment=_environment(given.environment),
+            environment=environment,
             framework=given.framework,
             hardware=given.hardware,
             seed=given.seed,
@@ -300,7 +299,7 @@ def _request(given: PublishArguments, evidence: Sequence[Evidence]) -> PublishRe
         lineage=Lineage(
             experiment=given.experiment,
             run=given.run_name,
-            pipeline=parse_pipeline(given.pipeline) if given.pipeline else {},
+            pipeline=parse_named(given.pipeline or "", option="--pipeline", allowed=PIPELINE_FIELDS),
         ),
         base=given.base,
         relation=given.relation,
@@ -311,11 +310,3 @@ def _request(given: PublishArguments, evidence: Sequence[Evidence]) -> PublishRe
         selection=FileSelection(given.include, given.exclude),
         trained_here=False,
     )
-
-
-def _environment(path: Path | None) -> dict[str, object]:
-    if path is None:
-        return {}
-    from bucketry.registry.publishing.environment_files import read_environment  # noqa: PLC0415 - few publishes have one
-
-    return read_environment(read_input(path), what=displayable(str(path)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -89,23 +89,16 @@ MOST_PROCESSES = 64
     show_default=False,
     help="Leave it to a helper that outlives this terminal, and print its number for `bucketry transfers`.",
 )
-def run(  # noqa: PLR0913 - each is one option
+def run(
     call: Call,
     *,
     reference: Reference,
     dest: Path | None,
-    verify: Literal["sha256", "fast"],
     trust: Path | None,
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
-    connections: int,
-    processes: int,
-    hard_link: bool,
-    cache: bool,
     limit: float | None,
     with_base: bool,
-    allow_rejected: bool,
     detach: bool,
+    **given: Any,  # noqa: ANN401 - click checks them, `PullOptions` names them
 ) -> None:
     """Download a version, verified; the target appears complete or not at all.
 
@@ -122,17 +115,10 @@ def run(  # noqa: PLR0913 - each is one option
     note. A trust file decides for itself.
     """
     # The default says how to check what arrives; only who writes it out asks to read again what is here.
-    given = click.get_current_context().get_parameter_source("verify") is ParameterSource.COMMANDLINE
+    is_written = click.get_current_context().get_parameter_source("verify") is ParameterSource.COMMANDLINE
     options = PullOptions(
-        verify=verify,
-        rehash=given and verify == "sha256",
-        include=include,
-        exclude=exclude,
-        connections=connections,
-        processes=processes,
-        hard_link=hard_link,
-        allow_rejected=allow_rejected,
-        cache=cache,
+        **given,
+        rehash=is_written and given["verify"] == "sha256",
         limit_bytes_per_second=max(1, int(limit * BYTES_PER_MB)) if limit is not None else None,
     )
     if detach:

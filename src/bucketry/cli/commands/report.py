@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.deployments import deployment_document
+from bucketry.cli.documents import deployment_document
 from bucketry.cli.parameters import REFERENCE
 from bucketry.registry.serving.reporting import report
 from bucketry.show.deployments import VERIFIED

@@ -159,20 +159,14 @@ def _print_payload(call: Call, reference: Reference, action: Action, comment: st
 
 
 def _submit(call: Call, reference: Reference, action: Action, path: Path, comment: str) -> None:
-    session = call.open()
-    review = read_signed(path)
-    _check_same(session, reference, action, review, comment)
-    _tell(call, record_decision(session, review))
-
-
-def _check_same(session: Session, reference: Reference, action: Action, review: Review, comment: str) -> None:
-    """Raise unless what was signed is what the command line says: nobody submits a decision unread."""
+    """Put on record what was signed elsewhere, if it is what the command line says: nobody submits it unread."""
     from bucketry.schema.documents.reviews import decode_statement  # noqa: PLC0415 - beside its one use
 
+    session = call.open()
+    review = read_signed(path)
     statement = decode_statement(review.payload, what="the signed decision")
     version = load_version_number(session, reference)
-    signed = (statement.model, statement.version, statement.action)
-    if signed != (reference.model, version, action):
+    if (statement.model, statement.version, statement.action) != (reference.model, version, action):
         raise UsageError(
             f"what was signed is to {statement.action} {statement.model}:{statement.version}, "
             f"not to {action} {reference.model}:{version}",
@@ -182,6 +176,7 @@ def _check_same(session: Session, reference: Reference, action: Action, review: 
         raise UsageError(
             "the comment is not the one that was signed", advice="leave --comment out: the signed one goes on record"
         )
+    _tell(call, record_decision(session, review))
 
 
 def _tell(call: Call, decided: RecordedDecision) -> None:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.documents import move_document
-from bucketry.cli.moves import move_line
+from bucketry.cli.moves import answer_move
 from bucketry.cli.parameters import ALIAS, MODEL, REASON, VERSION
 from bucketry.registry.serving.aliases import roll_back
 
@@ -28,4 +27,4 @@ def run(call: Call, model: ModelName, alias: AliasName, to: int | None, reason: 
     Versions that were rejected, retired or deleted meanwhile are passed over. Rolling back twice goes back two steps.
     """
     move = roll_back(call.open(), model, alias, to=to, reason=reason)
-    call.answer(move_document(move), [move_line(move)])
+    answer_move(call, move)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.cli.call import Call
-    from bucketry.registry.reading.tensors import TensorEntry
     from bucketry.schema.names import Reference
 
 COLUMNS = (
@@ -50,19 +49,19 @@ def run(call: Call, reference: Reference, *, verified: bool, trust: Path | None,
         [one.name, one.dtype, "x".join(map(str, one.shape)) or "-", size_text(one.size_bytes), one.path]
         for one in tensors
     ]
-    call.answer([_document(one) for one in tensors], text_table(COLUMNS, rows, page()))
+    document = [
+        {
+            "name": one.name,
+            "dtype": one.dtype,
+            "shape": list(one.shape),
+            "size_bytes": one.size_bytes,
+            "path": one.path,
+            "start": one.start,
+            "stop": one.stop,
+        }
+        for one in tensors
+    ]
+    call.answer(document, text_table(COLUMNS, rows, page()))
     if not verified:
         call.messages.note("the headers were not verified, since they fill no whole chunks; --verified does it")
     note_refusals(call, session, resolved)
-
-
-def _document(tensor: TensorEntry) -> dict[str, object]:
-    return {
-        "name": tensor.name,
-        "dtype": tensor.dtype,
-        "shape": list(tensor.shape),
-        "size_bytes": tensor.size_bytes,
-        "path": tensor.path,
-        "start": tensor.start,
-        "stop": tensor.stop,
-    }

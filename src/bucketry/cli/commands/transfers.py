@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bucketry.cli.call import Call
     from bucketry.cli.messages import ProgressLine
-    from bucketry.jobs.client import Progress, PullOrder
+    from bucketry.jobs.client import Progress
 
 HIGHEST_NUMBER = 999_999_999
 CANCEL = """Stop a transfer for good.
@@ -114,10 +114,14 @@ def _tell_end(call: Call, job: Job) -> None:
     """Answer with the end of a job; raise what it failed with."""
     match job.state:
         case JobState.DONE if job.result is not None:
-            lines = [_done_line(job, job.result)]
-            if isinstance(job.result, JobResult) and job.result.refused:
-                call.messages.note(f"this is {job.result.refused}")
-            if isinstance(job.result, PublishResult):
+            name = f"{job.order.model}:{job.result.version}"
+            if isinstance(job.result, JobResult):
+                lines = [pulled_line(name, job.result)]
+                if job.result.refused:
+                    call.messages.note(f"this is {job.result.refused}")
+            else:
+                files = job.order.files if isinstance(job.order, PublishOrder) else 0
+                lines = [published_line(name, job.result, files)]
                 say_same_files(call, job.order.model, job.result)
         case JobState.FAILED if job.failure is not None:
             raise job.failure.as_error()
@@ -135,23 +139,36 @@ def _tell_end(call: Call, job: Job) -> None:
     call.answer(_document(job), lines)
 
 
-def _done_line(job: Job, result: JobResult | PublishResult) -> str:
-    name = f"{job.order.model}:{result.version}"
-    if isinstance(result, JobResult):
-        return pulled_line(name, result)
-    return published_line(name, result, job.order.files if isinstance(job.order, PublishOrder) else 0)
-
-
 def _document(job: Job) -> dict[str, object]:
     order, progress, failure = job.order, job.progress, job.failure
-    return {
+    own: dict[str, object]
+    if isinstance(order, PublishOrder):
+        sent = job.result if isinstance(job.result, PublishResult) else None
+        own = {
+            "manifest": sent.manifest if sent else None,
+            "sources": list(order.sources),
+            "files": order.files,
+            "hashed_bytes": progress.hashed_bytes if progress else None,
+            "uploaded_bytes": sent.uploaded_bytes if sent else None,
+            "created": sent.created if sent else None,
+            "same_files_as": sent.same_files_as if sent else None,
+        }
+    else:
+        brought = job.result if isinstance(job.result, JobResult) else None
+        own = {
+            "reference": order.reference,
+            "manifest": brought.manifest if brought else order.manifest,
+            "path": str(order.dest) if order.dest else str(brought.path) if brought else None,
+            "fetched_bytes": brought.fetched_bytes if brought else None,
+            "verify": brought.verify if brought else None,
+        }
+    return own | {
         "id": job.id,
         "direction": "upload" if isinstance(order, PublishOrder) else "download",
         "state": str(job.state),
         "registry": order.registry,
         "model": str(order.model),
         "version": version_of(job),
-        **(_publish_fields(job, order) if isinstance(order, PublishOrder) else _pull_fields(job, order)),
         "connections": order.options.connections,
         "limit_bytes_per_second": order.options.limit_bytes_per_second,
         "submitted_at": job.submitted_at,
@@ -164,30 +181,6 @@ def _document(job: Job) -> dict[str, object]:
         "retries": progress.retries if progress else 0,
         "reused_bytes": job.result.reused_bytes if job.result else None,
         "failure": {"kind": failure.kind, "message": failure.message, "advice": failure.advice} if failure else None,
-    }
-
-
-def _pull_fields(job: Job, order: PullOrder) -> dict[str, object]:
-    result = job.result if isinstance(job.result, JobResult) else None
-    return {
-        "reference": order.reference,
-        "manifest": result.manifest if result else order.manifest,
-        "path": str(order.dest) if order.dest else str(result.path) if result else None,
-        "fetched_bytes": result.fetched_bytes if result else None,
-        "verify": result.verify if result else None,
-    }
-
-
-def _publish_fields(job: Job, order: PublishOrder) -> dict[str, object]:
-    result = job.result if isinstance(job.result, PublishResult) else None
-    return {
-        "manifest": result.manifest if result else None,
-        "sources": list(order.sources),
-        "files": order.files,
-        "hashed_bytes": job.progress.hashed_bytes if job.progress else None,
-        "uploaded_bytes": result.uploaded_bytes if result else None,
-        "created": result.created if result else None,
-        "same_files_as": result.same_files_as if result else None,
     }
 
 

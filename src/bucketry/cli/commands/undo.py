@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.documents import move_document
-from bucketry.cli.moves import move_line
+from bucketry.cli.moves import answer_move
 from bucketry.cli.parameters import ALIAS, COUNT, MODEL, REASON
 from bucketry.registry.serving.aliases import undo_move
 
@@ -34,4 +33,4 @@ def run(call: Call, model: ModelName, alias: AliasName, generation: int | None, 
     move before. A version that was rejected, retired or deleted meanwhile is refused.
     """
     move = undo_move(call.open(), model, alias, generation=generation, reason=reason)
-    call.answer(move_document(move), [move_line(move)])
+    answer_move(call, move)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bucketry.cli.command import command
-from bucketry.cli.documents import move_document
-from bucketry.cli.moves import move_line
+from bucketry.cli.moves import answer_move
 from bucketry.cli.parameters import ALIAS, MODEL, REASON
 from bucketry.registry.serving.aliases import unset
 
@@ -27,4 +26,4 @@ def run(call: Call, model: ModelName, alias: AliasName, reason: str) -> None:
     Its history stays, and it can be promoted again.
     """
     move = unset(call.open(), model, alias, reason=reason)
-    call.answer(move_document(move), [move_line(move)])
+    answer_move(call, move)

@@ -80,12 +80,8 @@ def run(
     for move in moves:
         call.output.write_document(move_fields(move))
         call.output.flush()
-        _tell(call, hooks, move)
-
-
-def _tell(call: Call, hooks: list[CommandHook | PostHook], move: WatchedMove) -> None:
-    for hook in hooks:
-        try:
-            hook.tell(move)
-        except UnavailableError as error:
-            call.messages.note(error.message)
+        for hook in hooks:
+            try:
+                hook.tell(move)
+            except UnavailableError as error:
+                call.messages.note(error.message)
