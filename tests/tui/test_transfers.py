@@ -14,7 +14,7 @@ from bucketry.errors import RejectedError, UnavailableError
 from bucketry.jobs import client as jobs
 from bucketry.jobs.client import Job, JobId, JobState
 from bucketry.schema.text import displayable
-from bucketry.show.transfers import bar_text, block_lines
+from bucketry.show.transfers import block_lines
 from bucketry.tui.screens.transfers import parse_limit
 from tui.carrying import busy_jobs, job, order, progress, publish_order, published, result, sent, stand_in, upload_jobs
 from tui.desk import HOSTILE, XTERM, Registry, Wire, check_snapshot, filled_registry, open_desk
@@ -478,13 +478,6 @@ def test_the_helpers_log_is_shown_from_its_end(registry: Registry, helper: Helpe
 )
 def test_a_limit_is_a_number_above_zero_or_none(text: str, meant: int | None) -> None:
     assert parse_limit(text) == meant
-
-
-def test_a_bar_is_full_only_when_all_is_done() -> None:
-    assert bar_text(0, 100, 12) == "[----------]"
-    assert bar_text(55, 100, 12) == "[#####-----]"
-    assert bar_text(999, 1000, 12) == "[#########-]"
-    assert bar_text(1000, 1000, 12) == bar_text(0, 0, 12) == "[##########]"
 
 
 @pytest.mark.parametrize("width", [60, 80, 110, 200])

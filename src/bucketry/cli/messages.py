@@ -3,8 +3,6 @@
 The only module that writes there. Nothing said here is a result: a script may ignore all of it.
 """
 
-# ruff: noqa: D102 - the protocols below say of each value only that it is there
-
 from __future__ import annotations
 
 import getpass
@@ -17,63 +15,24 @@ import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
 from bucketry.schema.text import displayable
-from bucketry.show.figures import clock_text, size_text
+from bucketry.show.figures import share_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from bucketry.errors import BucketryError
+    from bucketry.transfer.pace.progress import Progress
 
-BAR_COLUMNS = 10
 FEWEST_COUNTED = 32
+"""A walk over fewer objects than this is over before a bar could be read."""
 SILENCE_SECONDS = 3.0
 """How long work without a moving line may say nothing."""
-"""A walk over fewer objects than this is over before a bar could be read."""
-LONGEST_ETA_SECONDS = 100 * 3_600
-MOST_FILES_SHOWN = 8
-LONGEST_LABEL_COLUMNS = 40
 
 _RED, _PLAIN, _ERASE_LINE, _ERASE_LINE_ABOVE = "\x1b[1;31m", "\x1b[0m", "\r\x1b[2K", "\x1b[1A\x1b[2K"
-
-
-class FileState(Protocol):
-    """What a progress line needs to know of one file whose bytes are moving."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def done_bytes(self) -> int: ...
-    @property
-    def size_bytes(self) -> int: ...
-    @property
-    def bytes_per_second(self) -> float: ...
-
-
-class TransferState(Protocol):
-    """What a progress line needs to know of a transfer."""
-
-    @property
-    def total_bytes(self) -> int: ...
-    @property
-    def done_bytes(self) -> int: ...
-    @property
-    def total_files(self) -> int: ...
-    @property
-    def done_files(self) -> int: ...
-    @property
-    def bytes_per_second(self) -> float: ...
-    @property
-    def eta_seconds(self) -> float | None: ...
-    @property
-    def retries(self) -> int: ...
-    @property
-    def connections(self) -> int: ...
-    @property
-    def active(self) -> Sequence[FileState]: ...
 
 
 @dataclass(slots=True)
@@ -144,14 +103,16 @@ class ProgressLine:
         self._written_lines = 0
         self._lock = threading.Lock()
 
-    def listener(self, doing: str) -> Callable[[TransferState], None] | None:
+    def listener(self, doing: str) -> Callable[[Progress], None] | None:
         """Return what a transfer calls with its state, or None where nobody would see it."""
         if not self._shown:
             return None
 
-        def show(state: TransferState) -> None:
+        from bucketry.show.transfers import progress_lines  # noqa: PLC0415 - most commands move no bytes
+
+        def show(progress: Progress) -> None:
             columns, rows = shutil.get_terminal_size((80, 24))
-            self._show(*progress_lines(doing, state, width=columns - 1, height=rows - 1))
+            self._show(*progress_lines(doing, progress, width=columns - 1, height=rows - 1))
 
         return show
 
@@ -162,7 +123,7 @@ class ProgressLine:
 
         def show(done: int, total: int) -> None:
             if total >= FEWEST_COUNTED:
-                self._show(f"{doing} {_bar(done, total)} {done:,}/{total:,}")
+                self._show(f"{doing} {share_text(done, total)} {done:,}/{total:,}")
 
         return show
 
@@ -174,7 +135,7 @@ class ProgressLine:
         """
 
         def show(done: int, total: int) -> None:
-            self._show(f"{doing} {_bar(done, total)} {done}/{total}")
+            self._show(f"{doing} {share_text(done, total)} {done:,}/{total:,}")
 
         if self._shown:
             self._show(f"{doing} ...")
@@ -231,46 +192,6 @@ def _say(text: str) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stderr.fileno())  # what is buffered would fail again at the end
         os.close(nowhere)
-
-
-def progress_text(doing: str, state: TransferState, *, width: int) -> str:
-    """Return what a transfer's state looks like in one line; what would go beyond `width` columns is left out."""
-    parts = [
-        f"{doing} {_bar(state.done_bytes, state.total_bytes)}",
-        f"{size_text(state.done_bytes)}/{size_text(state.total_bytes)}",
-        f"{size_text(state.bytes_per_second)}/s",
-    ]
-    if state.eta_seconds is not None and state.eta_seconds < LONGEST_ETA_SECONDS:
-        parts.append(f"eta {clock_text(state.eta_seconds)}")
-    parts.append(f"{state.done_files:,}/{state.total_files:,} files")
-    if state.connections:
-        parts.append(f"{state.connections} connections")
-    if state.retries:
-        parts.append(f"{state.retries:,} retries")
-    text = parts[0]
-    for part in parts[1:]:
-        text += f"  {part}" if len(text) + 2 + len(part) <= width else ""
-    return text[:width]
-
-
-def progress_lines(doing: str, state: TransferState, *, width: int, height: int) -> list[str]:
-    """Return the line of a transfer, and one for each active file as far as `height` lines allow."""
-    shown = state.active[: max(0, min(MOST_FILES_SHOWN, height - 1))] if len(state.active) > 1 else ()
-    return [progress_text(doing, state, width=width), *(_file_text(file, width=width) for file in shown)]
-
-
-def _file_text(file: FileState, *, width: int) -> str:
-    label = _one_line(file.label)
-    if len(label) > LONGEST_LABEL_COLUMNS:
-        label = "…" + label[1 - LONGEST_LABEL_COLUMNS :]
-    amounts = f"{_bar(file.done_bytes, file.size_bytes)}  {size_text(file.size_bytes)}"
-    return f"  {amounts}  {size_text(file.bytes_per_second)}/s  {label}"[:width]
-
-
-def _bar(done: int, total: int) -> str:
-    share = min(1.0, max(0.0, done / total)) if total else 1.0
-    filled = int(share * BAR_COLUMNS)
-    return f"[{'#' * filled}{'.' * (BAR_COLUMNS - filled)}] {int(share * 100):3d}%"
 
 
 def _one_line(text: str) -> str:

@@ -11,6 +11,7 @@ Zone = Literal["local", "utc"]
 
 NOTHING = "-"
 """What a cell says where there is nothing to say."""
+BAR_COLUMNS = 12
 DIGEST_DIGITS = 12
 """Of a digest in a list: enough to tell things apart by eye; `--json` has all."""
 LARGEST_WHOLE = 10_000_000
@@ -60,6 +61,23 @@ def clock_text(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def bar_text(done: int, total: int, columns: int) -> str:
+    """Return a bar of so many columns with its brackets; full only when all is done."""
+    inner = max(1, columns - 2)
+    full = inner if total <= 0 or done >= total else min(inner - 1, max(0, done) * inner // total)
+    return f"[{'#' * full}{'-' * (inner - full)}]"
+
+
+def percent_of(done: int, total: int) -> int:
+    """Return how many whole percent are done, of nothing all."""
+    return 100 if total <= 0 else max(0, min(100, 100 * done // total))
+
+
+def share_text(done: int, total: int) -> str:
+    """Return a bar and a percentage, for a line of its own: `[#####-----]  50%`."""
+    return f"{bar_text(done, total, BAR_COLUMNS)} {percent_of(done, total):3d}%"
 
 
 def number_text(value: float | None) -> str:

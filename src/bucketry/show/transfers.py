@@ -5,15 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bucketry.schema.text import displayable
-from bucketry.show.figures import clock_text, count_of, parse_moment, rate_text, size_text
-from bucketry.show.spans import Line, Role, Span, cut_left, line, pad, text_width, wrapped
+from bucketry.show.figures import (
+    bar_text,
+    clock_text,
+    count_of,
+    parse_moment,
+    percent_of,
+    rate_text,
+    share_text,
+    size_text,
+)
+from bucketry.show.spans import Line, Role, Span, cut, cut_left, line, pad, text_width, wrapped
 from bucketry.show.tables import Column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bucketry.jobs.model import Job
-    from bucketry.jobs.orders import JobResult, PublishResult
     from bucketry.show.figures import Zone
     from bucketry.transfer.pace.progress import ActiveFile, Progress
 
@@ -27,6 +35,9 @@ FILE_STATE_COLUMNS = 16
 LEAST_BAR_COLUMNS = 10
 WIDEST_BAR_COLUMNS = 100
 WIDEST_NAME_COLUMNS = 60
+MOST_FILES_BELOW = 8
+WIDEST_LABEL_COLUMNS = 40
+"""Of the lines below a command."""
 ENDED = frozenset({"done", "failed", "cancelled"})
 """The states of a job, as text: the screens know them before anything of a transfer is loaded."""
 CHECKED: Mapping[str, str] = {
@@ -80,17 +91,15 @@ def outcome_span(job: Job) -> Span:
     result = job.result
     if result is not None:
         rate = f" ({rate_text(result.moved_bytes / result.seconds)})" if result.seconds > 0 else ""
-        return Span(f"{size_text(result.size_bytes)} in {clock_text(result.seconds)}{rate}  {_end_words(result)}")
+        if result.kind == "pull":
+            end = CHECKED[result.verify] + (", but it was REFUSED" if result.refused else "")
+        else:
+            end = "published" if result.created else "was published before"
+        return Span(f"{size_text(result.size_bytes)} in {clock_text(result.seconds)}{rate}  {end}")
     if job.failure is not None:
         return Span(f"FAILED: {job.failure.message}", "bad")
     kept = "what it had fetched is removed" if job.order.kind == "pull" else "what it had sent is kept for a week"
     return Span(f"cancelled, {kept}", "dim")
-
-
-def _end_words(result: JobResult | PublishResult) -> str:
-    if result.kind == "pull":
-        return CHECKED[result.verify] + (", but it was REFUSED" if result.refused else "")
-    return "published" if result.created else "was published before"
 
 
 def _share(job: Job) -> str:
@@ -98,7 +107,7 @@ def _share(job: Job) -> str:
         return "100%"
     if job.progress is None or not job.progress.total_bytes:
         return ""
-    return f"{_percent(job.progress.done_bytes, job.progress.total_bytes)}%"
+    return f"{percent_of(job.progress.done_bytes, job.progress.total_bytes)}%"
 
 
 def _what(job: Job) -> Span:
@@ -111,6 +120,12 @@ def _what(job: Job) -> Span:
 
 def _eta(progress: Progress) -> str:
     return f"ETA {clock_text(progress.eta_seconds)}" if progress.eta_seconds is not None else "ETA unknown"
+
+
+def _amounts(progress: Progress) -> str:
+    done, total = size_text(max(0, progress.done_bytes)), size_text(progress.total_bytes)
+    number, _, unit = done.partition(" ")
+    return f"{number if unit == total.partition(' ')[2] else done} of {total}"
 
 
 def _resumes(job: Job) -> str:
@@ -131,6 +146,34 @@ JOB_COLUMNS: tuple[Column[Job], ...] = (
     Column("to", "TO", place_name, 8, 120),
     Column("what", "WHAT", _what, 8, 240),
 )
+
+
+# Below a command that waits
+
+
+def progress_lines(doing: str, progress: Progress, *, width: int, height: int) -> list[str]:
+    """Return a line of how far a transfer is, and one for each active file as far as `height` lines allow.
+
+    A part that would go beyond `width` columns is left out.
+    """
+    text, *others = [
+        f"{doing} {share_text(progress.done_bytes, progress.total_bytes)}",
+        _amounts(progress),
+        rate_text(progress.bytes_per_second),
+        _eta(progress) if progress.eta_seconds is not None else "",
+        f"{progress.done_files:,}/{count_of(progress.total_files, 'file')}",
+        count_of(progress.connections, "connection") if progress.connections else "",
+        f"retries {progress.retries:,}" if progress.retries else "",
+    ]
+    for part in filter(None, others):
+        text += f"  {part}" if len(text) + 2 + len(part) <= width else ""
+    lines = [text]
+    if len(progress.active) > 1:
+        for file in progress.active[: max(0, min(MOST_FILES_BELOW, height - 1))]:
+            label = cut_left(displayable(" ".join(file.label.split())), WIDEST_LABEL_COLUMNS, ellipsis="…")
+            amounts = f"{share_text(file.done_bytes, file.size_bytes)}  {size_text(file.size_bytes)}"
+            lines.append(f"  {amounts}  {rate_text(file.bytes_per_second)}  {label}")
+    return [cut(each, width, ellipsis="") for each in lines]
 
 
 # In a block of lines
@@ -170,30 +213,19 @@ def ended_lines(job: Job, width: int, *, is_open: bool, zone: Zone) -> list[Line
     return lines + (_order_lines(job, width, zone) if is_open else [])
 
 
-def bar_text(done: int, total: int, columns: int) -> str:
-    """Return a bar of so many columns with its brackets; full only when all is done."""
-    inner = max(1, columns - 2)
-    full = inner if total <= 0 or done >= total else min(inner - 1, max(0, done) * inner // total)
-    return f"[{'#' * full}{'-' * (inner - full)}]"
-
-
 def _title_line(job: Job, width: int) -> Line:
-    figures, name = _size_words(job), version_title(job)
-    room = max(8, width - 2 - text_width(name) - 4 - text_width(figures) - 2)
-    place = cut_left(displayable(place_name(job)), room)
-    return line(" ", Span(name, "title"), " -> ", pad(place, room), "  ", figures)
-
-
-def _size_words(job: Job) -> str:
-    """Return how much it is, in columns, as far as that is known."""
-    size_bytes, files = size_bytes_of(job), 0
+    """Return what goes where, and how much it is, in columns, as far as that is known."""
+    size_bytes, files, figures = size_bytes_of(job), 0, ""
     if job.order.kind == "publish":
         files = job.order.files
     elif job.progress is not None:
         files = job.progress.total_files
-    if size_bytes is None or (job.order.kind == "pull" and job.result is None and not files):
-        return ""
-    return f"{size_text(size_bytes):>8}" + (f"   {count_of(files, 'file'):>9}" if files else "")
+    if size_bytes is not None and (files or job.result is not None or job.order.kind == "publish"):
+        figures = f"{size_text(size_bytes):>8}" + (f"   {count_of(files, 'file'):>9}" if files else "")
+    name = version_title(job)
+    room = max(8, width - 2 - text_width(name) - 4 - text_width(figures) - 2)
+    place = cut_left(displayable(place_name(job)), room)
+    return line(" ", Span(name, "title"), " -> ", pad(place, room), "  ", figures)
 
 
 def _standing_line(job: Job, said: Span) -> Line:
@@ -206,10 +238,7 @@ def _bar_lines(job: Job, width: int) -> list[Line]:
     if progress is None:
         begins = "looking at what is there already ..." if job.order.kind == "pull" else "looking at the files ..."
         return [line(Span(f"   {begins}", "dim"))] if job.state == "running" else []
-    done, total = size_text(max(0, progress.done_bytes)), size_text(progress.total_bytes)
-    number, _, unit = done.partition(" ")
-    amounts = f"{number if unit == total.partition(' ')[2] else done} of {total}"
-    told = f"  {_percent(progress.done_bytes, progress.total_bytes):>3}%   {amounts}"
+    told = f"  {percent_of(progress.done_bytes, progress.total_bytes):>3}%   {_amounts(progress)}"
     columns = max(LEAST_BAR_COLUMNS, min(WIDEST_BAR_COLUMNS, width - 2 - text_width(told)))
     return [line(" ", Span(bar_text(progress.done_bytes, progress.total_bytes, columns), "accent"), told)]
 
@@ -218,13 +247,16 @@ def _running_lines(job: Job, width: int, *, is_open: bool) -> list[Line]:
     progress = job.progress
     if progress is None:
         return []
+    before, counted, hashed = "", f"chunks ok {progress.verified_chunks}", progress.hashed_bytes
+    if job.order.kind == "publish":
+        before = f"hashed {size_text(hashed)}" if hashed is not None and hashed < progress.total_bytes else ""
+        counted = f"part {progress.verified_chunks} of {job.order.chunks}"
     limit = job.order.options.limit_bytes_per_second
-    *before, counted = _counted_words(job, progress)
     parts = [
         f"{rate_text(progress.bytes_per_second)} (5 s avg)",
         _eta(progress),
         f"limit {rate_text(limit)}" if limit is not None else "",
-        *before,
+        before,
         f"{progress.connections} of {job.order.options.connections} requests",
         f"retries {progress.retries}" if progress.retries else "",
         counted,
@@ -235,18 +267,6 @@ def _running_lines(job: Job, width: int, *, is_open: bool) -> list[Line]:
         if text_width(longer) <= width - 2:
             said = longer
     return [line(" ", said), *_file_lines(progress, width, is_open=is_open)]
-
-
-def _counted_words(job: Job, progress: Progress) -> tuple[str, ...]:
-    """Return what of a job that runs is counted beside its bytes, what matters most first."""
-    if job.order.kind == "pull":
-        return (f"chunks ok {progress.verified_chunks}",)
-    hashed = progress.hashed_bytes
-    is_hashing = hashed is not None and hashed < progress.total_bytes
-    return (
-        f"hashed {size_text(hashed or 0)}" if is_hashing else "",
-        f"part {progress.verified_chunks} of {job.order.chunks}",
-    )
 
 
 def _file_lines(progress: Progress, width: int, *, is_open: bool) -> Iterator[Line]:
@@ -277,17 +297,22 @@ def _file_line(file: ActiveFile, progress: Progress, name_columns: int, bar_colu
     if file.retries:
         state, role = f"retry {file.retries} {state}", "warn"
     shown = Span(bar_text(file.done_bytes, file.size_bytes, bar_columns), "accent")
-    percent = _percent(file.done_bytes, file.size_bytes)
+    percent = percent_of(file.done_bytes, file.size_bytes)
     return line(f" {name}{size_text(file.size_bytes):>10}  ", shown, f"  {percent:>3}  ", Span(state, role))
 
 
 def _order_lines(job: Job, width: int, zone: Zone) -> list[Line]:
     """Return what was asked for, and what became of it."""
-    result, options = job.result, job.order.options
+    result, order, options = job.result, job.order, job.order.options
+    if order.kind == "publish":
+        said = [f"transfer {job.id}: {', '.join(order.sources)}", f"to {order.model} in {order.registry}"]
+        said += [f"sha256:{result.manifest}"] if result is not None else []
+    else:
+        said = [f"transfer {job.id}: {order.reference} from {order.registry}", f"to {place_name(job)}"]
+        said.append(f"sha256:{order.manifest}")
     limit = options.limit_bytes_per_second
     asked, begun, ended = (_clock(at, zone) for at in (job.submitted_at, job.started_at, job.ended_at))
-    said = [
-        *_ordered_words(job),
+    said += [
         f"asked {asked}, begun {begun}, ended {ended}",
         f"at most {count_of(options.connections, 'request')} at once, "
         + (rate_text(limit) if limit is not None else "no limit of speed"),
@@ -296,22 +321,6 @@ def _order_lines(job: Job, width: int, zone: Zone) -> list[Line]:
         verb = "fetched" if result.kind == "pull" else "sent"
         said.append(f"{verb} {size_text(result.moved_bytes)}, reused {size_text(result.reused_bytes)}")
     return [line("   ", *shown) for text in said for shown in wrapped(text, width - 4, role="dim")]
-
-
-def _ordered_words(job: Job) -> list[str]:
-    order = job.order
-    if order.kind == "publish":
-        manifest = [f"sha256:{job.result.manifest}"] if job.result is not None else []
-        return [f"transfer {job.id}: {', '.join(order.sources)}", f"to {order.model} in {order.registry}", *manifest]
-    return [
-        f"transfer {job.id}: {order.reference} from {order.registry}",
-        f"to {place_name(job)}",
-        f"sha256:{order.manifest}",
-    ]
-
-
-def _percent(done: int, total: int) -> int:
-    return 100 if total <= 0 else max(0, min(100, 100 * done // total))
 
 
 def _clock(at: str | None, zone: Zone) -> str:
