@@ -134,7 +134,7 @@ def test_versions_are_listed_newest_first_in_pages(program: Program, published: 
     assert "--after 3" in program.ok("versions", "acme/chat", "--limit", "1").errors
     assert [item["version"] for item in program.json("versions", "acme/chat", "label:team=core")] == [3]
     heading, newest = program.ok("versions", "acme/chat").text.splitlines()[:2]
-    assert heading.split()[-1] == "auc"
+    assert heading.split()[-1] == "AUC"
     assert newest.split()[-2:] == ["ada@example.org", ".5000"]
 
 

@@ -40,7 +40,7 @@ def test_a_plot_and_a_column_for_people(program: Program, published: Path) -> No
     assert text.isascii()
     assert "1 of 3 versions were not measured" in text
     title, *rows = program.ok("versions", "acme/chat", "--metric", "auc").text.splitlines()
-    assert title.split()[-1] == "auc"
+    assert title.split()[-1] == "AUC"
     assert [row.split()[-1] for row in rows] == [".7000", "-", ".5000"]
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LARGEST_SCREEN = (200, 90)
 """So large that a screen cuts nothing of what is compared."""
+WIDEST_LIST = (109, 90)
+"""So wide that the list of versions has no panel beside it yet."""
 
 
 def table_rows(lines: Sequence[str], first_title: str) -> list[dict[str, str]]:
@@ -49,12 +51,17 @@ def csv_rows(lines: Sequence[str]) -> list[dict[str, str]]:
     return list(csv.DictReader(lines))
 
 
-def screen(corpus: Corpus, *keys: str, act: Callable[[Desk], Awaitable[None]] | None = None) -> list[str]:
+def screen(
+    corpus: Corpus,
+    *keys: str,
+    act: Callable[[Desk], Awaitable[None]] | None = None,
+    size: tuple[int, int] = LARGEST_SCREEN,
+) -> list[str]:
     """Return the lines of a screen after some keys."""
     shown: list[str] = []
 
     async def run() -> None:
-        async with open_desk(corpus.registry, size=LARGEST_SCREEN) as desk:
+        async with open_desk(corpus.registry, size=size) as desk:
             await desk.press(*keys)
             if act is not None:
                 await act(desk)

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from faces.both import command, screen, table_rows
+from bucketry.schema import keys
+from bucketry.store.contract import Unconditional
+from bucketry.store.folder.store import FolderStore
+from faces.both import WIDEST_LIST, command, screen, table_rows
+from faces.conftest import corpus
 from tui.carrying import busy_jobs, stand_in, upload_jobs
+from tui.desk import CHAT, filled_registry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +69,70 @@ def opened(corpus: Corpus, number: int, *keys: str) -> list[str]:
         await desk.press("enter", "enter", *keys)
 
     return screen(corpus, "G", "enter", act=act)
+
+
+@pytest.mark.parametrize("name", ["measured", "served", "storied"])
+def test_the_list_of_versions_is_the_same(program: Program, request: pytest.FixtureRequest, name: str) -> None:
+    at: Corpus = request.getfixturevalue(name)
+    rows = table_rows(program.ok("-r", at.folder, "versions", "credit-risk").text.splitlines(), "VERS")
+    shown = squeezed(screen(at, "G", "enter", size=WIDEST_LIST))
+    heading = next(line for line in shown if line.startswith("VERS ")).split()
+    common = [title for title in heading if title in rows[0]]
+    assert {"VERS", "SIZE", "AGE", "BY"} < set(common), "and the metrics"
+    assert len(rows) > 8
+    for row in rows:
+        line = next(line for line in shown if line.startswith(f"{row['VERS']} "))
+        cells = r" (?:.* )?".join(re.escape(row[title]) for title in common)
+        assert re.match(f"{cells}(?: |$)", line), (row, line)
+        assert all(alias in line for alias in row["ALIASES"].split() if alias != "-"), (row, line)
+
+
+def test_what_search_finds_has_the_cells_of_the_list(program: Program, served: Corpus) -> None:
+    listed = table_rows(program.ok("-r", served.folder, "versions", "credit-risk").text.splitlines(), "VERS")
+    lines = program.ok("-r", served.folder, "search", "model:credit-risk", "--sort", "-version").text.splitlines()
+    found = table_rows(lines, "VERSION")
+    assert len(found) == len(listed)
+    for one, other in zip(found, listed, strict=True):
+        assert one.pop("VERSION") == f"credit-risk:{other['VERS'].removeprefix('v')}"
+        assert one == {title: other[title] for title in one}
+
+
+def test_the_list_of_models_is_the_same(program: Program, served: Corpus) -> None:
+    rows = models_of(program, served)
+    shown = screen(served)
+    assert [row["MODEL"] for row in rows] == ["acme/chat", "credit-risk"]
+    for row in rows:
+        assert_on_screen(row, shown)
+
+
+def test_of_a_damaged_model_both_say_what_is_wrong_and_nothing_that_nobody_knows(
+    program: Program, tmp_path: Path
+) -> None:
+    at = corpus(filled_registry(FolderStore(tmp_path)), tmp_path)
+    assert models_of(program, at)[0]["NEWEST"] == "v1", "which the index remembers"
+    body = at.registry.store.get(keys.head(CHAT)).body
+    at.registry.store.put(keys.head(CHAT), body[: len(body) // 2], Unconditional())
+    row = next(row for row in models_of(program, at) if row["MODEL"] == "acme/chat")
+    assert (row["VERSIONS"], row["NEWEST"], row["UPDATED"]) == ("DAMAGED", "-", "-")
+    assert "heads/acme/chat.json" in row["DESCRIPTION"]
+    assert_on_screen(row, screen(at))
+
+
+def models_of(program: Program, at: Corpus) -> list[dict[str, str]]:
+    """Return the rows of `models`, whose last cell may be empty."""
+    heading, *lines = program.ok("-r", at.folder, "models").text.splitlines()
+    return [dict(zip(heading.split(), [*re.split(r"\s{2,}", line), ""], strict=False)) for line in lines]
+
+
+def assert_on_screen(row: dict[str, str], shown: list[str]) -> None:
+    heading = next(line for line in shown if " MODEL " in line)
+    line = next(line for line in shown if f" {row['MODEL']} " in line)
+    for title in ("NEWEST", "UPDATED"):  # both end where their title ends
+        end = heading.index(title) + len(title)
+        assert line[:end].rsplit(maxsplit=1)[1] == row[title]
+    begin = heading.index("DESCRIPTION")
+    assert row["DESCRIPTION"].startswith(line[begin:].strip().removesuffix("~"))
+    assert bool(row["DESCRIPTION"]) == bool(line[begin:].strip())
 
 
 def test_what_waits_is_the_same(program: Program, served: Corpus) -> None:

@@ -13,22 +13,17 @@ from bucketry.cli.parameters import COUNT, MODEL
 from bucketry.cli.searching import found_aliases_document, fresh_index
 from bucketry.index.search import count_models_found, list_models_found
 from bucketry.schema.search.query import parse_query
-from bucketry.show.figures import age_text
-from bucketry.show.tables import DAMAGED, NARROWEST, TextColumn, text_table
+from bucketry.show.figures import NOTHING
+from bucketry.show.lists import model_columns
+from bucketry.show.tables import DAMAGED, NARROWEST, Column, listed_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
     from bucketry.cli.call import Call
     from bucketry.index.search import FoundModel
     from bucketry.schema.names import ModelName
-
-COLUMNS = (
-    TextColumn("MODEL", NARROWEST),
-    TextColumn("VERSIONS", right=True),
-    TextColumn("NEWEST", right=True),
-    TextColumn("ALIASES", NARROWEST),
-    TextColumn("UPDATED", right=True),
-    TextColumn("DESCRIPTION", NARROWEST),
-)
 
 
 @query_command("models", example="bucketry models chat --limit 20\nbucketry models alias:production 'auc>0.9'")
@@ -46,21 +41,26 @@ def run(call: Call, query: tuple[str, ...], limit: int | None, after: ModelName 
     with fresh_index(call, session, details=asked.needs_details, required=True) as index:
         shown = list_models_found(index, asked, after=after, limit=limit)
         more = count_models_found(index, asked, after=shown[-1].model) if limit is not None and shown else 0
-    now = session.clock.now()
-    rows = [
-        (
-            str(model.model),
-            DAMAGED if model.damaged else str(model.versions),
-            "-" if model.damaged else str(model.newest or "-"),
-            " ".join(f"{alias.alias}={DAMAGED if alias.damaged else alias.version}" for alias in model.aliases),
-            age_text(model.updated_at, now) if model.updated_at and not model.damaged else "-",
-            model.damaged or model.description,
-        )
-        for model in shown
-    ]
-    call.answer([_document(model) for model in shown], text_table(COLUMNS, rows, page()))
+    lines = listed_lines(_columns(session.clock.now()), shown, page())
+    call.answer([_document(model) for model in shown], lines)
     if more:
         call.messages.note(f"{more:,} more: continue with --after {shown[-1].model}")
+
+
+def _columns(now: datetime) -> list[Column[FoundModel]]:
+    def named_versions(model: FoundModel) -> str:
+        named = (f"{alias.alias}={DAMAGED if alias.damaged else alias.version}" for alias in model.aliases)
+        return " ".join(named) or NOTHING
+
+    listed: Mapping[str, Column[FoundModel]] = model_columns(now)
+    return [
+        listed["name"].sized(NARROWEST),
+        listed["versions"],
+        listed["newest"],
+        Column("aliases", "ALIASES", named_versions, NARROWEST),
+        listed["updated"],
+        listed["description"].sized(NARROWEST),
+    ]
 
 
 def _document(found: FoundModel) -> dict[str, object]:

@@ -13,11 +13,12 @@ from bucketry.cli.parameters import COUNT, REFERENCE
 from bucketry.cli.searching import found_aliases_document, fresh_index
 from bucketry.index.search import iter_versions_found, list_damaged_models, order_needs_details, parse_order
 from bucketry.schema.search.query import parse_query
-from bucketry.show.figures import age_text, number_text, size_text
-from bucketry.show.tables import DAMAGED, NARROWEST, TextColumn, text_table
+from bucketry.show.lists import headline_columns, version_columns
+from bucketry.show.spans import Span
+from bucketry.show.tables import NARROWEST, Column, listed_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from bucketry.cli.call import Call
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
     from bucketry.schema.names import Reference
     from bucketry.show.spans import Line
 
-COLUMNS = (
-    TextColumn("VERSION", NARROWEST),
-    TextColumn("STATE"),
-    TextColumn("ALIASES", NARROWEST),
-    TextColumn("SIZE", right=True),
-    TextColumn("AGE", right=True),
-    TextColumn("BY", NARROWEST),
-)
 MOST_METRIC_COLUMNS = 2
 """So many fit beside the rest in 80 columns; `--json` has all."""
 
@@ -101,19 +94,19 @@ def _document(found: FoundVersion) -> dict[str, object]:
 
 
 def _lines(versions: Sequence[FoundVersion], asked: Sequence[str], now: datetime) -> list[Line]:
-    names = list(dict.fromkeys([*asked, *(name for version in versions for name in version.metrics)]))
-    names = names[:MOST_METRIC_COLUMNS]
-    columns = [*COLUMNS, *(TextColumn(name, right=True) for name in names)]
-    rows = [
-        [
-            f"{version.model}:{version.version}" if version.version else str(version.model),
-            DAMAGED if version.damaged or version.state is None else version.state.value,
-            " ".join(alias.alias for alias in version.aliases),
-            size_text(version.size_bytes) if version.manifest else "-",
-            age_text(version.created_at, now) if version.created_at else "-",
-            version.created_by or "-",
-            *(number_text(version.metrics[name]) if name in version.metrics else "-" for name in names),
-        ]
-        for version in versions
+    names = dict.fromkeys([*asked, *(name for version in versions for name in version.metrics)])
+
+    def name(found: FoundVersion) -> Span:
+        return Span(f"{found.model}:{found.version}" if found.version else str(found.model), "strong")
+
+    listed: Mapping[str, Column[FoundVersion]] = version_columns(now)
+    columns = [
+        Column("version", "VERSION", name, NARROWEST),
+        listed["state"],
+        listed["aliases"].sized(NARROWEST),
+        listed["size"],
+        listed["created"],
+        listed["author"].sized(NARROWEST),
+        *headline_columns(versions, list(names)[:MOST_METRIC_COLUMNS]),
     ]
-    return text_table(columns, rows, page())
+    return listed_lines(columns, versions, page())

@@ -17,29 +17,20 @@ from bucketry.errors import UsageError
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.serving.known_aliases import look_at_aliases
 from bucketry.registry.versions.listing import iter_versions, load_trend
-from bucketry.show.figures import age_text, number_text, size_text
-from bucketry.show.tables import DAMAGED, NARROWEST, TextColumn, text_table
-from bucketry.show.trend import plot_lines
+from bucketry.show.lists import ListedVersion, headline_columns, version_columns
+from bucketry.show.tables import NARROWEST, Column, listed_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from bucketry.cli.call import Call
     from bucketry.registry.core.session import Session
     from bucketry.registry.versions.listing import VersionSummary
-    from bucketry.schema.documents.head import Head, Row
+    from bucketry.schema.documents.head import Head
     from bucketry.schema.names import ModelName
     from bucketry.show.spans import Line
 
-COLUMNS = (
-    TextColumn("VERSION", right=True),
-    TextColumn("STATE"),
-    TextColumn("ALIASES", NARROWEST),
-    TextColumn("SIZE", right=True),
-    TextColumn("AGE", right=True),
-    TextColumn("BY", NARROWEST),
-)
 MOST_METRIC_COLUMNS = 3
 """So many fit beside the rest in 80 columns; `--json` has all."""
 
@@ -88,7 +79,7 @@ def run(
         _answer_metric(call, session, head, shown, metric, plot=plot)
     else:
         names = dict.fromkeys(name for summary in shown if summary.row is not None for name in summary.row.metrics)
-        lines = _lines(shown, list(names)[:MOST_METRIC_COLUMNS], session.clock.now())
+        lines = _lines(list(map(_listed, shown)), list(names)[:MOST_METRIC_COLUMNS], session.clock.now())
         call.answer([version_document(summary) for summary in shown], lines)
     if len(shown) < len(found):
         call.messages.note(f"there are more: continue with --after {shown[-1].version}")
@@ -106,38 +97,46 @@ def _answer_metric(
         version_document(summary) | {"metric": metric, "value": values.get(summary.version)} for summary in shown
     ]
     if plot:
+        from bucketry.show.trend import plot_lines  # noqa: PLC0415 - no list needs it
+
         aliases = {str(register.alias): summary.version for summary in shown for register in summary.aliases}
         plain = call.no_color or bool(os.environ.get("NO_COLOR")) or not is_unicode()
         width = width_columns() or WIDTH_WITHOUT_TERMINAL
         call.answer(documents, plot_lines(trend, aliases, width=width, ascii_only=plain))
     else:
-        known = [
-            summary if summary.row is None else replace(summary, row=_with_value(summary.row, metric, values))
-            for summary in shown
-        ]
-        call.answer(documents, _lines(known, [metric], session.clock.now()))
+        measured = {version: {metric: value} for version, value in values.items() if value is not None}
+        rows = [replace(_listed(summary), metrics=measured.get(summary.version, {})) for summary in shown]
+        call.answer(documents, _lines(rows, [metric], session.clock.now()))
     if trend.unread:
         call.messages.note(f"the evidence of {trend.unread:,} older versions was not read: narrow it with --limit")
 
 
-def _with_value(row: Row, metric: str, values: Mapping[int, float | None]) -> Row:
-    value = values.get(row.version)
-    return replace(row, metrics={} if value is None else {metric: value})
-
-
-def _lines(summaries: Sequence[VersionSummary], names: Sequence[str], now: datetime) -> list[Line]:
-    columns = [*COLUMNS, *(TextColumn(name, right=True) for name in names)]
-    rows = [[*_cells(summary, names, now)] for summary in summaries]
-    return text_table(columns, rows, page())
-
-
-def _cells(summary: VersionSummary, names: Sequence[str], now: datetime) -> Iterator[str]:
+def _listed(summary: VersionSummary) -> ListedVersion:
     row = summary.row
-    yield str(summary.version)
-    yield DAMAGED if summary.damaged or row is None else row.state.value
-    yield " ".join(register.alias for register in summary.aliases)
     if row is None:
-        yield from ["-"] * (3 + len(names))
-        return
-    yield from (size_text(row.size_bytes), age_text(row.created_at, now), row.created_by)
-    yield from (number_text(row.metrics[name]) if name in row.metrics else "-" for name in names)
+        return ListedVersion(summary.version, summary.aliases, summary.damaged)
+    return ListedVersion(
+        summary.version,
+        summary.aliases,
+        summary.damaged,
+        manifest=row.manifest,
+        state=row.state,
+        size_bytes=row.size_bytes,
+        created_at=row.created_at,
+        created_by=row.created_by,
+        metrics=row.metrics,
+    )
+
+
+def _lines(rows: Sequence[ListedVersion], metrics: Sequence[str], now: datetime) -> list[Line]:
+    listed: Mapping[str, Column[ListedVersion]] = version_columns(now)
+    columns = [
+        listed["version"],
+        listed["state"],
+        listed["aliases"].sized(NARROWEST),
+        listed["size"],
+        listed["created"],
+        listed["author"].sized(NARROWEST),
+        *headline_columns(rows, metrics),
+    ]
+    return listed_lines(columns, rows, page())

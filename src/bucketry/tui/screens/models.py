@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from bucketry.index.views import ModelLine, VersionLine, find_version_line
-from bucketry.show.figures import NOTHING, age_text, number_text
+from bucketry.show.figures import NOTHING, number_text
+from bucketry.show.lists import model_columns
 from bucketry.show.spans import Line, Span, line
 from bucketry.show.tables import DAMAGED_SPAN, Column
 from bucketry.show.trend import trend_bars
@@ -19,13 +20,12 @@ from bucketry.tui.shell.places import VersionsPlace
 from bucketry.tui.shell.prompts import Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from bucketry.tui.data.source import Listing, Selection
     from bucketry.tui.shell.view import Shell
 
 TREND_COLUMNS = 12
-_UPDATED = "how long ago the model or its versions changed"
 
 
 class ModelsView(ListView[ModelLine]):
@@ -42,11 +42,11 @@ class ModelsView(ListView[ModelLine]):
 
     def columns(self) -> Sequence[Column[ModelLine]]:
         """Return the columns of the list."""
-        now = self.shell.session.clock.now()
+        listed = self._listed_columns()
         return (
-            Column("name", "MODEL", lambda row: Span(str(row.model), "strong"), 20, 40, about="the model's name"),
+            listed["name"].sized(20, 40),
             Column("production", "PRODUCTION", _production, 18, 18, about="which version serves, under which alias"),
-            Column("newest", "NEWEST", _newest, 7, right=True, about="its newest version that was not deleted"),
+            listed["newest"].sized(7),
             Column("waiting", "WAITS", _waiting, 5, right=True, rank=1, about="how many versions are in review"),
             Column(
                 "trend",
@@ -60,39 +60,16 @@ class ModelsView(ListView[ModelLine]):
             Column(
                 "metric", "METRIC", _metric, 13, 20, rank=4, sortable=False, about="that metric, of the newest version"
             ),
-            Column(
-                "updated",
-                "UPDATED",
-                lambda row: age_text(row.updated_at, now) if row.updated_at else NOTHING,
-                7,
-                right=True,
-                rank=2,
-                about=_UPDATED,
-            ),
-            Column(
-                "description",
-                "DESCRIPTION",
-                lambda row: row.damaged or row.description,
-                12,
-                60,
-                rank=6,
-                sortable=False,
-                about="what was written about the model",
-            ),
+            listed["updated"].sized(7, rank=2),
+            listed["description"].sized(12, 60, rank=6),
         )
 
     def extra_columns(self) -> Sequence[Column[ModelLine]]:
         """Return what can be shown of a model besides."""
-        return (
-            Column(
-                "versions",
-                "VERSIONS",
-                lambda row: f"{row.versions:,}" if row.versions or not row.damaged else NOTHING,
-                8,
-                right=True,
-                about="how many there were",
-            ),
-        )
+        return (self._listed_columns()["versions"].sized(8),)
+
+    def _listed_columns(self) -> Mapping[str, Column[ModelLine]]:
+        return model_columns(self.shell.session.clock.now())
 
     @property
     def choice_key(self) -> str:
@@ -222,10 +199,6 @@ def _production(row: ModelLine) -> Span:
         return Span(f"DAMAGED {damaged}", "bad")
     named = production_of(row.aliases)
     return Span(f"* v{named.version} {named.alias}", "good") if named else Span(NOTHING, "dim")
-
-
-def _newest(row: ModelLine) -> str:
-    return f"v{row.newest}" if row.newest else NOTHING
 
 
 def _metric(row: ModelLine) -> Span:

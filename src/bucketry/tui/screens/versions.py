@@ -12,7 +12,8 @@ from textual.containers import Horizontal
 from bucketry.index.fields import Field, find_field, list_fields, load_headlines, needed_details
 from bucketry.index.views import VersionLine, find_model_line
 from bucketry.show.comparison import MOST_COMPARED
-from bucketry.show.figures import NOTHING, age_text, column_number, metric_title, number_text, size_text
+from bucketry.show.figures import NOTHING, number_text
+from bucketry.show.lists import metric_column, version_columns
 from bucketry.show.spans import Line, Span, line, wrapped
 from bucketry.show.tables import Column
 from bucketry.tui.actions.compare import COMPARE
@@ -25,13 +26,12 @@ from bucketry.tui.screens.listing import COLUMNS, FINDING, MARKING, MOVING, List
 from bucketry.tui.shell.places import VersionPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
-    from datetime import datetime
+    from collections.abc import Hashable, Mapping, Sequence
 
     from textual.app import ComposeResult
 
     from bucketry.errors import BucketryError
-    from bucketry.index.fields import Headline
+    from bucketry.index.fields import Headline, Value
     from bucketry.registry.core.session import Session
     from bucketry.schema.names import ModelName
     from bucketry.tui.data.source import Listing
@@ -129,10 +129,10 @@ class VersionsView(ListView[VersionLine]):
 
     def columns(self) -> Sequence[Column[VersionLine]]:
         """Return the usual columns of the list: those of the model's own metrics among them."""
-        now = self.shell.session.clock.now()
+        listed: Mapping[str, Column[VersionLine]] = version_columns(self.shell.session.clock.now())
         beside = not self.chosen_columns or ("alias", "review") in pairwise(self.chosen_columns)
         return (
-            Column("version", "VERS", lambda row: Span(f"v{row.version}", "strong"), 6, about="its number"),
+            listed["version"].sized(6),
             Column("alias", "ALIAS", named_span, 12, 16, spills=True, about=_ALIAS),
             Column(
                 "review",
@@ -146,17 +146,9 @@ class VersionsView(ListView[VersionLine]):
                 self._metric_column(Field("metric", each.name), is_whole=each.is_whole, rank=_METRIC_RANKS[place])
                 for place, each in enumerate(self._headlines[:MOST_METRIC_COLUMNS])
             ),
-            Column("size", "SIZE", _size, 8, right=True, rank=8, about="of all its files"),
-            Column("created", "AGE", partial(_age, now=now), 4, right=True, about="since the publish"),
-            Column(
-                "author",
-                "BY",
-                lambda row: row.created_by or NOTHING,
-                6,
-                20,
-                rank=2,
-                about="who published it, by their claim",
-            ),
+            listed["size"].sized(8, rank=8),
+            listed["created"].sized(4),
+            listed["author"].sized(6, 20, rank=2),
             Column("signed", "SIGNED", signed_span, 6, rank=7, about=_SIGNED),
         )
 
@@ -180,15 +172,12 @@ class VersionsView(ListView[VersionLine]):
         )
 
     def _metric_column(self, field: Field, *, is_whole: bool, rank: int) -> Column[VersionLine]:
-        name = field.spelled
-        title = metric_title(name.removeprefix("metric:"))
+        def value_of(row: VersionLine) -> Value | None:
+            return row.fields.get(field.spelled, row.metrics.get(field.name) if not field.slice else None)
 
-        def cell(row: VersionLine) -> str:
-            known = row.metrics.get(field.name) if not field.slice else None
-            return column_number(row.fields.get(name, known), is_whole=is_whole)
-
-        width = max(LEAST_METRIC_COLUMNS, min(MOST_TITLE_COLUMNS, len(title) + 2))
-        return Column(name, title, cell, width, right=True, rank=rank, about=f"metric {name.removeprefix('metric:')}")
+        column = metric_column(field.spelled.removeprefix("metric:"), value_of, is_whole=is_whole)
+        width = max(LEAST_METRIC_COLUMNS, min(MOST_TITLE_COLUMNS, len(column.title) + 2))
+        return column.sized(width, rank=rank)
 
     def _text_column(self, field: Field) -> Column[VersionLine]:
         name = field.spelled
@@ -374,14 +363,6 @@ class VersionsView(ListView[VersionLine]):
     def _row_of(self, key: Hashable) -> VersionLine | None:
         place = self.table.place_of(key)
         return None if place is None else self.table.row_at(place)
-
-
-def _size(row: VersionLine) -> str:
-    return size_text(row.size_bytes) if row.manifest else NOTHING
-
-
-def _age(row: VersionLine, *, now: datetime) -> str:
-    return age_text(row.created_at, now) if row.created_at else NOTHING
 
 
 def _load_ahead() -> None:
