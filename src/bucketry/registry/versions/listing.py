@@ -15,7 +15,6 @@ from bucketry.registry.serving.known_aliases import look_at_aliases
 from bucketry.schema import keys
 from bucketry.schema.documents.evidence import headline_values
 from bucketry.schema.documents.states import State
-from bucketry.schema.judging.trend import Trend, make_trend
 from bucketry.schema.search.details import details_of
 from bucketry.schema.search.match import Candidate, fits
 from bucketry.schema.search.query import parse_query
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from bucketry.registry.serving.known_aliases import KnownAliases
     from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.head import Head, Row
+    from bucketry.schema.judging.trend import Trend
     from bucketry.schema.names import AliasName, ModelName
     from bucketry.schema.search.query import Query
 
@@ -173,6 +173,8 @@ def load_trend(session: Session, head: Head, rows: Sequence[Row], metric: str) -
     Costs nothing for versions that have it among their headline metrics; others take three reads each, many at once. A
     version whose evidence cannot be read stops no other.
     """
+    from bucketry.schema.judging.trend import make_trend  # noqa: PLC0415 - few lists are of one metric
+
     without = sorted((row for row in rows if metric not in row.metrics), key=lambda row: -row.version)
     hidden = without[:MOST_LOOKED_INTO]
 
