@@ -37,7 +37,7 @@ from simulation.actors import CONTENTS, Uploader, make_manifest
 from simulation.world import Bucket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from textual.pilot import Pilot
 
@@ -215,9 +215,13 @@ class Desk:
 
     async def wait_for(self, text: str) -> None:
         """Wait until a text is on the screen, while something is under way."""
+        await self.wait_until(lambda: text in self.text, f"{text!r} did not appear")
+
+    async def wait_until(self, is_so: Callable[[], bool], else_said: str = "it did not come to pass") -> None:
+        """Wait for what something under way brings about."""
         deadline = time.monotonic() + LONGEST_HOLD_SECONDS
-        while text not in self.text:
-            assert time.monotonic() < deadline, f"{text!r} did not appear:\n{self.text}"
+        while not is_so():
+            assert time.monotonic() < deadline, f"{else_said}:\n{self.text}"
             await self._pilot.pause(ROUND_SECONDS)
 
     async def wait(self, seconds: float) -> None:

@@ -42,14 +42,21 @@ class Session:
         self.screen.feed(unread.decode(errors="replace"))
         return self.screen.text()
 
-    def read(self, *, quiet_seconds: float = QUIET_SECONDS, until: bytes = b"") -> bytes:
-        """Return what is sent until nothing comes any more, and not before `until` came or is on the screen."""
-        sent = b""
+    def read(
+        self, *, quiet_seconds: float = QUIET_SECONDS, until: bytes | tuple[bytes, ...] = (), gone: bytes | None = None
+    ) -> bytes:
+        """Return what is sent until nothing comes any more.
+
+        Not before all of `until` came or is on the screen, and `gone` is there no more.
+        """
+        sent, wanted = b"", (until,) if isinstance(until, bytes) else until
         deadline = time.monotonic() + LONGEST_SECONDS
         while time.monotonic() < deadline:
             ready, _, _ = select.select([self.descriptor], [], [], quiet_seconds)
             if not ready:
-                if until in sent or until.decode() in self.text:
+                text = self.text
+                has_come = all(word in sent or word.decode() in text for word in wanted)
+                if has_come and (gone is None or gone.decode() not in text):
                     return sent
                 continue
             try:
@@ -62,10 +69,17 @@ class Session:
             self._unread += piece
         raise AssertionError(f"{until!r} did not come: {sent[-400:]!r}\n{self.text}")
 
-    def press(self, keys: bytes, *, quiet_seconds: float = QUIET_SECONDS, until: bytes = b"") -> bytes:
+    def press(
+        self,
+        keys: bytes,
+        *,
+        quiet_seconds: float = QUIET_SECONDS,
+        until: bytes | tuple[bytes, ...] = (),
+        gone: bytes | None = None,
+    ) -> bytes:
         """Send keys and return what they cause."""
         os.write(self.descriptor, keys)
-        return self.read(quiet_seconds=quiet_seconds, until=until)
+        return self.read(quiet_seconds=quiet_seconds, until=until, gone=gone)
 
     def resize(self, columns: int, rows: int, *, until: bytes = b"") -> bytes:
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.store.folder.store import FolderStore
+from bucketry.tui.screens.versions import PANEL_FROM_COLUMNS
 from cli.harness import NEEDS_HANGUPS
 from tui.desk import HOSTILE, filled_registry
 from tui.on_terminal import SEQUENCE, on_terminal, without_sequences
@@ -24,8 +25,6 @@ MOST_BYTES_OF_A_PAGE = 8_500
 MOST_BYTES_OF_A_WORD = 500
 MOST_BYTES_OF_A_PANEL = 1_200
 """A step to a version of which other things are known: two rows of the list, and the text beside it."""
-REST_SECONDS = 0.8
-"""What stands beside a list follows the cursor once it rests."""
 IDLE_SECONDS = 3.0
 ALLOWED = re.compile(
     rb"\x1b\[[0-9;]*m"  # colours
@@ -50,29 +49,36 @@ def test_no_key_costs_more_than_it_may(
     tmp_path: Path, environment: dict[str, str], columns: int, rows: int, view_bytes: int
 ) -> None:
     with on_terminal("-r", make(tmp_path), "tui", environment=environment, columns=columns, rows=rows) as screen:
-        screen.read(until=b"credit-risk")
-        costs = {
-            "G": (screen.press(b"G"), MOST_BYTES_OF_A_MOVE),
-            "enter": (screen.press(b"\r", until=b">  v12"), view_bytes),
-        }
-        assert ("sha256:" in screen.text) == (columns >= 110)
+        screen.read(until=(b"credit-risk", b"LIVE"))
+
+        def to(version: int, keys: bytes) -> bytes:
+            """Return what is sent until a version is under the cursor and, where there is room, beside the list."""
+            beside = (b"| credit-risk:%d" % version,) if columns >= PANEL_FROM_COLUMNS else ()
+            return screen.press(keys, until=(b">  v%d" % version, b"0 of 1", *beside))
+
+        costs = {"G": (screen.press(b"G", until=b">  credit-risk"), MOST_BYTES_OF_A_MOVE)}
+        for name, keys, version, most in (
+            ("enter", b"\r", 12, view_bytes),
+            ("j to one with reviews", b"j", 11, MOST_BYTES_OF_A_PANEL),
+            ("6j", b"jjjjjj", 5, 6 * MOST_BYTES_OF_A_MOVE),
+            ("j", b"j", 4, MOST_BYTES_OF_A_MOVE),
+            ("k", b"k", 5, MOST_BYTES_OF_A_MOVE),
+        ):
+            costs[name] = (to(version, keys), most)
+            assert ("sha256:" in screen.text) == (columns >= PANEL_FROM_COLUMNS)
         costs |= {
-            "j to one with reviews": (screen.press(b"j", quiet_seconds=REST_SECONDS), MOST_BYTES_OF_A_PANEL),
-            "6j": (screen.press(b"jjjjjj", quiet_seconds=REST_SECONDS), 6 * MOST_BYTES_OF_A_MOVE),
-            "j": (screen.press(b"j", quiet_seconds=REST_SECONDS), MOST_BYTES_OF_A_MOVE),
-            "k": (screen.press(b"k", quiet_seconds=REST_SECONDS), MOST_BYTES_OF_A_MOVE),
-            "y": (screen.press(b"y"), MOST_BYTES_OF_A_WORD),
-            "x": (screen.press(b"x"), MOST_BYTES_OF_A_WORD),
-            ":": (screen.press(b":"), MOST_BYTES_OF_A_WORD),
-            "m": (screen.press(b"m"), MOST_BYTES_OF_A_WORD),
-            "esc": (screen.press(b"\x1b"), MOST_BYTES_OF_A_WORD),
-            "ctrl+d": (screen.press(b"\x04", quiet_seconds=REST_SECONDS), MOST_BYTES_OF_A_PAGE),
+            "y": (screen.press(b"y", until=b"copy of credit-risk:5"), MOST_BYTES_OF_A_WORD),
+            "x": (screen.press(b"x", gone=b"copy of credit-risk:5"), MOST_BYTES_OF_A_WORD),
+            ":": (screen.press(b":", until=b"esc cancel"), MOST_BYTES_OF_A_WORD),
+            "m": (screen.press(b"m", until=b" : m"), MOST_BYTES_OF_A_WORD),
+            "esc": (screen.press(b"\x1b", gone=b"esc cancel"), MOST_BYTES_OF_A_WORD),
+            "ctrl+d": (to(1, b"\x04"), MOST_BYTES_OF_A_PAGE),
             "?": (screen.press(b"?", until=b"GO"), view_bytes),
-            "h": (screen.press(b"h", until=b"VERS"), view_bytes),
-            "ctrl+p": (screen.press(b"\x10", until=b"COMMAND"), view_bytes),
-            "esc of the palette": (screen.press(b"\x1b", until=b"VERS"), view_bytes),
-            "version": (screen.press(b"\r", until=b"lr=0.001"), view_bytes),
-            "tab": (screen.press(b"]", until=b"[2 Metrics]"), view_bytes),
+            "h": (screen.press(b"h", until=b">  v1"), view_bytes),
+            "ctrl+p": (screen.press(b"\x10", until=(b"COMMAND", b"enter do it")), view_bytes),
+            "esc of the palette": (screen.press(b"\x1b", until=b">  v1"), view_bytes),
+            "version": (screen.press(b"\r", until=(b"[1 Overview]", b"lr=0.001")), view_bytes),
+            "tab": (screen.press(b"]", until=(b"[2 Metrics]", b"next to")), view_bytes),
         }
         time.sleep(IDLE_SECONDS)
         assert screen.press(b"", quiet_seconds=0.1) == b""

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from tui.desk import Desk
 
 NARROW, WIDE = (80, 24), (140, 40)
-LOOK = 1.3
-"""Longer than the time between two looks."""
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +189,6 @@ def test_a_refusal_of_the_helper_is_told(registry: Registry, helper: Helper) -> 
         await desk.press("p")
         assert "transfer 9 to the same folder has not ended; wait for it" in desk.notice
         helper.fault = None
-        await desk.wait(LOOK)
         await desk.press("p")
         assert "goes on" in desk.notice
 
@@ -268,8 +265,7 @@ def test_the_end_of_a_transfer_is_told_on_any_screen(registry: Registry, helper:
 
     async def act(desk: Desk) -> None:
         helper.jobs = (job(1, JobState.DONE, ended_at="2026-11-22T14:00:00Z", result=result()),)
-        await desk.wait(LOOK)
-        assert "credit-risk:484 has arrived at /data/models/credit-risk/v484" in desk.notice
+        await desk.wait_for("credit-risk:484 has arrived at /data/models/credit-risk/v484")
         assert "MB/s" not in desk.top
 
     on(registry, act)
@@ -280,23 +276,28 @@ def test_a_helper_with_nothing_to_do_is_left_alone_so_that_it_can_end(
 ) -> None:
     helper.jobs = (job(1, JobState.PAUSED, progress=progress()),)
     asked: list[int] = []
+    looks: list[int] = []
+    log_path = jobs.log_path
 
     def list_jobs() -> tuple[Job, ...]:
         asked.append(1)
         return helper.jobs
 
+    def log_path_of_a_look() -> Path:
+        looks.append(1)
+        return log_path()
+
     monkeypatch.setattr(jobs, "list_jobs", list_jobs)
+    monkeypatch.setattr(jobs, "log_path", log_path_of_a_look)
 
     async def act(desk: Desk) -> None:
-        await desk.wait(2 * LOOK)
+        await desk.wait_until(lambda: len(looks) > 2)
         assert len(asked) == 1
         (jobs.log_path().parent / "job-1.json").touch()  # somebody else had it resumed
         helper.jobs = (job(1, JobState.RUNNING, progress=progress()),)
-        await desk.wait(LOOK)
-        assert "1 transfer" in desk.top
+        await desk.wait_for("1 transfer")
         seen = len(asked)
-        await desk.wait(LOOK)
-        assert len(asked) > seen
+        await desk.wait_until(lambda: len(asked) > seen)
 
     on(registry, act)
 
@@ -307,7 +308,7 @@ def test_the_last_transfers_stay_when_the_helper_cannot_be_asked(registry: Regis
     async def act(desk: Desk) -> None:
         await desk.press("t")
         helper.fault = UnavailableError("the transfer helper does not answer")
-        await desk.wait(LOOK)
+        await desk.wait_for("the transfer helper does not answer")
         await desk.settle()
         check_snapshot("transfers-failing-80x24", desk.text)
 
