@@ -200,7 +200,7 @@ def test_the_comparison_is_copied_as_markdown_that_is_nothing_but_text(monkeypat
         copied.append(text)
         return "tmux"
 
-    monkeypatch.setattr("bucketry.tui.screens.compare.copy_text", copy)
+    monkeypatch.setattr("bucketry.tui.shell.app.copy_text", copy)
 
     async def act(desk: Desk) -> None:
         await desk.press(*COMPARE, "y")

@@ -14,7 +14,7 @@ from bucketry.registry.serving.known_aliases import load_aliases
 from bucketry.registry.versions.deletion import delete_version
 from bucketry.schema import keys
 from bucketry.store.contract import Unconditional
-from bucketry.tui.shell.elsewhere import ELSEWHERE
+from bucketry.tui.screens.opening import every_screen
 from tui.desk import PRODUCTION, RISK, ROUND_SECONDS, Wire, empty_registry, filled_registry, open_desk
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def keys_here(desk: Desk) -> set[str]:
 
 def keys_elsewhere(desk: Desk) -> set[str]:
     """Return each key that something has elsewhere alone, and some that nothing has."""
-    elsewhere = [key for known in ELSEWHERE.values() for key in known.keys]
+    elsewhere = [key for screen in every_screen() for command in screen.COMMANDS for key in command.keys]
     return {*elsewhere, "n", "Z", "%"} - LEAVES - keys_here(desk)
 
 
@@ -262,9 +262,11 @@ def test_what_was_typed_is_kept_when_the_line_is_cut_meanwhile() -> None:
 def test_a_key_of_another_screen_says_where_it_belongs() -> None:
     async def act(desk: Desk) -> None:
         await desk.press("A")
-        assert "A approve: not here, it is about a version: open a model (enter)" in desk.notice
+        said = "A approve: not here, it is for the versions of a model (enter on a model) and 3 other screens"
+        assert said in desk.notice
         await desk.press("b")
-        assert "b choose the baseline: not here, it is for a comparison (= on versions)" in desk.notice
+        said = "b make the next version the baseline: not here, it is for a comparison (= on versions)"
+        assert said in desk.notice
         await desk.press("n")
         assert "n does nothing here (? lists the keys)" in desk.notice
         await desk.press("escape")

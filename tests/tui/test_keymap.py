@@ -11,6 +11,7 @@ import pytest
 from bucketry.errors import UsageError
 from bucketry.tui import screens
 from bucketry.tui.drawing.chooser import CHOOSING
+from bucketry.tui.screens.opening import every_screen
 from bucketry.tui.shell.commands import COMMAND_NAMES, WRITING, Command, KeyFaults, Keymap, parse_keymap
 from bucketry.tui.shell.everywhere import EVERYWHERE
 from bucketry.tui.shell.settings import Settings
@@ -31,14 +32,20 @@ def settings(**keys: object) -> Settings:
 
 
 def every_command() -> Iterator[Command[Any]]:
+    for screen in every_screen():
+        yield from screen.COMMANDS
+    yield from EVERYWHERE
+    yield from CHOOSING
+
+
+def test_every_screen_is_known_to_whoever_presses_its_keys_elsewhere() -> None:
     for found in walk_packages(screens.__path__, f"{screens.__name__}."):
         import_module(found.name)
     views: list[type[View]] = [View]
     for view in views:
         views += view.__subclasses__()
-        yield from view.COMMANDS
-    yield from EVERYWHERE
-    yield from CHOOSING
+    assert {view for view in views if view.COMMANDS} == set(every_screen())
+    assert all(screen.CALLED for screen in every_screen())
 
 
 def test_the_list_of_names_has_each_command_of_the_screens_and_no_other() -> None:
@@ -143,6 +150,16 @@ def test_a_key_that_is_another_commands_on_a_later_screen_is_said_there() -> Non
         assert "b is given to refresh, and baseline had it; it is refresh's" in desk.notice
 
     on(filled_registry(), act, settings=settings(refresh="b"))
+
+
+def test_a_key_that_the_user_gave_to_a_command_of_another_screen_says_where_it_belongs() -> None:
+    async def act(desk: Desk) -> None:
+        await desk.press("Y")
+        assert "Y approve: not here, it is for the versions of a model (enter on a model)" in desk.notice
+        await desk.press("A")
+        assert "A does nothing here" in desk.notice
+
+    on(filled_registry(), act, settings=settings(approve="Y"))
 
 
 def test_right_entries_say_nothing() -> None:

@@ -9,15 +9,12 @@ from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.places import ComparisonPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bucketry.index.views import VersionLine
     from bucketry.schema.names import ModelName
     from bucketry.tui.shell.view import Shell, View
 
 
 def _compare(view: View, text: str) -> None:
-    """Compare the chosen versions, or on the `:` line those that are typed behind it.
+    """Compare the chosen versions (one alone with what serves production), or those typed behind it on the `:` line.
 
     Numbers that are typed are versions of the model that the chosen one is of, else that the screen is about.
     """
@@ -26,7 +23,12 @@ def _compare(view: View, text: str) -> None:
         alone = f" {rows[0].version}" if len(text.split()) == 1 and len(rows) == 1 else ""
         compare_typed(shell, rows[0].model if rows else view.model, text + alone)
     elif rows:
-        _compare_marked(shell, rows)
+        from bucketry.tui.data.comparisons import marked_references  # noqa: PLC0415 - only who compares needs it
+
+        try:
+            shell.go(ComparisonPlace(tuple(marked_references(shell.source.index, rows))))
+        except BucketryError as error:
+            shell.fail(error)
 
 
 def compare_typed(shell: Shell, model: ModelName | None, text: str) -> None:
@@ -35,16 +37,6 @@ def compare_typed(shell: Shell, model: ModelName | None, text: str) -> None:
 
     try:
         shell.go(ComparisonPlace(tuple(typed_references(model, text))))
-    except BucketryError as error:
-        shell.fail(error)
-
-
-def _compare_marked(shell: Shell, rows: Sequence[VersionLine]) -> None:
-    """Compare the versions that are marked; one alone is compared with what serves production."""
-    from bucketry.tui.data.comparisons import marked_references  # noqa: PLC0415 - only who compares needs it
-
-    try:
-        shell.go(ComparisonPlace(tuple(marked_references(shell.source.index, rows))))
     except BucketryError as error:
         shell.fail(error)
 

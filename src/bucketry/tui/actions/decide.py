@@ -26,7 +26,7 @@ from bucketry.show.spans import Span
 from bucketry.show.states import state_word
 from bucketry.tui.actions.panels import VersionAction, serving_alias
 from bucketry.tui.actions.seen import DECIDED, check_unchanged
-from bucketry.tui.shell.prompts import Choice
+from bucketry.tui.shell.asking import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,24 +71,19 @@ def decide(shell: Shell, wish: DecisionDraft, failed: Callable[[BucketryError], 
     if wish.action not in SIGNED:
         _write(shell, wish, None, "", failed)
         return
+
+    def looked(found: SigningKeys) -> None:
+        if found.chosen is not None or not found.keys:
+            _write(shell, wish, found.chosen, found.why, failed)
+            return
+        offered = {
+            str(place): (_key_word(key), partial(_write, shell, wish, key, "", failed))
+            for place, key in enumerate(found.keys[:MOST_KEYS_OFFERED], start=1)
+        }
+        shell.choose(Choice(f"sign as {shell.session.actor} with", offered))
+
     shell.flash("looking for a key to sign with ...", "dim")
-    shell.background.start(
-        "signing-keys",
-        lambda: find_signing_keys(shell.session),
-        lambda found: _with_keys(shell, wish, found, failed),
-        failed,
-    )
-
-
-def _with_keys(shell: Shell, wish: DecisionDraft, found: SigningKeys, failed: Callable[[BucketryError], None]) -> None:
-    if found.chosen is not None or not found.keys:
-        _write(shell, wish, found.chosen, found.why, failed)
-        return
-    offered = {
-        str(place): (_key_word(key), partial(_write, shell, wish, key, "", failed))
-        for place, key in enumerate(found.keys[:MOST_KEYS_OFFERED], start=1)
-    }
-    shell.choose(Choice(f"sign as {shell.session.actor} with", offered))
+    shell.background.start("signing-keys", lambda: find_signing_keys(shell.session), looked, failed)
 
 
 def _key_word(key: SigningKey) -> str:

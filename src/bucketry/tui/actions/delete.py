@@ -8,9 +8,9 @@ from bucketry.registry.versions.deletion import check_may_delete, delete_version
 from bucketry.registry.versions.model_deletion import delete_model, plan_model_deletion
 from bucketry.show.figures import count_of
 from bucketry.show.spans import Span, line
-from bucketry.tui.actions.panels import VersionAction, reason_line, text_behind, with_reason
+from bucketry.tui.actions.panels import VersionAction, reason_line, same_as, text_behind, with_reason
 from bucketry.tui.actions.seen import ANYTHING, check_unchanged
-from bucketry.tui.shell.prompts import Question
+from bucketry.tui.shell.asking import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,7 @@ def _ask_model(shell: Shell, plan: ModelDeletion) -> None:
         line(Span(f"{name} will be deleted for ever, with {count_of(len(plan.versions), 'version')}.", "bad")),
         line("It leaves every list. Its numbers are never used again; its history stays."),
         reason_line(name, kept),
-        line(Span("same as:  " + shell.command_line("delete", name, "--all-versions", "--yes"), "dim")),
+        same_as(shell, "delete", name, "--all-versions", "--yes"),
     )
     shell.ask(
         Question(

@@ -12,8 +12,8 @@ from bucketry.schema.names import ByVersion, Reference
 from bucketry.schema.text import fault_in_line
 from bucketry.show.figures import size_text
 from bucketry.show.spans import Span, line
+from bucketry.tui.shell.asking import Question
 from bucketry.tui.shell.commands import Command
-from bucketry.tui.shell.prompts import Question
 from bucketry.user_folders import expand_user, find_home
 
 if TYPE_CHECKING:
@@ -64,7 +64,10 @@ DOWNLOAD = download_command()
 
 
 def _ask(shell: Shell, row: VersionLine) -> None:
-    base = shell.transfers.last_folder or _here()
+    try:
+        base = shell.transfers.last_folder or str(Path.cwd())
+    except OSError:  # it was removed
+        base = str(find_home() or "/")
     reference = f"{row.model}:{row.version}"
     refused = [line(Span(f"version {row.version} is REJECTED; by its number it comes all the same", "bad"))]
     panel = (
@@ -73,6 +76,15 @@ def _ask(shell: Shell, row: VersionLine) -> None:
         line("It goes on if this window or the SSH line closes; t shows how far it is."),
         line(Span("same as:  " + shell.command_line("pull", reference, "FOLDER", "--detach"), "dim")),
     )
+
+    def why_not_there(text: str) -> str:
+        try:
+            expand_user(text.strip())
+        except UsageError as error:
+            return error.message
+        fault = fault_in_line(text)
+        return f"a path cannot have {fault}" if fault else ""
+
     shell.ask(
         Question(
             f"get {reference} to:",
@@ -80,7 +92,7 @@ def _ask(shell: Shell, row: VersionLine) -> None:
             initial=os.path.join(base, str(row.model), f"v{row.version}"),  # noqa: PTH118 - a text to be edited
             panel=panel,
             panel_title="DOWNLOAD",
-            why_not=_why_not_there,
+            why_not=why_not_there,
             enter="get",
             complete=_folders,
         )
@@ -114,22 +126,6 @@ def _begin(shell: Shell, row: VersionLine, place: str) -> None:
     words = ("pull", str(reference), *((str(dest),) if dest is not None else ()), "--detach")
     shell.flash(f"{shell.command_line(*words)} ...", "dim")
     shell.read(f"submit {reference} {to}", words, lambda _: submit(), done)
-
-
-def _here() -> str:
-    try:
-        return str(Path.cwd())
-    except OSError:  # it was removed
-        return str(find_home() or "/")
-
-
-def _why_not_there(text: str) -> str:
-    try:
-        expand_user(text.strip())
-    except UsageError as error:
-        return error.message
-    fault = fault_in_line(text)
-    return f"a path cannot have {fault}" if fault else ""
 
 
 def _folders(text: str) -> Sequence[str]:

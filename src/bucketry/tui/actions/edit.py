@@ -10,7 +10,7 @@ from bucketry.registry.core.rows import load_dossier, load_row
 from bucketry.registry.versions.lifecycle import LabelEdit, edit_version
 from bucketry.show.spans import Span, line
 from bucketry.tui.actions.seen import EDITED, check_unchanged, generation_shown
-from bucketry.tui.shell.prompts import Choice, Question
+from bucketry.tui.shell.asking import Choice, Question
 
 if TYPE_CHECKING:
     from bucketry.index.views import VersionLine
@@ -35,12 +35,20 @@ def _ask_labels(shell: Shell, row: VersionLine) -> None:
     generation = generation_shown(shell, row)
 
     def answer(text: str) -> None:
-        edit = _parse_labels(text)
+        parts = text.replace(",", " ").split()
+        put = dict(part.split("=", 1) for part in parts if "=" in part and not part.startswith("-"))
+        edit = LabelEdit(put, frozenset(part[1:] for part in parts if part.startswith("-")))
         before = {name: row.labels[name] for name in (*edit.put, *edit.drop) if name in row.labels}
         undone = LabelEdit(before, frozenset(name for name in edit.put if name not in row.labels))
         _edit_labels(shell, row, edit, generation, undone=undone)
 
-    shell.ask(Question("labels:", answer, panel=panel, panel_title="LABELS", why_not=_why_not_labels, enter="save"))
+    def why_not(text: str) -> str:
+        wrong = [part for part in text.replace(",", " ").split() if not part.startswith("-") and "=" not in part]
+        if wrong:
+            return f'"{wrong[0]}" is neither name=value nor -name'
+        return "" if text.strip() else "write name=value"
+
+    shell.ask(Question("labels:", answer, panel=panel, panel_title="LABELS", why_not=why_not, enter="save"))
 
 
 def _edit_labels(
@@ -65,19 +73,6 @@ def _edit_labels(
     shell.write(tuple(words), work, done)
 
 
-def _parse_labels(text: str) -> LabelEdit:
-    parts = text.replace(",", " ").split()
-    put = dict(part.split("=", 1) for part in parts if "=" in part and not part.startswith("-"))
-    return LabelEdit(put, frozenset(part[1:] for part in parts if part.startswith("-")))
-
-
-def _why_not_labels(text: str) -> str:
-    wrong = [part for part in text.replace(",", " ").split() if not part.startswith("-") and "=" not in part]
-    if wrong:
-        return f'"{wrong[0]}" is neither name=value nor -name'
-    return "" if text.strip() else "write name=value"
-
-
 def _ask_notes(shell: Shell, row: VersionLine) -> None:
     """Read the notes as they are, then ask for the new ones behind them."""
     reference = f"{row.model}:{row.version}"
@@ -90,13 +85,11 @@ def _ask_notes(shell: Shell, row: VersionLine) -> None:
         answer = partial(_edit_notes, shell, row, generation=generation, before=before)
         shell.ask(Question(f"notes of {reference}:", answer, initial=before, enter="save"))
 
-    shell.read("notes", ("show", reference), partial(_load_notes, row=row), ask)
+    def load_notes(session: Session) -> str:
+        head = load_existing_head(session, row.model)
+        return load_dossier(session, head, load_row(session, head, row.version)).notes or ""
 
-
-def _load_notes(session: Session, *, row: VersionLine) -> str:
-    head = load_existing_head(session, row.model)
-    dossier = load_dossier(session, head, load_row(session, head, row.version))
-    return dossier.notes or ""
+    shell.read("notes", ("show", reference), load_notes, ask)
 
 
 def _edit_notes(

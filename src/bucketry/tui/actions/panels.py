@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, ContendedError, CorruptError, RejectedError, UnavailableError
 from bucketry.frozen import frozen
-from bucketry.index.views import find_model_line
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.rows import load_row
 from bucketry.schema.text import displayable
 from bucketry.show.figures import age_text
 from bucketry.show.spans import Span, flowing, line
 from bucketry.tui.actions.promotion_preview import read_servers, read_verdicts
-from bucketry.tui.drawing.marks import PRODUCTION_NAMES, is_production
-from bucketry.tui.shell.prompts import Question
+from bucketry.tui.drawing.marks import PRODUCTION_NAMES, failure_words, is_production
+from bucketry.tui.shell.asking import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,8 +78,7 @@ class VersionAction:
 
 def serving_alias(shell: Shell, row: VersionLine) -> ListedAlias | None:
     """Return the alias that serves a version for real, as far as the screens know."""
-    found = find_model_line(shell.source.index, row.model)
-    known = (*(found.aliases if found is not None else ()), *row.aliases)
+    known = (*shell.source.aliases(row.model), *row.aliases)
     return next((named for named in known if named.version == row.version and is_production(named)), None)
 
 
@@ -101,10 +99,25 @@ def reason_line(name: str, kept: str, *, is_needed: bool = False) -> Line:
     return line(Span(f"reason: {displayable(kept)}" if kept else f"{follows} the name:  {name} WHY", "dim"))
 
 
+def same_as(shell: Shell, *words: str) -> Line:
+    """Return the command that does the same."""
+    return line(Span(f"same as:  {shell.command_line(*words)}", "dim"))
+
+
 def refusal_lines(refusal: str, width: int, *, indent: str = "") -> list[Line]:
     """Return what the registry would answer, in as many lines as it takes."""
-    words = f"REFUSED: {displayable(refusal)}".split() if refusal else ()
-    return flowing([Span(word, "bad") for word in words], width, between=" ", indent=indent)
+    return _bad_lines(f"REFUSED: {displayable(refusal)}" if refusal else "", width, indent=indent)
+
+
+def changed_lines(told: str, width: int) -> list[Line]:
+    """Return what somebody else did meanwhile, if it is told."""
+    return _bad_lines(f"CHANGED MEANWHILE: {told}" if told else "", width)
+
+
+def how_long(shell: Shell, since: str) -> str:
+    """Return for how long an alias has named what it names, behind what that is; "" where nobody knows."""
+    age = age_text(since, shell.session.clock.now()) if since else ""
+    return ", since just now" if age == "now" else f", for {age}" if age else ""
 
 
 def refusal_by(check: Callable[[Session], object]) -> Callable[[Session], BucketryError | None]:
@@ -122,8 +135,7 @@ def refusal_by(check: Callable[[Session], object]) -> Callable[[Session], Bucket
 
 def refuse(shell: Shell, question: Question, error: BucketryError) -> None:
     """Say in a question that is being asked what its answer would meet, and take none."""
-    refusal = f"{error.message}; {error.advice}" if error.advice else error.message
-    panel = (*refusal_lines(refusal, shell.size.width - PANEL_COLUMNS), *question.panel)
+    panel = (*refusal_lines(failure_words(error), shell.size.width - PANEL_COLUMNS), *question.panel)
     shell.asking.revise(question, replace(question, panel=panel, why_not=lambda _: REFUSED))
 
 
@@ -142,9 +154,6 @@ class LivePanel(ABC):
     @abstractmethod
     def _asked(self) -> Question:
         """Return the question, with all that is known by now."""
-
-    def _begin(self) -> None:
-        self._shell.ask(self._question)
 
     def _read_servers(self, model: ModelName, alias: AliasName) -> None:
         """Read whom the action reaches."""
@@ -190,19 +199,20 @@ class ActionPanel(LivePanel):
     def open(self) -> None:
         """Ask, and look meanwhile whether it may be done and whom it reaches."""
         shell, action = self._shell, self._action
-        self._begin()
-        words = ("show", action.reference)
-        shell.read(f"may-{action.verb}", words, refusal_by(action.check), self._take_refusal, self._refuse)
+        shell.ask(self._question)
+        shell.read(
+            f"may-{action.verb}",
+            ("show", action.reference),
+            refusal_by(action.check),
+            lambda refusal: None if refusal is None else self._refuse(refusal),
+            self._refuse,
+        )
         if action.serves is not None:
             self._read_servers(action.row.model, action.serves.alias)
 
-    def _take_refusal(self, refusal: BucketryError | None) -> None:
-        if refusal is not None:
-            self._refuse(refusal)
-
     def _refuse(self, error: BucketryError) -> None:
         """Say what the answer would meet, and take none; what was answered already meets the same."""
-        self._refusal = f"{error.message}; {error.advice}" if error.advice else error.message
+        self._refusal = failure_words(error)
         self._redraw()
 
     def _asked(self) -> Question:
@@ -263,19 +273,19 @@ class ActionPanel(LivePanel):
             self._keep(text)
             shell.fail(error)
 
-        shell.read(
-            "as-it-is", ("show", self._action.reference), lambda session: _as_it_is(session, row), opened, failed
-        )
+        def look(session: Session) -> tuple[VersionLine, int]:
+            head = load_existing_head(session, row.model)
+            return replace(row, state=load_row(session, head, row.version).state), head.generation
+
+        shell.read("as-it-is", ("show", self._action.reference), look, opened, failed)
 
     def _lines(self) -> tuple[Line, ...]:
         shell, action = self._shell, self._action
         width = shell.size.width - PANEL_COLUMNS
-        changed = f"CHANGED MEANWHILE: {self._told}" if self._told else ""
-        lines = [*flowing([Span(word, "bad") for word in changed.split()], width, between=" ")]
+        lines = changed_lines(self._told, width)
         lines += refusal_lines(self._refusal, width)
         if action.serves is not None:
-            age = age_text(action.serves.since, shell.session.clock.now()) if action.serves.since else ""
-            for_long = ", since just now" if age == "now" else f", for {age}" if age else ""
+            for_long = how_long(shell, action.serves.since)
             lines.append(line(Span(f"{action.reference} is what {action.serves.alias} names{for_long}", "strong")))
         for sentence in action.means:
             lines += flowing(
@@ -285,7 +295,7 @@ class ActionPanel(LivePanel):
             lines += flowing([Span("serves:", "dim"), *self._servers], width, between=" ")
         if action.asks_for_name and not self._refusal:
             lines.append(reason_line(str(action.row.model), self._kept, is_needed=action.needs_text))
-        return (*lines, line(Span("same as:  " + shell.command_line(*action.words), "dim")))
+        return (*lines, same_as(shell, *action.words))
 
 
 @frozen
@@ -330,11 +340,17 @@ class MovePanel(LivePanel):
     def open(self) -> None:
         """Show the panel, ask, and begin to read."""
         shell, move = self._shell, self._move
-        self._begin()
+
+        def failed(error: BucketryError) -> None:
+            self._fault = failure_words(error)
+            self._is_refused = not isinstance(error, UnavailableError | CorruptError)
+            self._take_verdicts(())
+
+        shell.ask(self._question)
         if self._preview is not None:
             self._take(self._preview)
         else:
-            shell.read("preview", move.words, move.look, self._take, self._fail)
+            shell.read("preview", move.words, move.look, self._take, failed)
         self._read_servers(move.model, move.alias)
 
     def _take(self, preview: PromotionPreview) -> None:
@@ -353,11 +369,6 @@ class MovePanel(LivePanel):
             self._take_verdicts,
             lambda error: self._take_verdicts(_unread(error)),
         )
-
-    def _fail(self, error: BucketryError) -> None:
-        self._fault = f"{error.message}; {error.remedy}" if error.remedy else error.message
-        self._is_refused = not isinstance(error, UnavailableError | CorruptError)
-        self._take_verdicts(())
 
     def _take_verdicts(self, found: Sequence[Span]) -> None:
         self._verdicts = found
@@ -395,12 +406,12 @@ class MovePanel(LivePanel):
         move, preview = self._move, self._preview
         width = self._shell.size.width - PANEL_COLUMNS
         is_refused = preview is not None and bool(preview.refusal) and not preview.is_there
-        changed = f"CHANGED MEANWHILE: {move.told}" if move.told else ""
+        changed = changed_lines(move.told, width)
         if self._fault:  # nothing is known of where it would go
-            fault = refusal_lines(self._fault, width) if self._is_refused else _sentence(self._fault, width)
-            return (*_sentence(changed, width), *fault)
+            fault = refusal_lines(self._fault, width) if self._is_refused else _bad_lines(self._fault, width)
+            return (*changed, *fault)
         return (
-            *_sentence(changed, width),
+            *changed,
             move.head(preview),
             *refusal_lines(preview.refusal if is_refused and preview else "", width),
             *flowing([Span("serves:", "dim"), *self._servers], width, between=" "),
@@ -411,14 +422,8 @@ class MovePanel(LivePanel):
         )
 
 
-def _as_it_is(session: Session, row: VersionLine) -> tuple[VersionLine, int]:
-    """Return a version's line with the state that it has by now, and how far its model's history is."""
-    head = load_existing_head(session, row.model)
-    return replace(row, state=load_row(session, head, row.version).state), head.generation
-
-
-def _sentence(text: str, width: int) -> list[Line]:
-    return flowing([Span(word, "bad") for word in text.split()], width, between=" ")
+def _bad_lines(text: str, width: int, *, indent: str = " ") -> list[Line]:
+    return flowing([Span(word, "bad") for word in text.split()], width, between=" ", indent=indent)
 
 
 def _unread(error: BucketryError) -> Sequence[Span]:

@@ -7,20 +7,21 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, ContendedError, RejectedError
-from bucketry.index.views import find_model_line
 from bucketry.registry.core.registers import load_alias, load_existing_head
 from bucketry.registry.serving.aliases import promote, roll_back, undo_move
 from bucketry.schema.names import AliasName, parse_alias
-from bucketry.show.figures import age_text
-from bucketry.show.spans import Span, flowing, line
+from bucketry.show.spans import Span, line
 from bucketry.tui.actions.panels import (
     PANEL_COLUMNS,
     Move,
     MovePanel,
+    changed_lines,
+    how_long,
     reason_line,
     refusal_by,
     refusal_lines,
     refuse,
+    same_as,
     text_behind,
     with_reason,
 )
@@ -33,7 +34,7 @@ from bucketry.tui.actions.promotion_preview import (
 )
 from bucketry.tui.actions.seen import as_shown_check, check_unchanged, check_unmoved
 from bucketry.tui.drawing.marks import PRODUCTION_NAMES, is_production, production_of
-from bucketry.tui.shell.prompts import Question
+from bucketry.tui.shell.asking import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +60,7 @@ def ask_promotion(shell: Shell, row: VersionLine, *, typed: str = "", told: str 
     Which aliases the registry would refuse is read meanwhile and shown before one is typed. `told` is what changed
     since `typed` was typed.
     """
-    known = _aliases(shell, row.model)
+    known = shell.source.aliases(row.model)
     names = sorted(
         {*(named.alias for named in known), *USUAL_ALIASES}, key=lambda name: (name not in USUAL_ALIASES, name)
     )
@@ -105,7 +106,7 @@ def ask_promotion(shell: Shell, row: VersionLine, *, typed: str = "", told: str 
 
 def ask_rollback(shell: Shell, row: VersionLine) -> None:
     """Ask for the alias to roll back, show where it would go, and ask for the model's name."""
-    found = _aliases(shell, row.model)
+    found = shell.source.aliases(row.model)
     production = production_of(found)
 
     def answer(text: str) -> None:
@@ -121,6 +122,10 @@ def ask_rollback(shell: Shell, row: VersionLine) -> None:
         complete=lambda text: [named.alias for named in found if named.alias.startswith(text)],
     )
 
+    def check_has_aliases(session: Session) -> None:
+        if not load_existing_head(session, row.model).aliases:
+            raise RejectedError(f"no alias of {row.model} ever named a version", advice="promote one first (P)")
+
     def give_up(error: BucketryError) -> None:
         refuse(shell, question, error)
 
@@ -128,15 +133,10 @@ def ask_rollback(shell: Shell, row: VersionLine) -> None:
     shell.read(
         "may-roll-back",
         ("aliases", str(row.model)),
-        refusal_by(lambda session: _check_has_aliases(session, row.model)),
+        refusal_by(check_has_aliases),
         lambda refusal: None if refusal is None else give_up(refusal),
         give_up,
     )
-
-
-def _check_has_aliases(session: Session, model: ModelName) -> None:
-    if not load_existing_head(session, model).aliases:
-        raise RejectedError(f"no alias of {model} ever named a version", advice="promote one first (P)")
 
 
 def _alias_lines(
@@ -149,9 +149,7 @@ def _alias_lines(
     """Return where the aliases are, and which of them the registry would not move to the version."""
     width = shell.size.width - PANEL_COLUMNS
     at = {named.alias: named.version for named in known}
-    lines: list[Line] = []
-    if told:
-        lines += flowing([Span(word, "bad") for word in f"CHANGED MEANWHILE: {told}".split()], width, between=" ")
+    lines = changed_lines(told, width)
     for name in names:
         where = f"names v{at[name]}" if name in at else "not set"
         lines.append(line(Span(name, "strong"), f"  {where}"))
@@ -186,8 +184,7 @@ def _look_first(shell: Shell, row: VersionLine, alias: AliasName, reason: str, t
 
 def _promotion(shell: Shell, row: VersionLine, alias: AliasName, *, is_seen: bool = True) -> Move:
     """Return what moves an alias to a version; not `is_seen`: its state may be another than the row's by now."""
-    model, version = row.model, row.version
-    reference = f"{model}:{version}"
+    model, version, reference = row.model, row.version, f"{row.model}:{row.version}"
     draft = f"{_promotion_draft(row)} {alias}"
 
     def look(session: Session) -> PromotionPreview:
@@ -203,8 +200,7 @@ def _promotion(shell: Shell, row: VersionLine, alias: AliasName, *, is_seen: boo
         undo = "U takes it back" if preview is None else "U takes the alias away again"
         undo = f"B rolls back to v{preview.now}" if preview is not None and preview.now else undo
         undo = "nothing changes" if preview is not None and preview.is_there else f"undo: {undo}"
-        same = shell.command_line("promote", reference, alias)
-        return (line(undo), line(Span(f"same as:  {same}", "dim")))
+        return (line(undo), same_as(shell, "promote", reference, alias))
 
     def go(preview: PromotionPreview, reason: str, text: str) -> None:
         def work(session: Session) -> AliasMove:
@@ -219,11 +215,9 @@ def _promotion(shell: Shell, row: VersionLine, alias: AliasName, *, is_seen: boo
             elif not is_named:
                 ask_promotion(shell, row, typed=text, told=error.message)
             else:
-                move = _promotion(shell, row, alias, is_seen=False)
-                MovePanel(shell, replace(move, told=error.message, typed=text, reason=reason)).open()
+                _ask_anew(shell, _promotion(shell, row, alias, is_seen=False), text, reason, told=error.message)
 
-        words = with_reason(("promote", reference, alias), reason)
-        shell.write(words, work, lambda moved: _moved(shell, moved), failed)
+        shell.write(with_reason(("promote", reference, alias), reason), work, partial(_moved, shell), failed)
 
     return Move(
         verb="promote",
@@ -238,6 +232,11 @@ def _promotion(shell: Shell, row: VersionLine, alias: AliasName, *, is_seen: boo
         tail=tail,
         go=go,
     )
+
+
+def _ask_anew(shell: Shell, move: Move, text: str, reason: str, *, told: str = "") -> None:
+    """Ask for a move again, with what was typed, after somebody else was quicker; what they did may be told."""
+    MovePanel(shell, replace(move, told=told, typed=text, reason=reason)).open()
 
 
 def _promotion_draft(row: VersionLine) -> str:
@@ -255,9 +254,8 @@ def _rollback(shell: Shell, model: ModelName, alias: AliasName) -> Move:
         return line(Span(f"{model}  alias {alias}  {now}  ->  v{preview.version}", "strong"), f"   ({said})")
 
     def tail(preview: PromotionPreview | None) -> tuple[Line, ...]:
-        same = shell.command_line(*_rollback_words(model, alias, preview))
         to = f"back to v{preview.now}" if preview is not None and preview.now else "forth again"
-        return (line(f"undo: U moves it {to}"), line(Span(f"same as:  {same}", "dim")))
+        return (line(f"undo: U moves it {to}"), same_as(shell, *_rollback_words(model, alias, preview)))
 
     def go(preview: PromotionPreview, reason: str, text: str) -> None:
         def work(session: Session) -> AliasMove:
@@ -267,14 +265,13 @@ def _rollback(shell: Shell, model: ModelName, alias: AliasName) -> Move:
 
         def failed(error: BucketryError) -> None:
             if isinstance(error, ContendedError):
-                move = replace(_rollback(shell, model, alias), told=error.message, typed=text, reason=reason)
-                MovePanel(shell, move).open()
+                _ask_anew(shell, _rollback(shell, model, alias), text, reason, told=error.message)
             else:
                 shell.asking.keep(draft, reason)
                 shell.fail(error)
 
         words = with_reason(_rollback_words(model, alias, preview), reason)
-        shell.write(words, work, lambda moved: _moved(shell, moved), failed)
+        shell.write(words, work, partial(_moved, shell), failed)
 
     return Move(
         verb="roll back",
@@ -298,8 +295,7 @@ def _rollback_words(model: ModelName, alias: AliasName, preview: PromotionPrevie
 
 
 def _now_text(shell: Shell, preview: PromotionPreview) -> str:
-    age = age_text(preview.since, shell.session.clock.now()) if preview.since else ""
-    return f"now v{preview.now}" + (", since just now" if age == "now" else f", for {age}" if age else "")
+    return f"now v{preview.now}{how_long(shell, preview.since)}"
 
 
 def _moved(shell: Shell, move: AliasMove) -> None:
@@ -307,19 +303,14 @@ def _moved(shell: Shell, move: AliasMove) -> None:
     before = f"v{move.previous}" if move.previous else "nothing"
     after = f"v{move.target}" if move.target else "nothing"
     shell.flash(f"{move.model}@{move.alias}: {before} -> {after}", "good")
-    if move.previous == move.target:
-        return
-    _remember(shell, move)
-
-
-def _remember(shell: Shell, move: AliasMove) -> None:
-    shell.undo = (f"move {move.alias}", lambda: _ask_undo(shell, move))
+    if move.previous != move.target:
+        shell.undo = (f"move {move.alias}", lambda: _ask_undo(shell, move))
 
 
 def _ask_undo(shell: Shell, move: AliasMove) -> None:
     """Ask as for any move: where the alias serves for real, for the model's name below what would change."""
-    _remember(shell, move)  # until it is done it can be asked for again
-    named = next((one for one in _aliases(shell, move.model) if one.alias == move.alias), None)
+    shell.undo = (f"move {move.alias}", lambda: _ask_undo(shell, move))  # it can be asked for again until it is done
+    named = next((one for one in shell.source.aliases(move.model) if one.alias == move.alias), None)
     if move.alias in PRODUCTION_NAMES or (named is not None and is_production(named)):
         _ask_undo_for_real(shell, move)
         return
@@ -342,7 +333,7 @@ def _ask_undo(shell: Shell, move: AliasMove) -> None:
 
 def _ask_undo_for_real(shell: Shell, move: AliasMove) -> None:
     model, alias, previous = move.model, move.alias, move.previous
-    name, same = str(model), shell.command_line(*_undo_words(move))
+    name = str(model)
     if previous is not None:
         MovePanel(shell, _undo(shell, move, previous)).open()
         return
@@ -351,7 +342,7 @@ def _ask_undo_for_real(shell: Shell, move: AliasMove) -> None:
         line(Span(f"{model}  alias {alias}  {_step(move)}", "strong")),
         line("It named nothing before: whoever follows it is left without a version."),
         reason_line(name, kept),
-        line(Span(f"same as:  {same}", "dim")),
+        same_as(shell, *_undo_words(move)),
     )
     question = partial(
         Question,
@@ -392,13 +383,12 @@ def _undo(shell: Shell, move: AliasMove, previous: int) -> Move:
 
     def go(_: PromotionPreview, reason: str, text: str) -> None:
         def overtaken(_: BucketryError) -> None:  # the panel looks again, and says who was quicker
-            MovePanel(shell, replace(_undo(shell, move, previous), typed=text, reason=reason)).open()
+            _ask_anew(shell, _undo(shell, move, previous), text, reason)
 
         _take_back(shell, move, reason, overtaken)
 
     def tail(_: PromotionPreview | None) -> tuple[Line, ...]:
-        same = shell.command_line(*_undo_words(move))
-        return (line("undo: P or B moves it again"), line(Span(f"same as:  {same}", "dim")))
+        return (line("undo: P or B moves it again"), same_as(shell, *_undo_words(move)))
 
     return replace(
         _rollback(shell, model, alias),
@@ -427,7 +417,11 @@ def _take_back(shell: Shell, move: AliasMove, reason: str, overtaken: Callable[[
             shell.asking.keep(_undo_draft(move), reason)
             shell.fail(error)
 
-    shell.write(with_reason(_undo_words(move), reason), work, lambda undone: _told(shell, undone), failed)
+    def done(undone: AliasMove) -> None:
+        names = f"v{undone.target}" if undone.target else "nothing"
+        shell.flash(f"undone: {undone.model}@{undone.alias} names {names} again", "good")
+
+    shell.write(with_reason(_undo_words(move), reason), work, done, failed)
 
 
 def _undo_words(move: AliasMove) -> tuple[str, ...]:
@@ -437,17 +431,6 @@ def _undo_words(move: AliasMove) -> tuple[str, ...]:
 def _step(move: AliasMove) -> str:
     """Return from where to where an undo moves the alias."""
     return " -> ".join(f"v{version}" if version else "nothing" for version in (move.target, move.previous))
-
-
-def _told(shell: Shell, move: AliasMove) -> None:
-    shell.flash(
-        f"undone: {move.model}@{move.alias} names {f'v{move.target}' if move.target else 'nothing'} again", "good"
-    )
-
-
-def _aliases(shell: Shell, model: ModelName) -> tuple[ListedAlias, ...]:
-    found = find_model_line(shell.source.index, model)
-    return found.aliases if found is not None else ()
 
 
 def _why_no_alias(text: str) -> str:

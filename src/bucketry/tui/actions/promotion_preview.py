@@ -172,7 +172,9 @@ def read_verdicts(session: Session, model: ModelName, version: int, alias: Alias
 def promotion_lines(preview: PromotionPreview, width: int, zone: Zone, now: str) -> list[Line]:
     """Return what speaks for a promotion: gates, approvals, signature, scan."""
     failed = [gate for gate in preview.gates if not gate.passed]
-    pieces = [_gates(preview), *_approvals(preview, zone, now, width), _signed(preview), _scan(preview)]
+    passed, count = len(preview.gates) - len(failed), len(preview.gates)
+    gates = Span(f"gates: {passed} of {count}", "bad" if failed else "good") if count else Span("gates: none", "dim")
+    pieces = [gates, *_approvals(preview, zone, now, width), _signed(preview), _scan(preview)]
     lines = [
         *flowing(pieces, width, between="   ", indent=""),
         *(each for gate in failed[:MOST_FAILED_TOLD] for each in failed_gate_lines(gate, TextPage(width))),
@@ -201,7 +203,13 @@ def _approvals(preview: PromotionPreview, zone: Zone, now: str, width: int) -> l
         for decision in preview.standing.decisions
         if decision.statement.action is Action.APPROVE
     }
-    who = [f"{name} {_clock(at[name], zone, now)}" for name in approvals.principals if name in at]
+    today = time_text(now, zone).partition(" ")[0]
+
+    def when(name: str) -> str:
+        day, _, clock = time_text(at[name], zone).partition(" ")
+        return clock if day == today else day
+
+    who = [f"{name} {when(name)}" for name in approvals.principals if name in at]
     is_enough = approvals.are_enough or not required
     missing = 0 if is_enough else max(0, required - len(who))
     count = f" ({len(who)} of {required}{f', {missing} MISSING' if missing else ''})" if required else ""
@@ -227,17 +235,3 @@ def _scan(preview: PromotionPreview) -> Span:
     if preview.waits_for_scan:
         return Span("scan: made before it moves", "warn")
     return Span("scan: not asked for", "dim")
-
-
-def _gates(preview: PromotionPreview) -> Span:
-    if not preview.gates:
-        return Span("gates: none", "dim")
-    passed = sum(gate.passed for gate in preview.gates)
-    return Span(f"gates: {passed} of {len(preview.gates)}", "good" if passed == len(preview.gates) else "bad")
-
-
-def _clock(at: str, zone: Zone, now: str) -> str:
-    """Return a time of today, or the day of an earlier one."""
-    shown = time_text(at, zone)
-    day, _, clock = shown.partition(" ")
-    return clock if day == time_text(now, zone).partition(" ")[0] else day

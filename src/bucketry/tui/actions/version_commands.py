@@ -10,20 +10,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, CorruptError, RejectedError
-from bucketry.index.views import find_model_line
 from bucketry.schema.documents.reviews import Action
 from bucketry.schema.documents.states import State, check_servable, state_after_retire
 from bucketry.schema.judging.decisions import action_on, check_decidable
 from bucketry.tui.actions.download import DOWNLOAD, why_no_version
 from bucketry.tui.drawing.pager import CARD
+from bucketry.tui.shell.asking import Choice
 from bucketry.tui.shell.commands import Command
-from bucketry.tui.shell.prompts import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bucketry.index.views import VersionLine
-    from bucketry.tui.shell.command_log import LogEntry
     from bucketry.tui.shell.view import Shell, View
 
     Rule = Callable[[Shell, VersionLine], object]
@@ -86,10 +84,6 @@ def _why_not(view: View, rule: Rule) -> str:
     return view.shell.why_not_write()
 
 
-def _check_nothing(_shell: Shell, _row: VersionLine) -> None:
-    """Leave the word to the registry."""
-
-
 def _check_promotable(_: Shell, row: VersionLine) -> None:
     _check_whole(row)
     check_servable(row.version, row.state)
@@ -108,8 +102,7 @@ def _check_decidable(name: str, _: Shell, row: VersionLine) -> None:
 
 def _check_unnamed(shell: Shell, row: VersionLine) -> None:
     """Raise where an alias names the version, as far as the screens know; the registry is asked before it is typed."""
-    found = find_model_line(shell.source.index, row.model)
-    named = next((one for one in (found.aliases if found else ()) if one.version == row.version), None)
+    named = next((one for one in shell.source.aliases(row.model) if one.version == row.version), None)
     if named is not None:
         raise RejectedError(f"{row.model}@{named.alias} names version {row.version}")
 
@@ -132,17 +125,18 @@ def _why_not_undo(view: View) -> str:
     if shell.undo is not None:
         return shell.why_not_write()
     last = next((entry for entry in shell.log_of_commands.newest_first() if entry.writes and not entry.failure), None)
-    return f"there is nothing to undo: {'nothing was changed from here' if last is None else _no_counterpart(last)}"
-
-
-def _no_counterpart(last: LogEntry) -> str:
-    return f'"{last.line}" has no counterpart, or was one'
+    why = "nothing was changed from here" if last is None else f'"{last.line}" has no counterpart, or was one'
+    return f"there is nothing to undo: {why}"
 
 
 def _command(
-    name: str, key: str, title: str, rule: Rule = _check_nothing, hint: str | Callable[[View], str] = ""
+    name: str,
+    key: str,
+    title: str,
+    rule: Rule = lambda _shell, _row: None,
+    hint: str | Callable[[View], str] = "",
 ) -> Command[View]:
-    """Return a command that changes the version under the cursor, unless the rule raises."""
+    """Return a command that changes the version under the cursor, unless the rule raises; by itself none does."""
 
     def run(view: View, _: str) -> None:
         _act(view, name)

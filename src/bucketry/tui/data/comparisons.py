@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
-from bucketry.index.views import find_model_line
 from bucketry.registry.core.registers import load_existing_head
 from bucketry.registry.core.resolve import select_row
 from bucketry.registry.reading.compare import compare_rows
@@ -18,13 +17,14 @@ from bucketry.schema.documents.states import State
 from bucketry.schema.judging.comparison import diff_versions
 from bucketry.schema.names import ByVersion, Reference, parse_reference
 from bucketry.show.comparison import MOST_COMPARED, ShownComparison, compared_of, newest_place
+from bucketry.tui.data.source import listed_aliases
 from bucketry.tui.drawing.marks import production_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bucketry.index.store import Index
-    from bucketry.index.views import ListedAlias, VersionLine
+    from bucketry.index.views import VersionLine
     from bucketry.registry.core.session import Session
     from bucketry.schema.judging.trend import Trend
     from bucketry.schema.names import ModelName
@@ -72,10 +72,7 @@ def with_next_baseline(compared: ShownComparison) -> ShownComparison:
 
 def with_aliases(compared: ShownComparison, index: Index) -> ShownComparison:
     """Return the comparison with what serves each version, as the index has it."""
-    named: dict[ModelName, tuple[ListedAlias, ...]] = {}
-    for subject in compared.diff.versions:
-        found = find_model_line(index, subject.model)
-        named[subject.model] = found.aliases if found else ()
+    named = {subject.model: listed_aliases(index, subject.model) for subject in compared.diff.versions}
     words = tuple(
         " ".join(alias.alias for alias in named[subject.model] if alias.version == subject.version)
         for subject in compared.diff.versions
@@ -90,8 +87,7 @@ def marked_references(index: Index, rows: Sequence[VersionLine]) -> tuple[Refere
     """
     if len(rows) > MOST_COMPARED:
         raise UsageError(f"{len(rows)} versions are too many to compare", advice=f"mark up to {MOST_COMPARED}")
-    found = find_model_line(index, rows[0].model)
-    production = production_of(found.aliases) if found else None
+    production = production_of(listed_aliases(index, rows[0].model))
     if len(rows) == 1:
         only = rows[0]
         if production is None:
@@ -114,11 +110,11 @@ def typed_references(model: ModelName | None, text: str) -> tuple[Reference, ...
     words = text.replace(",", " ").split()
     if not FEWEST_COMPARED <= len(words) <= MOST_COMPARED:
         raise UsageError("name two to four versions, the baseline first", advice="such as :compare chat:3 chat:4")
-    return tuple(_typed_reference(model, word) for word in words)
 
+    def parsed(word: str) -> Reference:
+        if model is None or any(mark in word for mark in ":@/"):
+            return parse_reference(word)
+        number = word.removeprefix("v")
+        return parse_reference(f"{model}:{number}" if number.isdecimal() else f"{model}@{word}")
 
-def _typed_reference(model: ModelName | None, word: str) -> Reference:
-    if model is None or any(mark in word for mark in ":@/"):
-        return parse_reference(word)
-    number = word.removeprefix("v")
-    return parse_reference(f"{model}:{number}" if number.isdecimal() else f"{model}@{word}")
+    return tuple(map(parsed, words))

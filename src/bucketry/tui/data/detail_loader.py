@@ -7,13 +7,13 @@ for them, and of all where a filter or the order does. All behind the keys; the 
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError
 from bucketry.index.details import EVERYTHING, count_pending, of_model, of_rows
 from bucketry.registry.core.counting import counted
 from bucketry.schema.search.query import DetailCondition, MetricIs, parse_query
+from bucketry.tui.drawing.marks import failure_words
 from bucketry.tui.shell.background import Finished
 from bucketry.tui.shell.command_log import LogEntry
 
@@ -65,6 +65,18 @@ class DetailLoader:
             self._next = (tuple(ids), with_details or follows)
             return
         self._is_looking = True
+        looked, model, shell = tuple(ids), self._model, self._shell
+        index = shell.source.index
+
+        def work() -> int:
+            from bucketry.index.standings import refresh_standings  # noqa: PLC0415 - not for the first paint
+
+            refresh_standings(index, shell.session, model, looked, shell.closing)
+            if with_details and count_pending(index, of_rows(looked)):
+                from bucketry.index.refresh import refresh_some_details  # noqa: PLC0415 - few columns need it
+
+                refresh_some_details(index, shell.session, of_rows(looked), cancelled=shell.closing)
+            return index.edition()
 
         def done(found: int) -> None:
             self.problem = ""
@@ -76,19 +88,7 @@ class DetailLoader:
             self._fail(error)
             self._look_again()
 
-        work = partial(self._look, tuple(ids), self._model, with_details=with_details)
         self._shell.background.start(f"closer-{id(self)}", work, done, failed)
-
-    def _look(self, ids: Sequence[int], model: ModelName, *, with_details: bool) -> int:
-        from bucketry.index.standings import refresh_standings  # noqa: PLC0415 - not for the first paint
-
-        index, session, closing = self._shell.source.index, self._shell.session, self._shell.closing
-        refresh_standings(index, session, model, ids, closing)
-        if with_details and count_pending(index, of_rows(ids)):
-            from bucketry.index.refresh import refresh_some_details  # noqa: PLC0415 - few columns need it
-
-            refresh_some_details(index, session, of_rows(ids), cancelled=closing)
-        return index.edition()
 
     def _look_again(self) -> None:
         self._is_looking = False
@@ -152,7 +152,7 @@ class DetailLoader:
         self._shown_part = 0
 
     def _fail(self, error: BucketryError) -> None:
-        self.problem = f"{error.message}; {error.remedy}" if error.remedy else error.message
+        self.problem = failure_words(error)
 
 
 def asks_for_details(query: str, known_metrics: Iterable[str] = ()) -> bool:

@@ -14,6 +14,7 @@ from bucketry.index.views import (
     ListedIds,
     ModelLine,
     VersionLine,
+    find_model_line,
     list_models_by,
     list_versions_by,
     load_model_lines,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from bucketry.index.fields import Field
     from bucketry.index.store import Index
+    from bucketry.index.views import ListedAlias
     from bucketry.registry.core.session import Session
     from bucketry.schema.names import ModelName
     from bucketry.tui.drawing.table import RowSource
@@ -87,27 +89,6 @@ class IndexRows(Generic[Row]):
             return None
 
 
-@frozen
-class ListRows(Generic[Row]):
-    """Rows that are in memory, in their order."""
-
-    items: Sequence[Row]
-    key: Callable[[Row], Hashable]
-
-    @property
-    def count(self) -> int:
-        """How many rows there are."""
-        return len(self.items)
-
-    def rows(self, offset: int, limit: int) -> Sequence[Row]:
-        """Return at most `limit` rows."""
-        return self.items[offset : offset + limit]
-
-    def position_of(self, key: Hashable) -> int | None:
-        """Return where the row with this key is."""
-        return next((place for place, item in enumerate(self.items) if self.key(item) == key), None)
-
-
 @dataclass(slots=True)
 class Freshness:
     """How old what is shown is: `seen_at` is when the bucket was last seen (monotonic), `failure` why it is not now."""
@@ -131,7 +112,8 @@ class Freshness:
         The age is given in whole minutes, so that it stays true for a minute without a byte being sent.
         """
         word = self.word
-        age = "" if self.seen_at is None else f" {_age(time.monotonic() - self.seen_at)}"
+        seconds = 0.0 if self.seen_at is None else time.monotonic() - self.seen_at
+        age = "" if self.seen_at is None else f" {'<1m' if seconds < 60 else span_text(seconds)}"
         role: dict[str, Literal["good", "warn", "bad", "dim"]] = {"LIVE": "good", "STALE": "warn", "LOADING": "dim"}
         return Span(word + age, role.get(word, "bad"))
 
@@ -147,7 +129,9 @@ class Source:
         self.index = index
         self._edition = index.edition()
         self.damage = Damage()
-        self.freshness = Freshness(_seen_before(session, index), live_seconds=live_seconds)
+        at = index.refreshed_at()  # by an earlier run, perhaps; this process counts time by another clock
+        age = None if at is None else max(0.0, (session.clock.now() - at).total_seconds())
+        self.freshness = Freshness(None if age is None else time.monotonic() - age, live_seconds=live_seconds)
 
     @property
     def is_filled(self) -> bool:
@@ -167,6 +151,10 @@ class Source:
         return Listing(
             IndexRows(listed, lambda ids: load_version_lines(self.index, model, ids, fields=fields)), listed.total
         )
+
+    def aliases(self, model: ModelName) -> tuple[ListedAlias, ...]:
+        """Return the aliases of a model, as the index has them."""
+        return listed_aliases(self.index, model)
 
     def refresh(self, session: Session, cancelled: threading.Event, progress: Callable[[str, int, int], None]) -> bool:
         """Bring the index up to the bucket and return whether it changed: not for the screen's thread.
@@ -194,13 +182,7 @@ class Source:
         self.freshness.failure = failure
 
 
-def _seen_before(session: Session, index: Index) -> float | None:
-    """Return when an earlier run saw the bucket, as this process counts time."""
-    at = index.refreshed_at()
-    if at is None:
-        return None
-    return time.monotonic() - max(0.0, (session.clock.now() - at).total_seconds())
-
-
-def _age(seconds: float) -> str:
-    return "<1m" if seconds < 60 else span_text(seconds)
+def listed_aliases(index: Index, model: ModelName) -> tuple[ListedAlias, ...]:
+    """Return the aliases of a model, as the index has them; none where it has no such model."""
+    found = find_model_line(index, model)
+    return found.aliases if found is not None else ()

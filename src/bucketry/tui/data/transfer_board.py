@@ -6,7 +6,7 @@ instead, in which every change of a job's state leaves its time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
 from bucketry.show.figures import count_of, rate_text
@@ -17,12 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bucketry.errors import BucketryError
-    from bucketry.jobs.client import Job, JobId, JobState
-    from bucketry.registry.core.session import Session
-    from bucketry.show.spans import Role
-    from bucketry.tui.shell.background import Background
-
-Result = TypeVar("Result")
+    from bucketry.jobs.client import Job, JobState
+    from bucketry.tui.shell.host import Host
 
 LOOK_SECONDS = 1.0
 MOVING = frozenset({"queued", "running"})
@@ -43,46 +39,10 @@ class TransfersSnapshot:
         return any(job.state in MOVING for job in self.jobs)
 
 
-class ShowsTransfers(Protocol):
-    """A view, as far as the board tells it something."""
-
-    def transfers_changed(self) -> None:
-        """Answer to a change of what is known of the transfers."""
-
-
-class BoardHost(Protocol):
-    """What the board needs of the app."""
-
-    background: Background
-
-    @property
-    def view(self) -> ShowsTransfers:
-        """The view in front."""
-
-    def set_interval(self, interval: float, callback: Callable[[], object]) -> object:
-        """Call something again and again."""
-
-    def flash(self, text: str, role: Role = "plain") -> None:
-        """Say something until the next key."""
-
-    def fail(self, error: BucketryError) -> None:
-        """Say what went wrong."""
-
-    def read(
-        self,
-        name: str,
-        words: tuple[str, ...],
-        work: Callable[[Session], Result],
-        done: Callable[[Result], None],
-        failed: Callable[[BucketryError], None] | None = None,
-    ) -> None:
-        """Do something behind the keys that changes no registry."""
-
-
 class TransferBoard:
     """The transfers as they were a second ago at most."""
 
-    def __init__(self, app: BoardHost) -> None:
+    def __init__(self, app: Host) -> None:
         self.looked: TransfersSnapshot | None = None
         self.fault: BucketryError | None = None
         self.last_folder: str | None = None
@@ -108,7 +68,24 @@ class TransferBoard:
             return
         self._is_looking = True
         before = None if forced else self.looked
-        self._app.background.start("transfers", lambda: _look(before), self._take, self._fail)
+
+        def done(looked: TransfersSnapshot) -> None:
+            states = {job.id: job.state for job in self.jobs}
+            is_same = looked is self.looked and self.fault is None
+            self.looked, self.fault = looked, None
+            self._end()
+            for job in looked.jobs:
+                if states.get(job.id) in MOVING and (told := _told_end(job)) is not None:
+                    self._app.flash(told.text, told.role)
+            if not is_same:
+                self._app.view.transfers_changed()
+
+        def failed(error: BucketryError) -> None:
+            self.fault = error
+            self._end()
+            self._app.view.transfers_changed()
+
+        self._app.background.start("transfers", lambda: _look(before), done, failed)
 
     def steer(
         self, words: tuple[str, ...], act: Callable[[], Job], done: Callable[[Job], None], ended: Callable[[], None]
@@ -135,22 +112,6 @@ class TransferBoard:
         rate = sum(job.progress.bytes_per_second for job in running if job.progress is not None)
         return Span(f"{count_of(len(running), 'transfer')} {rate_text(rate)}", "accent")
 
-    def _take(self, looked: TransfersSnapshot) -> None:
-        before = {job.id: job.state for job in self.jobs}
-        is_same = looked is self.looked and self.fault is None
-        self.looked, self.fault = looked, None
-        self._end()
-        for job in looked.jobs:
-            if before.get(job.id) in MOVING and (told := _told_end(job)) is not None:
-                self._app.flash(told.text, told.role)
-        if not is_same:
-            self._app.view.transfers_changed()
-
-    def _fail(self, error: BucketryError) -> None:
-        self.fault = error
-        self._end()
-        self._app.view.transfers_changed()
-
     def _end(self) -> None:
         self._is_looking = False
         if self._again:
@@ -158,16 +119,14 @@ class TransferBoard:
             self.look(forced=True)
 
 
-def helper_pid_text(looked: TransfersSnapshot) -> str:
-    """Return who helps."""
-    return f"helper pid {looked.helper_pid}" if looked.helper_pid is not None else "no helper"
-
-
 def _look(before: TransfersSnapshot | None) -> TransfersSnapshot:
     """Read the jobs, unless nothing moved and nothing was written since; not for the screen's thread."""
     from bucketry.jobs import client as jobs  # noqa: PLC0415 - the first picture does not wait for it
 
-    changed_at_ns = _changed_at_ns()
+    try:
+        changed_at_ns = jobs.log_path().parent.stat().st_mtime_ns
+    except OSError:  # there never was a job
+        changed_at_ns = 0
     if before is not None and not before.is_moving and before.changed_at_ns == changed_at_ns:
         return before
     if not changed_at_ns:
@@ -175,18 +134,8 @@ def _look(before: TransfersSnapshot | None) -> TransfersSnapshot:
     return TransfersSnapshot(jobs.list_jobs(), jobs.find_helper(), changed_at_ns)
 
 
-def _changed_at_ns() -> int:
-    """Return when something was last written about any job, 0 where there never was one."""
-    from bucketry.jobs import client as jobs  # noqa: PLC0415 - the first picture does not wait for it
-
-    try:
-        return jobs.log_path().parent.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
 def _told_end(job: Job) -> Span | None:
-    name = job_name(job)
+    name = version_name(job)
     state: JobState = job.state
     if state == "done" and job.result is not None:
         result = job.result
@@ -197,13 +146,3 @@ def _told_end(job: Job) -> Span | None:
     if state == "interrupted":
         return Span(f"transfer of {name} was interrupted: the helper has gone (t shows it)", "warn")
     return None
-
-
-def job_name(job: Job) -> str:
-    """Return which version a job brings."""
-    return version_name(job)
-
-
-def job_words(verb: str, job_id: JobId, *more: str) -> tuple[str, ...]:
-    """Return the command that does the same to a job."""
-    return ("transfers", verb, str(job_id), *more)

@@ -98,7 +98,11 @@ def _laid_out(card: _Card, columns: int) -> list[Line]:
         rendered = rendered[1:]
     lines: list[Line] = []
     for segments in rendered[:MOST_CARD_LINES]:
-        spans = (Span(_AS_ASCII.get(one.text, one.text), _role(one.style)) for one in segments if not one.control)
+        spans: list[Span] = []
+        for one in segments:
+            if not one.control:
+                colour = one.style.color.name if one.style is not None and one.style.color is not None else ""
+                spans.append(Span(_AS_ASCII.get(one.text, one.text), _ROLES.get(colour, "plain")))
         lines.append(tuple(spans))
     if len(rendered) > MOST_CARD_LINES:
         lines.append(line(Span(f"and {len(rendered) - MOST_CARD_LINES:,} more lines", "dim")))
@@ -222,8 +226,3 @@ def _show_everything(tokens: Iterable[Token]) -> None:
 
 def _become_text(token: Token, content: str) -> None:
     token.type, token.tag, token.nesting, token.content, token.children = "text", "", 0, content, None
-
-
-def _role(style: Style | None) -> Role:
-    colour = style.color.name if style is not None and style.color is not None else ""
-    return _ROLES.get(colour, "plain")

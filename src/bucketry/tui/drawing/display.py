@@ -39,13 +39,29 @@ _EXPECTED_PARAMETERS = (
 
 def can_diff(version: str = "") -> bool:
     """Return whether the toolkit's private method is the one that this module knows how to replace."""
-    known = (version or textual.__version__).startswith(READ_VERSION)
-    return known and all(_parameters(owner, name) == names for owner, name, names in _EXPECTED_PARAMETERS)
+    if not (version or textual.__version__).startswith(READ_VERSION):
+        return False
+    for owner, name, names in _EXPECTED_PARAMETERS:
+        method = getattr(owner, name, None)
+        if not callable(method) or tuple(inspect.signature(method).parameters) != names:
+            return False
+    return True
 
 
 def pieces_of(update: LayoutUpdate | ChopsUpdate) -> Iterator[DrawnPiece]:
-    """Return what an update draws, cut as the toolkit cuts it."""
-    return _pieces_of_layout(update) if isinstance(update, LayoutUpdate) else _pieces_of_chops(update)
+    """Yield what an update draws, cut as the toolkit cuts it."""
+    if isinstance(update, LayoutUpdate):
+        for y, strips in enumerate(update.strips, update.region.y):
+            x = update.region.x
+            for strip in strips:
+                yield DrawnPiece(x, y, strip)
+                x += strip.cell_length
+        return
+    for y, start, end in update.spans:
+        for cut_end, (x, drawn) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+            if drawn is not None and x <= end and cut_end > start:
+                is_inside = start <= x < end and cut_end <= end
+                yield DrawnPiece(x, y, drawn if is_inside else drawn.crop(0, min(cut_end, end) - x))
 
 
 @runtime_checkable
@@ -108,7 +124,10 @@ class DisplayedApp(App[None], inherit_bindings=False):
         if renderable is None or driver is None or not is_seen:
             super()._display(screen, renderable)
             return
-        self.cursor_position = screen.outer_size.clamp_offset(_cursor_place(self.cursor_widget))
+        widget = self.cursor_widget
+        place = Offset(0, 0) if widget is None else widget.region.offset
+        inside = widget.cursor_offset if isinstance(widget, HasCursor) else Offset(0, 0)
+        self.cursor_position = screen.outer_size.clamp_offset(place + inside)
         changes = self._changes(renderable) if self._differs else None
         if changes is None:
             if self.shows_cursor and self._cursor_on_terminal is None:
@@ -145,30 +164,3 @@ class DisplayedApp(App[None], inherit_bindings=False):
             return ""
         self._cursor_on_terminal = place
         return move_to(*place) + (SHOW_CURSOR if before is None else "")
-
-
-def _cursor_place(widget: Widget | None) -> Offset:
-    if widget is None:
-        return Offset(0, 0)
-    return widget.region.offset + (widget.cursor_offset if isinstance(widget, HasCursor) else Offset(0, 0))
-
-
-def _pieces_of_layout(update: LayoutUpdate) -> Iterator[DrawnPiece]:
-    for y, strips in enumerate(update.strips, update.region.y):
-        x = update.region.x
-        for strip in strips:
-            yield DrawnPiece(x, y, strip)
-            x += strip.cell_length
-
-
-def _pieces_of_chops(update: ChopsUpdate) -> Iterator[DrawnPiece]:
-    for y, start, end in update.spans:
-        for cut_end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
-            if strip is not None and x <= end and cut_end > start:
-                is_inside = start <= x < end and cut_end <= end
-                yield DrawnPiece(x, y, strip if is_inside else strip.crop(0, min(cut_end, end) - x))
-
-
-def _parameters(owner: type, name: str) -> tuple[str, ...]:
-    method = getattr(owner, name, None)
-    return tuple(inspect.signature(method).parameters) if callable(method) else ()

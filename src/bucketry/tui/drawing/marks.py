@@ -13,6 +13,7 @@ from bucketry.show.tables import DAMAGED_SPAN
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bucketry.errors import BucketryError
     from bucketry.index.damage import Damage
     from bucketry.index.views import ListedAlias, VersionLine
 
@@ -86,6 +87,11 @@ def damage_words(damage: Damage) -> str:
     counts = ((damage.models, "model"), (damage.aliases, "alias"), (damage.versions, "version"))
     parts = [count_of(count, noun) for count, noun in counts if count]
     return f"{' and '.join(parts)} {'is' if damage.count == 1 else 'are'} DAMAGED, the first: {damage.first}"
+
+
+def failure_words(error: BucketryError) -> str:
+    """Return what went wrong, and what to do now if that is known."""
+    return f"{error.message}; {error.remedy}" if error.remedy else error.message
 
 
 def _refusal_span(row: VersionLine) -> Span:

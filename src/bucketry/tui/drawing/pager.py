@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import subprocess
-from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
@@ -18,8 +17,6 @@ from bucketry.schema.text import displayable
 from bucketry.tui.shell.commands import Command
 
 if TYPE_CHECKING:
-    from bucketry.index.views import VersionLine
-    from bucketry.registry.core.session import Session
     from bucketry.registry.reading.cards import Card
     from bucketry.tui.shell.view import Shell, View
 
@@ -53,7 +50,7 @@ def _page_card(view: View, _: str) -> None:
     shell, row = view.shell, view.version
     if row is None:
         return
-    reference = f"{row.model}:{row.version}"
+    reference = Reference(row.model, ByVersion(row.version))
 
     def show(card: Card | None) -> None:
         if card is None:
@@ -62,11 +59,12 @@ def _page_card(view: View, _: str) -> None:
             show_in_pager(shell, card.text)
 
     shell.flash(f"reading the card of {reference} ...", "dim")
-    shell.read(f"card-{id(view)}", ("show", reference), partial(_find, row=row), show)
-
-
-def _find(session: Session, *, row: VersionLine) -> Card | None:
-    return find_card(session, resolve(session, Reference(row.model, ByVersion(row.version))))
+    shell.read(
+        f"card-{id(view)}",
+        ("show", str(reference)),
+        lambda session: find_card(session, resolve(session, reference)),
+        show,
+    )
 
 
 def _find_pager() -> list[str]:

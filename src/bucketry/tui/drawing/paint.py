@@ -102,15 +102,13 @@ class Painter:
             if cell_len(text) > left:
                 text = set_cell_size(text, left - 1) + self.page.ellipsis
             left -= cell_len(text)
-            pieces.append((text, _over(base, self.style(span.role))))
+            style = self.style(span.role)
+            if base.reverse:  # there a colour would become a block behind the text
+                style = Style(bold=style.bold)
+            pieces.append((text, base + style))
         if left > 0:
             pieces.append((" " * left, base))
         return _merged(pieces)
-
-
-def _over(base: Style, style: Style) -> Style:
-    """Return how text looks on a line of a style: where that is reversed, a colour would become a block behind it."""
-    return base + (Style(bold=style.bold) if base.reverse else style)
 
 
 def _merged(pieces: Iterable[tuple[str, Style]]) -> list[Segment]:

@@ -6,13 +6,14 @@ the rows that are on the screen, and paints the two lines that a step changes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from textual.geometry import Offset, Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from bucketry.frozen import frozen
 from bucketry.show.spans import Line, Role, Span
 from bucketry.show.tables import Column, FittedColumn, fit_columns, header_line, row_line
 from bucketry.tui.drawing.paint import Painter, changed_region
@@ -50,18 +51,25 @@ class RowSource(Protocol[RowOut_co]):
         ...
 
 
-class NoRows:
-    """A source without rows."""
+@frozen
+class ListRows(Generic[Row]):
+    """Rows that are in memory, in their order."""
 
-    count = 0
+    items: Sequence[Row]
+    key: Callable[[Row], Hashable]
 
-    def rows(self, offset: int, limit: int) -> Sequence[Any]:  # noqa: ARG002 - the protocol's
-        """Return nothing."""
-        return ()
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return len(self.items)
 
-    def position_of(self, key: Hashable) -> int | None:  # noqa: ARG002 - the protocol's
-        """Return None."""
-        return None
+    def rows(self, offset: int, limit: int) -> Sequence[Row]:
+        """Return at most `limit` rows."""
+        return self.items[offset : offset + limit]
+
+    def position_of(self, key: Hashable) -> int | None:
+        """Return where the row with this key is."""
+        return next((place for place, item in enumerate(self.items) if self.key(item) == key), None)
 
 
 class LineTable(Widget, Generic[Row], can_focus=True):
@@ -75,15 +83,8 @@ class LineTable(Widget, Generic[Row], can_focus=True):
     class Chosen(Message):
         """A row was opened with the mouse."""
 
-    def __init__(
-        self,
-        columns: Sequence[Column[Row]],
-        key: Callable[[Row], Hashable],
-        painter: Painter,
-        *,
-        id: str | None = None,  # noqa: A002 - the toolkit's name
-    ) -> None:
-        super().__init__(id=id)
+    def __init__(self, columns: Sequence[Column[Row]], key: Callable[[Row], Hashable], painter: Painter) -> None:
+        super().__init__()
         self.marks: dict[Hashable, None] = {}
         self.sorted_by = ""
         self.descending = False
@@ -94,12 +95,14 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         self._fitted_for = -1
         self._key_of = key
         self._painter = painter
-        self._source: RowSource[Row] = NoRows()
+        self._source: RowSource[Row] = ListRows((), key)
         self._reads: dict[int, Sequence[Row]] = {}
-        self._cursor = 0
+        self.cursor = 0
+        """The position of the row under the cursor; `move_to` moves it."""
         self._cursor_key: Hashable = None
         self._top = 0
-        self._range_start: int | None = None
+        self.range_start: int | None = None
+        """Where the range that is being marked began."""
         self._painted: dict[int, tuple[Line, Role]] = {}
 
     # What is shown
@@ -110,34 +113,19 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         return self._source.count
 
     @property
-    def cursor(self) -> int:
-        """The position of the row under the cursor."""
-        return self._cursor
-
-    @property
-    def columns(self) -> tuple[Column[Row], ...]:
-        """All columns, also those that do not fit."""
-        return self._columns
-
-    @property
     def cursor_offset(self) -> Offset:
         """Where in the widget the cursor is."""
-        return Offset(0, self._cursor - self._top + 1)
+        return Offset(0, self.cursor - self._top + 1)
 
     @property
     def current(self) -> Row | None:
         """The row under the cursor."""
-        return self.row_at(self._cursor)
+        return self.row_at(self.cursor)
 
     @property
     def page_rows(self) -> int:
         """How many rows are on the screen."""
         return max(1, self.size.height - 1)
-
-    @property
-    def range_start(self) -> int | None:
-        """Where the range that is being marked began."""
-        return self._range_start
 
     def row_at(self, position: int) -> Row | None:
         """Return a row by its position."""
@@ -163,19 +151,25 @@ class LineTable(Widget, Generic[Row], can_focus=True):
 
     def show(self, source: RowSource[Row], *, columns: Sequence[Column[Row]] | None = None) -> None:
         """Show other rows, or the same ones anew; the cursor stays on its row, or where that row was."""
-        begun = self.row_at(self._range_start) if self._range_start is not None else None
+        begun = self.row_at(self.range_start) if self.range_start is not None else None
         self._source = source
         self._reads.clear()
         if columns is not None:
             self._columns = tuple(columns)
         self._fitted_for = -1
         place = source.position_of(self._cursor_key) if self._cursor_key is not None else None
-        on_screen = self._cursor - self._top
-        self._cursor = min(self._cursor if place is None else place, max(0, source.count - 1))
-        self._top = max(0, self._cursor - on_screen)
-        self._range_start = None if begun is None else source.position_of(self._key_of(begun))
+        on_screen = self.cursor - self._top
+        self.cursor = min(self.cursor if place is None else place, max(0, source.count - 1))
+        self._top = max(0, self.cursor - on_screen)
+        self.range_start = None if begun is None else source.position_of(self._key_of(begun))
         self._settle()
-        self._refresh_changed()
+        for y in range(self.size.height):  # what is as it was drawn last is not sent
+            shown, under = self._line_at(y)
+            before, under_before = self._painted.get(y, ((), "plain"))
+            if under != under_before:
+                self.refresh(Region(0, y, self.size.width, 1))
+            elif shown != before:
+                self.refresh(changed_region(before, shown, self.size.width, y=y))
         self.post_message(self.Moved())
 
     def repaint(self) -> None:
@@ -187,27 +181,27 @@ class LineTable(Widget, Generic[Row], can_focus=True):
 
     def move_to(self, position: int) -> None:
         """Put the cursor on a row; beyond the ends, on the first or last."""
-        before, top = self._cursor, self._top
-        self._cursor = max(0, min(position, self.count - 1))
+        before, top = self.cursor, self._top
+        self.cursor = max(0, min(position, self.count - 1))
         self._settle()
-        self._follow_range(before)
+        self._mark_between(before, self.cursor)
         if self._top != top:
             self.refresh()
-        elif self._cursor != before:
+        elif self.cursor != before:
             self._refresh_row(before)
-            self._refresh_row(self._cursor)
+            self._refresh_row(self.cursor)
         self.post_message(self.Moved())
 
     def move_by(self, rows: int) -> None:
         """Move the cursor by rows, down if positive."""
-        self.move_to(self._cursor + rows)
+        self.move_to(self.cursor + rows)
 
     def page_by(self, pages: float) -> None:
         """Move by pages or parts of one, and scroll as far."""
         rows = int(self.page_rows * pages)
         self._top = max(0, min(self._top + rows, self.count - self.page_rows))
         self.refresh()
-        self.move_to(self._cursor + rows)
+        self.move_to(self.cursor + rows)
 
     # Marks, columns
 
@@ -221,13 +215,13 @@ class LineTable(Widget, Generic[Row], can_focus=True):
             del self.marks[key]
         else:
             self.marks[key] = None
-        self._refresh_row(self._cursor)
+        self._refresh_row(self.cursor)
         self.move_by(1)
 
     def toggle_range(self) -> None:
         """Begin to mark a range, which follows the cursor, or end it."""
-        self._range_start = None if self._range_start is not None else self._cursor
-        self._mark_between(self._cursor, self._cursor)
+        self.range_start = None if self.range_start is not None else self.cursor
+        self._mark_between(self.cursor, self.cursor)
         self.post_message(self.Moved())
 
     def toggle_all(self, most: int) -> None:
@@ -241,7 +235,7 @@ class LineTable(Widget, Generic[Row], can_focus=True):
 
     def clear_marks(self) -> None:
         """Take all marks away."""
-        self._range_start = None
+        self.range_start = None
         if self.marks:
             self.marks.clear()
             self.refresh()
@@ -277,7 +271,7 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         position = self._top + event.y - 1
         if event.y < 1 or position >= self.count:
             return
-        if position == self._cursor:
+        if position == self.cursor:
             self.post_message(self.Chosen())
         self.move_to(position)
 
@@ -299,19 +293,9 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         row = self.row_at(position)
         if row is None:
             return (), "plain"
-        here, marked = position == self._cursor, self._key_of(row) in self.marks
+        here, marked = position == self.cursor, self._key_of(row) in self.marks
         gutter = Span((">" if here else " ") + ("+" if marked else " ") + " ", "marked" if marked else "plain")
         return (gutter, *row_line(self._fit(), row, self._painter.page)), "cursor" if here else "plain"
-
-    def _refresh_changed(self) -> None:
-        """Draw the lines that are not what was drawn last: a refresh that changes one row sends one row."""
-        for y in range(self.size.height):
-            shown, under = self._line_at(y)
-            before, under_before = self._painted.get(y, ((), "plain"))
-            if under != under_before:
-                self.refresh(Region(0, y, self.size.width, 1))
-            elif shown != before:
-                self.refresh(changed_region(before, shown, self.size.width, y=y))
 
     def _fit(self) -> tuple[FittedColumn[Row], ...]:
         width = self.size.width
@@ -329,21 +313,18 @@ class LineTable(Widget, Generic[Row], can_focus=True):
         """Scroll until the cursor is on the screen."""
         page = self.page_rows
         step = max(1, page // SCROLL_PART)
-        if self._cursor < self._top:
-            self._top = self._cursor if self._top - self._cursor > step else max(0, self._top - step)
-        elif self._cursor >= self._top + page:
-            last = self._cursor - page + 1
+        if self.cursor < self._top:
+            self._top = self.cursor if self._top - self.cursor > step else max(0, self._top - step)
+        elif self.cursor >= self._top + page:
+            last = self.cursor - page + 1
             self._top = last if last - self._top > step else self._top + step
         self._top = max(0, min(self._top, self.count - page))
         row = self.current
         self._cursor_key = self._key_of(row) if row is not None else self._cursor_key
 
-    def _follow_range(self, before: int) -> None:
-        if self._range_start is not None:
-            self._mark_between(before, self._cursor)
-
     def _mark_between(self, one: int, other: int) -> None:
-        if self._range_start is None:
+        """Mark the rows that the cursor went over, if a range is being marked."""
+        if self.range_start is None:
             return
         for position in range(min(one, other), max(one, other) + 1):
             row = self.row_at(position)

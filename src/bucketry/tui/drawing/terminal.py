@@ -49,9 +49,10 @@ def look_at_terminal(environment: Mapping[str, str]) -> Terminal:
         return Terminal(
             name, is_unicode=True, is_ssh=False, is_tmux=False, colours=1 << 24, is_light=False, is_browser=True
         )
+    locale = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or ""
     return Terminal(
         name=name,
-        is_unicode=_is_unicode(environment),
+        is_unicode="utf8" in locale.lower().replace("-", ""),
         is_ssh=any(environment.get(variable) for variable in ("SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT")),
         is_tmux=bool(environment.get("TMUX")),
         colours=_colours(name, environment),
@@ -85,11 +86,6 @@ def prepare_environment(terminal: Terminal) -> None:
 
 def _is_in_browser(environment: Mapping[str, str]) -> bool:
     return environment.get("TEXTUAL_DRIVER") == BROWSER_DRIVER
-
-
-def _is_unicode(environment: Mapping[str, str]) -> bool:
-    locale = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or ""
-    return "utf8" in locale.lower().replace("-", "")
 
 
 def _colours(name: str, environment: Mapping[str, str]) -> int:

@@ -53,6 +53,8 @@ class Event:
 class AuditView(ReadListView[Event]):
     """The records, newest first."""
 
+    CALLED = "who did what (:audit)"
+
     def __init__(self, shell: Shell, model: ModelName | None = None) -> None:
         self.model = model
         self.with_internal = False
@@ -102,7 +104,7 @@ class AuditView(ReadListView[Event]):
         return (row.model, row.entry.alias, row.entry.record.generation)
 
     def read(self, session: Session) -> ReadRows[Event]:
-        """Return the records, newest first."""
+        """Return the records, newest first, and whether every chain holds and what is not listed."""
         audits, left_out = self._load_audits(session)
         found = [
             (audit.model, entry)
@@ -119,7 +121,13 @@ class AuditView(ReadListView[Event]):
             Event(model, entry, reasons.get(entry.record.transaction) or own_reason(entry)) for model, entry in found
         ]
         internal = sum(entry.record.is_internal for audit in audits for entry in audit.entries)
-        return ReadRows(events, _summary(audits, left_out, 0 if self.with_internal else internal))
+        said = whole_span(audits)
+        if said.role == "bad":
+            return ReadRows(events, line(said))
+        left = f"; {count_of(left_out, 'older model')} not read" if left_out else ""
+        hidden = internal and not self.with_internal
+        more = (Span(f"; . lists {internal} internal", "dim"),) if hidden else ()
+        return ReadRows(events, line(Span(said.text + left, said.role), *more))
 
     def texts(self, row: Event) -> Mapping[str, str]:
         """Return what a filter finds."""
@@ -196,16 +204,6 @@ class AuditView(ReadListView[Event]):
         *MOVING,
         *LOOKING_AGAIN,
     )
-
-
-def _summary(audits: Sequence[Audit], left_out: int, internal: int) -> Line:
-    """Say whether every chain holds, and what is not listed."""
-    said = whole_span(audits)
-    if said.role == "bad":
-        return line(said)
-    left = f"; {count_of(left_out, 'older model')} not read" if left_out else ""
-    hidden = (Span(f"; . lists {internal} internal", "dim"),) if internal else ()
-    return line(Span(said.text + left, said.role), *hidden)
 
 
 def _of(row: Event) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bucketry.index.views import find_version_line
 from bucketry.show.comparison import hidden_count, verdict_counts, worse_slices
@@ -28,12 +28,12 @@ from bucketry.tui.data.comparisons import (
     with_aliases,
     with_next_baseline,
 )
-from bucketry.tui.drawing.clipboard import copy_text
-from bucketry.tui.drawing.linkview import LinkedLineView
+from bucketry.tui.drawing.lineview import LinkedLineView
 from bucketry.tui.drawing.pager import CARD
 from bucketry.tui.screens.text import SCROLLING, TextView
 from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.frame import OneLine
+from bucketry.tui.shell.view import LOADING_WORD_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from bucketry.show.spans import Line
     from bucketry.tui.shell.view import Shell
 
-LOADING_WORD_SECONDS = 0.4
+_AFTER = dict(zip(SORTINGS, (*SORTINGS[1:], SORTINGS[0]), strict=True))
 LINES_BROUGHT_UP = 7
 """Of the slices of a metric that is opened: the worst ones, or a trend."""
 
@@ -59,6 +59,8 @@ class CompareView(TextView):
     What is done here is done to the version whose column is under the cursor: the newest but the baseline at first,
     then whichever `<` and `>` choose. It stays on that version until `b` makes it the baseline.
     """
+
+    CALLED = "a comparison (= on versions)"
 
     def __init__(self, shell: Shell, references: Sequence[Reference]) -> None:
         super().__init__(shell)
@@ -125,16 +127,12 @@ class CompareView(TextView):
             self.set_timer(LOADING_WORD_SECONDS, self._say_loading)
             self._read()
         else:
-            self._lay_out()
+            self.draw(keep_place=False)
 
     def data_changed(self) -> None:
         """Read the versions again."""
         self._find_row()
         self._read()
-
-    def on_resize(self) -> None:
-        """Lay the text out for the new width."""
-        self._lay_out(keep_place=True)
 
     # Reading
 
@@ -151,8 +149,7 @@ class CompareView(TextView):
             self._column = compared.newest
             self._take(compared)
             self._find_row()
-            self.look = replace(self.look, trends={})
-            self._lay_out(keep_place=True)
+            self.show_as(trends={})
             self._read_trend()
 
         def failed(error: BucketryError) -> None:
@@ -180,8 +177,7 @@ class CompareView(TextView):
         model = compared.diff.versions[compared.newest].model
 
         def done(trend: Trend) -> None:
-            self.look = replace(self.look, trends={**self.look.trends, metric: trend})
-            self._lay_out(keep_place=True)
+            self.show_as(trends={**self.look.trends, metric: trend})
 
         def failed(error: BucketryError) -> None:
             self._problem = f"the trend of {metric}: {error.message}; r tries again"
@@ -210,46 +206,27 @@ class CompareView(TextView):
 
     # Showing
 
-    def _lay_out(self, *, keep_place: bool = False) -> None:
+    def draw(self, *, keep_place: bool = True) -> None:
+        """Lay out the comparison in its look."""
         if self.compared is None or not self.size.width or not self.is_attached:
             return
         width = max(20, self.size.width - 2)
-        self._head.show(self._head_line(self.compared))
         self.look = replace(self.look, column=self._column)
+        self._head.show(_head_line(self.compared, self.look))
         lines = screen_lines(self.compared, self.look, width, self.shell.painter.page)
         self._places = metric_places(self.compared, self.look, width)
         self.text.show_linked([line(" ", *shown) for shown in lines], self._places, keep_place=keep_place)
         self.shell.update_frame()
 
-    def _head_line(self, compared: ShownComparison) -> Line:
-        spans = [Span(" base ", "dim")]
-        for place, name in enumerate(compared.names):
-            alias = compared.aliases[place]
-            spans += [Span(" -> " if place == 1 else ", ", "dim")] if place else []
-            spans.append(Span(f"{name}{f' * {alias}' if alias else ''}", "title"))
-        hidden = hidden_count(compared)
-        if hidden and not self.look.with_unchanged:
-            spans.append(Span(f"   changed only: {hidden:,} same hidden", "dim"))
-        return (*spans, Span(f"   sorted by {self.look.sorting}", "dim"))
-
-    def _flip_word(self) -> str:
-        return "hide same" if self.look.with_unchanged else "show same"
-
-    def _flip(self, _: str) -> None:
-        self.look = replace(self.look, with_unchanged=not self.look.with_unchanged)
-        self._lay_out()
-
-    def _sort(self, _: str) -> None:
-        after = SORTINGS[(SORTINGS.index(self.look.sorting) + 1) % len(SORTINGS)]
-        self.look = replace(self.look, sorting=after)
-        self._lay_out(keep_place=True)
+    def show_as(self, *, keep_place: bool = True, **look: Any) -> None:  # noqa: ANN401 - what the look has
+        """Show the comparison in another look."""
+        self.look = replace(self.look, **look)
+        self.draw(keep_place=keep_place)
 
     def focus_slices(self, step: int) -> None:
         """Show the next slices or trend, or those before."""
         if self.compared is not None:
-            count = len(foci(self.compared))
-            self.look = replace(self.look, focus=(self.look.focus + step) % count)
-            self._lay_out(keep_place=True)
+            self.show_as(focus=(self.look.focus + step) % len(foci(self.compared)))
             self._read_trend()
 
     def _metric(self) -> str:
@@ -260,8 +237,7 @@ class CompareView(TextView):
         if self.compared is None:
             return
         names = [name for _, name in foci(self.compared)]
-        self.look = replace(self.look, focus=names.index(self._metric()))
-        self._lay_out(keep_place=True)
+        self.show_as(focus=names.index(self._metric()))
         place = focus_place(self.text.lines)
         if place is not None:
             self.text.reveal(place, LINES_BROUGHT_UP)
@@ -280,8 +256,7 @@ class CompareView(TextView):
             self._column = turned.newest or turned.other + 1
             self._take(turned)
             self._find_row()
-            self.look = replace(self.look, focus=0)
-            self._lay_out(keep_place=True)
+            self.show_as(focus=0)
             self._read_trend()
             if self._column != turned.newest:
                 self._read()  # how the version stands that came under the cursor
@@ -293,12 +268,11 @@ class CompareView(TextView):
         if self._column is not None:
             self._column = (self._column + step) % len(self.references)
             self._find_row()
-            self._lay_out(keep_place=True)
+            self.draw()
             self._read()  # how that version stands
 
     def _read_tensors(self, _: str) -> None:
-        self.look = replace(self.look, with_tensors=True)
-        self._lay_out(keep_place=True)
+        self.show_as(with_tensors=True)
         self._read()
 
     def _copy(self, _: str) -> None:
@@ -306,14 +280,10 @@ class CompareView(TextView):
         if compared is None:
             return
 
-        def done(text: str) -> None:
-            way = copy_text(text, shell.terminal, shell.copy_to_clipboard)
-            shell.flash(f"copied by {way}: {count_of(text.count(chr(10)), 'line')} of Markdown")
-
         shell.background.start(
             f"copy-{id(self)}",
             lambda: "\n".join(comparison_markdown(compared, with_unchanged=with_unchanged)) + "\n",
-            done,
+            lambda text: shell.copy(text, told=f"{count_of(text.count(chr(10)), 'line')} of Markdown"),
             shell.fail,
         )
 
@@ -332,9 +302,6 @@ class CompareView(TextView):
         return self._why_not() or (
             "" if self.compared and len(foci(self.compared)) > 1 else "there are no other slices"
         )
-
-    def _why_no_tensors(self) -> str:
-        return self._why_not() or ("they were read already" if self.look.with_tensors else "")
 
     COMMANDS: ClassVar[tuple[Command[CompareView], ...]] = (
         Command(
@@ -364,8 +331,24 @@ class CompareView(TextView):
         Command(
             "baseline", ("b",), "Make the next version the baseline", _next_baseline, _why_not, "baseline", "Compare"
         ),
-        Command("unchanged", ("z",), "Hide or show what is the same", _flip, _why_not, _flip_word, "Compare"),
-        Command("sort", ("s",), "Sort by verdict, name or change", _sort, _why_not, "sort", "Compare"),
+        Command(
+            "unchanged",
+            ("z",),
+            "Hide or show what is the same",
+            lambda view, _: view.show_as(with_unchanged=not view.look.with_unchanged, keep_place=False),
+            _why_not,
+            lambda view: "hide same" if view.look.with_unchanged else "show same",
+            "Compare",
+        ),
+        Command(
+            "sort",
+            ("s",),
+            "Sort by verdict, name or change",
+            lambda view, _: view.show_as(sorting=_AFTER[view.look.sorting]),
+            _why_not,
+            "sort",
+            "Compare",
+        ),
         Command(
             "next-slices",
             ("tab", "]"),
@@ -383,7 +366,14 @@ class CompareView(TextView):
             _why_no_focus,
             group="Compare",
         ),
-        Command("tensors", ("x",), "Compare the tensors, too", _read_tensors, _why_no_tensors, group="Compare"),
+        Command(
+            "tensors",
+            ("x",),
+            "Compare the tensors, too",
+            _read_tensors,
+            lambda self: self._why_not() or ("they were read already" if self.look.with_tensors else ""),
+            group="Compare",
+        ),
         Command("markdown", ("y",), "Copy as Markdown", _copy, _why_not, "copy", "Read"),
         Command(
             "compare",
@@ -398,3 +388,16 @@ class CompareView(TextView):
         CARD,
         *SCROLLING,
     )
+
+
+def _head_line(compared: ShownComparison, look: ComparisonState) -> Line:
+    """Return which versions are compared, what is hidden of them, and in which order the rest stands."""
+    spans = [Span(" base ", "dim")]
+    for place, name in enumerate(compared.names):
+        alias = compared.aliases[place]
+        spans += [Span(" -> " if place == 1 else ", ", "dim")] if place else []
+        spans.append(Span(f"{name}{f' * {alias}' if alias else ''}", "title"))
+    hidden = hidden_count(compared)
+    if hidden and not look.with_unchanged:
+        spans.append(Span(f"   changed only: {hidden:,} same hidden", "dim"))
+    return (*spans, Span(f"   sorted by {look.sorting}", "dim"))

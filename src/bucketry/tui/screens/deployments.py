@@ -33,10 +33,10 @@ from bucketry.tui.shell.commands import Command
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
-    from datetime import datetime
 
     from bucketry.index.views import VersionLine
     from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.deployment import Deployment
     from bucketry.schema.names import ModelName
     from bucketry.tui.shell.view import Shell
 
@@ -58,36 +58,70 @@ class DeploymentRow:
     followers: tuple[ObservedDeployment, ...]
     item: ObservedDeployment | None = None
 
+    @property
+    def deployment(self) -> Deployment | None:
+        """What the instance reported, where that can be read."""
+        return self.item.deployment if self.item is not None else None
+
+    @property
+    def version(self) -> int | None:
+        """The version that the instance serves, or that the alias names."""
+        return self.deployment.version if self.deployment is not None else self.named.version if self.named else None
+
 
 class DeploymentsView(ReadListView[DeploymentRow]):
     """Every alias with the instances that follow it, by model."""
+
+    CALLED = "who serves what (:d)"
+    crumbs = ("deployments",)
+    words = ("deployments",)
 
     def __init__(self, shell: Shell, words: str = "") -> None:
         super().__init__(shell)
         self.selection = Selection(words)
 
-    @property
-    def crumbs(self) -> tuple[str, ...]:
-        """Where this is."""
-        return ("deployments",)
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The command that lists the same."""
-        return ("deployments",)
-
     def columns(self) -> Sequence[Column[DeploymentRow]]:
         """Return the columns. Instances stand below their alias, so nothing sorts."""
         now = self.shell.session.clock.now()
         names = NAME_COLUMNS if self.shell.size.width >= ROOMY_COLUMNS else LEAST_NAME_COLUMNS
+
+        def since(row: DeploymentRow) -> str:
+            if row.deployment is not None:
+                return age_text(row.deployment.pulled_at or row.deployment.at, now)
+            return age_text(row.named.since, now) if row.named is not None and row.item is None else NOTHING
+
         return (
             Column("who", "ALIAS, INSTANCES", _who, names, 70, sortable=False),
             Column("version", "VERS", _version, 6, sortable=False),
-            Column("since", "SINCE", lambda row: _since(row, now), 5, right=True, sortable=False),
+            Column("since", "SINCE", since, 5, right=True, sortable=False),
             Column("standing", "STANDING", _standing, 21, 44, sortable=False),
-            Column("reported", "REPORTED", lambda row: _reported(row, now), 9, right=True, rank=1, sortable=False),
-            Column("actor", "BY", _actor, 12, 30, rank=2, sortable=False),
-            Column("verified", "VERIFIED", _verified, 9, 16, rank=3, sortable=False),
+            Column(
+                "reported",
+                "REPORTED",
+                lambda row: "" if row.item is None else reported_span(row.item, now),
+                9,
+                right=True,
+                rank=1,
+                sortable=False,
+            ),
+            Column(
+                "actor",
+                "BY",
+                lambda row: "" if row.deployment is None else row.deployment.actor,
+                12,
+                30,
+                rank=2,
+                sortable=False,
+            ),
+            Column(
+                "verified",
+                "VERIFIED",
+                lambda row: "" if row.item is None else verified_text(row.item),
+                9,
+                16,
+                rank=3,
+                sortable=False,
+            ),
         )
 
     def key_of(self, row: DeploymentRow) -> Hashable:
@@ -97,8 +131,14 @@ class DeploymentsView(ReadListView[DeploymentRow]):
     def read(self, session: Session) -> ReadRows[DeploymentRow]:
         """Return the aliases of the index and the receipts of the bucket."""
         found = list_deployments(session)
-        now = session.clock.now()
-        return ReadRows(_grouped(self._aliases(), found.observed), _summary(found.observed, now, cut=found.cut))
+        index = self.shell.source.index
+        ids = list_models_by(index).ids
+        pages = (ids[start : start + MODELS_PER_READ] for start in range(0, len(ids), MODELS_PER_READ))
+        models = (model for page in pages for model in load_model_lines(index, page))
+        named = [(model.model, each) for model in models for each in model.aliases]
+        said = standings_span(found.observed, session.clock.now())
+        more = f"; only the first {MOST_RECEIPTS:,} reports were read" if found.cut else ""
+        return ReadRows(_grouped(named, found.observed), line(Span(said.text + more, said.role)))
 
     def texts(self, row: DeploymentRow) -> Mapping[str, str]:
         """Return what a filter finds; an alias is found with the instances that follow it."""
@@ -119,12 +159,10 @@ class DeploymentsView(ReadListView[DeploymentRow]):
 
     def open_row(self, row: DeploymentRow) -> None:
         """Open the version that is served, or that the alias names."""
-        deployment = row.item.deployment if row.item is not None else None
-        version = deployment.version if deployment is not None else row.named.version if row.named else None
         if row.model is None:
             self.shell.flash("what lies there is no report, and names no version", "warn")
         else:
-            self.open_version(row.model, version)
+            self.open_version(row.model, row.version)
 
     def empty_lines(self) -> Sequence[Line]:
         """Return that nothing is served, and how a report comes to be."""
@@ -139,19 +177,14 @@ class DeploymentsView(ReadListView[DeploymentRow]):
     def version(self) -> VersionLine | None:
         """The version that the instance serves, or that the alias names."""
         row = self.current
-        if row is None or row.model is None:
+        if row is None or row.model is None or row.version is None:
             return None
-        deployment = row.item.deployment if row.item is not None else None
-        version = deployment.version if deployment is not None else row.named.version if row.named else None
-        return None if version is None else find_version_line(self.shell.source.index, row.model, version)
+        return find_version_line(self.shell.source.index, row.model, row.version)
 
     def detail(self, row: DeploymentRow, width: int) -> Sequence[Line]:
         """Return everything that is known of an instance, or of an alias."""
-        if row.item is None:
-            return self._alias_lines(row, width)
-        return report_lines(row.item, TextPage(width), self.shell.zone)
-
-    def _alias_lines(self, row: DeploymentRow, width: int) -> Sequence[Line]:
+        if row.item is not None:
+            return report_lines(row.item, TextPage(width), self.shell.zone)
         if row.alias is None:
             told = "These instances were given a number, and follow no alias."
             return [line(Span(f"{row.model} by number", "strong")), *wrapped(told, width)]
@@ -170,22 +203,9 @@ class DeploymentsView(ReadListView[DeploymentRow]):
             lines += wrapped(f"Nobody has reported that they serve it. A server reports with: {report}", width)
         return lines
 
-    def _aliases(self) -> list[tuple[ModelName, ListedAlias]]:
-        index = self.shell.source.index
-        ids = list_models_by(index).ids
-        pages = (ids[start : start + MODELS_PER_READ] for start in range(0, len(ids), MODELS_PER_READ))
-        return [
-            (found.model, each) for page in pages for found in load_model_lines(index, page) for each in found.aliases
-        ]
-
-    def _only_drift(self, _: str) -> None:
-        self.set_filter("" if self.selection.filter == DRIFT_FILTER else DRIFT_FILTER)
-
-    def _why_not_drift(self) -> str:
-        return "" if self.selection.filter else why_no_row(self)
-
-    def _drift_word(self) -> str:
-        return "show all" if self.selection.filter == DRIFT_FILTER else "drift only"
+    @property
+    def _shows_drift_alone(self) -> bool:
+        return self.selection.filter == DRIFT_FILTER
 
     def _yank(self, _: str) -> None:
         row = self.current
@@ -204,9 +224,9 @@ class DeploymentsView(ReadListView[DeploymentRow]):
             "drift",
             ("z",),
             "Show only what differs from its alias, or all",
-            _only_drift,
-            _why_not_drift,
-            _drift_word,
+            lambda self, _: self.set_filter("" if self._shows_drift_alone else DRIFT_FILTER),
+            lambda view: "" if view.selection.filter else why_no_row(view),
+            lambda self: "show all" if self._shows_drift_alone else "drift only",
             "Find",
         ),
         Command("yank", ("y",), "Copy a name", _yank, why_no_row, "copy", "Read"),
@@ -239,12 +259,8 @@ def _grouped(
 
 def _who(row: DeploymentRow) -> Span:
     if row.item is not None:
-        deployment = row.item.deployment
-        return Span(
-            f"    {place_text(deployment)}"
-            if deployment is not None
-            else f"    {'/'.join(row.item.key.split('/')[-2:])}"
-        )
+        place = "/".join(row.item.key.split("/")[-2:]) if row.deployment is None else place_text(row.deployment)
+        return Span(f"    {place}")
     if row.alias is None:
         return Span(f"  {row.model} by number", "strong")
     serves = row.named is not None and is_production(row.named)
@@ -252,19 +268,11 @@ def _who(row: DeploymentRow) -> Span:
 
 
 def _version(row: DeploymentRow) -> Span:
-    deployment = row.item.deployment if row.item is not None else None
-    if deployment is not None:
-        return Span(f"v{deployment.version}")
-    return (
-        Span(f"v{row.named.version}", "strong") if row.named is not None and row.item is None else Span(NOTHING, "dim")
-    )
-
-
-def _since(row: DeploymentRow, now: datetime) -> str:
-    deployment = row.item.deployment if row.item is not None else None
-    if deployment is not None:
-        return age_text(deployment.pulled_at or deployment.at, now)
-    return age_text(row.named.since, now) if row.named is not None and row.item is None else NOTHING
+    if row.deployment is not None:
+        return Span(f"v{row.deployment.version}")
+    if row.named is None or row.item is not None:
+        return Span(NOTHING, "dim")
+    return Span(f"v{row.named.version}", "strong")
 
 
 def _standing(row: DeploymentRow) -> Span:
@@ -278,22 +286,3 @@ def _standing(row: DeploymentRow) -> Span:
         return Span(count_of(total, "instance"))
     current = sum(item.standing is DeploymentStanding.CURRENT for item in row.followers)
     return Span(f"{current} of {total} serve it", "good" if current == total else "warn")
-
-
-def _reported(row: DeploymentRow, now: datetime) -> Span:
-    return Span("") if row.item is None else reported_span(row.item, now)
-
-
-def _actor(row: DeploymentRow) -> str:
-    deployment = row.item.deployment if row.item is not None else None
-    return deployment.actor if deployment is not None else ""
-
-
-def _verified(row: DeploymentRow) -> str:
-    return "" if row.item is None else verified_text(row.item)
-
-
-def _summary(observed: Sequence[ObservedDeployment], now: datetime, *, cut: bool) -> Line:
-    said = standings_span(observed, now)
-    more = f"; only the first {MOST_RECEIPTS:,} reports were read" if cut else ""
-    return line(Span(said.text + more, said.role))

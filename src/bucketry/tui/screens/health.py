@@ -15,19 +15,15 @@ from bucketry.tui.drawing.clipboard import way_to_copy
 from bucketry.tui.drawing.marks import damage_words
 from bucketry.tui.drawing.terminal import LEAST_COLUMNS, LEAST_ROWS
 from bucketry.tui.screens.text import SCROLLING, TextView
+from bucketry.tui.shell.asking import Question
 from bucketry.tui.shell.commands import Command
-from bucketry.tui.shell.prompts import Question
+from bucketry.tui.shell.view import LOADING_WORD_SECONDS
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path
-
     from bucketry.errors import BucketryError
-    from bucketry.index.damage import Damage
     from bucketry.maintenance.health import Health, ProbeResult
     from bucketry.tui.shell.view import Shell
 
-LOADING_WORD_SECONDS = 0.4
 SLOW_SECONDS = 0.25
 LONGEST_SKEW_TOLD_SECONDS = 600
 """A store whose small reads take longer makes everything feel slow, whatever the client does."""
@@ -41,6 +37,9 @@ _ROLES: dict[Sign, Role] = {"ok": "good", "WARN": "warn", "FAIL": "bad", "-": "d
 class HealthView(TextView):
     """What was measured of the store, and what is known of this machine and terminal."""
 
+    CALLED = "the health of the store (:doctor)"
+    crumbs = ("health",)
+
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self._health: Health | None = None
@@ -48,11 +47,6 @@ class HealthView(TextView):
         self._fault: BucketryError | None = None
         self._probed: ProbeResult | None = None
         self._is_slow_to_come = False
-
-    @property
-    def crumbs(self) -> tuple[str, ...]:
-        """Where this is."""
-        return ("health",)
 
     @property
     def notice(self) -> Line:
@@ -67,16 +61,8 @@ class HealthView(TextView):
 
     def shown(self) -> None:
         """Measure; what needs no bucket is there at once."""
-        self._draw()
+        self.draw()
         self._measure()
-
-    def data_changed(self) -> None:
-        """Show the index as it is now."""
-        self._draw()
-
-    def on_resize(self) -> None:
-        """Lay the text out for the new width."""
-        self._draw()
 
     def _measure(self) -> None:
         self._is_slow_to_come = False
@@ -85,11 +71,11 @@ class HealthView(TextView):
         def done(health: Health) -> None:
             self._health, self._fault = health, None
             self._at = self.shell.session.clock.timestamp()
-            self._draw()
+            self.draw()
 
         def failed(error: BucketryError) -> None:
             self._fault = error
-            self._draw()
+            self.draw()
 
         self.shell.read("health", ("doctor",), measure_health, done, failed)
 
@@ -100,7 +86,7 @@ class HealthView(TextView):
     def _say_loading(self) -> None:
         self._is_slow_to_come = True
         if self._health is None and self._fault is None:
-            self._draw()
+            self.draw()
 
     def _ask_probe(self, _: str) -> None:
         shell = self.shell
@@ -129,18 +115,17 @@ class HealthView(TextView):
             )
         )
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Lay out what is known now."""
         width = self.size.width
         if not self.is_attached or not width:
             return
-        lines = [
-            *self._store_lines(width),
-            *self._probe_lines(width),
-            line(),
-            *self._machine_lines(width),
-            line(),
-            *self._terminal_lines(width),
-        ]
+        lines = self._store_lines(width)
+        if self._probed is not None:
+            lines += [line(), line(Span(" PROBE, just now", "header"))]
+            for check in sorted(self._probed.checks, key=lambda check: check.passed):
+                lines += _entry("ok" if check.passed else "FAIL", f"{check.promise}: {check.detail}", width)
+        lines += [line(), *self._machine_lines(width), line(), *self._terminal_lines(width)]
         self.text.show(lines, keep_place=True)
         self.shell.update_frame()
 
@@ -164,11 +149,18 @@ class HealthView(TextView):
         for other in health.document.conformance:
             if other.endpoint != health.endpoint:
                 kept = "kept its promises" if other.passed else f"BROKEN: {'; '.join(other.broken)}"
-                lines += _entry(
-                    "-", f"elsewhere: {other.endpoint} {kept}, {time_text(other.at, self.shell.zone)}", width
-                )
-        lines += _entry(*_latency(health), width)
-        lines += _entry(*_clock(health), width)
+                at = time_text(other.at, self.shell.zone)
+                lines += _entry("-", f"elsewhere: {other.endpoint} {kept}, {at}", width)
+        quickest, slowest = (f"{health.latencies_seconds[place] * 1000:.0f} ms" for place in (0, -1))
+        told = f"a small read takes {health.median_seconds * 1000:.0f} ms ({GETS} reads: {quickest} to {slowest})"
+        lines += _entry("WARN" if health.median_seconds > SLOW_SECONDS else "ok", told, width)
+        skew = health.clock_skew_seconds
+        by = f"{abs(skew):.0f} s" if abs(skew) < LONGEST_SKEW_TOLD_SECONDS else span_text(round(abs(skew)))
+        if health.is_clock_wrong:
+            wrong = f"the store's clock is {by} {'ahead of' if skew > 0 else 'behind'} this machine's"
+            lines += _entry("WARN", wrong, width)
+        else:
+            lines += _entry("ok", "the store's clock agrees with this machine's, to the second or so", width)
         return lines + _entry(*self._rights(health), width)
 
     def _promises(self, health: Health) -> tuple[Sign, str]:
@@ -191,23 +183,23 @@ class HealthView(TextView):
             f"{session.actor} may write, as far as the registry knows; the bucket's own rights show when one does",
         )
 
-    def _probe_lines(self, width: int) -> list[Line]:
-        if self._probed is None:
-            return []
-        lines = [line(), line(Span(" PROBE, just now", "header"))]
-        for check in sorted(self._probed.checks, key=lambda check: check.passed):
-            lines += _entry("ok" if check.passed else "FAIL", f"{check.promise}: {check.detail}", width)
-        return lines
-
     def _machine_lines(self, width: int) -> list[Line]:
-        index, now = self.shell.source.index, self.shell.session.clock.now()
-        models = count_of(list_models_by(index).total, "model")
-        age = _index_age(index.refreshed_at(), now)
+        index = self.shell.source.index
+        at, damage, models = index.refreshed_at(), load_damage(index), count_of(list_models_by(index).total, "model")
+        age = "" if at is None else age_text(at.isoformat(), self.shell.session.clock.now())
+        was = "is now" if age == "now" else f"was {age} ago"
+        filled = "never filled" if at is None else f"as the bucket {was}"
+        try:
+            size_bytes = index.path.stat().st_size
+        except OSError:
+            size_bytes = 0
         lines = [
             line(Span(" THIS MACHINE", "header")),
-            *_entry("-", f"index of {models}, {size_text(_size_bytes(index.path))}, {age}", width),
-            *_damage_lines(load_damage(index), width),
+            *_entry("-", f"index of {models}, {size_text(size_bytes)}, {filled}", width),
         ]
+        if damage.count:  # that nothing is damaged, only `bucketry fsck` can say
+            lines += _entry("FAIL", damage_words(damage), width)
+            lines += _entry("-", "bucketry fsck names all that is damaged, and what to do about it", width)
         cache = self._health.cache if self._health is not None else None
         if cache is not None:
             held = f"{count_of(cache.versions, 'version')} and {count_of(cache.blobs, 'blob')}"
@@ -218,7 +210,8 @@ class HealthView(TextView):
 
     def _terminal_lines(self, width: int) -> list[Line]:
         terminal, shell = self.shell.terminal, self.shell
-        colours = "no colours (NO_COLOR is set)" if os.environ.get("NO_COLOR") else _colours(terminal.colours)
+        count = "true colour" if terminal.colours > 256 else f"{terminal.colours} colours"
+        colours = "no colours (NO_COLOR is set)" if os.environ.get("NO_COLOR") else count
         text = "UTF-8" if terminal.is_unicode else "ASCII alone, as the locale is not UTF-8"
         size, least = f"{shell.size.width}x{shell.size.height}", f"{LEAST_COLUMNS}x{LEAST_ROWS}"
         between = (("tmux", terminal.is_tmux), ("SSH", terminal.is_ssh), ("a browser", terminal.is_browser))
@@ -250,14 +243,6 @@ class HealthView(TextView):
     )
 
 
-def _damage_lines(damage: Damage, width: int) -> list[Line]:
-    """Return what of the registry is known to be damaged; that nothing is only `bucketry fsck` can say."""
-    if not damage.count:
-        return []
-    lines = _entry("FAIL", damage_words(damage), width)
-    return lines + _entry("-", "bucketry fsck names all that is damaged, and what to do about it", width)
-
-
 _CLIPBOARD = {
     "tmux": "tmux (load-buffer -w)",
     "terminal": "the terminal itself (OSC 52), which not every terminal obeys",
@@ -272,40 +257,3 @@ def _entry(sign: Sign, text: str, width: int) -> list[Line]:
         line(Span(f"  {sign:<{SIGN_COLUMNS}}", _ROLES[sign]), *first),
         *(line(margin, *more) for more in rest),
     ]
-
-
-def _latency(health: Health) -> tuple[Sign, str]:
-    quickest, slowest = health.latencies_seconds[0], health.latencies_seconds[-1]
-    told = f"a small read takes {_milliseconds(health.median_seconds)}"
-    between = f"{GETS} reads: {_milliseconds(quickest)} to {_milliseconds(slowest)}"
-    return ("WARN" if health.median_seconds > SLOW_SECONDS else "ok"), f"{told} ({between})"
-
-
-def _clock(health: Health) -> tuple[Sign, str]:
-    skew = health.clock_skew_seconds
-    if health.is_clock_wrong:
-        by = f"{abs(skew):.0f} s" if abs(skew) < LONGEST_SKEW_TOLD_SECONDS else span_text(round(abs(skew)))
-        return "WARN", f"the store's clock is {by} {'ahead of' if skew > 0 else 'behind'} this machine's"
-    return "ok", "the store's clock agrees with this machine's, to the second or so"
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms"
-
-
-def _index_age(at: datetime | None, now: datetime) -> str:
-    if at is None:
-        return "never filled"
-    age = age_text(at.isoformat(), now)
-    return "as the bucket is now" if age == "now" else f"as the bucket was {age} ago"
-
-
-def _size_bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _colours(count: int) -> str:
-    return "true colour" if count > 256 else f"{count} colours"

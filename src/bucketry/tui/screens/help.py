@@ -21,6 +21,9 @@ GAP_COLUMNS = 2
 class HelpView(TextView):
     """All commands of the screen that it was opened from. The keys that open it close it, too."""
 
+    CALLED = "the help (?)"
+    crumbs = ("all keys",)
+
     COMMANDS: ClassVar[tuple[Command[HelpView], ...]] = (
         Command("help", ("?", "f1"), "Close the help", lambda view, _: view.shell.back(), hint="close", group="Go"),
         Command("back", ("h", "left", "backspace"), "Go back", lambda view, _: view.shell.back(), group="Go"),
@@ -33,17 +36,12 @@ class HelpView(TextView):
         self._listed = shell.commands
         self._legend = tuple(shell.view.legend)
 
-    @property
-    def crumbs(self) -> tuple[str, ...]:
-        """Where this is."""
-        return ("all keys",)
-
     def shown(self) -> None:
         """Show the keys, by what they are for."""
         self.text.show(self._lines())
 
-    def on_resize(self) -> None:
-        """Lay the lines out for the new width."""
+    def draw(self) -> None:
+        """Lay out the keys, with why not now."""
         self.text.show(self._lines(), keep_place=True)
 
     def _lines(self) -> list[Line]:

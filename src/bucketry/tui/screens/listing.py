@@ -17,9 +17,9 @@ from bucketry.show.tables import choose_columns
 from bucketry.tui.data.source import Selection
 from bucketry.tui.drawing.chooser import CHOOSING, Chooser
 from bucketry.tui.drawing.table import LineTable
+from bucketry.tui.shell.asking import Question
 from bucketry.tui.shell.commands import Command
-from bucketry.tui.shell.prompts import Question
-from bucketry.tui.shell.view import View
+from bucketry.tui.shell.view import LOADING_WORD_SECONDS, View
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 
-LOADING_WORD_SECONDS = 0.4
-"""Until then an empty frame says enough; a word that flickers is worse than none."""
 MOST_MARKS = 1_000
 
 
@@ -43,12 +41,14 @@ class ListView(View, Generic[Row]):
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
-        self._chosen_columns: tuple[str, ...] = ()
+        self.chosen_columns: tuple[str, ...] = ()
+        """The names of the columns that the user chose; none for the usual ones."""
         self.selection = Selection()
         self.table: LineTable[Row] = LineTable(self.columns(), self.key_of, shell.painter)
         self._total: int | None = None
         self._problem = ""
-        self._chooser: Chooser | None = None
+        self.chooser: Chooser | None = None
+        """What shows the columns to choose from, while they are being chosen."""
 
     # What subclasses say
 
@@ -77,6 +77,9 @@ class ListView(View, Generic[Row]):
         """Under what the choice of columns is remembered; empty for a list that has the same for everybody."""
         return ""
 
+    def read_details(self) -> None:
+        """Read what the filter or the order asks about besides the rows; else no more of it."""
+
     def extra_columns(self) -> Sequence[Column[Row]]:
         """Return columns that can be chosen besides the usual ones."""
         return ()
@@ -96,7 +99,7 @@ class ListView(View, Generic[Row]):
     @property
     def whereabouts(self) -> Hashable:
         """The row under the cursor, or that of the columns where they are being chosen."""
-        return self.table.cursor if self._chooser is None else self._chooser.whereabouts
+        return self.table.cursor if self.chooser is None else self.chooser.whereabouts
 
     @property
     def place(self) -> str:
@@ -106,8 +109,8 @@ class ListView(View, Generic[Row]):
     @property
     def notice(self) -> Line:
         """A fault, the filter, or what is marked."""
-        if self._chooser is not None:
-            return self._chooser.hint
+        if self.chooser is not None:
+            return self.chooser.hint
         if self._problem:
             return line(" ", Span(self._problem, "bad"))
         failure = self.shell.source.freshness.failure
@@ -131,7 +134,7 @@ class ListView(View, Generic[Row]):
     @property
     def commands(self) -> tuple[Command[Any], ...]:
         """The commands of the list, or those of the columns while they are being chosen."""
-        return self.COMMANDS if self._chooser is None else CHOOSING
+        return self.COMMANDS if self.chooser is None else CHOOSING
 
     @property
     def has_nothing(self) -> bool:
@@ -140,9 +143,16 @@ class ListView(View, Generic[Row]):
 
     def shown(self) -> None:
         """Fill the list, if it was not; else look whether it changed."""
-        self._load_choice()
+        if self.choice_key and not self.is_ready:
+            from bucketry.tui.drawing.column_choices import chosen_columns  # noqa: PLC0415 - not every list has a choice
+
+            try:
+                self.chosen_columns = chosen_columns(self.choice_key)
+            except BucketryError as error:
+                self.shell.flash(f"{error.message}; {error.advice}", "warn")
         self.set_timer(LOADING_WORD_SECONDS, self._say_loading)
         self.reload()
+        self.read_details()
 
     @property
     def is_ready(self) -> bool:
@@ -152,10 +162,11 @@ class ListView(View, Generic[Row]):
     def data_changed(self) -> None:
         """Fill the list anew."""
         self.reload()
+        self.read_details()
 
     def escape(self) -> bool:
         """Take back the chooser, the range, the marks, then the filter."""
-        if self._chooser is not None:
+        if self.chooser is not None:
             self._close_chooser()
             return True
         if self.table.range_start is not None or self.table.marks:
@@ -169,12 +180,22 @@ class ListView(View, Generic[Row]):
     def reload(self) -> None:
         """Ask for the rows in the background, and swap them in."""
         wanted = self.selection
-        self.shell.background.start(f"list-{id(self)}", lambda: self.fetch(wanted), self._show, self._fail)
+
+        def show(listing: Listing[Row]) -> None:
+            self._problem = ""
+            self._total = listing.total
+            self.table.sorted_by, self.table.descending = self.selection.order, self.selection.descending
+            self.table.message = tuple(self._nothing_lines())
+            self.table.show(listing.rows, columns=self.shown_columns())
+            self.shell.swap_in(self)
+
+        self.shell.background.start(f"list-{id(self)}", lambda: self.fetch(wanted), show, self._fail)
 
     def set_filter(self, text: str) -> None:
         """Show the rows that a filter means."""
         self.selection = self.selection.filtered_by(text)
         self.reload()
+        self.read_details()
 
     def repaint(self) -> None:
         """Draw the table anew."""
@@ -192,14 +213,9 @@ class ListView(View, Generic[Row]):
 
     def shown_columns(self) -> Sequence[Column[Row]]:
         """Return the columns that the user chose, else the usual ones."""
-        if not self._chosen_columns:
+        if not self.chosen_columns:
             return self.columns()
-        return choose_columns((*self.columns(), *self.extra_columns()), self._chosen_columns)
-
-    @property
-    def chosen_columns(self) -> tuple[str, ...]:
-        """The names of the columns that the user chose; none for the usual ones."""
-        return self._chosen_columns
+        return choose_columns((*self.columns(), *self.extra_columns()), self.chosen_columns)
 
     @property
     def legend(self) -> Sequence[tuple[str, str]]:
@@ -208,14 +224,6 @@ class ListView(View, Generic[Row]):
 
     def row_changed(self) -> None:
         """Answer to another row under the cursor."""
-
-    def _show(self, listing: Listing[Row]) -> None:
-        self._problem = ""
-        self._total = listing.total
-        self.table.sorted_by, self.table.descending = self.selection.order, self.selection.descending
-        self.table.message = tuple(self._nothing_lines())
-        self.table.show(listing.rows, columns=self.shown_columns())
-        self.shell.swap_in(self)
 
     def _fail(self, error: BucketryError) -> None:
         """Say what is wrong; the last good rows stay."""
@@ -268,52 +276,32 @@ class ListView(View, Generic[Row]):
         )
 
     def choose_columns(self) -> None:
-        """Let the user choose columns, in lines below the list."""
-        shown = self._chosen_columns or tuple(column.name for column in self.columns())
+        """Let the user choose columns, in lines below the list, and remember them; what cannot be is said."""
+        shell, key = self.shell, self.choice_key
+        shown = self.chosen_columns or tuple(column.name for column in self.columns())
         offered = (*self.columns(), *self.extra_columns())
-        painter = self.shell.painter
-        self._chooser = Chooser(painter, offered, shown, keep=self._keep_columns, close=self._close_chooser)
-        self.mount(self._chooser)
-        self.shell.update_frame()
 
-    @property
-    def chooser(self) -> Chooser | None:
-        """What shows the columns to choose from, while they are being chosen."""
-        return self._chooser
+        def keep(names: tuple[str, ...]) -> None:
+            from bucketry.tui.drawing.column_choices import save_choice  # noqa: PLC0415 - few choose columns
+
+            self.chosen_columns = names
+            shell.background.start("columns", lambda: save_choice(key, names), lambda _: None, shell.fail)
+            self.reload()
+
+        self.chooser = Chooser(shell.painter, offered, shown, keep=keep, close=self._close_chooser)
+        self.mount(self.chooser)
+        shell.update_frame()
 
     def offer_columns(self) -> None:
         """Offer what is known by now to whoever is choosing."""
-        if self._chooser is not None:
-            self._chooser.offer((*self.columns(), *self.extra_columns()), self._chosen_columns)
+        if self.chooser is not None:
+            self.chooser.offer((*self.columns(), *self.extra_columns()), self.chosen_columns)
 
     def _close_chooser(self) -> None:
-        if self._chooser is not None:
-            self._chooser.remove()
-            self._chooser = None
+        if self.chooser is not None:
+            self.chooser.remove()
+            self.chooser = None
             self.shell.update_frame()
-
-    def _keep_columns(self, names: tuple[str, ...]) -> None:
-        """Show other columns, and remember them; what cannot be remembered is said."""
-        key = self.choice_key
-        self._chosen_columns = names
-
-        def save() -> None:
-            from bucketry.tui.drawing.column_choices import save_choice  # noqa: PLC0415 - few choose columns
-
-            save_choice(key, names)
-
-        self.shell.background.start("columns", save, lambda _: None, self.shell.fail)
-        self.reload()
-
-    def _load_choice(self) -> None:
-        if not self.choice_key or self._total is not None:
-            return
-        from bucketry.tui.drawing.column_choices import chosen_columns  # noqa: PLC0415 - not every list has a choice
-
-        try:
-            self._chosen_columns = chosen_columns(self.choice_key)
-        except BucketryError as error:
-            self.shell.flash(f"{error.message}; {error.advice}", "warn")
 
     def choose_column(self, step: int) -> None:
         """Choose the next column to sort by, or the one before."""
@@ -330,6 +318,7 @@ class ListView(View, Generic[Row]):
             return
         self.selection = self.selection.sorted_by(self.table.chosen)
         self.reload()
+        self.read_details()
 
 
 def next_key(failure: BucketryError) -> str:
@@ -359,13 +348,7 @@ FINDING: tuple[Command[ListView[Any]], ...] = (
         argument="WORDS",
     ),
     Command(
-        "open",
-        ("enter", "l", "right"),
-        "Open the row",
-        lambda view, _: view.open_current(),
-        why_no_row,
-        "open",
-        "Go",
+        "open", ("enter", "l", "right"), "Open the row", lambda view, _: view.open_current(), why_no_row, "open", "Go"
     ),
     Command("next-column", (">",), "Choose the next column", lambda view, _: view.choose_column(1), group="Table"),
     Command(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, ClassVar
 
 from bucketry.show.figures import parse_moment
 from bucketry.show.spans import Line, Span, line
 from bucketry.show.tables import Column
-from bucketry.tui.data.source import Listing, ListRows
+from bucketry.tui.data.source import Listing
+from bucketry.tui.drawing.table import ListRows
 from bucketry.tui.screens.listing import FINDING, MOVING, ListView, why_no_row
 from bucketry.tui.shell.command_log import LogEntry
 from bucketry.tui.shell.commands import Command
@@ -21,20 +23,29 @@ if TYPE_CHECKING:
 class LogView(ListView[LogEntry]):
     """The command log, newest first."""
 
-    @property
-    def crumbs(self) -> tuple[str, ...]:
-        """Where this is."""
-        return ("command log",)
+    CALLED = "the command log (@)"
+    crumbs = ("command log",)
 
     def columns(self) -> Sequence[Column[LogEntry]]:
         """Return the columns."""
+        zone = None if self.shell.zone == "local" else UTC
+
+        def time(row: LogEntry) -> str:
+            return f"{parse_moment(row.at).astimezone(zone):%H:%M:%S}{'Z' if zone else ''}"
+
         return (
-            Column("at", "TIME", self._time, 9, sortable=False),
+            Column("at", "TIME", time, 9, sortable=False),
             Column("requests", "REQUESTS", lambda row: str(row.requests), 8, right=True, sortable=False),
             Column(
                 "seconds", "TOOK", lambda row: f"{row.seconds * 1000:.0f} ms", 8, right=True, sortable=False, rank=2
             ),
-            Column("outcome", "RESULT", _outcome, 6, sortable=False),
+            Column(
+                "outcome",
+                "RESULT",
+                lambda row: Span("FAILED", "bad") if row.failure else Span("ok", "good"),
+                6,
+                sortable=False,
+            ),
             Column(
                 "line",
                 "COMMAND",
@@ -69,20 +80,8 @@ class LogView(ListView[LogEntry]):
         """Return that nothing was done yet."""
         return (line("Nothing was done yet. h goes back."),)
 
-    def _copy(self, _: str) -> None:
-        if self.current is not None:
-            self.shell.copy(self.current.line)
-
     COMMANDS: ClassVar[tuple[Command[LogView], ...]] = (
         *FINDING,
-        Command("yank", ("y",), "Copy the line", _copy, why_no_row, "copy", "Read"),
+        Command("yank", ("y",), "Copy the line", lambda view, _: view.open_current(), why_no_row, "copy", "Read"),
         *MOVING,
     )
-
-    def _time(self, row: LogEntry) -> str:
-        moment = parse_moment(row.at)
-        return moment.strftime("%H:%M:%SZ") if self.shell.zone == "utc" else moment.astimezone().strftime("%H:%M:%S")
-
-
-def _outcome(row: LogEntry) -> Span:
-    return Span("FAILED", "bad") if row.failure else Span("ok", "good")

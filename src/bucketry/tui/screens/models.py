@@ -15,9 +15,9 @@ from bucketry.tui.data.detail_loader import DetailLoader, asks_for_details
 from bucketry.tui.drawing.marks import PRODUCTION_NAMES, production_of
 from bucketry.tui.drawing.pager import CARD
 from bucketry.tui.screens.listing import COLUMNS, FINDING, MOVING, ListView, why_no_row
+from bucketry.tui.shell.asking import Choice
 from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.places import VersionsPlace
-from bucketry.tui.shell.prompts import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -31,18 +31,16 @@ TREND_COLUMNS = 12
 class ModelsView(ListView[ModelLine]):
     """The models of the registry."""
 
+    CALLED = "the models (:m)"
+    crumbs = ("models",)
+
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self._closer = DetailLoader(shell, None, self.reload)
 
-    @property
-    def crumbs(self) -> tuple[str, ...]:
-        """Where this is."""
-        return ("models",)
-
     def columns(self) -> Sequence[Column[ModelLine]]:
         """Return the columns of the list."""
-        listed = self._listed_columns()
+        listed, is_unicode = self._listed_columns(), not self.shell.painter.ascii_only
         return (
             listed["name"].sized(20, 40),
             Column("production", "PRODUCTION", _production, 18, 18, about="which version serves, under which alias"),
@@ -51,7 +49,7 @@ class ModelsView(ListView[ModelLine]):
             Column(
                 "trend",
                 "TREND",
-                self._trend,
+                lambda row: trend_bars(row.trend, TREND_COLUMNS, is_unicode=is_unicode),
                 TREND_COLUMNS,
                 rank=3,
                 sortable=False,
@@ -96,16 +94,6 @@ class ModelsView(ListView[ModelLine]):
             line("r looks again, q leaves."),
         )
 
-    def shown(self) -> None:
-        """Fill the list."""
-        super().shown()
-        self._look_closer()
-
-    def set_filter(self, text: str) -> None:
-        """Show the models that a filter means; manifests are read where it asks about them."""
-        super().set_filter(text)
-        self._look_closer()
-
     @property
     def notice(self) -> Line:
         """How far the reading is that a filter asks for, else as in every list."""
@@ -119,12 +107,8 @@ class ModelsView(ListView[ModelLine]):
         """Read nothing more."""
         self._closer.stop()
 
-    def data_changed(self) -> None:
-        """Fill the list anew; of new versions, read what the filter asks for."""
-        super().data_changed()
-        self._look_closer()
-
-    def _look_closer(self) -> None:
+    def read_details(self) -> None:
+        """Read the manifests of all versions where the filter asks about them."""
         if asks_for_details(self.selection.filter):
             self._closer.read_all()
         else:
@@ -153,9 +137,6 @@ class ModelsView(ListView[ModelLine]):
             return f"{row.model} is damaged: {row.damaged}"
         kept = ", ".join(f"{named.alias} names v{named.version}" for named in row.aliases)
         return f"{kept} of {row.model}" if kept else self.shell.why_not_write()
-
-    def _trend(self, row: ModelLine) -> str:
-        return trend_bars(row.trend, TREND_COLUMNS, is_unicode=not self.shell.painter.ascii_only)
 
     def _yank(self, _: str) -> None:
         row = self.current

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bucketry.show.spans import Line, Span, line
 from bucketry.show.tables import Column
-from bucketry.tui.data.source import Listing, ListRows
+from bucketry.tui.data.source import Listing
+from bucketry.tui.drawing.table import ListRows
 from bucketry.tui.screens.listing import FINDING, MOVING, ListView
+from bucketry.tui.shell.asking import Question
 from bucketry.tui.shell.commands import Command, matching_commands, shown_keys
-from bucketry.tui.shell.prompts import Question
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 class PaletteView(ListView[Command[Any]]):
     """The commands of the screen that it was opened from; enter does one there."""
 
+    CALLED = "the commands to choose from (ctrl+p)"
+    crumbs = ("commands",)
+
     COMMANDS: ClassVar[tuple[Command[PaletteView], ...]] = (*FINDING, *MOVING)
 
     def __init__(self, shell: Shell) -> None:
@@ -28,14 +32,9 @@ class PaletteView(ListView[Command[Any]]):
         self._listed = shell.commands
         super().__init__(shell)
 
-    @property
-    def crumbs(self) -> tuple[str, ...]:
-        """Where this is."""
-        return ("commands",)
-
     def columns(self) -> Sequence[Column[Command[Any]]]:
         """Return the columns."""
-        about = self._about
+        about, keymap = self._about, self.shell.settings.keymap
         return (
             Column(
                 "title",
@@ -45,7 +44,7 @@ class PaletteView(ListView[Command[Any]]):
                 60,
                 sortable=False,
             ),
-            Column("keys", "KEYS", self._keys, 14, 20, sortable=False),
+            Column("keys", "KEYS", lambda row: Span(shown_keys(row, keymap), "accent"), 14, 20, sortable=False),
             Column("why", "NOT NOW", lambda row: Span(row.why_not(about), "warn"), 19, 60, sortable=False, rank=1),
         )
 
@@ -71,10 +70,15 @@ class PaletteView(ListView[Command[Any]]):
     def ask_filter(self, _text: str) -> None:
         """Ask for words; enter does what they mean at once, and esc leaves."""
         listed = self._listed
+
+        def do(words: str) -> None:
+            found, current = matching_commands(listed, words), self.current
+            self.open_row(current if current in found else found[0])  # the list may not have what was typed by now
+
         self.shell.ask(
             Question(
                 "do",
-                self._do,
+                do,
                 why_not=lambda text: "" if matching_commands(listed, text) else "no command has these words",
                 on_change=self.set_filter,
                 on_cancel=self.shell.back,
@@ -85,12 +89,3 @@ class PaletteView(ListView[Command[Any]]):
 
     def _nothing_lines(self) -> Sequence[Line]:
         return (line(), line("  No command has these words."))
-
-    def _do(self, words: str) -> None:
-        """Do the command under the cursor, if the list has what was typed by now; else the first that has the words."""
-        found = matching_commands(self._listed, words)
-        current = self.current
-        self.open_row(current if current in found else found[0])
-
-    def _keys(self, row: Command[Any]) -> Span:
-        return Span(shown_keys(row, self.shell.settings.keymap), "accent")

@@ -13,8 +13,10 @@ from bucketry.frozen import frozen
 from bucketry.schema.search.match import has_letters
 from bucketry.show.figures import time_text
 from bucketry.show.spans import Line, Span, fit_line, line, plain_text, text_width
-from bucketry.tui.data.source import Listing, ListRows
+from bucketry.tui.data.source import Listing
 from bucketry.tui.drawing.lineview import LineView
+from bucketry.tui.drawing.marks import failure_words
+from bucketry.tui.drawing.table import ListRows
 from bucketry.tui.screens.listing import ListView
 from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.places import VersionPlace
@@ -96,7 +98,13 @@ class ReadListView(ListView[Row]):
             return usual
         if self._is_asked:
             return line(" ", Span("looking at the bucket ...", "dim"))
-        return self._summary_line(self._read_rows.summary)
+        width, summary = self.shell.size.width, self._read_rows.summary
+        when = Span(f"  read {time_text(self._read_at, self.shell.zone)[11:]}", "dim")
+        if text_width(plain_text((*summary, when))) < width:  # else the time is left out
+            return line(" ", *summary, when)
+        if any(span.role == "bad" for span in summary):  # a fault is never cut
+            return line(" ", *summary)
+        return fit_line(line(" ", *summary), width, self.shell.painter.page)
 
     def compose(self) -> ComposeResult:
         """Lay out the list and what is said of its current row."""
@@ -153,32 +161,23 @@ class ReadListView(ListView[Row]):
         self._is_asked = True
         self.shell.refreshing.start(forced=True)  # which ends in `data_changed`, well or not
 
-    def _summary_line(self, summary: Line) -> Line:
-        """Return a summary that fits on its line, with the time of reading if there is room; a fault is never cut."""
-        width, painter = self.shell.size.width, self.shell.painter
-        when = Span(f"  read {time_text(self._read_at, self.shell.zone)[11:]}", "dim")
-        if text_width(plain_text((*summary, when))) < width:
-            return line(" ", *summary, when)
-        if any(span.role == "bad" for span in summary):
-            return line(" ", *summary)
-        return fit_line(line(" ", *summary), width, painter.page)
-
     def _read(self) -> None:
-        self.shell.read(f"rows-{id(self)}", self.words, self.read, self._take, self._fail_reading)
+        """Read the rows; what was read last stays where that fails."""
 
-    def _take(self, read: ReadRows[Row]) -> None:
-        self._read_rows = read
-        self._read_at = self.shell.session.clock.timestamp()
-        self._fault = ""
-        self._is_asked = False
-        self.reload()
+        def done(read: ReadRows[Row]) -> None:
+            self._read_rows = read
+            self._read_at = self.shell.session.clock.timestamp()
+            self._fault = ""
+            self._is_asked = False
+            self.reload()
 
-    def _fail_reading(self, error: BucketryError) -> None:
-        """Say what is wrong; what was read last stays."""
-        self._fault = f"{error.message}; {error.remedy}" if error.remedy else error.message
-        self._is_asked = False
-        if self._read_rows is None:
-            self._fail(error)
+        def failed(error: BucketryError) -> None:
+            self._fault = failure_words(error)
+            self._is_asked = False
+            if self._read_rows is None:
+                self._fail(error)
+
+        self.shell.read(f"rows-{id(self)}", self.words, self.read, done, failed)
 
     def _nothing_lines(self) -> Sequence[Line]:
         if self.selection.filter or self.shell.source.is_filled:

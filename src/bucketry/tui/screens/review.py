@@ -30,6 +30,10 @@ _MINE = "you: you may decide about it, and have not yet"
 class ReviewView(ReadListView[WaitingVersion]):
     """Everything that waits, first what the user may decide, then longest first."""
 
+    CALLED = "what waits for a review (:r)"
+    crumbs = ("review",)
+    words = ("reviews",)
+
     COMMANDS: ClassVar[tuple[Command[ReviewView], ...]] = (
         *FINDING,
         *COLUMNS,
@@ -39,16 +43,6 @@ class ReviewView(ReadListView[WaitingVersion]):
         *MOVING,
         *LOOKING_AGAIN,
     )
-
-    @property
-    def crumbs(self) -> tuple[str, ...]:
-        """Where this is."""
-        return ("review",)
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The command that lists the same."""
-        return ("reviews",)
 
     @property
     def sort_values(self) -> Mapping[str, Callable[[WaitingVersion], Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from bucketry.registry.core.resolve import resolve
@@ -11,14 +10,14 @@ from bucketry.schema.names import ByVersion, Reference
 from bucketry.show.figures import size_text
 from bucketry.show.spans import Line, Span, line
 from bucketry.show.tables import Column
-from bucketry.tui.data.source import Listing, ListRows
+from bucketry.tui.data.source import Listing
+from bucketry.tui.drawing.table import ListRows
 from bucketry.tui.screens.listing import FINDING, MOVING, ListView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from bucketry.index.views import VersionLine
-    from bucketry.registry.core.session import Session
     from bucketry.registry.reading.tensors import TensorEntry
     from bucketry.schema.documents.manifest import Artifact
     from bucketry.tui.data.source import Selection
@@ -36,6 +35,8 @@ _ORDERS: dict[str, Callable[[TensorEntry], object]] = {
 
 class TensorsView(ListView["TensorEntry"]):
     """The tensors of one file, in the order of their bytes unless they are sorted."""
+
+    CALLED = "the tensors of a file (enter on one)"
 
     COMMANDS: ClassVar[tuple[Command[TensorsView], ...]] = (*FINDING, *MOVING)
 
@@ -59,7 +60,16 @@ class TensorsView(ListView["TensorEntry"]):
             Column("dtype", "DTYPE", lambda entry: entry.dtype, 7),
             Column("shape", "SHAPE", _shape, 14, 30),
             Column("size", "SIZE", lambda entry: size_text(entry.size_bytes), 8, right=True),
-            Column("bytes", "BYTES OF THE FILE", _place, 17, 31, right=True, rank=1, sortable=False),
+            Column(
+                "bytes",
+                "BYTES OF THE FILE",
+                lambda entry: f"{entry.start:,}-{entry.stop:,}",
+                17,
+                31,
+                right=True,
+                rank=1,
+                sortable=False,
+            ),
         )
 
     def key_of(self, row: TensorEntry) -> Hashable:
@@ -70,7 +80,8 @@ class TensorsView(ListView["TensorEntry"]):
         """Return the tensors whose name, type or shape has every word."""
         entries = self._entries or ()
         words = wanted.filter.lower().split()
-        found = [entry for entry in entries if all(word in _said(entry) for word in words)]
+        said = ((entry, f"{entry.name} {entry.dtype} {_shape(entry)}".lower()) for entry in entries)
+        found = [entry for entry, text in said if all(word in text for word in words)]
         if wanted.order in _ORDERS:
             found.sort(key=_ORDERS[wanted.order], reverse=wanted.descending)  # type: ignore[arg-type]
         return Listing(ListRows(found, self.key_of), len(entries))
@@ -88,34 +99,28 @@ class TensorsView(ListView["TensorEntry"]):
         if self._entries is not None:
             super().reload()
             return
-        reference = f"{self.row.model}:{self.row.version}"
-        read = partial(_read, row=self.row, path=self.artifact.path)
-        self.shell.read(f"tensors-{id(self)}", ("tensors", reference), read, self._take, self._fail)
+        reference, path = Reference(self.row.model, ByVersion(self.row.version)), self.artifact.path
+
+        def done(entries: tuple[TensorEntry, ...]) -> None:
+            self._entries = entries
+            self.reload()
+
+        self.shell.read(
+            f"tensors-{id(self)}",
+            ("tensors", str(reference)),
+            lambda session: list_tensors(session, resolve(session, reference), path=path),
+            done,
+            self._fail,
+        )
 
     def data_changed(self) -> None:
         """Try again what failed; what was read stays, as a version's files never change."""
         if self._entries is None:
             self.reload()
 
-    def _take(self, entries: tuple[TensorEntry, ...]) -> None:
-        self._entries = entries
-        self.reload()
-
     def _loading_lines(self) -> Sequence[Line]:
         return (line(), line(Span(f"  Reading the header of {self.artifact.path} ...", "dim")))
 
 
-def _read(session: Session, *, row: VersionLine, path: str) -> tuple[TensorEntry, ...]:
-    return list_tensors(session, resolve(session, Reference(row.model, ByVersion(row.version))), path=path)
-
-
 def _shape(entry: TensorEntry) -> str:
     return " x ".join(str(size) for size in entry.shape) or "scalar"
-
-
-def _place(entry: TensorEntry) -> str:
-    return f"{entry.start:,}-{entry.stop:,}"
-
-
-def _said(entry: TensorEntry) -> str:
-    return f"{entry.name} {entry.dtype} {_shape(entry)}".lower()

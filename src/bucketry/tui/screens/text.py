@@ -43,11 +43,34 @@ class TextView(View):
         """How far down one is."""
         return self.text.position
 
+    def draw(self) -> None:
+        """Lay the text out as it is now, and for the width that there is; where one was in it stays."""
+
+    def data_changed(self) -> None:
+        """Draw the text anew: what it says, or the zone of its times, may be another."""
+        self.draw()
+
+    def on_resize(self) -> None:
+        """Lay the text out for the new width."""
+        self.draw()
+
     def on_line_view_resized(self) -> None:
         """Say how far down one is."""
         self.shell.update_frame()
 
 
+PAGING: tuple[Command[TextView], ...] = (
+    Command("half-down", ("ctrl+d",), "Half a page down", lambda view, _: view.text.scroll_pages(0.5), group="Move"),
+    Command("half-up", ("ctrl+u",), "Half a page up", lambda view, _: view.text.scroll_pages(-0.5), group="Move"),
+    Command(
+        "page-down",
+        ("pagedown", "ctrl+f", "space"),
+        "A page down",
+        lambda view, _: view.text.scroll_pages(1),
+        group="Move",
+    ),
+    Command("page-up", ("pageup",), "A page up", lambda view, _: view.text.scroll_pages(-1), group="Move"),
+)
 SCROLLING: tuple[Command[TextView], ...] = (
     Command("down", ("j", "down"), "Down", lambda view, _: view.text.scroll_lines(1), group="Move"),
     Command("up", ("k", "up"), "Up", lambda view, _: view.text.scroll_lines(-1), group="Move"),
@@ -61,14 +84,5 @@ SCROLLING: tuple[Command[TextView], ...] = (
     Command(
         "bottom", ("G", "end"), "To the end", lambda view, _: view.text.scroll_lines(len(view.text.lines)), group="Move"
     ),
-    Command("half-down", ("ctrl+d",), "Half a page down", lambda view, _: view.text.scroll_pages(0.5), group="Move"),
-    Command("half-up", ("ctrl+u",), "Half a page up", lambda view, _: view.text.scroll_pages(-0.5), group="Move"),
-    Command(
-        "page-down",
-        ("pagedown", "ctrl+f", "space"),
-        "A page down",
-        lambda view, _: view.text.scroll_pages(1),
-        group="Move",
-    ),
-    Command("page-up", ("pageup",), "A page up", lambda view, _: view.text.scroll_pages(-1), group="Move"),
+    *PAGING,
 )

@@ -8,25 +8,21 @@ from bucketry.jobs import client as jobs
 from bucketry.jobs.model import MAY_CANCEL, MAY_PAUSE, MAY_RETRY, MAY_TUNE, MAY_VERIFY
 from bucketry.show.figures import count_of, rate_text
 from bucketry.show.spans import Line, Span, line
-from bucketry.show.transfers import ENDED, block_lines, ended_lines
+from bucketry.show.transfers import ENDED, block_lines, ended_lines, version_name
 from bucketry.tui.actions.download import why_not_here
-from bucketry.tui.data.transfer_board import helper_pid_text, job_name, job_words
 from bucketry.tui.drawing.lineview import BlockLines
+from bucketry.tui.screens.text import PAGING, TextView
+from bucketry.tui.shell.asking import Choice, Question
 from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.places import TransfersLogPlace
-from bucketry.tui.shell.prompts import Choice, Question
-from bucketry.tui.shell.view import View
+from bucketry.tui.shell.view import LOADING_WORD_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-    from textual.app import ComposeResult
-    from textual.widget import Widget
-
     from bucketry.jobs.client import Job, JobId, JobState
     from bucketry.tui.shell.view import Shell
 
-LOADING_WORD_SECONDS = 0.4
 BYTES_PER_MB = 1_000_000
 STANDING = frozenset({"paused", "interrupted"})
 _ORDER = {"running": 0, "paused": 0, "interrupted": 0, "queued": 1, "failed": 2}
@@ -53,28 +49,22 @@ def _steer(
     return Command(name, keys, title, run, why_not, name, "Transfers")
 
 
-class TransfersView(View):
+class TransfersView(TextView):
     """The transfers of this user on this machine; nothing here needs the bucket."""
+
+    CALLED = "the transfers (t)"
+    crumbs = ("transfers",)
 
     says_transfers = True
 
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
-        self.text = BlockLines(shell.painter)
+        self.text: BlockLines = BlockLines(shell.painter)
         self._chosen: JobId | None = None
         self._open: set[JobId] = set()
         self._asked: set[JobId] = set()
         self._blocks: dict[JobId, tuple[int, int]] = {}
         self._is_slow_to_come = False
-
-    def compose(self) -> ComposeResult:
-        """Lay out the text."""
-        yield self.text
-
-    @property
-    def crumbs(self) -> tuple[str, ...]:
-        """Where this is."""
-        return ("transfers",)
 
     @property
     def place(self) -> str:
@@ -84,8 +74,8 @@ class TransfersView(View):
             return ""
         states = [str(job.state) for job in looked.jobs]
         active, queued = states.count("running"), states.count("queued")
-        parts = [f"{active} active", f"{queued} queued" if queued else "", helper_pid_text(looked)]
-        return "  ".join(filter(None, parts))
+        helper = f"helper pid {looked.helper_pid}" if looked.helper_pid is not None else "no helper"
+        return "  ".join(filter(None, [f"{active} active", f"{queued} queued" if queued else "", helper]))
 
     @property
     def notice(self) -> Line:
@@ -95,11 +85,6 @@ class TransfersView(View):
             stays = "; what was seen last stays" if self.shell.transfers.looked is not None else ""
             return line(" ", Span(f"{fault.message}{stays}", "bad"))
         return line(" ", Span(OUTLIVES, "dim")) if self.shell.transfers.jobs else ()
-
-    @property
-    def target(self) -> Widget:
-        """The text has the keys."""
-        return self.text
 
     @property
     def whereabouts(self) -> Hashable:
@@ -120,23 +105,16 @@ class TransfersView(View):
         """Show what is known, and look anew."""
         self.set_timer(LOADING_WORD_SECONDS, self._say_loading)
         self.shell.transfers.look(forced=True)
-        self._draw()
+        self.draw()
 
     def transfers_changed(self) -> None:
         """Show the transfers as they are now."""
-        self._draw()
-
-    def data_changed(self) -> None:
-        """Draw anew: times may be shown in another zone."""
-        self._draw()
-
-    def on_resize(self) -> None:
-        """Lay the text out for the new width."""
-        self._draw()
+        self.draw()
 
     # What is shown
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Lay out what is known now."""
         width = self.size.width
         if not self.is_attached or not width:
             return
@@ -145,7 +123,8 @@ class TransfersView(View):
             self._chosen = ordered[0].id
         lines = self._job_lines(ordered, width) if ordered else self._nothing_lines()
         self.text.show(lines, keep_place=True)
-        self._mark()
+        if self._chosen in self._blocks:
+            self.text.bring(*self._blocks[self._chosen])
         self.shell.update_frame()
 
     def _job_lines(self, ordered: Sequence[Job], width: int) -> list[Line]:
@@ -186,11 +165,7 @@ class TransfersView(View):
     def _say_loading(self) -> None:
         self._is_slow_to_come = True
         if self.shell.transfers.looked is None:
-            self._draw()
-
-    def _mark(self) -> None:
-        if self._chosen in self._blocks:
-            self.text.bring(*self._blocks[self._chosen])
+            self.draw()
 
     # What can be done
 
@@ -213,88 +188,72 @@ class TransfersView(View):
         ids = list(self._blocks)
         if self._chosen in ids:
             self._chosen = ids[max(0, min(ids.index(self._chosen) + step, len(ids) - 1))]
-            self._draw()
+            self.draw()
 
     def _toggle(self, _: str) -> None:
         if self._chosen is not None:
             self._open ^= {self._chosen}
-            self._draw()
+            self.draw()
 
-    def _ask(self, job: Job, words: tuple[str, ...], act: Callable[[], Job], said: Callable[[Job], str]) -> None:
-        """Ask the helper for something; no other key reaches this job before the answer: they keep their order."""
+    def _ask(self, job: Job, verb: str, act: Callable[[JobId], Job], said: str, *more: str) -> None:
+        """Ask the helper for something; `said` follows the job's name in what is then said, `more` on the command line.
+
+        No other key reaches this job before the answer: they keep their order.
+        """
         self._asked.add(job.id)
-
-        def done(turned: Job) -> None:
-            self.shell.flash(said(turned))
-
-        self.shell.transfers.steer(words, act, done, ended=lambda: self._asked.discard(job.id))
+        self.shell.transfers.steer(
+            ("transfers", verb, str(job.id), *more),
+            lambda: act(job.id),
+            lambda _: self.shell.flash(f"{version_name(job)}{said}"),
+            ended=lambda: self._asked.discard(job.id),
+        )
 
     def _pause_or_resume(self, job: Job) -> None:
-        name, number = job_name(job), job.id
         if str(job.state) in STANDING:
-            self._ask(job, job_words("resume", number), lambda: jobs.resume(number), lambda _: f"{name} goes on")
+            self._ask(job, "resume", jobs.resume, " goes on")
         else:
-            self._ask(
-                job,
-                job_words("pause", number),
-                lambda: jobs.pause(number),
-                lambda _: f"{name} is paused; p lets it go on",
-            )
+            self._ask(job, "pause", jobs.pause, " is paused; p lets it go on")
 
     def _ask_cancel(self, job: Job) -> None:
-        name, number = job_name(job), job.id
+        name = version_name(job)
         kept = "remove what it fetched" if job.order.kind == "pull" else "keep what it sent for a week"
-
-        def cancel() -> None:
-            self._ask(job, job_words("cancel", number), lambda: jobs.cancel(number), lambda _: f"{name} is cancelled")
-
         self.shell.choose(
             Choice(
                 f"cancel {name} and {kept}",
-                {"y": ("yes", cancel), "n": ("no", lambda: self.shell.flash(f"{name} was not cancelled"))},
+                {
+                    "y": ("yes", lambda: self._ask(job, "cancel", jobs.cancel, " is cancelled")),
+                    "n": ("no", lambda: self.shell.flash(f"{name} was not cancelled")),
+                },
             )
         )
 
-    def _retry(self, job: Job) -> None:
-        name, number = job_name(job), job.id
-        self._ask(job, job_words("retry", number), lambda: jobs.retry(number), lambda _: f"{name} is tried again")
-
-    def _verify(self, job: Job) -> None:
-        name, number = job_name(job), job.id
-        said = f"{name} is hashed again; what is wrong is fetched anew"
-        self._ask(job, job_words("verify", number), lambda: jobs.verify_again(number), lambda _: said)
-
     def tune(self, job: Job, factor: float) -> None:
         """Have the helper make so many times as many requests at once."""
-        now, number = job.order.options.connections, job.id
+        now = job.order.options.connections
         wanted = max(1, min(jobs.MOST_CONNECTIONS, int(now * factor)))
         if wanted == now:
             self.shell.flash(f"{count_of(now, 'request')} at once is as far as it goes", "warn")
             return
         self._ask(
             job,
-            job_words("connections", number, str(wanted)),
-            lambda: jobs.set_connections(number, wanted),
-            lambda _: f"{job_name(job)}: at most {count_of(wanted, 'request')} at once",
+            "connections",
+            lambda number: jobs.set_connections(number, wanted),
+            f": at most {count_of(wanted, 'request')} at once",
+            str(wanted),
         )
 
     def _ask_limit(self, job: Job) -> None:
-        number, now = job.id, job.order.options.limit_bytes_per_second
+        now = job.order.options.limit_bytes_per_second
 
         def answer(text: str) -> None:
             wanted = parse_limit(text)
             told = "none" if wanted is None else f"{wanted / BYTES_PER_MB:g}"
             said = "no limit" if wanted is None else f"at most {rate_text(wanted)}"
-            self._ask(
-                job,
-                job_words("limit", number, told),
-                lambda: jobs.set_limit(number, wanted),
-                lambda _: f"{job_name(job)}: {said}",
-            )
+            self._ask(job, "limit", lambda number: jobs.set_limit(number, wanted), f": {said}", told)
 
         self.shell.ask(
             Question(
-                f"limit {job_name(job)} to MB/s (none: no limit):",
+                f"limit {version_name(job)} to MB/s (none: no limit):",
                 answer,
                 initial="" if now is None else f"{now / BYTES_PER_MB:g}",
                 why_not=lambda text: "" if parse_limit(text) != 0 else "a number above 0, or none",
@@ -318,8 +277,22 @@ class TransfersView(View):
         _steer("pause", ("p",), "Pause, or let it go on", _pause_or_resume, MAY_PAUSE | {jobs.JobState.INTERRUPTED}),
         _steer("cancel", ("c",), "Cancel, and remove what was fetched", _ask_cancel, MAY_CANCEL),
         _steer("limit", ("L",), "Limit the speed, in MB/s", _ask_limit, MAY_TUNE),
-        _steer("verify", ("V",), "Verify again what arrived", _verify, MAY_VERIFY),
-        _steer("retry", ("r",), "Try again what failed", _retry, MAY_RETRY - MAY_PAUSE),
+        _steer(
+            "verify",
+            ("V",),
+            "Verify again what arrived",
+            lambda self, job: self._ask(
+                job, "verify", jobs.verify_again, " is hashed again; what is wrong is fetched anew"
+            ),
+            MAY_VERIFY,
+        ),
+        _steer(
+            "retry",
+            ("r",),
+            "Try again what failed",
+            lambda self, job: self._ask(job, "retry", jobs.retry, " is tried again"),
+            MAY_RETRY - MAY_PAUSE,
+        ),
         Command("open", ("enter", "l", "right"), "All files, and the order", _toggle, _why_no_job, "files", "Read"),
         Command(
             "helper-log",
@@ -336,14 +309,7 @@ class TransfersView(View):
         Command("up", ("k", "up"), "Transfer before", lambda view, _: view.move(-1), group="Move"),
         Command("top", ("g", "home"), "First transfer", lambda self, _: self.move(-len(self._blocks)), group="Move"),
         Command("bottom", ("G", "end"), "Last transfer", lambda self, _: self.move(len(self._blocks)), group="Move"),
-        Command(
-            "half-down", ("ctrl+d",), "Half a page down", lambda view, _: view.text.scroll_pages(0.5), group="Move"
-        ),
-        Command("half-up", ("ctrl+u",), "Half a page up", lambda view, _: view.text.scroll_pages(-0.5), group="Move"),
-        Command(
-            "page-down", ("pagedown", "ctrl+f"), "A page down", lambda view, _: view.text.scroll_pages(1), group="Move"
-        ),
-        Command("page-up", ("pageup",), "A page up", lambda view, _: view.text.scroll_pages(-1), group="Move"),
+        *PAGING,
     )
 
 

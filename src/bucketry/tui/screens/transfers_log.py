@@ -12,6 +12,7 @@ from bucketry.tui.screens.text import SCROLLING, TextView
 if TYPE_CHECKING:
     from bucketry.errors import BucketryError
     from bucketry.tui.shell.commands import Command
+    from bucketry.tui.shell.view import Shell
 
 MOST_READ_BYTES = 64 * 1024
 """Of a log that has grown, the end is what somebody looks for."""
@@ -20,17 +21,15 @@ MOST_READ_BYTES = 64 * 1024
 class TransfersLogView(TextView):
     """The end of the helper's log, as it was when the screen was opened."""
 
+    CALLED = "what the transfers did (t, then o)"
+    crumbs = ("transfers", "log")
+
     COMMANDS: ClassVar[tuple[Command[TransfersLogView], ...]] = SCROLLING
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def __init__(self, shell: Shell) -> None:
+        super().__init__(shell)
         self._read: list[str] | None = None
         self._is_at_end = False
-
-    @property
-    def crumbs(self) -> tuple[str, ...]:
-        """Where this is."""
-        return ("transfers", "log")
 
     @property
     def notice(self) -> Line:
@@ -39,21 +38,24 @@ class TransfersLogView(TextView):
 
     def shown(self) -> None:
         """Read the log."""
-        self.shell.background.start(f"helper-log-{id(self)}", _read_end, self._take, self._fail)
+
+        def done(read: list[str]) -> None:
+            self._read = read
+            self.draw()
+
+        def failed(error: BucketryError) -> None:
+            if self._read is None:
+                self.text.show([line(), line("  ", Span(error.message, "bad")), line("  r tries again.")])
+            self.shell.fail(error)
+
+        self.shell.background.start(f"helper-log-{id(self)}", _read_end, done, failed)
 
     def data_changed(self) -> None:
         """Read the log again."""
         self.shown()
 
-    def on_resize(self) -> None:
-        """Lay the text out for the new width."""
-        self._draw()
-
-    def _take(self, read: list[str]) -> None:
-        self._read = read
-        self._draw()
-
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Lay out what is known now."""
         width = self.size.width
         if self._read is None or not width:
             return
@@ -64,11 +66,6 @@ class TransfersLogView(TextView):
             self._is_at_end = True
             self.text.scroll_lines(len(lines))
         self.shell.update_frame()
-
-    def _fail(self, error: BucketryError) -> None:
-        if self._read is None:
-            self.text.show([line(), line("  ", Span(error.message, "bad")), line("  r tries again.")])
-        self.shell.fail(error)
 
 
 def _read_end() -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
@@ -54,12 +53,15 @@ LOADED_AHEAD = (
     "bucketry.tui.actions.panels",
     "bucketry.tui.actions.decide",
 )
+"""What the next key may need, loaded while no key is pressed."""
 PANEL_PAUSE_SECONDS = 0.15
 """A cursor that runs down the list does not read each version that it passes."""
 
 
 class VersionsView(ListView[VersionLine]):
     """The versions of one model; from 110 columns on, beside the one under the cursor."""
+
+    CALLED = "the versions of a model (enter on a model)"
 
     COMMANDS: ClassVar[tuple[Command[VersionsView], ...]] = (
         *FINDING,
@@ -124,8 +126,9 @@ class VersionsView(ListView[VersionLine]):
     @property
     def marked(self) -> list[VersionLine]:
         """The marked versions, as far as they are in the list, newest first."""
-        keys = self.table.marks
-        return [row for row in map(self._row_of, keys) if row is not None]
+        places = (self.table.place_of(key) for key in self.table.marks)
+        rows = (self.table.row_at(place) for place in places if place is not None)
+        return [row for row in rows if row is not None]
 
     def columns(self) -> Sequence[Column[VersionLine]]:
         """Return the usual columns of the list: those of the model's own metrics among them."""
@@ -240,17 +243,11 @@ class VersionsView(ListView[VersionLine]):
         self._ask_fields()
         self._closer.look_at(self._ids_on_screen(), with_details=True)
 
-    def set_filter(self, text: str) -> None:
-        """Show the versions that a filter means; manifests are read where it asks about them."""
-        super().set_filter(text)
-        self._read_what_is_asked()
-
     def shown(self) -> None:
         """Fill the list and the panel."""
         self._lay_out()
         self._panel_for = None  # it may have been decided about meanwhile
         super().shown()
-        self._read_what_is_asked()
 
     def on_unmount(self) -> None:
         """Read nothing more."""
@@ -264,27 +261,29 @@ class VersionsView(ListView[VersionLine]):
 
     def row_changed(self) -> None:
         """Show the version under the cursor beside the list, and look closer at what is there, once that rests."""
-        self._moves += 1
-        self.set_timer(PANEL_PAUSE_SECONDS, partial(self._rest, self._moves))
+        moves = self._moves = self._moves + 1
 
-    def _rest(self, moves: int) -> None:
-        if moves != self._moves or not self.is_attached or not self.display:
-            return
-        if self.has_panel:
-            self._fill_panel()
-        self._look_closer()
-        if not self._has_loaded_ahead:
-            self._has_loaded_ahead = True
-            self.shell.background.start("ahead", _load_ahead, lambda _: None, self.shell.fail)
+        def load_ahead() -> None:
+            for name in LOADED_AHEAD:
+                import_module(name)
 
-    def _look_closer(self) -> None:
-        self._closer.look_at(self._ids_on_screen(), with_details=self._is_details_shown())
+        def rest() -> None:
+            if moves != self._moves or not self.is_attached or not self.display:
+                return
+            if self.has_panel:
+                self._fill_panel()
+            with_details = needed_details(self._shown_fields(), self._headline_names())
+            self._closer.look_at(self._ids_on_screen(), with_details=with_details)
+            if not self._has_loaded_ahead:
+                self._has_loaded_ahead = True
+                self.shell.background.start("ahead", load_ahead, lambda _: None, self.shell.fail)
+
+        self.set_timer(PANEL_PAUSE_SECONDS, rest)
 
     def data_changed(self) -> None:
-        """Fill the list anew; of new versions, read what the filter or the order asks for."""
+        """Fill the list and the panel anew."""
         self._panel_for = None
         super().data_changed()
-        self._read_what_is_asked()
 
     def _closer_changed(self) -> None:
         """Show what was read; whoever is choosing columns is offered what came."""
@@ -300,8 +299,8 @@ class VersionsView(ListView[VersionLine]):
         index = self.shell.source.index
         self.shell.background.start(f"fields-{id(self)}", lambda: list_fields(index, self.model), show, self.shell.fail)
 
-    def _read_what_is_asked(self) -> None:
-        """Read all manifests where the filter or the order asks about them; else no more of them."""
+    def read_details(self) -> None:
+        """Read all manifests where the filter or the order asks about them."""
         field = find_field(self.selection.order)
         asked = field is not None and needed_details([field], self._headline_names())
         if asked or asks_for_details(self.selection.filter, self._headline_names()):
@@ -309,19 +308,11 @@ class VersionsView(ListView[VersionLine]):
         else:
             self._closer.stop()
 
-    def sort(self) -> None:
-        """Sort; manifests are read where the order asks about them."""
-        super().sort()
-        self._read_what_is_asked()
-
     def _headline_names(self) -> list[str]:
         return [each.name for each in self._headlines]
 
     def _shown_fields(self) -> list[Field]:
         return [field for field in map(find_field, self.chosen_columns) if field is not None]
-
-    def _is_details_shown(self) -> bool:
-        return needed_details(self._shown_fields(), self._headline_names())
 
     def _ids_on_screen(self) -> list[int]:
         return [row.row_id for row in self.table.rows_on_screen(self.shell.size.height)]
@@ -359,16 +350,6 @@ class VersionsView(ListView[VersionLine]):
 
     def _show_beside(self, lines: Sequence[Line]) -> None:
         self._panel.show([line(Span("| ", "dim"), *shown) for shown in lines])
-
-    def _row_of(self, key: Hashable) -> VersionLine | None:
-        place = self.table.place_of(key)
-        return None if place is None else self.table.row_at(place)
-
-
-def _load_ahead() -> None:
-    """Load what the next key may need, while no key is pressed."""
-    for name in LOADED_AHEAD:
-        import_module(name)
 
 
 def _compared_words(marked: Sequence[VersionLine]) -> str:

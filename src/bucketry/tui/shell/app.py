@@ -17,15 +17,24 @@ from bucketry.tui.data.transfer_board import TransferBoard
 from bucketry.tui.drawing.clipboard import copy_text
 from bucketry.tui.drawing.display import DisplayedApp
 from bucketry.tui.drawing.lineview import LineView
+from bucketry.tui.drawing.marks import failure_words
 from bucketry.tui.drawing.paint import Painter
-from bucketry.tui.screens.opening import view_of
-from bucketry.tui.shell.asking import Asking
+from bucketry.tui.screens.opening import view_of, where_it_belongs
+from bucketry.tui.shell.asking import Asking, Choice, Question
 from bucketry.tui.shell.background import Background, Finished
 from bucketry.tui.shell.command_log import CommandLog, LogEntry, command_line
-from bucketry.tui.shell.commands import Command, KeyFaults, hint_texts, key_of, shown_key
-from bucketry.tui.shell.elsewhere import why_not_here, why_unmoved
+from bucketry.tui.shell.commands import (
+    Command,
+    KeyFaults,
+    hint_texts,
+    key_of,
+    lower_first,
+    shown_key,
+    why_unmoved,
+)
 from bucketry.tui.shell.everywhere import EVERYWHERE
 from bucketry.tui.shell.frame import (
+    Notice,
     OneLine,
     Panel,
     Rule,
@@ -36,7 +45,6 @@ from bucketry.tui.shell.frame import (
     wrapped_lines,
 )
 from bucketry.tui.shell.places import ModelsPlace
-from bucketry.tui.shell.prompt import Notice
 from bucketry.tui.shell.refreshing import Refreshing
 from bucketry.tui.shell.settings import Settings
 
@@ -53,7 +61,6 @@ if TYPE_CHECKING:
     from bucketry.tui.data.source import Source
     from bucketry.tui.drawing.terminal import Terminal
     from bucketry.tui.shell.places import Place
-    from bucketry.tui.shell.prompts import Choice, Question
     from bucketry.tui.shell.view import View
 
 Result = TypeVar("Result")
@@ -115,7 +122,9 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         self._last: View | None = None
         self._flash: Span | None = None
         self._is_looking = False
-        self.asking = Asking(self)
+        self.panel = Panel(self.painter)
+        self.notice = Notice(self.painter)
+        self.asking = Asking(self.panel, self.notice)
 
     @property
     def session(self) -> Session:
@@ -126,16 +135,6 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
     def view(self) -> View:
         """The view in front."""
         return self._views[-1]
-
-    @property
-    def panel(self) -> Panel:
-        """The box above the prompt."""
-        return self.query_one(Panel)
-
-    @property
-    def notice(self) -> Notice:
-        """The line that answers, and on which one types."""
-        return self.query_one(Notice)
 
     @property
     def depth(self) -> int:
@@ -162,7 +161,15 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         self._views.append(view)
         view.display = False
         self.query_one("#body").mount(view)
-        self.call_after_refresh(self._begin_view, view)
+
+        def begin() -> None:
+            view.shown()
+            if view.is_ready:
+                self.swap_in(view)
+            else:
+                self.set_timer(EMPTY_VIEW_SECONDS, lambda: self.swap_in(view))
+
+        self.call_after_refresh(begin)
 
     def swap_in(self, view: View) -> None:
         """Show the view in front, now that it has something to show: an empty one would be sent for nothing."""
@@ -202,7 +209,7 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
 
     def fail(self, error: BucketryError) -> None:
         """Say what went wrong, and what to do now."""
-        self.flash(short_digests(f"{error.message}; {error.remedy}" if error.remedy else error.message), "bad")
+        self.flash(short_digests(failure_words(error)), "bad")
 
     def ask(self, question: Question) -> None:
         """Ask for a text on the line above the hints."""
@@ -275,10 +282,10 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         self.refreshing.start(forced=True)
         return f"the bucket is offline ({short_digests(failure.message)}); it is being tried again"
 
-    def copy(self, text: str) -> None:
-        """Put a text into the clipboard, and show it, whatever became of that."""
+    def copy(self, text: str, *, told: str = "") -> None:
+        """Put a text into the clipboard, and show it or what is told of it, whatever became of that."""
         way = copy_text(text, self.terminal, self.copy_to_clipboard)
-        self.flash(f"copied by {way}: {text}")
+        self.flash(f"copied by {way}: {told or text}")
 
     def get_default_screen(self) -> Frame:
         """Return the frame."""
@@ -288,9 +295,9 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         """Lay out what stands around the views."""
         yield OneLine(self.painter, id="top")
         yield Container(id="body")
-        yield Panel(self.painter)
+        yield self.panel
         yield Rule(self.painter)
-        yield Notice(self.painter, id="notice")
+        yield self.notice
         yield OneLine(self.painter, id="hints")
         yield LineView(self.painter, id="small")
 
@@ -306,15 +313,21 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         """Bring the lines around the view up to date; a line that stays the same is not sent."""
         if not self._views or not self.is_running or not self.view.display:
             return
-        width = self.size.width
+        width, cannot_write = self.size.width, bool(self.why_not_write())
         crumbs = (self.session.store.name, *self.view.crumbs)
-        self.query_one("#top", OneLine).show(top_line(crumbs, self._state_spans(width), width))
+        moving = None if self.view.says_transfers else self.transfers.span()
+        state = [
+            *([Span(self.view.place)] if self.view.place else []),
+            self.source.freshness.span(),
+            *([moving] if moving else []),
+            actor_span(self.session.actor, width, is_locked=cannot_write),
+        ]
+        self.query_one("#top", OneLine).show(top_line(crumbs, state, width))
         if not self.asking.has_question:
             said = line(" ", self._flash) if self._flash else self.view.notice
             long = wrapped_lines(said, width) if text_width(plain_text(said)) > width else ()
             self.panel.show("", long, is_production=False)
             self.notice.show(() if long else said)
-        cannot_write = bool(self.why_not_write())
         listed = [command for command in self.commands if not (command.writes and cannot_write)]
         hints = self.asking.hints() or hint_texts(
             listed, self.view, self.settings.keymap, has_nothing=self.view.has_nothing
@@ -345,6 +358,7 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
             self.update_frame()
             return
         key = key_of(event)
+        self.background.cancel("where")  # what is said of the key before would come too late
         had_flash, self._flash = self._flash is not None, None
         if self.asking.take_key(key):
             self.update_frame()
@@ -352,10 +366,15 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
         command = self.settings.keymap.find(self.commands, key)
         if command is not None:
             self.run_command(command, "", key=key)
-        elif said := why_not_here(key, self.settings.keymap):
-            self.flash(said, "warn")
-        elif had_flash:
+            return
+        if had_flash:
             self.update_frame()
+        self.background.start(  # it may load screens
+            "where",
+            lambda: where_it_belongs(key, self.settings.keymap),
+            lambda said: self.flash(said, "warn") if said else None,
+            self.fail,
+        )
 
     def run_command(self, command: Command[Any], argument: str, *, key: str = "") -> None:
         """Do what a command says, or say why it cannot be done now."""
@@ -365,7 +384,7 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
             why_not = self.why_offline()
         if why_not:
             name = f"{shown_key(key)} " if key else ""
-            self.flash(f"{name}{command.title[0].lower()}{command.title[1:]}: not now, {why_not}", "warn")
+            self.flash(f"{name}{lower_first(command.title)}: not now, {why_not}", "warn")
             return
         before = view.whereabouts
         command.run(view, argument)
@@ -428,20 +447,6 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
                 self.refreshing.start(forced=True)
 
         self.background.start(name, lambda: work(session), noted, noted_failure, writes=writes)
-
-    def _begin_view(self, view: View) -> None:
-        view.shown()
-        if view.is_ready:
-            self.swap_in(view)
-        else:
-            self.set_timer(EMPTY_VIEW_SECONDS, lambda: self.swap_in(view))
-
-    def _state_spans(self, width: int) -> list[Span]:
-        """Return what the top line says on the right: rows, how fresh, who acts, may they write."""
-        place = [Span(self.view.place)] if self.view.place else []
-        moving = None if self.view.says_transfers else self.transfers.span()
-        who = actor_span(self.session.actor, width, is_locked=bool(self.why_not_write()))
-        return [*place, self.source.freshness.span(), *([moving] if moving else []), who]
 
     def _begin_looking(self) -> None:
         """Look at the bucket and at the transfers from now on: at once where nothing can be shown yet."""

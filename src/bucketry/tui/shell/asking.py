@@ -1,41 +1,62 @@
-"""The one question that is being asked of the user, and what becomes of the answer."""
+"""The one question that is being asked of the user in a line, a text or one key of several, and what becomes of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from textual import events
-    from textual.geometry import Size
 
-    from bucketry.tui.shell.frame import Panel
-    from bucketry.tui.shell.prompt import Notice
-    from bucketry.tui.shell.prompts import Choice, Question
+    from bucketry.show.spans import Line
+    from bucketry.tui.shell.frame import Notice, Panel
 
 
-class AskingHost(Protocol):
-    """What the questions need of the app."""
+def any_text(_text: str) -> str:
+    """Return that every text will do."""
+    return ""
 
-    @property
-    def panel(self) -> Panel:
-        """The box above the prompt."""
 
-    @property
-    def notice(self) -> Notice:
-        """The line on which one types."""
+@frozen
+class Question:
+    """A text that is asked for. `panel` is shown above it; with `is_production` in the colours of danger.
 
-    @property
-    def size(self) -> Size:
-        """The terminal's columns and rows."""
+    `why_not` returns why a text will not do, or "". `on_change` is called with every change, `on_cancel` if there is
+    no answer. `complete` returns what the tab key could make of the text. `on_move` is for a text that chooses among
+    rows: up and down go through them meanwhile. `enter` is what the enter key does, in a word.
+    """
+
+    label: str
+    on_answer: Callable[[str], None]
+    initial: str = ""
+    panel: Sequence[Line] = ()
+    panel_title: str = ""
+    is_production: bool = False
+    why_not: Callable[[str], str] = any_text
+    on_change: Callable[[str], None] | None = None
+    on_cancel: Callable[[], None] | None = None
+    complete: Callable[[str], Sequence[str]] | None = None
+    on_move: Callable[[int], None] | None = None
+    enter: str = "confirm"
+
+
+@frozen
+class Choice:
+    """One key of several: each has its word and what it does. Any other key leaves things as they are."""
+
+    label: str
+    options: Mapping[str, tuple[str, Callable[[], None]]]
 
 
 class Asking:
     """At most one question on the prompt's line, or one choice of keys."""
 
-    def __init__(self, app: AskingHost) -> None:
-        self._app = app
+    def __init__(self, panel: Panel, notice: Notice) -> None:
+        self._panel = panel
+        self._notice = notice
         self._question: Question | None = None
         self._choice: Choice | None = None
         self.drafts: dict[str, str] = {}
@@ -63,9 +84,8 @@ class Asking:
     def ask(self, question: Question) -> None:
         """Ask for a text."""
         self._question = question
-        app = self._app
-        app.panel.show(question.panel_title, question.panel, is_production=question.is_production)
-        app.notice.open(question.label, question.initial)
+        self._panel.show(question.panel_title, question.panel, is_production=question.is_production)
+        self._notice.open(question.label, question.initial)
         self._check(question.initial)
 
     def revise(self, before: Question, question: Question) -> bool:
@@ -76,9 +96,8 @@ class Asking:
         if self._question is not before:
             return False
         self._question = question
-        app, notice = self._app, self._app.notice
-        app.panel.show(question.panel_title, question.panel, is_production=question.is_production)
-        self._check(notice.value)
+        self._panel.show(question.panel_title, question.panel, is_production=question.is_production)
+        self._check(self._notice.value)
         return True
 
     def choose(self, choice: Choice) -> str:
@@ -97,7 +116,7 @@ class Asking:
 
     def type_key(self, event: events.Key) -> None:
         """Give a key to the prompt."""
-        notice = self._app.notice
+        notice = self._notice
         match event.key:
             case "escape" | "ctrl+c" | "ctrl+g":
                 self.cancel()
@@ -113,14 +132,13 @@ class Asking:
 
     def paste(self, text: str) -> None:
         """Put a pasted text into the prompt."""
-        notice = self._app.notice
-        notice.insert(text)
-        self.changed(notice.value)
+        self._notice.insert(text)
+        self.changed(self._notice.value)
 
     def remark(self, text: str) -> None:
         """Say something beside the text that is being typed, if one is."""
         if self._question is not None:
-            self._app.notice.say(text)
+            self._notice.say(text)
 
     def answer(self, text: str) -> None:
         """Take the answer, if it will do."""
@@ -146,33 +164,26 @@ class Asking:
 
     def complete(self) -> None:
         """Complete the text to what all possibilities begin with, or show them."""
-        question, notice = self._question, self._app.notice
+        question, notice = self._question, self._notice
         if question is None or question.complete is None:
             return
         found = list(question.complete(notice.value))
-        common = _common_beginning(found)
+        first, last = min(found, default=""), max(found, default="")
+        # What these two begin with alike, all do that stand between them.
+        common = next(first[:size] for size in range(len(first), -1, -1) if last.startswith(first[:size]))
         if len(common) > len(notice.value):
             notice.set_value(common)
             self.changed(common)
         elif len(found) > 1:
-            notice.say("  ".join(found)[: self._app.size.width // 2])
+            notice.say("  ".join(found)[: notice.size.width // 2])
 
     def _check(self, text: str) -> None:
         if self._question is not None:
-            self._app.notice.say(self._question.why_not(text))
+            self._notice.say(self._question.why_not(text))
 
     def _close(self) -> None:
         if self._question is None:
             return
         self._question = None
-        app = self._app
-        app.notice.close()
-        app.panel.show("", (), is_production=False)
-
-
-def _common_beginning(texts: list[str]) -> str:
-    if not texts:
-        return ""
-    first, last = min(texts), max(texts)
-    same = next((place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
-    return first[: min(same, len(last))]
+        self._notice.close()
+        self._panel.show("", (), is_production=False)

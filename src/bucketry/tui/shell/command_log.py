@@ -38,11 +38,6 @@ class CommandLog:
         """Note an action."""
         self._entries.append(entry)
 
-    @property
-    def last(self) -> LogEntry | None:
-        """The newest entry."""
-        return self._entries[-1] if self._entries else None
-
     def newest_first(self) -> Iterator[LogEntry]:
         """Yield the entries."""
         return reversed(self._entries)

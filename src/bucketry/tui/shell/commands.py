@@ -15,7 +15,7 @@ from bucketry.frozen import frozen
 from bucketry.schema.text import displayable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
     from textual import events
 
@@ -169,6 +169,20 @@ def shown_key(key: str) -> str:
     return {"escape": "esc", "backspace": "bksp", "pageup": "pgup", "pagedown": "pgdn"}.get(key, key)
 
 
+def lower_first(title: str) -> str:
+    """Return a command's title as it stands within a sentence."""
+    return f"{title[0].lower()}{title[1:]}"
+
+
+def why_unmoved(command: Command[Any], before: Hashable, after: Hashable) -> str:
+    """Return why a key that moves moved nothing, or "" where it did, or is none."""
+    if before != after:
+        return ""
+    if command.name in {"down", "bottom", "half-down", "page-down"}:
+        return "this is the end"
+    return "this is the beginning" if command.name in {"up", "top", "half-up", "page-up"} else ""
+
+
 def shown_keys(command: Command[Any], keymap: Keymap) -> str:
     """Return how people do a command: its keys, or what they type after `:` where it has none."""
     keys = keymap.keys_of(command)
@@ -188,7 +202,12 @@ def parse_keymap(table: object, *, where: str) -> Keymap:
     faults: list[str] = []
     for name, value in table.items():
         keys = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else None
-        fault = _entry_fault(name, keys, taken)
+        if name not in COMMAND_NAMES:
+            fault = f"{name} is not a command (? in the screens lists all names)"
+        elif keys is None or not all(isinstance(key, str) and key for key in keys):
+            fault = f'the keys of {name} are not texts: write open = ["enter", "l"]'
+        else:
+            fault = next(filter(None, (_key_fault(name, key, taken) for key in keys)), "")
         if fault:
             faults.append(f"{where}: {displayable(fault)}")
         elif keys is not None:
@@ -226,16 +245,8 @@ def _shared_keys(commands: Iterable[Command[Any]], keymap: Keymap) -> Iterator[s
                 yield f"{shown_key(key)} is given to {name}, and {' and '.join(others)} had it; it is {name}'s"
 
 
-def _entry_fault(name: str, keys: tuple[object, ...] | None, taken: Mapping[str, str]) -> str:
-    """Return what is wrong with the keys that are given to a command, or ""."""
-    if name not in COMMAND_NAMES:
-        return f"{name} is not a command (? in the screens lists all names)"
-    if keys is None or not all(isinstance(key, str) and key for key in keys):
-        return f'the keys of {name} are not texts: write open = ["enter", "l"]'
-    return next(filter(None, (_key_fault(name, key, taken) for key in map(str, keys))), "")
-
-
 def _key_fault(name: str, key: str, taken: Mapping[str, str]) -> str:
+    """Return what is wrong with a key that is given to a command, or ""."""
     if key in FORBIDDEN_KEYS:
         return f"{key} cannot be given to {name}: it belongs to the terminal"
     if not _is_key(key):

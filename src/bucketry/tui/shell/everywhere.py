@@ -9,6 +9,7 @@ from bucketry.schema.names import parse_model_name
 from bucketry.show.figures import Zone
 from bucketry.tui.actions.compare import compare_typed
 from bucketry.tui.drawing.paint import ThemeName
+from bucketry.tui.shell.asking import Question
 from bucketry.tui.shell.commands import Command, find_command, matching_commands
 from bucketry.tui.shell.places import (
     AuditPlace,
@@ -22,7 +23,6 @@ from bucketry.tui.shell.places import (
     TransfersPlace,
     VersionsPlace,
 )
-from bucketry.tui.shell.prompts import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,10 +77,6 @@ def _ask_command(view: View, _: str) -> None:
         return sorted({command.name for command in commands if command.name.startswith(text)})
 
     shell.ask(Question(":", run, complete=complete))
-
-
-def _why_not_back(view: View) -> str:
-    return "" if view.shell.depth > 1 else "this is the first screen (q leaves)"
 
 
 def _escape(view: View, _: str) -> None:
@@ -144,7 +140,7 @@ def _set_mouse(view: View, word: str) -> None:
     view.shell.flash(f"mouse {word}")
 
 
-_PLACES: tuple[Command[View], ...] = (
+EVERYWHERE: tuple[Command[View], ...] = (
     Command("models", (), "Go to the models", _to(ModelsPlace()), group="Go", also=("m",)),
     Command(
         "versions", (), "Go to the versions of a model", _go_to_versions, group="Go", argument="MODEL", also=("v",)
@@ -161,8 +157,6 @@ _PLACES: tuple[Command[View], ...] = (
     Command("help", ("?", "f1"), "Show all keys", _to(HelpPlace()), group="Go"),
     Command("palette", ("ctrl+p",), "Find a command by its words", _to(PalettePlace()), group="Go"),
     Command("command", (":",), "Type a command", _ask_command, group="Go", hint="command"),
-)
-_OVERVIEWS: tuple[Command[View], ...] = (
     Command("review", (), "Go to what waits for a review", _to(ReviewsPlace()), group="Go", also=("r",)),
     Command(
         "deployments",
@@ -176,26 +170,24 @@ _OVERVIEWS: tuple[Command[View], ...] = (
     Command("audit", (), "Go to who did what, to one model or to all", _go_to_audit, group="Go", argument="MODEL"),
     Command("doctor", (), "Go to the health of the store", _to(HealthPlace()), group="Go", also=("health",)),
     Command("transfers", ("t",), "Go to the transfers", _go_to_transfers, group="Go", also=("t",)),
-)
-_MOVES: tuple[Command[View], ...] = (
-    Command("back", ("h", "left", "backspace"), "Go back", lambda view, _: view.shell.back(), _why_not_back, "", "Go"),
+    Command(
+        "back",
+        ("h", "left", "backspace"),
+        "Go back",
+        lambda view, _: view.shell.back(),
+        lambda view: "" if view.shell.depth > 1 else "this is the first screen (q leaves)",
+        group="Go",
+    ),
     Command("escape", ("escape",), "Clear the filter or the marks, else go back", _escape, group="Go"),
     Command(
-        "last",
-        ("-",),
-        "Open the view again that was closed last",
-        lambda view, _: view.shell.reopen_last(),
-        group="Go",
+        "last", ("-",), "Open the view again that was closed last", lambda view, _: view.shell.reopen_last(), group="Go"
     ),
     Command("quit", ("q",), "Go back, or leave from the first screen", _quit, group="Go", also=("q",)),
     Command("leave", ("ctrl+c", "ctrl+q"), "Leave", lambda view, _: view.shell.leave(), group="Go"),
     Command("refresh", ("r",), "Look at the bucket now", lambda view, _: view.shell.refreshing.ask(), group="Read"),
-)
-_SWITCHES: tuple[Command[View], ...] = (
     Command("redraw", ("ctrl+l",), "Draw the screen anew", _redraw, group="Show"),
     Command("lock", ("W",), "Turn the write lock on or off", _toggle_lock, _why_not_unlock, group="Write"),
     Command("theme", (), "Choose the colours", _set_theme, group="Show", argument="dark|light|terminal"),
     Command("time", (), "Show times in a zone", _set_zone, group="Show", argument="local|utc"),
     Command("mouse", (), "Turn the mouse on or off", _set_mouse, group="Show", argument="on|off"),
 )
-EVERYWHERE = (*_PLACES, *_OVERVIEWS, *_MOVES, *_SWITCHES)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len, set_cell_size
+from textual.geometry import Offset
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -13,8 +15,9 @@ from bucketry.tui.drawing.paint import changed_region
 from bucketry.tui.drawing.terminal import LEAST_COLUMNS, LEAST_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from textual import events
     from textual.geometry import Size
 
     from bucketry.tui.drawing.paint import Painter
@@ -25,6 +28,28 @@ PANEL_MARGIN = 2
 MOST_SAID_LINES = 6
 MOST_IDENTITY_COLUMNS = 16
 WIDE_COLUMNS = 110
+LONGEST_TEXT = 4_000
+"""Longer texts belong in a file."""
+
+_MOVES: dict[str, Callable[[str, int], int]] = {
+    "left": lambda _text, at: at - 1,
+    "right": lambda _text, at: at + 1,
+    "home": lambda _text, _at: 0,
+    "ctrl+a": lambda _text, _at: 0,
+    "end": lambda text, _at: len(text),
+    "ctrl+e": lambda text, _at: len(text),
+}
+"""Where the cursor goes, given the text and where it is."""
+_CUTS: dict[str, Callable[[str, int], tuple[int, int]]] = {
+    "backspace": lambda _, at: (at - 1, at),
+    "ctrl+h": lambda _, at: (at - 1, at),
+    "delete": lambda _, at: (at, at + 1),
+    "ctrl+d": lambda _, at: (at, at + 1),
+    "ctrl+u": lambda _, at: (0, at),
+    "ctrl+k": lambda text, at: (at, len(text)),
+    "ctrl+w": lambda text, at: (len(text[:at].rstrip().rpartition(" ")[0]), at),
+}
+"""What goes away: from where to where."""
 
 
 class OneLine(Widget):
@@ -32,16 +57,10 @@ class OneLine(Widget):
 
     DEFAULT_CSS = "OneLine { height: 1; width: 1fr; }"
 
-    def __init__(self, painter: Painter, *, id: str | None = None, under: Role = "plain") -> None:  # noqa: A002 - the toolkit's name
+    def __init__(self, painter: Painter, *, id: str | None = None) -> None:  # noqa: A002 - the toolkit's name
         super().__init__(id=id)
         self._painter = painter
-        self._under: Role = under
         self._line: Line = ()
-
-    @property
-    def text(self) -> str:
-        """What the line says."""
-        return plain_text(self._line)
 
     def show(self, shown: Line) -> None:
         """Show another line; only what differs is drawn."""
@@ -52,7 +71,7 @@ class OneLine(Widget):
     def render_line(self, y: int) -> Strip:
         """Return the line."""
         width = self.size.width
-        return Strip(self._painter.segments(self._line if y == 0 else (), width, under=self._under), width)
+        return Strip(self._painter.segments(self._line if y == 0 else (), width), width)
 
 
 class Rule(OneLine):
@@ -65,13 +84,99 @@ class Rule(OneLine):
         return Strip(self._painter.segments((Span(bar * width, "dim"),), width), width)
 
 
+class Notice(OneLine):
+    """The line that answers, and on which a text is typed without more being sent than the character.
+
+    It has the keys while something is asked. The focus stays where it is: to move it would draw the whole view anew.
+    """
+
+    def __init__(self, painter: Painter) -> None:
+        super().__init__(painter)
+        self.value = ""
+        self._label = ""
+        self._at = 0
+        self._remark = ""
+        self._is_open = False
+        self._cursor_x = 0
+
+    @property
+    def cursor_offset(self) -> Offset:
+        """Where in the line one types on."""
+        return Offset(self._cursor_x, 0)
+
+    def open(self, label: str, initial: str) -> None:
+        """Begin to type, behind an initial text."""
+        self._label, self.value, self._at, self._remark = label, initial, len(initial), ""
+        self._is_open = True
+        self._draw()
+
+    def close(self) -> None:
+        """End it; the notice comes back with the next `show`."""
+        self._is_open = False
+
+    def say(self, remark: str) -> None:
+        """Say something about the text at the right edge, such as why it will not do."""
+        self._remark = remark
+        self._draw()
+
+    def set_value(self, text: str) -> None:
+        """Take another text, with the cursor behind it."""
+        self.value, self._at = text[:LONGEST_TEXT], len(text[:LONGEST_TEXT])
+        self._draw()
+
+    def insert(self, text: str) -> None:
+        """Put a text where the cursor is; several lines become one."""
+        lines = text.splitlines()
+        if len(lines) > 1:
+            text = " ".join(part for part in map(str.strip, lines) if part)
+        room = LONGEST_TEXT - len(self.value)
+        kept = text.rstrip("\r\n")[: max(0, room)]
+        self.value = self.value[: self._at] + kept + self.value[self._at :]
+        self._at += len(kept)
+        self._draw()
+
+    def take_key(self, event: events.Key) -> bool:
+        """Edit the text by a key; return whether it changed."""
+        before, at = self.value, self._at
+        if event.key in _MOVES:
+            self._at = max(0, min(_MOVES[event.key](self.value, at), len(self.value)))
+        elif event.key in _CUTS:
+            begin, end = _CUTS[event.key](self.value, at)
+            self.value = self.value[: max(0, begin)] + self.value[end:]
+            self._at = max(0, begin)
+        elif event.is_printable and event.character:
+            self.insert(event.character)
+        self._draw()
+        return self.value != before
+
+    def _draw(self) -> None:
+        if not self._is_open:
+            return
+        label = f" {self._label} "
+        remark = f"  {self._remark}" if self._remark else ""
+        room = max(1, self.size.width - cell_len(label) - cell_len(remark) - 1)
+        before = self._painter.page.text(self.value[: self._at])
+        left = next(end for end in (before[begin:] for begin in range(len(before) + 1)) if cell_len(end) < room)
+        under, right = self.value[self._at : self._at + 1] or " ", self.value[self._at + 1 :]
+        self.show(
+            line(
+                Span(label, "strong"),
+                left,
+                Span(under, "typed"),
+                set_cell_size(self._painter.page.text(right), max(0, room - cell_len(left) - 1)),
+                Span(remark, "warn"),
+            )
+        )
+        self._cursor_x = cell_len(label) + cell_len(left)
+
+
 class Panel(Widget):
     """Lines in a box above the prompt: what is about to happen."""
 
     DEFAULT_CSS = "Panel { height: 0; width: 1fr; }"
 
-    def __init__(self, painter: Painter, *, id: str | None = None) -> None:  # noqa: A002 - the toolkit's name
-        super().__init__(id=id)
+    def __init__(self, painter: Painter) -> None:
+        super().__init__()
         self._painter = painter
         self._lines: tuple[Line, ...] = ()
         self._title = ""

@@ -32,11 +32,7 @@ class PasteParser(XTermParser):
 
     def feed(self, data: str) -> Iterable[Message]:
         """Take what was sent, in pieces of any size; nothing says that it is over."""
-        clean = self._cleaned(data) if data else ""
-        return super().feed(clean) if clean or not data else ()
-
-    def _cleaned(self, data: str) -> str:
-        passed = ""
+        is_end, passed = not data, ""
         while data:  # bounded: each round ends with a mark, and takes it away
             if self._is_in_paste:
                 inside, end, data = (self._before + data).partition(_END)
@@ -49,7 +45,7 @@ class PasteParser(XTermParser):
                 passed += (outside + begin)[known:]
                 self._is_in_paste, data = bool(begin), rest
                 self._before = "" if begin else _beginning_of(_BEGIN, outside)
-        return passed
+        return super().feed(passed) if passed or is_end else ()
 
 
 def guard_pastes(driver: ModuleType) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from bucketry.registry.core.counting import counted
 from bucketry.registry.core.opening import SILENCE_SECONDS
@@ -13,18 +12,8 @@ from bucketry.tui.shell.background import Finished
 from bucketry.tui.shell.command_log import LogEntry
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable
-
-    from textual.message import Message
-
     from bucketry.errors import BucketryError
-    from bucketry.registry.core.session import Session
-    from bucketry.show.spans import Role
-    from bucketry.tui.data.source import Source
-    from bucketry.tui.shell.background import Background
-    from bucketry.tui.shell.command_log import CommandLog
-    from bucketry.tui.shell.settings import Settings
+    from bucketry.tui.shell.host import Host
 
 FRESHNESS_CHECK_SECONDS = 10.0
 """How often the word LIVE or STALE is looked at; nothing is sent while it stays."""
@@ -32,53 +21,10 @@ LISTED_WHILE_READING = 5
 """While the first refresh reads, the list is shown anew at most so many times for each hundred percent."""
 
 
-class ShowsIndex(Protocol):
-    """A view, as far as a refresh tells it something."""
-
-    def data_changed(self) -> None:
-        """Answer to a change of the local index."""
-
-
-class RefreshingHost(Protocol):
-    """What a refresh needs of the app."""
-
-    settings: Settings
-    source: Source
-    background: Background
-    log_of_commands: CommandLog
-    closing: threading.Event
-
-    @property
-    def session(self) -> Session:
-        """The opened registry."""
-
-    @property
-    def view(self) -> ShowsIndex:
-        """The view in front."""
-
-    def set_timer(self, delay: float, callback: Callable[[], object]) -> object:
-        """Call something once, later."""
-
-    def set_interval(self, interval: float, callback: Callable[[], object]) -> object:
-        """Call something again and again."""
-
-    def post_message(self, message: Message) -> bool:
-        """Hand a message over to the thread of the screens."""
-
-    def update_frame(self) -> None:
-        """Bring the lines around the view up to date."""
-
-    def flash(self, text: str, role: Role = "plain") -> None:
-        """Say something until the next key."""
-
-    def fail(self, error: BucketryError) -> None:
-        """Say what went wrong, and what to do now."""
-
-
 class Refreshing:
     """The refresh of one app: at most one at a time, and one more if somebody asked meanwhile."""
 
-    def __init__(self, app: RefreshingHost) -> None:
+    def __init__(self, app: Host) -> None:
         self.progress = ""
         self._app = app
         self._is_running = False
@@ -106,8 +52,16 @@ class Refreshing:
             return
         self._is_running = True
         self._started += 1
-        app = self._app
-        app.set_timer(SILENCE_SECONDS, partial(self._say_silence, self._started))
+        app, started = self._app, self._started
+
+        def say_silence() -> None:
+            if self._is_running and started == self._started and not self.progress:
+                self.progress = f"{app.session.store.name}, which has not answered yet"
+                app.update_frame()
+                if not app.source.is_filled:
+                    app.view.data_changed()
+
+        app.set_timer(SILENCE_SECONDS, say_silence)
         session, count = counted(app.session)
         at, began = session.clock.timestamp(), time.monotonic()
 
@@ -128,13 +82,6 @@ class Refreshing:
 
         app.background.start("refresh", lambda: app.source.refresh(session, app.closing, self._tell), done, failed)
 
-    def _say_silence(self, started: int) -> None:
-        if self._is_running and started == self._started and not self.progress:
-            self.progress = f"{self._app.session.store.name}, which has not answered yet"
-            self._app.update_frame()
-            if not self._app.source.is_filled:
-                self._app.view.data_changed()
-
     def _end(self, failure: BucketryError | None = None) -> None:
         self._is_running = False
         self._shown_part = 0
@@ -146,18 +93,13 @@ class Refreshing:
             self.start(forced=True)
         elif self._is_asked:
             self._is_asked = False
-            if failure is None:
-                self._say_how_it_is()
-            else:
+            damage = self._app.source.damage
+            if failure is not None:
                 self._app.fail(failure)
-
-    def _say_how_it_is(self) -> None:
-        """Say that what is shown is what the bucket has, and, where some of it is damaged, that not all is well."""
-        damage = self._app.source.damage
-        if damage.count:
-            self._app.flash(f"this is how the bucket is now, but {damage_words(damage)}", "bad")
-        else:
-            self._app.flash("this is how the bucket is now", "good")
+            elif damage.count:
+                self._app.flash(f"this is how the bucket is now, but {damage_words(damage)}", "bad")
+            else:
+                self._app.flash("this is how the bucket is now", "good")
 
     def _tell(self, what: str, done: int, total: int) -> None:
         """Hand over how far the refresh is; called in its thread."""

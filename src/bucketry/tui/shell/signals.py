@@ -12,11 +12,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import ModuleType
 
     from textual.app import App
@@ -32,23 +31,18 @@ async def run_until_signal(app: App[Any], *, mouse: bool) -> Callable[[], object
         ended.append(handler)
         app.exit()
 
-    with _taken_by(asyncio.get_running_loop(), close):
-        await app.run_async(mouse=mouse)
-    return ended[0] if ended else None
-
-
-@contextmanager
-def _taken_by(loop: asyncio.AbstractEventLoop, close: Callable[[Callable[[], object]], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
     usual = {number: signal.getsignal(number) for number in ENDINGS}
     taken = {number: handler for number, handler in usual.items() if callable(handler)}  # not what `nohup` ignores
     for number, handler in taken.items():
         loop.add_signal_handler(number, close, lambda number=number, handler=handler: handler(number, None))
     try:
-        yield
+        await app.run_async(mouse=mouse)
     finally:
         for number, handler in taken.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)
+    return ended[0] if ended else None
 
 
 def guard_resumes(driver: ModuleType) -> None:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 from textual import events
 from textual.containers import Container
 
+from bucketry.tui.shell.host import Host
+
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Hashable, Sequence
     from contextlib import AbstractContextManager
 
     from textual.geometry import Size
-    from textual.message import Message
     from textual.widget import Widget
 
     from bucketry.errors import BucketryError
@@ -24,28 +24,24 @@ if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.schema.names import Digest, ModelName
     from bucketry.show.figures import Zone
-    from bucketry.show.spans import Line, Role
-    from bucketry.tui.data.source import Source
+    from bucketry.show.spans import Line
     from bucketry.tui.data.transfer_board import TransferBoard
     from bucketry.tui.drawing.paint import Painter
     from bucketry.tui.drawing.terminal import Terminal
-    from bucketry.tui.shell.asking import Asking
-    from bucketry.tui.shell.background import Background
-    from bucketry.tui.shell.command_log import CommandLog
+    from bucketry.tui.shell.asking import Asking, Choice, Question
     from bucketry.tui.shell.commands import Command, KeyFaults
     from bucketry.tui.shell.places import Place
-    from bucketry.tui.shell.prompts import Choice, Question
     from bucketry.tui.shell.refreshing import Refreshing
-    from bucketry.tui.shell.settings import Settings
 
 Result = TypeVar("Result")
 
+LOADING_WORD_SECONDS = 0.4
+"""Until then an empty frame says enough; a word that flickers is worse than none."""
 
-class Shell(Protocol):
+
+class Shell(Host, Protocol):
     """Everything around the views: what they read, ask and say goes through here."""
 
-    settings: Settings
-    source: Source
     terminal: Terminal
     painter: Painter
     zone: Zone
@@ -55,17 +51,10 @@ class Shell(Protocol):
     write_lock: bool
     undo: tuple[str, Callable[[], None]] | None
     """What `U` takes back: what it is called, and what does it."""
-    log_of_commands: CommandLog
-    background: Background
     refreshing: Refreshing
     transfers: TransferBoard
     asking: Asking
     key_faults: KeyFaults
-    closing: threading.Event
-
-    @property
-    def session(self) -> Session:
-        """The opened registry."""
 
     @property
     def view(self) -> View:
@@ -98,12 +87,6 @@ class Shell(Protocol):
     def leave(self) -> None:
         """End the program."""
 
-    def flash(self, text: str, role: Role = "plain") -> None:
-        """Say something until the next key."""
-
-    def fail(self, error: BucketryError) -> None:
-        """Say what went wrong, and what to do now."""
-
     def ask(self, question: Question) -> None:
         """Ask for a text on the line above the hints."""
 
@@ -115,16 +98,6 @@ class Shell(Protocol):
 
     def command_line(self, *words: str) -> str:
         """Return the command line that does the same, for this registry."""
-
-    def read(
-        self,
-        name: str,
-        words: tuple[str, ...],
-        work: Callable[[Session], Result],
-        done: Callable[[Result], None],
-        failed: Callable[[BucketryError], None] | None = None,
-    ) -> None:
-        """Read from the bucket behind the keys; `words` are the command that does the same, for the command log."""
 
     def write(
         self,
@@ -138,14 +111,8 @@ class Shell(Protocol):
     def why_not_write(self) -> str:
         """Return why the registry cannot be changed from here, or ""."""
 
-    def copy(self, text: str) -> None:
-        """Put a text into the clipboard, and show it, whatever became of that."""
-
-    def copy_to_clipboard(self, text: str) -> None:
-        """Ask the terminal to put a text into the clipboard."""
-
-    def update_frame(self) -> None:
-        """Bring the lines around the view up to date."""
+    def copy(self, text: str, *, told: str = "") -> None:
+        """Put a text into the clipboard, and show it or what is told of it, whatever became of that."""
 
     def repaint(self) -> None:
         """Draw everything anew, after a change of theme."""
@@ -159,9 +126,6 @@ class Shell(Protocol):
     def suspend(self) -> AbstractContextManager[Any]:
         """Leave the terminal to another program for a while."""
 
-    def post_message(self, message: Message) -> bool:
-        """Hand a message over to the thread of the screens."""
-
 
 class View(Container):
     """One screen. Subclasses override what differs; `shell` is everything around it."""
@@ -170,6 +134,8 @@ class View(Container):
 
     COMMANDS: ClassVar[tuple[Command[Any], ...]] = ()
     """What can be done here; these come before what can be done everywhere."""
+    CALLED: ClassVar[str] = ""
+    """What the screen is and how one gets there, for whoever presses one of its keys somewhere else."""
     says_transfers = False
     """Whether the view itself says what the top line would of the transfers."""
     model: ModelName | None = None

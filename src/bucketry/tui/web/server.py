@@ -123,7 +123,10 @@ async def _serve(served: ServedAddress, opened: Callable[[str], None], pages: _P
     try:
         await _listen(runner, served)
         host, port = runner.addresses[0][:2]
-        opened(f"http://{_shown_host(host)}:{port}/{door.token}/")
+        if host in {"0.0.0.0", "::"}:  # noqa: S104 - every address is spelled so, which a browser cannot open
+            host = socket.gethostname()
+        shown = f"[{host}]" if ":" in host else host
+        opened(f"http://{shown}:{port}/{door.token}/")
         await ended.wait()
     finally:
         await runner.cleanup()
@@ -151,7 +154,13 @@ def _application(door: AccessGuard, assets: Mapping[str, Asset], pages: _Pages) 
     async def guard(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        refusal = door.why_not(_knock(request))
+        knock = AccessRequest(
+            path=request.path,
+            hosts=tuple(request.headers.getall("Host", ())),
+            origins=tuple(request.headers.getall("Origin", ())),
+            is_websocket="Upgrade" in request.headers or request.path.endswith("/socket"),
+        )
+        refusal = door.why_not(knock)
         if refusal:
             return web.Response(status=403, text=refusal)
         return await handler(request)
@@ -173,19 +182,3 @@ def _application(door: AccessGuard, assets: Mapping[str, Asset], pages: _Pages) 
     application.on_response_prepare.append(secure)
     application.on_shutdown.append(pages.close)
     return application
-
-
-def _knock(request: web.Request) -> AccessRequest:
-    headers = request.headers
-    return AccessRequest(
-        path=request.path,
-        hosts=tuple(headers.getall("Host", ())),
-        origins=tuple(headers.getall("Origin", ())),
-        is_websocket="Upgrade" in headers or request.path.endswith("/socket"),
-    )
-
-
-def _shown_host(host: str) -> str:
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - this is how every address is spelled, which a browser cannot open
-        return socket.gethostname()
-    return f"[{host}]" if ":" in host else host

@@ -12,8 +12,6 @@ from bucketry.show.tables import TextColumn, text_table
 from bucketry.tui.screens.version.tab import TabContent, TabRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bucketry.registry.versions.history import VersionEvent
     from bucketry.show.figures import Zone
 
@@ -28,7 +26,14 @@ def load_version_audit(request: TabRequest) -> TabContent:
     history = load_version_history(request.session, row.model, row.version)
     events = history.events
     count = f"{count_of(len(events), 'record')} about this version, newest first"
-    lines: list[Line] = [line(Span(count, "strong")), *_missing(request, is_whole=history.is_whole)]
+    lines: list[Line] = [line(Span(count, "strong"))]
+    if not history.is_whole:
+        missing = (
+            f"Only the newest {MOST_RECORDS:,} records of each trail were looked at, which do not go back to when "
+            f"{row.created_by} published it ({time_text(row.created_at, request.zone)}). All of them: "
+            f"bucketry audit {row.model}"
+        )
+        lines += wrapped(missing, width, role="warn")
     lines += [each for why in history.damaged for each in wrapped(f"DAMAGED: {why}", width, role="bad")] + [line()]
     headings = (*_HEADINGS, *(_ALIAS_HEADINGS if any(event.alias for event in events) else ()))
     cells = [_cells(event, row.version, request.zone)[: len(headings)] for event in events]
@@ -47,34 +52,18 @@ def load_version_audit(request: TabRequest) -> TabContent:
     return TabContent(tuple(lines))
 
 
-def _missing(request: TabRequest, *, is_whole: bool) -> Iterator[Line]:
-    if is_whole:
-        return
-    row = request.row
-    yield from wrapped(
-        f"Only the newest {MOST_RECORDS:,} records of each trail were looked at, which do not go back to when "
-        f"{row.created_by} published it ({time_text(row.created_at, request.zone)}). All of them: "
-        f"bucketry audit {row.model}",
-        request.width,
-        role="warn",
-    )
-
-
 def _cells(event: VersionEvent, version: int, zone: Zone) -> tuple[Span, ...]:
+    """Return who did what and when; where the event is a move of an alias, what that named before and after, too."""
+    move = NOTHING
+    if event.alias is not None and event.action in MOVES:
+        before = f"v{event.previous}" if event.previous is not None else "nothing"
+        after = f"v{event.target}" if event.target else "nothing"
+        this = " (this one)" if event.target == str(version) and event.previous != version else ""
+        move = f"{before} -> {after}{this}"
     return (
         Span(time_text(event.at, zone)),
         Span(event.actor),
         Span(event.action, "strong"),
         Span(f"@{event.alias}" if event.alias else NOTHING, "accent" if event.alias else "dim"),
-        Span(_move(event, version)),
+        Span(move),
     )
-
-
-def _move(event: VersionEvent, version: int) -> str:
-    """Return what the alias named before and after, where the event is a move of one."""
-    if event.alias is None or event.action not in MOVES:
-        return NOTHING
-    before = f"v{event.previous}" if event.previous is not None else "nothing"
-    after = f"v{event.target}" if event.target else "nothing"
-    this = " (this one)" if event.target == str(version) and event.previous != version else ""
-    return f"{before} -> {after}{this}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bucketry.registry.core.resolve import resolve
 from bucketry.registry.reading.cards import find_card
 from bucketry.schema.documents.cards import LARGEST_CARD_BYTES
-from bucketry.schema.names import ByVersion, Reference
 from bucketry.show.figures import size_text
 from bucketry.show.spans import Line, Span, line
 from bucketry.tui.screens.version.tab import TabContent, TabRequest
@@ -13,8 +12,7 @@ from bucketry.tui.screens.version.tab import TabContent, TabRequest
 
 def load_card(request: TabRequest) -> TabContent:
     """Return the card as lines; costs the head, the manifest and the file, unless they were read before."""
-    reference = Reference(request.row.model, ByVersion(request.row.version))
-    card = find_card(request.session, resolve(request.session, reference))
+    card = find_card(request.session, resolve(request.session, request.reference))
     if card is None:
         publish = f"bucketry publish {request.row.model} FILES --card README.md"
         return TabContent(

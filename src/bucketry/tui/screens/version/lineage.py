@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import BucketryError
 from bucketry.index.views import find_version_line
 from bucketry.registry.versions.lineage import load_lineage
-from bucketry.schema.names import ByVersion, Reference, parse_reference
+from bucketry.schema.names import ByVersion, parse_reference
 from bucketry.show.figures import count_of
 from bucketry.show.lineage import tree_lines
 from bucketry.show.spans import Line, Span, line
@@ -18,7 +18,7 @@ from bucketry.tui.shell.places import VersionPlace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bucketry.registry.versions.lineage import Graph, Node
+    from bucketry.registry.versions.lineage import Graph
     from bucketry.tui.shell.view import Shell
 
 DEEPEST_SHOWN, LEAST_DEPTH = 24, 4
@@ -30,9 +30,8 @@ _Shown = tuple[Line, "Callable[[Shell], None] | None"]
 
 def load_lineage_tab(request: TabRequest) -> TabContent:
     """Return what the version was made from, then what was made from it."""
-    reference = Reference(request.row.model, ByVersion(request.row.version))
-    up = load_lineage(request.session, reference)
-    down = load_lineage(request.session, reference, down=True)
+    up = load_lineage(request.session, request.reference)
+    down = load_lineage(request.session, request.reference, down=True)
     publish = f"bucketry publish {request.row.model} FILES --base MODEL:VERSION"
     nothing_up = (
         "It names no other version, dataset, run or code that it was made from.",
@@ -60,11 +59,10 @@ def _section(title: str, graph: Graph, nothing: tuple[str, ...], width: int, *, 
     deepest = max(LEAST_DEPTH, min(DEEPEST_SHOWN, (width - LABEL_COLUMNS) // STEP_COLUMNS))
     for shown in tree_lines(graph, down=down, deepest=deepest, goes_on="enter goes on"):
         this = () if shown.depth else (Span("  (this one)", "dim"),)
-        yield (Span("  "), *shown.line, *this), _link(shown.node, shown.depth)
-
-
-def _link(node: Node | None, depth: int) -> Callable[[Shell], None] | None:
-    return partial(_open_version, name=node.id) if node is not None and node.kind == "version" and depth else None
+        node, opens = shown.node, None
+        if node is not None and node.kind == "version" and shown.depth:
+            opens = partial(_open_version, name=node.id)
+        yield (Span("  "), *shown.line, *this), opens
 
 
 def _open_version(shell: Shell, *, name: str) -> None:

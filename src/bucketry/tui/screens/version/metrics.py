@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from bucketry.index.views import find_model_line, list_versions_by, load_version_lines
+from bucketry.index.views import list_versions_by, load_version_lines
 from bucketry.schema.documents.datasets import dataset_labels, dataset_of
 from bucketry.schema.judging.trend import make_trend
 from bucketry.schema.names import ByVersion, Reference
@@ -16,13 +16,13 @@ from bucketry.show.spans import Span, TextPage, flowing, line
 from bucketry.show.tables import Column, table_lines
 from bucketry.show.trend import trend_lines
 from bucketry.tui.data.comparisons import TREND_VERSIONS, read_comparison, with_aliases
+from bucketry.tui.data.source import listed_aliases
 from bucketry.tui.drawing.marks import production_of
 from bucketry.tui.screens.version.tab import TabContent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bucketry.index.views import VersionLine
     from bucketry.schema.documents.evidence import Evidence
     from bucketry.schema.judging.comparison import MetricDiff
     from bucketry.show.comparison import ShownComparison
@@ -34,19 +34,22 @@ MOST_PLOTS = 6
 MOST_GROUPS = 20
 
 
-def metrics_words(row: VersionLine) -> tuple[str, ...]:
-    """Return the command line that says the same."""
-    return ("show", f"{row.model}:{row.version}")
-
-
 def load_metrics_tab(request: TabRequest) -> TabContent:
     """Return the tab: called in a thread of its own."""
+
+    def samples(metric: MetricDiff) -> str:
+        last = metric.measured[-1]
+        return f"{last.samples:,}" if last is not None and last.samples is not None else NOTHING
+
     compared = compare_with_production(request)
     hides = request.only_changed and bool(compared.diff.others)
     lines = [*_heading(compared, hides=hides), *banner_lines(compared, request.page), line()]
     shown_metrics = [one for one in compared.whole if one.is_changed or not hides]
     if shown_metrics:
-        lines += [*_metric_table(compared, shown_metrics, request.page), line()]
+        columns = [*metric_columns(compared), Column("samples", "N", samples, 7, right=True, rank=4)]
+        lines += table_lines(columns, shown_metrics[:MOST_METRICS], request.page)
+        more = len(shown_metrics) - MOST_METRICS
+        lines += [line(Span(f"and {count_of(more, 'metric')} more", "dim")), line()] if more > 0 else [line()]
     groups = [group for group in compared.groups if not hides or any(one.is_changed for one in group.slices)]
     shown = groups[:MOST_GROUPS]
     for place, group in enumerate(shown):
@@ -62,9 +65,8 @@ def load_metrics_tab(request: TabRequest) -> TabContent:
 def compare_with_production(request: TabRequest) -> ShownComparison:
     """Read what was measured of a version and of the one that serves production, and whether the gates hold."""
     row = request.row
-    found = find_model_line(request.index, row.model)
-    production = production_of(found.aliases) if found else None
-    references = [Reference(row.model, ByVersion(row.version))]
+    production = production_of(listed_aliases(request.index, row.model))
+    references = [request.reference]
     if production is not None and production.version != row.version:
         references.insert(0, Reference(row.model, ByVersion(production.version)))
     read = read_comparison(request.session, references, with_tensors=False, about=references[-1])
@@ -84,29 +86,10 @@ def _heading(compared: ShownComparison, *, hides: bool) -> list[Line]:
             Span(new, "title"),
             Span("  next to  ", "dim"),
             Span(f"{base} * {compared.aliases[0]}", "title"),
-            *_said(counts),
+            *((Span(f"   {counts}"),) if counts else ()),
             *((Span(f"   {how.format(same)}", "dim"),) if same else ()),
         )
     ]
-
-
-def _said(counts: str) -> tuple[Span, ...]:
-    return (Span(f"   {counts}"),) if counts else ()
-
-
-def _metric_table(compared: ShownComparison, shown: Sequence[MetricDiff], page: TextPage) -> list[Line]:
-    columns: list[Column[MetricDiff]] = [
-        *metric_columns(compared),
-        Column("samples", "N", _samples, 7, right=True, rank=4),
-    ]
-    lines = table_lines(columns, shown[:MOST_METRICS], page)
-    more = len(shown) - MOST_METRICS
-    return [*lines, line(Span(f"and {count_of(more, 'metric')} more", "dim"))] if more > 0 else lines
-
-
-def _samples(metric: MetricDiff) -> str:
-    last = metric.measured[-1]
-    return f"{last.samples:,}" if last is not None and last.samples is not None else NOTHING
 
 
 def _plots(request: TabRequest, compared: ShownComparison) -> list[Line]:
@@ -128,6 +111,14 @@ def _evidence(compared: ShownComparison, page: TextPage, zone: Zone) -> list[Lin
     rows = compared.diff.versions[compared.newest].evidence
     if not rows:
         return []
+
+    def when(one: Evidence) -> str:
+        at = one.at or NOTHING
+        try:
+            return time_text(at, zone) if one.at else at
+        except ValueError:  # whoever measured may write what they like
+            return at
+
     kinds = Counter(one.kind for one in rows)
     pieces = [Span("EVIDENCE", "header"), *(Span(f"{count} {kind}", "dim") for kind, count in kinds.items())]
     labels = dataset_labels(dataset_of(one.dataset) for one in rows)
@@ -136,16 +127,7 @@ def _evidence(compared: ShownComparison, page: TextPage, zone: Zone) -> list[Lin
         Column("metrics", "METRICS", lambda one: str(len(one.metrics)), 7, right=True),
         Column("data", "DATA", lambda one: labels[dataset_of(one.dataset)] or NOTHING, 8, 30),
         Column("by", "BY", lambda one: one.by or NOTHING, 6, 24, rank=1),
-        Column("at", "WHEN", lambda one: _when(one, zone), 17, rank=2),
+        Column("at", "WHEN", when, 17, rank=2),
         Column("notes", "NOTES", lambda one: one.notes.replace("\n", " ") or NOTHING, 6, 60, rank=3),
     )
     return [*flowing(pieces, page.width), *table_lines(columns, rows, page)]
-
-
-def _when(evidence: Evidence, zone: Zone) -> str:
-    if not evidence.at:
-        return NOTHING
-    try:
-        return time_text(evidence.at, zone)
-    except ValueError:  # whoever measured may write what they like
-        return evidence.at

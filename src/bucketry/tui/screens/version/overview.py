@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bucketry.errors import CorruptError, NotFoundError, UnsupportedError
 from bucketry.registry.review.trust_marks import trust_mark_of
 from bucketry.registry.versions.detail import load_detail
-from bucketry.schema.names import ByVersion, Reference
 from bucketry.show.comparison import metric_columns
 from bucketry.show.comparison_screen import check_lines
 from bucketry.show.spans import Line, Span, line, wrapped
 from bucketry.show.tables import table_lines
 from bucketry.show.version import version_lines
 from bucketry.tui.screens.version.metrics import compare_with_production
-
-if TYPE_CHECKING:
-    from bucketry.tui.screens.version.tab import TabRequest
+from bucketry.tui.screens.version.tab import TabContent, TabRequest
 
 MOST_METRICS = 200
 
 
-def overview_lines(request: TabRequest) -> list[Line]:
-    """Return the version's lines; beside what the version says, reads that of production."""
-    session, row = request.session, request.row
-    detail = load_detail(session, Reference(row.model, ByVersion(row.version)))
+def load_overview(request: TabRequest) -> TabContent:
+    """Return what the version says; reads that of production, too."""
+    session = request.session
+    detail = load_detail(session, request.reference)
     mark = trust_mark_of(session, detail)
-    return version_lines(detail, session.clock.now(), request.page, request.zone, trust=mark, judged=_judged(request))
+    judged = _judged(request)
+    lines = version_lines(detail, session.clock.now(), request.page, request.zone, trust=mark, judged=judged)
+    return TabContent(tuple(lines))
 
 
 def _judged(request: TabRequest) -> list[Line]:

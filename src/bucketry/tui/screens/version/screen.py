@@ -8,13 +8,14 @@ from bucketry.index.views import find_version_line
 from bucketry.show.spans import Span, line, wrapped
 from bucketry.tui.actions.compare import COMPARE
 from bucketry.tui.actions.version_commands import READ_COMMANDS, VERSION_COMMANDS
-from bucketry.tui.drawing.linkview import LinkedLineView
+from bucketry.tui.drawing.lineview import LinkedLineView
 from bucketry.tui.drawing.marks import alias_span
 from bucketry.tui.screens.listing import next_key
 from bucketry.tui.screens.text import SCROLLING, TextView
 from bucketry.tui.screens.version.tabs import TABS, TabContent, TabRequest
 from bucketry.tui.shell.commands import Command
 from bucketry.tui.shell.frame import OneLine
+from bucketry.tui.shell.view import LOADING_WORD_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from bucketry.show.spans import Line
     from bucketry.tui.shell.view import Shell
 
-LOADING_WORD_SECONDS = 0.4
-
 
 def _opens(tab: int) -> Callable[[VersionView, str], None]:
     """Return what opens a tab by its position."""
@@ -36,6 +35,8 @@ def _opens(tab: int) -> Callable[[VersionView, str], None]:
 
 class VersionView(TextView):
     """One version."""
+
+    CALLED = "a version (enter on one)"
 
     def __init__(self, shell: Shell, row: VersionLine, *, tab: int = 0) -> None:
         super().__init__(shell)
@@ -74,14 +75,14 @@ class VersionView(TextView):
     def shown(self) -> None:
         """Fill the tab that is open; who comes back finds it as it was."""
         self._bar.show(self._tab_line())
-        self._load(keep_place=bool(self.text.lines))
+        self.draw(keep_place=bool(self.text.lines))
 
     def open_tab(self, tab: int) -> None:
         """Open a tab by its position; beyond the ends, from the other side."""
         self.tab = tab % len(TABS)
         self._problem = ""
         self._bar.show(self._tab_line())
-        self._load()
+        self.draw(keep_place=False)
 
     def data_changed(self) -> None:
         """Read the version again."""
@@ -89,13 +90,10 @@ class VersionView(TextView):
         if row is not None:
             self.row = row
         self._fresh.clear()  # what was made stays, for as long as nothing better comes
-        self._load(keep_place=True)
+        self.draw()
 
-    def on_resize(self) -> None:
-        """Lay the text out for the new width."""
-        self._load(keep_place=True)
-
-    def _load(self, *, keep_place: bool = False) -> None:
+    def draw(self, *, keep_place: bool = True) -> None:
+        """Show the tab that is open, and read it if that was not done for this width."""
         width = max(20, self.size.width - 2)
         if not self.is_attached or not self.size.width:
             return
@@ -154,21 +152,12 @@ class VersionView(TextView):
         if chosen is not None and chosen in self._content.links:
             self._content.links[chosen](self.shell)
 
-    def _why_not_open(self) -> str:
-        return "" if self._linked.chosen in self._content.links else "this line opens nothing"
-
-    def _open_word(self) -> str:
-        return "open" if self._content.links else ""
-
-    def _why_not_flip(self) -> str:
-        return "" if TABS[self.tab].compares else "nothing here stands next to another version"
-
     def _flip(self, _: str) -> None:
         """Make the tab anew, without or with what is the same."""
         self._only_changed = not self._only_changed
         self._made = {where: made for where, made in self._made.items() if where[0] != self.tab}
         self._fresh = {where for where in self._fresh if where[0] != self.tab}
-        self._load(keep_place=True)
+        self.draw()
 
     def _say_loading(self, where: tuple[int, int]) -> None:
         if where not in self._made and not self.text.lines and self.tab == where[0]:
@@ -186,7 +175,15 @@ class VersionView(TextView):
         return tuple(spans)
 
     COMMANDS: ClassVar[tuple[Command[VersionView], ...]] = (
-        Command("open", ("enter", "l", "right"), "Open", _open, _why_not_open, _open_word, "Go"),
+        Command(
+            "open",
+            ("enter", "l", "right"),
+            "Open",
+            _open,
+            lambda self: "" if self._linked.chosen in self._content.links else "this line opens nothing",
+            lambda self: "open" if self._content.links else "",
+            "Go",
+        ),
         Command("next-tab", ("]",), "Next tab", lambda view, _: view.open_tab(view.tab + 1), hint="tab", group="Tabs"),
         Command("previous-tab", ("[",), "Tab before", lambda view, _: view.open_tab(view.tab - 1), group="Tabs"),
         *(
@@ -198,7 +195,7 @@ class VersionView(TextView):
             ("z",),
             "Hide or show what is the same as in production",
             _flip,
-            _why_not_flip,
+            lambda view: "" if TABS[view.tab].compares else "nothing here stands next to another version",
             group="Read",
         ),
         *READ_COMMANDS,

@@ -6,6 +6,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
+from bucketry.schema.names import ByVersion, Reference
 from bucketry.show.spans import TextPage
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ class TabRequest:
         return TextPage(self.width, self.ascii_only)
 
     @property
-    def reference(self) -> str:
-        """The version as one writes it."""
-        return f"{self.row.model}:{self.row.version}"
+    def reference(self) -> Reference:
+        """The version, by its number."""
+        return Reference(self.row.model, ByVersion(self.row.version))
 
 
 @frozen

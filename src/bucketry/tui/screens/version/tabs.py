@@ -8,8 +8,8 @@ from bucketry.tui.screens.version.audit import load_version_audit
 from bucketry.tui.screens.version.card import load_card
 from bucketry.tui.screens.version.files import load_files
 from bucketry.tui.screens.version.lineage import load_lineage_tab
-from bucketry.tui.screens.version.metrics import load_metrics_tab, metrics_words
-from bucketry.tui.screens.version.overview import overview_lines
+from bucketry.tui.screens.version.metrics import load_metrics_tab
+from bucketry.tui.screens.version.overview import load_overview
 from bucketry.tui.screens.version.reviews import load_reviews
 from bucketry.tui.screens.version.tab import Tab, TabContent, TabRequest
 
@@ -19,29 +19,17 @@ if TYPE_CHECKING:
 __all__ = ["TABS", "Tab", "TabContent", "TabRequest"]
 
 
-def _overview(request: TabRequest) -> TabContent:
-    return TabContent(tuple(overview_lines(request)))
-
-
 def _show_words(row: VersionLine) -> tuple[str, ...]:
     return ("show", f"{row.model}:{row.version}")
 
 
-def _audit_words(row: VersionLine) -> tuple[str, ...]:
-    return ("audit", str(row.model))
-
-
-def _lineage_words(row: VersionLine) -> tuple[str, ...]:
-    return ("lineage", f"{row.model}:{row.version}")
-
-
 TABS: tuple[Tab, ...] = (
-    Tab("Overview", _overview, _show_words),
-    Tab("Metrics", load_metrics_tab, metrics_words, compares=True),
+    Tab("Overview", load_overview, _show_words),
+    Tab("Metrics", load_metrics_tab, _show_words, compares=True),
     Tab("Files", load_files, _show_words),
-    Tab("Lineage", load_lineage_tab, _lineage_words),
+    Tab("Lineage", load_lineage_tab, lambda row: ("lineage", f"{row.model}:{row.version}")),
     Tab("Card", load_card, _show_words),
     Tab("Reviews", load_reviews, _show_words),
-    Tab("Audit", load_version_audit, _audit_words),
+    Tab("Audit", load_version_audit, lambda row: ("audit", str(row.model))),
 )
 """The tabs in their order; `1` to `7` open them. The first is also what stands beside a list."""
