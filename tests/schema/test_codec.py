@@ -286,3 +286,29 @@ def test_of_a_list_that_is_consumed_nothing_is_kept() -> None:
     assert [inner.text("name") for inner in fields.consumed_inners("items")] == ["a", "b"]
     assert items == [None, None]
     assert fields.rest() == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":1,"a":1,"format":1}',
+        b'{"a":9007199254740993,"format":1}',
+        b'{"a":NaN,"format":1}',
+        b'{"a":1e999,"format":1}',
+        b'{"a":"\\ud800","format":1}',
+        b'\xef\xbb\xbf{"format":1}',
+        b'{"a":' + b"[" * 40 + b"]" * 40 + b',"format":1}',
+        b'{"a":' + b"[" * 5000 + b"]" * 5000 + b',"format":1}',
+    ],
+)
+def test_what_no_reader_accepts_is_refused_though_the_fast_parser_would_take_it(body: bytes) -> None:
+    with pytest.raises(CorruptError):
+        decode(body, what="this")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"format":1,"a":1}', b'{ "a": 1, "format": 1 }', b'{"a":1.0e0,"format":1}', b'{"a":"\\u0041","format":1}'],
+)
+def test_what_others_wrote_in_their_own_way_is_read(body: bytes) -> None:
+    assert decode(body, what="this")["a"] in {1, "A"}

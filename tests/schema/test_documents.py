@@ -23,6 +23,7 @@ from bucketry.schema.documents.manifest import (
     Training,
     decode_manifest,
     encode_manifest,
+    read_artifact_digests,
 )
 from bucketry.schema.documents.pages import (
     Directory,
@@ -221,3 +222,20 @@ def test_a_file_is_read_as_it_would_be_with_all_care(change: dict[str, Any], mon
     quickly = outcome()
     monkeypatch.setattr("bucketry.schema.documents.manifest._find_plain_artifact", lambda _: None)
     assert quickly == outcome()
+
+
+def test_the_digests_of_a_manifest_are_those_that_its_reader_finds() -> None:
+    model = ModelName("acme", "chat")
+    digest = Digest("a" * 64)
+    plain = Artifact("a.bin", 3, digest, "application/octet-stream", Chunks(16, (digest,), ("b" * 32,)))
+    empty = Artifact("b.bin", 0, Digest("c" * 64), "application/octet-stream", Chunks(16, (), ()))
+    body = encode_manifest(Manifest(model, "2026-03-03T12:00:00.000Z", "ada@example.org", (plain, empty)))
+    expected = [(digest, 3), ("c" * 64, 0)]
+    assert read_artifact_digests(body, what="this", model=model) == expected
+    spaced = json.dumps(json.loads(body), indent=1).encode()
+    assert read_artifact_digests(spaced, what="this", model=model) == expected
+    with pytest.raises(CorruptError, match="not of acme/other"):
+        read_artifact_digests(body, what="this", model=ModelName("acme", "other"))
+    for wrong in (b'"sha256":"A', b'"sha256":7,"x":"'):
+        with pytest.raises(CorruptError):
+            read_artifact_digests(body.replace(b'"sha256":"c', wrong, 1), what="this", model=model)

@@ -72,6 +72,8 @@ class Attempt:
     measured: tuple[int, float] | None = None
     """The version that was evaluated, and what was measured: no other attempt measures the same."""
     refused_before: frozenset[int] = frozenset()
+    robbed: str = ""
+    """What a pull was not given although it took no longer than a collection has to wait."""
 
 
 @dataclass(slots=True)

@@ -1,27 +1,34 @@
-"""What do those do who free and give up? A garbage collection at its least, and the deletion of a version.
+"""What do those do who free and give up, and those who must not notice it? Collections, deletions and a slow reader.
 
-The collection follows the published format to the letter, without any grace: enough to race with what is built.
+`freeing` is the collection that is built; `collecting` another program's, the least that the published format allows:
+it raises the epoch each time, and knows no grace.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bucketry.clock import Backoff
 from bucketry.errors import ContendedError, UnavailableError
+from bucketry.maintenance.gc.collection import Asked, apply_collection
 from bucketry.registry.core.commit import Change
 from bucketry.registry.core.registers import commit_head, load_alias
-from bucketry.registry.core.resolve import load_manifest
-from bucketry.registry.core.rows import iter_live_rows
+from bucketry.registry.core.resolve import load_manifest, resolve
+from bucketry.registry.core.rows import iter_live_rows, load_row, replace_row
 from bucketry.registry.versions.deletion import delete_version
 from bucketry.registry.versions.model_deletion import delete_model
+from bucketry.registry.versions.retention import apply_retention, plan_retention, set_retention
 from bucketry.schema import keys
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.head import Head
 from bucketry.schema.documents.placement import decode_placement
-from bucketry.store.contract import Entry
-from simulation.actors import CHAT, Operation
+from bucketry.schema.documents.retention import Retention
+from bucketry.schema.documents.states import State
+from bucketry.schema.names import ByVersion, Reference
+from bucketry.store.contract import Entry, ObjectNotFoundError
+from simulation.actors import BASE, CHAT, Operation
 
 if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
@@ -30,6 +37,11 @@ if TYPE_CHECKING:
     from simulation.actors import Attempt
 
 MOST_TRIES = 30
+RULES = Retention(delete_after_days=7, keep_newest=1, keep_promoted=False)
+GRACE_SECONDS = 600.0
+PULL_SECONDS = 200.0
+"""So long a pull may take whose version is deleted meanwhile: the grace counts from the record of the deletion, which
+may be committed some minutes after it was written."""
 
 
 def collecting(model: ModelName = CHAT) -> Operation:
@@ -51,6 +63,66 @@ def collecting(model: ModelName = CHAT) -> Operation:
                 _delete(session, entry.key)
 
     return Operation("collect", keys.head(model), act)
+
+
+def freeing(grace_seconds: float = 0.0) -> Operation:
+    """Return the garbage collection that is built, over the whole registry."""
+
+    def act(session: Session, _: Attempt) -> None:
+        done = apply_collection(session, Asked(grace_seconds))
+        damaged = [each for each in done.left_alone if each.is_damaged]
+        assert not damaged, damaged
+
+    return Operation("collect", keys.head(CHAT), act)
+
+
+def retaining() -> Operation:
+    """Return the deletion, by rules, of all but the newest version and those that aliases need, a month later."""
+
+    def act(session: Session, _: Attempt) -> None:
+        now = session.clock.now
+        later = replace(session, clock=replace(session.clock, now=lambda: now() + timedelta(days=30)))
+        set_retention(later, CHAT, RULES)
+        apply_retention(later, plan_retention(later, CHAT))
+
+    return Operation("retain", keys.head(CHAT), act)
+
+
+def pausing(seconds: float) -> Operation:
+    """Return nothing but time that passes."""
+    return Operation("pause", keys.head(CHAT), lambda session, _: session.clock.sleep(seconds))
+
+
+def pulling(version: int) -> Operation:
+    """Return a pull by number that takes its time between the look at the version and the bytes."""
+
+    def act(session: Session, attempt: Attempt) -> None:
+        began_seconds = session.clock.monotonic_seconds()
+        found = resolve(session, Reference(CHAT, ByVersion(version)))
+        epochs = decode_placement(found.placement, artifacts=len(found.manifest.artifacts), what="pulled")
+        session.clock.sleep(session.clock.chance() * PULL_SECONDS)
+        for epoch, artifact in zip(epochs, found.manifest.artifacts, strict=True):
+            try:
+                session.store.stat(keys.blob(CHAT, epoch, artifact.sha256))
+            except ObjectNotFoundError:
+                if session.clock.monotonic_seconds() - began_seconds < PULL_SECONDS:
+                    attempt.robbed = f"{artifact.path} of version {version}"
+
+    return Operation("pull", keys.head(CHAT), act)
+
+
+def deleting_carelessly(version: int) -> Operation:
+    """Return the deletion of a base by a program that knows nothing of what is made from it."""
+
+    def edit(session: Session, old: Head | None) -> Change[Head]:
+        assert old is not None
+        changed, objects = replace_row(session, old, replace(load_row(session, old, version), state=State.DELETED))
+        return Change(changed, AuditAction.DELETE, target=str(version), objects=objects)
+
+    def act(session: Session, _: Attempt) -> None:
+        commit_head(session, BASE, lambda old: edit(session, old))
+
+    return Operation("delete", keys.head(BASE), act)
 
 
 def deleting(version: int, *, model: ModelName = CHAT) -> Operation:

@@ -9,6 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bucketry.errors import UnavailableError
+from bucketry.maintenance.gc import collection as gc_collection
+from bucketry.maintenance.gc import marks
+from bucketry.maintenance.gc import model as gc_model
 from bucketry.registry.core import commit, registers
 from bucketry.registry.core.commit import Change
 from bucketry.registry.core.registers import commit_head
@@ -16,9 +19,10 @@ from bucketry.registry.core.rows import load_dossier, load_row, replace_row
 from bucketry.registry.publishing import registration
 from bucketry.registry.review import reviewing
 from bucketry.registry.serving import aliases
-from bucketry.registry.versions import deletion, evaluate, model_deletion, pins
+from bucketry.registry.versions import deletion, evaluate, model_deletion, pins, retention
 from bucketry.schema.documents.alias import LastMove
 from bucketry.schema.documents.audit import AuditAction, Trail
+from bucketry.schema.documents.dossier import Dossier
 from bucketry.schema.documents.reviews import Action
 from bucketry.store.contract import IfAbsent, PreconditionFailedError, Unconditional
 
@@ -303,6 +307,50 @@ def with_bytes_before_the_head(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(registration, "load_or_begin_head", registers.load_head)
 
 
+def with_a_collection_that_raises_no_epoch(patch: pytest.MonkeyPatch) -> None:
+    """A collection frees what its head does not mark, under whichever epoch that lies."""
+
+    def pretend(session: Any, _: Any, model: Any) -> Any:
+        head = registers.load_existing_head(session, model)
+        return replace(head, epoch=head.epoch + 1)
+
+    patch.setattr(gc_model, "_raise_epoch", pretend)
+
+
+def with_a_collection_that_marks_once(patch: pytest.MonkeyPatch) -> None:
+    """A collection frees what it did not mark before it raised the epoch."""
+    load = marks.load_marks
+    seen: dict[tuple[int, Any], Any] = {}
+
+    def load_once(session: Any, head: Any) -> Any:
+        key = (id(session), head.model)
+        if key not in seen:
+            seen[key] = (session, load(session, head))  # the session is kept, so that no other has its id
+        return seen[key][1]
+
+    patch.setattr(gc_model, "load_marks", load_once)
+
+
+def with_a_collection_without_grace(patch: pytest.MonkeyPatch) -> None:
+    """A collection frees at once what nobody needs."""
+    patch.setattr(gc_collection, "_oldest", lambda *_: gc_collection.ALL_AGES)
+
+
+def with_a_collection_without_the_grace_of_deletions(patch: pytest.MonkeyPatch) -> None:
+    """The grace counts from the moment at which a blob was written, whenever its version was deleted."""
+    patch.setattr(gc_model, "_deleted_since", lambda *_: frozenset())
+
+
+def with_a_collection_that_asks_for_no_pin(patch: pytest.MonkeyPatch) -> None:
+    """A collection frees the bytes of a deleted version though others are made from it."""
+    patch.setattr(gc_model, "load_dossier", lambda _session, _head, row: Dossier(row.manifest))
+
+
+def with_retention_that_decides_once(patch: pytest.MonkeyPatch) -> None:
+    """What a plan lets go is deleted, whatever became the newest version since."""
+    patch.setattr(retention, "_checking", lambda *_: lambda *_: None)
+
+
 MUTANTS: dict[str, tuple[Mutate, str]] = {
     "without transaction id": (without_transaction_id, ""),
     "new transaction for each attempt": (with_new_transaction_for_each_attempt, ""),
@@ -330,6 +378,12 @@ MUTANTS: dict[str, tuple[Mutate, str]] = {
     "evidence is added again": (with_evidence_added_again, "evidence"),
     "without idempotency": (without_idempotency, ""),
     "careless immutable writes": (without_immutable_writes, ""),
+    "a collection raises no epoch": (with_a_collection_that_raises_no_epoch, "collect"),
+    "a collection marks once": (with_a_collection_that_marks_once, "collect"),
+    "a collection knows no grace": (with_a_collection_without_grace, "grace"),
+    "the grace does not count from a deletion": (with_a_collection_without_the_grace_of_deletions, "grace"),
+    "a collection asks for no pin": (with_a_collection_that_asks_for_no_pin, "careless"),
+    "retention decides once": (with_retention_that_decides_once, "retain"),
     "bytes come before the head": (with_bytes_before_the_head, "publish"),
 }
 """Each with the scene in which it must be noticed; empty for any."""

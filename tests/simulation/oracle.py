@@ -7,15 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bucketry.maintenance.fsck.registry import check_registry
+from bucketry.maintenance.gc.collection import Asked, plan_collection
 from bucketry.registry.core.history import load_records
 from bucketry.registry.core.registers import alias_register, head_register, load_alias, load_head
+from bucketry.registry.core.resolve import load_manifest
 from bucketry.registry.core.rows import iter_rows, load_added_evidence, load_dossier
 from bucketry.registry.core.session import Session
 from bucketry.registry.review.standings import load_decisions, load_standing
+from bucketry.registry.versions.retention import REASON
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
 from bucketry.schema.documents.alias import MOVES
+from bucketry.schema.documents.audit import AuditAction
+from bucketry.schema.documents.placement import decode_placement
 from bucketry.schema.documents.reviews import REFUSALS, Action, decision_of, read_review
+from bucketry.schema.documents.states import BLOBS_KEPT
 from bucketry.store.contract import Entry
 from simulation.actors import CHAT
 
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 
-IN_MANY_COMMITS = frozenset({"collect", "delete", "delete-model", *(Action.APPROVE, *REFUSALS)})
+IN_MANY_COMMITS = frozenset({"collect", "retain", "delete", "delete-model", *(Action.APPROVE, *REFUSALS)})
 """Operations of which a part may be committed when they fail."""
 
 
@@ -64,7 +70,53 @@ def find_broken_promises(world: World, history: History) -> list[str]:
         *_broken_sights(history, evidence),
         *_broken_decisions(session, history, evidence),
         *_broken_evaluations(session, history, evidence),
+        *(f"a pull was robbed of {attempt.robbed}" for attempt in history.attempts if attempt.robbed),
+        *_passed_over(session),
+        *_not_retained(evidence),
     ]
+
+
+def find_freed(world: World) -> list[str]:
+    """Return which bytes are gone that a live version, an alias or a version made from another one needs.
+
+    Unlike the whole check it also looks where a careless program has deleted what others are made from.
+    """
+    if world.failures:
+        return list(world.failures)
+    session = Session(world.bucket, actor="oracle@example.org")
+    there = {entry.key for entry in world.bucket.list(keys.BLOBS) if isinstance(entry, Entry)}
+    broken = []
+    for entry in world.bucket.list(keys.HEADS):
+        model = keys.model_of_head(entry.key) if isinstance(entry, Entry) else None
+        head = load_head(session, model).state if model is not None else None
+        assert head is not None
+        for row in iter_rows(session, head):
+            if row.state in BLOBS_KEPT or load_dossier(session, head, row).dependents:
+                artifacts = load_manifest(session, head.model, row.manifest).artifacts
+                epochs = decode_placement(row.placement, artifacts=len(artifacts), what="row")
+                needed = {keys.blob(head.model, e, a.sha256) for e, a in zip(epochs, artifacts, strict=True)}
+                broken += [f"{head.model}:{row.version} needs {key}" for key in needed - there]
+    return broken
+
+
+def _not_retained(evidence: Evidence) -> Iterator[str]:
+    """No deletion by rules began with the version that was the newest then."""
+    for key, records in evidence.records.items():
+        there: set[int] = set()
+        for record in records if key.startswith(keys.HEADS) else ():
+            if record.action in {AuditAction.PUBLISH, AuditAction.CANCEL_DELETION}:
+                there.add(int(record.target))
+            elif record.action == AuditAction.BEGIN_DELETION:
+                if record.detail.get("reason") == REASON and int(record.target) == max(there):
+                    yield f"retention gave up version {record.target}, the newest of {sorted(there)}"
+                there.discard(int(record.target))
+
+
+def _passed_over(session: Session) -> Iterator[str]:
+    """A collection that believes what the last one left finds what one finds that believes nothing."""
+    found, all_of_it = (plan_collection(session, Asked(0.0, is_full)).totals for is_full in (False, True))
+    if found != all_of_it:
+        yield f"a collection passes over garbage: it finds {found}, and there is {all_of_it}"
 
 
 def _collect(session: Session) -> Evidence:

@@ -49,8 +49,18 @@ from simulation.actors import (
     watching,
 )
 from simulation.faults import Faults
-from simulation.keepers import collecting, deleting, giving_up
-from simulation.oracle import find_broken_promises
+from simulation.keepers import (
+    GRACE_SECONDS,
+    collecting,
+    deleting,
+    deleting_carelessly,
+    freeing,
+    giving_up,
+    pausing,
+    pulling,
+    retaining,
+)
+from simulation.oracle import find_broken_promises, find_freed
 from simulation.world import BEGINNING, Bucket, SeededScript, World
 
 if TYPE_CHECKING:
@@ -120,7 +130,8 @@ def run_seed(seed: int, *, lies: str = "", only: str = "") -> Run:
     if scene not in {"storm", "publish"}:
         world.add("reader", watching(history, faults, looks=3))
     world.run()
-    return Run(seed, world, history, find_broken_promises(world, history))
+    broken = find_freed(world) if scene == "careless" else find_broken_promises(world, history)
+    return Run(seed, world, history, broken)
 
 
 def begin(world: World, beginning: Beginning) -> None:
@@ -142,6 +153,9 @@ _SCENES = [
     "aliases",
     "aliases",
     "collect",
+    "grace",
+    "careless",
+    "retain",
     "delete",
     "children",
     "leave",
@@ -156,7 +170,7 @@ def _beginning(script: Script, scene: str) -> Beginning:
     if scene in {"review", "refuse", "evidence"}:
         return REVIEWED
     large = script.index(_LARGE_ONE_IN) == 0
-    if scene == "storm":
+    if scene in {"storm", "retain"}:
         return FEW
     if large:
         return (BEFORE_SEALING, SEALED)[script.index(2)]
@@ -172,6 +186,9 @@ def _casts() -> dict[str, Callable[[Script], Cast]]:
         "mixed": _mixed,
         "aliases": _promoters,
         "collect": _collectors,
+        "grace": _slow_readers,
+        "careless": _careless,
+        "retain": _retainers,
         "delete": _deleters,
         "children": _children,
         "leave": _leavers,
@@ -224,9 +241,37 @@ def _promoters(script: Script) -> Cast:
 
 
 def _collectors(script: Script) -> Cast:
-    """Publishers against a collection, after a deletion that leaves it something to free."""
+    """Publishers against collections, after a deletion that leaves them something to free."""
     publishers = [[_publish(script, f"c{a}{n}") for n in range(2)] for a in range(2)]
-    return [*publishers, [collecting(), collecting()], [deleting(1 + script.index(2))]]
+    other = [freeing(), collecting()] if script.index(3) == 0 else [freeing(), freeing()]
+    return [*publishers, [freeing(), freeing()], other, [deleting(1 + script.index(2))]]
+
+
+def _slow_readers(script: Script) -> Cast:
+    """Pulls by number, while versions are deleted and a collection waits for its grace again and again."""
+    frees = [step for _ in range(4) for step in (freeing(GRACE_SECONDS), pausing(GRACE_SECONDS / 3))]
+    pulls = [[step for _ in range(4) for step in (pulling(1 + script.index(3)), pausing(80))] for _ in range(2)]
+    deletes = [pausing(script.index(300)), deleting(3), pausing(script.index(300)), deleting(1 + script.index(2))]
+    return [frees, *pulls, deletes, [pausing(script.index(900)), _publish(script, "late")]]
+
+
+def _retainers(script: Script) -> Cast:
+    """Deletions by rules while the newest version is deleted, others are published and promoted, and bytes freed."""
+    return [
+        [retaining(), freeing()],
+        [deleting(3), _publish(script, "next")],
+        [promoting(1 + script.index(3), alias=STAGING), rolling_back(), retaining()],
+    ]
+
+
+def _careless(script: Script) -> Cast:
+    """Somebody deletes a base, by a program that does not ask what is made from it."""
+    version = 1 + script.index(2)
+    return [
+        [publishing("child", [1], parent=base_parent(version), key="child"), freeing()],
+        [pausing(2 * script.index(2)), deleting_carelessly(version), freeing()],
+        [freeing(), promoting(1 + script.index(3))],
+    ]
 
 
 def _deleters(script: Script) -> Cast:
@@ -234,7 +279,7 @@ def _deleters(script: Script) -> Cast:
     return [
         [deleting(version), deleting(1 + script.index(3))],
         [promoting(version, alias=(PRODUCTION, STAGING)[script.index(2)]), promoting(1 + script.index(3))],
-        [rolling_back(), collecting()],
+        [rolling_back(), freeing()],
     ]
 
 
@@ -243,7 +288,7 @@ def _leavers(script: Script) -> Cast:
     return [
         [giving_up(), giving_up()],
         [_publish(script, "late"), promoting(1 + script.index(3), alias=STAGING)],
-        [unsetting(), publishing("later", [2]), collecting()],
+        [unsetting(), publishing("later", [2]), freeing()],
         [giving_up(model=BASE), publishing("child", [1], parent=base_parent(1))],
     ]
 
@@ -253,7 +298,7 @@ def _children(script: Script) -> Cast:
     version = 1 + script.index(2)
     return [
         [publishing("child", [1], parent=base_parent(version), key="child" if script.index(2) else None)],
-        [publishing("other", [2, 3], parent=base_parent(1)), collecting()],
+        [publishing("other", [2, 3], parent=base_parent(1)), freeing(), collecting()],
         [deleting(version, model=BASE)],
     ]
 

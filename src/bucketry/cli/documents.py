@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bucketry.index.review_queue import WaitingVersion
+    from bucketry.maintenance.gc.collection import Collection
+    from bucketry.maintenance.gc.garbage import Total
     from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.publishing.registration import RegisteredVersion
     from bucketry.registry.reading.pull import PulledVersion
@@ -273,6 +275,32 @@ def deployment_document(deployment: Deployment) -> dict[str, object]:
         "complete": deployment.complete,
         "client": deployment.client,
     }
+
+
+def collection_document(done: Collection) -> Document:
+    """Return what a garbage collection freed, or would free: of the objects and of the models the first thousand."""
+    return {
+        "applied": done.applied,
+        "freed_bytes": done.total.size_bytes if done.applied else 0,
+        "plan": [
+            {"model": each.model or None, "key": each.key, "bytes": each.size_bytes, "reason": each.reason.value}
+            for each in done.found
+        ],
+        "by_reason": {reason.value: total_document(total) for reason, total in done.by_reason.items()},
+        "by_model": [
+            {"model": model or None, "reason": reason.value} | total_document(total)
+            for (model, reason), total in done.largest
+        ],
+        "kept_by_grace": total_document(done.waiting),
+        "left_alone": [{"model": each.model, "reason": each.reason} for each in done.left_alone],
+        "models": done.models,
+        "walked": done.walked,
+    }
+
+
+def total_document(total: Total) -> Document:
+    """Return how many objects there are, and their bytes."""
+    return {"objects": total.objects, "bytes": total.size_bytes}
 
 
 def conformance_document(probed: ProbeReport) -> Document:

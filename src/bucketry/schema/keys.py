@@ -4,6 +4,8 @@ The kind of object comes first, so that one IAM statement names one role's right
 models and nothing else.
 """
 
+import re
+
 from bucketry.errors import UsageError
 from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_digest, parse_model_name
 
@@ -19,9 +21,12 @@ REVIEWS = "reviews/"
 POLICIES = "policies/"
 DEPLOYMENTS = "deployments/"
 PROBE = "probe/"
+WORK = "work/"
+COLLECTIONS = f"{WORK}gc/"
 LONGEST_GENERATION = 16
 CITED_KEY_PARTS = 5
 """Kind, namespace, model, manifest and the object's own digest."""
+_EPOCH_AND_DIGEST = re.compile(r"([1-9][0-9]{0,15})/([0-9a-f]{64})")
 
 
 def head(model: ModelName) -> str:
@@ -85,6 +90,26 @@ def blobs(model: ModelName) -> str:
 def blob_epoch(model: ModelName, epoch: int) -> str:
     """Return the prefix of a model's blobs that were placed under one epoch."""
     return f"{blobs(model)}{epoch}/"
+
+
+def find_blob_place(model: ModelName, key: str) -> tuple[int, Digest] | None:
+    """Return the epoch and the digest of the model's blob at the key, or None for a key that is no blob's."""
+    found = _EPOCH_AND_DIGEST.fullmatch(key, len(blobs(model)))
+    return (int(found[1]), Digest(found[2])) if found else None
+
+
+def blobs_of_key(key: str) -> str:
+    """Return the prefix of all blobs of the model whose blob lies at the key; fast, and of no use for any other key."""
+    return key[: key.find("/", key.find("/", len(BLOBS)) + 1) + 1]
+
+
+def find_model_of_blobs(prefix: str) -> ModelName | None:
+    """Return whose blobs lie below the prefix, or None for a prefix that is nobody's."""
+    try:
+        model = parse_model_name(prefix.removeprefix(BLOBS).removesuffix("/"))
+    except UsageError:
+        return None
+    return model if prefix == blobs(model) else None
 
 
 def page(model: ModelName, digest: Digest) -> str:
@@ -200,6 +225,11 @@ def deployments(model: ModelName) -> str:
 def deployment(model: ModelName, environment: str, instance: str) -> str:
     """Return the key of what one instance in an environment reports; both are names in the registry's grammar."""
     return f"{deployments(model)}{environment}/{instance}.json"
+
+
+def collection(digest: Digest) -> str:
+    """Return the key of what one garbage collection found to be clean, named by the SHA-256 of its bytes."""
+    return f"{COLLECTIONS}{digest}.json"
 
 
 def _folder(model: ModelName) -> str:

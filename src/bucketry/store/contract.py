@@ -14,7 +14,7 @@ from bucketry.errors import ContendedError, NotFoundError, UnavailableError
 from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
@@ -177,6 +177,40 @@ class AsksAhead(Protocol):
 
     def begin_range(self, key: str, start: int, stop: int) -> AskedRange | None:
         """Ask for a range of whatever object is there now, without waiting; None if that is not possible."""
+        ...
+
+
+@runtime_checkable
+class ReadsMany(Protocol):
+    """A store that reads many small objects below one prefix in much less time than each by itself."""
+
+    def read_many(self, prefix: str, names: Iterable[str]) -> Iterator[bytes | None]:
+        """Yield the bytes of each create-only object, or None for one that `get` has to be asked for.
+
+        Nothing says that they are right: whoever asks has their digests.
+        """
+        ...
+
+
+@frozen
+class Leftover:
+    """Something that a killed writer left in the store's own bookkeeping, beside all keys. `name` is for people."""
+
+    name: str
+    size_bytes: int
+    modified_at: datetime
+
+
+@runtime_checkable
+class HasLeftovers(Protocol):
+    """A store that keeps what is not written to its end where no key lies."""
+
+    def list_leftovers(self) -> Iterator[Leftover]:
+        """Yield what is half written, by living writers as well: only its age tells. Uploads are listed elsewhere."""
+        ...
+
+    def remove_leftover(self, leftover: Leftover) -> bool:
+        """Remove it; return False if it is gone, or was written to since it was listed."""
         ...
 
 

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from bucketry.errors import CorruptError
 from bucketry.registry.review.carried import carried_reviews
 from bucketry.schema.documents.alias import MOVES
 from bucketry.schema.documents.audit import AuditAction, target_version
 from bucketry.schema.documents.evidence import headline_values
 from bucketry.schema.documents.head import fit_metrics
+from bucketry.schema.documents.retention import read_retention
 from bucketry.schema.documents.reviews import REFUSALS, Action
 from bucketry.schema.documents.states import SERVABLE, State
 
@@ -85,6 +87,12 @@ class Story:
         about_model = any(record.action == AuditAction.EDIT and not record.target for record in self.records)
         if (head.description or head.labels) and not about_model:
             yield "The model has a description or labels, and no audit record of an edit."
+        if head.retention is not None:
+            yield from _find_rule_faults(head.retention, self.of_action(AuditAction.SET_RETENTION))
+
+    def of_action(self, action: AuditAction) -> Record | None:
+        """Return the newest record with this action."""
+        return next((record for record in reversed(self.records) if record.action == action), None)
 
     def find_row_faults(self, row: Row) -> Iterator[str]:
         """Yield what a row says of the version's life otherwise than the records."""
@@ -126,6 +134,17 @@ class Story:
                 break
             now = _states_after(record, now)
         return now
+
+
+def _find_rule_faults(rules: Mapping[str, object], set_by: Record | None) -> Iterator[str]:
+    """Yield it if retention rules cannot be read, or are not those that were set last."""
+    try:
+        read_retention(rules, what="retention")
+    except CorruptError as error:
+        yield f"The retention rules cannot be read: {error.message}."
+    said = {} if set_by is None else dict(set_by.detail)
+    if set_by is None or any(rules.get(name) != value for name, value in said.items()):
+        yield "The retention rules are not those that the audit records say."
 
 
 def find_registry_faults(document: RegistryDocument) -> Iterator[str]:

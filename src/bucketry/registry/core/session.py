@@ -41,13 +41,14 @@ FOREIGN = "run `bucketry fsck`; put back what belongs there from the bucket's ve
 
 
 class DocumentCache:
-    """Immutable documents by digest, the least recently used dropped beyond 64 MiB. Safe for threads.
+    """Immutable documents by digest, the least recently used dropped beyond 64 MiB, or `most_bytes`. Safe for threads.
 
     The digest alone is the key: equal bytes are the same document under whichever model they lie, and a register has
     named that digest before anybody asks for it. Whether each model's own object is there, fsck asks the store itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = CACHED_DOCUMENT_BYTES) -> None:
+        self._most_bytes = most_bytes
         self._bodies: OrderedDict[str, bytes] = OrderedDict()
         self._manifests: OrderedDict[tuple[str, str], Manifest] = OrderedDict()
         self._size_bytes = 0
@@ -67,7 +68,7 @@ class DocumentCache:
             if digest not in self._bodies:
                 self._bodies[digest] = body
                 self._size_bytes += len(body)
-            while self._size_bytes > CACHED_DOCUMENT_BYTES:
+            while self._size_bytes > self._most_bytes:
                 _, dropped = self._bodies.popitem(last=False)
                 self._size_bytes -= len(dropped)
 

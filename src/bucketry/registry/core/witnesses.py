@@ -31,6 +31,7 @@ OF_A_REGISTRY = frozenset(
         keys.REVIEWS,
         keys.POLICIES,
         keys.DEPLOYMENTS,
+        keys.WORK,
     }
 )
 """What only a registry has. Scratch of a probe may be there before it."""

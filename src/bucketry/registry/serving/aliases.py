@@ -46,7 +46,7 @@ from bucketry.schema.documents.audit import AuditAction, target_version
 from bucketry.schema.documents.states import SERVABLE, check_servable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.alias import MoveStack, StandingMove
@@ -155,6 +155,15 @@ def load_rollback_target(session: Session, model: ModelName, alias: AliasName) -
     if register is None:
         raise not_set(model, alias)
     return _previous_row(session, load_existing_head(session, model), register, to=None)
+
+
+def find_row_to_go_back_to(session: Session, head: Head, earlier: Sequence[int], here: int | None) -> Row | None:
+    """Return the row that a rollback would choose of an alias that names `here` and named those `earlier`, or None."""
+    for version in reversed(earlier):
+        row = find_row(session, head, version)
+        if row is not None and version != here and row.state in SERVABLE:
+            return row
+    return None
 
 
 def _name_alias(session: Session, model: ModelName, alias: AliasName, known: Current[Head]) -> Head:
@@ -292,12 +301,11 @@ class _AlreadyThereError(Exception):
 def _previous_row(session: Session, head: Head, register: AliasRegister, *, to: int | None) -> Row:
     if to is not None:
         return load_row(session, head, to)
-    here = _version_of(register)
     choice = f"choose one with `bucketry rollback {head.model} {register.alias} --to VERSION`"
-    for version in reversed(_load_stack(session, register, choice).now.earlier):
-        row = find_row(session, head, version)
-        if row is not None and version != here and row.state in SERVABLE:
-            return row
+    earlier = _load_stack(session, register, choice).now.earlier
+    row = find_row_to_go_back_to(session, head, earlier, _version_of(register))
+    if row is not None:
+        return row
     raise RejectedError(
         f"{head.model}@{register.alias} has no earlier version to go back to",
         advice=choice,

@@ -8,6 +8,7 @@ and to finish both ask for that same generation, and whoever resumes a deletion 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,6 @@ from bucketry.schema.documents.head import Deletion
 from bucketry.schema.documents.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.names import AliasName, ModelName
@@ -47,7 +46,13 @@ class DeletedVersion:
     size_bytes: int
 
 
-def delete_version(session: Session, model: ModelName, version: int, *, reason: str = "") -> DeletedVersion:
+Check = Callable[["Head", "Row"], None]
+"""Raises where the state on which a deletion begins is not one on which it was decided."""
+
+
+def delete_version(
+    session: Session, model: ModelName, version: int, *, reason: str = "", check: Check | None = None
+) -> DeletedVersion:
     """Give up a version that no alias names and no other version is made from; a deletion that was begun is finished.
 
     Raises `RejectedError` naming the alias or the dependents that keep it. Deleting a deleted version is a
@@ -56,7 +61,7 @@ def delete_version(session: Session, model: ModelName, version: int, *, reason: 
     session.check_writable()
     reason = plain_reason(reason)
     release_pins(session, model, version)
-    fenced = _begin(session, model, version, reason)
+    fenced = _begin(session, model, version, reason, check)
     row = load_row(session, fenced, version)
     if row.deletion is None:  # another finished or took it back between our commit and its reply
         raise RejectedError(f"the deletion of version {version} was settled by another", advice="look at it again")
@@ -97,7 +102,7 @@ def _named_by(model: ModelName, alias: AliasName, version: int) -> RejectedError
     )
 
 
-def _begin(session: Session, model: ModelName, version: int, reason: str) -> Head:
+def _begin(session: Session, model: ModelName, version: int, reason: str, check: Check | None) -> Head:
     """Commit `deleting`, unless it is there: then the walk of whoever began is resumed under their generation."""
     why, documents = reason_detail(session, model, reason)
 
@@ -106,6 +111,8 @@ def _begin(session: Session, model: ModelName, version: int, reason: str) -> Hea
         row = check_deletable(session, head, version)
         if row.state is State.DELETING:
             raise AlreadyDoneError(head)
+        if check is not None:
+            check(head, row)
         mark = Deletion(head.generation + 1, row.state)
         changed, objects = replace_row(session, head, replace(row, state=State.DELETING, deletion=mark))
         return Change(

@@ -40,6 +40,7 @@ class AuditAction(StrEnum):
     CREATE_REGISTRY = "create-registry"
     PROBE_STORE = "probe-store"
     SET_POLICY = "set-policy"
+    SET_RETENTION = "set-retention"
     PUBLISH = "publish"
     EDIT = "edit"
     EVALUATE = "evaluate"

@@ -12,6 +12,7 @@ from bucketry.schema import keys
 from bucketry.schema.codec import Fields, decode, digest_of
 from bucketry.schema.documents.alias import decode_alias
 from bucketry.schema.documents.audit import decode_block
+from bucketry.schema.documents.collection import decode_collection
 from bucketry.schema.documents.deployment import decode_deployment
 from bucketry.schema.documents.dossier import decode_dossier
 from bucketry.schema.documents.evidence import decode_evidence
@@ -78,5 +79,8 @@ def _place_of(key: str, body: bytes) -> str | None:  # noqa: C901, PLR0911, PLR0
             return keys.policy(digest_of(body))
         case keys.DEPLOYMENTS:
             return decode_deployment(body, key=key).key
+        case keys.WORK:
+            decode_collection(body, what=key)
+            return keys.collection(digest_of(body))
         case _:
             return None

@@ -99,6 +99,7 @@ class Head:
     """A model's commit point. Rows are the newest versions, oldest first, without gaps.
 
     `deleted` is a tombstone: the model was given up with all its versions, until somebody publishes to it again.
+    `retention` are the model's own rules as `documents/retention.py` reads them, None where the registry's hold.
     """
 
     registry: str
@@ -114,6 +115,7 @@ class Head:
     trail: Trail = field(default_factory=Trail)
     extra: Mapping[str, object] = field(default_factory=dict)
     deleted: bool = False
+    retention: Mapping[str, object] | None = None
 
     @property
     def generation(self) -> int:
@@ -165,6 +167,7 @@ def encode_head(head: Head) -> bytes:
             "policy": head.policy,
         }
         | ({"deleted": True} if head.deleted else {})
+        | ({"retention": dict(head.retention)} if head.retention is not None else {})
     )
 
 
@@ -188,6 +191,7 @@ def decode_head(body: bytes, *, what: str) -> Head:
         policy=fields.optional_digest("policy"),
         trail=read_trail(fields, may_be_empty=True),
         deleted=fields.flag("deleted", default=False),
+        retention=fields.table("retention") or None,
         extra=fields.rest(),
     )
     if not head.trail.records and head != Head(head.registry, head.model, extra=head.extra):

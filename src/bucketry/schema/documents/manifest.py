@@ -24,6 +24,7 @@ MOST_ARTIFACTS = 20_000
 MOST_CHUNKS = 20_000
 _PLAIN_FIELDS = {"path", "size_bytes", "sha256", "media_type", "chunks"}
 _PLAIN_CHUNK_FIELDS = {"size_bytes", "sha256", "xxh3_128"}
+_PLAIN_DIGEST = re.compile("[0-9a-f]{64}")
 _PLAIN_DIGESTS = re.compile("[0-9a-f]{64} [0-9a-f]{64} [0-9a-f]{32}")
 RELATIONS = ("adapter", "finetune", "quantized", "merge", "distilled")
 
@@ -232,6 +233,25 @@ def decode_manifest(body: bytes, *, what: str, model: ModelName | None = None) -
         notes=fields.text("notes", default=""),
         extra=fields.rest(),
     )
+
+
+def read_artifact_digests(body: bytes, *, what: str, model: ModelName) -> list[tuple[Digest, int]]:
+    """Return digest and size of each artifact in their order: all of a manifest that says which bytes it needs.
+
+    For walks over all versions: a tenth of the time of `decode_manifest`, which reads whatever is not plain.
+    """
+    document = decode(body, what=what)
+    artifacts = document.get("artifacts")
+    if document.get("model") == str(model) and type(artifacts) is list and all(map(_is_plain_blob, artifacts)):
+        return [(each["sha256"], each["size_bytes"]) for each in artifacts]
+    return [(each.sha256, each.size_bytes) for each in decode_manifest(body, what=what, model=model).artifacts]
+
+
+def _is_plain_blob(document: object) -> bool:
+    if type(document) is not dict:
+        return False
+    sha256, size_bytes = document.get("sha256"), document.get("size_bytes")
+    return type(sha256) is str and type(size_bytes) is int and _PLAIN_DIGEST.fullmatch(sha256) is not None
 
 
 def check_limits(sizes_bytes: Sequence[int], *, chunks: int) -> None:

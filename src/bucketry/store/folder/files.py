@@ -120,6 +120,24 @@ class Files:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def find_bytes(self, path: str, most_bytes: int) -> bytes | None:
+        """Return what a regular file holds, in three calls of the system; None for whatever is not plain about it.
+
+        The caller has checked the folders above it.
+        """
+        try:
+            descriptor = os.open(path, _OPEN_TO_READ)
+        except OSError:
+            return None  # whoever asks for it by itself is told
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_size > most_bytes:
+                return None
+            body = os.read(descriptor, found.st_size)
+            return body if len(body) == found.st_size else None
+        finally:
+            os.close(descriptor)
+
     def open_file(self, path: str) -> tuple[int, os.stat_result]:
         """Open a regular file below the root through real folders only.
 

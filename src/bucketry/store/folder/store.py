@@ -32,6 +32,7 @@ from bucketry.store.contract import (
     Folder,
     IfAbsent,
     IfMatch,
+    Leftover,
     NotModifiedError,
     Object,
     ObjectNotFoundError,
@@ -44,7 +45,7 @@ from bucketry.store.folder.uploads import Uploads
 from bucketry.store.modes import make_folders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bucketry.store.contract import Body, Condition
 
@@ -228,6 +229,37 @@ class FolderStore:
                             os.unlink(entry.path)
                             count += 1
             return count
+
+    def list_leftovers(self) -> Iterator[Leftover]:
+        """Yield the staged files, whose writers were killed or are at work."""
+        with self._files.translated("list the staging folder"):
+            self._files.check_folders_of(self._files.path(f"{STAGING}/any"))
+            with suppress(FileNotFoundError), os.scandir(self._files.path(STAGING)) as found:
+                for entry in found:
+                    with suppress(FileNotFoundError):
+                        if entry.is_file(follow_symlinks=False):
+                            there = entry.stat(follow_symlinks=False)
+                            modified_at = datetime.fromtimestamp(there.st_mtime, UTC)
+                            yield Leftover(f"{STAGING}/{entry.name}", there.st_size, modified_at)
+
+    def remove_leftover(self, leftover: Leftover) -> bool:
+        """Remove a staged file, unless it was written to since it was listed."""
+        path = self._files.path(leftover.name)
+        with self._files.translated(f"remove {leftover.name}"), suppress(FileNotFoundError):
+            there = os.stat(path, follow_symlinks=False)
+            if datetime.fromtimestamp(there.st_mtime, UTC) == leftover.modified_at:
+                os.unlink(path)
+                return True
+        return False
+
+    def read_many(self, prefix: str, names: Iterable[str]) -> Iterator[bytes | None]:
+        """Yield the bytes of plain files of one folder, without the look at a register's states that `get` takes."""
+        check_key(f"{prefix}any")
+        folder = self._files.path(prefix)
+        self._files.check_folders_of(f"{folder}any")
+        with self._files.translated(f"read what is below {prefix}"):
+            for name in names:
+                yield None if "/" in name else self._files.find_bytes(folder + name, SMALL_OBJECT_BYTES)
 
     def close(self) -> None:
         """Release nothing: no file stays open between two requests."""

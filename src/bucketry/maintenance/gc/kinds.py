@@ -1,0 +1,84 @@
+"""The table of what is collected beside the blobs of models. A new kind of thing that may go is a new line here.
+
+Blobs need more than a line: who may free them is decided on the model's head (`model.py`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bucketry.errors import UsageError
+from bucketry.frozen import frozen
+from bucketry.maintenance.gc.garbage import Garbage, Reason
+from bucketry.schema import keys
+from bucketry.store.contract import Entry, HasLeftovers, Leftover, ObjectNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bucketry.registry.core.session import Session
+
+DAY_SECONDS = 24 * 3600.0
+WEEK_SECONDS = 7 * DAY_SECONDS
+BLOB_GRACE_SECONDS = DAY_SECONDS
+"""A pull of a version that is deleted meanwhile has so long to end; to free earlier would be as safe for all others."""
+
+
+@frozen
+class Kind:
+    """What may go once it has lain untouched for so long, or for the grace that was asked for if that is longer.
+
+    `find` yields all of it with its time, whatever its age; `free` says whether it was still there.
+    """
+
+    reason: Reason
+    grace_seconds: float
+    find: Callable[[Session], Iterator[Garbage]]
+    free: Callable[[Session, Garbage], bool]
+
+
+def _find_uploads(session: Session) -> Iterator[Garbage]:
+    for key, upload, started_at in session.store.list_uploads(keys.BLOBS):
+        try:
+            model = str(keys.model_of_key(key))
+            size_bytes = sum(part.size_bytes for part in session.store.list_parts(key, upload))
+        except (UsageError, ObjectNotFoundError):
+            continue  # nobody's key, or finished since it was listed
+        yield Garbage(key, size_bytes, Reason.UNFINISHED_UPLOAD, started_at, model, upload=upload)
+
+
+def _abort_upload(session: Session, garbage: Garbage) -> bool:
+    session.store.abort_upload(garbage.key, garbage.upload)
+    return True
+
+
+def _find_staged(session: Session) -> Iterator[Garbage]:
+    store = session.store.unretried
+    if isinstance(store, HasLeftovers):
+        for leftover in store.list_leftovers():
+            yield Garbage(leftover.name, leftover.size_bytes, Reason.STAGED_FILE, leftover.modified_at)
+
+
+def _remove_staged(session: Session, garbage: Garbage) -> bool:
+    leftover = Leftover(garbage.key, garbage.size_bytes, garbage.modified_at)
+    store = session.store.unretried
+    return isinstance(store, HasLeftovers) and store.remove_leftover(leftover)
+
+
+def _find_scratch(session: Session) -> Iterator[Garbage]:
+    for entry in session.store.list(keys.PROBE):
+        if isinstance(entry, Entry):
+            yield Garbage(entry.key, entry.size_bytes, Reason.PROBE_SCRATCH, entry.modified_at)
+
+
+def _delete(session: Session, garbage: Garbage) -> bool:
+    session.store.delete(garbage.key)
+    return True
+
+
+KINDS = (
+    Kind(Reason.UNFINISHED_UPLOAD, WEEK_SECONDS, _find_uploads, _abort_upload),
+    Kind(Reason.STAGED_FILE, WEEK_SECONDS, _find_staged, _remove_staged),
+    Kind(Reason.PROBE_SCRATCH, WEEK_SECONDS, _find_scratch, _delete),
+)
+"""In the order in which they are looked for. Nothing here is a document that anybody cites."""
