@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
 from pathlib import Path
 
-from bucketry.errors import UsageError
+from bucketry.errors import UnavailableError, UsageError
 
 
 def find_home() -> Path | None:
@@ -31,6 +32,18 @@ def need_home(what: str, advice: str) -> Path:
     if home is None:
         raise UsageError(f"{what} has no place: this user has no home folder, and HOME is not set", advice=advice)
     return home
+
+
+def check_can_be_folder(folder: Path, what: str, advice: str) -> None:
+    """Raise `UnavailableError` where a path, or something above it, is no folder, and say what to set instead."""
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except NotADirectoryError:
+        is_folder = False
+    except OSError:
+        return  # it can be made, or whoever uses it says why not
+    if not is_folder:
+        raise UnavailableError(f"{what} has no place: {folder} is no folder, or lies in none", advice=advice)
 
 
 def expand_user(path: str | os.PathLike[str]) -> Path:

@@ -193,14 +193,14 @@ def _press_keys(screens: Screens, rounds: int) -> Pressed:
 
 
 def _press_during_transfer(place: _Place) -> Pressed:
-    """Press keys while the helper of the transfers pulls a large file slowly, and the top line says so."""
+    """Press keys while the worker of the transfers pulls a large file slowly, and the top line says so."""
     folder, registry = place.site.work / "screens", str(place.registry)
     write_random(folder / "bulk.bin", BULK_BYTES)
     tell = place.site.tell
     tell("publish", "bench/bulk", str(folder / "bulk.bin"), registry=registry, environment=place.environment)
     order = ("pull", "bench/bulk:1", str(folder / "pulled"), "--detach", "--limit", BULK_RATE)
     job = tell(*order, registry=registry, environment=place.environment)["transfer"]
-    helper = tell("transfers", registry=registry, environment=place.environment)["helper_pid"]
+    worker = tell("transfers", registry=registry, environment=place.environment)["worker_pid"]
     try:
         with open_screens(registry, place.environment) as screens:
             _open_versions(screens, place)
@@ -210,7 +210,7 @@ def _press_during_transfer(place: _Place) -> Pressed:
                 raise RuntimeError("the transfer ended before the keys were pressed")
         tell("transfers", "cancel", str(job), registry=registry, environment=place.environment)
     finally:
-        os.kill(int(str(helper)), signal.SIGTERM)
+        os.kill(int(str(worker)), signal.SIGTERM)
     return pressed
 
 

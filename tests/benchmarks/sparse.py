@@ -19,7 +19,8 @@ from bucketry.registry.publishing.registration import PreparedVersion, register_
 from bucketry.schema import keys
 from bucketry.schema.documents.manifest import Artifact, Chunks, Manifest
 from bucketry.schema.names import Digest, parse_model_name
-from bucketry.transfer.disk.hashing import digest_file
+from bucketry.transfer.disk.hashing import Digester
+from bucketry.transfer.pace.workers import Halt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +37,7 @@ def make_sparse(site: Site, model: str, size_bytes: int) -> Blob:
         file.truncate(size_bytes)
         for start in range(0, size_bytes, BLOCK_BYTES):
             os.pwrite(file.fileno(), start.to_bytes(16, "big"), start)
-    digest = digest_file(path, BLOCK_BYTES)
+    digest = Digester(BLOCK_BYTES, Halt()).digest(path, lambda _: None)
     name = parse_model_name(f"{NAMESPACE}/{model}")
     chunks = Chunks(digest.chunks.size_bytes, digest.chunks.sha256, digest.chunks.xxh3_128)
     artifact = Artifact("model.bin", size_bytes, Digest(digest.sha256), "application/octet-stream", chunks)

@@ -80,7 +80,7 @@ NOWHERE: dict[str, str | None] = dict.fromkeys(
 )
 ENVIRONMENTS = {
     "no user": Hostile(NOWHERE, (sys.executable, "-c", WITHOUT_A_USER), codes=dict.fromkeys(NEED_A_PLACE, 2)),
-    "a home that is a file": Hostile({**NOWHERE, "HOME": "/dev/null"}, codes={"pull": 4, "transfers": 4}),
+    "a home that is a file": Hostile({**NOWHERE, "HOME": "/dev/null"}, codes={"pull": 6, "transfers": 6}),
     "a home that may not be written": Hostile({**NOWHERE, "HOME": "/proc/self"}, codes={"pull": 3, "transfers": 0}),
     "no locks": Hostile(preload=True),
     "no temporary folder": Hostile({"TMPDIR": "/nowhere"}),
@@ -208,6 +208,22 @@ def test_an_answer_that_nobody_can_get_is_told_in_one_line(published: Path, tmp_
         "error[unavailable]: stdout is closed, so the answer cannot be written; do this: leave stdout open, or send it "
         "to /dev/null\n"
     )
+
+
+def test_a_home_that_is_a_file_is_told_by_all_alike_with_what_to_set(
+    published: Path, files: Path, tmp_path: Path
+) -> None:
+    assert published.is_dir()
+    for arguments, variable in (
+        (("pull", "acme/chat:1"), b"BUCKETRY_CACHE"),
+        (("pull", "acme/chat:1", str(tmp_path / "dest"), "--detach"), b"BUCKETRY_STATE"),
+        (("publish", "acme/chat", str(files), "--detach"), b"BUCKETRY_STATE"),
+        (("transfers",), b"BUCKETRY_STATE"),
+        (("transfers", "attach", "1"), b"BUCKETRY_STATE"),
+    ):
+        ran = run_in(ENVIRONMENTS["a home that is a file"], tmp_path, arguments)
+        check_ran(ran, str(arguments), 6)
+        assert variable in ran.stderr
 
 
 def test_a_home_that_is_not_there_is_named_with_what_to_set(published: Path, tmp_path: Path) -> None:

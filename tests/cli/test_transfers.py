@@ -15,7 +15,7 @@ from bucketry.jobs import client as jobs
 from bucketry.jobs.client import JobId, JobState
 from cli.harness import PROGRAM, run_in_terminal
 from faults.scene import REFERENCE, SIZE_BYTES, check_contents
-from jobs.detached import detached_world, done, end_helper, is_gone, until
+from jobs.detached import detached_world, done, end_worker, is_gone, until
 from servers.fault_proxy import Refused
 from servers.misbehaving import refusal
 
@@ -52,9 +52,9 @@ def test_a_transfer_ends_though_the_terminal_that_it_came_from_was_closed(world:
     assert held.begun.wait(30)
     os.close(terminal)  # the kernel hangs up on everybody whose terminal this was
     os.waitpid(pid, 0)
-    helper = jobs.find_helper()
-    assert helper is not None
-    assert not is_gone(helper)
+    worker = jobs.find_worker()
+    assert worker is not None
+    assert not is_gone(worker)
     assert jobs.load_job(JobId(1)).state is JobState.RUNNING
     world.heals()
     done(JobId(1))
@@ -77,15 +77,15 @@ def test_a_detached_pull_prints_its_number_and_attach_says_what_pull_would(progr
     assert document["fetched_bytes"] + document["reused_bytes"] == document["size_bytes"] == SIZE_BYTES
 
 
-def test_transfers_are_listed_with_and_without_a_helper(program: Program, world: Detached) -> None:
+def test_transfers_are_listed_with_and_without_a_worker(program: Program, world: Detached) -> None:
     assert program.ok("transfers").text == "no transfers\n"
-    assert program.json("transfers") == {"helper_pid": None, "transfers": []}
+    assert program.json("transfers") == {"worker_pid": None, "transfers": []}
     held = world.holds(served=3)
     for name in ("a", "b", "c"):
         program.ok("pull", REFERENCE, world.root / name, "--detach")
     assert held.begun.wait(30)
     document = program.json("transfers", "list")
-    assert document["helper_pid"] == jobs.find_helper()
+    assert document["worker_pid"] == jobs.find_worker()
     assert [job["state"] for job in document["transfers"]] == ["running", "running", "queued"]
     lines = program.ok("transfers").text.splitlines()
     assert [line.split()[:3] for line in lines] == [
@@ -94,10 +94,10 @@ def test_transfers_are_listed_with_and_without_a_helper(program: Program, world:
         ["2", "acme/chat:1", "running"],
         ["3", "acme/chat:1", "queued"],
     ]
-    end_helper(world.folder)
+    end_worker(world.folder)
     ran = program.ok("transfers")
     assert ran.text.count("interrupted") == 3
-    assert "no helper runs" in ran.errors
+    assert "no worker runs" in ran.errors
     assert "lets 3 transfers go on" in ran.errors
     assert "resume 1" in program.fails(6, "transfers", "attach", "1")
 
@@ -138,7 +138,7 @@ def test_what_cannot_be_asked_is_refused(program: Program, world: Detached) -> N
     program.fails(2, "transfers", "pause", "0")
     program.fails(2, "transfers", "nothing")
     program.fails(3, "pull", "acme/nobody:1", world.root / "model", "--detach")
-    assert jobs.find_helper() is not None or not (world.folder.path / "lock").exists()
+    assert jobs.find_worker() is not None or not (world.folder.path / "lock").exists()
 
 
 def test_ctrl_c_leaves_a_transfer_to_itself(world: Detached) -> None:

@@ -14,7 +14,7 @@ import pytest
 from bucketry.jobs import client as jobs
 from bucketry.jobs.client import JobId, JobState
 from cli.harness import PROGRAM, run_in_terminal
-from jobs.detached import done, end_helper, is_gone, until
+from jobs.detached import done, end_worker, is_gone, until
 from jobs.detached_publish import PARTS, SIZE_BYTES, publishing
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ def test_a_publish_ends_though_the_terminal_that_it_came_from_was_closed(bucket:
     assert held.begun.wait(30)
     os.close(terminal)  # the kernel hangs up on everybody whose terminal this was
     os.waitpid(pid, 0)
-    helper = jobs.find_helper()
-    assert helper is not None
-    assert not is_gone(helper)
+    worker = jobs.find_worker()
+    assert worker is not None
+    assert not is_gone(worker)
     assert jobs.load_job(JobId(1)).state is JobState.RUNNING
     bucket.heals()
     done(JobId(1))
@@ -97,7 +97,7 @@ def test_transfers_say_which_way_the_bytes_go(program: Program, bucket: Publishi
     line = program.ok("transfers").text.splitlines()[1]
     assert re.split("  +", line.strip())[:3] == ["1", "a new version of acme/chat", "running"]
     assert f"s3://registry/{bucket.root.name} (upload)" in line
-    end_helper(bucket.folder)
+    end_worker(bucket.folder)
     assert "lets 1 transfer go on" in program.ok("transfers").errors
     assert "resume 1" in program.fails(6, "transfers", "attach", "1")
 

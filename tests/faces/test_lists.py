@@ -189,12 +189,12 @@ def test_transfers_are_the_same(
     tmp_path: Path,
     listed: Listed,
 ) -> None:
-    helper = stand_in(monkeypatch, tmp_path / "state")
-    helper.jobs = listed()
+    worker = stand_in(monkeypatch, tmp_path / "state")
+    worker.jobs = listed()
     text = program.ok("transfers").text
     shown = "\n".join(screen(served, "t"))
     document = program.json("transfers")["transfers"]
-    assert len(document) == len(helper.jobs)
+    assert len(document) == len(worker.jobs)
     for one, line in zip(document, text.splitlines()[1:], strict=True):
         cells = re.split("  +", line.strip())
         if one["state"] in {"done", "failed", "cancelled"}:

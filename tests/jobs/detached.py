@@ -93,7 +93,7 @@ class Detached:
 
 @contextmanager
 def detached_world(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Detached]:
-    """Serve a registry, point the environment at it, and end whatever helper is left at the end."""
+    """Serve a registry, point the environment at it, and end whatever worker is left at the end."""
     monkeypatch.setattr(hashing, "SMALLEST_CHUNK_BYTES", CHUNK_BYTES)
     memory = make_registry(root / "out")
     (root / "config.toml").touch()
@@ -123,10 +123,10 @@ def detached_world(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deta
             yield world
         finally:
             world.heals()
-            end_helper(world.folder)
+            end_worker(world.folder)
 
 
-def end_helper(folder: JobFolder) -> None:
+def end_worker(folder: JobFolder) -> None:
     """End the workers that live, and wait until they are gone."""
     pids = {job.worker.pid for job in folder.load_all()[0] if job.worker and folder.is_in_hand(job)}
     for sign in (signal.SIGTERM, signal.SIGKILL):

@@ -21,7 +21,7 @@ from bucketry.registry.publishing.publish import PublishRequest
 from bucketry.schema.names import parse_model_name
 from faults.publishing import is_part
 from faults.scene import conformance_of_a_perfect_store
-from jobs.detached import SECONDS, end_helper
+from jobs.detached import SECONDS, end_worker
 from servers.fault_proxy import Refused, let_through, run_fault_proxy
 from servers.misbehaving import refusal
 
@@ -132,16 +132,16 @@ class Publishing:
         return self.folder.log.read_text()
 
     def left(self) -> list[str]:
-        """Return what lies beside the helper's own files."""
+        """Return what lies beside the worker's own files."""
         if not self.folder.path.exists():
             return []
-        own = {"helper.log", "lock"}
+        own = {"worker.log", "lock"}
         return sorted(path.name for path in self.folder.path.iterdir() if path.name not in own)
 
 
 @contextmanager
 def publishing(root: Path, monkeypatch: pytest.MonkeyPatch, server: S3Server | None = None) -> Iterator[Publishing]:
-    """Make a registry in a folder, or on a server, point the environment at it, and end whatever helper is left."""
+    """Make a registry in a folder, or on a server, point the environment at it, and end whatever worker is left."""
     source = root / "out"
     source.mkdir()
     for name, body in CONTENTS.items():
@@ -187,4 +187,4 @@ def _kept(world: Publishing) -> Iterator[Publishing]:
         yield world
     finally:
         world.heals()
-        end_helper(world.folder)
+        end_worker(world.folder)

@@ -33,7 +33,7 @@ from bucketry.transfer.disk.leftovers import Owner, this_place
 from bucketry.transfer.pace.controls import Controls
 from faults.file_systems import mounted
 from faults.scene import REFERENCE, SIZE_BYTES, check_contents
-from jobs.detached import SECRET, detached_world, done, end_helper, ended, is_gone, until
+from jobs.detached import SECRET, detached_world, done, end_worker, ended, is_gone, until
 from servers.fault_proxy import Refused
 from servers.misbehaving import refusal
 
@@ -98,18 +98,18 @@ def test_a_version_arrives_though_whoever_ordered_it_has_gone(world: Detached) -
     assert job.ended_at is not None
 
 
-def test_a_helper_that_was_killed_is_followed_by_one_that_goes_on_with_identical_bytes(world: Detached) -> None:
+def test_a_worker_that_was_killed_is_followed_by_one_that_goes_on_with_identical_bytes(world: Detached) -> None:
     held = world.holds(served=3)
     number = world.submit()
     assert held.begun.wait(30)
     assert until(lambda: (p := jobs.load_job(number).progress) and p.verified_chunks >= 3)
-    killed = jobs.find_helper()
+    killed = jobs.find_worker()
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
     assert until(lambda: is_gone(killed))
     assert states() == [JobState.INTERRUPTED]
     assert [job.state for job in jobs.follow(number)] == [JobState.INTERRUPTED]
-    assert jobs.find_helper() is None
+    assert jobs.find_worker() is None
     world.heals()
     jobs.resume(number)
     result = pulled(done(number))
@@ -120,33 +120,33 @@ def test_a_helper_that_was_killed_is_followed_by_one_that_goes_on_with_identical
     assert result.fetched_bytes + result.reused_bytes == SIZE_BYTES
 
 
-def test_a_helper_that_is_told_to_end_leaves_its_job_to_the_next(world: Detached) -> None:
+def test_a_worker_that_is_told_to_end_leaves_its_job_to_the_next(world: Detached) -> None:
     held = world.holds(served=2)
     number = world.submit()
     assert held.begun.wait(30)
-    end_helper(world.folder)
+    end_worker(world.folder)
     assert "ended" in world.log()
     assert [job.state for job in world.folder.load_all()[0]] == [JobState.QUEUED]
     assert states() == [JobState.INTERRUPTED]
     world.heals()
-    other = world.submit("other")  # whatever starts a helper lets it take up all that is left
+    other = world.submit("other")  # whatever starts a worker lets it take up all that is left
     assert done(number).state is done(other).state
     check_contents(world.root / "model")
 
 
-def test_a_hang_up_does_not_end_the_helper(world: Detached) -> None:
+def test_a_hang_up_does_not_end_the_worker(world: Detached) -> None:
     held = world.holds()
     number = world.submit()
     assert held.begun.wait(30)
-    helper = jobs.find_helper()
-    assert helper is not None
-    assert os.getsid(helper) != os.getsid(0)
+    worker = jobs.find_worker()
+    assert worker is not None
+    assert os.getsid(worker) != os.getsid(0)
     for sign in (signal.SIGHUP, signal.SIGINT):
-        os.kill(helper, sign)
-    assert jobs.find_helper() == helper
+        os.kill(worker, sign)
+    assert jobs.find_worker() == worker
     world.heals()
     done(number)
-    assert f" {helper} job 1: done" in world.log()
+    assert f" {worker} job 1: done" in world.log()
 
 
 def test_a_paused_job_stands_still_and_goes_on_where_it_was(world: Detached) -> None:
@@ -160,7 +160,7 @@ def test_a_paused_job_stands_still_and_goes_on_where_it_was(world: Detached) -> 
     time.sleep(0.3)
     assert states() == [JobState.PAUSED]
     assert not (world.root / "model").exists()
-    end_helper(world.folder)
+    end_worker(world.folder)
     assert states() == [JobState.PAUSED]
     assert jobs.resume(number).state in {JobState.QUEUED, JobState.RUNNING}
     result = pulled(done(number))
@@ -416,7 +416,7 @@ def test_a_job_goes_on_only_under_the_settings_that_it_was_ordered_under(
     held = world.holds()
     number = world.submit()
     assert held.begun.wait(30)
-    end_helper(world.folder)
+    end_worker(world.folder)
     with monkeypatch.context() as other:
         other.setenv("AWS_DEFAULT_REGION", "eu-west-1")
         with pytest.raises(RejectedError, match="was ordered with another AWS_DEFAULT_REGION"):
@@ -444,9 +444,9 @@ def test_an_alias_that_moved_since_the_order_brings_nothing_that_nobody_ordered(
     assert beside(world) == ["model"]
 
 
-def test_journals_that_nobody_can_read_are_in_nobodys_way(world: Detached) -> None:
+def test_jobs_that_nobody_can_read_are_in_nobodys_way(world: Detached) -> None:
     folder = world.folder.made()
-    (folder.path / "job-6.json").write_bytes(b"\x00 not a journal")
+    (folder.path / "job-6.json").write_bytes(b"\x00 not a job")
     done(world.submit())
     assert [job.id for job in jobs.list_jobs()] == [7]
     assert "left aside" in world.log()
@@ -454,7 +454,7 @@ def test_journals_that_nobody_can_read_are_in_nobodys_way(world: Detached) -> No
         folder.load(JobId(6))
 
 
-def test_a_journal_that_somebody_wrote_as_interrupted_does_not_stand_in_the_way_for_ever(world: Detached) -> None:
+def test_a_job_that_somebody_wrote_as_interrupted_does_not_stand_in_the_way_for_ever(world: Detached) -> None:
     job = done(world.submit())
     world.folder.save(replace(job, state=JobState.INTERRUPTED, result=None))
     jobs.resume(job.id)
@@ -464,10 +464,10 @@ def test_a_journal_that_somebody_wrote_as_interrupted_does_not_stand_in_the_way_
 def test_nothing_that_is_written_down_holds_a_credential_or_is_anybody_elses_to_read(world: Detached) -> None:
     world.proxy.script = lambda asked: Refused(refusal(403, "AccessDenied")) if "/blobs/" in asked.path else None
     ended(world.submit())
-    end_helper(world.folder)
+    end_worker(world.folder)
     assert world.folder.path.stat().st_mode & 0o777 == 0o700
     files = [path for path in world.folder.path.iterdir() if path.is_file()]
-    assert {path.name for path in files} == {"helper.log", "job-1.json", "lock"}
+    assert {path.name for path in files} == {"worker.log", "job-1.json", "lock"}
     for path in files:
         assert path.stat().st_mode & 0o777 == 0o600
         text = path.read_text()
@@ -475,14 +475,14 @@ def test_nothing_that_is_written_down_holds_a_credential_or_is_anybody_elses_to_
             assert word not in text
 
 
-def test_a_helper_with_nothing_to_do_ends_by_itself(world: Detached) -> None:
+def test_a_worker_with_nothing_to_do_ends_by_itself(world: Detached) -> None:
     world.folder.made()
     program = [sys.executable, "-m", "bucketry.jobs.worker"]
     told = subprocess.run(program, check=True, capture_output=True, text=True).stdout
     worker = parse_owner(told, what="a worker")
     assert until(lambda: is_gone(worker.pid))
     assert f" {worker.pid} ended" in world.log()
-    assert jobs.find_helper() is None
+    assert jobs.find_worker() is None
 
 
 def test_how_far_a_killed_job_was_is_still_known(world: Detached) -> None:
@@ -490,10 +490,10 @@ def test_how_far_a_killed_job_was_is_still_known(world: Detached) -> None:
     number = world.submit()
     assert held.begun.wait(30)
     assert until(lambda: (p := jobs.load_job(number).progress) and p.verified_chunks >= 3)
-    helper = jobs.find_helper()
-    assert helper is not None
-    os.kill(helper, signal.SIGKILL)
-    assert until(lambda: is_gone(helper))
+    worker = jobs.find_worker()
+    assert worker is not None
+    os.kill(worker, signal.SIGKILL)
+    assert until(lambda: is_gone(worker))
     job = jobs.load_job(number)
     assert job.state is JobState.INTERRUPTED
     assert job.progress is not None
@@ -551,4 +551,4 @@ def test_a_full_disk_is_told_at_once_and_the_job_starts_when_there_is_room(world
         assert not list(world.folder.path.iterdir())
         filling.unlink()
         done(world.submit())
-        end_helper(world.folder)
+        end_worker(world.folder)

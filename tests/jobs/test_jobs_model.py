@@ -173,7 +173,7 @@ def test_a_failure_comes_back_as_the_error_that_it_was() -> None:
     assert (error.message, error.advice) == ("no", "ask")
 
 
-def test_a_journal_under_another_number_is_not_believed(tmp_path: Path) -> None:
+def test_a_job_under_another_number_is_not_believed(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path / "jobs").made()
     folder.save(JOB)
     (folder.path / "job-3.json").rename(folder.path / "job-4.json")

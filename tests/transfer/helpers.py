@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.clock import Clock
 from bucketry.store.contract import IfAbsent, PreconditionFailedError
-from bucketry.transfer.disk.hashing import digest_files
+from bucketry.transfer.disk.hashing import Digester
 from bucketry.transfer.down import download
 from bucketry.transfer.down.remote import RemoteFile
+from bucketry.transfer.pace.workers import Halt
 from bucketry.transfer.plan import TransferOptions
 from bucketry.transfer.up import upload as uploading
 from bucketry.transfer.up.upload import LocalFile, UploadOutcome
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bucketry.store.contract import Store
+    from bucketry.transfer.disk.hashing import FileDigest
 
 CHUNK_BYTES = 1000
 HASTY: dict[str, Any] = {"clock": Clock(chance=lambda: 0.0)}
@@ -118,10 +120,14 @@ def read_tree(directory: Path) -> dict[str, bytes]:
     }
 
 
+def digest_file(path: Path, chunk_size_bytes: int, stop: threading.Event | None = None) -> FileDigest:
+    return Digester(chunk_size_bytes, Halt(stop)).digest(path, lambda _: None)
+
+
 def local_files(directory: Path, contents: Mapping[str, bytes], chunk_size_bytes: int = CHUNK_BYTES) -> list[LocalFile]:
     write_tree(directory, contents)
     paths = [directory / path for path in contents]
-    digests = digest_files(paths, chunk_size_bytes)
+    digests = [digest_file(path, chunk_size_bytes) for path in paths]
     return [
         LocalFile(path=file, key=f"blobs/{digest.sha256}", digest=digest, label=label)
         for file, digest, label in zip(paths, digests, contents, strict=True)

@@ -7,11 +7,11 @@ import pytest
 
 from bucketry.errors import NotFoundError, UnavailableError, UsageError
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer.disk.hashing import Digester, FileDigest, digest_file
+from bucketry.transfer.disk.hashing import Digester, FileDigest
 from bucketry.transfer.pace.workers import MAX_CONNECTIONS, Interrupted
 from bucketry.transfer.plan import TransferOptions
 from bucketry.transfer.up.upload import SourceFile, hash_and_upload
-from transfer.helpers import CHUNK_BYTES, CONTENTS, IMPATIENT, hooked, transfer_threads, write_tree
+from transfer.helpers import CHUNK_BYTES, CONTENTS, IMPATIENT, digest_file, hooked, transfer_threads, write_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

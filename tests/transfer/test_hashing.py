@@ -9,10 +9,10 @@ import pytest
 import xxhash
 
 from bucketry.errors import NotFoundError, RejectedError
-from bucketry.transfer.disk.hashing import choose_chunk_size, digest_file, digest_files
+from bucketry.transfer.disk.hashing import choose_chunk_size
 from bucketry.transfer.disk.local_files import read_full
 from bucketry.transfer.pace.workers import Interrupted
-from transfer.helpers import CHUNK_BYTES, CONTENTS, write_tree
+from transfer.helpers import CHUNK_BYTES, CONTENTS, digest_file, write_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,12 +30,6 @@ def test_digests_are_those_of_the_whole_and_of_each_chunk(tmp_path: Path) -> Non
         assert digest.sha256 == hashlib.sha256(body).hexdigest()
         assert digest.chunks.sha256 == tuple(hashlib.sha256(chunk).hexdigest() for chunk in chunks)
         assert digest.chunks.xxh3_128 == tuple(xxhash.xxh3_128_hexdigest(chunk) for chunk in chunks)
-
-
-def test_many_files_are_digested_in_their_order(tmp_path: Path) -> None:
-    write_tree(tmp_path, CONTENTS)
-    digests = digest_files([tmp_path / path for path in CONTENTS], CHUNK_BYTES, threads=4)
-    assert [one.sha256 for one in digests] == [hashlib.sha256(body).hexdigest() for body in CONTENTS.values()]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +95,7 @@ def test_only_regular_files_are_read(tmp_path: Path, kind: str) -> None:
 
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
-        digest_files([tmp_path / "nothing"], CHUNK_BYTES)
+        digest_file(tmp_path / "nothing", CHUNK_BYTES)
 
 
 def test_hashing_stops_when_it_is_told_to(tmp_path: Path) -> None:
@@ -109,4 +103,4 @@ def test_hashing_stops_when_it_is_told_to(tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Interrupted):
-        digest_files([tmp_path / "one.bin"], CHUNK_BYTES, stop=stop)
+        digest_file(tmp_path / "one.bin", CHUNK_BYTES, stop)

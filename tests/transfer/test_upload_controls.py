@@ -12,14 +12,13 @@ import pytest
 from bucketry.errors import RejectedError, UnavailableError
 from bucketry.store.contract import iter_slices
 from bucketry.store.memory import MemoryStore
-from bucketry.transfer.disk.hashing import digest_file
 from bucketry.transfer.pace.controls import Controls
 from bucketry.transfer.pace.progress import ActiveFile, Progress, with_hashing
 from bucketry.transfer.pace.ratelimit import SMALLEST_READ_BYTES, RateLimit
 from bucketry.transfer.plan import TransferOptions
 from bucketry.transfer.up.outgoing import SLICE_BYTES, Buffers, LocalFile, PieceBody, PieceOfFile, SentBytes, SourceFile
 from bucketry.transfer.up.upload import hash_and_upload
-from transfer.helpers import VirtualTime, upload
+from transfer.helpers import VirtualTime, digest_file, upload
 
 if TYPE_CHECKING:
     from pathlib import Path

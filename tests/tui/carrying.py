@@ -1,4 +1,4 @@
-"""What do tests of the transfers' screen stand on? A helper that is not there, and the jobs that it would tell of."""
+"""What do tests of the transfers' screen stand on? A worker that is not there, and the jobs that it would tell of."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bucketry.errors import BucketryError
 
 GB, MB = 10**9, 10**6
-HELPER = 4121
+WORKER = 4121
 
 
 def order(name: str = "credit-risk", version: int = 486, dest: str | None = None, **options: Any) -> PullOrder:
@@ -104,7 +104,7 @@ def result(path: str = "/data/models/credit-risk/v484", version: int = 484) -> J
 
 
 def busy_jobs(text: str = "the bucket refuses these credentials") -> tuple[Job, ...]:
-    """Return one job in each state, as a helper would tell of them."""
+    """Return one job in each state, as a worker would tell of them."""
     ended_at = "2026-11-22T14:02:00.000Z"
     return (
         job(1, JobState.DONE, order(version=484), ended_at=ended_at, result=result()),
@@ -118,11 +118,11 @@ def busy_jobs(text: str = "the bucket refuses these credentials") -> tuple[Job, 
 
 
 @dataclass
-class Helper:
-    """Answers in the helper's place; `asked` is what it was asked for, `refused` what it tells of a version."""
+class Worker:
+    """Answers in the worker's place; `asked` is what it was asked for, `refused` what it tells of a version."""
 
     jobs: tuple[Job, ...] = ()
-    pid: int | None = HELPER
+    pid: int | None = WORKER
     fault: BucketryError | None = None
     refused: str = ""
     asked: list[tuple[Any, ...]] = field(default_factory=list)
@@ -165,14 +165,14 @@ class Helper:
         return next(job for job in self.jobs if job.id == job_id)
 
 
-def stand_in(monkeypatch: pytest.MonkeyPatch, state: Path, known: tuple[Job, ...] = ()) -> Helper:
-    """Put a helper in the place of the real one; `state` is the folder of a user who has transfers."""
-    helper = Helper(known)
+def stand_in(monkeypatch: pytest.MonkeyPatch, state: Path, known: tuple[Job, ...] = ()) -> Worker:
+    """Put a worker in the place of the real one; `state` is the folder of a user who has transfers."""
+    worker = Worker(known)
     monkeypatch.setenv("BUCKETRY_STATE", str(state))
     job_folder().made()
-    monkeypatch.setattr(jobs, "list_jobs", helper.list_jobs)
-    monkeypatch.setattr(jobs, "find_helper", lambda: helper.pid)
-    monkeypatch.setattr(jobs, "submit_pull", helper.submit)
+    monkeypatch.setattr(jobs, "list_jobs", worker.list_jobs)
+    monkeypatch.setattr(jobs, "find_worker", lambda: worker.pid)
+    monkeypatch.setattr(jobs, "submit_pull", worker.submit)
     for name, become in (
         ("pause", JobState.PAUSED),
         ("resume", JobState.RUNNING),
@@ -180,9 +180,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, state: Path, known: tuple[Job, ...
         ("retry", JobState.QUEUED),
         ("verify_again", JobState.QUEUED),
     ):
-        monkeypatch.setattr(jobs, name, lambda job_id, name=name, become=become: helper.turn(name, job_id, become))
+        monkeypatch.setattr(jobs, name, lambda job_id, name=name, become=become: worker.turn(name, job_id, become))
     monkeypatch.setattr(
-        jobs, "set_limit", lambda job_id, rate: helper.tune("limit", job_id, limit_bytes_per_second=rate)
+        jobs, "set_limit", lambda job_id, rate: worker.tune("limit", job_id, limit_bytes_per_second=rate)
     )
-    monkeypatch.setattr(jobs, "set_connections", lambda job_id, n: helper.tune("connections", job_id, connections=n))
-    return helper
+    monkeypatch.setattr(jobs, "set_connections", lambda job_id, n: worker.tune("connections", job_id, connections=n))
+    return worker

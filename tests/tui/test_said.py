@@ -93,13 +93,13 @@ def test_a_bucket_that_leaves_one_waiting_is_named_until_it_answers(
 
 
 def test_what_fails_without_the_bucket_is_not_put_down_to_it() -> None:
-    def no_helper(_: Session) -> NoReturn:
-        raise UnavailableError("the transfer helper does not start")
+    def no_worker(_: Session) -> NoReturn:
+        raise UnavailableError("the transfer worker does not start")
 
     async def act(desk: Desk) -> None:
-        desk.app.read("helper", ("transfers",), no_helper, print)
+        desk.app.read("worker", ("transfers",), no_worker, print)
         await desk.settle()
-        assert "the transfer helper does not start" in desk.notice
+        assert "the transfer worker does not start" in desk.notice
         assert "LIVE" in desk.top
 
     on(filled_registry(), act)
@@ -161,7 +161,7 @@ def test_a_record_that_moved_no_alias_does_not_look_as_if_it_had() -> None:
 
 
 def test_the_name_of_the_screen_stays_where_the_registrys_is_too_long() -> None:
-    right = (Span("2 active  1 queued  helper pid 25669"), Span("LIVE <1m", "good"), Span("ops@example.org rw"))
+    right = (Span("2 active  1 queued  worker pid 25669"), Span("LIVE <1m", "good"), Span("ops@example.org rw"))
     shown = plain_text(top_line(("s3://registry/story", "transfers"), right, 90))
     assert shown.startswith(" s3://re")
     assert "~ > transfers" in shown

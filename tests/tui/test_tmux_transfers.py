@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.jobs.files import job_folder
-from jobs.detached import end_helper, until
+from jobs.detached import end_worker, until
 from tui.far_registry import CANDIDATE, OPS, RISK, far_registry
 from tui.panes import TMUX, open_pane
 
@@ -31,7 +31,7 @@ def registry(weed: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         try:
             yield registry
         finally:
-            end_helper(job_folder())
+            end_worker(job_folder())
 
 
 def test_a_terminal_that_is_killed_leaves_a_verified_version_behind(registry: FarRegistry) -> None:

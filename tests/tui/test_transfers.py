@@ -1,4 +1,4 @@
-"""Do the transfers' keys ask the helper for what they say, and does every screen tell what moves?"""
+"""Do the transfers' keys ask the worker for what they say, and does every screen tell what moves?"""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bucketry.store.contract import Store
     from bucketry.transfer.plan import TransferOptions
-    from tui.carrying import Helper
+    from tui.carrying import Worker
     from tui.desk import Desk
 
 NARROW, WIDE = (80, 24), (140, 40)
@@ -36,7 +36,7 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def helper(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Helper:
+def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Worker:
     for name in ("TMUX", "DISPLAY", "WAYLAND_DISPLAY", "PAGER"):
         monkeypatch.delenv(name, raising=False)
     return stand_in(monkeypatch, tmp_path)
@@ -50,19 +50,19 @@ def on(registry: Registry, act: Callable[[Desk], Awaitable[None]], **how: object
     asyncio.run(run())
 
 
-def options(helper: Helper, number: int = 1) -> TransferOptions:
-    return next(job.order.options for job in helper.jobs if job.id == number)
+def options(worker: Worker, number: int = 1) -> TransferOptions:
+    return next(job.order.options for job in worker.jobs if job.id == number)
 
 
-def test_every_screen_says_how_much_moves_and_how_fast(registry: Registry, helper: Helper) -> None:
-    helper.jobs = busy_jobs()
+def test_every_screen_says_how_much_moves_and_how_fast(registry: Registry, worker: Worker) -> None:
+    worker.jobs = busy_jobs()
 
     async def act(desk: Desk) -> None:
         assert "2 transfers 812 MB/s" in desk.top
         await desk.press("G", "enter")
         assert "2 transfers 812 MB/s" in desk.top
         await desk.press("t")
-        assert "2 active  1 queued  helper pid 4121" in desk.top
+        assert "2 active  1 queued  worker pid 4121" in desk.top
         assert "2 transfers 812" not in desk.top  # the screen itself says more
         await desk.press("t", "h")
         assert "credit-risk > versio" in desk.top
@@ -70,8 +70,8 @@ def test_every_screen_says_how_much_moves_and_how_fast(registry: Registry, helpe
     on(registry, act)
 
 
-def test_a_transfer_is_paused_and_goes_on_by_the_same_key(registry: Registry, helper: Helper) -> None:
-    helper.jobs = (job(1, JobState.RUNNING, progress=progress()),)
+def test_a_transfer_is_paused_and_goes_on_by_the_same_key(registry: Registry, worker: Worker) -> None:
+    worker.jobs = (job(1, JobState.RUNNING, progress=progress()),)
 
     async def act(desk: Desk) -> None:
         await desk.press("t", "p")
@@ -83,64 +83,64 @@ def test_a_transfer_is_paused_and_goes_on_by_the_same_key(registry: Registry, he
         assert "transfers pause 1" in desk.text
 
     on(registry, act)
-    assert helper.asked == [("pause", 1), ("resume", 1)]
+    assert worker.asked == [("pause", 1), ("resume", 1)]
 
 
-def test_a_transfer_is_cancelled_only_with_a_second_key(registry: Registry, helper: Helper) -> None:
-    helper.jobs = (job(1, JobState.RUNNING, progress=progress()),)
+def test_a_transfer_is_cancelled_only_with_a_second_key(registry: Registry, worker: Worker) -> None:
+    worker.jobs = (job(1, JobState.RUNNING, progress=progress()),)
 
     async def act(desk: Desk) -> None:
         await desk.press("t", "c", "j")
-        assert helper.asked == []
+        assert worker.asked == []
         await desk.press("c", "n")
-        assert helper.asked == []
+        assert worker.asked == []
         await desk.press("c")
         assert "remove what it fetched" in desk.notice
         await desk.press("y")
         assert "is cancelled" in desk.notice
 
     on(registry, act)
-    assert helper.asked == [("cancel", 1)]
+    assert worker.asked == [("cancel", 1)]
 
 
-def test_requests_are_doubled_and_halved_and_stay_in_bounds(registry: Registry, helper: Helper) -> None:
-    helper.jobs = (job(1, JobState.RUNNING, order(connections=16), progress=progress()),)
+def test_requests_are_doubled_and_halved_and_stay_in_bounds(registry: Registry, worker: Worker) -> None:
+    worker.jobs = (job(1, JobState.RUNNING, order(connections=16), progress=progress()),)
 
     async def act(desk: Desk) -> None:
         await desk.press("t", "plus")
-        assert options(helper).connections == 32
+        assert options(worker).connections == 32
         await desk.press("plus", "plus")
         assert "64 requests at once is as far as it goes" in desk.notice
         await desk.press(*["minus"] * 7)
         assert "1 request at once is as far as it goes" in desk.notice
 
     on(registry, act)
-    assert [asked[2] for asked in helper.asked] == [32, 64, 32, 16, 8, 4, 2, 1]
+    assert [asked[2] for asked in worker.asked] == [32, 64, 32, 16, 8, 4, 2, 1]
 
 
-def test_a_limit_is_asked_for_in_megabytes_and_taken_away_by_none(registry: Registry, helper: Helper) -> None:
-    helper.jobs = (job(1, JobState.RUNNING, progress=progress()),)
+def test_a_limit_is_asked_for_in_megabytes_and_taken_away_by_none(registry: Registry, worker: Worker) -> None:
+    worker.jobs = (job(1, JobState.RUNNING, progress=progress()),)
 
     async def act(desk: Desk) -> None:
         await desk.press("t", "L")
         await desk.type("fast")
         assert "a number above 0, or none" in desk.notice
         await desk.press("enter", "ctrl+u")
-        assert helper.asked == []
+        assert worker.asked == []
         await desk.type("12.5")
         await desk.press("enter")
-        assert options(helper).limit_bytes_per_second == 12_500_000
+        assert options(worker).limit_bytes_per_second == 12_500_000
         assert "limit 12.5 MB/s" in desk.text
         await desk.press("L", "ctrl+u")
         await desk.type("none")
         await desk.press("enter")
 
     on(registry, act)
-    assert options(helper).limit_bytes_per_second is None
+    assert options(worker).limit_bytes_per_second is None
 
 
-def test_what_failed_is_tried_again_and_what_arrived_is_verified_again(registry: Registry, helper: Helper) -> None:
-    helper.jobs = busy_jobs()
+def test_what_failed_is_tried_again_and_what_arrived_is_verified_again(registry: Registry, worker: Worker) -> None:
+    worker.jobs = busy_jobs()
 
     async def act(desk: Desk) -> None:
         await desk.press("t", "r")
@@ -149,24 +149,24 @@ def test_what_failed_is_tried_again_and_what_arrived_is_verified_again(registry:
         assert "not now, this transfer is running" in desk.notice
         await desk.press("G", "k", "k", "r")
         await desk.wait(0.1)
-        assert ("retry", 2) in helper.asked
+        assert ("retry", 2) in worker.asked
         await desk.press("G", "k", "V")
-        assert ("verify_again", 1) in helper.asked
+        assert ("verify_again", 1) in worker.asked
         assert "is hashed again" in desk.notice
         await desk.press("p")
 
     on(registry, act)
 
 
-def test_while_the_helper_has_not_answered_no_other_key_reaches_the_transfer(
-    registry: Registry, helper: Helper, monkeypatch: pytest.MonkeyPatch
+def test_while_the_worker_has_not_answered_no_other_key_reaches_the_transfer(
+    registry: Registry, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    helper.jobs = (job(1, JobState.RUNNING, progress=progress()),)
+    worker.jobs = (job(1, JobState.RUNNING, progress=progress()),)
     answers = threading.Event()
 
     def pause(job_id: JobId) -> Job:
         answers.wait(10)
-        return helper.turn("pause", job_id, JobState.PAUSED)
+        return worker.turn("pause", job_id, JobState.PAUSED)
 
     async def act(desk: Desk) -> None:
         await desk.press("t")
@@ -177,27 +177,27 @@ def test_while_the_helper_has_not_answered_no_other_key_reaches_the_transfer(
         await desk.settle()
 
     on(registry, act)
-    assert helper.asked == [("pause", 1)]
+    assert worker.asked == [("pause", 1)]
 
 
-def test_a_refusal_of_the_helper_is_told(registry: Registry, helper: Helper) -> None:
-    helper.jobs = (job(1, JobState.PAUSED, progress=progress()),)
+def test_a_refusal_of_the_worker_is_told(registry: Registry, worker: Worker) -> None:
+    worker.jobs = (job(1, JobState.PAUSED, progress=progress()),)
 
     async def act(desk: Desk) -> None:
         await desk.press("t")
-        helper.fault = RejectedError("transfer 9 to the same folder has not ended", advice="wait for it")
+        worker.fault = RejectedError("transfer 9 to the same folder has not ended", advice="wait for it")
         await desk.press("p")
         assert "transfer 9 to the same folder has not ended; wait for it" in desk.notice
-        helper.fault = None
+        worker.fault = None
         await desk.press("p")
         assert "goes on" in desk.notice
 
     on(registry, act)
 
 
-def test_the_path_is_copied(registry: Registry, helper: Helper) -> None:
+def test_the_path_is_copied(registry: Registry, worker: Worker) -> None:
     cached = replace(order(), dest=None)
-    helper.jobs = (
+    worker.jobs = (
         job(1, JobState.DONE, ended_at="2026-11-22T14:00:00Z", result=result()),
         job(2, JobState.RUNNING, cached),
     )
@@ -211,7 +211,7 @@ def test_the_path_is_copied(registry: Registry, helper: Helper) -> None:
     on(registry, act)
 
 
-def test_a_download_is_ordered_with_the_folder_that_was_used_last(registry: Registry, helper: Helper) -> None:
+def test_a_download_is_ordered_with_the_folder_that_was_used_last(registry: Registry, worker: Worker) -> None:
     async def act(desk: Desk) -> None:
         desk.app.transfers.last_folder = "/data"
         await desk.press("G", "enter", "d")
@@ -227,11 +227,11 @@ def test_a_download_is_ordered_with_the_folder_that_was_used_last(registry: Regi
 
     on(registry, act, read_only=True)  # nothing of it writes to the registry
     where = Path("/srv/models/credit-risk/v12")
-    assert helper.asked == [("submit", None, "credit-risk:12", where), ("submit", None, "credit-risk:12", None)]
+    assert worker.asked == [("submit", None, "credit-risk:12", where), ("submit", None, "credit-risk:12", None)]
 
 
-def test_of_a_rejected_version_the_panel_and_the_order_say_so(registry: Registry, helper: Helper) -> None:
-    helper.refused = "credit-risk version 10, which rev1@example.org rejected: slow"
+def test_of_a_rejected_version_the_panel_and_the_order_say_so(registry: Registry, worker: Worker) -> None:
+    worker.refused = "credit-risk version 10, which rev1@example.org rejected: slow"
 
     async def act(desk: Desk) -> None:
         await desk.press("G", "enter", "j", "j", "d")
@@ -243,7 +243,7 @@ def test_of_a_rejected_version_the_panel_and_the_order_say_so(registry: Registry
 
 
 def test_a_folder_is_completed_and_what_is_in_the_way_is_told(
-    registry: Registry, helper: Helper, tmp_path: Path
+    registry: Registry, worker: Worker, tmp_path: Path
 ) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "mode").touch()
@@ -253,35 +253,35 @@ def test_a_folder_is_completed_and_what_is_in_the_way_is_told(
         await desk.type(f"{tmp_path}/mo")
         await desk.press("tab")
         assert desk.notice.endswith("/models/")
-        helper.fault = RejectedError("it holds other files", advice="choose another")
+        worker.fault = RejectedError("it holds other files", advice="choose another")
         await desk.press("enter")
         assert "it holds other files; choose another" in desk.notice
 
     on(registry, act)
 
 
-def test_the_end_of_a_transfer_is_told_on_any_screen(registry: Registry, helper: Helper) -> None:
-    helper.jobs = (job(1, JobState.RUNNING, progress=progress()),)
+def test_the_end_of_a_transfer_is_told_on_any_screen(registry: Registry, worker: Worker) -> None:
+    worker.jobs = (job(1, JobState.RUNNING, progress=progress()),)
 
     async def act(desk: Desk) -> None:
-        helper.jobs = (job(1, JobState.DONE, ended_at="2026-11-22T14:00:00Z", result=result()),)
+        worker.jobs = (job(1, JobState.DONE, ended_at="2026-11-22T14:00:00Z", result=result()),)
         await desk.wait_for("credit-risk:484 has arrived at /data/models/credit-risk/v484")
         assert "MB/s" not in desk.top
 
     on(registry, act)
 
 
-def test_a_helper_with_nothing_to_do_is_left_alone_so_that_it_can_end(
-    registry: Registry, helper: Helper, monkeypatch: pytest.MonkeyPatch
+def test_a_worker_with_nothing_to_do_is_left_alone_so_that_it_can_end(
+    registry: Registry, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    helper.jobs = (job(1, JobState.PAUSED, progress=progress()),)
+    worker.jobs = (job(1, JobState.PAUSED, progress=progress()),)
     asked: list[int] = []
     looks: list[int] = []
     log_path = jobs.log_path
 
     def list_jobs() -> tuple[Job, ...]:
         asked.append(1)
-        return helper.jobs
+        return worker.jobs
 
     def log_path_of_a_look() -> Path:
         looks.append(1)
@@ -294,7 +294,7 @@ def test_a_helper_with_nothing_to_do_is_left_alone_so_that_it_can_end(
         await desk.wait_until(lambda: len(looks) > 2)
         assert len(asked) == 1
         (jobs.log_path().parent / "job-1.json").touch()  # somebody else had it resumed
-        helper.jobs = (job(1, JobState.RUNNING, progress=progress()),)
+        worker.jobs = (job(1, JobState.RUNNING, progress=progress()),)
         await desk.wait_for("1 transfer")
         seen = len(asked)
         await desk.wait_until(lambda: len(asked) > seen)
@@ -302,13 +302,13 @@ def test_a_helper_with_nothing_to_do_is_left_alone_so_that_it_can_end(
     on(registry, act)
 
 
-def test_the_last_transfers_stay_when_the_helper_cannot_be_asked(registry: Registry, helper: Helper) -> None:
-    helper.jobs = busy_jobs()
+def test_the_last_transfers_stay_when_the_worker_cannot_be_asked(registry: Registry, worker: Worker) -> None:
+    worker.jobs = busy_jobs()
 
     async def act(desk: Desk) -> None:
         await desk.press("t")
-        helper.fault = UnavailableError("the transfer helper does not answer")
-        await desk.wait_for("the transfer helper does not answer")
+        worker.fault = UnavailableError("the transfer worker does not answer")
+        await desk.wait_for("the transfer worker does not answer")
         await desk.settle()
         check_snapshot("transfers-failing-80x24", desk.text)
 
@@ -327,9 +327,9 @@ def test_the_last_transfers_stay_when_the_helper_cannot_be_asked(registry: Regis
     ],
 )
 def test_the_transfers_look_as_they_did(
-    registry: Registry, helper: Helper, name: str, keys: tuple[str, ...], size: tuple[int, int]
+    registry: Registry, worker: Worker, name: str, keys: tuple[str, ...], size: tuple[int, int]
 ) -> None:
-    helper.jobs = busy_jobs()
+    worker.jobs = busy_jobs()
 
     async def act(desk: Desk) -> None:
         await desk.press("t", *keys)
@@ -341,9 +341,9 @@ def test_the_transfers_look_as_they_did(
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
 @pytest.mark.parametrize(("name", "keys"), [("uploads", ()), ("uploads-open", ("j", "enter"))])
 def test_uploads_look_as_they_did(
-    registry: Registry, helper: Helper, name: str, keys: tuple[str, ...], size: tuple[int, int]
+    registry: Registry, worker: Worker, name: str, keys: tuple[str, ...], size: tuple[int, int]
 ) -> None:
-    helper.jobs = upload_jobs()
+    worker.jobs = upload_jobs()
 
     async def act(desk: Desk) -> None:
         await desk.press("t", *keys)
@@ -353,9 +353,9 @@ def test_uploads_look_as_they_did(
 
 
 def test_an_upload_is_cancelled_with_what_it_sent_kept_and_never_hashed_again(
-    registry: Registry, helper: Helper
+    registry: Registry, worker: Worker
 ) -> None:
-    helper.jobs = (
+    worker.jobs = (
         job(1, JobState.RUNNING, publish_order(), progress=sent()),
         job(2, JobState.DONE, publish_order(), ended_at="2026-11-22T14:02:00.000Z", result=published()),
     )
@@ -369,12 +369,12 @@ def test_an_upload_is_cancelled_with_what_it_sent_kept_and_never_hashed_again(
         assert "not now, what a publish sent was verified as it was sent" in desk.notice
 
     on(registry, act)
-    assert helper.asked == [("cancel", 1)]
+    assert worker.asked == [("cancel", 1)]
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
-def test_a_download_looks_as_it_did(registry: Registry, helper: Helper, size: tuple[int, int]) -> None:
-    helper.jobs = busy_jobs()
+def test_a_download_looks_as_it_did(registry: Registry, worker: Worker, size: tuple[int, int]) -> None:
+    worker.jobs = busy_jobs()
 
     async def act(desk: Desk) -> None:
         desk.app.transfers.last_folder = "/data"
@@ -384,8 +384,8 @@ def test_a_download_looks_as_it_did(registry: Registry, helper: Helper, size: tu
     on(registry, act, size=size)
 
 
-def test_no_transfers_is_said_with_the_next_key(registry: Registry, helper: Helper) -> None:
-    helper.pid = None
+def test_no_transfers_is_said_with_the_next_key(registry: Registry, worker: Worker) -> None:
+    worker.pid = None
 
     async def act(desk: Desk) -> None:
         await desk.press("t")
@@ -393,13 +393,13 @@ def test_no_transfers_is_said_with_the_next_key(registry: Registry, helper: Help
         await desk.press("p")
         assert "not now, there is no transfer" in desk.notice
         await desk.press("o")
-        assert "No helper has done anything here yet." in desk.text
+        assert "No worker has done anything here yet." in desk.text
 
     on(registry, act)
 
 
 def test_transfers_that_take_their_time_are_being_looked_at(
-    registry: Registry, helper: Helper, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = threading.Event()
     monkeypatch.setattr(jobs, "list_jobs", lambda: (answers.wait(10), ())[1])
@@ -411,11 +411,11 @@ def test_transfers_that_take_their_time_are_being_looked_at(
         answers.set()
 
     on(registry, act, rests=False)
-    assert helper.asked == []
+    assert worker.asked == []
 
 
-def test_the_transfers_stand_where_the_bucket_cannot_be_reached_and_nothing_may_be_written(helper: Helper) -> None:
-    helper.jobs = busy_jobs()
+def test_the_transfers_stand_where_the_bucket_cannot_be_reached_and_nothing_may_be_written(worker: Worker) -> None:
+    worker.jobs = busy_jobs()
     registry = filled_registry()
     wire = registry.store = cast("Store", Wire(registry.store))
     wire.fault = UnavailableError("the bucket does not answer")  # type: ignore[attr-defined]
@@ -431,24 +431,24 @@ def test_the_transfers_stand_where_the_bucket_cannot_be_reached_and_nothing_may_
 
 @pytest.mark.parametrize("keys", [("G", "enter", "d"), *(("t", key) for key in ("p", "c", "L", "V", "r", "+", "-"))])
 def test_read_only_screens_in_a_browser_begin_and_steer_nothing_on_the_machine_that_serves_them(
-    registry: Registry, helper: Helper, keys: tuple[str, ...]
+    registry: Registry, worker: Worker, keys: tuple[str, ...]
 ) -> None:
-    helper.jobs = busy_jobs()
+    worker.jobs = busy_jobs()
 
     async def act(desk: Desk) -> None:
         await desk.press(*keys)
         assert "a browser begins and steers no transfer" in desk.notice
 
     on(registry, act, read_only=True, terminal=replace(XTERM, is_browser=True))
-    assert helper.asked == []
+    assert worker.asked == []
 
 
-def test_foreign_text_does_nothing(registry: Registry, helper: Helper) -> None:
+def test_foreign_text_does_nothing(registry: Registry, worker: Worker) -> None:
     hostile = order(dest="/data/" + HOSTILE)
     known = [replace(given, order=replace(hostile, token="t")) for given in busy_jobs(HOSTILE)]
     active = progress()
     active = replace(active, active=tuple(replace(file, label=HOSTILE) for file in active.active))
-    helper.jobs = tuple(replace(given, progress=active) if given.progress else given for given in known)
+    worker.jobs = tuple(replace(given, progress=active) if given.progress else given for given in known)
     jobs.log_path().write_bytes(HOSTILE.encode() + b"\xff\n")
 
     async def act(desk: Desk) -> None:
@@ -460,8 +460,8 @@ def test_foreign_text_does_nothing(registry: Registry, helper: Helper) -> None:
     on(registry, act, size=WIDE)
 
 
-def test_the_helpers_log_is_shown_from_its_end(registry: Registry, helper: Helper) -> None:
-    assert helper.pid
+def test_the_workers_log_is_shown_from_its_end(registry: Registry, worker: Worker) -> None:
+    assert worker.pid
     jobs.log_path().write_text("".join(f"2026-11-22T14:00:00Z 4121 line {number}\n" for number in range(3_000)))
 
     async def act(desk: Desk) -> None:

@@ -74,11 +74,11 @@ def test_a_download_ends_though_the_terminal_was_closed(tmp_path: Path, monkeypa
         finally:
             pane.tmux("kill-server")
         assert jobs.load_job(JobId(1)).state is JobState.RUNNING
-        helper = jobs.find_helper()
-        assert helper is not None
+        worker = jobs.find_worker()
+        assert worker is not None
         world.heals()
         job = done(JobId(1))
         assert job.order.kind == "pull"
         assert job.order.dest == world.root / "model"
         check_contents(world.root / "model")
-        assert os.getsid(helper) != os.getsid(0)
+        assert os.getsid(worker) != os.getsid(0)

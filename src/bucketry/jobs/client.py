@@ -1,8 +1,8 @@
 """Order transfers that outlive the terminal, see how far they are, and steer them.
 
-Each job is written down in a journal, and a worker process does it, which is started where fewer run than may and ends
-when nothing is left to do. Nobody is asked anything: what is wanted of a job is written into its journal, where its
-worker looks, and how far it is stands beside it. `docs/decisions/0054-workers-without-a-socket.md` says why.
+Each job is written down in a file of its own, and a worker process does it, which is started where fewer run than may
+and ends when nothing is left to do. Nobody is asked anything: what is wanted of a job is written into its file, where
+its worker looks, and how far it is stands beside it. `docs/decisions/0054-workers-without-a-socket.md` says why.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ __all__ = [
     "PublishResult",
     "PullOrder",
     "cancel",
-    "find_helper",
+    "find_worker",
     "follow",
     "list_jobs",
     "load_job",
@@ -118,13 +118,40 @@ def submit_pull(
     trust: Path | None = None,
     on_refused: Callable[[str], None] | None = None,
 ) -> JobId:
-    """Have a version pulled by the helper, as `pull` does, and return at once with the number of the job.
+    """Have a version pulled by the worker, as `pull` does, and return at once with the number of the job.
 
     The registry, the reference, the trust and the target are looked at before: what is wrong with them is raised here.
     `on_refused` is called with who refused a version that is pulled all the same.
     """
-    order = _order(where, reference, dest, options or PullOptions(), trust, on_refused)
-    return _submit(job_folder().made(), replace(order, with_base=with_base))
+    options = options or PullOptions()
+    absolute = None if dest is None else absolute_path(dest)
+    if absolute is not None and isinstance(there := inspect_target(absolute), Foreign):
+        raise there.rejection()
+    session = open_session(where, serves=True, trust=trust)
+    with closing(session.store):
+        resolved = resolve(session, reference)
+        check_not_refused(resolved, allow_rejected=options.allow_rejected)
+        if on_refused is not None and (refused := refused_text(resolved, load_refusals(session, resolved))):
+            on_refused(refused)
+        if session.strict is not None:
+            session.strict.check_verification(options.verify)
+        profile = session.profile
+        trusted = trust or (None if profile is None else profile.trust)
+        order = PullOrder(
+            token=secrets.token_hex(16),
+            registry=registry_text(where),
+            registry_id=session.registry.registry,
+            reference=str(reference),
+            model=resolved.model,
+            version=resolved.version,
+            manifest=resolved.digest,
+            dest=absolute,
+            trust=None if trusted is None else absolute_path(trusted),
+            settings=digest_settings(os.environ),
+            options=options,
+            with_base=with_base,
+        )
+    return _submit(job_folder().made(), order)
 
 
 def submit_publish(
@@ -135,7 +162,7 @@ def submit_publish(
     *,
     request_review: bool = False,
 ) -> JobId:
-    """Have files published by the helper, as `publish` does, and return at once with the number of the job.
+    """Have files published by the worker, as `publish` does, and return at once with the number of the job.
 
     `session` is that of the registry `where`. Everything but the bytes of the files is read and checked before.
     """
@@ -227,7 +254,7 @@ def set_connections(job_id: JobId, connections: int) -> Job:
     return _tune(job_id, connections=connections)
 
 
-def find_helper() -> int | None:
+def find_worker() -> int | None:
     """Return the process id of the worker that does the first of the jobs that run, or None where none runs."""
     folder = job_folder()
     return next((job.worker.pid for job in folder.load_all()[0] if job.worker and folder.is_in_hand(job)), None)
@@ -236,42 +263,6 @@ def find_helper() -> int | None:
 def log_path() -> Path:
     """Return where the workers write what they did."""
     return job_folder().log
-
-
-def _order(
-    where: str | None,
-    reference: Reference,
-    dest: Path | None,
-    options: PullOptions,
-    trust: Path | None,
-    on_refused: Callable[[str], None] | None,
-) -> PullOrder:
-    absolute = None if dest is None else absolute_path(dest)
-    if absolute is not None and isinstance(there := inspect_target(absolute), Foreign):
-        raise there.rejection()
-    session = open_session(where, serves=True, trust=trust)
-    with closing(session.store):
-        resolved = resolve(session, reference)
-        check_not_refused(resolved, allow_rejected=options.allow_rejected)
-        if on_refused is not None and (refused := refused_text(resolved, load_refusals(session, resolved))):
-            on_refused(refused)
-        if session.strict is not None:
-            session.strict.check_verification(options.verify)
-        profile = session.profile
-        trusted = trust or (None if profile is None else profile.trust)
-        return PullOrder(
-            token=secrets.token_hex(16),
-            registry=registry_text(where),
-            registry_id=session.registry.registry,
-            reference=str(reference),
-            model=resolved.model,
-            version=resolved.version,
-            manifest=resolved.digest,
-            dest=absolute,
-            trust=None if trusted is None else absolute_path(trusted),
-            settings=digest_settings(os.environ),
-            options=options,
-        )
 
 
 def _submit(folder: JobFolder, order: Order) -> JobId:
@@ -291,7 +282,11 @@ def _submit(folder: JobFolder, order: Order) -> JobId:
         new = Job(JobId(max(folder.numbers(), default=0) + 1), order, JobState.QUEUED, Clock().timestamp())
         _put_to_work(folder, new, jobs)
         _log(folder, *(f"left aside: {fault.message}" for fault in faults), f"job {new.id}: {purpose_of(order)}")
-        _forget_oldest(folder, jobs)
+        ended = [job for job in jobs if job.state.is_over and not folder.is_in_hand(job)]
+        for job in ended[: max(0, len(ended) - MOST_ENDED_KEPT)]:
+            folder.forget(job.id)
+            if isinstance(job.order, PublishOrder):
+                folder.forget_draft(job.order.draft)
         if not faults:  # else one of the jobs that cannot be read may need what no other names
             left = {
                 job.order.draft for job in (*jobs, new) if isinstance(job.order, PublishOrder) and job.result is None
@@ -308,7 +303,14 @@ def _let_run(job_id: JobId, allowed: Collection[JobState], participle: str, *, r
             jobs = folder.load_all()[0]
             _check_who_would(folder, job.order, jobs)
             _check_alone(folder, job.order, jobs, but=job_id)
-            order = _rehashing(job_id, job.order) if rehash else job.order
+            order = job.order
+            if rehash:
+                if isinstance(order, PublishOrder):
+                    raise RejectedError(
+                        f"transfer {job_id} published a version, whose bytes were verified as they were sent",
+                        advice="to hash what the registry holds, see `bucketry fsck --help`",
+                    )
+                order = replace(order, options=replace(order.options, rehash=True))
             changed = replace(job, state=JobState.QUEUED, failure=None, ended_at=None, order=order)
             _put_to_work(folder, changed, [other for other in jobs if other.id != job_id])
             _log(folder, f"job {job_id}: {participle}")
@@ -403,7 +405,7 @@ def _check_who_would(folder: JobFolder, order: Order, jobs: Sequence[Job]) -> No
         return
     if len(at_work) >= MOST_AT_ONCE:
         raise RejectedError(
-            f"the transfer helper that runs was started with another {differing_settings(order.settings, at_work[0])}",
+            f"the transfer worker that runs was started with another {differing_settings(order.settings, at_work[0])}",
             advice="wait until its transfers have ended, or leave out --detach",
         )
     differing = differing_settings(order.settings, digest_settings(os.environ))
@@ -412,23 +414,6 @@ def _check_who_would(folder: JobFolder, order: Order, jobs: Sequence[Job]) -> No
             f"the transfer was ordered with another {differing}",
             advice="let it go on from where it was ordered, or order it anew",
         )
-
-
-def _rehashing(job_id: JobId, order: Order) -> PullOrder:
-    if isinstance(order, PublishOrder):
-        raise RejectedError(
-            f"transfer {job_id} published a version, whose bytes were verified as they were sent",
-            advice="to hash what the registry holds, see `bucketry fsck --help`",
-        )
-    return replace(order, options=replace(order.options, rehash=True))
-
-
-def _forget_oldest(folder: JobFolder, jobs: Sequence[Job]) -> None:
-    ended = [job for job in jobs if job.state.is_over and not folder.is_in_hand(job)]
-    for job in ended[: max(0, len(ended) - MOST_ENDED_KEPT)]:
-        folder.forget(job.id)
-        if isinstance(job.order, PublishOrder):
-            folder.forget_draft(job.order.draft)
 
 
 def _log(folder: JobFolder, *lines: str) -> None:
@@ -470,10 +455,10 @@ def _start_worker(folder: JobFolder) -> Owner:
             timeout=START_SECONDS,
             text=True,
         )
-        return parse_owner(started.stdout, what="what the transfer helper says")
+        return parse_owner(started.stdout, what="what the transfer worker says")
     except (OSError, subprocess.SubprocessError, CorruptError) as error:
         raise UnavailableError(
-            "the transfer helper does not start", advice=f"see {folder.log}, then try again"
+            "the transfer worker does not start", advice=f"see {folder.log}, then try again"
         ) from error
     finally:
         os.close(log)

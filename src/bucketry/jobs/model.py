@@ -1,4 +1,4 @@
-"""A transfer job: what it is, what may be asked of it, and how it is written down in its journal."""
+"""A transfer job: what it is, what may be asked of it, and how it is written down."""
 
 from __future__ import annotations
 
@@ -143,7 +143,8 @@ def job_document(job: Job) -> Document:
 def read_job(fields: Fields) -> Job:
     """Return the job in a document; raise `CorruptError`."""
     document = fields.table
-    order = read_order(fields.inner("order"))
+    order, worker = read_order(fields.inner("order")), fields.optional_text("worker")
+    failure = fields.inner("failure")
     return Job(
         id=JobId(fields.integer("id", least=1)),
         order=order,
@@ -152,9 +153,11 @@ def read_job(fields: Fields) -> Job:
         started_at=fields.optional_text("started_at"),
         ended_at=fields.optional_text("ended_at"),
         progress=read_progress(fields.inner("progress")) if document("progress") else None,
-        failure=_read_failure(fields.inner("failure")) if document("failure") else None,
+        failure=JobFailure(failure.text("kind", longest=64), failure.text("message"), failure.text("advice"))
+        if document("failure")
+        else None,
         result=read_result(fields.inner("result"), order) if document("result") else None,
-        worker=_read_worker(fields),
+        worker=parse_owner(worker, what=fields.what) if worker is not None else None,
     )
 
 
@@ -171,34 +174,12 @@ def parse_owner(text: str, *, what: str) -> Owner:
     return Owner(found[1], int(found[2]), int(found[3]))
 
 
-def _read_worker(fields: Fields) -> Owner | None:
-    text = fields.optional_text("worker")
-    return None if text is None else parse_owner(text, what=fields.what)
-
-
-def _read_failure(fields: Fields) -> JobFailure:
-    return JobFailure(fields.text("kind", longest=64), fields.text("message"), fields.text("advice"))
-
-
 def progress_document(progress: Progress) -> Document:
     """Return a progress as it is written down."""
-    return {
-        "total_bytes": progress.total_bytes,
-        "done_bytes": max(0, progress.done_bytes),
-        "total_files": progress.total_files,
-        "done_files": progress.done_files,
-        "active": [_active_document(file) for file in progress.active[:MOST_ACTIVE_FILES_TOLD]],
-        "verified_chunks": progress.verified_chunks,
-        "retries": progress.retries,
-        "bytes_per_second": progress.bytes_per_second,
-        "eta_seconds": progress.eta_seconds,
-        "connections": progress.connections,
-        "hashed_bytes": progress.hashed_bytes,
-    }
-
-
-def _active_document(file: ActiveFile) -> Document:
-    return asdict(file) | {"done_bytes": max(0, file.done_bytes)}  # below zero for a moment, when a chunk was wrong
+    document = asdict(replace(progress, active=progress.active[:MOST_ACTIVE_FILES_TOLD]))
+    for counted in (document, *document["active"]):  # below zero for a moment, when a chunk was wrong
+        counted["done_bytes"] = max(0, counted["done_bytes"])
+    return document
 
 
 def read_progress(fields: Fields) -> Progress:
@@ -208,24 +189,23 @@ def read_progress(fields: Fields) -> Progress:
         done_bytes=fields.integer("done_bytes"),
         total_files=fields.integer("total_files"),
         done_files=fields.integer("done_files"),
-        active=tuple(_read_active(file) for file in fields.inners("active", most=MOST_ACTIVE_FILES_TOLD)),
+        active=tuple(
+            ActiveFile(
+                label=file.text("label", longest=LONGEST_PATH_CHARACTERS),
+                done_bytes=file.integer("done_bytes"),
+                size_bytes=file.integer("size_bytes"),
+                verified_chunks=file.integer("verified_chunks"),
+                retries=file.integer("retries"),
+                bytes_per_second=file.number("bytes_per_second"),
+                eta_seconds=file.optional_number("eta_seconds"),
+                is_hashing=file.flag("is_hashing", default=False),
+            )
+            for file in fields.inners("active", most=MOST_ACTIVE_FILES_TOLD)
+        ),
         verified_chunks=fields.integer("verified_chunks"),
         retries=fields.integer("retries"),
         bytes_per_second=fields.number("bytes_per_second"),
         eta_seconds=fields.optional_number("eta_seconds"),
         connections=fields.integer("connections"),
         hashed_bytes=fields.optional_integer("hashed_bytes"),
-    )
-
-
-def _read_active(fields: Fields) -> ActiveFile:
-    return ActiveFile(
-        label=fields.text("label", longest=LONGEST_PATH_CHARACTERS),
-        done_bytes=fields.integer("done_bytes"),
-        size_bytes=fields.integer("size_bytes"),
-        verified_chunks=fields.integer("verified_chunks"),
-        retries=fields.integer("retries"),
-        bytes_per_second=fields.number("bytes_per_second"),
-        eta_seconds=fields.optional_number("eta_seconds"),
-        is_hashing=fields.flag("is_hashing", default=False),
     )

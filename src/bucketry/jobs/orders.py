@@ -59,7 +59,7 @@ class PullOrder:
 
 @frozen
 class PublishOrder:
-    """What was asked for, with the draft of the version, which lies beside the journal and is named by its SHA-256.
+    """What was asked for, with the draft of the version, which lies beside the job's file and is named by its SHA-256.
 
     `actor` is who publishes. `sources` are what the version was said to be made of, as far as there is room. `key` is
     the SHA-256 of the idempotency key: no two jobs are to publish the same version. `request_review` asks the
@@ -126,7 +126,7 @@ class PublishResult:
 
     @property
     def moved_bytes(self) -> int:
-        """How many bytes the helper sent that finished it."""
+        """How many bytes the worker sent that finished it."""
         return self.uploaded_bytes
 
 
@@ -190,7 +190,28 @@ def result_document(result: JobResult | PublishResult) -> Document:
 
 def read_result(fields: Fields, order: Order) -> JobResult | PublishResult:
     """Return what came of an order; raise `CorruptError`."""
-    return _read_pull_result(fields) if isinstance(order, PullOrder) else _read_publish_result(fields)
+    if isinstance(order, PullOrder):
+        return JobResult(
+            path=Path(fields.text("path", longest=LONGEST_PATH_CHARACTERS)),
+            version=fields.integer("version", least=1),
+            manifest=fields.digest("manifest"),
+            size_bytes=fields.integer("size_bytes"),
+            fetched_bytes=fields.integer("fetched_bytes"),
+            reused_bytes=fields.integer("reused_bytes"),
+            seconds=fields.number("seconds"),
+            verify=cast("Verified", one_of(fields, "verify", ("sha256", "fast", "sizes_and_times"), str)),
+            refused=fields.text("refused", default=""),
+        )
+    return PublishResult(
+        version=fields.integer("version", least=1),
+        manifest=fields.digest("manifest"),
+        size_bytes=fields.integer("size_bytes"),
+        uploaded_bytes=fields.integer("uploaded_bytes"),
+        reused_bytes=fields.integer("reused_bytes"),
+        created=fields.flag("created"),
+        seconds=fields.number("seconds"),
+        same_files_as=fields.optional_integer("same_files_as", least=1),
+    )
 
 
 def one_of(fields: Fields, name: str, allowed: Sequence[T], make: Callable[[str], T]) -> T:
@@ -202,6 +223,7 @@ def one_of(fields: Fields, name: str, allowed: Sequence[T], make: Callable[[str]
 
 
 def _read_pull_order(fields: Fields) -> PullOrder:
+    options = fields.inner("options")
     return PullOrder(
         token=fields.text("token", longest=64),
         registry=fields.text("registry", longest=LONGEST_PATH_CHARACTERS),
@@ -213,8 +235,19 @@ def _read_pull_order(fields: Fields) -> PullOrder:
         dest=_optional_path(fields, "dest"),
         trust=_optional_path(fields, "trust"),
         settings=fields.texts("settings"),
-        options=_read_options(fields.inner("options")),
-        with_base=fields.inner("options").flag("with_base"),
+        options=PullOptions(
+            verify=cast("Literal['sha256', 'fast']", one_of(options, "verify", ("sha256", "fast"), str)),
+            rehash=options.flag("rehash"),
+            include=_read_texts(options, "include", MOST_PATTERNS),
+            exclude=_read_texts(options, "exclude", MOST_PATTERNS),
+            connections=options.integer("connections", least=1),
+            limit_bytes_per_second=options.optional_integer("limit_bytes_per_second", least=1),
+            processes=options.integer("processes", least=1),
+            hard_link=options.flag("hard_link"),
+            cache=options.flag("cache", default=False),
+            allow_rejected=options.flag("allow_rejected", default=False),
+        ),
+        with_base=options.flag("with_base"),
     )
 
 
@@ -224,33 +257,8 @@ def _written(options: TransferOptions, names: Sequence[str]) -> Document:
     return {name: list(value) if isinstance(value, tuple | list) else value for name, value in found.items()}
 
 
-def _read_options(fields: Fields) -> PullOptions:
-    return PullOptions(
-        verify=cast("Literal['sha256', 'fast']", one_of(fields, "verify", ("sha256", "fast"), str)),
-        rehash=fields.flag("rehash"),
-        include=_read_patterns(fields, "include"),
-        exclude=_read_patterns(fields, "exclude"),
-        connections=fields.integer("connections", least=1),
-        limit_bytes_per_second=fields.optional_integer("limit_bytes_per_second", least=1),
-        processes=fields.integer("processes", least=1),
-        hard_link=fields.flag("hard_link"),
-        cache=fields.flag("cache", default=False),
-        allow_rejected=fields.flag("allow_rejected", default=False),
-    )
-
-
-def _read_patterns(fields: Fields, name: str) -> tuple[str, ...]:
-    patterns = fields.items(name, most=MOST_PATTERNS)
-    if not all(isinstance(pattern, str) for pattern in patterns):
-        raise CorruptError(f"{fields.what}: {name} is not a list of texts")
-    return tuple(patterns)
-
-
 def _read_publish_order(fields: Fields) -> PublishOrder:
     options = fields.inner("options")
-    sources = fields.items("sources", most=MOST_SOURCES)
-    if not all(isinstance(source, str) for source in sources):
-        raise CorruptError(f"{fields.what}: sources is not a list of texts")
     return PublishOrder(
         token=fields.text("token", longest=64),
         registry=fields.text("registry", longest=LONGEST_PATH_CHARACTERS),
@@ -259,7 +267,7 @@ def _read_publish_order(fields: Fields) -> PublishOrder:
         actor=fields.text("actor", longest=512),
         draft=fields.digest("draft"),
         key=fields.digest("key"),
-        sources=tuple(sources),
+        sources=_read_texts(fields, "sources", MOST_SOURCES),
         size_bytes=fields.integer("size_bytes"),
         files=fields.integer("files", least=1),
         chunks=fields.integer("chunks"),
@@ -272,31 +280,11 @@ def _read_publish_order(fields: Fields) -> PublishOrder:
     )
 
 
-def _read_pull_result(fields: Fields) -> JobResult:
-    return JobResult(
-        path=Path(fields.text("path", longest=LONGEST_PATH_CHARACTERS)),
-        version=fields.integer("version", least=1),
-        manifest=fields.digest("manifest"),
-        size_bytes=fields.integer("size_bytes"),
-        fetched_bytes=fields.integer("fetched_bytes"),
-        reused_bytes=fields.integer("reused_bytes"),
-        seconds=fields.number("seconds"),
-        verify=cast("Verified", one_of(fields, "verify", ("sha256", "fast", "sizes_and_times"), str)),
-        refused=fields.text("refused", default=""),
-    )
-
-
-def _read_publish_result(fields: Fields) -> PublishResult:
-    return PublishResult(
-        version=fields.integer("version", least=1),
-        manifest=fields.digest("manifest"),
-        size_bytes=fields.integer("size_bytes"),
-        uploaded_bytes=fields.integer("uploaded_bytes"),
-        reused_bytes=fields.integer("reused_bytes"),
-        created=fields.flag("created"),
-        seconds=fields.number("seconds"),
-        same_files_as=fields.optional_integer("same_files_as", least=1),
-    )
+def _read_texts(fields: Fields, name: str, most: int) -> tuple[str, ...]:
+    texts = fields.items(name, most=most)
+    if not all(isinstance(text, str) for text in texts):
+        raise CorruptError(f"{fields.what}: {name} is not a list of texts")
+    return tuple(texts)
 
 
 def _optional_path(fields: Fields, name: str) -> Path | None:

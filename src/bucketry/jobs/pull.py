@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import threading
 
     from bucketry.jobs.orders import PullOrder
-    from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.transfer.pace.controls import Controls
     from bucketry.transfer.pace.progress import ProgressListener
 
@@ -37,7 +36,12 @@ def do_pull(order: PullOrder, controls: Controls, stop: threading.Event, on_prog
         check_registry(order, session)
         options = replace(order.options, controls=controls, on_transfer=on_progress, stop=stop)
         reference = parse_reference(order.reference)
-        _check_same(order, resolve(session, reference))
+        found = resolve(session, reference)
+        if (found.model, found.digest) != (order.model, order.manifest):
+            raise RejectedError(
+                f"{order.reference} is {found.model}:{found.version} now, not the version that was ordered",
+                advice="cancel this transfer, and order what is wanted now",
+            )
         if order.with_base:
             pulled = pull_with_bases(session, reference, order.dest, options).pulled
         else:
@@ -55,14 +59,6 @@ def do_pull(order: PullOrder, controls: Controls, stop: threading.Event, on_prog
         verify=pulled.verify,
         refused=refused_text(pulled.resolved, pulled.refusals),
     )
-
-
-def _check_same(order: PullOrder, found: ResolvedVersion) -> None:
-    if (found.model, found.digest) != (order.model, order.manifest):
-        raise RejectedError(
-            f"{order.reference} is {found.model}:{found.version} now, not the version that was ordered",
-            advice="cancel this transfer, and order what is wanted now",
-        )
 
 
 def discard_beginnings(order: PullOrder) -> None:

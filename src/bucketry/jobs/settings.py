@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from bucketry.jobs.orders import Order
     from bucketry.registry.core.session import Session
 
-# Which of several registries, and whose: what a helper must have in common with whoever gives it an order. Credentials
-# are not among them: those of the helper are used, which has them from whoever started it.
+# Which of several registries, and whose: what a worker must have in common with whoever gives it an order. Credentials
+# are not among them: those of the worker are used, which has them from whoever started it.
 PATH_SETTINGS = (
     "AWS_CA_BUNDLE",
     "AWS_CONFIG_FILE",
@@ -50,7 +50,11 @@ def settle_paths(environment: Mapping[str, str]) -> dict[str, str]:
 def digest_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Return a short digest of each setting that is set: enough to compare, and nothing to read."""
     settled = settle_paths(environment)
-    return {name: _digest(settled[name]) for name in SETTINGS if settled.get(name)}
+    return {
+        name: hashlib.sha256(settled[name].encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        for name in SETTINGS
+        if settled.get(name)
+    }
 
 
 def differing_settings(one: Mapping[str, str], other: Mapping[str, str]) -> str:
@@ -78,14 +82,10 @@ def registry_text(where: str | None) -> str:
 
 
 def absolute_path(path: Path) -> Path:
-    """Return a path that means the same to the helper; raise `UsageError` for one that cannot be written down."""
+    """Return a path that means the same to the worker; raise `UsageError` for one that cannot be written down."""
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they are
     try:
         str(absolute).encode()
     except UnicodeEncodeError as error:
         raise UsageError("the path is not valid UTF-8", advice="choose another, or do it without --detach") from error
     return absolute
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]

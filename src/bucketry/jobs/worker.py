@@ -4,7 +4,7 @@
 
 It does the job that it was started for, then the one with the lowest number that waits and was ordered under its own
 settings, and ends where none is left. A worker belongs to no terminal and ignores a hang-up; SIGTERM ends it in order,
-and what it did goes on with the next one. What is wanted of a job stands in its journal: the worker looks there several
+and what it did goes on with the next one. What is wanted of a job stands in its file: the worker looks there several
 times a second, and stops where the job is no longer to run.
 """
 
@@ -64,7 +64,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda _number, _frame: leaving.set())
     folder = job_folder().made()
     log = Log(folder.log, Clock().timestamp)
-    _be_silent()
+    # From here on the log says what is to be said, and nothing else: not what a library may print.
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
     os.write(tell, owner_text(this_owner()).encode())
     os.close(tell)
     log.write("began")
@@ -101,7 +105,12 @@ class Worker:
         progress = _Watch(self._folder, job, self._leaving)
         try:
             with progress:
-                outcome = self._transfer(job, progress)
+                controls, stop = progress.controls, progress.stop
+                if isinstance(job.order, PullOrder):
+                    outcome = do_pull(job.order, controls, stop, progress.note)
+                else:
+                    draft = self._folder.load_draft(job.order.draft)
+                    outcome = do_publish(job.order, draft, controls, stop, progress.note)
         except Interrupted:
             pass
         except BucketryError as error:
@@ -124,17 +133,11 @@ class Worker:
         for job in self._folder.load_all()[0]:
             if job.order.settings == self._settings and self._folder.is_left(job):
                 if job.state is JobState.RUNNING:
-                    self._log.write(f"job {job.id}: goes on where an earlier helper left it")
+                    self._log.write(f"job {job.id}: goes on where an earlier worker left it")
                 taken = begin(job, self._me, self._timestamp())
                 self._folder.save(taken)
                 return taken
         return None
-
-    def _transfer(self, job: Job, watch: _Watch) -> JobResult | PublishResult:
-        order = job.order
-        if isinstance(order, PullOrder):
-            return do_pull(order, watch.controls, watch.stop, watch.note)
-        return do_publish(order, self._folder.load_draft(order.draft), watch.controls, watch.stop, watch.note)
 
     def _end(self, job: Job, outcome: Outcome, progress: Progress | None) -> None:
         """Write down how a job ended. It may have been done before it heard of a pause or a cancellation."""
@@ -195,10 +198,16 @@ class _Watch:
                 left_at = left_at or now
                 if now - left_at > STOP_SECONDS:
                     os._exit(1)  # what does not stop is taken up by the next worker
-            found = self._folder.state_of_journal(self._id)
+            found = self._folder.state_of_file(self._id)
             if found != seen:
                 seen = found
-                self._obey()
+                with suppress(BucketryError):  # what nobody could have written is not obeyed
+                    wanted = self._folder.load(self._id)
+                    if wanted is None or wanted.state is not JobState.RUNNING:
+                        self.stop.set()
+                    else:
+                        self.controls.allow(wanted.order.options.connections)
+                        self.controls.limit(wanted.order.options.limit_bytes_per_second)
             self.last = self.controls.look() or self.last
             if self.last is not None and (
                 (self.last != written and now - written_at >= PROGRESS_SECONDS) or now - written_at >= FRESH_SECONDS
@@ -206,29 +215,12 @@ class _Watch:
                 self._folder.save_progress(self._id, self.last)
                 written, written_at = self.last, now
 
-    def _obey(self) -> None:
-        with suppress(BucketryError):  # what nobody could have written is not obeyed
-            wanted = self._folder.load(self._id)
-            if wanted is None or wanted.state is not JobState.RUNNING:
-                self.stop.set()
-                return
-            self.controls.allow(wanted.order.options.connections)
-            self.controls.limit(wanted.order.options.limit_bytes_per_second)
-
 
 def _is_cancelled(folder: JobFolder, job: Job) -> bool:
     with suppress(BucketryError):
         wanted = folder.load(job.id)
         return wanted is not None and wanted.state is JobState.CANCELLED
     return False
-
-
-def _be_silent() -> None:
-    """From here on the log says what is to be said, and nothing else: not what a library may print."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in range(3):
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)
 
 
 if __name__ == "__main__":

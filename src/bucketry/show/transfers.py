@@ -192,7 +192,7 @@ def block_lines(job: Job, width: int, *, ahead: int, is_open: bool, zone: Zone) 
         case "paused":
             lines += [*_bar_lines(job, width), _standing_line(job, Span("paused", "warn"))]
         case "interrupted":
-            said = Span("interrupted: the helper has gone", "bad")
+            said = Span("interrupted: the worker has gone", "bad")
             lines += [*_bar_lines(job, width), _standing_line(job, said)]
         case _:
             lines += [*_bar_lines(job, width), *_running_lines(job, width, is_open=is_open)]

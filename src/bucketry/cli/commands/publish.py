@@ -155,7 +155,7 @@ class PublishArguments:
     "--detach",
     is_flag=True,
     show_default=False,
-    help="Leave it to a helper that outlives this terminal, and print its number for `bucketry transfers`.",
+    help="Leave it to a worker that outlives this terminal, and print its number for `bucketry transfers`.",
 )
 @click.option(
     "--sign",
@@ -180,7 +180,7 @@ def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them
     given = PublishArguments(**options)
     if given.detach and given.key is not None:
         raise UsageError(
-            "--detach and --sign exclude each other: the helper has no key to sign with", advice="leave one of them out"
+            "--detach and --sign exclude each other: the worker has no key to sign with", advice="leave one of them out"
         )
     found, left_out = read_evidence_files(call, (*given.metrics, *given.evidence), strict=given.strict)
     request = _request(given, [item for items in found for item in items])
@@ -225,7 +225,7 @@ def say_same_files(call: Call, model: ModelName, done: RegisteredVersion | Publi
 
 
 def _detach(call: Call, request: PublishRequest, left_out: Sequence[str], *, request_review: bool) -> None:
-    from bucketry.jobs.client import submit_publish  # noqa: PLC0415 - most need no helper
+    from bucketry.jobs.client import submit_publish  # noqa: PLC0415 - most need no worker
 
     session = call.open()
     is_in_vain = needs_signature(session, request.model)

@@ -87,7 +87,7 @@ MOST_PROCESSES = 64
     "--detach",
     is_flag=True,
     show_default=False,
-    help="Leave it to a helper that outlives this terminal, and print its number for `bucketry transfers`.",
+    help="Leave it to a worker that outlives this terminal, and print its number for `bucketry transfers`.",
 )
 def run(
     call: Call,
@@ -163,7 +163,7 @@ def pulled_line(name: str, pulled: PulledVersion | JobResult) -> str:
 def _detach(
     call: Call, reference: Reference, dest: Path | None, options: PullOptions, *, trust: Path | None, with_base: bool
 ) -> None:
-    from bucketry.jobs.client import submit_pull  # noqa: PLC0415 - most pulls need no helper
+    from bucketry.jobs.client import submit_pull  # noqa: PLC0415 - most pulls need no worker
 
     job_id = submit_pull(
         call.registry,

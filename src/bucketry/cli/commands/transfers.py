@@ -88,14 +88,14 @@ def connections(call: Call, job: int, count: int) -> None:
 
 
 def _list(call: Call) -> None:
-    known, helper_pid = jobs.list_jobs(), jobs.find_helper()
+    known, worker_pid = jobs.list_jobs(), jobs.find_worker()
     lines = table_lines(JOB_COLUMNS, known, page()) if known else ["no transfers"]
-    document = {"helper_pid": helper_pid, "transfers": [_document(job) for job in known]}
+    document = {"worker_pid": worker_pid, "transfers": [_document(job) for job in known]}
     call.answer(document, lines)
     interrupted = [job for job in known if job.state is JobState.INTERRUPTED]
     if interrupted:
         told = count_of(len(interrupted), "transfer")
-        call.messages.note(f"no helper runs; `bucketry transfers resume {interrupted[0].id}` lets {told} go on")
+        call.messages.note(f"no worker runs; `bucketry transfers resume {interrupted[0].id}` lets {told} go on")
 
 
 def _show(line: ProgressLine, progress: Progress) -> None:
@@ -133,7 +133,7 @@ def _tell_end(call: Call, job: Job) -> None:
             lines = [f"transfer {job.id} is paused; `bucketry transfers resume {job.id}` lets it go on"]
         case _:
             raise UnavailableError(
-                f"transfer {job.id} was interrupted: no helper runs",
+                f"transfer {job.id} was interrupted: no worker runs",
                 advice=f"let it go on with `bucketry transfers resume {job.id}`",
             )
     call.answer(_document(job), lines)

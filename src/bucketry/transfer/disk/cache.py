@@ -31,11 +31,11 @@ from bucketry.transfer.disk.cache_place import is_our_file
 from bucketry.transfer.disk.hashing import sha256_of_open_file
 from bucketry.transfer.disk.leftovers import find_workplaces, newest_change_seconds
 from bucketry.transfer.disk.local_files import (
-    copy_contents,
+    copy_range,
     disk_errors,
     link_below,
-    open_directory,
     open_regular,
+    opened_directory,
     remove_below,
     split_relative_path,
 )
@@ -112,7 +112,7 @@ class Cache:
             source_fd = open_regular(file)
             try:
                 with temporary.open("xb") as target:
-                    copy_contents(source_fd, target.fileno(), os.fstat(source_fd).st_size, halt)
+                    copy_range(source_fd, 0, target.fileno(), 0, os.fstat(source_fd).st_size, halt)
                 return self._admit(sha256, temporary, str(file), halt)
             finally:
                 os.close(source_fd)
@@ -158,18 +158,14 @@ class Cache:
         """
         halt = Halt(stop)
         linked: set[str] = set()
-        with disk_errors(str(directory)):
-            directory_fd = open_directory(directory)
 
         def link(_: None, file: RemoteFile) -> None:
             with disk_errors(file.path):
                 if self._link(file, directory_fd, halt):
                     linked.add(file.path)
 
-        try:
+        with disk_errors(str(directory)), opened_directory(directory) as directory_fd:
             run_parallel(files, link, make_context=lambda: None, connections=HASHING_THREADS, halt=halt)
-        finally:
-            os.close(directory_fd)
         return tuple(file for file in files if file.path not in linked)
 
     def version_path(self, registry: str, model: str, manifest: str) -> Path:
@@ -214,7 +210,18 @@ class Cache:
 
     def entries(self) -> tuple[CacheEntry, ...]:
         """Return everything that is here: blobs, then versions."""
-        return tuple(self._blobs()) + tuple(self._versions())
+        found: list[CacheEntry] = []
+        for path in sorted((self.root / "blobs").glob("??/*")):
+            status = _find_status(path) if _SHA256.fullmatch(path.name) else None
+            if status is not None:
+                found.append(CacheEntry("blob", path, status.st_size, status.st_atime))
+        for path in sorted((self.root / "versions").glob("*/*/*/*")):
+            status = _find_status(path) if _SHA256.fullmatch(path.name) else None
+            # A folder that lost its receipt, or holds more, is listed too: verifying removes it.
+            if status is not None and stat.S_ISDIR(status.st_mode):
+                size_bytes = sum(inside.st_size for _, inside in files_of(path))
+                found.append(CacheEntry("version", path, size_bytes, status.st_mtime))
+        return tuple(found)
 
     def remove(self, entry: CacheEntry) -> None:
         """Remove an entry; a version disappears at once, so that nobody finds half of it."""
@@ -239,7 +246,12 @@ class Cache:
             if not is_right(path, file.sha256, halt):
                 path.unlink(missing_ok=True)
                 return False
-            _link_in_place_of(path, directory_fd, file.path)
+            # Earlier work may have left a file there.
+            try:
+                link_below(path, directory_fd, file.path)
+            except FileExistsError:
+                remove_below(directory_fd, file.path)
+                link_below(path, directory_fd, file.path)
         except FileNotFoundError:
             return False  # pruned meanwhile
         except OSError as error:
@@ -270,31 +282,6 @@ class Cache:
         with disk_errors(str(directory)):
             make_folders(directory)
         return directory / secrets.token_hex(16)
-
-    def _blobs(self) -> Iterator[CacheEntry]:
-        for path in sorted((self.root / "blobs").glob("??/*")):
-            if _SHA256.fullmatch(path.name):
-                status = _find_status(path)
-                if status is not None:
-                    yield CacheEntry("blob", path, status.st_size, status.st_atime)
-
-    def _versions(self) -> Iterator[CacheEntry]:
-        for path in sorted((self.root / "versions").glob("*/*/*/*")):
-            if _SHA256.fullmatch(path.name):
-                status = _find_status(path)
-                # A folder that lost its receipt, or holds more, is listed too: verifying removes it.
-                if status is not None and stat.S_ISDIR(status.st_mode):
-                    size_bytes = sum(found.st_size for _, found in files_of(path))
-                    yield CacheEntry("version", path, size_bytes, status.st_mtime)
-
-
-def _link_in_place_of(path: Path, directory_fd: int, relative_path: str) -> None:
-    """Link a blob to a place where earlier work may have left a file. Raises `OSError`."""
-    try:
-        link_below(path, directory_fd, relative_path)
-    except FileExistsError:
-        remove_below(directory_fd, relative_path)
-        link_below(path, directory_fd, relative_path)
 
 
 def is_right(path: Path, sha256: str, halt: Halt) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.errors import DeniedError, UsageError
-from bucketry.user_folders import find_home, need_home
+from bucketry.user_folders import check_can_be_folder, find_home, need_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,7 +26,14 @@ def default_cache_root(environment: Mapping[str, str], home: Path | None = None)
     needs the user's home folder, which is `home` if that is given, and there is none.
     """
     if environment.get("BUCKETRY_CACHE"):
-        return _checked(Path(environment["BUCKETRY_CACHE"]), home or find_home() or Path("/"))
+        root = Path(environment["BUCKETRY_CACHE"])
+        place, own = Path(os.path.realpath(root)), Path(os.path.realpath(home or find_home() or Path("/")))
+        if place == Path(place.anchor) or place == own or place in own.parents:
+            raise UsageError(
+                f"the cache cannot be {place}, where other things lie too",
+                advice=f"set BUCKETRY_CACHE to a folder of its own, such as {own / '.cache' / 'bucketry'}",
+            )
+        return root
     if environment.get("XDG_CACHE_HOME"):
         return Path(environment["XDG_CACHE_HOME"], "bucketry")
     home = home or need_home("the local cache", "set BUCKETRY_CACHE to a folder")
@@ -34,7 +41,11 @@ def default_cache_root(environment: Mapping[str, str], home: Path | None = None)
 
 
 def check_place(root: Path, folder: Path) -> None:
-    """Raise `DeniedError` if everybody may write the cache, or a folder of it on the way to this one."""
+    """Raise `DeniedError` if everybody may write the cache, or a folder of it on the way to this one.
+
+    Raises `UnavailableError` where it cannot be a folder.
+    """
+    check_can_be_folder(root, "the local cache", "set BUCKETRY_CACHE to a folder")
     way = [root, *(root / part for part in reversed(folder.relative_to(root).parents) if part.parts), folder]
     for each in way:
         status = _find_status(each)
@@ -56,17 +67,6 @@ def is_ours(version: Path, files: Iterable[str]) -> bool:
 def is_our_file(status: os.stat_result) -> bool:
     """Return whether a file, or a folder, belongs to oneself or root, and cannot be written by everybody."""
     return status.st_uid in {0, os.geteuid()} and not status.st_mode & stat.S_IWOTH
-
-
-def _checked(root: Path, home: Path) -> Path:
-    """Return the folder that was named, unless it is the root of the file system, the home, or above the home."""
-    place, own = Path(os.path.realpath(root)), Path(os.path.realpath(home))
-    if place == Path(place.anchor) or place == own or place in own.parents:
-        raise UsageError(
-            f"the cache cannot be {place}, where other things lie too",
-            advice=f"set BUCKETRY_CACHE to a folder of its own, such as {own / '.cache' / 'bucketry'}",
-        )
-    return root
 
 
 def _find_status(path: Path) -> os.stat_result | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.store.folder.sync import sync_folder
-from bucketry.transfer.disk.local_files import open_directory
+from bucketry.transfer.disk.local_files import opened_directory
 from bucketry.transfer.disk.rename import sync_file_system
 
 if TYPE_CHECKING:
@@ -30,18 +30,16 @@ def sync_folders(directory: Path, folders: Iterable[Path]) -> None:
 
 def sync_directory(directory: Path) -> None:
     """Bring the names in one folder to the disk."""
-    _sync_folder_at(directory)
+    with opened_directory(directory) as descriptor:
+        sync_folder(descriptor)
 
 
 def _sync(directory: Path, files: Iterable[Path], folders: Iterable[Path]) -> None:
     files, folders = tuple(files), tuple(folders)
     if len(files) + len(folders) > FILES_SYNCED_ONE_BY_ONE:
-        directory_fd = open_directory(directory)
-        try:
+        with opened_directory(directory) as directory_fd:
             if sync_file_system(directory_fd):
                 return
-        finally:
-            os.close(directory_fd)
     for path in files:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
@@ -49,12 +47,4 @@ def _sync(directory: Path, files: Iterable[Path], folders: Iterable[Path]) -> No
         finally:
             os.close(descriptor)
     for path in folders:
-        _sync_folder_at(path)
-
-
-def _sync_folder_at(path: Path) -> None:
-    descriptor = open_directory(path)
-    try:
-        sync_folder(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_directory(path)

@@ -19,13 +19,13 @@ import xxhash
 from bucketry.errors import RejectedError, UnavailableError
 from bucketry.frozen import frozen
 from bucketry.transfer.disk.local_files import disk_errors, open_regular, read_full
-from bucketry.transfer.pace.progress import ProgressListener, ProgressMeter
-from bucketry.transfer.pace.workers import Halt, run_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import Self
+
+    from bucketry.transfer.pace.workers import Halt
 
 SMALLEST_CHUNK_BYTES = 16 * 1024 * 1024
 MAX_CHUNKS_OF_A_VERSION = 20_000  # exclusive, as is the next
@@ -69,45 +69,6 @@ def choose_chunk_size(sizes_bytes: Sequence[int]) -> int:
             return size
         size *= 2
     raise RejectedError("these files are too large for any chunk size", advice="publish smaller files")
-
-
-def digest_files(
-    paths: Sequence[Path],
-    chunk_size_bytes: int,
-    *,
-    threads: int = 4,
-    progress: ProgressListener | None = None,
-    stop: threading.Event | None = None,
-) -> tuple[FileDigest, ...]:
-    """Return the digests of many files, in their order, read in parallel; raise as `digest_file` does."""
-    sizes = [_size_of(path) for path in paths]
-    meter = ProgressMeter(total_bytes=sum(sizes), total_files=len(paths), listener=progress)
-    halt = Halt(stop)
-    digests: dict[int, FileDigest] = {}
-
-    def digest_one(digester: Digester, index: int) -> None:
-        label = str(paths[index])
-        meter.begin_file(label, sizes[index])
-        digests[index] = digester.digest(paths[index], lambda count: meter.advance(label, count))
-        meter.finish_file(label)
-
-    run_parallel(
-        range(len(paths)),
-        digest_one,
-        make_context=lambda: Digester(chunk_size_bytes, halt),
-        connections=threads,
-        halt=halt,
-    )
-    meter.close()
-    return tuple(digests[index] for index in range(len(paths)))
-
-
-def digest_file(path: Path, chunk_size_bytes: int, *, stop: threading.Event | None = None) -> FileDigest:
-    """Return the digests of one file, read once from front to back.
-
-    Raises `RejectedError` if it is not a regular file, or if it changed while it was read.
-    """
-    return Digester(chunk_size_bytes, Halt(stop)).digest(path, lambda _: None)
 
 
 class Digester:
@@ -248,11 +209,6 @@ def changed_while_published(what: object) -> RejectedError:
 
 def _fingerprint(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _size_of(path: Path) -> int:
-    with disk_errors(str(path)):
-        return path.stat(follow_symlinks=False).st_size
 
 
 def _read_buffer() -> memoryview:

@@ -10,15 +10,21 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bucketry.errors import ContendedError
 from bucketry.store.modes import FILE_MODE
 from bucketry.transfer.disk.durable import sync_directory, sync_folders
-from bucketry.transfer.disk.local_files import OpenFolders, copy_contents, create_below, disk_errors, open_below
-from bucketry.transfer.disk.local_files import open_directory as open_folder
+from bucketry.transfer.disk.local_files import (
+    OpenFolders,
+    copy_range,
+    create_below,
+    disk_errors,
+    open_below,
+    opened_directory,
+)
 from bucketry.transfer.disk.receipt import (
     CHANGING_PATH,
     LOST_AND_FOUND,
@@ -110,19 +116,15 @@ def publish_within(
 
 def move_within(staging: Staging, within: Staging, receipt: Receipt) -> None:
     """Copy a staged version into the staging folder of another. Its bytes were verified, and are ours alone."""
-    source_fd, target_fd = open_folder(staging.directory), open_folder(within.directory)
     halt = Halt()
-    try:
+    with opened_directory(staging.directory) as source_fd, opened_directory(within.directory) as target_fd:
         for path, recorded in receipt.files.items():
             old, new = open_below(source_fd, path), create_below(target_fd, path)
             try:
-                copy_contents(old, new, recorded.size_bytes, halt)
+                copy_range(old, 0, new, 0, recorded.size_bytes, halt)
             finally:
                 os.close(old)
                 os.close(new)
-    finally:
-        os.close(source_fd)
-        os.close(target_fd)
     names = {"registry": receipt.registry, "model": receipt.model, "manifest": receipt.manifest}
     write_receipt(within.directory, receipt.digests, {**receipt.about, **names})
 
@@ -166,34 +168,25 @@ def _announce(staging: Staging, files: Mapping[str, str]) -> None:
 
 
 def _take_names(staging: Staging, paths: Iterable[str], turn: Turn) -> None:
-    source_fd, target_fd = open_folder(staging.directory), open_folder(staging.destination)
-    source, target = OpenFolders(source_fd), OpenFolders(target_fd)
-    try:
+    with (
+        opened_directory(staging.directory) as source_fd,
+        opened_directory(staging.destination) as target_fd,
+        closing(OpenFolders(source_fd)) as source,
+        closing(OpenFolders(target_fd)) as target,
+    ):
         for number, path in enumerate(paths):
             if number % FILES_BETWEEN_RENEWALS == 0:
                 turn.renew()
             with disk_errors(str(staging.destination / path)):
                 source.move(path, target)
-    finally:
-        source.close()
-        target.close()
-        os.close(source_fd)
-        os.close(target_fd)
 
 
 def _remove(destination: Path, paths: Iterable[str], folders_kept: set[str]) -> None:
     """Remove files of ours, and the folders that are empty then."""
-    directory_fd = open_folder(destination)
-    try:
-        open_folders = OpenFolders(directory_fd)
-        try:
-            for path in paths:
-                with suppress(*_NOT_A_FILE_THERE):
-                    open_folders.remove(path)
-        finally:
-            open_folders.close()
-    finally:
-        os.close(directory_fd)
+    with opened_directory(destination) as directory_fd, closing(OpenFolders(directory_fd)) as open_folders:
+        for path in paths:
+            with suppress(*_NOT_A_FILE_THERE):
+                open_folders.remove(path)
     emptied = _folders_of(paths) - folders_kept
     for folder in sorted(emptied, key=lambda folder: -folder.count("/")):
         with suppress(OSError):  # it holds what stays, or is none

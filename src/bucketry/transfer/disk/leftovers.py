@@ -18,14 +18,14 @@ import stat
 import time
 from contextlib import suppress
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 OLD_AFTER_SECONDS = 24 * 3600
 MAX_ENTRIES_LOOKED_AT = 50_000
@@ -169,18 +169,13 @@ def is_alive(owner: Owner) -> bool:
 def newest_change_seconds(directory: Path) -> float:
     """Return when anything in a folder changed last, as its file system's clock says. Raises `OSError`."""
     newest = directory.stat().st_mtime
-    for path in islice(_walk(directory), MAX_ENTRIES_LOOKED_AT):
+    inside = (Path(folder, name) for folder, *names in os.walk(directory) for name in chain(*names))
+    for path in islice(inside, MAX_ENTRIES_LOOKED_AT):
         try:
             newest = max(newest, path.lstat().st_mtime)
         except FileNotFoundError:
             continue  # its owner moves on: not abandoned, as the newest change will show
     return newest
-
-
-def _walk(directory: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(directory):
-        for name in (*folders, *files):
-            yield Path(folder, name)
 
 
 @cache

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, DeniedError, NotFoundError, RejectedError, UnavailableError, UsageError
-from bucketry.store.modes import FILE_MODE, folder_mode_below
+from bucketry.store.modes import FILE_MODE, PRIVATE_FOLDER_MODE, folder_mode_below
 from bucketry.store.no_room import explain_no_room
 
 if TYPE_CHECKING:
@@ -122,9 +122,30 @@ def write_private(path: Path, body: bytes) -> None:
         aside.unlink(missing_ok=True)
 
 
+def make_private_folder(folder: Path) -> None:
+    """Make a folder for its owner alone; raise `DeniedError` if it is somebody else's. Raises `OSError`."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=PRIVATE_FOLDER_MODE)
+    state = folder.lstat()
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():
+        raise DeniedError(f"{folder} is not a folder of this user", advice="move it away")
+    if stat.S_IMODE(state.st_mode) != PRIVATE_FOLDER_MODE:
+        folder.chmod(PRIVATE_FOLDER_MODE)
+
+
 def open_directory(path: Path) -> int:
     """Open a folder, not through a symbolic link at its last segment. Raises `OSError`."""
     return os.open(path, _DIRECTORY_FLAGS)
+
+
+@contextmanager
+def opened_directory(path: Path) -> Iterator[int]:
+    """Open a folder as `open_directory` does, until the block ends."""
+    descriptor = open_directory(path)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def open_below(directory_fd: int, relative_path: str) -> int:
@@ -132,6 +153,12 @@ def open_below(directory_fd: int, relative_path: str) -> int:
     *folders, name = split_relative_path(relative_path)
     with _walked(directory_fd, folders, create=False) as parent_fd:
         return open_regular(name, dir_fd=parent_fd)
+
+
+def open_in(directory: Path, relative_path: str) -> int:
+    """Open the regular file at a relative POSIX path of a folder for reading. Raises `OSError` or `RejectedError`."""
+    with opened_directory(directory) as directory_fd:
+        return open_below(directory_fd, relative_path)
 
 
 def create_below(directory_fd: int, relative_path: str) -> int:
@@ -294,11 +321,6 @@ def read_full(descriptor: int, buffer: memoryview, offset: int) -> int:
             break
         filled += count
     return filled
-
-
-def copy_contents(source_fd: int, target_fd: int, size_bytes: int, halt: Halt) -> int:
-    """Copy up to `size_bytes` from the start of one file to another and return how many were there."""
-    return copy_range(source_fd, 0, target_fd, 0, size_bytes, halt)
 
 
 def copy_range(

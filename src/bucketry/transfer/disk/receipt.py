@@ -15,7 +15,7 @@ import json
 import os
 import re
 import stat
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import field
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from bucketry.transfer.disk.local_files import (
     disk_errors,
     open_below,
     open_directory,
+    opened_directory,
     split_relative_path,
     write_all,
 )
@@ -177,28 +178,18 @@ def write_receipt(directory: Path, digests: Mapping[str, str], about: Mapping[st
 
     `about` has at least `registry`, `model` and `manifest`; the rest of it is kept as it is.
     """
-    with disk_errors(str(directory)):
-        directory_fd = open_directory(directory)
+    files: dict[str, RecordedFile] = {}
+    with disk_errors(str(directory)), opened_directory(directory) as directory_fd:
+        with closing(OpenFolders(directory_fd)) as folders:
+            for path, sha256 in digests.items():
+                status = folders.stat(path)
+                files[path] = RecordedFile(sha256, status.st_size, status.st_mtime_ns)
+        body = _encode_receipt(about, files)
+        descriptor = create_below(directory_fd, RECEIPT_PATH)
         try:
-            body = _encode_receipt(about, _record_files(directory_fd, digests))
-            descriptor = create_below(directory_fd, RECEIPT_PATH)
-            try:
-                write_all(descriptor, memoryview(body), 0)
-            finally:
-                os.close(descriptor)
+            write_all(descriptor, memoryview(body), 0)
         finally:
-            os.close(directory_fd)
-
-
-def _record_files(directory_fd: int, digests: Mapping[str, str]) -> dict[str, RecordedFile]:
-    folders, files = OpenFolders(directory_fd), {}
-    try:
-        for path, sha256 in digests.items():
-            status = folders.stat(path)
-            files[path] = RecordedFile(sha256, status.st_size, status.st_mtime_ns)
-    finally:
-        folders.close()
-    return files
+            os.close(descriptor)
 
 
 def _encode_receipt(about: Mapping[str, object], files: Mapping[str, RecordedFile]) -> bytearray:
@@ -371,7 +362,15 @@ def _compare(
             or (stat.S_ISDIR(status.st_mode) and path in folders)
             or _is_own(path, status)
         ):
-            return _foreign_inside(destination, path, status, is_listed=path in paths or path in folders)
+            kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder", stat.S_IFREG: "a file"}
+            kind = kinds.get(stat.S_IFMT(status.st_mode), "a special file")
+            fault = "is not of the version that a pull put there"
+            if path in paths or path in folders:
+                fault = "stands where a pull put something else"
+            return Foreign(
+                f"{destination / path} is {kind} that {fault}",
+                advice=f"move it out of {destination}, then run it again, or choose another target",
+            )
         file = recorded.get(path)
         if file and (file.size_bytes, file.changed_at_ns) == (status.st_size, status.st_mtime_ns):
             unchanged.add(path)
@@ -388,16 +387,6 @@ def _is_own(path: str, status: os.stat_result) -> bool:
     own, _, name = path.partition("/")
     return path == RECEIPT_PATH or (
         own == OWN_FOLDER and (name in {CHANGING_NAME, LOCK_NAME} or name.startswith(TURN_PREFIX))
-    )
-
-
-def _foreign_inside(destination: Path, path: str, status: os.stat_result, *, is_listed: bool) -> Foreign:
-    kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder", stat.S_IFREG: "a file"}
-    kind = kinds.get(stat.S_IFMT(status.st_mode), "a special file")
-    fault = "stands where a pull put something else" if is_listed else "is not of the version that a pull put there"
-    return Foreign(
-        f"{destination / path} is {kind} that {fault}",
-        advice=f"move it out of {destination}, then run it again, or choose another target",
     )
 
 

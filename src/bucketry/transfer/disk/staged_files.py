@@ -88,20 +88,17 @@ class StagedFile:
     def _open(self) -> int:
         directory_fd = open_directory(self._directory)
         try:
-            return self._open_at(directory_fd)
+            if self._may_exist:
+                found = self._open_existing(directory_fd)
+                if found is not None:
+                    return found
+            descriptor = create_below(directory_fd, self.file.path)
+            self._may_exist = True  # from now on, it is ours
+            if len(self.file.chunk_sha256) > 1:
+                os.ftruncate(descriptor, self.file.size_bytes)
+            return descriptor
         finally:
             os.close(directory_fd)
-
-    def _open_at(self, directory_fd: int) -> int:
-        if self._may_exist:
-            found = self._open_existing(directory_fd)
-            if found is not None:
-                return found
-        descriptor = create_below(directory_fd, self.file.path)
-        self._may_exist = True  # from now on, it is ours
-        if len(self.file.chunk_sha256) > 1:
-            os.ftruncate(descriptor, self.file.size_bytes)
-        return descriptor
 
     def _open_existing(self, directory_fd: int) -> int | None:
         """Open a file that earlier work left, or remove whatever else is there."""

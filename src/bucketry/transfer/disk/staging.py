@@ -77,10 +77,9 @@ class Staging:
         is_unwanted = isinstance(error, RejectedError | UsageError) or (
             self.is_within and isinstance(error, NoRoomError)
         )
-        if error is None or is_unwanted or not self._has_verified_bytes():
+        if error is None or is_unwanted or self.plan is None:
             self.discard()
+        elif any(path.stat().st_size > 0 for path in self.outer.glob(f"{JOURNAL_PREFIX}.*")):
+            self.leave()  # some bytes were verified
         else:
-            self.leave()
-
-    def _has_verified_bytes(self) -> bool:
-        return self.plan is not None and any(path.stat().st_size > 0 for path in self.outer.glob(f"{JOURNAL_PREFIX}.*"))
+            self.discard()

@@ -67,7 +67,11 @@ def prune_cache(cache: Cache, max_size_bytes: int) -> PruneOutcome:
     blob_by_inode = {inode: share for share in shares if share.entry.kind == "blob" for inode in share.size_by_inode}
     kept_bytes = sum(size_by_inode.values())
     whole_bytes = kept_bytes
-    queue = [_Candidate.of(share) for share in shares if _frees_something(share, holders)]
+    queue = [
+        _Candidate.of(share)
+        for share in shares
+        if share.entry.kind == "version" or all(holders[inode] == 1 for inode in share.size_by_inode)
+    ]
     heapq.heapify(queue)
     removed: list[CacheEntry] = []
     while kept_bytes > max_size_bytes and queue:  # bounded: every entry enters the queue at most once
@@ -98,10 +102,6 @@ class _Candidate:
     @classmethod
     def of(cls, share: _Share) -> _Candidate:
         return cls(share.entry.used_at, str(share.entry.path), share)
-
-
-def _frees_something(share: _Share, holders: Counter[_Inode]) -> bool:
-    return share.entry.kind == "version" or all(holders[inode] == 1 for inode in share.size_by_inode)
 
 
 def _inodes(entry: CacheEntry) -> dict[_Inode, int]:

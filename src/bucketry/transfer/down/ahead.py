@@ -103,7 +103,10 @@ class SmallFiles:
         try:
             while True:  # bounded: each round takes a piece, a reply, or the end
                 halt.check()
-                piece = self._next() if len(asked) < self._window else None
+                piece = None
+                if len(asked) < self._window:
+                    with self._lock:
+                        piece = self._waiting.popleft() if self._waiting else None
                 if piece is not None:
                     self._ask(piece, asked, poll, buffer)
                 elif not asked:
@@ -116,10 +119,6 @@ class SmallFiles:
         finally:
             for _, one, _ in asked.values():
                 one.close()
-
-    def _next(self) -> PlannedChunk | None:
-        with self._lock:
-            return self._waiting.popleft() if self._waiting else None
 
     def _is_over(self) -> bool:
         with self._lock:
@@ -179,7 +178,9 @@ class SmallFiles:
         piece.staged.write_whole(body, folders)
         work.receiver.meter.advance(piece.staged.file.path, piece.size_bytes)
         work.finish(piece, fetched=True, is_small=True)
-        self._grow()
+        self._replies += 1
+        if self._window < self._most and self._replies >= REPLIES_BEFORE_ONE_MORE:
+            self._window, self._replies = self._window + 1, 0
 
     def _read(self, piece: PlannedChunk, asked: AskedRange, buffer: memoryview) -> memoryview:
         filled, pace = 0, Pace(self._work.receiver.options.clock.monotonic_seconds, piece.staged.file.path)
@@ -195,8 +196,3 @@ class SmallFiles:
         if isinstance(error, SlowDownError):
             self._window, self._replies = max(1, self._window // 2), 0
         self._work.bring_after_failure(piece, buffer, error)
-
-    def _grow(self) -> None:
-        self._replies += 1
-        if self._window < self._most and self._replies >= REPLIES_BEFORE_ONE_MORE:
-            self._window, self._replies = self._window + 1, 0

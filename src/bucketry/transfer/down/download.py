@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from bucketry.transfer.down.processes import OpenStore
     from bucketry.transfer.down.remote import Plan, RemoteFile
     from bucketry.transfer.down.reuse import Source
+    from bucketry.transfer.pace.controls import Controls
 
 FEWEST_CONNECTIONS_TO_ASK_AHEAD = 4
 
@@ -95,29 +96,17 @@ def fetch(
         raise UnsupportedError("this registry was opened in a way that other processes cannot repeat")
     for file in files:
         check_consistent(file)
-    halt = Halt(options.stop)
-    options = replace(options, clock=halt.interrupting(options.clock))
-    monotonic_seconds = options.clock.monotonic_seconds
-    gate = Gate(Concurrency(connections, clock=monotonic_seconds))
-    receiver = Receiver(
-        store=store.unretried,  # retries are this layer's own: it goes on where a chunk broke
-        options=options,
-        limit=RateLimit(controls.limit_bytes_per_second, options.clock),
-        halt=halt,
-        gate=gate,
-        meter=ProgressMeter(
-            total_bytes=sum(file.size_bytes for file in files),
-            total_files=len(files),
-            listener=options.on_transfer,
-            connections=lambda: gate.level,
-        ),
-    )
-    started_at = monotonic_seconds()
     siblings = Siblings(nearby.staging, nearby.plan) if nearby else None
-    work = _make_work(receiver, nearby, siblings)
+    work = ChunkWork(
+        receiver=_make_receiver(store, files, options, controls),
+        journal=Journal(nearby.staging.outer) if nearby else None,
+        siblings=siblings.find if siblings else None,
+        local_store=local_objects(store.unretried.local_path),
+    )
+    receiver, started_at = work.receiver, options.clock.monotonic_seconds()
     try:
-        with controls.obeyed_by(gate, receiver.limit, receiver.meter.snapshot):
-            left = _find_left(work, _stage(files, directory, nearby), nearby, siblings, connections)
+        with controls.obeyed_by(receiver.gate, receiver.limit, receiver.meter.snapshot):
+            left = _find_left(work, files, directory, nearby, siblings, connections)
             _check_space(directory, left, nearby)
             _bring(work, left, directory, connections, open_store)
     finally:
@@ -130,23 +119,26 @@ def fetch(
         fetched_bytes=work.tally.fetched_bytes,
         reused_bytes=work.tally.reused_bytes,
         retries=receiver.meter.snapshot().retries,
-        seconds=monotonic_seconds() - started_at,
+        seconds=options.clock.monotonic_seconds() - started_at,
     )
 
 
-def _stage(files: Sequence[RemoteFile], directory: Path, nearby: LocalSources | None) -> list[StagedFile]:
-    """Return the files as they will lie in the staging folder, numbered as the plan numbers them."""
-    numbers = {file.path: number for number, file in enumerate(nearby.plan.files if nearby else files)}
-    resumed = nearby is not None and nearby.staging.resumed
-    return [StagedFile(numbers[file.path], file, directory, may_exist=resumed) for file in files]
-
-
-def _make_work(receiver: Receiver, nearby: LocalSources | None, siblings: Siblings | None) -> ChunkWork:
-    return ChunkWork(
-        receiver=receiver,
-        journal=Journal(nearby.staging.outer) if nearby else None,
-        siblings=siblings.find if siblings else None,
-        local_store=local_objects(receiver.store.local_path),
+def _make_receiver(store: Store, files: Sequence[RemoteFile], options: TransferOptions, controls: Controls) -> Receiver:
+    halt = Halt(options.stop)
+    options = replace(options, clock=halt.interrupting(options.clock))
+    gate = Gate(Concurrency(controls.connections, clock=options.clock.monotonic_seconds))
+    return Receiver(
+        store=store.unretried,  # retries are this layer's own: it goes on where a chunk broke
+        options=options,
+        limit=RateLimit(controls.limit_bytes_per_second, options.clock),
+        halt=halt,
+        gate=gate,
+        meter=ProgressMeter(
+            total_bytes=sum(file.size_bytes for file in files),
+            total_files=len(files),
+            listener=options.on_transfer,
+            connections=lambda: gate.level,
+        ),
     )
 
 
@@ -207,13 +199,17 @@ def _small_files(
 
 def _find_left(
     work: ChunkWork,
-    staged: Sequence[StagedFile],
+    files: Sequence[RemoteFile],
+    directory: Path,
     nearby: LocalSources | None,
     siblings: Siblings | None,
     connections: int,
 ) -> list[PlannedChunk]:
     """Return the chunks that are to be fetched, in order, when all that is near has been taken."""
-    left = order_pieces(staged)
+    # In the staging folder they are numbered as the plan numbers them.
+    numbers = {file.path: number for number, file in enumerate(nearby.plan.files if nearby else files)}
+    resumed = nearby is not None and nearby.staging.resumed
+    left = order_pieces([StagedFile(numbers[file.path], file, directory, may_exist=resumed) for file in files])
     if nearby is not None:
         left = _take_what_is_near(work, left, nearby, connections)
     if siblings is not None and siblings.has_any_alive():

@@ -83,22 +83,19 @@ class JournalReader:
             names = [entry.name for entry in entries if entry.name.startswith(PREFIX)]
         for name in sorted(names)[:MAX_JOURNALS]:
             with suppress(OSError, RejectedError):
-                self._read(name)
-
-    def _read(self, name: str) -> None:
-        position = self._read_bytes.get(name, 0)
-        descriptor = open_regular(self._folder / name)
-        try:
-            text = os.pread(descriptor, MAX_READ_BYTES, position)
-        finally:
-            os.close(descriptor)
-        # The last line may still be in the making.
-        whole, newline, _ = text.rpartition(b"\n")
-        self._read_bytes[name] = position + len(whole) + len(newline)
-        for line in whole.split(b"\n"):
-            found = _LINE.fullmatch(line)
-            if found:
-                self.chunks.add((int(found[1]), int(found[2])))
+                position = self._read_bytes.get(name, 0)
+                descriptor = open_regular(self._folder / name)
+                try:
+                    text = os.pread(descriptor, MAX_READ_BYTES, position)
+                finally:
+                    os.close(descriptor)
+                # The last line may still be in the making.
+                whole, newline, _ = text.rpartition(b"\n")
+                self._read_bytes[name] = position + len(whole) + len(newline)
+                for line in whole.split(b"\n"):
+                    found = _LINE.fullmatch(line)
+                    if found:
+                        self.chunks.add((int(found[1]), int(found[2])))
 
 
 def read_journals(folder: Path) -> set[Chunk]:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from bucketry.store.contract import ByteStream, ETag, Store
     from bucketry.transfer.disk.staged_files import PlannedChunk, StagedFile
-    from bucketry.transfer.down.remote import RemoteFile
     from bucketry.transfer.down.reuse import Hash
     from bucketry.transfer.pace.progress import ProgressMeter
     from bucketry.transfer.pace.ratelimit import RateLimit
@@ -99,7 +98,10 @@ class Receiver:
             try:
                 self._read_on(piece, reading, buffer, etag)
             except PreconditionFailedError as error:
-                raise _replaced(file) from error
+                raise PreconditionFailedError(
+                    f"{file.path} was replaced in the store while it was read",
+                    advice="pull again: nothing of the two was mixed",
+                ) from error
             except UnavailableError as error:
                 if reading.position > before:
                     backoff.progressed()
@@ -186,10 +188,3 @@ class _Reading:
     descriptor: int
     position: int
     hash: Hash
-
-
-def _replaced(file: RemoteFile) -> PreconditionFailedError:
-    return PreconditionFailedError(
-        f"{file.path} was replaced in the store while it was read",
-        advice="pull again: nothing of the two was mixed",
-    )

@@ -17,7 +17,7 @@ from bucketry.transfer.disk.local_files import (
     disk_errors,
     link_open_file_below,
     open_below,
-    open_directory,
+    opened_directory,
     remove_below,
 )
 from bucketry.transfer.pace.workers import Halt, run_parallel
@@ -44,12 +44,8 @@ def keep_right(
     directory: Path, files: Sequence[RemoteFile], staged_directory: Path, *, stop: threading.Event | None = None
 ) -> tuple[RemoteFile, ...]:
     """Link the files of a folder that hash right into a staged version, and return those that it still needs."""
-    with disk_errors(str(staged_directory)):
-        staged_fd = open_directory(staged_directory)
-    try:
+    with disk_errors(str(staged_directory)), opened_directory(staged_directory) as staged_fd:
         return _all_but(directory, files, lambda descriptor, file: _link(descriptor, staged_fd, file), stop)
-    finally:
-        os.close(staged_fd)
 
 
 def _all_but(
@@ -61,8 +57,6 @@ def _all_but(
     """Return all files but those that hash right in the folder and can then be kept."""
     halt = Halt(stop)
     kept: set[str] = set()
-    with disk_errors(str(directory)):
-        directory_fd = open_directory(directory)
 
     def look(_: None, file: RemoteFile) -> None:
         with disk_errors(str(directory / file.path)):
@@ -75,10 +69,8 @@ def _all_but(
             finally:
                 os.close(descriptor)
 
-    try:
+    with disk_errors(str(directory)), opened_directory(directory) as directory_fd:
         run_parallel(files, look, make_context=lambda: None, connections=HASHING_THREADS, halt=halt)
-    finally:
-        os.close(directory_fd)
     return tuple(file for file in files if file.path not in kept)
 
 

@@ -19,8 +19,7 @@ from bucketry.frozen import frozen
 from bucketry.transfer.disk.local_files import (
     copy_range,
     disk_errors,
-    open_below,
-    open_directory,
+    open_in,
     open_regular,
     read_full,
 )
@@ -98,11 +97,7 @@ def version_in(directory: Path, files: Mapping[str, OlderFile]) -> Source:
         if path is None:
             return None
         try:
-            directory_fd = open_directory(directory)
-            try:
-                return LocalChunk(open_below(directory_fd, path), offset)
-            finally:
-                os.close(directory_fd)
+            return LocalChunk(open_in(directory, path), offset)
         except (OSError, RejectedError):
             return None  # moved, removed or replaced since: then it is fetched
 

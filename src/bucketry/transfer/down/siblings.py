@@ -7,7 +7,6 @@ fetched by both. So that they seldom begin the same, whoever comes later starts 
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from contextlib import suppress
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, RejectedError
 from bucketry.transfer.disk.leftovers import find_workplaces, is_nobodys
-from bucketry.transfer.disk.local_files import open_below, open_directory
+from bucketry.transfer.disk.local_files import open_in
 from bucketry.transfer.disk.receipt import Ours, inspect_target
 from bucketry.transfer.down.journal import JournalReader
 from bucketry.transfer.down.reuse import LocalChunk
@@ -62,7 +61,7 @@ class Siblings:
                 folders.append(self._staging.destination)
         for folder in folders:
             with suppress(OSError, RejectedError):
-                return LocalChunk(_open(folder, file.path), file.bounds(index)[0])
+                return LocalChunk(open_in(folder, file.path), file.bounds(index)[0])
         return None
 
     def _refresh_if_due(self) -> None:
@@ -94,11 +93,3 @@ class Siblings:
             return False
         recorded = {file.path: file.sha256 for file in self._plan.files}
         return isinstance(there, Ours) and not there.changed and there.receipt.digests == recorded
-
-
-def _open(folder: Path, path: str) -> int:
-    directory_fd = open_directory(folder)
-    try:
-        return open_below(directory_fd, path)
-    finally:
-        os.close(directory_fd)

@@ -89,7 +89,12 @@ def main() -> None:
     """Read a job from stdin, do it, and tell of it through the pipe whose number is the argument."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     job = pickle.load(sys.stdin.buffer)  # noqa: S301 - our parent's own
-    _die_with(job.parent)
+    # Where it can, the kernel ends us with our parent: a child that outlived it would still write.
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != job.parent:
+        sys.exit(1)
     mouth = Connection(int(sys.argv[1]), readable=False)
     failure: BaseException | None = None
     try:
@@ -133,15 +138,6 @@ def run_slice(job: SliceJob, mouth: Connection) -> None:
             journal.close()
         meter.close()
         store.close()
-
-
-def _die_with(parent: int) -> None:
-    """Ask the kernel to end us with our parent, where it can: a child that outlived it would still write."""
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -306,11 +306,13 @@ class _Crew(Generic[Context, Item]):
         context = self._make_context()
         for _ in range(len(self._items)):
             before_each()
-            item_index = self._take()
-            if item_index is None:
+            with self._lock:
+                index = self._next
+                self._next = min(index + 1, len(self._items))
+            if index == len(self._items):
                 return
             self._halt.check()
-            self._do(context, self._items[item_index])
+            self._do(context, self._items[index])
 
     def count_ended(self, thread_count: int) -> None:
         """Count threads that ended, or that could not be started."""
@@ -318,10 +320,3 @@ class _Crew(Generic[Context, Item]):
             self._running -= thread_count
             if self._running <= 0:
                 self.ended.set()
-
-    def _take(self) -> int | None:
-        with self._lock:
-            if self._next == len(self._items):
-                return None
-            self._next += 1
-            return self._next - 1

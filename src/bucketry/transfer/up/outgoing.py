@@ -186,6 +186,7 @@ class PieceBody:
 
     def _read(self) -> Iterator[memoryview]:
         piece, checksum = self.piece, xxhash.xxh3_128()
+        known = piece.file.digest.chunks.xxh3_128
         if self.sent is not None:
             self.sent.take_back()
         with self._opened() as descriptor, self.buffers.lent() as buffer:
@@ -197,7 +198,8 @@ class PieceBody:
                     count = read_full(descriptor, one, start)
                 checksum.update(one)
                 start += len(one)
-                if count < len(one) or (start >= piece.stop and not self._is_right(checksum.hexdigest())):
+                is_wrong = start >= piece.stop and known and checksum.hexdigest() != known[piece.index]
+                if count < len(one) or is_wrong:
                     raise changed_while_published(piece.file.label)
                 if self.limit is not None:
                     self.limit.take(len(one))
@@ -218,7 +220,3 @@ class PieceBody:
             yield descriptor
         finally:
             os.close(descriptor)
-
-    def _is_right(self, xxh3_128: str) -> bool:
-        known = self.piece.file.digest.chunks.xxh3_128
-        return not known or xxh3_128 == known[self.piece.index]

@@ -136,7 +136,13 @@ class Sender:
             with SentBytes(lambda count: self.meter.advance(sending.file.label, count)) as sent:
                 if not sending.already_there:
                     if upload_id is None:
-                        self._put_whole(sending, piece.what, sent)
+                        body = PieceBody(piece.what, self.buffers, self.limit, sent)
+                        self._create(
+                            sending,
+                            lambda: self.store.put_blob(sending.file.key, body, sha256=sending.file.digest.sha256),
+                        )
+                        if not sending.already_there:
+                            self._count_sent(sending, piece.what)
                     else:
                         self._bring_part(piece, upload_id, sent)
                 self._finish_piece(piece, upload_id, sent)
@@ -190,12 +196,6 @@ class Sender:
             kept = {part.number: part for part in parts if _fits(part, sending)}
             if len(kept) > len(sending.kept):
                 sending.upload_id, sending.kept, sending.is_adopted = upload, kept, True
-
-    def _put_whole(self, sending: Sending, piece: PieceOfFile, sent: SentBytes) -> None:
-        body = PieceBody(piece, self.buffers, self.limit, sent)
-        self._create(sending, lambda: self.store.put_blob(sending.file.key, body, sha256=sending.file.digest.sha256))
-        if not sending.already_there:
-            self._count_sent(sending, piece)
 
     def _bring_part(self, piece: UploadPiece, upload_id: str, sent: SentBytes) -> None:
         sending, what = piece.sending, piece.what
@@ -263,16 +263,13 @@ class Sender:
         self.meter.count_verified_chunk(label)
         if is_last:
             if upload_id is not None:
-                self._complete(sending, upload_id)
+                key, numbers = sending.file.key, range(1, sending.piece_count + 1)
+                parts = [sending.parts[number] for number in numbers]  # every one, or a KeyError
+                self._create(sending, lambda: self.store.complete_upload(key, upload_id, parts))
+                if sending.already_there:
+                    self._give_up(sending)  # another was first: the parts are of no use
+                sending.upload_id = None
             self.meter.finish_file(label)
-
-    def _complete(self, sending: Sending, upload_id: str) -> None:
-        key = sending.file.key
-        parts = [sending.parts[number] for number in range(1, sending.piece_count + 1)]  # every one, or a KeyError
-        self._create(sending, lambda: self.store.complete_upload(key, upload_id, parts))
-        if sending.already_there:
-            self._give_up(sending)  # another was first: the parts are of no use
-        sending.upload_id = None
 
     def _begin_anew(self, piece: UploadPiece, lost: _LostUploadError) -> None:
         sending = piece.sending

@@ -92,7 +92,7 @@ def hash_and_upload(
     """Hash files and upload each as soon as its digest is known; return what was found and done, in their order.
 
     `place` says which key the bytes with a digest belong at, or None for those that need not be stored; it is called
-    by many threads. Raises as `upload` does, and as `digest_file`.
+    by many threads. Raises as `upload` does, and as `Digester.digest`.
     """
     options = options or TransferOptions()
     check_connections(options.connections)
@@ -219,7 +219,15 @@ class _Run:
                 if role == "hash" and hash_files is not None:
                     hash_files()
                 else:
-                    self._send_all()
+                    while (piece := self.queue.take()) is not None:  # bounded by the queue's end
+                        try:
+                            self.gate.enter(self.halt)
+                            try:
+                                self._sender.send(piece)
+                            finally:
+                                self.gate.leave()
+                        finally:
+                            self.queue.finished()
             except BaseException:
                 # Whatever it was, another transfer's interrupt included: nobody must wait for what this thread owed.
                 self.halt.end()
@@ -255,17 +263,6 @@ class _Run:
             uploaded_bytes=0 if already_there else sending.sent_bytes,
             already_there=already_there,
         )
-
-    def _send_all(self) -> None:
-        while (piece := self.queue.take()) is not None:  # bounded by the queue's end
-            try:
-                self.gate.enter(self.halt)
-                try:
-                    self._sender.send(piece)
-                finally:
-                    self.gate.leave()
-            finally:
-                self.queue.finished()
 
 
 class _Hashing:

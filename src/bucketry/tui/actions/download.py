@@ -1,4 +1,4 @@
-"""The way of a version from a screen to this machine: by the helper, which outlives the screen."""
+"""The way of a version from a screen to this machine: by the worker, which outlives the screen."""
 
 from __future__ import annotations
 

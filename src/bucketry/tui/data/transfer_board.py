@@ -1,6 +1,6 @@
 """The transfers on this machine, as the screens know them.
 
-Where something moves, the journals are read every second. Where nothing does, none is: their folder is looked at
+Where something moves, the jobs are read every second. Where nothing does, none is: their folder is looked at
 instead, in which every change of a job's state leaves its time.
 """
 
@@ -30,7 +30,7 @@ class TransfersSnapshot:
     """What was seen at one look: every job, and which process helps, if one does."""
 
     jobs: tuple[Job, ...]
-    helper_pid: int | None
+    worker_pid: int | None
     changed_at_ns: int
 
     @property
@@ -131,7 +131,7 @@ def _look(before: TransfersSnapshot | None) -> TransfersSnapshot:
         return before
     if not changed_at_ns:
         return TransfersSnapshot((), None, 0)
-    return TransfersSnapshot(jobs.list_jobs(), jobs.find_helper(), changed_at_ns)
+    return TransfersSnapshot(jobs.list_jobs(), jobs.find_worker(), changed_at_ns)
 
 
 def _told_end(job: Job) -> Span | None:
@@ -144,5 +144,5 @@ def _told_end(job: Job) -> Span | None:
     if state == "failed" and job.failure is not None:
         return Span(f"transfer of {name} failed: {job.failure.message} (t shows it)", "bad")
     if state == "interrupted":
-        return Span(f"transfer of {name} was interrupted: the helper has gone (t shows it)", "warn")
+        return Span(f"transfer of {name} was interrupted: the worker has gone (t shows it)", "warn")
     return None

@@ -74,8 +74,8 @@ class TransfersView(TextView):
             return ""
         states = [str(job.state) for job in looked.jobs]
         active, queued = states.count("running"), states.count("queued")
-        helper = f"helper pid {looked.helper_pid}" if looked.helper_pid is not None else "no helper"
-        return "  ".join(filter(None, [f"{active} active", f"{queued} queued" if queued else "", helper]))
+        worker = f"worker pid {looked.worker_pid}" if looked.worker_pid is not None else "no worker"
+        return "  ".join(filter(None, [f"{active} active", f"{queued} queued" if queued else "", worker]))
 
     @property
     def notice(self) -> Line:
@@ -175,7 +175,7 @@ class TransfersView(TextView):
         if job is None:
             return "there is no transfer"
         if job.id in self._asked:
-            return "the helper has not yet answered the last key"
+            return "the worker has not yet answered the last key"
         if may is MAY_VERIFY and job.order.kind == "publish":
             return "what a publish sent was verified as it was sent"
         return "" if job.state in may else f"this transfer is {job.state}"
@@ -196,7 +196,7 @@ class TransfersView(TextView):
             self.draw()
 
     def _ask(self, job: Job, verb: str, act: Callable[[JobId], Job], said: str, *more: str) -> None:
-        """Ask the helper for something; `said` follows the job's name in what is then said, `more` on the command line.
+        """Ask the worker for something; `said` follows the job's name in what is then said, `more` on the command line.
 
         No other key reaches this job before the answer: they keep their order.
         """
@@ -228,7 +228,7 @@ class TransfersView(TextView):
         )
 
     def tune(self, job: Job, factor: float) -> None:
-        """Have the helper make so many times as many requests at once."""
+        """Have the worker make so many times as many requests at once."""
         now = job.order.options.connections
         wanted = max(1, min(jobs.MOST_CONNECTIONS, int(now * factor)))
         if wanted == now:
@@ -295,9 +295,9 @@ class TransfersView(TextView):
         ),
         Command("open", ("enter", "l", "right"), "All files, and the order", _toggle, _why_no_job, "files", "Read"),
         Command(
-            "helper-log",
+            "worker-log",
             ("o",),
-            "Show what the helper did",
+            "Show what the worker did",
             lambda view, _: view.shell.go(TransfersLogPlace()),
             hint="log",
             group="Read",

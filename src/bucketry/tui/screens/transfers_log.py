@@ -1,4 +1,4 @@
-"""What the transfer helper did: the end of its log."""
+"""What the transfer worker did: the end of its log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_READ_BYTES = 64 * 1024
 
 
 class TransfersLogView(TextView):
-    """The end of the helper's log, as it was when the screen was opened."""
+    """The end of the worker's log, as it was when the screen was opened."""
 
     CALLED = "what the transfers did (t, then o)"
     crumbs = ("transfers", "log")
@@ -48,7 +48,7 @@ class TransfersLogView(TextView):
                 self.text.show([line(), line("  ", Span(error.message, "bad")), line("  r tries again.")])
             self.shell.fail(error)
 
-        self.shell.background.start(f"helper-log-{id(self)}", _read_end, done, failed)
+        self.shell.background.start(f"worker-log-{id(self)}", _read_end, done, failed)
 
     def data_changed(self) -> None:
         """Read the log again."""
@@ -60,7 +60,7 @@ class TransfersLogView(TextView):
         if self._read is None or not width:
             return
         lines = [line(" ", *shown) for text in self._read for shown in wrapped(text, width - 2)]
-        nothing = [line(), line("  No helper has done anything here yet."), line("  h goes back.")]
+        nothing = [line(), line("  No worker has done anything here yet."), line("  h goes back.")]
         self.text.show(lines or nothing, keep_place=True)
         if not self._is_at_end and self.text.size.height:
             self._is_at_end = True

@@ -440,7 +440,7 @@ class BucketryApp(DisplayedApp, inherit_bindings=False):
 
         def noted_failure(error: BucketryError) -> None:
             note(error.message)
-            if isinstance(error, UnavailableError) and count.made:  # not the helper of the transfers
+            if isinstance(error, UnavailableError) and count.made:  # not the worker of the transfers
                 self.source.note_failure(error)
             failed(error)
             if isinstance(error, ContendedError):  # the bucket has moved on from what is shown

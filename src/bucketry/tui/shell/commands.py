@@ -57,7 +57,7 @@ READING = frozenset(
         *("yank", "card", "download", "refresh", "measure", "drift", "unchanged", "internal"),
         *("baseline", "next-slices", "previous-slices", "tensors", "markdown"),
         *("lock", "redraw", "theme", "time", "mouse"),
-        *("pause", "cancel", "retry", "verify", "more", "fewer", "limit", "helper-log"),
+        *("pause", "cancel", "retry", "verify", "more", "fewer", "limit", "worker-log"),
     }
 )
 COMMAND_NAMES = WRITING | MOVING | PLACES | READING

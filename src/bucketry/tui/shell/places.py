@@ -82,7 +82,7 @@ class TransfersPlace:
 
 @frozen
 class TransfersLogPlace:
-    """What the helper of the transfers did."""
+    """What the worker of the transfers did."""
 
 
 @frozen
