@@ -11,10 +11,10 @@ import pytest
 
 from bucketry.registry.core import opening
 from bucketry.store.s3.sdk import credentials as s3_sdk_credentials
-from servers.process import find_free_ports
 from servers.scripted import run_scripted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from cli.harness import Program
@@ -55,9 +55,11 @@ source_profile = hangs
 
 
 @pytest.fixture(autouse=True)
-def _aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "aws").write_text(PROFILES)
-    nobody = f"http://127.0.0.1:{find_free_ports(1)[0]}"
+    silent = socket.socket()  # bound, so that no server of another test takes the port, and refusing everybody
+    silent.bind(("127.0.0.1", 0))
+    nobody = f"http://127.0.0.1:{silent.getsockname()[1]}"
     for name, value in {
         "AWS_CONFIG_FILE": str(tmp_path / "aws"),
         "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
@@ -69,7 +71,11 @@ def _aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(s3_sdk_credentials, "PROGRAM_SECONDS", 0.5)
     monkeypatch.setattr(opening, "UNREACHABLE_SECONDS", 1.0)
+    # On a busy machine the SDK takes seconds to load, and a person would be told that it takes long: a second line.
+    monkeypatch.setattr(opening, "SILENCE_SECONDS", 60.0)
     monkeypatch.setattr("sys.stdin", io.StringIO())
+    with silent:
+        yield
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,9 @@ from bucketry.transfer.disk.local_files import OpenFolders
 from bucketry.transfer.disk.receipt import Incomplete, inspect_target
 from bucketry.transfer.pace import turns
 from cli.harness import PROGRAM
+from faults.file_systems import mounted
 from registry.opened import make_registry
-from transfer.mounts import as_nobody, irreplaceable, let_others_enter, mounted
+from transfer.mounts import as_nobody, irreplaceable, let_others_enter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -347,7 +348,7 @@ def test_what_is_the_same_in_the_next_version_needs_no_second_room_on_a_volume(
     for number in (1, 2):
         (folder / "head.bin").write_bytes(b"%d" % number)
         registry.publish("acme/large", [folder])
-    with mounted(tmp_path / "volume", "-t", "tmpfs", "-o", "size=1m", "none") as volume:
+    with mounted(tmp_path / "volume", "size=1m") as volume:
         for number in (1, 2):
             pulled = pull(registry.session, parse_reference(f"acme/large:{number}"), volume)
         assert pulled.fetched_bytes == 1

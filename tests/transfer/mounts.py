@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+
+from faults.file_systems import bound, mounted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 NOBODY = 65534
-
-
-@contextmanager
-def mounted(folder: Path, *options: str) -> Iterator[Path]:
-    """Mount something at a folder, which is made; skip the test where only root may."""
-    mount = shutil.which("mount")
-    if os.geteuid() != 0 or mount is None:
-        pytest.skip("only root may mount a file system")
-    folder.mkdir(exist_ok=True)
-    if subprocess.run([mount, *options, folder], check=False, capture_output=True).returncode != 0:
-        pytest.skip("file systems cannot be mounted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 @contextmanager
@@ -61,10 +46,10 @@ def irreplaceable(kind: str, home: Path) -> Iterator[Path]:
     target = home / "chat"
     with ExitStack() as stack:
         if kind == "file system":
-            stack.enter_context(mounted(target, "-t", "tmpfs", "-o", "size=64m", "none"))
+            stack.enter_context(mounted(target, "size=64m"))
         elif kind == "bound folder":
             (home.parent / "volume").mkdir()
-            stack.enter_context(mounted(target, "--bind", str(home.parent / "volume")))
+            stack.enter_context(bound(target, home.parent / "volume"))
         else:
             target.mkdir()
             if kind == "sticky parent":

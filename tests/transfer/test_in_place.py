@@ -26,8 +26,9 @@ from bucketry.transfer.disk.target import prepare_target, publish_target, sweep_
 from bucketry.transfer.down.reuse import OlderFile, version_in
 from bucketry.transfer.pace import turns
 from bucketry.transfer.pace.workers import Halt
+from faults.file_systems import mounted
 from transfer.helpers import CHUNK_BYTES, read_tree, stock
-from transfer.mounts import irreplaceable, mounted
+from transfer.mounts import irreplaceable
 from transfer.pulls import digest_of, pull, pull_and_count, staged
 
 if TYPE_CHECKING:
@@ -340,7 +341,7 @@ def test_what_has_no_room_beside_the_old_version_leaves_it_untouched(home: Path)
     store = MemoryStore()
     contents = [{"weights": bytes([n]) * 600_000} for n in (1, 2)]
     old, new = (stock(store, home.parent / f"{n}", one) for n, one in enumerate(contents))
-    with mounted(home / "chat", "-t", "tmpfs", "-o", "size=1m", "none") as volume:
+    with mounted(home / "chat", "size=1m") as volume:
         pull(store, old, volume, "m1")
         with pytest.raises(UnavailableError, match="full"):
             pull(store, new, volume, "m2")
