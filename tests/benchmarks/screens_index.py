@@ -27,13 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bucketry.index.store import Index
-    from bucketry.index.views import ModelOrder
 
 ROUNDS = 9
 FILTERS = ("v486", "ci-3", "grace fraud", "!fraud", "state:approved", "auc>0.91", "label:team=fraud", "size>50GB")
 ORDERS = ("version", "state", "size", "created", "author", "metric:auc")
 MODEL_FILTERS = ("team-03", "alias:production", "state:approved", "auc>0.94")
-MODEL_ORDERS: tuple[ModelOrder, ...] = ("name", "newest", "waiting", "updated")
+MODEL_ORDERS = ("name", "newest", "waiting", "updated")
 CARD_COLUMNS = 100
 
 

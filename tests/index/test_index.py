@@ -23,7 +23,7 @@ from bucketry.index.refresh import refresh_index
 from bucketry.index.review_queue import list_waiting
 from bucketry.index.rows import READING, write_head
 from bucketry.index.search import iter_versions_found, list_models_found
-from bucketry.index.store import Index, _make_folder, find_index, open_index
+from bucketry.index.store import Index, find_index, open_index
 from bucketry.registry.core.opening import open_session
 from bucketry.registry.core.registers import load_head
 from bucketry.registry.review.reviewing import ask_for_review
@@ -34,6 +34,7 @@ from bucketry.schema import keys
 from bucketry.schema.documents.evidence import Evidence, Metric
 from bucketry.schema.search.query import parse_query
 from bucketry.store.contract import Entry, Unconditional
+from bucketry.transfer.disk.local_files import make_private_folder
 from index.indexed import MODELS, change_at_random, dump, publish_at_random
 from registry.opened import open_in, publish
 from registry.test_costs import Counting
@@ -525,9 +526,9 @@ def test_processes_fill_one_index_at_once(folder: Session, tmp_path: Path) -> No
 
 
 def test_somebody_elses_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
     with pytest.raises(DeniedError, match="not a folder of this user"):
-        _make_folder(tmp_path / "index" / "1")
+        make_private_folder(tmp_path / "1")
 
 
 def versions(index: Index, query: str) -> list[str]:

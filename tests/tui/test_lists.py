@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from bucketry.errors import UnavailableError
+from bucketry.errors import UnavailableError, UsageError
 from bucketry.index.refresh import refresh_index
 from bucketry.index.standings import refresh_standings
 from bucketry.index.store import Index
@@ -18,6 +18,7 @@ from bucketry.schema.documents.reviews import Action
 from bucketry.show.figures import column_number, metric_title
 from bucketry.show.spans import TextPage, plain_text
 from bucketry.show.tables import Column, choose_columns, fit_columns, row_line
+from bucketry.tui.data.source import Selection
 from bucketry.tui.drawing.column_choices import MOST_LISTS, chosen_columns, save_choice
 from bucketry.tui.screens.versions import PANEL_PAUSE_SECONDS
 from tui.desk import NOW, RISK, TRAINER, Registry, Wire, check_snapshot, empty_registry, filled_registry, open_desk
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from bucketry.registry.core.session import Session
     from bucketry.store.contract import Store
+    from bucketry.tui.screens.listing import ListView
     from tui.desk import Desk
 
 VERSIONS = ("G", "enter")
@@ -290,6 +292,21 @@ def test_a_metric_that_rows_show_needs_no_manifest() -> None:
         assert "(manifests)" in desk.text
 
     on(registry, act)
+
+
+def test_the_index_sorts_by_every_column_that_offers_it() -> None:
+    async def act(desk: Desk) -> None:
+        for keys in ((), VERSIONS):
+            await desk.press(*keys)
+            view = cast("ListView[object]", desk.app.view)
+            names = [column.name for column in (*view.columns(), *view.extra_columns()) if column.sortable]
+            assert len(names) > 4
+            for name in names:
+                view.fetch(Selection(order=name))
+            with pytest.raises(UsageError, match="not sorted by 'standing'"):
+                view.fetch(Selection(order="standing"))
+
+    on(filled_registry(), act)
 
 
 def test_versions_are_sorted_by_a_parameter_that_is_read_for_it() -> None:

@@ -129,10 +129,24 @@ def iter_pending(index: Index, size: int, among: Clause = EVERYTHING) -> Iterato
 
 def read_details(session: Session, pending: PendingVersion) -> ReadDetails:
     """Read what is missing of one version; raise `CorruptError` or `NotFoundError`."""
-    dossier = _load_dossier(session, pending)
+    dossier = Dossier(pending.manifest)
+    if pending.dossier is not None:
+        body = session.load_document(pending.model, pending.dossier)
+        dossier = decode_dossier(body, what=keys.page(pending.model, pending.dossier))
     mark = evidence_mark([cited.sha256 for cited in dossier.evidence])
-    published = _load_published_details(session, pending) if pending.published is None else None
-    added = None
+    published, added = None, None
+    if pending.published is None:
+        body = session.load_manifest_bytes(pending.model, pending.manifest)
+        with _PARSING:
+            what = keys.manifest(pending.model, pending.manifest)
+            manifest = decode_manifest(body, what=what, model=pending.model)
+        published = PublishedDetails(
+            metrics=fold_metrics({}, manifest.evidence_at_publish),
+            parameters=flat_parameters(manifest.training.hyperparameters),
+            datasets=dataset_names(manifest),
+            parents=[(str(parent.model), parent.version, parent.relation) for parent in manifest.lineage.parents],
+            notes=manifest.notes,
+        )
     if published is not None or mark != pending.evidence:
         known = published.metrics if published is not None else pending.published or {}
         added = fold_metrics(known, load_added_evidence(session, dossier))
@@ -147,8 +161,16 @@ def write_details(connection: sqlite3.Connection, read: ReadDetails) -> bool:
     published = read.published
     if published is not None:
         _write_published(connection, read.version_id, published)
+    added = read.added or {}
     if published is not None or read.added is not None:
-        _write_metrics(connection, read.version_id, read.added or {}, json.loads(found[1]))
+        # The values that count now: published, then what evidence says, then what the row shows.
+        connection.execute("DELETE FROM metrics WHERE version_id = ? AND published IS NULL", (read.version_id,))
+        connection.execute("UPDATE metrics SET value = published WHERE version_id = ?", (read.version_id,))
+        connection.executemany(
+            PUT_METRIC,
+            ((name, slice_text(part), item.value, read.version_id) for (name, part), item in added.items()),
+        )
+        write_headline(connection, read.version_id, json.loads(found[1]))
     write_damages(connection, [read.version_id], "details", "")
     connection.execute(
         "UPDATE versions SET pending = 0, evidence = ?, notes = CASE WHEN ? = '' THEN published_notes ELSE ? END"
@@ -170,27 +192,6 @@ def load_published(connection: sqlite3.Connection, version_id: int) -> dict[Metr
 def evidence_mark(digests: Sequence[str]) -> str:
     """Return a short text that is the same for the same evidence in the same order; empty for none."""
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:32] if digests else ""
-
-
-def _load_dossier(session: Session, pending: PendingVersion) -> Dossier:
-    if pending.dossier is None:
-        return Dossier(pending.manifest)
-    body = session.load_document(pending.model, pending.dossier)
-    return decode_dossier(body, what=keys.page(pending.model, pending.dossier))
-
-
-def _load_published_details(session: Session, pending: PendingVersion) -> PublishedDetails:
-    body = session.load_manifest_bytes(pending.model, pending.manifest)
-    with _PARSING:
-        what = keys.manifest(pending.model, pending.manifest)
-        manifest = decode_manifest(body, what=what, model=pending.model)
-    return PublishedDetails(
-        metrics=fold_metrics({}, manifest.evidence_at_publish),
-        parameters=flat_parameters(manifest.training.hyperparameters),
-        datasets=dataset_names(manifest),
-        parents=[(str(parent.model), parent.version, parent.relation) for parent in manifest.lineage.parents],
-        notes=manifest.notes,
-    )
 
 
 def _write_published(connection: sqlite3.Connection, version_id: int, published: PublishedDetails) -> None:
@@ -219,19 +220,3 @@ def _write_published(connection: sqlite3.Connection, version_id: int, published:
         ),
     )
     connection.execute("UPDATE versions SET published_notes = ? WHERE id = ?", (published.notes.lower(), version_id))
-
-
-def _write_metrics(
-    connection: sqlite3.Connection,
-    version_id: int,
-    measured: Mapping[MetricKey, MeasuredValue],
-    headline: Mapping[str, float],
-) -> None:
-    """Write the values that count now: published, then what evidence says, then what the row shows."""
-    connection.execute("DELETE FROM metrics WHERE version_id = ? AND published IS NULL", (version_id,))
-    connection.execute("UPDATE metrics SET value = published WHERE version_id = ?", (version_id,))
-    connection.executemany(
-        PUT_METRIC,
-        ((name, slice_text(part), item.value, version_id) for (name, part), item in measured.items()),
-    )
-    write_headline(connection, version_id, headline)

@@ -41,18 +41,25 @@ def list_registers(
     head_keys = {_key_of(keys.HEADS, name): name for name in known}
     alias_keys = {_key_of(keys.ALIASES, *place): place for place in known_aliases}
     parts = [*_parts(session, keys.HEADS, head_keys), *_parts(session, keys.ALIASES, alias_keys)]
+
+    def list_part(prefix: str) -> list[tuple[str, str]]:
+        return [(entry.key, entry.etag) for entry in session.store.list(prefix) if isinstance(entry, Entry)]
+
     heads: dict[str, str] = {}
     aliases: dict[AliasPlace, str] = {}
-    for entries in session.map_in_parallel(lambda prefix: _list_part(session, prefix), parts):
+    for entries in session.map_in_parallel(list_part, parts):
         for key, etag in entries:
             if key.startswith(keys.HEADS):
-                name = head_keys.get(key) or _name_of(key)
+                try:
+                    name = head_keys.get(key) or keys.model_of_head(key)
+                except BucketryError:
+                    continue  # not a name of ours: fsck reports it
                 if name is not None:
-                    heads[name] = etag
-            else:
-                place = alias_keys.get(key) or _alias_of(key)
-                if place is not None:
-                    aliases[place] = etag
+                    heads[str(name)] = etag
+            elif key in alias_keys:
+                aliases[alias_keys[key]] = etag
+            elif (place := keys.find_alias_place(key)) is not None:
+                aliases[str(place[0]), place[1]] = etag
     return heads, aliases
 
 
@@ -105,24 +112,7 @@ def _parts(session: Session, prefix: str, known_keys: Collection[str]) -> list[s
     return plan_parts(namespaces, known_keys)
 
 
-def _list_part(session: Session, prefix: str) -> list[tuple[str, str]]:
-    return [(entry.key, entry.etag) for entry in session.store.list(prefix) if isinstance(entry, Entry)]
-
-
 def _key_of(prefix: str, model: str, alias: str = "") -> str:
     """Return the key of a head or an alias that the index knows, without checking a hundred thousand names again."""
     folder = model if "/" in model else f"{DEFAULT_NAMESPACE}/{model}"
     return f"{prefix}{folder}/{alias}.json" if alias else f"{prefix}{folder}.json"
-
-
-def _name_of(key: str) -> str | None:
-    try:
-        model = keys.model_of_head(key)
-    except BucketryError:
-        return None  # not a name of ours: fsck reports it
-    return None if model is None else str(model)
-
-
-def _alias_of(key: str) -> tuple[str, AliasName] | None:
-    place = keys.find_alias_place(key)
-    return None if place is None else (str(place[0]), place[1])

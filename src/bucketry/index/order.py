@@ -11,6 +11,7 @@ from array import array
 from itertools import filterfalse
 from typing import TYPE_CHECKING
 
+from bucketry.errors import UsageError
 from bucketry.index.fields import find_field, sorting
 from bucketry.index.sql import metric_clause
 from bucketry.schema.search.details import slice_text
@@ -23,29 +24,45 @@ if TYPE_CHECKING:
     from bucketry.index.sql import Clause
     from bucketry.schema.search.query import MetricIs
 
-VersionOrder = str
-"""`version`, `alias`, `review`, `state`, `size`, `created`, `author`, `signed`, or a field as it is spelled."""
-
 _NEWEST_FIRST = "v.version DESC"
+_NAMED = "SELECT model, version, min(alias) AS alias FROM aliases WHERE version IS NOT NULL GROUP BY 1, 2"
+_STANDINGS = "LEFT JOIN standings s ON s.version_id = v.id"
 # What waits comes first; what nobody has asked about has no place in the order.
 _STAGES = (
     "CASE v.state WHEN 'in_review' THEN 1 WHEN 'approved' THEN 2 WHEN 'rejected' THEN 3 WHEN 'retired' THEN 4"
     " WHEN 'deleting' THEN 5 END"
 )
+# By the name of a column: what to join, and what to sort by, in turn.
+_COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "version": ("", ("v.version",)),
+    "alias": (f"LEFT JOIN ({_NAMED}) o ON o.model = m.name AND o.version = v.version", ("o.alias",)),
+    "review": (_STANDINGS, (_STAGES, "s.approvals")),
+    "state": ("", ("v.state",)),
+    "size": ("", ("v.size_bytes",)),
+    "created": ("", ("v.created_us",)),
+    "author": ("", ("v.author",)),
+    "signed": (_STANDINGS, ("iif(v.dossier IS NULL, 0, s.is_signed)",)),
+}
 
 
 def ordered_versions(
-    connection: sqlite3.Connection, model_id: int, meant: Clause, order: VersionOrder, *, descending: bool
+    connection: sqlite3.Connection, model_id: int, meant: Clause, order: str, *, descending: bool
 ) -> array[int]:
-    """Return the versions that are meant, rows `v` of `versions`, all of one model, in this order.
+    """Return the versions that are meant, rows `v` of `versions`, all of one model, in the order of a column or field.
 
-    What has nothing to sort by comes last, and among equals the newest first.
+    What has nothing to sort by comes last, and among equals the newest first. Raises `UsageError` for another order.
     """
+    joined: tuple[object, ...] = ()
     field = find_field(order)
     if field is not None and field.kind == "metric":
         newest_first = _meant_by(connection, meant, "", (), _NEWEST_FIRST)
         return _by_metric(connection, model_id, field, newest_first, descending=descending)
-    join, joined, columns = _sorted_by(order) if field is None else sorting(field)
+    if field is not None:
+        join, joined, columns = sorting(field)
+    elif order in _COLUMNS:
+        join, columns = _COLUMNS[order]
+    else:
+        raise UsageError(f"versions are not sorted by {order!a}", advice=f"sort them by {', '.join(_COLUMNS)}")
     direction = "DESC" if descending else "ASC"
     is_one = len(columns) == 1  # an index serves neither way to put last what is missing
     by = [f"{column} {direction}{' NULLS LAST' if join and is_one else ''}" for column in columns]
@@ -106,23 +123,3 @@ def _by_metric(
         wanted.difference_update(found)
         found.extend(filter(wanted.__contains__, newest_first))
     return found
-
-
-def _sorted_by(order: VersionOrder) -> tuple[str, tuple[object, ...], tuple[str, ...]]:
-    """Return what to join, with which arguments, and what to sort by, in turn."""
-    if order == "alias":
-        named = "SELECT model, version, min(alias) AS alias FROM aliases WHERE version IS NOT NULL GROUP BY 1, 2"
-        return f"LEFT JOIN ({named}) o ON o.model = m.name AND o.version = v.version", (), ("o.alias",)
-    standings = "LEFT JOIN standings s ON s.version_id = v.id"
-    if order == "review":
-        return standings, (), (_STAGES, "s.approvals")
-    if order == "signed":
-        return standings, (), ("iif(v.dossier IS NULL, 0, s.is_signed)",)
-    columns = {
-        "version": "v.version",
-        "state": "v.state",
-        "size": "v.size_bytes",
-        "created": "v.created_us",
-        "author": "v.author",
-    }
-    return "", (), (columns[order],)

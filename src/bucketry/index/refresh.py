@@ -52,13 +52,11 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from bucketry.index.details import PendingVersion, ReadDetails
     from bucketry.index.rows import WrittenHead
     from bucketry.index.sql import Clause
     from bucketry.index.store import Index
     from bucketry.registry.core.commit import Current
     from bucketry.registry.core.session import Session
-    from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.documents.manifest import Manifest
 
@@ -224,13 +222,21 @@ class _Refresh:
     def refresh_heads_and_aliases(self) -> bool:
         """Read what changed; return whether everything was, so that the index is as the bucket."""
         began = self._session.clock.timestamp()
-        known = self._known_models()
-        known_aliases = self._known_aliases()
+        with self._index.reading() as connection:
+            models = connection.execute("SELECT name, etag, directory FROM models")
+            known = {name: _KnownModel(etag, directory) for name, etag, directory in models}
+            aliases = connection.execute("SELECT model, alias, etag FROM aliases")
+            known_aliases = {(model, alias): etag for model, alias, etag in aliases}
         listed, listed_aliases = list_registers(self._session, known, known_aliases)
         self._tally.models = len(listed)
         headless = {model: "" for model, _ in listed_aliases if model not in listed}
         listed = headless | listed  # aliases witness a model whose head is gone: it is looked for, and named
-        self._remove_gone(known, known_aliases, listed, listed_aliases)
+        gone = [name for name in known if name not in listed]
+        gone_aliases = [place for place in known_aliases if place not in listed_aliases]
+        if gone or gone_aliases:
+            with self._index.writing() as connection:
+                remove_models(connection, gone)
+                remove_aliases(connection, gone_aliases)
         changed = [name for name, etag in listed.items() if name not in known or known[name].etag != etag or not etag]
         changed_aliases = [place for place, etag in listed_aliases.items() if known_aliases.get(place) != etag]
         done = self._read_heads(changed, known) and self._read_aliases(changed_aliases, known_aliases)
@@ -247,7 +253,7 @@ class _Refresh:
         for batch in iter_pending(self._index, DETAILS_IN_ONE_BATCH, among):
             if self._cancelled.is_set():
                 return
-            found = self._map(self._read_details, batch)
+            found = self._read_each(lambda pending: read_details(self._session, pending), batch)
             with self._index.writing() as connection:
                 for pending, read in zip(batch, found, strict=True):
                     if isinstance(read, BucketryError):
@@ -279,35 +285,8 @@ class _Refresh:
             faults=tuple(tally.faults),
         )
 
-    def _known_models(self) -> dict[str, _KnownModel]:
-        with self._index.reading() as connection:
-            found = connection.execute("SELECT name, etag, directory FROM models")
-            return {name: _KnownModel(etag, directory) for name, etag, directory in found}
-
-    def _known_aliases(self) -> dict[tuple[str, AliasName], str]:
-        with self._index.reading() as connection:
-            found = connection.execute("SELECT model, alias, etag FROM aliases")
-            return {(model, alias): etag for model, alias, etag in found}
-
-    def _remove_gone(
-        self,
-        known: Iterable[str],
-        known_aliases: Iterable[tuple[str, AliasName]],
-        listed: Mapping[str, str],
-        listed_aliases: Mapping[tuple[str, AliasName], str],
-    ) -> None:
-        gone = [name for name in known if name not in listed]
-        gone_aliases = [place for place in known_aliases if place not in listed_aliases]
-        if gone or gone_aliases:
-            with self._index.writing() as connection:
-                remove_models(connection, gone)
-                remove_aliases(connection, gone_aliases)
-
     def _read_heads(self, names: Sequence[str], known: Mapping[str, _KnownModel]) -> bool:
-        for done, batch in _batches(names, HEADS_IN_ONE_BATCH):
-            self._tell("models", done, len(names))
-            if self._cancelled.is_set():
-                return False
+        for batch in self._batches("models", names, HEADS_IN_ONE_BATCH):
             found = self._map(lambda name: self._read_head(parse_model_name(name), known.get(name)), batch)
             written: list[WrittenHead] = []
             with self._index.writing() as connection:
@@ -317,6 +296,8 @@ class _Refresh:
                         written.append(head)
             if len([read for read in found if read is not None]) < len(batch) or not self._read_pages(written):
                 return False
+        if self._cancelled.is_set():
+            return False
         self._tell("models", len(names), len(names))
         return True
 
@@ -373,13 +354,15 @@ class _Refresh:
 
     def _read_pages(self, heads: Iterable[WrittenHead]) -> bool:
         """Read the pages that are missing of these models, and note each model as whole when all of its are there."""
+
+        def read_page(item: tuple[WrittenHead, SealedRows]) -> tuple[Row, ...]:
+            model, page = item[0].model, item[1].page
+            return decode_page(self._session.load_document(model, page), what=keys.page(model, page)).rows
+
         work = [(head, place) for head in heads for place in head.missing]
         left = {head.model_id: len(head.missing) for head, _ in work}
-        for done, batch in _batches(work, PAGES_IN_ONE_BATCH):
-            self._tell("pages", done, len(work))
-            if self._cancelled.is_set():
-                return False
-            found = self._map(lambda item: self._read_page(item[0].model, item[1]), batch)
+        for batch in self._batches("pages", work, PAGES_IN_ONE_BATCH):
+            found = self._read_each(read_page, batch)
             with self._index.writing() as connection:
                 for (head, place), rows in zip(batch, found, strict=True):
                     if isinstance(rows, BucketryError):
@@ -393,21 +376,13 @@ class _Refresh:
                             finish_head(connection, head)
         return not self._cancelled.is_set()
 
-    def _read_page(self, model: ModelName, place: SealedRows) -> tuple[Row, ...] | BucketryError:
-        try:
-            body = self._session.load_document(model, place.page)
-            return decode_page(body, what=keys.page(model, place.page)).rows
-        except UNREADABLE as error:
-            return error
-
     def _read_aliases(
         self, places: Sequence[tuple[str, AliasName]], known: Mapping[tuple[str, AliasName], str]
     ) -> bool:
-        for done, batch in _batches(places, ALIASES_IN_ONE_BATCH):
-            self._tell("aliases", done, len(places))
-            if self._cancelled.is_set():
-                return False
-            found = self._map(self._read_alias, batch)
+        for batch in self._batches("aliases", places, ALIASES_IN_ONE_BATCH):
+            found = self._read_each(
+                lambda place: load_alias(self._session, parse_model_name(place[0]), place[1]), batch
+            )
             with self._index.writing() as connection:
                 for place, read in zip(batch, found, strict=True):
                     if isinstance(read, BucketryError):
@@ -418,27 +393,29 @@ class _Refresh:
                         write_alias(connection, read.state, read.etag, planned=known.get(place))
         return not self._cancelled.is_set()
 
-    def _read_alias(self, place: tuple[str, AliasName]) -> Current[AliasRegister] | BucketryError:
-        try:
-            return load_alias(self._session, parse_model_name(place[0]), place[1])
-        except UNREADABLE as error:
-            return error
-
-    def _read_details(self, pending: PendingVersion) -> ReadDetails | BucketryError:
-        try:
-            return read_details(self._session, pending)
-        except UNREADABLE as error:
-            return error
+    def _batches(self, what: str, items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+        """Yield the items, so many at a time, until somebody cancels, and tell how many were there before."""
+        for begin in range(0, len(items), size):
+            self._tell(what, begin, len(items))
+            if self._cancelled.is_set():
+                return
+            yield items[begin : begin + size]
 
     def _map(self, function: Callable[[T], R], items: Sequence[T]) -> list[R | None]:
         """Do it for each item, several at once; None for those that came after a cancellation."""
         return self._session.map_in_parallel(lambda item: None if self._cancelled.is_set() else function(item), items)
 
+    def _read_each(self, read: Callable[[T], R], items: Sequence[T]) -> list[R | BucketryError | None]:
+        """Read each item as `_map` does, and return what is wrong in the place of what cannot be read."""
+
+        def attempt(item: T) -> R | BucketryError:
+            try:
+                return read(item)
+            except UNREADABLE as error:
+                return error
+
+        return self._map(attempt, items)
+
     def _tell(self, what: str, done: int, total: int) -> None:
         if self._progress is not None and total:
             self._progress(what, done, total)
-
-
-def _batches(items: Sequence[T], size: int) -> Iterator[tuple[int, Sequence[T]]]:
-    for begin in range(0, len(items), size):
-        yield begin, items[begin : begin + size]

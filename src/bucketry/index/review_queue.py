@@ -165,7 +165,9 @@ def _look_at(session: Session, group: _Group) -> _Found:
 def _waiting(session: Session, head: Head, standing: Standing) -> WaitingVersion | None:
     # Not the row's state: the policy may ask for more now, or for less, and approvals end.
     approved = standing.approvals.are_enough
-    if approved and not _ends_soon(session, standing):
+    ends = standing.approvals.expires
+    ends_soon = ends is not None and moment(ends) - session.clock.now() <= timedelta(days=WARNING_DAYS)
+    if approved and not ends_soon:
         return None
     asked = [d.statement for d in standing.decisions if d.statement.action is Action.REQUEST]
     row, me = standing.row, session.actor
@@ -190,8 +192,3 @@ def _look_at_gates(session: Session, head: Head, row: Row) -> tuple[GateResult, 
         return check_version_gates(session, head, row, alias=None, scan=False)
     except UNREADABLE as error:
         return (GateResult("gates", False, None, None, f"they cannot be checked: {reason_of(error)}"),)
-
-
-def _ends_soon(session: Session, standing: Standing) -> bool:
-    ends = standing.approvals.expires
-    return ends is not None and moment(ends) - session.clock.now() <= timedelta(days=WARNING_DAYS)

@@ -8,7 +8,7 @@ newer. Whatever was left out comes with the next refresh, as the ETags then diff
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
@@ -120,7 +120,18 @@ def write_head(
     known = connection.execute("SELECT id, etag, generation FROM models WHERE name = ?", (name,)).fetchone()
     if known and known[1] != planned and head.generation < known[2]:
         return None
-    values = _model_values(head)
+    newest = next((row.version for row in reversed(head.rows) if row.state is not State.DELETED), None)
+    values = {
+        "generation": head.generation,
+        "versions": head.next_version - 1,
+        "newest": newest,
+        "updated_at": head.trail.records[-1].at if head.trail.records else "",
+        "description": head.description,
+        "labels": _json(head.labels),
+        "directory": head.sealed.directory,
+        "policy": head.policy,
+        "damaged": "",
+    }
     if known is None:
         sql = f"INSERT INTO models (name, etag, {', '.join(values)}) VALUES (?, ?, {', '.join('?' * len(values))})"  # noqa: S608 - names of our own
         model_id = connection.execute(sql, (name, READING, *values.values())).lastrowid or 0
@@ -205,21 +216,6 @@ def remove_aliases(connection: sqlite3.Connection, places: Iterable[tuple[str, A
     connection.executemany("DELETE FROM aliases WHERE model = ? AND alias = ?", places)
 
 
-def _model_values(head: Head) -> dict[str, Any]:
-    newest = next((row.version for row in reversed(head.rows) if row.state is not State.DELETED), None)
-    return {
-        "generation": head.generation,
-        "versions": head.next_version - 1,
-        "newest": newest,
-        "updated_at": head.trail.records[-1].at if head.trail.records else "",
-        "description": head.description,
-        "labels": _json(head.labels),
-        "directory": head.sealed.directory,
-        "policy": head.policy,
-        "damaged": "",
-    }
-
-
 def _note_directory(
     connection: sqlite3.Connection, model_id: int, directory: Sequence[SealedRows] | None
 ) -> tuple[SealedRows, ...]:
@@ -241,7 +237,20 @@ def _is_current(connection: sqlite3.Connection, written: WrittenHead) -> bool:
 
 
 def _write_row(connection: sqlite3.Connection, model_id: int, row: Row, known: _KnownRow | None) -> bool:
-    values = _row_values(row)
+    values = (
+        row.manifest,
+        row.state.value,
+        row.created_at,
+        row.created_by,
+        row.size_bytes,
+        _json(row.labels),
+        _json(row.metrics),
+        row.base,
+        row.dossier,
+        microseconds_of(row.created_at),
+        row.created_by.lower(),
+        words_of(row),
+    )
     if known is not None and known.values == values:
         return False
     if known is not None and known.values[0] != row.manifest:  # the bucket was put back to an older state, and went on
@@ -281,23 +290,6 @@ def forget_details(connection: sqlite3.Connection, version_id: int) -> None:
     for table in ("parameters", "datasets", "parents", "metrics"):
         connection.execute(f"DELETE FROM {table} WHERE version_id = ?", (version_id,))  # noqa: S608 - names of our own
     connection.execute("UPDATE versions SET published_notes = '', notes = '' WHERE id = ?", (version_id,))
-
-
-def _row_values(row: Row) -> tuple[object, ...]:
-    return (
-        row.manifest,
-        row.state.value,
-        row.created_at,
-        row.created_by,
-        row.size_bytes,
-        _json(row.labels),
-        _json(row.metrics),
-        row.base,
-        row.dossier,
-        microseconds_of(row.created_at),
-        row.created_by.lower(),
-        words_of(row),
-    )
 
 
 def write_headline(connection: sqlite3.Connection, version_id: int, metrics: Mapping[str, float]) -> None:

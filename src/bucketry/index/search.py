@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bucketry.errors import NotFoundError, UsageError
 from bucketry.frozen import frozen
 from bucketry.index.damage import DAMAGE_OF_VERSION, DAMAGED, has_damage
-from bucketry.index.sql import Clause, all_of, model_clause, version_clause
+from bucketry.index.sql import NOT_DELETED, Clause, all_of, model_clause, models_clause, version_clause
 from bucketry.schema.documents.states import State
 from bucketry.schema.names import DEFAULT_NAMESPACE, AliasName, ByVersion, Digest, ModelName
 from bucketry.schema.search.details import slice_text
@@ -125,7 +125,7 @@ def iter_versions_found(
     with index.reading() as connection:
         clauses = [_fitting(query, damage=has_damage(connection))]
     if not query.asks_for_deleted:
-        clauses.append(Clause("v.state <> ?", (State.DELETED.value,)))
+        clauses.append(NOT_DELETED)
     if after is not None:
         clauses.append(_behind(index, sorting, after))
     where = all_of(clauses)
@@ -211,19 +211,8 @@ def _model(name: str) -> ModelName:
 
 
 def _models_where(query: Query, after: ModelName | None) -> Clause:
-    own = [(term, model_clause(term)) for term in query.terms]
-    clauses = [clause for _, clause in own if clause is not None]
-    of_versions = [version_clause(term) for term, clause in own if clause is None]
-    if of_versions:
-        if not query.asks_for_deleted:
-            of_versions.append(Clause("v.state <> ?", (State.DELETED.value,)))
-        inner = all_of(of_versions)
-        # Asked for each model, it would go through every version in that state, say, for each of ten thousand.
-        sql = f"(m.damaged <> '' OR m.id IN (SELECT v.model_id FROM versions v WHERE {inner.sql}))"  # noqa: S608 - values are parameters
-        clauses.append(Clause(sql, inner.values))
-    if after is not None:
-        clauses.append(Clause("m.name > ?", (str(after),)))
-    return all_of(clauses)
+    asked = models_clause(query.terms, with_deleted=query.asks_for_deleted)
+    return asked if after is None else all_of([asked, Clause("m.name > ?", (str(after),))])
 
 
 def _own_clauses(query: Query) -> list[Clause]:

@@ -42,6 +42,9 @@ class Clause:
     values: tuple[object, ...] = ()
 
 
+NOT_DELETED = Clause("v.state <> 'deleted'")
+
+
 def all_of(clauses: Iterable[Clause]) -> Clause:
     """Return what holds where all hold; nothing to hold is true."""
     parts = list(clauses)
@@ -58,7 +61,15 @@ def version_clause(term: Term, *, with_name: bool = True) -> Clause:
     condition = term.condition
     match condition:
         case WordIn() | LettersIn():
-            clause = _text_clause(_looked(condition), with_name=with_name)
+            looked = _looked(condition)
+            words, alias = looked("v.words"), looked("a.alias")
+            named = f"SELECT a.model, a.version FROM aliases a WHERE a.version IS NOT NULL AND {alias.sql}"  # noqa: S608 - values are parameters
+            either = [words, Clause(f"(m.name, v.version) IN ({named})", alias.values)]
+            if with_name:
+                either.append(looked("m.name"))
+            clause = Clause(
+                f"({' OR '.join(each.sql for each in either)})", tuple(one for each in either for one in each.values)
+            )
         case _:
             clause = _version_clause(condition)
     return _negated(clause) if term.negated else clause
@@ -89,24 +100,39 @@ def metric_clause(condition: MetricIs) -> Clause:
 
 def model_clause(term: Term) -> Clause | None:
     """Return a term that can be asked of a model itself, a row `m` of `models`; None for one about its versions."""
-    clause = _model_clause(term.condition)
-    if clause is None:
-        return None
+    condition = term.condition
+    match condition:
+        case WordIn() | LettersIn():
+            clause = _looked(condition)("m.name")
+        case ModelLike(pattern):
+            clause = Clause("m.name GLOB ?", (pattern,))
+        case AliasIs(alias):
+            named = "SELECT a.model FROM aliases a WHERE a.alias = ? AND a.version IS NOT NULL"
+            clause = Clause(f"m.name IN ({named})", (alias,))
+        case _:
+            return None
     return _negated(clause) if term.negated else clause
 
 
-def _model_clause(condition: Condition) -> Clause | None:
-    match condition:
-        case WordIn() | LettersIn():
-            return _looked(condition)("m.name")
-        case ModelLike(pattern):
-            return Clause("m.name GLOB ?", (pattern,))
-        case AliasIs(alias):
-            return Clause(
-                "m.name IN (SELECT a.model FROM aliases a WHERE a.alias = ? AND a.version IS NOT NULL)",
-                (alias,),
-            )
-    return None
+def models_clause(terms: Iterable[Term], *, with_deleted: bool) -> Clause:
+    """Return what is asked of rows `m` of `models`: what can be of themselves, all else of one of their versions.
+
+    Of a model whose head cannot be read nobody knows which versions it has.
+    """
+    clauses: list[Clause] = []
+    of_versions: list[Clause] = []
+    for term in terms:
+        own = model_clause(term)
+        if own is not None:
+            clauses.append(own)
+        else:
+            of_versions.append(version_clause(term))
+    if of_versions:
+        inner = all_of(of_versions if with_deleted else [*of_versions, NOT_DELETED])
+        # Asked for each model, it would go through every version in that state, say, for each of ten thousand.
+        sql = f"(m.damaged <> '' OR m.id IN (SELECT v.model_id FROM versions v WHERE {inner.sql}))"  # noqa: S608 - values are parameters
+        clauses.append(Clause(sql, inner.values))
+    return all_of(clauses)
 
 
 def _negated(clause: Clause) -> Clause:
@@ -124,15 +150,6 @@ def _looked(condition: WordIn | LettersIn) -> Callable[[str], Clause]:
     letters = condition.letters
     pattern = "*".join(["", *(f"[{letter}]" if letter in "*?[" else letter for letter in letters), ""])
     return lambda text: Clause(f"({text} GLOB ? AND has_letters({text}, ?))", (pattern, letters))
-
-
-def _text_clause(looked: Callable[[str], Clause], *, with_name: bool) -> Clause:
-    words, alias = looked("v.words"), looked("a.alias")
-    named = f"SELECT a.model, a.version FROM aliases a WHERE a.version IS NOT NULL AND {alias.sql}"  # noqa: S608 - values are parameters
-    either = [words, Clause(f"(m.name, v.version) IN ({named})", alias.values)]
-    if with_name:
-        either.append(looked("m.name"))
-    return Clause(f"({' OR '.join(each.sql for each in either)})", tuple(one for each in either for one in each.values))
 
 
 def _version_clause(condition: Condition) -> Clause:  # noqa: PLR0911 - one for each kind
@@ -178,18 +195,14 @@ def _in_table(condition: Condition) -> Clause:  # noqa: PLR0911 - one for each k
             asked = metric_clause(condition)
             return _among(f"SELECT version_id FROM metrics WHERE {asked.sql}", *asked.values)  # noqa: S608 - values are parameters
         case ParameterIs():
-            return _parameter_clause(condition)
+            begin = "SELECT version_id FROM parameters WHERE name = ?"
+            name, text, number = condition.name, condition.text, condition.number
+            if condition.comparison == "=":
+                return _among(f"{begin} AND (text = ? OR number = ?)", name, text, number)
+            if condition.comparison == "!=":
+                return _among(f"{begin} AND text <> ? AND (number IS NULL OR number IS NOT ?)", name, text, number)
+            return _among(f"{begin} AND number {_spelled(condition.comparison)} ?", name, number)
     raise AssertionError(f"{condition} is asked of no table")
-
-
-def _parameter_clause(condition: ParameterIs) -> Clause:
-    begin = "SELECT version_id FROM parameters WHERE name = ?"
-    name, text, number = condition.name, condition.text, condition.number
-    if condition.comparison == "=":
-        return _among(f"{begin} AND (text = ? OR number = ?)", name, text, number)
-    if condition.comparison == "!=":
-        return _among(f"{begin} AND text <> ? AND (number IS NULL OR number IS NOT ?)", name, text, number)
-    return _among(f"{begin} AND number {_spelled(condition.comparison)} ?", name, number)
 
 
 def _moment_clause(comparison: str, moment: Moment) -> Clause:

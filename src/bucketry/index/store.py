@@ -12,7 +12,6 @@ import hashlib
 import os
 import socket
 import sqlite3
-import stat
 import tempfile
 import threading
 from contextlib import closing, contextmanager, suppress
@@ -26,6 +25,7 @@ from bucketry.registry.core.location import FolderLocation, parse_location
 from bucketry.schema.search.match import has_letters
 from bucketry.store.modes import make_folders
 from bucketry.transfer.disk.cache_place import default_cache_root
+from bucketry.transfer.disk.local_files import make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,8 @@ def open_index(session: Session) -> Index:
     if session.profile is not None:
         with suppress(OSError, UnavailableError, DeniedError, UsageError):
             path = _file_of(session.profile)
-            _make_folder(path.parent)
+            make_folders(path.parent.parent)
+            make_private_folder(path.parent)
             return Index(path)
     return Index(None)
 
@@ -180,9 +181,11 @@ class Index:
         with self._exclusive(), self._translated_once():
             _create_file(self.path)
             with closing(_connect(self.path)) as connection:
-                if _has_our_tables(connection):
+                names = ("application_id", "user_version")
+                marks = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+                if marks == [APPLICATION, VERSION]:
                     return
-                if _is_empty(connection):
+                if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
                     _create_tables(connection)
                     return
             _remove(self.path)
@@ -257,18 +260,6 @@ def _file_of(profile: RegistryProfile) -> Path:
     return root / "index" / str(os.getuid()) / f"{name}-{VERSION}.sqlite"
 
 
-def _make_folder(folder: Path) -> None:
-    """Make the folder, for its owner alone; raise `DeniedError` if it is somebody else's."""
-    make_folders(folder.parent)
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    state = folder.lstat()
-    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid():
-        raise DeniedError(f"{folder} is not a folder of this user", advice="move it away")
-    if stat.S_IMODE(state.st_mode) != 0o700:
-        folder.chmod(0o700)
-
-
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
     try:
@@ -293,15 +284,6 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     connection.executescript(
         f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION:d}; PRAGMA user_version = {VERSION:d}; COMMIT;"
     )
-
-
-def _has_our_tables(connection: sqlite3.Connection) -> bool:
-    marks = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
-    return marks == [APPLICATION, VERSION]
-
-
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    return bool(connection.execute("SELECT count(*) = 0 FROM sqlite_schema").fetchone()[0])
 
 
 def _is_sound(path: Path) -> bool:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 from array import array
 from dataclasses import field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from bucketry.errors import UsageError
 from bucketry.frozen import frozen
 from bucketry.index.damage import DAMAGE_OF_VERSION, DAMAGED
 from bucketry.index.fields import load_fields
 from bucketry.index.order import kept_by_metric, ordered_ids, ordered_versions
 from bucketry.index.review_summary import BASIS, NOTED, Stage, read_noted, stage_of
-from bucketry.index.sql import Clause, all_of, model_clause, version_clause, version_clause_of
+from bucketry.index.sql import NOT_DELETED, Clause, all_of, models_clause, version_clause_of
 from bucketry.schema.documents.states import State, parse_state
 from bucketry.schema.names import AliasName, Digest, ModelName, parse_model_name
 from bucketry.schema.search.query import MetricIs, StateIs, parse_query
@@ -26,16 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bucketry.index.fields import Field, Value
-    from bucketry.index.order import VersionOrder
     from bucketry.index.review_summary import ReviewSummary
     from bucketry.index.store import Index
-    from bucketry.schema.search.query import Term
 
 MOST_TREND_VERSIONS = 24
 
-ModelOrder = Literal["name", "versions", "production", "newest", "waiting", "updated"]
-
-_NOT_DELETED = Clause("v.state <> 'deleted'")
 _SERVING = (
     "SELECT max(a.version) FROM aliases a WHERE a.model = m.name AND (a.protected OR a.alias IN ('production', 'prod'))"
 )
@@ -132,13 +128,15 @@ class ListedIds:
     total: int = 0
 
 
-def list_models_by(index: Index, *, query: str = "", order: ModelOrder = "name", descending: bool = False) -> ListedIds:
-    """Return the models that the query means; raise `UsageError` for a wrong query.
+def list_models_by(index: Index, *, query: str = "", order: str = "name", descending: bool = False) -> ListedIds:
+    """Return the models that the query means; raise `UsageError` for a wrong query or another order.
 
     Words, `model:` and `alias:` are asked of the model, everything else of its versions, one of which must fit all.
     """
-    where = _models_meant(query)
-    column = _MODEL_ORDERS[order]
+    where = models_clause(parse_query(query).terms, with_deleted=False)
+    column = _MODEL_ORDERS.get(order)
+    if column is None:
+        raise UsageError(f"models are not sorted by {order!a}", advice=f"sort them by {', '.join(_MODEL_ORDERS)}")
     join = f"LEFT JOIN ({_WAITING} GROUP BY model_id) w ON w.model_id = m.id" if order == "waiting" else ""
     direction = "DESC" if descending else "ASC"
     nulls = " NULLS LAST" if order in {"production", "newest"} else ""  # an index cannot serve what ends so
@@ -152,14 +150,18 @@ def list_models_by(index: Index, *, query: str = "", order: ModelOrder = "name",
 
 
 def list_versions_by(
-    index: Index, model: ModelName, *, query: str = "", order: VersionOrder = "version", descending: bool = True
+    index: Index, model: ModelName, *, query: str = "", order: str = "version", descending: bool = True
 ) -> ListedIds:
-    """Return a model's versions that the query means; raise `UsageError` for a wrong query.
+    """Return a model's versions that the query means; raise `UsageError` for a wrong query or another order.
 
     Deleted ones are left out unless the query asks for that state. Versions without the metric to sort by come last.
     """
     terms = parse_query(query).terms
-    where = _versions_meant(model, terms)
+    # Of their metrics `kept_by_metric` asks.
+    clauses = [version_clause_of(model, term) for term in terms if not isinstance(term.condition, MetricIs)]
+    if not any(term.condition == StateIs(State.DELETED) for term in terms):
+        clauses.append(NOT_DELETED)
+    where = all_of(clauses)
     with index.reading() as connection:
         model_id = _model_id(connection, model)
         if model_id is None:
@@ -198,7 +200,9 @@ def load_version_lines(
 ) -> list[VersionLine]:
     """Return a model's versions with these ids, in this order; one that is gone is left out."""
     with index.reading() as connection:
-        aliases, before = _aliases(connection, model), _named_before(connection, model)
+        aliases = _aliases(connection, model)
+        sql = "SELECT alias, before FROM aliases WHERE model = ? AND before IS NOT NULL ORDER BY protected DESC, alias"
+        before = [(AliasName(alias), version) for alias, version in connection.execute(sql, (str(model),))]
         values = load_fields(connection, ids, fields)
         found = {
             row[0]: _version_line(model, row, aliases, before, values.get(row[0], {}))
@@ -251,6 +255,7 @@ def _model_line(
     )
     metrics: list[dict[str, float]] = [json.loads(text) for (text,) in found]
     metric = next((name for values in metrics for name in values), "")
+    sql = "SELECT alias, damaged FROM aliases WHERE model = ? AND damaged <> '' ORDER BY alias"
     return ModelLine(
         row_id=row_id,
         model=model,
@@ -263,7 +268,7 @@ def _model_line(
         metric=metric,
         trend=tuple(values[metric] for values in reversed(metrics) if metric in values),
         damaged=damaged,
-        damaged_aliases=_damaged_aliases(connection, model),
+        damaged_aliases={AliasName(alias): why for alias, why in connection.execute(sql, (str(model),))},
     )
 
 
@@ -310,39 +315,6 @@ def _aliases(connection: sqlite3.Connection, model: ModelName) -> tuple[ListedAl
         ListedAlias(AliasName(alias), version, bool(protected), since, by)
         for alias, version, protected, since, by in found
     )
-
-
-def _damaged_aliases(connection: sqlite3.Connection, model: ModelName) -> dict[AliasName, str]:
-    sql = "SELECT alias, damaged FROM aliases WHERE model = ? AND damaged <> '' ORDER BY alias"
-    return {AliasName(alias): damaged for alias, damaged in connection.execute(sql, (str(model),))}
-
-
-def _named_before(connection: sqlite3.Connection, model: ModelName) -> list[tuple[AliasName, int]]:
-    found = connection.execute(
-        "SELECT alias, before FROM aliases WHERE model = ? AND before IS NOT NULL ORDER BY protected DESC, alias",
-        (str(model),),
-    )
-    return [(AliasName(alias), version) for alias, version in found]
-
-
-def _models_meant(text: str) -> Clause:
-    own = [(term, model_clause(term)) for term in parse_query(text).terms]
-    clauses = [clause for _, clause in own if clause is not None]
-    of_versions = [version_clause(term) for term, clause in own if clause is None]
-    if of_versions:
-        inner = all_of([*of_versions, _NOT_DELETED])
-        # Asked for each model, it would go through every version in that state, say, for each of ten thousand.
-        sql = f"(m.damaged <> '' OR m.id IN (SELECT v.model_id FROM versions v WHERE {inner.sql}))"  # noqa: S608 - values are parameters
-        clauses.append(Clause(sql, inner.values))
-    return all_of(clauses)
-
-
-def _versions_meant(model: ModelName, terms: Sequence[Term]) -> Clause:
-    """Return what is asked of the versions' rows; of their metrics `kept_by_metric` asks."""
-    clauses = [version_clause_of(model, term) for term in terms if not isinstance(term.condition, MetricIs)]
-    if not any(term.condition == StateIs(State.DELETED) for term in terms):
-        clauses.append(_NOT_DELETED)
-    return all_of(clauses)
 
 
 def _model_id(connection: sqlite3.Connection, model: ModelName) -> int | None:

@@ -141,7 +141,7 @@ class Source:
     def models(self, wanted: Selection) -> Listing[ModelLine]:
         """Return the models that a filter means."""
         order, descending = wanted.order or "name", wanted.descending and bool(wanted.order)
-        listed = list_models_by(self.index, query=wanted.filter, order=order, descending=descending)  # type: ignore[arg-type]
+        listed = list_models_by(self.index, query=wanted.filter, order=order, descending=descending)
         return Listing(IndexRows(listed, lambda ids: load_model_lines(self.index, ids)), listed.total)
 
     def versions(self, model: ModelName, wanted: Selection, *, fields: Sequence[Field] = ()) -> Listing[VersionLine]:
