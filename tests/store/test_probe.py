@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from threading import Barrier
+from threading import Barrier, Lock
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from bucketry.errors import DeniedError, NotFoundError, UnavailableError
 from bucketry.store.contract import (
     Entry,
     ETag,
+    HeldBack,
     IfAbsent,
     IfMatch,
     NotModifiedError,
@@ -25,16 +27,20 @@ from bucketry.store.contract import (
 )
 from bucketry.store.folder.store import FolderStore
 from bucketry.store.memory import MemoryStore
+from bucketry.store.probe import races
+from bucketry.store.probe.checks import BrokenPromiseError, Scratch, Subject
 from bucketry.store.probe.probe import ProbeReport, judge_product, probe
-from bucketry.store.probe.races import WRITERS
+from bucketry.store.probe.races import MEET_SECONDS, WRITERS, race_to_create, race_to_replace
+from servers.hasty import run_hasty
 from store.noting import NotingStore
 from store.s3_stores import open_s3
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from bucketry.store.contract import Body, Condition, Folder, Part, Store
+    from bucketry.store.probe.checks import Promise
     from servers.process import S3Server
 
 
@@ -107,6 +113,39 @@ def test_everything_happens_below_one_scratch_folder() -> None:
     probe(Watching(), clock=Clock(), scratch_prefix="probe/7/")
     assert keys
     assert all(key.startswith("probe/7/") for key in keys)
+
+
+class Overtaken:
+    """Lets one of those who write at once come last, if at all; what is written before they do is left alone."""
+
+    def __init__(self, store: Store) -> None:
+        self.calls_before = 0
+        self._store = store
+        self._lock = Lock()
+        self._is_one_late = False
+
+    def be_late(self) -> None:
+        raise NotImplementedError
+
+    def get(self, key: str) -> Object:
+        return self._store.get(key)
+
+    def put(self, key: str, body: bytes, condition: Condition) -> ETag:
+        if not isinstance(body, HeldBack):
+            self.calls_before += 1
+            return self._store.put(key, body, condition)
+        with self._lock:
+            is_late, self._is_one_late = not self._is_one_late, True
+        if is_late:
+            self.be_late()
+        return self._store.put(key, body, condition)
+
+
+def until(is_so: Callable[[], bool], *, seconds: float = 30.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return is_so()
 
 
 class Forgetful(MemoryStore):
@@ -337,6 +376,40 @@ def test_a_probe_is_a_bounded_number_of_requests() -> None:
     assert run(cast("Store", noting)).passed
     assert len(noting.requests) <= MOST_REQUESTS
     assert noting.requests.count("put probe") >= 2 * WRITERS
+
+
+@pytest.mark.parametrize("race", [race_to_create, race_to_replace], ids=lambda race: race.name)
+def test_no_writer_of_a_race_is_complete_before_the_last_one_is_there(
+    monkeypatch: pytest.MonkeyPatch, race: Promise
+) -> None:
+    monkeypatch.setattr(races, "MEET_SECONDS", 60.0)
+    complete: list[int] = []
+    with run_hasty(window_seconds=0.0) as hasty, open_s3(hasty.server) as store:
+
+        class OneLate(Overtaken):
+            def be_late(self) -> None:
+                others = self.calls_before + WRITERS - 1
+                assert until(lambda: hasty.begun == others)
+                complete.append(hasty.whole - self.calls_before)
+
+        subject = Subject(Scratch(cast("Store", OneLate(store)), "probe/", now), "raced")
+        with suppress(BrokenPromiseError):  # which it breaks, but that is chance
+            race.check(subject)
+    assert complete == [0]
+
+
+def test_a_writer_of_a_race_who_cannot_connect_is_not_waited_for() -> None:
+    with run_hasty(window_seconds=0.0) as hasty, open_s3(hasty.server) as store:
+
+        class OneLost(Overtaken):
+            def be_late(self) -> None:
+                assert until(lambda: hasty.begun == WRITERS - 1)
+                raise UnavailableError("no route")
+
+        began = time.monotonic()
+        with pytest.raises((UnavailableError, BrokenPromiseError)):
+            race_to_create.check(Subject(Scratch(cast("Store", OneLost(store)), "probe/", now), "raced"))
+        assert time.monotonic() - began < MEET_SECONDS
 
 
 def test_a_key_is_created_only_once_in_the_whole_probe() -> None:

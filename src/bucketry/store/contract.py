@@ -14,7 +14,7 @@ from bucketry.errors import ContendedError, NotFoundError, UnavailableError
 from bucketry.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
@@ -147,9 +147,32 @@ class Streamed(Protocol):
 Body = memoryview | Streamed
 
 
+class HeldBack(bytes):
+    """Bytes of which the last is sent only when `wait` has returned, which is called once: for writers that race.
+
+    A store that does not send bytes one after the other takes them as any others, and does not call it.
+    """
+
+    wait: Callable[[], None]
+
+    @classmethod
+    def until(cls, body: bytes, wait: Callable[[], None]) -> HeldBack:
+        """Return bytes that are held back."""
+        held = cls(body)
+        held.wait = wait
+        return held
+
+    def slices(self) -> Iterator[memoryview]:
+        """Yield them, as `Streamed` does."""
+        yield memoryview(self)[:-1]
+        wait, self.wait = self.wait, lambda: None
+        wait()
+        yield memoryview(self)[-1:]
+
+
 def iter_slices(body: bytes | Body) -> Generator[memoryview, None, None]:
     """Yield the bytes of a body, those that lie in memory as one slice; to be closed by who may not come to the end."""
-    if isinstance(body, bytes | memoryview):
+    if isinstance(body, bytes | memoryview) and not isinstance(body, HeldBack):
         yield memoryview(body)
     else:
         yield from body.slices()

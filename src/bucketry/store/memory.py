@@ -41,7 +41,7 @@ class MemoryStore:
     """A bucket in this process, gone with it."""
 
     def __init__(self, *, clock: Callable[[], datetime] | None = None) -> None:
-        self._clock = clock or _utc_now
+        self._clock = clock or (lambda: datetime.now(UTC))
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._objects: dict[str, _StoredObject] = {}
@@ -259,7 +259,3 @@ def _fold(key: str, prefix: str, delimiter: str) -> Folder | None:
     """Return the folder that hides this key from a listing with a delimiter, if one does."""
     end = key.find(delimiter, len(prefix))
     return None if end < 0 else Folder(key[: end + len(delimiter)])
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)

@@ -131,10 +131,19 @@ class FolderRegisters:
             raise self._refusal(key)
         with after_naming(path):
             if not self._is_base(key, base):
-                self._withdraw(path, written)
+                if self._files.find_identity(path) == written.identity:
+                    self._remove(path)
                 raise self._refusal(key)
             self._files.sync_folder_of(path)
-        self._tidy(key, written)
+        # Refresh the readable copy, then trim. The commit has happened: no error here may deny it.
+        with suppress(OSError):
+            self._replace_plain_file(key, written)
+            numbers = self._numbers(key)
+            if len(numbers) > MOST_STATES:
+                # Even a power failure must not undo the replacement and keep the trimming.
+                self._files.sync_folder_of(self._files.path(key))
+                for number in numbers[:-KEPT_STATES]:
+                    self._remove(self._path(key, number))
         return RegisterState(base.sequence + 1, written.identity)
 
     def overwrite(self, key: str, written: StagedObject) -> RegisterState:
@@ -160,7 +169,12 @@ class FolderRegisters:
             with suppress(OSError):
                 os.rmdir(self._folder(key))
             with suppress(FileNotFoundError, NotADirectoryError):
-                self._remove_plain_file(plain)
+                try:
+                    os.unlink(plain)
+                except (IsADirectoryError, PermissionError):
+                    # A folder of other keys is not an object; macOS says EPERM for it.
+                    if not os.path.isdir(plain):
+                        raise
             if not self._numbers(key):
                 self._files.prune_folders_of(plain)
                 self._files.prune_folders_of(self._folder(key))
@@ -227,21 +241,6 @@ class FolderRegisters:
     def _is_base(self, key: str, base: RegisterState) -> bool:
         return self._files.find_identity(self._path(key, base.sequence)) == base.identity
 
-    def _withdraw(self, path: str, written: StagedObject) -> None:
-        if self._files.find_identity(path) == written.identity:
-            self._remove(path)
-
-    def _tidy(self, key: str, written: StagedObject) -> None:
-        """Refresh the readable copy, then trim. The commit has happened: no error here may deny it."""
-        with suppress(OSError):
-            self._replace_plain_file(key, written)
-            numbers = self._numbers(key)
-            if len(numbers) > MOST_STATES:
-                # Even a power failure must not undo the replacement and keep the trimming.
-                self._files.sync_folder_of(self._files.path(key))
-                for number in numbers[:-KEPT_STATES]:
-                    self._remove(self._path(key, number))
-
     def _replace_plain_file(self, key: str, written: StagedObject) -> None:
         path = self._files.path(key)
         copy = f"{written.path}.copy"
@@ -266,14 +265,6 @@ class FolderRegisters:
     def _remove(self, path: str) -> None:
         with suppress(FileNotFoundError):
             os.unlink(path)
-
-    def _remove_plain_file(self, path: str) -> None:
-        try:
-            os.unlink(path)
-        except (IsADirectoryError, PermissionError):
-            # A folder of other keys is not an object; macOS says EPERM for it.
-            if not os.path.isdir(path):
-                raise
 
     def _refusal(self, key: str) -> PreconditionFailedError:
         return PreconditionFailedError(

@@ -90,7 +90,9 @@ class FolderStore:
                     f"{key} in {self._root} is larger than {SMALL_OBJECT_BYTES} bytes, so it is no document",
                     advice="run `bucketry fsck`, and find out who wrote it",
                 )
-            body = _read_all(descriptor, state.identity.size_bytes)
+            # What the file had when it was opened: whoever writes into it afterwards cannot make us read on.
+            with open(descriptor, "rb", closefd=False) as file:
+                body = file.read(state.identity.size_bytes)
         return Object(body, state.etag, _modified_at(state), served_at=datetime.now(UTC))
 
     def stat(self, key: str) -> Entry:
@@ -346,12 +348,6 @@ class _RangeStream:
             )
         self._position += count
         return count
-
-
-def _read_all(descriptor: int, size_bytes: int) -> bytes:
-    """Read what the file had when it was opened; whoever writes into it afterwards cannot make us read on."""
-    with open(descriptor, "rb", closefd=False) as file:
-        return file.read(size_bytes)
 
 
 def _entry(key: str, state: RegisterState) -> Entry:

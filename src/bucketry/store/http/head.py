@@ -55,9 +55,19 @@ def parse_head(text: bytes) -> ReplyHead:
     status_line = _STATUS_LINE.fullmatch(first)
     if status_line is None:
         raise MalformedReplyError("a first line that is not HTTP/1.1")
-    headers = _parse_headers(lines)
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, value = _parse_usual_header(line) if len(line) <= LARGEST_USUAL_HEADER else _parse_header(line)
+        if name in headers:
+            if name in SAID_ONCE:
+                raise MalformedReplyError(f"two headers {name}")
+            value = f"{headers[name]}, {value}"
+        headers[name] = value
     status = int(status_line[2])
-    is_chunked = _is_chunked(headers)
+    coding = headers.get("transfer-encoding")
+    is_chunked = coding is not None
+    if coding is not None and coding.lower() != "chunked":
+        raise MalformedReplyError("a transfer coding other than chunked")
     connection = {word.strip().lower() for word in headers.get("connection", "").split(",")}
     length_bytes = _length_bytes(headers, status)
     if is_chunked and length_bytes is not None:
@@ -73,18 +83,6 @@ def parse_head(text: bytes) -> ReplyHead:
     )
 
 
-def _parse_headers(lines: list[str]) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, value = _parse_usual_header(line) if len(line) <= LARGEST_USUAL_HEADER else _parse_header(line)
-        if name in headers:
-            if name in SAID_ONCE:
-                raise MalformedReplyError(f"two headers {name}")
-            value = f"{headers[name]}, {value}"
-        headers[name] = value
-    return headers
-
-
 def _parse_header(line: str) -> tuple[str, str]:
     # A line that begins with a space would continue the one before it, which HTTP/1.1 no longer allows.
     header = _HEADER.fullmatch(line)
@@ -95,15 +93,6 @@ def _parse_header(line: str) -> tuple[str, str]:
 
 # Most lines of one server's replies are the same in each.
 _parse_usual_header = lru_cache(maxsize=USUAL_HEADERS)(_parse_header)
-
-
-def _is_chunked(headers: Mapping[str, str]) -> bool:
-    coding = headers.get("transfer-encoding")
-    if coding is None:
-        return False
-    if coding.lower() != "chunked":
-        raise MalformedReplyError("a transfer coding other than chunked")
-    return True
 
 
 def _length_bytes(headers: Mapping[str, str], status: int) -> int | None:

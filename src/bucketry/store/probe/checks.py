@@ -4,6 +4,9 @@ Promises about one object are tried one after the other on the same one, as long
 takes its time. After one that was broken the next begins with an object of its own, so that it is judged by itself.
 """
 
+# What is checked stands above each function: it is the promise that a report names.
+# ruff: noqa: D103
+
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
@@ -188,7 +191,13 @@ class Promise:
     check: Callable[[Subject], str]
 
 
-def _create_once(subject: Subject) -> str:
+def promise(name: str, text: str) -> Callable[[Callable[[Subject], str]], Promise]:
+    """Make a function that checks it a promise."""
+    return lambda check: Promise(name, text, check)
+
+
+@promise("create once", "a create-only write of a taken key is refused")
+def create_once(subject: Subject) -> str:
     subject.begin()
     if not subject.refuses(IfAbsent()):
         raise BrokenPromiseError(
@@ -198,7 +207,8 @@ def _create_once(subject: Subject) -> str:
     return "the second write was refused"
 
 
-def _etags_agree(subject: Subject) -> str:
+@promise("etags", "an object has one ETag, in every reply")
+def etags_agree(subject: Subject) -> str:
     written, key = subject.begin(), subject.key
     entries = [entry for entry in subject.scratch.store.list(key) if isinstance(entry, Entry) and entry.key == key]
     if subject.etag_read is None:
@@ -214,7 +224,8 @@ def _etags_agree(subject: Subject) -> str:
     return "writing, reading, a HEAD and a listing name the same ETag"
 
 
-def _replace(subject: Subject) -> str:
+@promise("replace", "a write under the current ETag replaces the object and its ETag")
+def replace(subject: Subject) -> str:
     first = subject.begin()
     subject.replace()
     if subject.etag == first:
@@ -223,7 +234,8 @@ def _replace(subject: Subject) -> str:
     return "a writer that knows the current state may replace it"
 
 
-def _stale(subject: Subject) -> str:
+@promise("stale write", "a write under any other ETag is refused and changes nothing")
+def stale(subject: Subject) -> str:
     previous, _ = subject.begin_replaced()
     for etag, whose in ((previous, "of an older state"), (STALE_ETAG, "that never was")):
         if not subject.refuses(IfMatch(etag)):
@@ -234,7 +246,8 @@ def _stale(subject: Subject) -> str:
     return "stale writers were refused"
 
 
-def _not_modified(subject: Subject) -> str:
+@promise("poll", "an unchanged object is not sent again")
+def not_modified(subject: Subject) -> str:
     previous, etag = subject.begin_replaced()
     try:
         subject.scratch.store.get(subject.key, unless=etag)
@@ -251,7 +264,8 @@ def _not_modified(subject: Subject) -> str:
     return "an unchanged object is not sent again, a changed one is"
 
 
-def _ranges(subject: Subject) -> str:
+@promise("ranges", "a range is exact, and of the object that was meant")
+def ranges(subject: Subject) -> str:
     previous, etag = subject.begin_replaced()
     for start, stop in RANGES:
         if _read(subject, (start, stop), etag) != subject.body[start:stop]:
@@ -263,7 +277,8 @@ def _ranges(subject: Subject) -> str:
     raise BrokenPromiseError("the store sent a range of another object: a download would mix two objects")
 
 
-def _read_after_write(subject: Subject) -> str:
+@promise("read after write", "a read shows the last acknowledged write")
+def read_after_write(subject: Subject) -> str:
     subject.replace()
     subject.must_hold("a read after an acknowledged write shows an older state")
     subject.scratch.store.delete(subject.key)
@@ -273,7 +288,8 @@ def _read_after_write(subject: Subject) -> str:
     return "each read shows the last write"
 
 
-def _replace_nothing(subject: Subject) -> str:
+@promise("replace nothing", "a write under an ETag is refused where no object is")
+def replace_nothing(subject: Subject) -> str:
     if not subject.is_deleted:
         subject.name = "nothing"
     if not subject.refuses(IfMatch(subject.etag if subject.is_deleted and subject.etag else STALE_ETAG)):
@@ -284,7 +300,8 @@ def _replace_nothing(subject: Subject) -> str:
     return "replacing nothing was refused"
 
 
-def _list_after_write(subject: Subject) -> str:
+@promise("list after write", "a listing shows the last acknowledged write")
+def list_after_write(subject: Subject) -> str:
     scratch = subject.scratch
     wanted = [scratch.key(f"listed/{number}-{'x' * number}") for number in range(LISTED_OBJECTS)]
     for key in wanted:
@@ -296,7 +313,8 @@ def _list_after_write(subject: Subject) -> str:
     return "each listing shows the last write"
 
 
-def _upload(subject: Subject) -> str:
+@promise("upload", "an upload appears whole, and never replaces an object")
+def upload(subject: Subject) -> str:
     scratch, key = subject.scratch, subject.key
     uploads = [scratch.start_upload(key) for _ in range(2)]
     bodies = (b"first", b"second")
@@ -316,7 +334,8 @@ def _upload(subject: Subject) -> str:
     raise BrokenPromiseError("the store let a second upload replace an artifact: its bytes could change")
 
 
-def _create_blob_once(subject: Subject) -> str:
+@promise("create an artifact once", "an artifact is never replaced")
+def create_blob_once(subject: Subject) -> str:
     if not subject.body:
         subject.scratch.store.put_blob(subject.key, memoryview(b"first"))
         subject.take(b"first", None)
@@ -328,7 +347,8 @@ def _create_blob_once(subject: Subject) -> str:
     raise BrokenPromiseError("the store accepted a second create-only write of an artifact: its bytes could change")
 
 
-def _odd_keys(subject: Subject) -> str:
+@promise("odd keys", "keys are kept as they are")
+def odd_keys(subject: Subject) -> str:
     scratch = subject.scratch
     wanted = {scratch.key(f"odd/{name}"): name for name in ODD_NAMES}
     for key, name in wanted.items():
@@ -367,17 +387,3 @@ def _read(subject: Subject, asked: tuple[int, int], etag: ETag) -> bytes:
             if count == 0 or filled == len(buffer):
                 break
     return bytes(buffer[:filled])
-
-
-CREATE_ONCE = Promise("create once", "a create-only write of a taken key is refused", _create_once)
-CREATE_BLOB_ONCE = Promise("create an artifact once", "an artifact is never replaced", _create_blob_once)
-REPLACE = Promise("replace", "a write under the current ETag replaces the object and its ETag", _replace)
-STALE = Promise("stale write", "a write under any other ETag is refused and changes nothing", _stale)
-REPLACE_NOTHING = Promise("replace nothing", "a write under an ETag is refused where no object is", _replace_nothing)
-ETAGS = Promise("etags", "an object has one ETag, in every reply", _etags_agree)
-POLL = Promise("poll", "an unchanged object is not sent again", _not_modified)
-RANGES_OF_ONE = Promise("ranges", "a range is exact, and of the object that was meant", _ranges)
-READ_AFTER_WRITE = Promise("read after write", "a read shows the last acknowledged write", _read_after_write)
-LIST_AFTER_WRITE = Promise("list after write", "a listing shows the last acknowledged write", _list_after_write)
-UPLOAD = Promise("upload", "an upload appears whole, and never replaces an object", _upload)
-ODD_KEYS = Promise("odd keys", "keys are kept as they are", _odd_keys)

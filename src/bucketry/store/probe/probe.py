@@ -31,38 +31,38 @@ if TYPE_CHECKING:
     from bucketry.store.probe.checks import Promise
 
 PROMISES: tuple[Promise, ...] = (
-    checks.CREATE_ONCE,
-    checks.CREATE_BLOB_ONCE,
-    checks.REPLACE,
-    checks.STALE,
-    checks.REPLACE_NOTHING,
-    checks.ETAGS,
-    checks.POLL,
-    checks.RANGES_OF_ONE,
-    checks.READ_AFTER_WRITE,
-    checks.LIST_AFTER_WRITE,
-    checks.UPLOAD,
-    checks.ODD_KEYS,
-    races.RACE_TO_CREATE,
-    races.RACE_TO_REPLACE,
+    checks.create_once,
+    checks.create_blob_once,
+    checks.replace,
+    checks.stale,
+    checks.replace_nothing,
+    checks.etags_agree,
+    checks.not_modified,
+    checks.ranges,
+    checks.read_after_write,
+    checks.list_after_write,
+    checks.upload,
+    checks.odd_keys,
+    races.race_to_create,
+    races.race_to_replace,
 )
 """In the order in which they are told."""
 SERIES: Mapping[str, tuple[Promise, ...]] = {
-    "race-create": (races.RACE_TO_CREATE,),
+    "race-create": (races.race_to_create,),
     "register": (
-        checks.CREATE_ONCE,
-        checks.ETAGS,
-        checks.REPLACE,
-        checks.POLL,
-        races.RACE_TO_REPLACE,
-        checks.STALE,
-        checks.RANGES_OF_ONE,
-        checks.READ_AFTER_WRITE,
-        checks.REPLACE_NOTHING,
+        checks.create_once,
+        checks.etags_agree,
+        checks.replace,
+        checks.not_modified,
+        races.race_to_replace,
+        checks.stale,
+        checks.ranges,
+        checks.read_after_write,
+        checks.replace_nothing,
     ),
-    "artifact": (checks.UPLOAD, checks.CREATE_BLOB_ONCE),
-    "list": (checks.LIST_AFTER_WRITE,),
-    "keys": (checks.ODD_KEYS,),
+    "artifact": (checks.upload, checks.create_blob_once),
+    "list": (checks.list_after_write,),
+    "keys": (checks.odd_keys,),
 }
 """Which are tried on one object, by its name, one after the other; the series are tried at once."""
 CLOCK_WARNING_SECONDS = 60.0
@@ -207,18 +207,16 @@ def _try(promise: Promise, subject: Subject) -> Check:
     try:
         seen = promise.check(subject)
     except BrokenPromiseError as broken:
-        return Check(promise.name, promise.text, passed=False, detail=str(broken))
-    except (DeniedError, UnavailableError):
-        raise
+        detail = str(broken)
     except (ObjectNotFoundError, PreconditionFailedError, NotModifiedError) as error:
         detail = f"the store gave an answer that does not fit: {error}"
-        return Check(promise.name, promise.text, passed=False, detail=detail)
-    except NotFoundError:
+    except (DeniedError, UnavailableError, NotFoundError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever a strange store provokes, it has not passed
         detail = f"the check could not be finished: {error} ({type(error).__name__})"
-        return Check(promise.name, promise.text, passed=False, detail=detail)
-    return Check(promise.name, promise.text, passed=True, detail=seen)
+    else:
+        return Check(promise.name, promise.text, passed=True, detail=seen)
+    return Check(promise.name, promise.text, passed=False, detail=detail)
 
 
 def _judge_clock(scratch: Scratch) -> tuple[Check, float | None]:

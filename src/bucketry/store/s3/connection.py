@@ -184,7 +184,13 @@ class _ErrorTranslation:
 def _error_of(where: str, error: BaseException) -> BucketryError | None:  # noqa: PLR0911 - one for each kind
     """Return what a failure is to our callers; None for what is none of the network."""
     if _is_one_of(error, "botocore.exceptions", "BotoCoreError"):
-        return _error_of_sdk(where, error)
+        from bucketry.store.s3.sdk.errors import error_of_failure  # noqa: PLC0415 - only the SDK's errors need it
+
+        found = error_of_failure(where, error)  # type: ignore[arg-type] # who calls has looked
+        if found is not None:
+            return found
+        is_insecure = _is_one_of(error, "botocore.exceptions", "SSLError")
+        return _insecure(where, error) if is_insecure else _unanswered(where, error)
     if isinstance(error, EncryptedReplyError):
         return plain_to_secure(where)
     if isinstance(error, MalformedReplyError):
@@ -199,16 +205,6 @@ def _error_of(where: str, error: BaseException) -> BucketryError | None:  # noqa
             advice="try again later; if it stays so, check the endpoint, and whether it is one of http or https",
         )
     return None
-
-
-def _error_of_sdk(where: str, error: BaseException) -> BucketryError:
-    from bucketry.store.s3.sdk.errors import error_of_failure  # noqa: PLC0415 - only the SDK's errors need it
-
-    found = error_of_failure(where, error)  # type: ignore[arg-type] # who calls has looked
-    if found is not None:
-        return found
-    is_insecure = _is_one_of(error, "botocore.exceptions", "SSLError")
-    return _insecure(where, error) if is_insecure else _unanswered(where, error)
 
 
 def _is_one_of(error: BaseException, module: str, name: str) -> bool:

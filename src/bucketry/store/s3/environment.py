@@ -91,23 +91,19 @@ def find_environment(settings: S3Settings) -> Environment | None:
         or any(_is_file(said.get(name, usual)) for name, usual in FILES.items())
     ):
         return None
-    _check_keys(said)
-    return Environment(
-        keys=Keys(access_key, secret_key, said.get("AWS_SESSION_TOKEN") or None),
-        endpoint_url=settings.endpoint_url or said.get("AWS_ENDPOINT_URL_S3") or said.get("AWS_ENDPOINT_URL") or None,
-        region=region,
-        authorities=said.get("AWS_CA_BUNDLE"),
-    )
-
-
-def _check_keys(said: Mapping[str, str]) -> None:
-    """Raise `UsageError` for a key with a line end, say, at its end: it could not be sent."""
+    # A key with a line end, say, at its end could not be sent.
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         if not said.get(name, "").isprintable():
             raise UsageError(
                 f"{name} has a character that no key has",
                 advice="look for a line end behind it, where it is set",
             )
+    return Environment(
+        keys=Keys(access_key, secret_key, said.get("AWS_SESSION_TOKEN") or None),
+        endpoint_url=settings.endpoint_url or said.get("AWS_ENDPOINT_URL_S3") or said.get("AWS_ENDPOINT_URL") or None,
+        region=region,
+        authorities=said.get("AWS_CA_BUNDLE"),
+    )
 
 
 def _is_for_the_sdk(name: str) -> bool:

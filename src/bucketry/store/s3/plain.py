@@ -18,7 +18,7 @@ from bucketry.store.s3.signing import SigningScope
 from bucketry.store.s3.target import Target, find_origin, has_proxy
 
 if TYPE_CHECKING:
-    from bucketry.store.s3.settings import Addressing, S3Settings
+    from bucketry.store.s3.settings import S3Settings
 
 # Names with two hyphens in them may be of a special kind, such as `--x-s3` for one zone and `--ol-s3` for functions.
 _PLAIN_BUCKET = re.compile(r"(?!.*(--|\.\.|-s3alias))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -57,27 +57,19 @@ class PlainEndpoint:
 
 def find_plain_endpoint(bucket: str, settings: S3Settings, url: str | None, region: str | None) -> PlainEndpoint | None:
     """Return the endpoint if it is plain. `url` and `region` are those that the SDK would take, None if it has none."""
-    found = None
+    addressing, payer = settings.addressing, settings.requester_pays
     if not _PLAIN_BUCKET.fullmatch(bucket):
         return None
-    if url is None:
-        found = _on_amazon(bucket, region, settings.addressing)
-    elif _PLAIN_URL.fullmatch(url) and not is_amazon(url):
-        found = _on_another(url.rstrip("/"), bucket, region, settings.addressing)
-    return None if found is None else PlainEndpoint(*found, settings.requester_pays)
-
-
-def _on_amazon(bucket: str, region: str | None, addressing: Addressing) -> tuple[str, str, str] | None:
+    if url is not None:
+        region = region or DEFAULT_REGION
+        is_plain = _PLAIN_URL.fullmatch(url) and not is_amazon(url) and _PLAIN_REGION.fullmatch(region)
+        if not is_plain or addressing == "virtual":
+            return None
+        url = url.rstrip("/")
+        return PlainEndpoint(url, f"{url}/{bucket}/", region, payer)
     # A dot in a bucket's name does not go with the certificate of a host named after it.
     if region is None or not _AMAZON_REGION.fullmatch(region) or addressing == "path" or "." in bucket:
         return None
     # The first region is older than their names.
     server = "s3.amazonaws.com" if region == DEFAULT_REGION else f"s3.{region}.amazonaws.com"
-    return f"https://{server}", f"https://{bucket}.{server}/", region
-
-
-def _on_another(url: str, bucket: str, region: str | None, addressing: Addressing) -> tuple[str, str, str] | None:
-    region = region or DEFAULT_REGION
-    if not _PLAIN_REGION.fullmatch(region) or addressing == "virtual":
-        return None
-    return url, f"{url}/{bucket}/", region
+    return PlainEndpoint(f"https://{server}", f"https://{bucket}.{server}/", region, payer)

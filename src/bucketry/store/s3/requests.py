@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, unquote_plus
 
 from bucketry.frozen import frozen
+from bucketry.store.contract import HeldBack
 from bucketry.store.s3.bytes import ObjectPlace
 from bucketry.store.s3.connection import translated
 from bucketry.store.s3.errors import S3Request, error_of_reply, oversized, parse_refusal, unreadable
@@ -191,7 +192,11 @@ def _asked(form: _Form, where: str, parameters: Mapping[str, Any], *, conditiona
     query = {**form.query, **{QUERIES[name]: str(value) for name, value in parameters.items() if name in QUERIES}}
     body = parameters.get("Body")
     if "MultipartUpload" in parameters:
-        body = _encode_parts(parameters["MultipartUpload"]["Parts"])
+        listed = "".join(
+            f"<Part><ETag>{escape(part['ETag'])}</ETag><PartNumber>{part['PartNumber']}</PartNumber></Part>"
+            for part in parameters["MultipartUpload"]["Parts"]
+        )
+        body = f'<CompleteMultipartUpload xmlns="{NAMESPACE}">{listed}</CompleteMultipartUpload>'.encode()
     elif body is None and form.method in {"POST", "PUT"}:
         body = b""
     return WireRequest(
@@ -199,7 +204,7 @@ def _asked(form: _Form, where: str, parameters: Mapping[str, Any], *, conditiona
         ObjectPlace(parameters.get("Key", ""), where),
         query="&".join(f"{name}={quote(value, safe=SAFE_IN_QUERIES)}" for name, value in query.items()),
         headers={HEADERS[name]: _spelled(value) for name, value in parameters.items() if name in HEADERS},
-        body=None if body is None else memoryview(body),
+        body=body if body is None or isinstance(body, HeldBack) else memoryview(body),
         sha256=hashlib.sha256(body or b"").hexdigest(),
         conditional_write=conditional_write,
         may_repeat=form.method in {"GET", "HEAD"} or "CopySource" in parameters,
@@ -209,14 +214,6 @@ def _asked(form: _Form, where: str, parameters: Mapping[str, Any], *, conditiona
 def _spelled(value: str | Mapping[str, str]) -> str:
     """Return what a header says; of an object that is copied, where it is, as the SDK spells it."""
     return value if isinstance(value, str) else quote(f"{value['Bucket']}/{value['Key']}", safe=SAFE_IN_SOURCES)
-
-
-def _encode_parts(parts: Sequence[Mapping[str, Any]]) -> bytes:
-    listed = "".join(
-        f"<Part><ETag>{escape(part['ETag'])}</ETag><PartNumber>{part['PartNumber']}</PartNumber></Part>"
-        for part in parts
-    )
-    return f'<CompleteMultipartUpload xmlns="{NAMESPACE}">{listed}</CompleteMultipartUpload>'.encode()
 
 
 def _described(reply: HttpReply, where: str) -> dict[str, Any]:
@@ -287,19 +284,6 @@ def _parse_uploads(root: _Element) -> dict[str, Any]:
     }
 
 
-def _parse_begun(root: _Element) -> dict[str, Any]:
-    return {"UploadId": root.text("UploadId")}
-
-
-def _parse_completed(root: _Element) -> dict[str, Any]:
-    del root
-    return {}
-
-
-def _parse_copied(root: _Element) -> dict[str, Any]:
-    return {"CopyPartResult": {"ETag": root.text("ETag")}}
-
-
 def _number(text: str) -> int:
     if not _DIGITS.fullmatch(text.strip()):
         raise ValueError(text[:20])
@@ -312,10 +296,10 @@ FORMS: Mapping[Operation, _Form] = {
     "put_object": _Form("PUT"),
     "delete_object": _Form("DELETE"),
     "list_objects_v2": _Form("GET", {"list-type": "2", "encoding-type": "url"}, _parse_objects),
-    "create_multipart_upload": _Form("POST", {"uploads": ""}, _parse_begun),
-    "complete_multipart_upload": _Form("POST", {}, _parse_completed),
+    "create_multipart_upload": _Form("POST", {"uploads": ""}, lambda root: {"UploadId": root.text("UploadId")}),
+    "complete_multipart_upload": _Form("POST", {}, lambda _: {}),
     "abort_multipart_upload": _Form("DELETE"),
     "list_parts": _Form("GET", {}, _parse_parts),
     "list_multipart_uploads": _Form("GET", {"uploads": ""}, _parse_uploads),
-    "upload_part_copy": _Form("PUT", {}, _parse_copied),
+    "upload_part_copy": _Form("PUT", {}, lambda root: {"CopyPartResult": {"ETag": root.text("ETag")}}),
 }

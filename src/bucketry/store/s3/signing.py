@@ -51,7 +51,7 @@ class SigningClock:
     """The time to sign with: this machine's, until a server says by how much it is wrong."""
 
     def __init__(self, read: Callable[[], datetime] | None = None) -> None:
-        self._read = read or _utc_now
+        self._read = read or (lambda: datetime.now(UTC))
         self._offset = timedelta(0)
 
     @property
@@ -193,7 +193,3 @@ def _canonical(query: str) -> str:
         return ""
     pairs = sorted(pair.partition("=")[::2] for pair in query.split("&"))
     return "&".join(f"{name}={value}" for name, value in pairs)
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bucketry.errors import UnavailableError
     from bucketry.store.contract import Body, ByteStream, Condition
     from bucketry.store.s3.bytes import ByteTransport, ClosableStream, RangeHeaders
-    from bucketry.store.s3.requests import ReplyBody, Requests
+    from bucketry.store.s3.requests import Requests
 
 __all__ = ["S3Settings", "S3Store"]
 
@@ -108,7 +108,14 @@ class S3Store:
             if etag == unless:
                 # A store that does not understand the condition sends the object, unchanged as it is.
                 raise NotModifiedError(f"{self._where(key)} is unchanged")
-            content = self._read_small(key, body, reply.get("ContentLength"))
+            length = reply.get("ContentLength")
+            if length is not None and length > SMALL_OBJECT_BYTES:
+                raise oversized(self._where(key), SMALL_OBJECT_BYTES)
+            with translated(self._where(key)):
+                # Only a read to the end compares what came with what was announced.
+                content = body.read() if length is not None else body.read(SMALL_OBJECT_BYTES + 1)
+            if len(content) > SMALL_OBJECT_BYTES:
+                raise oversized(self._where(key), SMALL_OBJECT_BYTES)
         return Object(
             content, etag, reply["LastModified"].astimezone(UTC), served_at(reply["ResponseMetadata"]["HTTPHeaders"])
         )
@@ -370,16 +377,6 @@ class S3Store:
                 advice="use another store, or take away the proxy that removes ETags",
             )
         return etag
-
-    def _read_small(self, key: str, body: ReplyBody, length: int | None) -> bytes:
-        if length is not None and length > SMALL_OBJECT_BYTES:
-            raise oversized(self._where(key), SMALL_OBJECT_BYTES)
-        with translated(self._where(key)):
-            # Only a read to the end compares what came with what was announced.
-            content = body.read() if length is not None else body.read(SMALL_OBJECT_BYTES + 1)
-        if len(content) > SMALL_OBJECT_BYTES:
-            raise oversized(self._where(key), SMALL_OBJECT_BYTES)
-        return content
 
     def _check_range(self, key: str, opened: RangeHeaders, asked: tuple[int, int], etag: ETag | None) -> None:
         """Raise unless the reply brings exactly these bytes, of the object that was meant."""

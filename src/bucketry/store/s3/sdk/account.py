@@ -120,11 +120,7 @@ class SdkAccount:
         if settings.addressing == "auto" and not is_amazon(client.meta.endpoint_url):
             client.close()
             client = _make_client(self._session, settings, "path")
-        self._listen(client)
-        return client
-
-    def _listen(self, client: S3Client) -> None:
-        """Join in where the SDK asks whether somebody wants to. The stubs do not know that a handler may answer."""
+        # Join in where the SDK asks whether somebody wants to. The stubs do not know that a handler may answer.
         events: Any = client.meta.events
         events.register("before-call.s3.HeadBucket", _answer_head_bucket)
         events.register("before-send.s3.GetObject", catch_sample)
@@ -137,6 +133,7 @@ class SdkAccount:
 
         # After the SDK's own signature, which bears the wrong time.
         events.register_last("request-created.s3", sign_again)
+        return client
 
 
 def open_session(settings: S3Settings) -> Session:

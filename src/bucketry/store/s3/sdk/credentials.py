@@ -7,6 +7,7 @@ may hold what is secret.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -61,7 +62,12 @@ def asking_for_credentials(session: Session) -> Iterator[None]:
             advice="check the role that the profile names, and who may assume it; or log in again",
         ) from error
     except UNANSWERED as error:
-        raise _unanswered(error) from error
+        asked = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url") or ""))
+        name = asked.netloc.rpartition("@")[2] or "the service"
+        raise UnavailableError(
+            f"{name}, which the AWS credentials are to come from, did not answer (not the bucket, but STS or its like)",
+            advice="check the network and the region of the profile, then try again",
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise DeniedError(
             f"{_profile_of(session)}: its credential_process gave no credentials within {error.timeout:.0f} s",
@@ -86,17 +92,9 @@ def _failed(session: Session, provider: object) -> DeniedError:
     )
 
 
-def _unanswered(error: Exception) -> UnavailableError:
-    asked = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url") or ""))
-    name = asked.netloc.rpartition("@")[2] or "the service"
-    return UnavailableError(
-        f"{name}, which the AWS credentials are to come from, did not answer (not the bucket, but STS or its like)",
-        advice="check the network and the region of the profile, then try again",
-    )
-
-
 def _unreadable(session: Session, error: OSError) -> DeniedError:
-    token = _token_file(session)
+    said = os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE")
+    token = said or str(session.get_scoped_config().get("web_identity_token_file", ""))
     if token and str(error.filename) == token:
         return DeniedError(
             f"the web identity token file {token} cannot be read ({error.strerror})",
@@ -106,13 +104,6 @@ def _unreadable(session: Session, error: OSError) -> DeniedError:
         f"{_profile_of(session)}: {error.filename or 'what gives AWS credentials'} cannot be used ({error.strerror})",
         advice="check credential_process and the files that the profile names",
     )
-
-
-def _token_file(session: Session) -> str:
-    import os  # noqa: PLC0415 - only for an explanation
-
-    said = os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE")
-    return said or str(session.get_scoped_config().get("web_identity_token_file", ""))
 
 
 def _profile_of(session: Session) -> str:

@@ -8,7 +8,6 @@ decided in one place. Where it would do something that we do not, it keeps sendi
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,7 +18,7 @@ from bucketry.store.s3.signing import find_scope
 from bucketry.store.s3.target import Target, find_origin, has_proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from botocore.session import Session
     from mypy_boto3_s3 import S3Client
@@ -36,8 +35,12 @@ def find_target(client: S3Client, session: Session, common: Mapping[str, str]) -
     Raises what the SDK raises for missing credentials and the like, and `UsageError` for certificates that cannot
     be read.
     """
-    with _caught() as requests:
+    requests: list[AWSPreparedRequest] = []
+    _catching.requests = requests
+    try:
         client.get_object(Key=_SAMPLE_KEY, **common)  # type: ignore[arg-type] # the bucket, perhaps who pays
+    finally:
+        del _catching.requests
     if len(requests) != 1:
         return None
     request = requests[0]
@@ -73,16 +76,6 @@ def catch_sample(request: AWSPreparedRequest, **_: object) -> AWSResponse | None
         return None
     requests.append(request)
     return AWSResponse(str(request.url), 200, HTTPHeaders(), None)
-
-
-@contextmanager
-def _caught() -> Iterator[list[AWSPreparedRequest]]:
-    """Hold back what this thread would send."""
-    _catching.requests = []
-    try:
-        yield _catching.requests
-    finally:
-        del _catching.requests
 
 
 def _text(value: bytes | str) -> str:
