@@ -29,14 +29,6 @@ MOST_TRIES = 1000
 Result = TypeVar("Result")
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _new_transaction() -> str:
-    return uuid.uuid4().hex
-
-
 @frozen
 class Clock:
     """The outside world as far as decisions need it: `monotonic_seconds` counts from any start, `chance` is in [0, 1).
@@ -44,11 +36,11 @@ class Clock:
     `sleep` may raise, to end what waits.
     """
 
-    now: Callable[[], datetime] = _now
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic_seconds: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = random.random
-    new_transaction: Callable[[], str] = _new_transaction
+    new_transaction: Callable[[], str] = lambda: uuid.uuid4().hex
 
     def timestamp(self) -> str:
         """Return the time as documents spell it: RFC 3339, UTC, milliseconds."""

@@ -85,23 +85,20 @@ def measure_health(session: Session) -> Health:
         latencies.append(took)
         body = found.body
     session.forget_registry()
+    write_refusal = ""
+    try:
+        session.check_writable()
+    except BucketryError as error:
+        write_refusal = error.message
     return Health(
         document=decode_registry(body, what=keys.REGISTRY),
         endpoint=session.store.endpoint,
         product=str(getattr(session.store, "server_product", "")),
         latencies_seconds=tuple(sorted(latencies)),
         clock_skew_seconds=skew.total_seconds(),
-        write_refusal=_why_not_write(session),
+        write_refusal=write_refusal,
         cache=_measure_cache(),
     )
-
-
-def _why_not_write(session: Session) -> str:
-    try:
-        session.check_writable()
-    except BucketryError as error:
-        return error.message
-    return ""
 
 
 def _measure_cache() -> CacheSize | None:

@@ -49,7 +49,11 @@ class AliasCheck:
         key = keys.alias(self._model, register.alias)
         if self._registry is not None and register.registry != self._registry:
             self._damage(key, f"The alias belongs to the registry {register.registry}, not to this one.")
-        reviews = self._read_reviews(key, register)
+        reviews = None
+        try:
+            reviews = [read_review(Fields(review, what=f"{key}: reviews")) for review in register.reviews]
+        except UNREADABLE as error:
+            self._damage(key, f"The alias carries a decision that cannot be read: {reason_of(error)}.")
         target = register.target
         if target is None:
             if register.reviews or register.protected:
@@ -71,13 +75,6 @@ class AliasCheck:
 
     def _damage(self, key: str, problem: str) -> None:
         self._findings.damage(key, problem)
-
-    def _read_reviews(self, key: str, register: AliasRegister) -> list[Review] | None:
-        try:
-            return [read_review(Fields(review, what=f"{key}: reviews")) for review in register.reviews]
-        except UNREADABLE as error:
-            self._damage(key, f"The alias carries a decision that cannot be read: {reason_of(error)}.")
-            return None
 
     def _check_decisions(
         self, key: str, target: AliasTarget, reviews: Sequence[Review], known: Sequence[Decision]

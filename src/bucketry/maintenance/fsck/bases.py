@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bucketry.maintenance.fsck.registers import ModelRegisters
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.dossier import Dossier
-    from bucketry.schema.documents.head import Head, Row
+    from bucketry.schema.documents.head import Row
     from bucketry.schema.documents.manifest import Parent
     from bucketry.schema.names import Digest, ModelName
 
@@ -50,7 +51,10 @@ class BaseCheck:
         head = self._registers.find_head(parent.model)
         if head is None:
             return "a model whose head cannot be read"
-        row = self._find_row(head, parent.version, own_rows)
+        row = own_rows.get(parent.version) if head.model == self._model else None
+        if row is None:
+            with suppress(*UNREADABLE):
+                row = find_row(self._session, head, parent.version)
         if row is None or row.manifest != parent.manifest:
             return "which is not there"
         if row.state is State.DELETED:
@@ -62,14 +66,6 @@ class BaseCheck:
         what = f"the dossier of {parent.model}:{parent.version}"
         dossier = report(self._findings, keys.page(parent.model, row.dossier), what, read)
         return "" if dossier is None or any(pin.model == self._model for pin in dossier.dependents) else unpinned
-
-    def _find_row(self, head: Head, version: int, own_rows: Mapping[int, Row]) -> Row | None:
-        if head.model == self._model and version in own_rows:
-            return own_rows[version]
-        try:
-            return find_row(self._session, head, version)
-        except UNREADABLE:
-            return None
 
 
 @frozen

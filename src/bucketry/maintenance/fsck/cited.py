@@ -121,16 +121,13 @@ class CitedCheck:
                 continue
             if dossier.manifest != row.manifest:
                 self._findings.damage(key, f"The dossier of version {row.version} is that of another manifest.")
-            self._check_once(key, row, dossier)
+            # What is cited more than once is reported: a decision that is cited twice must not be told as two.
+            cited = Counter(cited.key for cited in (*dossier.evidence, *dossier.reviews))
+            for name, times in cited.items():
+                if times > 1:
+                    self._findings.damage(key, f"The dossier of version {row.version} cites {name} {times:,} times.")
             dossiers[row.version] = dossier
         return dossiers
-
-    def _check_once(self, key: str, row: Row, dossier: Dossier) -> None:
-        """Report what a dossier cites more than once: a decision that is cited twice must not be told as two."""
-        cited = Counter(cited.key for cited in (*dossier.evidence, *dossier.reviews))
-        for name, times in cited.items():
-            if times > 1:
-                self._findings.damage(key, f"The dossier of version {row.version} cites {name} {times:,} times.")
 
     def _load_cited(self, citation: _Citation) -> Decision | Evidence | DocumentFault:
         """Return the decision or the evaluation that is cited, or what is wrong."""
@@ -139,8 +136,13 @@ class CitedCheck:
             decode = partial(decode_evidence, manifest=manifest, what=cited.key)
             return read_named(self._store, cited.key, cited.sha256, decode)
         found = read_named(self._store, cited.key, cited.sha256, partial(decode_review, what=cited.key))
-        if self._deep and not isinstance(found, DocumentFault):
-            return _verified(found)
+        if self._deep and not isinstance(found, DocumentFault) and found.review.sshsig is not None:
+            from bucketry.trust.ssh.sshsig import verify_signature  # noqa: PLC0415 - loads cryptography
+
+            try:
+                verify_signature(found.review.sshsig, found.review.payload, namespace=found.statement.namespace)
+            except UNREADABLE as error:
+                return DocumentFault(f"its signature does not hold: {reason_of(error)}")
         return found
 
     def _judge(self, citation: _Citation, found: Decision | DocumentFault | None) -> Decision | None:
@@ -173,16 +175,3 @@ def read_dossier(store: Store, model: ModelName, digest: Digest) -> Dossier | Do
     """Return a dossier, or what is wrong with it."""
     key = keys.page(model, digest)
     return read_named(store, key, digest, partial(decode_dossier, what=key))
-
-
-def _verified(decision: Decision) -> Decision | DocumentFault:
-    """Return the decision if its signature, where it has one, is over its statement."""
-    from bucketry.trust.ssh.sshsig import verify_signature  # noqa: PLC0415 - loads cryptography
-
-    review = decision.review
-    if review.sshsig is not None:
-        try:
-            verify_signature(review.sshsig, review.payload, namespace=decision.statement.namespace)
-        except UNREADABLE as error:
-            return DocumentFault(f"its signature does not hold: {reason_of(error)}")
-    return decision

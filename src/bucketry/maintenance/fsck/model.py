@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bucketry.maintenance.fsck.cited import AddedDocuments
     from bucketry.maintenance.fsck.policies import PolicyShelf
     from bucketry.registry.core.session import Session
-    from bucketry.schema.documents.alias import AliasRegister, LastMove
+    from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.audit import Record
     from bucketry.schema.documents.head import Head
     from bucketry.schema.documents.manifest import Manifest
@@ -141,7 +141,8 @@ class ModelCheck:
         check = AliasCheck(self._session, self._model, self._registry, self.findings)
         for alias, register in aliases:
             records = self._registers.find_chain(alias_register(self._session, self._model, alias), register.trail)
-            if records is not None and _without_extra(register.moved) != find_last_move(reversed(records)):
+            moved = None if register.moved is None else replace(register.moved, extra={})
+            if records is not None and moved != find_last_move(reversed(records)):
                 self._damage(MOVED_OTHERWISE, keys.alias(self._model, alias))
             if alias not in head.aliases:
                 self._damage(f"The head does not know the alias {alias}.", keys.alias(self._model, alias))
@@ -338,7 +339,3 @@ class ModelCheck:
                 f"Version {row.version} is {row.state} in the head; "
                 f"by what was decided about it, it is {' or '.join(sorted(possible))}."
             )
-
-
-def _without_extra(move: LastMove | None) -> LastMove | None:
-    return None if move is None else replace(move, extra={})

@@ -26,8 +26,6 @@ from bucketry.schema.names import parse_digest
 from bucketry.store.contract import ETag, ObjectNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bucketry.maintenance.fsck.findings import Findings
     from bucketry.registry.core.commit import HasTrail, Register
     from bucketry.registry.core.session import Session
@@ -88,7 +86,23 @@ class ModelRegisters:
         records, fault = read_chain(self._session, register, trail)
         if fault:
             self._findings.damage(register.key, f"The audit chain is broken: {fault}.")
-        self._check_notes(register.key, records)
+        # The long reasons that records name; a text that stands in several is one object.
+        notes: dict[Digest, int] = {}
+        for record in records:
+            if "note" in record.detail:
+                try:
+                    notes.setdefault(parse_digest(str(record.detail["note"])), record.generation)
+                except UsageError:
+                    self._findings.damage(
+                        register.key, f"The audit record of generation {record.generation} names no valid note."
+                    )
+        store, model = self._session.store, self._model
+        read = self._session.map_in_parallel(
+            lambda digest: read_named(store, keys.page(model, digest), digest, bytes), notes
+        )
+        for (digest, generation), body in zip(notes.items(), read, strict=True):
+            what = f"the reason of generation {generation} of {register.key}"
+            report(self._findings, keys.page(model, digest), what, body)
         return None if fault else records
 
     def has_moved(self) -> bool:
@@ -112,25 +126,6 @@ class ModelRegisters:
             return None, f"The register cannot be read: {reason_of(error)}."
         report_plain_copy(register, state.trail, found.body, plain, self._findings)
         return state, problem
-
-    def _check_notes(self, register_key: str, records: Sequence[Record]) -> None:
-        """Check the long reasons that records name; a text that stands in several is one object."""
-        notes: dict[Digest, int] = {}
-        for record in records:
-            if "note" in record.detail:
-                try:
-                    notes.setdefault(parse_digest(str(record.detail["note"])), record.generation)
-                except UsageError:
-                    self._findings.damage(
-                        register_key, f"The audit record of generation {record.generation} names no valid note."
-                    )
-        store, model = self._session.store, self._model
-        read = self._session.map_in_parallel(
-            lambda digest: read_named(store, keys.page(model, digest), digest, bytes), notes
-        )
-        for (digest, generation), body in zip(notes.items(), read, strict=True):
-            what = f"the reason of generation {generation} of {register_key}"
-            report(self._findings, keys.page(model, digest), what, body)
 
     def _etag_now(self, key: str) -> ETag | None:
         try:

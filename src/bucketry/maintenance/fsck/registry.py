@@ -35,8 +35,7 @@ from bucketry.store.contract import Entry, Folder, Object
 
 if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
-    from bucketry.schema.documents.settings import RegistryDocument
-    from bucketry.schema.names import Digest, ModelName
+    from bucketry.schema.names import ModelName
     from bucketry.store.contract import Store
 
 MOST_PASSES = 5
@@ -126,40 +125,31 @@ def _check_registry_document(session: Session, shelf: PolicyShelf, findings: Fin
     records, fault = read_chain(session, register, current.trail)
     if fault:
         findings.damage(keys.REGISTRY, f"The audit chain of the registry's own document is broken: {fault}.")
-    changes = read_policy_changes(keys.REGISTRY, records, _find_default(current.state, findings), findings)
+    default = None
+    try:
+        default = Fields(dict(current.state.settings), what="settings").optional_digest(DEFAULT_SETTING)
+    except UNREADABLE as error:
+        findings.damage(keys.REGISTRY, f"The default policy cannot be read: {reason_of(error)}.")
+    changes = read_policy_changes(keys.REGISTRY, records, default, findings)
     policies = [shelf.check(digest, findings) for digest in changes.named()]
     if not fault and changes.are_all_named:
         shelf.set_defaults(policies)
     return current.state.registry
 
 
-def _find_default(document: RegistryDocument, findings: Findings) -> Digest | None:
-    try:
-        return Fields(dict(document.settings), what="settings").optional_digest(DEFAULT_SETTING)
-    except UNREADABLE as error:
-        findings.damage(keys.REGISTRY, f"The default policy cannot be read: {reason_of(error)}.")
-        return None
-
-
 def _find_models(store: Store, findings: Findings) -> Iterator[ModelName]:
-    for entry in _iter_heads(store, findings):
-        try:
-            model = keys.model_of_head(entry.key)
-        except BucketryError:
-            model = None
-        if model is None:
-            findings.damage(entry.key, "This key is not that of any model's head.")
-        else:
-            yield model
-
-
-def _iter_heads(store: Store, findings: Findings) -> Iterator[Entry]:
-    """Yield what lies where heads are. Without the right to list at all there is nothing to check, so it is raised."""
+    """Yield whose heads there are. Without the right to list at all there is nothing to check, so it is raised."""
     for namespace in store.list(keys.HEADS, delimiter="/"):
-        if isinstance(namespace, Entry):
-            yield namespace
-        else:
-            yield from list_entries(store, namespace.prefix, findings)
+        entries = (namespace,) if isinstance(namespace, Entry) else list_entries(store, namespace.prefix, findings)
+        for entry in entries:
+            try:
+                model = keys.model_of_head(entry.key)
+            except BucketryError:
+                model = None
+            if model is None:
+                findings.damage(entry.key, "This key is not that of any model's head.")
+            else:
+                yield model
 
 
 def _check_model(

@@ -60,7 +60,13 @@ class StateRule:
         record = self.decided.get(str(row.version))
         policies = self._policies_at(record.generation, findings) if record else ()
         if record is None or not policies:
-            return _thinkable_states(decisions)
+            # Whatever these decisions may give under any policy at all.
+            actions = {decision.statement.action for decision in decisions}
+            if actions & REFUSALS:
+                return frozenset({State.REJECTED})
+            if Action.APPROVE in actions:
+                return frozenset({State.IN_REVIEW, State.APPROVED})
+            return frozenset({State.IN_REVIEW if Action.REQUEST in actions else State.REGISTERED})
         at = datetime.fromisoformat(record.at)
         cited = {known.sha256 for known in dossier.evidence}
         authorship = authorship_of(row, decisions)
@@ -100,13 +106,3 @@ def count_refusals(records: Iterable[Record]) -> dict[str, int]:
     """Return for each version, as records spell it, how many commits refused it; each cites one decision."""
     refusing = {action.audited for action in REFUSALS}
     return Counter(record.target for record in records if record.action in refusing)
-
-
-def _thinkable_states(decisions: Sequence[Decision]) -> frozenset[State]:
-    """Return the states that these decisions may give under any policy at all."""
-    actions = {decision.statement.action for decision in decisions}
-    if actions & REFUSALS:
-        return frozenset({State.REJECTED})
-    if Action.APPROVE in actions:
-        return frozenset({State.IN_REVIEW, State.APPROVED})
-    return frozenset({State.IN_REVIEW if Action.REQUEST in actions else State.REGISTERED})
