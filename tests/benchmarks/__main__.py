@@ -16,6 +16,7 @@ from benchmarks.commits import measure_commits
 from benchmarks.counted import measure_requests
 from benchmarks.findings import document_of
 from benchmarks.measure import say
+from benchmarks.mirrors import measure_mirror, measure_unchanged_mirror
 from benchmarks.options import GIBIBYTE, Options
 from benchmarks.peers import TOP, versions
 from benchmarks.publishes import measure_delta_publish, measure_publish
@@ -41,6 +42,8 @@ ROWS: dict[str, Callable[[Site, Options], RowResult]] = {
     "memory": measure_memory,
     "publish": measure_publish,
     "delta-publish": measure_delta_publish,
+    "mirror": measure_mirror,
+    "mirror-unchanged": measure_unchanged_mirror,
     "requests": measure_requests,
     "commits": measure_commits,
     "startup": measure_startup,

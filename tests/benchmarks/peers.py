@@ -128,6 +128,16 @@ def putters(source: Path, endpoint_url: str, bucket: str) -> list[Client]:
     )
 
 
+def syncers(folder: Path, endpoint_url: str, bucket: str) -> list[Client]:
+    """Return the peers that send a whole folder to a store; the path that they are given names the prefix."""
+
+    def rclone(target: Path) -> list[str]:
+        flags = ["--transfers=16", "--checkers=16", "--s3-upload-concurrency=8", "--s3-chunk-size=16M"]
+        return [*_rclone(endpoint_url), *flags, "sync", str(folder), f":s3:{bucket}/{target.name}-rclone"]
+
+    return _present([Client("rclone sync, 16 transfers", rclone, "a checksum of each part")])
+
+
 def versions() -> dict[str, str]:
     """Return the version of every program that takes part."""
     ours = {name: importlib.metadata.version(name) for name in ("bucketry", "boto3", "botocore", "xxhash")}

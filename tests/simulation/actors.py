@@ -161,7 +161,7 @@ def _try(actor: Actor, history: History, faults: Faults, operation: Operation, l
 
 def new_session(world: World, name: str, clock: Clock, faults: Faults, *, lies: str = "") -> Session:
     return Session(
-        SimulatedStore(world, faults, lies=lies),
+        SimulatedStore(world, faults, lies=lies, clock=clock),
         actor=f"{name}@example.org",
         clock=clock,
         map_in_parallel=one_after_another,

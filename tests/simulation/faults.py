@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from bucketry.clock import Clock
 from bucketry.errors import UnavailableError
 from bucketry.schema import keys
 from bucketry.schema.names import ModelName
@@ -24,6 +25,7 @@ from bucketry.store.contract import (
     Part,
     PreconditionFailedError,
     SlowDownError,
+    Store,
     Unconditional,
 )
 from simulation.world import Crash
@@ -88,16 +90,24 @@ class Faults:
 class SimulatedStore:
     """The bucket as one process sees it. `lies` is how the store breaks its promises, for the tests of the oracle."""
 
-    def __init__(self, world: World, faults: Faults, *, lies: str = "") -> None:
+    def __init__(self, world: World, faults: Faults, *, lies: str = "", clock: Clock | None = None) -> None:
         self._world = world
         self._bucket = world.bucket
+        self.clock = clock or Clock(sleep=world.sleep)
         self._faults = faults
         self._lies = lies
         self._cut_off_until_seconds = 0.0
 
+    def at_replica(self) -> SimulatedStore:
+        """Return the replica's bucket, as the same process sees it."""
+        assert self._world.replica is not None
+        other = SimulatedStore(self._world, self._faults, clock=self.clock)
+        other._bucket = self._world.replica
+        return other
+
     @property
     def name(self) -> str:
-        return "simulated:"
+        return "simulated:" if self._bucket is self._world.bucket else "replica:"
 
     @property
     def endpoint(self) -> str:
@@ -142,7 +152,16 @@ class SimulatedStore:
         raise NotImplementedError(key)
 
     def copy_part(  # noqa: PLR0917 - the interface's own
-        self, key: str, upload: str, number: int, offset: int, source_key: str, start: int, stop: int
+        self,
+        key: str,
+        upload: str,
+        number: int,
+        offset: int,
+        source_key: str,
+        start: int,
+        stop: int,
+        *,
+        source: Store | None = None,
     ) -> Part:
         raise NotImplementedError(key)
 
@@ -167,6 +186,8 @@ class SimulatedStore:
 
     def _look_for_head(self, key: str) -> None:
         """Tell it where bytes or a manifest land before their model has a head: such a crash would leave no head."""
+        if self._bucket is not self._world.bucket:
+            return  # a replica gets its heads last
         kind, namespace, name, *_ = [*key.split("/"), "", ""]
         if f"{kind}/" in {keys.BLOBS, keys.MANIFESTS}:
             try:

@@ -12,6 +12,7 @@ from bucketry.errors import UnavailableError
 from bucketry.maintenance.gc import collection as gc_collection
 from bucketry.maintenance.gc import marks
 from bucketry.maintenance.gc import model as gc_model
+from bucketry.maintenance.mirror import carry, cut, mirror
 from bucketry.registry.core import commit, registers
 from bucketry.registry.core.commit import Change
 from bucketry.registry.core.registers import commit_head
@@ -351,6 +352,43 @@ def with_retention_that_decides_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(retention, "_checking", lambda *_: lambda *_: None)
 
 
+def with_a_replica_that_takes_any_generation(patch: pytest.MonkeyPatch) -> None:
+    """A mirror replaces a register of the replica whatever is there."""
+
+    def careless(_: Any, target: Any, item: Any, __: Any) -> Any:
+        return cut.Settled(target.put(item.key, item.body, Unconditional()), was_written=True)
+
+    patch.setattr(mirror, "settle", careless)
+
+
+def with_aliases_read_once(patch: pytest.MonkeyPatch) -> None:
+    """A mirror reads the head, then the aliases, and does not look whether they had moved meanwhile."""
+    look = cut._look
+
+    def once(session: Any, register: Any, held: Any) -> Any:
+        moved = look(session, register, held)
+        return moved if register.key.startswith("heads/") else False
+
+    patch.setattr(cut, "_look", once)
+
+
+def with_bases_whenever_they_come(patch: pytest.MonkeyPatch) -> None:
+    """A mirror brings models one by one, whatever they are made from."""
+    patch.setattr(mirror._Mirror, "_bring_kin", lambda *_: True)
+
+
+def with_registers_before_the_files(patch: pytest.MonkeyPatch) -> None:
+    """A mirror replaces a register of the replica, and then copies the files that it names."""
+    settle_all, copy = mirror._Mirror._settle_all, carry.Carrier.copy_pending
+
+    def settle_first(self: Any, plans: Any) -> None:
+        settle_all(self, plans)
+        copy(self.carrier)
+
+    patch.setattr(mirror._Mirror, "_settle_all", settle_first)
+    patch.setattr(carry.Carrier, "copy_pending", lambda _: None)
+
+
 MUTANTS: dict[str, tuple[Mutate, str]] = {
     "without transaction id": (without_transaction_id, ""),
     "new transaction for each attempt": (with_new_transaction_for_each_attempt, ""),
@@ -385,5 +423,9 @@ MUTANTS: dict[str, tuple[Mutate, str]] = {
     "a collection asks for no pin": (with_a_collection_that_asks_for_no_pin, "careless"),
     "retention decides once": (with_retention_that_decides_once, "retain"),
     "bytes come before the head": (with_bytes_before_the_head, "publish"),
+    "a replica takes any generation": (with_a_replica_that_takes_any_generation, "mirror"),
+    "aliases are read once": (with_aliases_read_once, "mirror"),
+    "bases come whenever they come": (with_bases_whenever_they_come, "mirror"),
+    "registers come before the files": (with_registers_before_the_files, "mirror"),
 }
 """Each with the scene in which it must be noticed; empty for any."""

@@ -24,6 +24,7 @@ from bucketry.schema.documents.reviews import REFUSALS, Action, decision_of, rea
 from bucketry.schema.documents.states import BLOBS_KEPT
 from bucketry.store.contract import Entry
 from simulation.actors import CHAT
+from simulation.mirrors import find_broken_replica
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 
-IN_MANY_COMMITS = frozenset({"collect", "retain", "delete", "delete-model", *(Action.APPROVE, *REFUSALS)})
+IN_MANY_COMMITS = frozenset({"collect", "mirror", "retain", "delete", "delete-model", *(Action.APPROVE, *REFUSALS)})
 """Operations of which a part may be committed when they fail."""
 
 
@@ -73,6 +74,7 @@ def find_broken_promises(world: World, history: History) -> list[str]:
         *(f"a pull was robbed of {attempt.robbed}" for attempt in history.attempts if attempt.robbed),
         *_passed_over(session),
         *_not_retained(evidence),
+        *find_broken_replica(world),
     ]
 
 

@@ -60,6 +60,7 @@ from simulation.keepers import (
     pulling,
     retaining,
 )
+from simulation.mirrors import begin_replica, mirroring
 from simulation.oracle import find_broken_promises, find_freed
 from simulation.world import BEGINNING, Bucket, SeededScript, World
 
@@ -122,6 +123,8 @@ def run_seed(seed: int, *, lies: str = "", only: str = "") -> Run:
     history, world = History(), World(script)
     scene = only or _SCENES[script.index(len(_SCENES))]
     begin(world, _beginning(script, scene))
+    if scene == "mirror":
+        begin_replica(world)
     faults = Faults(budget=0 if lies else script.index(7), one_in=6 + script.index(20))
     cast = _casts()[scene](script)
     for number, operations in enumerate(cast):
@@ -196,6 +199,7 @@ def _casts() -> dict[str, Callable[[Script], Cast]]:
         "refuse": _refusers,
         "evidence": _evaluators,
         "storm": _storm,
+        "mirror": _mirrored,
     }
 
 
@@ -331,6 +335,21 @@ def _evaluators(script: Script) -> Cast:
         [evaluating(version, 0.75), promoting(version)],
         [deciding(Action.APPROVE, version), promoting(version)],
     ]
+
+
+def _mirrored(script: Script) -> Cast:
+    """Everybody who changes registers, beside two mirrors of them; reviews and bases among what is changed."""
+    version = 1 + script.index(3)
+    changes = [
+        [deciding(Action.APPROVE, version), promoting(version), deciding(Action.REVOKE, version)],
+        [deleting(version), collecting(), promoting(1 + script.index(3), alias=STAGING)],
+        [publishing("child", [1], parent=base_parent(1)), deleting(4), deleting(1, model=BASE)],
+        [_publish(script, "m"), promoting(4), rolling_back(), retiring(1)],
+        [evaluating(version, 0.25), giving_up(model=BASE), noting(1, "seen")],
+    ]
+    first = script.index(len(changes))
+    others = [changes[first], changes[(first + 1 + script.index(len(changes) - 1)) % len(changes)]]
+    return [*others, [mirroring() for _ in range(2 + script.index(2))], [mirroring()]]
 
 
 def _refusers_faults(number: int) -> Faults:

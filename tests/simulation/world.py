@@ -149,6 +149,7 @@ class World:
         self.script = script
         self.now_seconds = 0.0
         self.bucket = Bucket(clock=self.now)
+        self.replica: Bucket | None = None
         self.trace: list[tuple[object, ...]] = []
         self._in_flight: list[tuple[int, Callable[[], None]]] = []
         self.numbers = itertools.count(1)

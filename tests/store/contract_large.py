@@ -206,6 +206,13 @@ class LargeObjectContract:
         assert store.get("blobs/v2").body == source[size : 2 * size] + new + source[2 * size + 1 :]
         assert store.get("blobs/v1").body == source
 
+    def test_a_small_object_is_copied_as_a_whole(self, store: Store) -> None:
+        store.put_blob("blobs/v1", memoryview(b"0123456789"))
+        upload = store.start_upload("blobs/v2")
+        part = store.copy_part("blobs/v2", upload, 1, 0, "blobs/v1", 0, 10)
+        store.complete_upload("blobs/v2", upload, [part])
+        assert store.get("blobs/v2").body == b"0123456789"
+
     def test_a_part_is_not_copied_from_nothing(self, store: Store) -> None:
         upload = store.start_upload("blobs/v2")
         with pytest.raises(ObjectNotFoundError):

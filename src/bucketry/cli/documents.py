@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from bucketry.index.review_queue import WaitingVersion
     from bucketry.maintenance.gc.collection import Collection
     from bucketry.maintenance.gc.garbage import Total
+    from bucketry.maintenance.mirror.mirror import MirrorReport
     from bucketry.registry.core.resolved import ResolvedVersion
     from bucketry.registry.publishing.registration import RegisteredVersion
     from bucketry.registry.reading.pull import PulledVersion
@@ -301,6 +302,27 @@ def collection_document(done: Collection) -> Document:
 def total_document(total: Total) -> Document:
     """Return how many objects there are, and their bytes."""
     return {"objects": total.objects, "bytes": total.size_bytes}
+
+
+def mirror_document(report: MirrorReport) -> Document:
+    """Return what a mirror did, or would do."""
+    return {
+        "registry": report.registry,
+        "selection": report.selection.to_document(),
+        "models": report.models,
+        "registers": report.registers,
+        "copied_objects": report.copied_objects,
+        "copied_bytes": report.copied_bytes,
+        "skipped_objects": report.skipped_objects,
+        "unverified_objects": report.unverified_objects,
+        "pruned_objects": report.pruned_objects,
+        "pruned_bytes": report.pruned_bytes,
+        "complete": report.complete,
+        "failures": [
+            {"what": failure.what, "kind": failure.error.kind, "message": failure.error.message}
+            for failure in report.failures
+        ],
+    }
 
 
 def conformance_document(probed: ProbeReport) -> Document:

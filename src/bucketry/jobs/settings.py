@@ -76,7 +76,7 @@ def registry_text(where: str | None) -> str:
     config = load_config()
     profile = config.find_profile(where)
     location = parse_location(profile.url)
-    if isinstance(location, BucketLocation):
+    if isinstance(location, BucketLocation) or profile.replicas:
         return next((name for name, known in config.registries.items() if known is profile), profile.url)
     return str(location.path)
 

@@ -18,9 +18,10 @@ def examine(session: Session, on_check: Callable[[int, int], None] | None = None
 
     `on_check` is called with how many promises were tried, and how many there are.
 
-    Raises `NotFoundError` where there is no registry, `DeniedError` without the right to write there.
+    Raises `NotFoundError` where there is no registry, `DeniedError` without the right to write there, `RejectedError`
+    for a replica, which the mirror probes.
     """
-    _ = session.registry
+    session.check_not_replica()
     result = probe_store(session, on_check)
     record_conformance(session, result)
     return result

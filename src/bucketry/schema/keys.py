@@ -23,6 +23,7 @@ DEPLOYMENTS = "deployments/"
 PROBE = "probe/"
 WORK = "work/"
 COLLECTIONS = f"{WORK}gc/"
+REPLICA = "replica/"
 LONGEST_GENERATION = 16
 CITED_KEY_PARTS = 5
 """Kind, namespace, model, manifest and the object's own digest."""
@@ -85,6 +86,12 @@ def blob(model: ModelName, epoch: int, digest: Digest) -> str:
 def blobs(model: ModelName) -> str:
     """Return the prefix of a model's blobs."""
     return f"{BLOBS}{_folder(model)}/"
+
+
+def epoch_of_blob(model: ModelName, key: str) -> int | None:
+    """Return the epoch under which a blob of the model lies, or None for any other key."""
+    number, _, digest = key.removeprefix(blobs(model)).partition("/")
+    return int(number) if _is_count(number) and key == f"{blobs(model)}{number}/{digest}" else None
 
 
 def blob_epoch(model: ModelName, epoch: int) -> str:
@@ -177,6 +184,13 @@ def model_of_key(key: str) -> ModelName:
     return parse_model_name("/".join(parts[1:3]) if len(parts) > 3 else key)
 
 
+def prefix_of_model(key: str, model: ModelName) -> str:
+    """Return the prefix of all objects of a key's kind that belong to the model, or of all of a kind without models."""
+    kind = f"{key.partition('/')[0]}/"
+    own = f"{kind}{_folder(model)}/"
+    return own if key.startswith(own) else kind
+
+
 def policy(digest: Digest) -> str:
     """Return the key of a policy document."""
     return f"{POLICIES}{digest}.json"
@@ -230,6 +244,17 @@ def deployment(model: ModelName, environment: str, instance: str) -> str:
 def collection(digest: Digest) -> str:
     """Return the key of what one garbage collection found to be clean, named by the SHA-256 of its bytes."""
     return f"{COLLECTIONS}{digest}.json"
+
+
+def seen_by_mirror(number: int) -> str:
+    """Return the key of a document of what the mirror saw of the registers of both sides; they count from 0."""
+    return f"{REPLICA}{number}.json"
+
+
+def number_of_seen(key: str) -> int | None:
+    """Return which of the documents of what the mirror saw lies at the key, or None for any other key."""
+    number = key.removeprefix(REPLICA).removesuffix(".json")
+    return int(number) if (number == "0" or _is_count(number)) and seen_by_mirror(int(number)) == key else None
 
 
 def _folder(model: ModelName) -> str:

@@ -104,10 +104,14 @@ class SlowDownError(UnavailableError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class StoreFullError(UnavailableError):
-    """The store has no room. A refusal: nothing was put under the key, and trying again frees no space."""
+class NotSentError(UnavailableError):
+    """A write was not even sent, or refused for good: nothing is under the key, and trying again changes nothing."""
 
     may_pass = False
+
+
+class StoreFullError(NotSentError):
+    """The store has no room. A refusal: nothing was put under the key, and trying again frees no space."""
 
 
 class NoSecureConnectionError(UnavailableError):
@@ -321,9 +325,21 @@ class Store(Protocol):
         ...
 
     def copy_part(  # noqa: PLR0917 - a range of one object and its place in another
-        self, key: str, upload: str, number: int, offset: int, source_key: str, start: int, stop: int
+        self,
+        key: str,
+        upload: str,
+        number: int,
+        offset: int,
+        source_key: str,
+        start: int,
+        stop: int,
+        *,
+        source: Store | None = None,
     ) -> Part:
         """Make the bytes `start:stop` of another object, at least one, a part, without moving them through here.
+
+        The object is one of this store, or of `source`, another one of the same kind at the same server. A range that
+        begins the object and has no more than 5 MiB must be all of it.
 
         Raises `ObjectNotFoundError` if there is no such object or upload, `UsageError` if the object is shorter,
         and `UnsupportedError` where the store cannot do it: then send the bytes. They are not verified.

@@ -14,7 +14,7 @@ from dataclasses import field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, UnavailableError, UsageError
+from bucketry.errors import CorruptError, UnavailableError, UnsupportedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.store.contract import (
     SMALL_OBJECT_BYTES,
@@ -34,13 +34,14 @@ from bucketry.store.contract import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bucketry.store.contract import Body, Condition
+    from bucketry.store.contract import Body, Condition, Store
 
 
 class MemoryStore:
     """A bucket in this process, gone with it."""
 
-    def __init__(self, *, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, *, clock: Callable[[], datetime] | None = None, name: str = "memory:") -> None:
+        self._name = name
         self._clock = clock or (lambda: datetime.now(UTC))
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
@@ -50,7 +51,7 @@ class MemoryStore:
     @property
     def name(self) -> str:
         """Return the name that messages use."""
-        return "memory:"
+        return self._name
 
     @property
     def endpoint(self) -> str:
@@ -141,11 +142,23 @@ class MemoryStore:
             return part
 
     def copy_part(  # noqa: PLR0917 - a range of one object and its place in another
-        self, key: str, upload: str, number: int, offset: int, source_key: str, start: int, stop: int
+        self,
+        key: str,
+        upload: str,
+        number: int,
+        offset: int,
+        source_key: str,
+        start: int,
+        stop: int,
+        *,
+        source: Store | None = None,
     ) -> Part:
         """Keep one part that lies in another object."""
-        with self._lock:
-            body = self._find(source_key).range(source_key, start, stop)
+        held = self if source is None else source
+        if not isinstance(held, MemoryStore):
+            raise UnsupportedError(f"memory: {source_key} lies in another kind of store", advice="send its bytes")
+        with held._lock:  # noqa: SLF001 - one of us
+            body = held._find(source_key).range(source_key, start, stop)  # noqa: SLF001 - the same
         if not body:
             raise UsageError(f"memory: a part of {key} would be empty")
         return self.upload_part(key, upload, number, offset, memoryview(body))

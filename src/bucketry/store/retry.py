@@ -129,10 +129,22 @@ class RetryingStore:
         return self._again(lambda: self._store.upload_part(key, upload, number, offset, body, sha256=sha256))
 
     def copy_part(  # noqa: PLR0917 - a range of one object and its place in another
-        self, key: str, upload: str, number: int, offset: int, source_key: str, start: int, stop: int
+        self,
+        key: str,
+        upload: str,
+        number: int,
+        offset: int,
+        source_key: str,
+        start: int,
+        stop: int,
+        *,
+        source: Store | None = None,
     ) -> Part:
         """Have the part copied, again if need be: the same part replaces itself."""
-        return self._again(lambda: self._store.copy_part(key, upload, number, offset, source_key, start, stop))
+        held = source.unretried if source is not None else None
+        return self._again(
+            lambda: self._store.copy_part(key, upload, number, offset, source_key, start, stop, source=held)
+        )
 
     def list_parts(self, key: str, upload: str) -> Sequence[Part]:
         """Return the parts, trying again while the store is unavailable."""

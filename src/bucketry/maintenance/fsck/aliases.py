@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.alias import AliasRegister, AliasTarget
     from bucketry.schema.documents.head import Row
+    from bucketry.schema.documents.replica import Selection
     from bucketry.schema.documents.reviews import Decision, Review
     from bucketry.schema.names import ModelName
 
@@ -29,10 +30,13 @@ if TYPE_CHECKING:
 class AliasCheck:
     """The aliases of one model, whose registers were read before its head."""
 
-    def __init__(self, session: Session, model: ModelName, registry: str | None, findings: Findings) -> None:
+    def __init__(
+        self, session: Session, model: ModelName, registry: str | None, selection: Selection, findings: Findings
+    ) -> None:
         self._session = session
         self._model = model
         self._registry = registry
+        self._selection = selection
         self._findings = findings
 
     def check(
@@ -108,4 +112,5 @@ class AliasCheck:
         if named is None:
             self._damage(key, "The alias's placement does not count the artifacts of its version.")
         else:
-            blobs.check(f"the alias {register.alias}", named)
+            here = self._selection.holds_bytes_of(register.alias)
+            blobs.check(f"the alias {register.alias}", named, must_be_here=here)

@@ -25,21 +25,27 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.dossier import Dossier
     from bucketry.schema.documents.head import Row
     from bucketry.schema.documents.manifest import Parent
+    from bucketry.schema.documents.replica import Selection
     from bucketry.schema.names import Digest, ModelName
 
 
 class BaseCheck:
     """The bases of one model's live versions, each looked at once in a pass."""
 
-    def __init__(self, session: Session, model: ModelName, registers: ModelRegisters, findings: Findings) -> None:
+    def __init__(
+        self, session: Session, model: ModelName, registers: ModelRegisters, selection: Selection, findings: Findings
+    ) -> None:
         self._session = session
         self._model = model
+        self._selection = selection
         self._registers = registers
         self._findings = findings
         self._problems: dict[tuple[ModelName, int, Digest], str] = {}
 
     def check(self, row: Row, parent: Parent, own_rows: Mapping[int, Row]) -> None:
-        """Check that a live version's base is there and cannot go."""
+        """Check that a live version's base is there and cannot go, unless its model need not be here."""
+        if not self._selection.holds_model(parent.model):
+            return
         base = (parent.model, parent.version, parent.manifest)
         if base not in self._problems:
             self._problems[base] = self._find_problem(parent, own_rows)
@@ -103,10 +109,11 @@ class PinLedger:
         self.children |= other.children
         self.heads.update(other.heads)
 
-    def find_garbage(self, session: Session, findings: Findings) -> None:
+    def find_garbage(self, session: Session, selection: Selection, findings: Findings) -> None:
         """Report every pin behind which there is no live version: that of a publish which never came, or is coming."""
         for pin in self.pins:
-            if (pin.child, pin.manifest) not in self.children and not self._has_child_now(session, pin):
+            is_known = (pin.child, pin.manifest) in self.children or not selection.holds_model(pin.child)
+            if not is_known and not self._has_child_now(session, pin):
                 findings.garbage(
                     keys.page(pin.model, pin.dossier),
                     f"{pin.child} pins version {pin.version} of {pin.model} and has no live version made from it; "

@@ -47,11 +47,13 @@ class BlobCheck:
         self._sizes_bytes = {entry.key: entry.size_bytes for entry in list_entries(store, keys.blobs(model), findings)}
         self._named: dict[str, Artifact] = {}
 
-    def check(self, who: str, named: Mapping[str, Artifact]) -> None:
-        """Report every blob that somebody names and that is missing or has another size."""
+    def check(self, who: str, named: Mapping[str, Artifact], *, must_be_here: bool = True) -> None:
+        """Report every blob that somebody names and that has another size, or is missing unless it need not be here."""
         for key, artifact in named.items():
             self._named.setdefault(key, artifact)
             size_bytes = self._find_size_bytes(key)
+            if size_bytes is None and not must_be_here:
+                continue
             path = self._store.local_path(key)
             if path is not None and path.is_symlink():
                 self._findings.damage(key, f"The bytes of {artifact.path} of {who} are a symbolic link.")

@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.head import Head
     from bucketry.schema.documents.manifest import Manifest
     from bucketry.schema.documents.pages import PageEntry
+    from bucketry.schema.documents.placement import Placement
     from bucketry.schema.documents.policy import Policy
+    from bucketry.schema.documents.replica import Selection
     from bucketry.schema.documents.reviews import Decision
     from bucketry.schema.names import AliasName, ModelName
     from bucketry.store.contract import Object
@@ -60,7 +62,14 @@ class ModelCheck:
     """One pass over one model. `run` fills `findings`, `versions`, `size_bytes` and `pins`."""
 
     def __init__(
-        self, session: Session, model: ModelName, shelf: PolicyShelf, registry: str | None, *, deep: bool
+        self,
+        session: Session,
+        model: ModelName,
+        shelf: PolicyShelf,
+        registry: str | None,
+        selection: Selection,
+        *,
+        deep: bool,
     ) -> None:
         self.findings = Findings()
         self.pins = PinLedger()
@@ -70,9 +79,11 @@ class ModelCheck:
         self._model = model
         self._shelf = shelf
         self._registry = registry
+        self._selection = selection
+        self._served: set[tuple[Digest, Placement]] = set()  # of which the selected aliases name the files
         self._deep = deep
         self._registers = ModelRegisters(session, model, self.findings)
-        self._bases = BaseCheck(session, model, self._registers, self.findings)
+        self._bases = BaseCheck(session, model, self._registers, selection, self.findings)
         self._named_manifests: set[str] = set()
         self._rows: dict[int, Row] = {}
         self._decisions: dict[int, tuple[Decision, ...] | None] = {}  # of the versions that an alias names
@@ -94,6 +105,8 @@ class ModelCheck:
             return
         rule = self._check_head(head)
         named = {register.target.version for _, register in aliases if register.target is not None}
+        targets = [register.target for alias, register in aliases if self._selection.holds_bytes_of(alias)]
+        self._served.update((target.manifest, target.placement) for target in targets if target is not None)
         for rows in self._iter_rows(head):
             self._check_rows(rows, blobs, cited, rule, named)
         self._check_aliases(head, aliases, blobs)
@@ -138,7 +151,7 @@ class ModelCheck:
         return StateRule(self._shelf, changes, newest_deciding(records), count_refusals(records))
 
     def _check_aliases(self, head: Head, aliases: Sequence[tuple[AliasName, AliasRegister]], blobs: BlobCheck) -> None:
-        check = AliasCheck(self._session, self._model, self._registry, self.findings)
+        check = AliasCheck(self._session, self._model, self._registry, self._selection, self.findings)
         for alias, register in aliases:
             records = self._registers.find_chain(alias_register(self._session, self._model, alias), register.trail)
             moved = None if register.moved is None else replace(register.moved, extra={})
@@ -302,7 +315,8 @@ class ModelCheck:
                 f"The placement of version {row.version} does not count its {len(manifest.artifacts)} artifacts."
             )
         else:
-            blobs.check(f"version {row.version}", named)
+            is_served = (row.manifest, row.placement) in self._served
+            blobs.check(f"version {row.version}", named, must_be_here=not self._selection.aliases or is_served)
         if row.base == f"{self._model}:{row.version}":
             self._damage(f"Version {row.version} names itself as its base.")
         for parent in manifest.lineage.parents:

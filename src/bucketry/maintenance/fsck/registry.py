@@ -29,12 +29,14 @@ from bucketry.registry.review.policies import DEFAULT_SETTING
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
 from bucketry.schema.documents.deployment import decode_deployment
+from bucketry.schema.documents.replica import Selection
 from bucketry.schema.documents.settings import encode_registry
 from bucketry.schema.names import parse_model_name
 from bucketry.store.contract import Entry, Folder, Object
 
 if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.replica import Replica
     from bucketry.schema.names import ModelName
     from bucketry.store.contract import Store
 
@@ -89,36 +91,46 @@ def check_registry(
         session, documents=DocumentCache(), takes_any_registry=True
     )  # what was read before proves nothing about the bucket
     findings, shelf, pins = Findings(), PolicyShelf(session.store), PinLedger()
-    registry = _check_registry_document(session, shelf, findings)
+    registry, replica = _check_registry_document(session, shelf, findings)
+    selection = replica.selection if replica else Selection()
+    if replica is not None and not replica.complete:
+        again = f"`bucketry mirror {replica.source} {session.store.name}`"
+        findings.unfinished(keys.REGISTRY, f"No mirror has brought all that this replica is to hold; {again} goes on.")
     chosen = list(models) if models is not None else list(_find_models(session.store, findings))
     versions = size_bytes = 0
     for number, model in enumerate(chosen):
         if progress is not None:
             progress(str(model), number, len(chosen))
-        check = _check_model(session, model, shelf, registry, deep=deep)
+        check = _check_model(session, model, shelf, registry, selection, deep=deep)
         findings.extend(check.findings)
         pins.extend(check.pins)
         versions += check.versions
         size_bytes += check.size_bytes
-    pins.find_garbage(session, findings)
+    pins.find_garbage(session, selection, findings)
     _check_deployments(session, models, findings)
     if models is None:
-        _check_strays(session.store, set(chosen), shelf, findings)
+        is_whole = replica is None or replica.complete
+        _check_strays(session.store, set(chosen), shelf, findings, heads_may_come=not is_whole)
     return Report(tuple(findings.found), len(chosen), versions, size_bytes)
 
 
-def _check_registry_document(session: Session, shelf: PolicyShelf, findings: Findings) -> str | None:
-    """Return the registry's id, or None where its document cannot say it; the shelf learns the default policies."""
+def _check_registry_document(
+    session: Session, shelf: PolicyShelf, findings: Findings
+) -> tuple[str | None, Replica | None]:
+    """Return the registry's id, None where its document cannot say it, and of what it is a copy, if it is one.
+
+    The shelf learns the default policies.
+    """
     register = registry_register()
     plain = read_plain_copy(session.store, keys.REGISTRY)
     try:
         current = load_current(session.store, register)
     except UNREADABLE as error:
         findings.damage(keys.REGISTRY, f"The registry's own document cannot be read: {reason_of(error)}.")
-        return None
+        return None, None
     if current.state is None:
         findings.damage(keys.REGISTRY, "The registry's own document is missing.")
-        return None
+        return None, None
     report_plain_copy(register, current.trail, encode_registry(current.state), plain, findings)
     for problem in find_registry_faults(current.state):
         findings.damage(keys.REGISTRY, problem)
@@ -134,7 +146,7 @@ def _check_registry_document(session: Session, shelf: PolicyShelf, findings: Fin
     policies = [shelf.check(digest, findings) for digest in changes.named()]
     if not fault and changes.are_all_named:
         shelf.set_defaults(policies)
-    return current.state.registry
+    return current.state.registry, current.state.replica
 
 
 def _find_models(store: Store, findings: Findings) -> Iterator[ModelName]:
@@ -153,27 +165,30 @@ def _find_models(store: Store, findings: Findings) -> Iterator[ModelName]:
 
 
 def _check_model(
-    session: Session, model: ModelName, shelf: PolicyShelf, registry: str | None, *, deep: bool
+    session: Session, model: ModelName, shelf: PolicyShelf, registry: str | None, selection: Selection, *, deep: bool
 ) -> ModelCheck:
     for number in range(1, MOST_PASSES + 1):
-        check = ModelCheck(session, model, shelf, registry, deep=deep)
+        check = ModelCheck(session, model, shelf, registry, selection, deep=deep)
         check.run()
         if number == MOST_PASSES or not check.findings.has_damage or not check.has_moved():
             return check
     raise AssertionError("unreachable: the last pass returns")
 
 
-def _check_strays(store: Store, models: set[ModelName], shelf: PolicyShelf, findings: Findings) -> None:
-    """Find what lies outside the models that have a head."""
+def _check_strays(
+    store: Store, models: set[ModelName], shelf: PolicyShelf, findings: Findings, *, heads_may_come: bool
+) -> None:
+    """Find what lies outside the models that have a head; in a replica that is not complete it may come."""
     folders = {folder_of(model) for model in models}
     lost: set[ModelName] = set()
+    tell = findings.garbage if heads_may_come else findings.damage
     for entry in _outside(store, keys.ALIASES, folders, findings):
         findings.damage(entry.key, "This alias's register belongs to no model.")
         lost.update(_models_of(entry.key))
     for entry in _outside(store, keys.HISTORY, folders, findings):
         if not keys.is_registry_history(entry.key):
-            findings.damage(entry.key, "These sealed audit records belong to no model that has a head.")
-            lost.update(_models_of(entry.key))
+            tell(entry.key, "These sealed audit records belong to no model that has a head.")
+            lost.update(() if heads_may_come else _models_of(entry.key))
     for model in lost:
         findings.damage(keys.head(model), "This head is missing, and what cannot be there before it is.")
     folders |= {folder_of(model) for model in lost}  # what a lost head named is no garbage

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from bucketry.clock import Backoff
 from bucketry.errors import CorruptError, UnavailableError, UsageError
 from bucketry.frozen import frozen
+from bucketry.registry.core.resolve import missing_file
 from bucketry.registry.review.refusals import check_not_refused
-from bucketry.store.contract import PreconditionFailedError
+from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,7 +141,12 @@ def open_artifact(
     session.check_believed()
     artifact = resolved.artifact(path)
     key = resolved.blob_keys()[path]
-    entry = session.store.stat(key)
+    try:
+        entry = session.store.stat(key)
+    except ObjectNotFoundError as error:
+        if session.registry.replica is None:
+            raise
+        raise missing_file(session, resolved) from error
     if entry.size_bytes != artifact.size_bytes:
         raise CorruptError(
             f"{key} has {entry.size_bytes} bytes, not {artifact.size_bytes}", advice="run `bucketry fsck`"

@@ -33,7 +33,7 @@ from bucketry.errors import (
 )
 from bucketry.frozen import frozen
 from bucketry.registry.core.immutable import Immutable, find_object, put_immutable
-from bucketry.registry.core.witnesses import lost
+from bucketry.registry.core.witnesses import is_replica, lost
 from bucketry.registry.core.writing import Readable, put_document
 from bucketry.schema.documents.audit import (
     BLOCK_RECORDS,
@@ -50,8 +50,8 @@ from bucketry.store.contract import (
     ETag,
     IfAbsent,
     IfMatch,
+    NotSentError,
     PreconditionFailedError,
-    StoreFullError,
 )
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def load_current(store: Store, register: Register[S]) -> Current[S]:
     if found is None:
         witness = register.find_witness(store)
         found = find_object(store, register.key) if witness else None  # others may just have made both
-        if witness and found is None:
+        if witness and found is None and not is_replica(store):
             raise lost(register.key, witness)
     return Current() if found is None else Current(register.decode(found.body), found.etag)
 
@@ -339,5 +339,5 @@ def _asked_seconds(error: BucketryError) -> float:
 
 
 def _is_doubtful(error: BucketryError) -> bool:
-    """Return whether a write may have happened all the same; on a full disk it has not."""
-    return isinstance(error, PreconditionFailedError | UnavailableError) and not isinstance(error, StoreFullError)
+    """Return whether a write may have happened all the same; on a full disk, or where it was not sent, it has not."""
+    return isinstance(error, PreconditionFailedError | UnavailableError) and not isinstance(error, NotSentError)

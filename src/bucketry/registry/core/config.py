@@ -6,7 +6,7 @@
     default = "prod"
 
     [registries.prod]
-    url = "s3://models/prod"
+    url = "s3://models/prod"   # or ["s3://models/prod", "eu"]: the registry, and its replicas by URL or name
     read_only = true
     region = "eu-west-1"
     trust = "trust.toml"       # for pull, resolve, cat and tensors; relative to this file
@@ -39,6 +39,7 @@ TEXTS = ("identity", "default")
 TABLES = ("registries", "tui")
 LARGEST_CONFIG_BYTES = 256 * 1024
 LONGEST_NAME_ECHOED = 40
+MOST_PLACES = 16
 ADDRESSINGS = ("auto", "path", "virtual")
 
 
@@ -46,13 +47,15 @@ ADDRESSINGS = ("auto", "path", "virtual")
 class RegistryProfile:
     """One registry that the configuration names.
 
-    `s3` holds settings for its store. `trust` is the trust file of whoever serves from the registry.
+    `s3` holds settings for its store. `trust` is the trust file of whoever serves from the registry. `replicas` are
+    further places to read from, in their order.
     """
 
     url: str
     read_only: bool = False
     s3: Mapping[str, Any] = field(default_factory=dict)
     trust: Path | None = None
+    replicas: tuple[RegistryProfile, ...] = ()
 
     def s3_settings(self) -> S3Settings:
         """Return the settings as the S3 store takes them."""
@@ -195,7 +198,7 @@ def _parse_config(path: Path, text: str) -> Config:
     if not isinstance(profiles, dict):
         raise UsageError(f"{path}: registries is not a table", advice="write [registries.NAME]")
     return Config(
-        registries={name: _read_profile(path, name, table) for name, table in profiles.items()},
+        registries=_read_profiles(path, profiles),
         identity=document.get("identity", ""),
         default=document.get("default", ""),
     )
@@ -215,12 +218,42 @@ def _not_understood(where: str, found: str, known: Sequence[str]) -> UsageError:
     )
 
 
+def _read_profiles(path: Path, tables: Mapping[str, object]) -> dict[str, RegistryProfile]:
+    """Return all registries; a further place of one is another that is named here, or has the same settings."""
+    profiles = {name: _read_profile(path, name, table) for name, table in tables.items()}
+    for name, table in tables.items():
+        first, *further = _urls(table)
+        if further:
+            own = profiles[name]
+            replicas = (profiles[one] if one in profiles else replace(own, url=one) for one in further)
+            profiles[name] = replace(own, replicas=tuple(replace(one, replicas=()) for one in replicas))
+            _check_url(path, name, first)
+    return profiles
+
+
+def _urls(table: object) -> list[str]:
+    """Return the places that a table names, or none where it names them wrongly."""
+    url = table.get("url") if isinstance(table, dict) else None
+    urls = [url] if isinstance(url, str) else url
+    is_right = isinstance(urls, list) and 0 < len(urls) <= MOST_PLACES and all(isinstance(one, str) for one in urls)
+    return list(urls) if is_right and isinstance(urls, list) else []
+
+
+def _check_url(path: Path, name: str, url: str) -> None:
+    if is_plain_word(url):
+        raise UsageError(
+            f"{path}: the first place of registries.{name} is {displayable(url)!a}, a name and not a URL",
+            advice="write the URL of the registry itself first; its replicas may be names",
+        )
+
+
 def _read_profile(path: Path, name: str, table: object) -> RegistryProfile:
     """Return a profile; raise `UsageError` for a setting that nobody reads, or with another kind of value."""
-    if not isinstance(table, dict) or not isinstance(table.get("url"), str):
+    urls = _urls(table)
+    if not urls or not isinstance(table, dict):
         raise UsageError(
             f"{path}: registries.{name} has no url",
-            advice=f'write url = "s3://..." under [registries.{name}]',
+            advice=f'write url = "s3://..." under [registries.{name}], or a list of such',
         )
     texts = {key: table[key] for key in PROFILE_TEXTS if key in table}
     flags = {key: table[key] for key in PROFILE_FLAGS if key in table}
@@ -239,5 +272,5 @@ def _read_profile(path: Path, name: str, table: object) -> RegistryProfile:
     read_only = bool(flags.pop("read_only", False))
     trust = texts.pop("trust", None)
     return RegistryProfile(
-        table["url"], read_only, texts | flags, None if trust is None else path.parent / expand_user(trust)
+        urls[0], read_only, texts | flags, None if trust is None else path.parent / expand_user(trust)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -14,11 +15,12 @@ from bucketry.registry.core.commit import Change, FirstAttempt, commit, load_cur
 from bucketry.registry.core.config import RegistryProfile, find_identity, load_config
 from bucketry.registry.core.location import BucketLocation, FolderLocation, parse_location
 from bucketry.registry.core.registers import registry_register
-from bucketry.registry.core.session import MOST_BROKEN, Session
+from bucketry.registry.core.session import MOST_BROKEN, Session, replica_refusal
 from bucketry.schema import keys
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.settings import Conformance, RegistryDocument
 from bucketry.store.late import LateStore
+from bucketry.store.places import PlacesStore
 from bucketry.store.retry import RetryingStore, Silence
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 UNREACHABLE_SECONDS = 20.0
 """How long a small request is tried again before a person is told; commits and transfers wait longer by themselves."""
+AWAY_SECONDS = 3.0
+"""How long one of several places is tried again before the next is asked."""
 SILENCE_SECONDS = 3.0
 """How long a bucket may leave somebody waiting for its first reply before that is said."""
 
@@ -73,13 +77,35 @@ def open_session(
 
         strict = open_strict_mode(trusted)
     return Session(
-        store=_open_late(profile) if late else _open_patient(profile, still_waiting),
+        store=_open_late(profile) if late else _open_patient(profile, still_waiting, clock),
         actor=find_identity(config, identity),
         clock=clock or Clock(),
         read_only=read_only or profile.read_only,
         profile=profile,
         strict=strict,
     )
+
+
+def open_first_place(where: str) -> Session:
+    """Open the first place of a registry to read it, and no replica of it."""
+    config = load_config()
+    profile = replace(config.find_profile(where), replicas=())
+    return Session(_open_patient(profile), find_identity(config, None), read_only=True, profile=profile)
+
+
+def open_new_place(where: str, *, create: bool) -> Session:
+    """Open a place that need not hold a registry yet; a folder that is missing is made, or without `create` empty."""
+    config = load_config()
+    profile = replace(config.find_profile(where), replicas=())
+    location = parse_location(profile.url)
+    if isinstance(location, FolderLocation) and not create and not location.path.exists():
+        from bucketry.store.memory import MemoryStore  # noqa: PLC0415 - only to look at what is not there
+
+        store: Store = MemoryStore(name=_name_of(profile))
+    else:
+        create_folder = create and not profile.read_only
+        store = RetryingStore(open_store(profile, create_folder=create_folder), deadline_seconds=UNREACHABLE_SECONDS)
+    return Session(store, find_identity(config, None), read_only=profile.read_only, profile=profile)
 
 
 def create_registry(
@@ -122,7 +148,7 @@ def record_conformance(
 ) -> RegistryDocument:
     """Record what the probe found in `registry.json`, where writers look before they write.
 
-    `base` is that document, if it was read before.
+    `base` is that document, if it was read before. Raises `RejectedError` for a replica: its history is the source's.
     """
     result = Conformance(
         endpoint=session.store.endpoint,
@@ -137,6 +163,8 @@ def record_conformance(
                 f"there is no registry at {session.store.name}",
                 advice=f"create one with `bucketry init {session.store.name}`",
             )
+        if old is not None and old.replica is not None:
+            raise replica_refusal(session.store.name, old.replica)
         document = old or RegistryDocument(str(uuid.uuid4()), session.clock.timestamp())
         action = AuditAction.PROBE_STORE if old else AuditAction.CREATE_REGISTRY
         return Change(document.with_conformance(result), action, target="passed" if probed.passed else "broken")
@@ -159,7 +187,32 @@ def unsafe_store(store: str, probed: ProbeReport) -> UnsupportedError:
 
 
 def open_store(profile: RegistryProfile, *, create_folder: bool = False) -> Store:
-    """Return the store that a profile's URL names, without any retries; raise `UsageError`."""
+    """Return the store that a profile's URL names, without any retries; raise `UsageError`.
+
+    One with replicas reads from them, too, where the first place does not answer.
+    """
+    if profile.replicas and not create_folder:
+        return PlacesStore([_open_place_late(place) for place in _places_of(profile)])
+    return _open_one(profile, create_folder=create_folder)
+
+
+def _places_of(profile: RegistryProfile) -> tuple[RegistryProfile, ...]:
+    return (replace(profile, replicas=()), *profile.replicas)
+
+
+def _open_place_late(place: RegistryProfile) -> Store:
+    """Return one of several places, opened by its first use: one that is away keeps no other from answering."""
+    return cast("Store", LateStore(_name_of(place), lambda: _open_one(place)))
+
+
+def _name_of(profile: RegistryProfile) -> str:
+    location = parse_location(profile.url)
+    if isinstance(location, FolderLocation):
+        return f"file://{location.path}"
+    return f"s3://{location.bucket}/{location.prefix}".rstrip("/")
+
+
+def _open_one(profile: RegistryProfile, *, create_folder: bool = False) -> Store:
     match parse_location(profile.url):
         case BucketLocation(bucket, prefix):
             from bucketry.store.s3.store import S3Store  # noqa: PLC0415 - the SDK is loaded for S3 alone
@@ -178,7 +231,14 @@ def open_store(profile: RegistryProfile, *, create_folder: bool = False) -> Stor
             return store
 
 
-def _open_patient(profile: RegistryProfile, still_waiting: Callable[[str], None] | None = None) -> Store:
+def _open_patient(
+    profile: RegistryProfile, still_waiting: Callable[[str], None] | None = None, clock: Clock | None = None
+) -> Store:
+    if profile.replicas:
+        places = [
+            RetryingStore(_open_place_late(place), deadline_seconds=AWAY_SECONDS) for place in _places_of(profile)
+        ]
+        return PlacesStore(places, clock=clock)
     opening = Silence(SILENCE_SECONDS, partial(still_waiting, profile.url)) if still_waiting else None
     if opening is not None:  # a program that gives credentials, say, may take its time
         opening.begin()
@@ -195,5 +255,4 @@ def _open_late(profile: RegistryProfile) -> Store:
     location = parse_location(profile.url)
     if isinstance(location, FolderLocation):  # there is nothing to wait for, and a wrong path is said at once
         return _open_patient(profile)
-    name = f"s3://{location.bucket}/{location.prefix}".rstrip("/")
-    return cast("Store", LateStore(name, lambda: _open_patient(profile)))
+    return cast("Store", LateStore(_name_of(profile), lambda: _open_patient(profile)))

@@ -183,7 +183,12 @@ def existing_head(session: Session, model: ModelName, head: Head | None) -> Head
     Also for a model that was deleted as a whole, of which the head is left.
     """
     if head is None or not head.was_published:
-        _ = session.registry  # a missing registry is the better explanation
+        replica = session.registry.replica  # a missing registry is the better explanation
+        if replica is not None:
+            raise NotFoundError(
+                f"there is no model {model} in {session.store.name}, a replica that holds {replica.selection}",
+                advice=f"see `bucketry models`; the source is {replica.source}",
+            )
         raise NotFoundError(f"there is no model {model}", advice="see `bucketry models`")
     if head.deleted:
         raise NotFoundError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, NotFoundError, RejectedError, UsageError
+from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UsageError
 from bucketry.registry.core.registers import load_alias, load_existing_alias, load_existing_head, not_set
 from bucketry.registry.core.resolved import ResolvedVersion
 from bucketry.registry.core.rows import find_row_by_manifest, iter_rows, load_added_evidence, load_dossier, load_row
@@ -120,6 +120,18 @@ def load_version_number(session: Session, reference: Reference) -> int:
             return register.target.version
     head = load_existing_head(session, reference.model)
     return select_row(session, head, reference.selector).version
+
+
+def missing_file(session: Session, resolved: ResolvedVersion, besides: str = "") -> BucketryError:
+    """Return the error for a version of which a file is not in the store: lost, or in a replica not selected."""
+    what = f"a file of {resolved.model}:{resolved.version}{besides and f' {besides}'}"
+    replica = session.registry.replica
+    if replica is None:
+        return CorruptError(f"{what} is missing in the store", advice="run `bucketry fsck`")
+    return NotFoundError(
+        f"{what} is not here: {session.store.name} is a replica that holds {replica.selection}",
+        advice=f"take it from the source: --registry {replica.source}",
+    )
 
 
 def load_manifest(session: Session, model: ModelName, digest: Digest) -> Manifest:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.dossier import Citation
     from bucketry.schema.documents.head import Head, Row
     from bucketry.schema.documents.manifest import Manifest
+    from bucketry.schema.documents.replica import Replica
     from bucketry.schema.judging.gate_checks import ScanReport
     from bucketry.schema.names import Digest, ModelName, Reference
     from bucketry.store.contract import Store
@@ -87,6 +88,14 @@ class DocumentCache:
                 _, dropped = self._manifests.popitem(last=False)
                 artifacts -= 1 + len(dropped.artifacts)
         return made
+
+
+def replica_refusal(place: str, replica: Replica) -> RejectedError:
+    """Return the error for whoever would write to a copy of a registry."""
+    return RejectedError(
+        f"{place} is a replica of {replica.source}, which only `bucketry mirror` writes",
+        advice=f"do this at the source: --registry {replica.source}",
+    )
 
 
 class TrustCheck(Protocol):
@@ -182,9 +191,16 @@ class Session:
             )
         parse_actor(self.actor)
 
+    def check_not_replica(self) -> None:
+        """Raise for a copy of a registry: what is decided in it would be lost, or be another history of the same id."""
+        replica = self.registry.replica
+        if replica is not None:
+            raise replica_refusal(self.store.name, replica)
+
     def check_writable(self) -> None:
-        """Raise unless this session may write here: not read-only, and the store has proven its promises."""
+        """Raise unless this session may write here: not read-only, no replica, and the store keeps its promises."""
         self.check_not_read_only()
+        self.check_not_replica()
         result = self.registry.find_conformance(self.store.endpoint)
         if result is None or not result.passed:  # in a session that lasts, somebody may have probed since it began
             result = self._load_registry().find_conformance(self.store.endpoint)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError, CorruptError, NotFoundError
+from bucketry.errors import UNREADABLE, BucketryError, CorruptError, NotFoundError
 from bucketry.schema import keys
-from bucketry.store.contract import Entry, Folder
+from bucketry.schema.documents.settings import decode_registry
+from bucketry.store.contract import Entry, Folder, ObjectNotFoundError
 
 if TYPE_CHECKING:
     from bucketry.schema.names import AliasName, ModelName
@@ -32,6 +33,7 @@ OF_A_REGISTRY = frozenset(
         keys.POLICIES,
         keys.DEPLOYMENTS,
         keys.WORK,
+        keys.REPLICA,
     }
 )
 """What only a registry has. Scratch of a probe may be there before it."""
@@ -59,6 +61,15 @@ def find_registry_witness(store: Store) -> str:
     """Return a prefix below which the registry's objects lie, or "" where there are none."""
     folders = (item.prefix for item in store.list("", delimiter="/") if isinstance(item, Folder))
     return next((prefix for prefix in folders if prefix in OF_A_REGISTRY), "")
+
+
+def is_replica(store: Store) -> bool:
+    """Return whether a place is a copy: there a register that is absent was not brought, or not yet."""
+    try:
+        document = decode_registry(store.get(keys.REGISTRY).body, what=keys.REGISTRY)
+    except (ObjectNotFoundError, *UNREADABLE):
+        return False
+    return document.replica is not None
 
 
 def lost(key: str, witness: str) -> CorruptError:

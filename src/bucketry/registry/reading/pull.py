@@ -16,13 +16,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bucketry.errors import BucketryError, CorruptError, NotFoundError, RejectedError, UsageError
+from bucketry.errors import (
+    BucketryError,
+    CorruptError,
+    NotFoundError,
+    RejectedError,
+    UnavailableError,
+    UsageError,
+)
 from bucketry.frozen import frozen
 from bucketry.registry.core.opening import open_store
-from bucketry.registry.core.resolve import load_manifest, resolve
+from bucketry.registry.core.resolve import load_manifest, missing_file, resolve
 from bucketry.registry.review.refusals import check_not_refused, check_not_refused_meanwhile, load_refusals
 from bucketry.schema.names import ByAlias, parse_digest
 from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError
+from bucketry.store.places import served_by
 from bucketry.transfer.disk.cache import Cache
 from bucketry.transfer.disk.cache_place import check_place, default_cache_root, is_ours
 from bucketry.transfer.disk.receipt import Foreign, Incomplete, Ours, inspect_target, write_receipt
@@ -114,10 +122,7 @@ def pull(
     except ObjectNotFoundError as error:
         again = resolve(session, reference) if isinstance(reference.selector, ByAlias) else resolved
         if (again.digest, again.placement) == (resolved.digest, resolved.placement):
-            raise CorruptError(
-                f"a file of {resolved.model}:{resolved.version} is missing in the store",
-                advice="run `bucketry fsck`",
-            ) from error
+            raise missing_file(session, resolved) from error
         return pull_resolved(session, again, dest, options)
 
 
@@ -182,6 +187,7 @@ class _Pull:
         there = inspect_target(dest)
         if isinstance(there, Foreign):
             raise there.rejection()
+        self._check_not_back(there)
         cached = self.into_cache(files, self._at_target(files, there, dest)) if self.options.cache else None
         fetched_bytes = cached.fetched_bytes if cached else 0
         if isinstance(there, Ours) and len(there.receipt.files) == len(files) and self._is_right(there, files, dest):
@@ -244,6 +250,21 @@ class _Pull:
             return None
         self.cache.find_version(*self._cached_as, self.resolved.digest)
         return self._already_at(path, is_hashed=True)
+
+    def _check_not_back(self, there: TargetState) -> None:
+        """Raise where a replica answered, and what it says the alias names is older than what was pulled before."""
+        place, resolved = served_by(self.session.store), self.resolved
+        if place == self.session.store.name or not isinstance(there, Ours) or resolved.generation is None:
+            return
+        about = there.receipt.about
+        before = about.get("generation")
+        is_same = (there.receipt.model, about.get("alias")) == (str(resolved.model), resolved.alias)
+        if is_same and isinstance(before, int) and before > resolved.generation:
+            raise UnavailableError(
+                f"{place}, a replica, has {resolved.model}@{resolved.alias} at generation {resolved.generation:,}, and "
+                f"what is here was pulled at generation {before:,}",
+                advice="try again when the first place of the registry answers; what is here was left as it is",
+            )
 
     def _is_right(self, there: Ours, files: Sequence[RemoteFile], directory: Path, *, rehash: bool = False) -> bool:
         """Tell whether a folder holds these files of this version, unchanged; if asked to, by hashing them."""
@@ -351,7 +372,7 @@ class _Pull:
             {file.path: file.sha256 for file in files},
             {
                 "registry": self.session.registry.registry,
-                "source": self.session.store.name,
+                "source": served_by(self.session.store),
                 "model": str(resolved.model),
                 "version": resolved.version,
                 "manifest": resolved.digest,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import CorruptError, NotFoundError, RejectedError
 from bucketry.frozen import frozen
 from bucketry.registry.core.registers import find_head
-from bucketry.registry.core.resolve import resolve, resolved_row
+from bucketry.registry.core.resolve import missing_file, resolve, resolved_row
 from bucketry.registry.core.rows import find_row
 from bucketry.registry.reading.pull import PulledVersion, PullOptions, pull_resolved
 from bucketry.registry.review.refusals import check_not_refused, is_refused, load_refusals, refusal_text
@@ -68,10 +68,7 @@ def pull_with_bases(
     except ObjectNotFoundError as error:
         again = resolve(session, reference)
         if again.digest == resolved.digest and again.placement == resolved.placement:
-            raise CorruptError(
-                f"a file of {resolved.model}:{resolved.version} or of a base of it is missing in the store",
-                advice="run `bucketry fsck`",
-            ) from error
+            raise missing_file(session, resolved, "or of a base of it") from error
         return _pull_family(session, again, dest, options)
 
 

@@ -81,6 +81,7 @@ def check_may_report(session: Session) -> None:
             f"{session.store.name} is configured as read-only, so nothing is reported to it",
             advice="remove read_only from the configuration; the bucket's own rights keep a server to deployments/",
         )
+    session.check_not_replica()
     parse_actor(session.actor)
 
 

@@ -20,6 +20,7 @@ from bucketry.schema.documents.head import decode_head
 from bucketry.schema.documents.manifest import decode_manifest
 from bucketry.schema.documents.pages import decode_directory, decode_page
 from bucketry.schema.documents.policy import decode_policy
+from bucketry.schema.documents.replica import decode_seen
 from bucketry.schema.documents.reviews import decode_review
 from bucketry.schema.documents.settings import decode_registry
 from bucketry.schema.names import parse_digest
@@ -82,5 +83,8 @@ def _place_of(key: str, body: bytes) -> str | None:  # noqa: C901, PLR0911, PLR0
         case keys.WORK:
             decode_collection(body, what=key)
             return keys.collection(digest_of(body))
+        case keys.REPLICA:
+            decode_seen(body, what=key)
+            return keys.seen_by_mirror(keys.number_of_seen(key) or 0)
         case _:
             return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bucketry.frozen import frozen
 from bucketry.schema.codec import FORMAT, Document, Fields, decode, encode
 from bucketry.schema.documents.audit import Trail, parse_time, read_trail
+from bucketry.schema.documents.replica import Replica, read_replica
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,10 @@ class Conformance:
 
 @frozen
 class RegistryDocument:
-    """The registry's own register: its id, its settings, and the newest probe of each endpoint."""
+    """The registry's own register: its id, its settings, and the newest probe of each endpoint.
+
+    `replica` says that this is a copy, which only a mirror writes.
+    """
 
     registry: str
     created_at: str
@@ -43,6 +47,7 @@ class RegistryDocument:
     conformance: tuple[Conformance, ...] = ()
     trail: Trail = field(default_factory=Trail)
     extra: Mapping[str, object] = field(default_factory=dict)
+    replica: Replica | None = None
 
     def find_conformance(self, endpoint: str) -> Conformance | None:
         """Return the newest result for an endpoint."""
@@ -66,6 +71,7 @@ def encode_registry(document: RegistryDocument) -> bytes:
             "settings": dict(document.settings),
             "conformance": [result.to_document() for result in document.conformance],
         }
+        | ({"replica": document.replica.to_document()} if document.replica else {})
     )
 
 
@@ -86,6 +92,7 @@ def decode_registry(body: bytes, *, what: str) -> RegistryDocument:
             )
             for inner in fields.inners("conformance")
         ),
+        replica=read_replica(fields.inner("replica")) if fields.table("replica") else None,
         trail=read_trail(fields),
         extra=fields.rest(),
     )

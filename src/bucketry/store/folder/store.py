@@ -24,7 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bucketry.errors import BucketryError, CorruptError, UnavailableError, UsageError
+from bucketry.errors import BucketryError, CorruptError, UnavailableError, UnsupportedError, UsageError
 from bucketry.store.contract import (
     SMALL_OBJECT_BYTES,
     Entry,
@@ -47,7 +47,7 @@ from bucketry.store.modes import make_folders
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from bucketry.store.contract import Body, Condition
+    from bucketry.store.contract import Body, Condition, Store
 
 ABANDONED_AFTER_SECONDS = 7 * 24 * 3600.0
 MOST_STAGED_LOOKED_AT = 10_000
@@ -183,17 +183,29 @@ class FolderStore:
             return self._uploads.write_part(key, upload, number, offset, body, sha256)
 
     def copy_part(  # noqa: PLR0917 - a range of one object and its place in another
-        self, key: str, upload: str, number: int, offset: int, source_key: str, start: int, stop: int
+        self,
+        key: str,
+        upload: str,
+        number: int,
+        offset: int,
+        source_key: str,
+        start: int,
+        stop: int,
+        *,
+        source: Store | None = None,
     ) -> Part:
         """Copy one part from another object, inside the file system if it can."""
         check_key(source_key)
+        held = self if source is None else source
+        if not isinstance(held, FolderStore):
+            raise UnsupportedError(f"{source_key} does not lie in a folder of this machine", advice="send its bytes")
         with (
             self._files.translated(f"copy part {number} of {key} from {source_key}"),
-            self._registers.opened(source_key) as (source, state),
+            held._registers.opened(source_key) as (descriptor, state),  # noqa: SLF001 - one of us
         ):
             if not 0 <= start < stop <= state.identity.size_bytes:
                 raise UsageError(f"{source_key} has {state.identity.size_bytes} bytes, so not the range {start}:{stop}")
-            return self._uploads.copy_part(key, upload, number, offset, (source, start, stop))
+            return self._uploads.copy_part(key, upload, number, offset, (descriptor, start, stop))
 
     def list_parts(self, key: str, upload: str) -> Sequence[Part]:
         """Return the parts that are whole, by number."""

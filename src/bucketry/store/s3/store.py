@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bucketry.errors import UnavailableError
-    from bucketry.store.contract import Body, ByteStream, Condition
+    from bucketry.store.contract import Body, ByteStream, Condition, Store
     from bucketry.store.s3.bytes import ByteTransport, ClosableStream, RangeHeaders
     from bucketry.store.s3.requests import Requests
 
@@ -47,6 +47,7 @@ __all__ = ["S3Settings", "S3Store"]
 T = TypeVar("T")
 
 SMALL_OBJECT_BYTES = 64 * 1024 * 1024
+LARGEST_COPIED_WHOLE_BYTES = 5 * 1024 * 1024
 MOST_PAGES = 1_000_000
 MOST_EMPTY_PAGES = 100
 # The last is how an upload by the SDK was framed; some stores keep the word, but it says nothing of the bytes.
@@ -221,22 +222,30 @@ class S3Store:
         return Part(number, str(self._etag(sent.etag, key)), len(body))
 
     def copy_part(  # noqa: PLR0917 - a range of one object and its place in another
-        self, key: str, upload: str, number: int, offset: int, source_key: str, start: int, stop: int
+        self,
+        key: str,
+        upload: str,
+        number: int,
+        offset: int,
+        source_key: str,
+        start: int,
+        stop: int,
+        *,
+        source: Store | None = None,
     ) -> Part:
-        """Have the store copy one part. Amazon copies ranges only of objects of more than 5 MB."""
+        """Have the store copy one part. Amazon copies ranges of objects of more than 5 MiB, and others whole."""
         del offset
+        held = self if source is None else source
+        if not isinstance(held, S3Store) or held.endpoint != self.endpoint:
+            raise UnsupportedError(f"{source_key} does not lie at {self.endpoint}", advice="send its bytes")
+        where, place = held._source(source_key)  # noqa: SLF001 - one of us
         if not 0 <= start < stop:
-            raise UsageError(f"{self._where(source_key)}: there is no range {start}:{stop} to copy")
-        reply = self._requests.send(
-            "upload_part_copy",
-            # Of the two it is the source that may well be missing.
-            self._where(source_key),
-            **self._at(key),
-            UploadId=upload,
-            PartNumber=number,
-            CopySource={"Bucket": self._bucket, "Key": self._prefix + source_key},
-            CopySourceRange=f"bytes={start}-{stop - 1}",
-        )
+            raise UsageError(f"{where}: there is no range {start}:{stop} to copy")
+        asked: dict[str, Any] = {**self._at(key), "UploadId": upload, "PartNumber": number, "CopySource": place}
+        if start > 0 or stop > LARGEST_COPIED_WHOLE_BYTES:
+            asked["CopySourceRange"] = f"bytes={start}-{stop - 1}"
+        # Of the two it is the source that may well be missing.
+        reply = self._requests.send("upload_part_copy", where, **asked)
         etag = self._etag(reply.get("CopyPartResult", {}).get("ETag", ""), key)
         return Part(number, str(etag), stop - start)
 
@@ -362,6 +371,10 @@ class S3Store:
         if not whole.startswith(self._prefix):
             raise unreadable(self.name, "a listing with keys outside of the prefix")
         return whole.removeprefix(self._prefix)
+
+    def _source(self, key: str) -> tuple[str, dict[str, str]]:
+        """Return what messages call an object that is copied, and where it is, as the SDK spells it."""
+        return self._where(key), {"Bucket": self._bucket, "Key": self._prefix + key}
 
     def _at(self, key: str) -> dict[str, Any]:
         return {"Key": self._prefix + key}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 import xxhash
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
+    from bucketry.store.contract import Store, Streamed
     from bucketry.transfer.disk.hashing import FileDigest
     from bucketry.transfer.pace.ratelimit import RateLimit
 
@@ -39,21 +40,54 @@ class SourceFile:
     size_bytes: int
 
 
+class OutgoingFile(Protocol):
+    """What is to become an object: `key` names its content, `label` is how messages and progress call it."""
+
+    @property
+    def key(self) -> str:
+        """Where the object belongs."""
+
+    @property
+    def digest(self) -> FileDigest:
+        """What its bytes are."""
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+
+    def body(
+        self, piece: PieceOfFile[Any], buffers: Buffers, limit: RateLimit | None = None, sent: SentBytes | None = None
+    ) -> Streamed:
+        """Return the bytes of one of its pieces, which are compared with what they are meant to be as they go."""
+
+    def place(self, piece: PieceOfFile[Any]) -> ChunkPlace | None:
+        """Return where the bytes of a piece lie for the store to copy; None where they must be sent."""
+
+
 @frozen
 class LocalFile:
-    """A file to upload: `key` names its content, `label` is how messages and progress call it."""
+    """A file of this machine to upload."""
 
     path: Path
     key: str
     digest: FileDigest
     label: str
 
+    def body(
+        self, piece: PieceOfFile[Any], buffers: Buffers, limit: RateLimit | None = None, sent: SentBytes | None = None
+    ) -> PieceBody:
+        """Return the bytes of a piece, read from the disk."""
+        return PieceBody(piece, buffers, limit, sent)
+
+    def place(self, piece: PieceOfFile[Any]) -> None:
+        """No store has bytes of this machine."""
+
 
 @frozen
 class UploadOutcome:
     """What became of one file: `uploaded_bytes` were sent, none where the object was there already.
 
-    Bytes that the store copied, or had from an upload that was interrupted, were not sent.
+    Bytes that the store copied, which are `copied_bytes`, or had from an upload that was interrupted, were not sent.
     """
 
     label: str
@@ -61,22 +95,27 @@ class UploadOutcome:
     size_bytes: int
     uploaded_bytes: int
     already_there: bool
+    copied_bytes: int = 0
 
 
 @frozen
 class ChunkPlace:
-    """A range of an object that the store has, and never changes."""
+    """A range of an object that never changes, in the store that is written to or in `store`."""
 
     key: str
     start: int
     stop: int
+    store: Store | None = None
+
+
+F = TypeVar("F", bound=OutgoingFile)
 
 
 @frozen
-class PieceOfFile:
+class PieceOfFile(Generic[F]):
     """One chunk of a file, or all of a file that has no more than one."""
 
-    file: LocalFile
+    file: F
     index: int
 
     @property
@@ -163,7 +202,7 @@ class PieceBody:
     With a limit no more of them are given in a second than it lets pass; `sent` counts them.
     """
 
-    piece: PieceOfFile
+    piece: PieceOfFile[LocalFile]
     buffers: Buffers
     limit: RateLimit | None = None
     sent: SentBytes | None = None

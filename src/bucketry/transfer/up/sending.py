@@ -13,7 +13,7 @@ import hashlib
 import threading
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from bucketry.clock import MOST_TRIES
 from bucketry.errors import (
@@ -27,18 +27,18 @@ from bucketry.errors import (
 )
 from bucketry.frozen import frozen
 from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError, SlowDownError
-from bucketry.transfer.up.outgoing import LocalReadError, PieceBody, PieceOfFile, SentBytes
+from bucketry.transfer.up.outgoing import LocalReadError, PieceOfFile, SentBytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bucketry.clock import Backoff
-    from bucketry.store.contract import Part, Store
+    from bucketry.store.contract import Part, Store, Streamed
     from bucketry.transfer.pace.progress import ProgressMeter
     from bucketry.transfer.pace.ratelimit import RateLimit
     from bucketry.transfer.pace.workers import Gate, Halt
     from bucketry.transfer.plan import TransferOptions
-    from bucketry.transfer.up.outgoing import Buffers, ChunkPlace, LocalFile
+    from bucketry.transfer.up.outgoing import Buffers, ChunkPlace, OutgoingFile
 
 # From this size on, asking first whether the object is there costs less than sending it in vain.
 ASK_FIRST_BYTES = 1024 * 1024
@@ -56,7 +56,7 @@ class _LostUploadError(Exception):
 class Sending:
     """One object on its way, shared by the threads that send its pieces; `lock` guards it."""
 
-    def __init__(self, file: LocalFile) -> None:
+    def __init__(self, file: OutgoingFile) -> None:
         self.file = file
         self.size_bytes = file.digest.size_bytes
         self.lock = threading.Lock()
@@ -64,6 +64,7 @@ class Sending:
         self.begun = False
         self.already_there = False
         self.sent_bytes = 0
+        self.copied_bytes = 0
         self.upload_id: str | None = None
         self.is_adopted = False
         self.kept: dict[int, Part] = {}
@@ -89,6 +90,7 @@ class Sending:
         self.kept = {}
         self.parts = {}
         self.remaining = self.piece_count
+        self.copied_bytes = 0
         self.done_bytes = 0
 
 
@@ -98,7 +100,7 @@ class UploadPiece:
 
     sending: Sending
     round: int
-    what: PieceOfFile
+    what: PieceOfFile[Any]
 
 
 @dataclass(slots=True)
@@ -136,7 +138,7 @@ class Sender:
             with SentBytes(lambda count: self.meter.advance(sending.file.label, count)) as sent:
                 if not sending.already_there:
                     if upload_id is None:
-                        body = PieceBody(piece.what, self.buffers, self.limit, sent)
+                        body = piece.what.file.body(piece.what, self.buffers, self.limit, sent)
                         self._create(
                             sending,
                             lambda: self.store.put_blob(sending.file.key, body, sha256=sending.file.digest.sha256),
@@ -169,7 +171,7 @@ class Sender:
             self.meter.begin_file(file.label, sending.size_bytes)
         if sending.size_bytes >= ASK_FIRST_BYTES or sending.round > 0:
             sending.already_there = self._insist(sending, lambda: self._is_there(sending))
-        if sending.already_there or sending.piece_count == 1:
+        if sending.already_there or (sending.piece_count == 1 and not self._may_copy(sending)):
             return
         if sending.round == 0:
             self._adopt(sending)
@@ -205,15 +207,16 @@ class Sender:
             # A folder's ETag of a part is the SHA-256 that was sent with it: nothing need be read to compare it.
             part = kept if kept is not None and kept.etag == what.sha256 else None
         if part is None:
-            if kept is not None and kept.etag == _md5_of(PieceBody(what, self.buffers)):
+            if kept is not None and kept.etag == _md5_of(what.file.body(what, self.buffers)):
                 part = kept
             else:
-                part = self._send_part(sending, what, upload_id, PieceBody(what, self.buffers, self.limit, sent))
+                body = what.file.body(what, self.buffers, self.limit, sent)
+                part = self._send_part(sending, what, upload_id, body)
         with sending.lock:
             if piece.round == sending.round:
                 sending.parts[part.number] = part
 
-    def _send_part(self, sending: Sending, piece: PieceOfFile, upload_id: str, body: PieceBody) -> Part:
+    def _send_part(self, sending: Sending, piece: PieceOfFile[Any], upload_id: str, body: Streamed) -> Part:
         key, number = sending.file.key, piece.index + 1
         try:
             part = self._insist(
@@ -225,29 +228,41 @@ class Sender:
         self._count_sent(sending, piece)
         return part
 
-    def _copy_part(self, sending: Sending, piece: PieceOfFile, upload_id: str) -> Part | None:
+    def _copy_part(self, sending: Sending, piece: PieceOfFile[Any], upload_id: str) -> Part | None:
         """Have the store copy a chunk that it has, or return None: then it must be sent.
 
         The bytes are not verified here. They are right as the source's are: it is an object under a key that names
         its content, created once and never changed, and its manifest says which SHA-256 this range of it has.
         """
-        place = self.copies.get(piece.sha256)
+        place = piece.file.place(piece) or self.copies.get(piece.sha256)
         if place is None or not self._can_copy or place.key in self._unusable:
             return None
         if place.stop - place.start != piece.size_bytes:
             return None
         key, number = sending.file.key, piece.index + 1
         try:
-            return self._insist(
+            part = self._insist(
                 sending,
-                lambda: self.store.copy_part(key, upload_id, number, piece.start, place.key, place.start, place.stop),
+                lambda: self.store.copy_part(
+                    key, upload_id, number, piece.start, place.key, place.start, place.stop, source=place.store
+                ),
             )
         except UnsupportedError:
             self._can_copy = False
         except (ObjectNotFoundError, UsageError, DeniedError):
             # The source was collected, or may not be read; or it is the upload that is gone, as sending will tell.
             self._unusable.add(place.key)
+        else:
+            with sending.lock:
+                sending.copied_bytes += piece.size_bytes
+            return part
         return None
+
+    def _may_copy(self, sending: Sending) -> bool:
+        """Return whether the store may copy a file of one piece, which takes the requests of an upload in parts."""
+        return (
+            self._can_copy and sending.size_bytes > 0 and sending.file.place(PieceOfFile(sending.file, 0)) is not None
+        )
 
     def _finish_piece(self, piece: UploadPiece, upload_id: str | None, sent: SentBytes) -> None:
         sending, label = piece.sending, piece.sending.file.label
@@ -353,7 +368,7 @@ class Sender:
             )
         return True
 
-    def _count_sent(self, sending: Sending, piece: PieceOfFile) -> None:
+    def _count_sent(self, sending: Sending, piece: PieceOfFile[Any]) -> None:
         with sending.lock:
             sending.sent_bytes += piece.size_bytes
         self.gate.count(piece.size_bytes)
@@ -382,7 +397,7 @@ def _fits(part: Part, sending: Sending) -> bool:
     return part.size_bytes == PieceOfFile(sending.file, part.number - 1).size_bytes
 
 
-def _md5_of(body: PieceBody) -> str:
+def _md5_of(body: Streamed) -> str:
     """Return what the ETag of these bytes is as a part, where a store calls parts by their MD5."""
     digest = hashlib.md5(usedforsecurity=False)
     for one in body.slices():

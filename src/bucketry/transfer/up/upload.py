@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from bucketry.store.contract import Store
     from bucketry.transfer.pace.progress import ProgressListener
+    from bucketry.transfer.up.outgoing import OutgoingFile
 
 __all__ = [
     "ChunkPlace",
@@ -56,7 +57,7 @@ class HashedFile:
 
 def upload(
     store: Store,
-    files: Sequence[LocalFile],
+    files: Sequence[OutgoingFile],
     options: TransferOptions | None = None,
     *,
     copies: Mapping[str, ChunkPlace] | None = None,
@@ -197,7 +198,7 @@ class _Run:
         self._sending: dict[str, Sending] = {}
         self._lock = threading.Lock()
 
-    def add(self, file: LocalFile) -> bool:
+    def add(self, file: OutgoingFile) -> bool:
         """Queue a file; return False if another one with its key was queued before. Equal files are one object."""
         with self._lock:
             known = self._sending.get(file.key)
@@ -252,7 +253,7 @@ class _Run:
             raise
         self.meter.close()
 
-    def outcome(self, file: LocalFile) -> UploadOutcome:
+    def outcome(self, file: OutgoingFile) -> UploadOutcome:
         """Return what became of a file that was added."""
         sending = self._sending[file.key]
         already_there = sending.already_there or sending.file is not file
@@ -262,6 +263,7 @@ class _Run:
             size_bytes=file.digest.size_bytes,
             uploaded_bytes=0 if already_there else sending.sent_bytes,
             already_there=already_there,
+            copied_bytes=0 if already_there else sending.copied_bytes,
         )
 
 
