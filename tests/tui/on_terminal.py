@@ -54,9 +54,8 @@ class Session:
         while time.monotonic() < deadline:
             ready, _, _ = select.select([self.descriptor], [], [], quiet_seconds)
             if not ready:
-                text = self.text
-                has_come = all(word in sent or word.decode() in text for word in wanted)
-                if has_come and (gone is None or gone.decode() not in text):
+                has_come = all(word in sent or word.decode() in self.text for word in wanted)
+                if has_come and (gone is None or gone.decode() not in self.text):
                     return sent
                 continue
             try:
