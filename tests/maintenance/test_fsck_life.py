@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bucketry.maintenance.doctor import examine
+from bucketry.maintenance.doctor.examine import examine
 from bucketry.maintenance.fsck.registry import check_registry
 from bucketry.registry.core.session import Session
 from bucketry.registry.publishing.registration import PreparedVersion, register_version

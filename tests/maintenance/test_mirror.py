@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bucketry.errors import CorruptError, RejectedError, UsageError
-from bucketry.maintenance.doctor import examine
+from bucketry.maintenance.doctor.examine import examine
 from bucketry.maintenance.fsck.registry import check_registry
 from bucketry.registry.core.commit import Change
 from bucketry.registry.core.opening import record_conformance

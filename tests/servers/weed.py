@@ -49,13 +49,16 @@ FIXED_FLAGS = (
 
 
 @contextmanager
-def run_weed(directory: Path) -> Iterator[S3Server]:
-    """Run SeaweedFS on free loopback ports, with the bucket and a second user who may only read."""
+def run_weed(directory: Path, configuration: str | None = None) -> Iterator[S3Server]:
+    """Run SeaweedFS on free loopback ports, with the bucket and a second user who may only read.
+
+    Another `configuration` of its users has the first user, too.
+    """
     ports = dict(zip(PORT_FLAGS, find_free_ports(len(PORT_FLAGS)), strict=True))
     kept = directory / "kept"
     kept.mkdir(parents=True)
     users = directory / "users.json"
-    users.write_text(json.dumps(_users()))
+    users.write_text(configuration or json.dumps(_users()))
     command = [
         str(Path(sys.executable).parent / "weed"),
         "mini",

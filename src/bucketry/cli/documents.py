@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bucketry.store.description import NotKnown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bucketry.index.review_queue import WaitingVersion
+    from bucketry.maintenance.doctor.examine import Examination
     from bucketry.maintenance.gc.collection import Collection
     from bucketry.maintenance.gc.garbage import Total
     from bucketry.maintenance.mirror.mirror import MirrorReport
@@ -334,6 +337,50 @@ def conformance_document(probed: ProbeReport) -> Document:
         "clock_skew_seconds": probed.clock_skew_seconds,
         "checks": [check_document(check) for check in probed.checks],
     }
+
+
+def examination_document(found: Examination) -> Document:
+    """Return what `doctor` found; without a probe, `passed` is null. `findings` ask for something to be done."""
+    probe: Document = {"endpoint": found.endpoint, "server": found.health.product, "passed": None, "checks": []}
+    probe["clock_skew_seconds"] = found.health.clock_skew_seconds
+    kinds = (*found.rights.kinds, found.rights.protected)
+    examined = [
+        {"name": each.name, "grade": each.grade, "message": each.message, "advice": each.advice}
+        for each in found.findings
+    ]
+    settings = found.description
+    return (probe if found.probe is None else conformance_document(found.probe)) | {
+        "examined": examined,
+        "findings": [each for each in examined if each["grade"] in {"warning", "failure"}],
+        "rights": [
+            {"prefix": kind.prefix, **{right: _known(answer) for right, answer in kind.rights.items()}}
+            for kind in kinds
+        ],
+        "roles": [role.name for role in found.rights.roles],
+        "bucket": None
+        if settings is None
+        else {
+            "versioning": _known(settings.versioning),
+            "object_lock": _known(settings.object_lock),
+            "encryption": _known(settings.encryption),
+            "has_policy": None if isinstance(settings.policy, NotKnown) else bool(settings.policy),
+            "lifecycle_rules": None if isinstance(settings.lifecycle, NotKnown) else len(settings.lifecycle),
+        },
+        "latency_seconds": found.health.median_seconds,
+        "poll": {
+            "seconds": found.poll.seconds,
+            "not_modified": found.poll.is_answered_short,
+            "polls_a_month": found.poll.polls_a_month,
+            "usd_a_month": found.poll.usd_a_month,
+        },
+        "bytes_per_second": None
+        if found.throughput is None
+        else {"up": found.throughput.up, "down": found.throughput.down},
+    }
+
+
+def _known(answer: object) -> object:
+    return None if isinstance(answer, NotKnown) else answer
 
 
 def check_document(check: Check) -> Document:

@@ -65,7 +65,7 @@ COMMANDS = {
     "report": "Tell the registry which version this instance serves, and how it was verified here.",
     "deployments": "Show which version each instance reported, beside what its alias names now.",
     "audit": "Show who did what to a model, and verify that the trail is whole.",
-    "doctor": "Probe whether the store keeps the promises that writing needs, and record the result.",
+    "doctor": "Examine the store: its promises, your rights, the bucket's settings, and how fast it is.",
     "fsck": "Check that everything the registry names is there and is what it should be.",
     "gc": "Say what nobody needs, and free its bytes.",
     "usage": "Say how many bytes each model takes, shares between its versions, and could give back.",

@@ -1,6 +1,6 @@
 """Measures how well this machine reaches a registry, and says what it may do there, without writing anything.
 
-What a bucket's own rights allow shows only when something is written: here stand the rules that forbid it beforehand.
+What a bucket's own rights allow is found out by `doctor`: here stand the rules that forbid it beforehand.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bucketry.registry.reading.local_cache import cache_root, list_cached
 from bucketry.schema import keys
 from bucketry.schema.documents.settings import RegistryDocument, decode_registry
 from bucketry.store.contract import ObjectNotFoundError
-from bucketry.store.probe.probe import CLOCK_WARNING_SECONDS, ProbeReport
+from bucketry.store.probe.probe import CLOCK_WARNING_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
 GETS = 7
 """So many times the registry's own document is read: enough for a median, over in less than a second on a slow line."""
-
-
-ProbeResult = ProbeReport
-"""What `doctor.examine` found: a check for each promise, with what was seen."""
 
 
 @frozen

@@ -11,7 +11,7 @@ leading dot.
 """
 
 # Descriptors and flags need `os`, and a Path would cost more than the call that it is made for.
-# ruff: noqa: PTH100, PTH108, PTH116
+# ruff: noqa: PTH100, PTH108, PTH112, PTH116, PTH120
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from bucketry.store.contract import Body, Condition, Store
+    from bucketry.store.description import Right
 
 ABANDONED_AFTER_SECONDS = 7 * 24 * 3600.0
 MOST_STAGED_LOOKED_AT = 10_000
@@ -274,6 +275,13 @@ class FolderStore:
         with self._files.translated(f"read what is below {prefix}"):
             for name in names:
                 yield None if "/" in name else self._files.find_bytes(folder + name, SMALL_OBJECT_BYTES)
+
+    def may(self, right: Right, prefix: str) -> bool:
+        """Return what the modes of the folder say, or of the one above it that it would be made in."""
+        folder = self._files.path(prefix.rpartition("/")[0]).rstrip("/")
+        while not os.path.isdir(folder) and len(folder) > len(self._root):
+            folder = os.path.dirname(folder)
+        return os.access(folder, os.X_OK | (os.R_OK if right in {"list", "read"} else os.W_OK))
 
     def close(self) -> None:
         """Release nothing: no file stays open between two requests."""

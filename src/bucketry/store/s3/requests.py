@@ -22,7 +22,7 @@ from bucketry.store.s3.text import escape, parse_date
 from bucketry.store.s3.wire import SAFE_IN_QUERIES, WireRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from xml.etree.ElementTree import Element
 
     from bucketry.store.http.client import HttpReply
@@ -46,6 +46,7 @@ QUERIES = {
     "ContinuationToken": "continuation-token",
     "Delimiter": "delimiter",
     "KeyMarker": "key-marker",
+    "MaxKeys": "max-keys",
     "PartNumber": "partNumber",
     "PartNumberMarker": "part-number-marker",
     "Prefix": "prefix",
@@ -106,6 +107,8 @@ class WireRequests:
                 content = reply.read_small(LARGEST_XML_BYTES)
         finally:
             reply.close()
+        if form.brings_text:
+            return {**common, form.brings_text: content.decode("utf-8", "replace")}
         if form.parse is None:
             return common
         request = S3Request(where, self._sdk.bucket, conditional_write=conditional_write)
@@ -146,12 +149,16 @@ class ReplyBody:
 
 @frozen
 class _Form:
-    """What tells one operation from the others. `parse` reads the document of its reply, if that matters."""
+    """What tells one operation from the others. `parse` reads the document of its reply, if that matters.
+
+    `brings_text` is what the SDK calls the reply where it is no XML.
+    """
 
     method: str
     query: Mapping[str, str] = field(default_factory=dict)
     parse: Callable[[_Element], dict[str, Any]] | None = None
     brings_object: bool = False
+    brings_text: str = ""
 
 
 class _Element:
@@ -164,12 +171,16 @@ class _Element:
     def name(self) -> str:
         return self._element.tag.rpartition("}")[2]
 
-    def all(self, name: str) -> Sequence[_Element]:
-        return [found for found in map(_Element, self._element) if found.name == name]
+    @property
+    def content(self) -> str:
+        return self._element.text or ""
+
+    def all(self, name: str | None = None) -> Sequence[_Element]:
+        return [found for found in map(_Element, self._element) if name in {None, found.name}]
 
     def text(self, name: str) -> str:
         """Return what an element within this one says; raise `LookupError` without it."""
-        return self.all(name)[0]._element.text or ""  # noqa: SLF001 - one of us
+        return self.all(name)[0].content
 
     def optional(self, name: str) -> str:
         return self.text(name) if self.all(name) else ""
@@ -284,6 +295,18 @@ def _parse_uploads(root: _Element) -> dict[str, Any]:
     }
 
 
+def _parse_settings(root: _Element, repeated: Container[str] = ("Rule", "Tag", "Transition")) -> dict[str, Any]:
+    """Return the elements of a document of settings by their names, as the SDK does: what may repeat is a list."""
+    found: dict[str, Any] = {}
+    for element in root.all():
+        value = _parse_settings(element, repeated) or element.content
+        if element.name in repeated:
+            found.setdefault(f"{element.name}s", []).append(value)
+        else:
+            found[element.name] = value
+    return found
+
+
 def _number(text: str) -> int:
     if not _DIGITS.fullmatch(text.strip()):
         raise ValueError(text[:20])
@@ -302,4 +325,11 @@ FORMS: Mapping[Operation, _Form] = {
     "list_parts": _Form("GET", {}, _parse_parts),
     "list_multipart_uploads": _Form("GET", {"uploads": ""}, _parse_uploads),
     "upload_part_copy": _Form("PUT", {}, lambda root: {"CopyPartResult": {"ETag": root.text("ETag")}}),
+    "get_bucket_encryption": _Form("GET", {"encryption": ""}, lambda root: {root.name: _parse_settings(root)}),
+    "get_bucket_lifecycle_configuration": _Form("GET", {"lifecycle": ""}, _parse_settings),
+    "get_bucket_policy": _Form("GET", {"policy": ""}, brings_text="Policy"),
+    "get_bucket_versioning": _Form("GET", {"versioning": ""}, _parse_settings),
+    "get_object_lock_configuration": _Form(
+        "GET", {"object-lock": ""}, lambda root: {root.name: _parse_settings(root, ())}
+    ),
 }

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from bucketry.errors import UnavailableError
     from bucketry.store.contract import Body, ByteStream, Condition, Store
+    from bucketry.store.description import BucketDescription, NotKnown, Right
     from bucketry.store.s3.bytes import ByteTransport, ClosableStream, RangeHeaders
     from bucketry.store.s3.requests import Requests
 
@@ -305,6 +306,21 @@ class S3Store:
             way.check_token("\n".join(following.values()))
             markers = following
         raise way.endless()
+
+    def describe_bucket(self) -> BucketDescription:
+        """Ask for the settings of the bucket."""
+        from bucketry.store.s3.description import describe_bucket  # noqa: PLC0415 - for `doctor` alone
+
+        return describe_bucket(self._requests, self._bucket, self._prefix)
+
+    def may(self, right: Right, prefix: str) -> bool | NotKnown:
+        """Find out by a request that can only be refused."""
+        from bucketry.store.s3.description import find_right  # noqa: PLC0415 - for `doctor` alone
+
+        def look_below(prefix: str) -> None:
+            self._requests.send("list_objects_v2", self.name, Prefix=self._prefix + prefix, MaxKeys=1)
+
+        return find_right(self, look_below, right, prefix)
 
     def close(self) -> None:
         """Release the connections; what waits for bytes on one of them gets an error now."""

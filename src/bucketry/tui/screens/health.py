@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bucketry.index.damage import load_damage
 from bucketry.index.views import list_models_by
-from bucketry.maintenance.doctor import examine
+from bucketry.maintenance.doctor.examine import examine
 from bucketry.maintenance.health import GETS, measure_health
 from bucketry.show.figures import age_text, count_of, size_text, span_text, time_text
 from bucketry.show.spans import Line, Role, Span, line, wrapped
@@ -21,7 +21,9 @@ from bucketry.tui.shell.view import LOADING_WORD_SECONDS
 
 if TYPE_CHECKING:
     from bucketry.errors import BucketryError
-    from bucketry.maintenance.health import Health, ProbeResult
+    from bucketry.maintenance.doctor.examine import Examination
+    from bucketry.maintenance.doctor.findings import Grade
+    from bucketry.maintenance.health import Health
     from bucketry.tui.shell.view import Shell
 
 SLOW_SECONDS = 0.25
@@ -32,6 +34,7 @@ PROMPT_WORD = "probe"
 
 Sign = Literal["ok", "WARN", "FAIL", "-"]
 _ROLES: dict[Sign, Role] = {"ok": "good", "WARN": "warn", "FAIL": "bad", "-": "dim"}
+_SIGNS: dict[Grade, Sign] = {"ok": "ok", "unknown": "-", "warning": "WARN", "failure": "FAIL"}
 
 
 class HealthView(TextView):
@@ -45,7 +48,7 @@ class HealthView(TextView):
         self._health: Health | None = None
         self._at = ""
         self._fault: BucketryError | None = None
-        self._probed: ProbeResult | None = None
+        self._found: Examination | None = None
         self._is_slow_to_come = False
 
     @property
@@ -96,12 +99,9 @@ class HealthView(TextView):
             line(Span("same as:  " + shell.command_line("doctor"), "dim")),
         )
 
-        def done(probed: ProbeResult) -> None:
-            self._probed = probed
-            failed = len(probed.failures)
-            total = len(probed.checks)
-            said = f"{failed} of {total} promises are BROKEN" if failed else f"all {total} promises were kept"
-            shell.flash(said, "bad" if failed else "good")
+        def done(found: Examination) -> None:
+            self._found = found
+            shell.flash(*_outcome(found))
             self._measure()
 
         shell.ask(
@@ -120,11 +120,7 @@ class HealthView(TextView):
         width = self.size.width
         if not self.is_attached or not width:
             return
-        lines = self._store_lines(width)
-        if self._probed is not None:
-            lines += [line(), line(Span(" PROBE, just now", "header"))]
-            for check in sorted(self._probed.checks, key=lambda check: check.passed):
-                lines += _entry("ok" if check.passed else "FAIL", f"{check.promise}: {check.detail}", width)
+        lines = [*self._store_lines(width), *self._found_lines(width)]
         lines += [line(), *self._machine_lines(width), line(), *self._terminal_lines(width)]
         self.text.show(lines, keep_place=True)
         self.shell.update_frame()
@@ -182,6 +178,20 @@ class HealthView(TextView):
             "ok",
             f"{session.actor} may write, as far as the registry knows; the bucket's own rights show when one does",
         )
+
+    def _found_lines(self, width: int) -> list[Line]:
+        found = self._found
+        if found is None:
+            return []
+        lines = [line(), line(Span(" PROBE, just now", "header"))]
+        checks = () if found.probe is None else found.probe.checks
+        for check in sorted(checks, key=lambda check: check.passed):
+            lines += _entry("ok" if check.passed else "FAIL", f"{check.promise}: {check.detail}", width)
+        lines += [line(), line(Span(" EXAMINED, just now", "header"))]
+        for finding in found.findings:
+            advice = f"; {finding.advice}" if finding.advice and finding.grade in {"warning", "failure"} else ""
+            lines += _entry(_SIGNS[finding.grade], f"{finding.name}: {finding.message}{advice}", width)
+        return lines
 
     def _machine_lines(self, width: int) -> list[Line]:
         index = self.shell.source.index
@@ -241,6 +251,18 @@ class HealthView(TextView):
         ),
         *SCROLLING,
     )
+
+
+def _outcome(found: Examination) -> tuple[str, Role]:
+    """Return what is said when the probe is over, and in which role."""
+    if found.probe is None:
+        return found.findings[0].message, "warn"
+    failed, total = len(found.probe.failures), len(found.probe.checks)
+    if failed:
+        return f"{failed} of {total} promises are BROKEN", "bad"
+    if not found.is_sound:
+        return f"all {total} promises were kept, but see below what endangers the registry", "bad"
+    return f"all {total} promises were kept", "good"
 
 
 _CLIPBOARD = {
