@@ -63,8 +63,8 @@ def make_registry(folder: Path, versions: int) -> None:
     _write(folder, keys.head(MODEL), encode_head(head))
 
 
-def measure(registry: Path, *arguments: str) -> tuple[float, float, dict[str, object]]:
-    """Return the seconds and the MB of a command, and what it answered."""
+def measure(registry: Path, *arguments: str) -> tuple[str, dict[str, object]]:
+    """Return what a command took, and what it answered."""
     began = time.monotonic()
     process = subprocess.Popen([str(OURS), *arguments, "-r", str(registry), "--json"], stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -72,7 +72,8 @@ def measure(registry: Path, *arguments: str) -> tuple[float, float, dict[str, ob
     _, status, used = os.wait4(process.pid, 0)
     seconds = time.monotonic() - began
     assert status == 0, answered
-    return seconds, used.ru_maxrss / 1000, json.loads(answered)
+    took = f"{seconds:.2f} s ({used.ru_utime + used.ru_stime:.2f} s of a core), {used.ru_maxrss / 1000:.0f} MB"
+    return took, json.loads(answered)
 
 
 def main(versions: int) -> None:
@@ -84,9 +85,9 @@ def main(versions: int) -> None:
         made = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
         say(f"made {versions:,} versions in {time.monotonic() - began:.1f} s ({made:.0f} MB)")
         for arguments in (("gc",), ("gc", "--apply"), ("gc",), ("usage",), ("usage", str(MODEL))):
-            seconds, megabytes, document = measure(work / "registry", *arguments)
+            took, document = measure(work / "registry", *arguments)
             said = {name: document[name] for name in ("by_reason", "walked", "total_bytes") if name in document}
-            say(f"{' '.join(arguments)}: {seconds:.2f} s, {megabytes:.0f} MB {said}")
+            say(f"{' '.join(arguments)}: {took} {said}")
     finally:
         shutil.rmtree(work)
 

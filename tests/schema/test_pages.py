@@ -27,6 +27,7 @@ from bucketry.schema.documents.pages import (
     Directory,
     Page,
     PageEntry,
+    PlacedRow,
     change_sealed_row,
     check_head_size,
     decode_directory,
@@ -35,6 +36,8 @@ from bucketry.schema.documents.pages import (
     encode_page,
     entry_of,
     needs_sealing,
+    placed_row,
+    read_placed_rows,
     seal,
 )
 from bucketry.schema.documents.states import State
@@ -298,3 +301,17 @@ def _find(model: Model, version: int) -> Row | None:
         return row
     entry = model.directory.find(version)
     return model.page(entry.page).find_row(version) if entry else None
+
+
+def test_what_a_walk_reads_of_rows_is_what_their_reader_finds() -> None:
+    manifest, dossier = Digest("a" * 64), Digest("d" * 64)
+    plain = Row(1, manifest, ((3, 2),), 3, "2026-03-03T12:00:00Z", "ada@example.org", dossier=dossier)
+    runs = replace(plain, version=2, dossier=None, placement=((3, 2), (5, 1)), state=State.DELETED)
+    for rows in ((plain,), (plain, runs)):
+        body = encode_page(Page(rows))
+        assert read_placed_rows(body, what="this") == [placed_row(each) for each in rows]
+    assert placed_row(plain) == PlacedRow(1, plain.manifest, ((3, 2),), plain.state, plain.dossier)
+    with pytest.raises(CorruptError):
+        read_placed_rows(encode_page(Page((plain,))).replace(b'"version":1', b'"version":0'), what="this")
+    with pytest.raises(CorruptError):
+        read_placed_rows(encode_page(Page((plain,))).replace(b"[3,2]", b"[3,0]"), what="this")

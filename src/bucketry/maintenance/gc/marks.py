@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from bucketry.registry.core.immutable import find_object
 from bucketry.registry.core.registers import load_alias, load_directory
-from bucketry.registry.core.rows import load_page
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
 from bucketry.schema.documents.manifest import read_artifact_digests
+from bucketry.schema.documents.pages import placed_row, read_placed_rows
 from bucketry.schema.documents.placement import decode_placement
 from bucketry.schema.documents.states import BLOBS_KEPT
 from bucketry.store.contract import ReadsMany
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bucketry.registry.core.session import Session
-    from bucketry.schema.documents.head import Head, Row
+    from bucketry.schema.documents.head import Head
+    from bucketry.schema.documents.pages import PlacedRow
     from bucketry.schema.documents.placement import Placement
     from bucketry.schema.names import Digest, ModelName
 
@@ -27,9 +29,8 @@ Place = tuple[int, "Digest"]
 PlacedBlob = tuple[int, "Digest", int]
 """The epoch under which a blob lies, its digest and its size."""
 
-PAGES_AT_ONCE = 16
-MANIFESTS_AT_ONCE = 64
-"""Of versions with 20,000 files each has 4 MB."""
+DOCUMENTS_AT_ONCE = 64
+"""A manifest of 20,000 files has 4 MB."""
 MARKED_DIGITS = 16
 
 
@@ -37,12 +38,22 @@ class Marks:
     """The blobs that are needed, by epoch and the first 64 bits of their digests: 100 bytes of memory for each.
 
     Where two digests share these bits, garbage is kept; nothing that is needed is ever freed for it. `by_rows_alone` is
-    False where something else than a live row needs one, which no legal state has.
+    False where something else than a live row needs one, which no legal state has. `deleted` are the rows of versions
+    that need none any more.
     """
 
     def __init__(self) -> None:
         self.by_rows_alone = True
+        self.deleted: list[PlacedRow] = []
         self._epochs: dict[int, set[int]] = {}
+
+    def iter_live(self, rows: Iterable[PlacedRow]) -> Iterator[PlacedRow]:
+        """Yield the rows of versions that are there, and keep those of deleted ones."""
+        for row in rows:
+            if row.state in BLOBS_KEPT:
+                yield row
+            else:
+                self.deleted.append(row)
 
     def add(self, blobs: Iterable[PlacedBlob]) -> None:
         """Mark these."""
@@ -62,8 +73,7 @@ def load_marks(session: Session, head: Head) -> Marks:
     """
     marks = Marks()
     unmet = _load_targets(session, head)
-    live = (row for row in iter_all_rows(session, head) if row.state in BLOBS_KEPT)
-    for row, blobs in iter_placed(session, head.model, live):
+    for row, blobs in iter_placed(session, head.model, marks.iter_live(iter_all_rows(session, head))):
         marks.add(blobs)
         unmet.discard((row.manifest, row.placement))
     for manifest, placement in unmet:
@@ -73,28 +83,33 @@ def load_marks(session: Session, head: Head) -> Marks:
     return marks
 
 
-def iter_all_rows(session: Session, head: Head) -> Iterator[Row]:
+def iter_all_rows(session: Session, head: Head) -> Iterator[PlacedRow]:
     """Yield all rows, newest first, reading several sealed pages at once."""
-    yield from reversed(head.rows)
-    entries = load_directory(session, head).entries[::-1]
-    for start in range(0, len(entries), PAGES_AT_ONCE):
-        some = entries[start : start + PAGES_AT_ONCE]
-        for page in session.map_in_parallel(lambda entry: load_page(session, head, entry), some):
-            yield from reversed(page.rows)
+    yield from map(placed_row, reversed(head.rows))
+    digests = [entry.page for entry in reversed(load_directory(session, head).entries)]
+    find_key, load = partial(keys.page, head.model), partial(session.load_document, head.model)
+    for digest, body in _iter_documents(session, digests, find_key, load):
+        yield from reversed(read_placed_rows(body, what=find_key(digest)))
 
 
-def iter_placed(session: Session, model: ModelName, rows: Iterable[Row]) -> Iterator[tuple[Row, list[PlacedBlob]]]:
+def iter_placed(
+    session: Session, model: ModelName, rows: Iterable[PlacedRow]
+) -> Iterator[tuple[PlacedRow, list[PlacedBlob]]]:
     """Yield each row with its blobs, by its manifest, whose bytes are verified; raise where one cannot be read."""
     rows = iter(rows)
-    while batch := list(islice(rows, MANIFESTS_AT_ONCE)):  # bounded by the rows
-        bodies = _read_manifests(session, model, [row.manifest for row in batch])
-        for row, body in zip(batch, bodies, strict=True):
+    find_key, load = partial(keys.manifest, model), partial(session.load_manifest_bytes, model)
+    while batch := list(islice(rows, DOCUMENTS_AT_ONCE)):  # bounded by the rows
+        documents = _iter_documents(session, [row.manifest for row in batch], find_key, load)
+        for row, (_, body) in zip(batch, documents, strict=True):
             yield row, _place(model, row.manifest, row.placement, body)
 
 
 def _place(model: ModelName, manifest: Digest, placement: Placement, body: bytes) -> list[PlacedBlob]:
     what = keys.manifest(model, manifest)
     artifacts = read_artifact_digests(body, what=what, model=model)
+    if len(placement) == 1 and placement[0][1] == len(artifacts):
+        epoch = placement[0][0]
+        return [(epoch, sha256, size) for sha256, size in artifacts]
     epochs = decode_placement(placement, artifacts=len(artifacts), what=what)
     return [(epoch, sha256, size) for epoch, (sha256, size) in zip(epochs, artifacts, strict=True)]
 
@@ -105,19 +120,24 @@ def _load_targets(session: Session, head: Head) -> set[tuple[Digest, Placement]]
     return {(target.manifest, target.placement) for target in targets if target is not None}
 
 
-def _read_manifests(session: Session, model: ModelName, digests: Sequence[Digest]) -> Iterator[bytes]:
-    """Yield the verified bytes of manifests; nothing of a walk over all of them is kept for later."""
-    store, prefix = session.store.unretried, keys.manifests(model)
-    found: Iterable[bytes | None]
-    if isinstance(store, ReadsMany):
-        found = store.read_many(prefix, (keys.manifest(model, digest).removeprefix(prefix) for digest in digests))
-    else:
-        objects = session.map_in_parallel(
-            lambda digest: find_object(session.store, keys.manifest(model, digest)), digests
-        )
-        found = (each.body if each is not None else None for each in objects)
-    for digest, body in zip(digests, found, strict=True):
-        if body is None or digest_of(body) != digest:
-            yield session.load_manifest_bytes(model, digest)  # which says what is wrong, if anything is
+def _iter_documents(
+    session: Session, digests: Sequence[Digest], find_key: Callable[[Digest], str], load: Callable[[Digest], bytes]
+) -> Iterator[tuple[Digest, bytes]]:
+    """Yield the verified bytes of documents of one folder; nothing of a walk over all of them is kept for later.
+
+    `load` reads one by itself: it says what is wrong, if anything is.
+    """
+    store = session.store.unretried
+    for start in range(0, len(digests), DOCUMENTS_AT_ONCE):
+        some = digests[start : start + DOCUMENTS_AT_ONCE]
+        names = [find_key(digest) for digest in some]
+        found: Iterable[bytes | None]
+        if isinstance(store, ReadsMany):
+            folder = names[0].rpartition("/")[0] + "/"
+            found = store.read_many(folder, [name.removeprefix(folder) for name in names])
         else:
-            yield body
+            objects = session.map_in_parallel(lambda name: find_object(session.store, name), names)
+            found = (each.body if each is not None else None for each in objects)
+        for digest, body in zip(some, found, strict=True):
+            is_right = body is not None and digest_of(body) == digest
+            yield digest, body if body is not None and is_right else load(digest)

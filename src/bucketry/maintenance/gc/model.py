@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from bucketry.clock import format_time
 from bucketry.frozen import frozen
 from bucketry.maintenance.gc.garbage import Garbage, Reason, Total
-from bucketry.maintenance.gc.marks import Marks, iter_all_rows, iter_placed, load_marks
+from bucketry.maintenance.gc.marks import Marks, iter_placed, load_marks
 from bucketry.registry.core.commit import Change, Current, FirstAttempt
 from bucketry.registry.core.history import iter_records_back
 from bucketry.registry.core.registers import AlreadyDoneError, ensure_head, head_register, load_head
@@ -26,7 +26,6 @@ from bucketry.registry.core.rows import load_dossier
 from bucketry.schema import keys
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.head import Head
-from bucketry.schema.documents.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from bucketry.maintenance.gc.marks import Place
     from bucketry.registry.core.session import Session
+    from bucketry.schema.documents.pages import PlacedRow
     from bucketry.schema.names import ModelName
     from bucketry.store.contract import Entry
 
@@ -98,7 +98,7 @@ def plan_model(session: Session, model: ModelName, entries: Iterable[Entry], old
             state.add(entry)
         else:
             unmarked[place] = entry
-    told = _tell_deleted(session, head, unmarked, oldest) if unmarked else {}
+    told = _tell_deleted(session, head, marks.deleted, unmarked, oldest) if unmarked else {}
     due: dict[Place, Garbage] = {}
     waiting = Total()
     is_clean = marks.by_rows_alone
@@ -145,7 +145,7 @@ def _raise_epoch(session: Session, base: Current[Head], model: ModelName) -> Hea
 
 
 def _tell_deleted(
-    session: Session, head: Head, unmarked: dict[Place, Entry], oldest: datetime
+    session: Session, head: Head, deleted: list[PlacedRow], unmarked: dict[Place, Entry], oldest: datetime
 ) -> dict[Place, tuple[int, bool]]:
     """Say of which deleted version each unmarked blob was, and whether that holds it still.
 
@@ -154,7 +154,6 @@ def _tell_deleted(
     """
     lately = _deleted_since(session, head, oldest)
     told: dict[Place, tuple[int, bool]] = {}
-    deleted = (row for row in iter_all_rows(session, head) if row.state is State.DELETED)
     for row, blobs in iter_placed(session, head.model, deleted):
         ours = [(epoch, sha256) for epoch, sha256, _ in blobs if (epoch, sha256) in unmarked]
         if not ours:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.evidence import Evidence
     from bucketry.schema.documents.head import Head, Row
+    from bucketry.schema.documents.pages import PlacedRow
     from bucketry.schema.names import Digest
 
 
@@ -170,7 +171,7 @@ def replace_row(session: Session, head: Head, row: Row) -> tuple[Head, tuple[Imm
     return change.head, tuple(session.new_document(head.model, body) for body in change.bodies)
 
 
-def load_dossier(session: Session, head: Head, row: Row) -> Dossier:
+def load_dossier(session: Session, head: Head, row: Row | PlacedRow) -> Dossier:
     """Return what was added to a version since it was published; empty where nothing was.
 
     Raises `CorruptError` for the dossier of another version: approvals must not be passed on.

@@ -251,7 +251,8 @@ def _is_plain_blob(document: object) -> bool:
     if type(document) is not dict:
         return False
     sha256, size_bytes = document.get("sha256"), document.get("size_bytes")
-    return type(sha256) is str and type(size_bytes) is int and _PLAIN_DIGEST.fullmatch(sha256) is not None
+    is_digest = type(sha256) is str and _PLAIN_DIGEST.fullmatch(sha256) is not None
+    return is_digest and type(size_bytes) is int and size_bytes >= 0
 
 
 def check_limits(sizes_bytes: Sequence[int], *, chunks: int) -> None:
