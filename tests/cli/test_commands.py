@@ -312,7 +312,7 @@ def test_fsck_finds_nothing_garbage_and_damage(program: Program, published: Path
     stray = published / "blobs" / "acme" / "other" / "1"
     stray.mkdir(parents=True)
     (stray / ("0" * 64)).write_bytes(b"stray")
-    assert {finding["severity"] for finding in program.json("fsck")["findings"]} == {"garbage"}
+    assert {finding["grade"] for finding in program.json("fsck")["findings"]} == {"garbage"}
     for blob in (published / "blobs" / "acme" / "chat" / "1").iterdir():
         blob.unlink()
     ran = program.run("fsck")
@@ -321,7 +321,7 @@ def test_fsck_finds_nothing_garbage_and_damage(program: Program, published: Path
     broken = program.run("fsck", "--json")
     assert broken.code == 8
     assert "error" not in broken.document
-    assert set(broken.document["findings"][0]) == {"severity", "key", "problem"}
+    assert set(broken.document["findings"][0]) == {"grade", "kind", "key", "message", "remedy"}
 
 
 def test_a_publish_says_in_a_line_what_it_left_out_and_in_json_as_a_list(

@@ -45,16 +45,15 @@ def test_what_is_unfinished_says_what_to_run_and_ends_with_8(
     listed = program.run("fsck", "--json")
     assert listed.code == 8
     finding = listed.document["findings"][0]
-    assert (finding["severity"], finding["key"]) == ("unfinished", "heads/acme/chat.json")
-    assert set(finding) == {"severity", "key", "problem"}
+    assert (finding["grade"], finding["key"]) == ("unfinished", "heads/acme/chat.json")
+    assert set(finding) == {"grade", "kind", "key", "message", "remedy"}
     ran = program.run("fsck")
     assert (ran.code, "1 thing in the registry was begun and not finished" in ran.errors) == (8, True)
     told = ran.text
-    assert told.startswith("UNFINISHED: unless somebody is at it now, run what each of these names\n")
-    assert "`bucketry delete acme/chat:1` finishes it" in told
+    assert told.startswith("UNFINISHED: `bucketry delete acme/chat:1` finishes it, or takes it back")
     assert told.endswith("0 damaged, 1 unfinished, 0 leftovers\n")
     program.ok("delete", "acme/chat:1", "--yes")
-    assert not [each for each in program.json("fsck")["findings"] if each["severity"] == "unfinished"]
+    assert not [each for each in program.json("fsck")["findings"] if each["grade"] == "unfinished"]
     assert published.is_dir()
 
 
@@ -77,7 +76,7 @@ def test_findings_stand_in_groups_the_worst_first(
 def test_garbage_alone_needs_nothing_to_be_done(program: Program, published: Path) -> None:
     litter(published)
     told = program.ok("fsck").text
-    assert told.startswith("GARBAGE: these only take room; nothing needs to be done\n")
+    assert told.startswith("GARBAGE: nothing needs to be done: it only takes room\n")
     assert "DAMAGE" not in told
     assert "UNFINISHED" not in told
     assert told.endswith("0 damaged, 1 leftover\n")

@@ -259,7 +259,7 @@ def test_what_is_named_anew_is_still_a_registry(program: Program, attacker: Atta
     shown = [program.json("show", f"acme/chat:{version}")["training"]["command"] for version in (1, 2)]
     assert HOSTILE in shown
     found = program.run("fsck", "--json").document["findings"]  # an audit record still names the evaluation as it was
-    assert ["does not cite the evaluation" in finding["problem"] for finding in found] == [True]
+    assert ["does not cite the evaluation" in finding["message"] for finding in found] == [True]
 
 
 def test_hostile_text_in_every_field_that_can_be_shown(program: Program, attacker: Attacker) -> None:

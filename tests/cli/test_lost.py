@@ -52,8 +52,8 @@ def test_a_model_that_lost_its_head_gets_no_second_version_1(program: Program, s
         assert (ran.code, "heads/acme/chat.json is lost" in ran.errors + ran.text) == (8, True), command
     assert not (served / "heads/acme/chat.json").exists()
     found = program.run("fsck", "--json").document["findings"]
-    assert ("damage", "heads/acme/chat.json") in [(finding["severity"], finding["key"]) for finding in found]
-    assert not [finding for finding in found if finding["severity"] == "garbage"]
+    assert ("damage", "heads/acme/chat.json") in [(finding["grade"], finding["key"]) for finding in found]
+    assert not [finding for finding in found if finding["grade"] == "garbage"]
 
 
 def test_a_model_that_was_never_there_is_just_not_found(program: Program, served: Path) -> None:

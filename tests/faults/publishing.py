@@ -102,7 +102,7 @@ class Publishing:
             assert [summary.version for summary in registry.versions("acme/chat")] == [1]
             findings = check_registry(registry.session, deep=True).findings
             # An upload of which nobody learned, or that has no part yet, may be left: it only takes room.
-            assert [finding for finding in findings if finding.severity == "damage"] == []
+            assert [finding for finding in findings if finding.grade == "damage"] == []
             pulled = registry.pull("acme/chat:1", self.destination)
         assert {name: (pulled / name).read_bytes() for name in self.contents} == self.contents
 

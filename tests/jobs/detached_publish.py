@@ -124,7 +124,7 @@ class Publishing:
         assert self.versions() == [version]
         with self.opened() as session:
             findings = check_registry(session, deep=True).findings
-            assert [finding for finding in findings if finding.severity == "damage"] == []
+            assert [finding for finding in findings if finding.grade == "damage"] == []
             pulled = Registry(session).pull(f"acme/chat:{version}", self.root / "back")
         assert {name: (pulled / name).read_bytes() for name in CONTENTS} == CONTENTS
 

@@ -51,7 +51,7 @@ def checked(office: Office, parent: Path, *, deep: bool = False) -> Report:
 def besides_records(report: Report) -> list[Finding]:
     """Return the findings but for what follows from planting: that no audit record says that it was committed."""
     unrecorded = ("were not committed.", "the audit records add")
-    return [finding for finding in report.findings if not any(words in finding.problem for words in unrecorded)]
+    return [finding for finding in report.findings if not any(words in finding.message for words in unrecorded)]
 
 
 def only(report: Report) -> Finding:

@@ -53,7 +53,7 @@ def first(bucket: Bucket, prefix: str) -> str:
 
 
 def assert_damage(report: Report, key: str, words: str) -> None:
-    assert any(finding.key == key and words in finding.problem for finding in report.damage), report.findings
+    assert any(finding.key == key and words in finding.message for finding in report.damage), report.findings
 
 
 def items(document: dict[str, object], name: str) -> list[dict[str, object]]:

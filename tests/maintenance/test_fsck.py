@@ -83,8 +83,8 @@ def test_every_finding_is_one_plain_sentence(bucket: Bucket, session: Session) -
     findings = check_registry(session).findings
     assert {finding.key.partition("/")[0] for finding in findings} == {"blobs", "heads"}
     for finding in findings:
-        assert finding.problem.endswith(".")
-        assert "\n" not in finding.problem
+        assert finding.message.endswith(".")
+        assert "\n" not in finding.message
 
 
 # The registry's document and the heads
@@ -113,7 +113,7 @@ def test_a_head_in_a_newer_format(bucket: Bucket, session: Session) -> None:
 @pytest.mark.parametrize("key", [keys.REGISTRY, HEAD, keys.alias(CHAT, PRODUCTION)])
 def test_what_a_newer_program_wrote_is_not_to_be_restored(bucket: Bucket, session: Session, key: str) -> None:
     rewrite(bucket, key, lambda document: document.update(format=2))
-    problems = [finding.problem for finding in check_registry(session).damage if finding.key == key]
+    problems = [finding.message for finding in check_registry(session).damage if finding.key == key]
     assert problems
     assert "install a version of bucketry that reads format 2, and restore nothing over it" in problems[0]
 
@@ -171,7 +171,7 @@ def test_a_sealed_block_that_is_missing() -> None:
     bucket = made(SEALED)
     bucket.delete(keys.head_history(CHAT, 33))
     report = check_registry(founder(bucket))
-    assert_damage(report, HEAD, keys.head_history(CHAT, 33))
+    assert_damage(report, keys.head_history(CHAT, 33), "missing")
     assert len(report.damage) == 1
 
 
@@ -213,7 +213,7 @@ def test_a_legal_leftover_is_garbage_and_no_damage(bucket: Bucket, session: Sess
 def test_an_unfinished_upload_is_garbage(bucket: Bucket, session: Session) -> None:
     key = keys.blob(CHAT, 1, Digest("a" * 64))
     bucket.start_upload(key)
-    assert [(finding.key, finding.severity) for finding in check_registry(session).findings] == [(key, "garbage")]
+    assert [(finding.key, finding.grade) for finding in check_registry(session).findings] == [(key, "garbage")]
 
 
 def test_a_page_and_a_history_block_that_nothing_names_are_kept_in_silence(bucket: Bucket, session: Session) -> None:
@@ -230,7 +230,7 @@ def test_an_alias_name_without_a_register_is_unfinished(session: Session) -> Non
     report = check_registry(session)
     assert report.damage == ()
     assert [finding.key for finding in report.unfinished] == [keys.alias(CHAT, AliasName("x"))]
-    assert "bucketry promote acme/chat:VERSION x" in report.unfinished[0].problem
+    assert "bucketry promote acme/chat:VERSION x" in report.unfinished[0].remedy
 
 
 # A registry in use

@@ -53,7 +53,7 @@ def test_what_is_cited_and_not_there(office: Office, tmp_path: Path, kind: str, 
     report = checked(office, tmp_path)
     assert only(report).key == cited.key
     assert_damage(report, cited.key, words)
-    assert "version 1 cites" in only(report).problem
+    assert "version 1 cites" in only(report).message
 
 
 @pytest.mark.parametrize(("kind", "what"), [(keys.REVIEWS, "a decision"), (keys.EVIDENCE, "an evaluation")])
@@ -113,7 +113,7 @@ def test_a_dossier_that_is_missing_is_one_finding(office: Office, tmp_path: Path
     key = next(entry for entry in office.bucket.snapshot() if entry.startswith("pages/"))
     office.bucket.delete(key)
     damage = checked(office, tmp_path).damage
-    assert [(finding.key, "is missing" in finding.problem) for finding in damage] == [(key, True)]
+    assert [(finding.key, "is missing" in finding.message) for finding in damage] == [(key, True)]
 
 
 @pytest.mark.parametrize("action", [Action.REJECT, Action.REVOKE])
@@ -137,8 +137,8 @@ def test_what_is_cited_twice(office: Office, tmp_path: Path, kind: str) -> None:
     twice = replace(old, reviews=old.reviews * 2) if kind == keys.REVIEWS else replace(old, evidence=old.evidence * 2)
     cite(office.session(), twice)
     finding = only(checked(office, tmp_path))
-    assert finding.severity == "damage"
-    assert "2 times" in finding.problem
+    assert finding.grade == "damage"
+    assert "2 times" in finding.message
 
 
 @pytest.mark.parametrize("key", ["../x", "reviews/", "heads/acme/chat.json", "", "reviews/acme/chat/x/y.json"])
@@ -196,7 +196,7 @@ def test_a_state_that_nobody_decided(office: Office, tmp_path: Path, state: str)
 @pytest.mark.parametrize("state", ["retired", "deleted"])
 def test_a_state_that_no_decision_gives_needs_a_record(office: Office, tmp_path: Path, state: str) -> None:
     change_row(office.session(), lambda row: row.update(state=state))
-    problems = [finding.problem for finding in checked(office, tmp_path).damage]
+    problems = [finding.message for finding in checked(office, tmp_path).damage]
     assert problems == [f"Version 1 is {state} in the head, and no audit record says so."]
 
 
@@ -337,8 +337,9 @@ def test_a_refusal_that_did_not_reach_an_alias_is_unfinished(office: Office, tmp
         office.record(statement)
     office.bucket.broken.clear()
     finding = only(checked(office, tmp_path))
-    assert (finding.severity, finding.key) == ("unfinished", ALIAS)
-    assert f"{BERT} refused it; `bucketry review {action} acme/chat:2 --comment REASON`" in finding.problem
+    assert (finding.grade, finding.key) == ("unfinished", ALIAS)
+    assert f"{BERT} refused it." in finding.message
+    assert f"`bucketry review {action} acme/chat:2 --comment REASON`" in finding.remedy
     office.decide(BERT, action, 2)
     assert checked(office, tmp_path).findings == ()
 
@@ -349,7 +350,7 @@ def test_a_second_refusal_that_did_not_reach_an_alias_is_unfinished_too(office: 
     office.bucket.broken.add(ALIAS)
     with pytest.raises(UnavailableError):
         office.record(statement)
-    assert only(checked(office, tmp_path)).severity == "unfinished"
+    assert only(checked(office, tmp_path)).grade == "unfinished"
 
 
 def test_a_refusal_is_missed_whatever_became_of_the_version(office: Office, tmp_path: Path) -> None:
@@ -359,7 +360,7 @@ def test_a_refusal_is_missed_whatever_became_of_the_version(office: Office, tmp_
     with pytest.raises(UnavailableError):
         office.record(statement)
     retire(office.session(), CHAT, 1)
-    assert only(checked(office, tmp_path)).severity == "unfinished"
+    assert only(checked(office, tmp_path)).grade == "unfinished"
 
 
 def test_a_deletion_that_was_not_finished_says_how(office: Office, tmp_path: Path) -> None:
@@ -369,9 +370,9 @@ def test_a_deletion_that_was_not_finished_says_how(office: Office, tmp_path: Pat
     office.bucket.broken.clear()
     report = checked(office, tmp_path)
     assert (report.damage, report.garbage, len(report.unfinished)) == ((), (), 1)
-    assert (only(report).key, "`bucketry delete acme/chat:3`" in only(report).problem) == (HEAD, True)
+    assert (only(report).key, "`bucketry delete acme/chat:3`" in only(report).remedy) == (HEAD, True)
     delete_version(office.session(), CHAT, 3)
-    assert [finding.problem for finding in checked(office, tmp_path).findings] == ["No version names these 5 bytes."]
+    assert [finding.message for finding in checked(office, tmp_path).findings] == ["No version names these 5 bytes."]
 
 
 # Garbage
@@ -389,7 +390,7 @@ def test_a_deletion_that_was_not_finished_says_how(office: Office, tmp_path: Pat
 def test_what_nothing_cites_is_garbage(office: Office, tmp_path: Path, key: str, words: str) -> None:
     office.bucket.put(key, encode({"format": 1}), IfAbsent())
     finding = only(checked(office, tmp_path))
-    assert (finding.severity, finding.key, finding.problem) == ("garbage", key, words)
+    assert (finding.grade, finding.key, finding.message) == ("garbage", key, words)
 
 
 def test_a_decision_whose_commit_did_not_come_is_garbage(office: Office, tmp_path: Path) -> None:
@@ -398,7 +399,7 @@ def test_a_decision_whose_commit_did_not_come_is_garbage(office: Office, tmp_pat
     with pytest.raises(UnavailableError):
         office.record(statement)
     finding = only(checked(office, tmp_path))
-    assert (finding.severity, finding.key.startswith("reviews/acme/chat/")) == ("garbage", True)
+    assert (finding.grade, finding.key.startswith("reviews/acme/chat/")) == ("garbage", True)
 
 
 def test_an_alias_of_a_rejected_version_that_says_so_is_whole(office: Office, tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ def test_a_file_for_people_that_says_something_else_is_damage(registry: Registry
     for forged in lies:
         replaced(path, json.dumps(forged).encode())
         (finding,) = check_registry(registry.session).findings
-        assert (finding.severity, finding.key) == ("damage", key)
-        assert "file for people" in finding.problem
+        assert (finding.grade, finding.key) == ("damage", key)
+        assert "file for people" in finding.message
 
 
 @pytest.mark.parametrize("key", REGISTERS[1:])
@@ -67,8 +67,8 @@ def test_a_file_for_people_of_an_older_state_is_what_a_crash_leaves(registry: Re
     publish(registry, tmp_path, CHAT, {"model.bin": b"three"})
     replaced(path, older)
     (finding,) = check_registry(registry.session).findings
-    assert finding.severity == "garbage"
-    assert "the next commit replaces it" in finding.problem
+    assert finding.grade == "garbage"
+    assert "the next commit replaces it" in finding.message
     publish(registry, tmp_path, CHAT, {"model.bin": b"four"})
     assert check_registry(registry.session).findings == ()
 
@@ -79,7 +79,7 @@ def test_bytes_that_are_a_symbolic_link_are_damage(registry: Registry, tmp_path:
     blob.rename(elsewhere)
     blob.symlink_to(elsewhere)
     for deep in (False, True):
-        assert any("are a symbolic link" in each.problem for each in check_registry(registry.session, deep=deep).damage)
+        assert any("are a symbolic link" in each.message for each in check_registry(registry.session, deep=deep).damage)
 
 
 @pytest.mark.parametrize("key", ["heads/acme/new.json", "aliases/acme/new/production.json", "manifests/acme/new/x"])
@@ -98,9 +98,7 @@ def test_a_pipe_where_a_document_was_is_named_and_its_model_is_not_gone(
         else:
             own.unlink(missing_ok=True)
     os.mkfifo(path)
-    assert [(finding.severity, finding.key) for finding in check_registry(registry.session).findings] == [
-        ("damage", key)
-    ]
+    assert [(finding.grade, finding.key) for finding in check_registry(registry.session).findings] == [("damage", key)]
     assert [str(listed.model) for listed in registry.models()] == ["acme/chat", "acme/new"]
 
 
@@ -109,4 +107,4 @@ def test_a_stray_file_beside_the_registry_is_named(registry: Registry, tmp_path:
     (tmp_path / "registry" / "models").mkdir()
     (tmp_path / "registry" / "models" / "x").write_text("mine")
     found = check_registry(registry.session).findings
-    assert [(finding.severity, finding.key) for finding in found] == [("garbage", "models/"), ("garbage", "notes.txt")]
+    assert [(finding.grade, finding.key) for finding in found] == [("garbage", "models/"), ("garbage", "notes.txt")]

@@ -188,5 +188,5 @@ def test_a_pin_without_a_child_does_not_make_the_check_read_the_childs_versions_
     delete_version(team.session(), CHAT, gone)
     counting = _Counting(bucket)
     findings = check_registry(founder(counting)).findings
-    assert any("pins version 2 of acme/base" in finding.problem for finding in findings)
+    assert any("pins version 2 of acme/base" in finding.message for finding in findings)
     assert {reads for key, reads in counting.reads.items() if key.startswith(keys.MANIFESTS)} == {1}

@@ -83,19 +83,19 @@ def test_a_page_with_other_bytes() -> None:
 def test_a_page_that_does_not_hold_its_versions() -> None:
     bucket = made(SEALED)
     replace_page(bucket, lambda page: items(page, "rows").pop())
-    assert any("does not hold exactly" in one.problem for one in check_registry(founder(bucket)).damage)
+    assert any("does not hold exactly" in one.message for one in check_registry(founder(bucket)).damage)
 
 
 def test_a_directory_whose_index_is_wrong() -> None:
     bucket = made(SEALED)
     replace_page(bucket, lambda _: None, index="000000")
-    assert any("index of this page" in one.problem for one in check_registry(founder(bucket)).damage)
+    assert any("index of this page" in one.message for one in check_registry(founder(bucket)).damage)
 
 
 def test_a_directory_that_ends_elsewhere() -> None:
     bucket = made(SEALED)
     replace_page(bucket, lambda page: items(page, "rows").pop(), last=63)
-    assert any("ends at version 63" in one.problem for one in check_registry(founder(bucket)).damage)
+    assert any("ends at version 63" in one.message for one in check_registry(founder(bucket)).damage)
 
 
 def test_sealed_rows_without_a_directory() -> None:
@@ -173,7 +173,7 @@ def test_a_missing_dossier(bucket: Bucket, session: Session) -> None:
 
 def test_a_dossier_of_another_manifest(session: Session) -> None:
     cite(session, Dossier(Digest("a" * 64)))
-    assert any("another manifest" in finding.problem for finding in check_registry(session).damage)
+    assert any("another manifest" in finding.message for finding in check_registry(session).damage)
 
 
 @pytest.mark.parametrize(("body", "words"), [(None, "missing"), (b"other", "not those that were named")])
@@ -236,7 +236,7 @@ def test_an_alias_with_another_manifest_than_its_version(bucket: Bucket, session
 
 def test_an_alias_whose_placement_holds_nothing(bucket: Bucket, session: Session) -> None:
     rewrite(bucket, ALIAS, lambda alias: alias.update(placement=[[9, 1]]))
-    assert any("the alias production" in finding.problem for finding in check_registry(session).damage)
+    assert any("the alias production" in finding.message for finding in check_registry(session).damage)
 
 
 def test_an_alias_that_the_head_does_not_know(bucket: Bucket, session: Session) -> None:

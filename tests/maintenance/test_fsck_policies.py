@@ -140,18 +140,18 @@ def test_a_default_that_asks_for_more_decides_the_states_of_all_models(office: O
 def test_a_pin_of_a_model_that_does_not_exist(office: Office, tmp_path: Path) -> None:
     cite(office.session(), replace(dossier_of(office), dependents=(Pin(CHILD, 1),)))
     finding = only(checked(office, tmp_path))
-    assert (finding.severity, finding.key.startswith("pages/acme/chat/")) == ("garbage", True)
-    assert "acme/child pins version 1 of acme/chat" in finding.problem
+    assert (finding.grade, finding.key.startswith("pages/acme/chat/")) == ("garbage", True)
+    assert "acme/child pins version 1 of acme/chat" in finding.message
 
 
 def test_a_pin_is_none_while_its_child_lives_and_garbage_after(office: Office, tmp_path: Path) -> None:
     child = office.publish(CHILD, parent=base_parent(1))
     assert checked(office, tmp_path).findings == ()
     delete_version(office.session(), CHILD, child)
-    garbage = [finding.problem for finding in checked(office, tmp_path).garbage]
-    assert sum("`bucketry delete acme/base:1` drops such a pin" in problem for problem in garbage) == 1
+    garbage = [finding.remedy for finding in checked(office, tmp_path).garbage]
+    assert sum("`bucketry delete acme/base:1` drops such a pin" in remedy for remedy in garbage) == 1
     delete_version(office.session(), BASE, 1)
-    assert not [finding for finding in checked(office, tmp_path).findings if "pins" in finding.problem]
+    assert not [finding for finding in checked(office, tmp_path).findings if "pins" in finding.message]
 
 
 def test_a_pin_of_a_child_that_is_made_from_another_version_is_garbage(office: Office, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_a_pin_of_a_child_that_is_made_from_another_version_is_garbage(office: O
     office.publish(CHILD, notes="other", parent=base_parent(2))
     assert checked(office, tmp_path).findings == ()
     delete_version(office.session(), CHILD, 1)
-    pins = [finding.problem for finding in checked(office, tmp_path).garbage if "pins" in finding.problem]
+    pins = [finding.message for finding in checked(office, tmp_path).garbage if "pins" in finding.message]
     assert len(pins) == 1
     assert "pins version 1 of acme/base" in pins[0]
 
@@ -183,13 +183,13 @@ def test_nothing_is_said_of_pins_of_a_child_whose_manifest_is_lost(office: Offic
     office.bucket.delete(lost)
     report = checked(office, tmp_path)
     assert [finding.key for finding in report.damage] == [lost]
-    assert not [finding for finding in report.findings if "pins" in finding.problem]
+    assert not [finding for finding in report.findings if "pins" in finding.message]
 
 
 def test_a_pin_of_a_child_whose_head_cannot_be_read_is_left_alone(office: Office, tmp_path: Path) -> None:
     office.publish(CHILD, parent=base_parent(1))
     office.bucket.put(keys.head(CHILD), b"{}", Unconditional())
-    assert not [finding for finding in checked(office, tmp_path).findings if "pins" in finding.problem]
+    assert not [finding for finding in checked(office, tmp_path).findings if "pins" in finding.message]
 
 
 # Receipts
@@ -207,8 +207,8 @@ def test_a_pin_of_a_child_whose_head_cannot_be_read_is_left_alone(office: Office
 def test_a_receipt_that_is_none_is_garbage(office: Office, tmp_path: Path, key: str) -> None:
     office.bucket.put(key, b'{"format":1}', IfAbsent())
     finding = only(checked(office, tmp_path))
-    assert (finding.severity, finding.key) == ("garbage", key)
-    assert finding.problem.startswith("This is no receipt of an instance: ")
+    assert (finding.grade, finding.key) == ("garbage", key)
+    assert finding.message.startswith("This is no receipt of an instance: ")
 
 
 def test_only_the_receipts_of_the_chosen_models_are_read(office: Office) -> None:

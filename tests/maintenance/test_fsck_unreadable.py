@@ -74,7 +74,7 @@ def test_what_is_refused_is_named_and_the_rest_is_checked(key: str, error: Bucke
     report = check_registry(founder(Refusing(bucket, error, key)))
     assert_damage(report, key, error.message.rstrip("."))
     assert_damage(report, first(made(FEW), keys.manifests(BASE)), "is missing")
-    assert all(not finding.problem.endswith("..") for finding in report.findings)
+    assert all(not finding.message.endswith("..") for finding in report.findings)
 
 
 @pytest.mark.parametrize("error", ERRORS)

@@ -249,7 +249,7 @@ def test_a_register_that_says_another_last_move_than_its_records_is_damaged(sess
         body = encode_alias(replace(found.state, moved=forged))
         etag = session.store.put(keys.alias(CHAT, STAGING), body, IfMatch(found.etag))
         found = replace(found, etag=etag)
-        assert any("moved last" in finding.problem for finding in check_registry(session).damage)
+        assert any("moved last" in finding.message for finding in check_registry(session).damage)
 
 
 def _touch(session: Session, times: int) -> None:

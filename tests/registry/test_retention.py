@@ -117,7 +117,7 @@ def test_rules_that_cannot_be_read_delete_nothing(bucket: Bucket, session: Sessi
     rewrite(bucket, keys.head(CHAT), lambda head: head.update(retention={"delete_after_days": "soon"}))
     with pytest.raises(CorruptError, match="delete_after_days is not a whole number"):
         plan_retention(session, CHAT)
-    assert any("retention rules cannot be read" in found.problem for found in check_registry(session).damage)
+    assert any("retention rules cannot be read" in found.message for found in check_registry(session).damage)
     assert read_retention(None, what="x") is None
     kept_field = read_retention({"delete_after_days": 1, "new": 2}, what="x")
     assert kept_field is not None

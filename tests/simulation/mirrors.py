@@ -88,8 +88,8 @@ def copy_one_by_one(store: Store, files: Sequence[StoredFile]) -> list[UploadOut
 def find_dangling(replica: Bucket) -> Iterator[str]:
     """Yield what a register of a replica names and what is not there."""
     for finding in check_registry(_undisturbed(replica)).damage:
-        if finding.problem.rstrip(".").endswith(DANGLING) and finding.key != keys.REGISTRY:
-            yield f"{finding.key}: {finding.problem}"
+        if finding.message.rstrip(".").endswith(DANGLING) and finding.key != keys.REGISTRY:
+            yield f"{finding.key}: {finding.message}"
 
 
 def find_broken_replica(world: World) -> list[str]:
@@ -103,7 +103,7 @@ def find_broken_replica(world: World) -> list[str]:
     broken += [f"{failure.what} could not be mirrored: {failure.error.message}" for failure in report.failures]
     ours, theirs = _registers(world.bucket), _registers(replica)
     broken += [f"{key} is not the same in the replica" for key in ours if theirs.get(key) != ours[key]]
-    broken += [f"{one.key} of the replica: {one.problem}" for one in check_registry(_undisturbed(replica)).damage]
+    broken += [f"{one.key} of the replica: {one.message}" for one in check_registry(_undisturbed(replica)).damage]
     return broken
 
 

@@ -60,7 +60,7 @@ def find_broken_promises(world: World, history: History) -> list[str]:
     session = Session(world.bucket, actor="oracle@example.org")
     damage = check_registry(session).damage
     if damage:
-        return [f"{finding.key}: {finding.problem}" for finding in damage]
+        return [f"{finding.key}: {finding.message}" for finding in damage]
     evidence = _collect(session)
     return [
         *_duplicates(evidence),

@@ -19,19 +19,12 @@ from bucketry.show.tables import TextColumn, text_table
 if TYPE_CHECKING:
     from bucketry.cli.call import Call
     from bucketry.cli.output import Text
-    from bucketry.maintenance.fsck.findings import Severity
+    from bucketry.maintenance.fsck.kinds import Grade
     from bucketry.maintenance.fsck.registry import Report
 
 COLUMNS = (TextColumn("OBJECT"), TextColumn("PROBLEM"))
-GROUPS: tuple[tuple[Severity, str], ...] = (
-    (
-        "damage",
-        "DAMAGE: restore these from a mirror or the bucket's versions, or as a line says",
-    ),
-    ("unfinished", "UNFINISHED: unless somebody is at it now, run what each of these names"),
-    ("garbage", "GARBAGE: these only take room; nothing needs to be done"),
-)
-"""What each severity asks for, the worst first."""
+GRADES: tuple[Grade, ...] = ("damage", "unfinished", "garbage")
+"""The worst first."""
 
 
 @command("fsck", example="bucketry fsck --deep")
@@ -56,7 +49,13 @@ def run(call: Call, *, deep: bool) -> None:
         )
     document: dict[str, object] = {
         "findings": [
-            {"severity": finding.severity, "key": finding.key, "problem": finding.problem}
+            {
+                "grade": finding.grade,
+                "kind": finding.kind.label,
+                "key": finding.key,
+                "message": finding.message,
+                "remedy": finding.remedy,
+            }
             for finding in report.findings
         ],
         "models": report.models,
@@ -72,20 +71,22 @@ def run(call: Call, *, deep: bool) -> None:
         if report.damage:
             error = CorruptError(
                 f"the registry is damaged in {count_of(len(report.damage), 'place')}",
-                advice="do what is said above: mostly, restore the objects from a mirror or from the bucket's own "
-                "versions",
+                advice="do what is said above, the damage first",
             )
         raise AnsweredError(error, document, lines, carries_error=False)
     call.answer(document, lines)
 
 
 def _lines(report: Report) -> list[Text]:
-    """Return a table for each severity that was found, below what it asks for, and a summary."""
+    """Return a table for each grade and remedy that was found, the worst first, and a summary."""
     lines: list[Text] = []
-    for severity, asks in GROUPS:
-        rows = [(finding.key, finding.problem) for finding in report.findings if finding.severity == severity]
-        if rows:
-            lines += [line(Span(asks, "title")), *text_table(COLUMNS, rows, page()), ""]
+    for grade in GRADES:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for finding in report.findings:
+            if finding.grade == grade:
+                groups.setdefault(finding.remedy, []).append((finding.key, finding.message))
+        for remedy, rows in groups.items():
+            lines += [line(Span(f"{grade.upper()}: {remedy}", "title")), *text_table(COLUMNS, rows, page()), ""]
     found = "nothing is wrong"
     if report.findings:
         unfinished = f"{len(report.unfinished):,} unfinished, " if report.unfinished else ""

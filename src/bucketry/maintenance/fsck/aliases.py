@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import UNREADABLE
 from bucketry.maintenance.fsck.blobs import named_blobs
+from bucketry.maintenance.fsck.kinds import Kind
 from bucketry.maintenance.fsck.reading import look_for, reason_of
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
@@ -52,24 +53,39 @@ class AliasCheck:
         """
         key = keys.alias(self._model, register.alias)
         if self._registry is not None and register.registry != self._registry:
-            self._damage(key, f"The alias belongs to the registry {register.registry}, not to this one.")
+            self._findings.add(
+                Kind.REGISTER_FOREIGN, key, f"The alias belongs to the registry {register.registry}, not to this one."
+            )
         reviews = None
         try:
             reviews = [read_review(Fields(review, what=f"{key}: reviews")) for review in register.reviews]
         except UNREADABLE as error:
-            self._damage(key, f"The alias carries a decision that cannot be read: {reason_of(error)}.")
+            words = f"The alias carries a decision that cannot be read: {reason_of(error)}."
+            self._findings.add(Kind.ALIAS_CONTRADICTION, key, words)
         target = register.target
         if target is None:
             if register.reviews or register.protected:
-                self._damage(key, "The alias names no version, and carries decisions about one.")
+                self._findings.add(
+                    Kind.ALIAS_CONTRADICTION, key, "The alias names no version, and carries decisions about one."
+                )
             return
         row = rows.get(target.version)
+        about = {"model": self._model, "alias": register.alias}
         if row is None:
-            self._damage(key, f"The alias names version {target.version}, which is not there.")
+            self._findings.add(
+                Kind.ALIAS_TARGET_LOST, key, f"The alias names version {target.version}, which is not there.", **about
+            )
         elif row.state is State.DELETED:
-            self._damage(key, f"The alias names version {target.version}, which is deleted.")
+            self._findings.add(
+                Kind.ALIAS_TARGET_LOST, key, f"The alias names version {target.version}, which is deleted.", **about
+            )
         elif row.manifest != target.manifest:
-            self._damage(key, f"The alias names another manifest than version {target.version} has.")
+            self._findings.add(
+                Kind.ALIAS_TARGET_LOST,
+                key,
+                f"The alias names another manifest than version {target.version} has.",
+                **about,
+            )
         else:
             if row.placement != target.placement:
                 self._check_placement(key, register, target, blobs)
@@ -77,26 +93,27 @@ class AliasCheck:
             if known is not None and reviews is not None:
                 self._check_decisions(key, target, reviews, known)
 
-    def _damage(self, key: str, problem: str) -> None:
-        self._findings.damage(key, problem)
-
     def _check_decisions(
         self, key: str, target: AliasTarget, reviews: Sequence[Review], known: Sequence[Decision]
     ) -> None:
         cited = [decision.review for decision in known]
         foreign = sum(review not in cited for review in reviews)
         if foreign:
-            self._damage(
-                key, f"The alias carries {foreign} of {len(reviews)} decisions that version {target.version} does not."
+            self._findings.add(
+                Kind.ALIAS_CONTRADICTION,
+                key,
+                f"The alias carries {foreign} of {len(reviews)} decisions that version {target.version} does not.",
             )
         missing = [d for d in known if d.statement.action in REFUSALS and d.review not in reviews]
         if missing:
             statement = missing[-1].statement
-            again = f"bucketry review {statement.action} {self._model}:{target.version} --comment REASON"
-            self._findings.unfinished(
+            self._findings.add(
+                Kind.REFUSAL_NOT_TOLD,
                 key,
-                f"The alias names version {target.version} and does not carry that {statement.principal} refused it; "
-                f"`{again}` tells every alias.",
+                f"The alias names version {target.version} and does not carry that {statement.principal} refused it.",
+                action=statement.action,
+                model=self._model,
+                version=target.version,
             )
 
     def _check_placement(self, key: str, register: AliasRegister, target: AliasTarget, blobs: BlobCheck) -> None:
@@ -110,7 +127,9 @@ class AliasCheck:
             return  # the same
         named = named_blobs(self._model, target.placement, manifest)
         if named is None:
-            self._damage(key, "The alias's placement does not count the artifacts of its version.")
+            self._findings.add(
+                Kind.PLACEMENT_WRONG, key, "The alias's placement does not count the artifacts of its version."
+            )
         else:
             here = self._selection.holds_bytes_of(register.alias)
             blobs.check(f"the alias {register.alias}", named, must_be_here=here)

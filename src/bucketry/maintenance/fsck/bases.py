@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import UNREADABLE
 from bucketry.frozen import frozen
 from bucketry.maintenance.fsck.cited import read_dossier
+from bucketry.maintenance.fsck.kinds import Kind
 from bucketry.maintenance.fsck.reading import report
 from bucketry.registry.core.registers import load_head
 from bucketry.registry.core.rows import find_row
@@ -40,7 +41,7 @@ class BaseCheck:
         self._selection = selection
         self._registers = registers
         self._findings = findings
-        self._problems: dict[tuple[ModelName, int, Digest], str] = {}
+        self._problems: dict[tuple[ModelName, int, Digest], tuple[Kind, str] | None] = {}
 
     def check(self, row: Row, parent: Parent, own_rows: Mapping[int, Row]) -> None:
         """Check that a live version's base is there and cannot go, unless its model need not be here."""
@@ -49,29 +50,31 @@ class BaseCheck:
         base = (parent.model, parent.version, parent.manifest)
         if base not in self._problems:
             self._problems[base] = self._find_problem(parent, own_rows)
-        if self._problems[base]:
+        problem = self._problems[base]
+        if problem is not None:
+            kind, words = problem
             who = f"Version {row.version} is made from {parent.model}:{parent.version}"
-            self._findings.damage(keys.head(self._model), f"{who}, {self._problems[base]}.")
+            self._findings.add(kind, keys.head(self._model), f"{who}, {words}.")
 
-    def _find_problem(self, parent: Parent, own_rows: Mapping[int, Row]) -> str:
+    def _find_problem(self, parent: Parent, own_rows: Mapping[int, Row]) -> tuple[Kind, str] | None:
         head = self._registers.find_head(parent.model)
         if head is None:
-            return "a model whose head cannot be read"
+            return Kind.BASE_LOST, "a model whose head cannot be read"
         row = own_rows.get(parent.version) if head.model == self._model else None
         if row is None:
             with suppress(*UNREADABLE):
                 row = find_row(self._session, head, parent.version)
         if row is None or row.manifest != parent.manifest:
-            return "which is not there"
+            return Kind.BASE_LOST, "which is not there"
         if row.state is State.DELETED:
-            return "which is deleted"
-        unpinned = "which has no pin that keeps it from being deleted"
+            return Kind.BASE_LOST, "which is deleted"
+        unpinned = Kind.BASE_NOT_PINNED, "which has no pin that keeps it from being deleted"
         if row.dossier is None:
             return unpinned
         read = read_dossier(self._session.store, parent.model, row.dossier)
         what = f"the dossier of {parent.model}:{parent.version}"
-        dossier = report(self._findings, keys.page(parent.model, row.dossier), what, read)
-        return "" if dossier is None or any(pin.model == self._model for pin in dossier.dependents) else unpinned
+        dossier = report(self._findings, Kind.DOSSIER_LOST, keys.page(parent.model, row.dossier), what, read)
+        return None if dossier is None or any(pin.model == self._model for pin in dossier.dependents) else unpinned
 
 
 @frozen
@@ -114,10 +117,12 @@ class PinLedger:
         for pin in self.pins:
             is_known = (pin.child, pin.manifest) in self.children or not selection.holds_model(pin.child)
             if not is_known and not self._has_child_now(session, pin):
-                findings.garbage(
+                findings.add(
+                    Kind.PIN_WITHOUT_CHILD,
                     keys.page(pin.model, pin.dossier),
-                    f"{pin.child} pins version {pin.version} of {pin.model} and has no live version made from it; "
-                    f"`bucketry delete {pin.model}:{pin.version}` drops such a pin.",
+                    f"{pin.child} pins version {pin.version} of {pin.model} and has no live version made from it.",
+                    model=pin.model,
+                    version=pin.version,
                 )
 
     def _has_child_now(self, session: Session, pin: LivePin) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UNREADABLE, CorruptError
+from bucketry.maintenance.fsck.kinds import Kind
 from bucketry.maintenance.fsck.reading import Unreadable, list_entries, reason_of
 from bucketry.schema import keys
 from bucketry.schema.documents.placement import decode_placement
@@ -56,15 +57,18 @@ class BlobCheck:
                 continue
             path = self._store.local_path(key)
             if path is not None and path.is_symlink():
-                self._findings.damage(key, f"The bytes of {artifact.path} of {who} are a symbolic link.")
+                self._findings.add(
+                    Kind.BLOB_ALTERED, key, f"The bytes of {artifact.path} of {who} are a symbolic link."
+                )
             elif size_bytes is None:
-                self._findings.damage(key, f"The bytes of {artifact.path} of {who} are missing.")
+                self._findings.add(Kind.BLOB_LOST, key, f"The bytes of {artifact.path} of {who} are missing.")
             elif isinstance(size_bytes, Unreadable):
-                self._findings.damage(
-                    key, f"The bytes of {artifact.path} of {who} cannot be read: {size_bytes.reason}."
+                self._findings.add(
+                    Kind.BLOB_LOST, key, f"The bytes of {artifact.path} of {who} cannot be read: {size_bytes.reason}."
                 )
             elif size_bytes != artifact.size_bytes:
-                self._findings.damage(
+                self._findings.add(
+                    Kind.BLOB_ALTERED,
                     key,
                     f"The bytes of {artifact.path} of {who} are {size_bytes:,}; they must be {artifact.size_bytes:,}.",
                 )
@@ -73,15 +77,16 @@ class BlobCheck:
         """Report every listed blob that nobody named."""
         for key, size_bytes in self._sizes_bytes.items():
             if key not in self._named:
-                self._findings.garbage(key, f"No version names these {size_bytes:,} bytes.")
+                self._findings.add(Kind.BLOB_UNNAMED, key, f"No version names these {size_bytes:,} bytes.")
 
     def compare_bytes(self) -> None:
         """Read every named blob that has the right size, and report each one whose digests differ."""
         chosen = [(k, a) for k, a in self._named.items() if self._sizes_bytes.get(k) == a.size_bytes]
         problems = self._map_in_parallel(lambda item: self._find_difference(*item), chosen)
         for (key, _), problem in zip(chosen, problems, strict=True):
-            if problem:
-                self._findings.damage(key, problem)
+            if problem is not None:
+                kind, words = problem
+                self._findings.add(kind, key, words)
 
     def _find_size_bytes(self, key: str) -> int | Unreadable | None:
         """Return the size by the listing, or by asking: a version may be younger than the listing."""
@@ -94,7 +99,7 @@ class BlobCheck:
                 return Unreadable(reason_of(error))
         return self._sizes_bytes[key]
 
-    def _find_difference(self, key: str, artifact: Artifact) -> str:
+    def _find_difference(self, key: str, artifact: Artifact) -> tuple[Kind, str] | None:
         whole = hashlib.sha256()
         try:
             etag = self._store.stat(key).etag
@@ -105,14 +110,20 @@ class BlobCheck:
                 with self._store.open_range(key, start, stop, etag=etag) as stream:
                     _hash_stream(stream, stop - start, chunk, whole)
                 if chunk.hexdigest() != expected:
-                    return f"The bytes of {artifact.path} differ from its manifest in chunk {number + 1}."
+                    return (
+                        Kind.BLOB_ALTERED,
+                        f"The bytes of {artifact.path} differ from its manifest in chunk {number + 1}.",
+                    )
         except (ObjectNotFoundError, PreconditionFailedError):
-            return f"The bytes of {artifact.path} were replaced or removed while they were read."
+            return Kind.BLOB_ALTERED, f"The bytes of {artifact.path} were replaced or removed while they were read."
         except UNREADABLE as error:
-            return f"The bytes of {artifact.path} cannot be read: {reason_of(error)}."
+            return Kind.BLOB_LOST, f"The bytes of {artifact.path} cannot be read: {reason_of(error)}."
         if whole.hexdigest() != artifact.sha256:
-            return f"The bytes of {artifact.path} are not those of its SHA-256, though each chunk is right."
-        return ""
+            return (
+                Kind.BLOB_ALTERED,
+                f"The bytes of {artifact.path} are not those of its SHA-256, though each chunk is right.",
+            )
+        return None
 
 
 def _hash_stream(stream: ByteStream, size_bytes: int, *hashes: hashlib._Hash) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import UNREADABLE
 from bucketry.frozen import frozen
+from bucketry.maintenance.fsck.kinds import Kind
 from bucketry.maintenance.fsck.reading import DocumentFault, folder_of, list_entries, read_named, reason_of, report
 from bucketry.schema import keys
 from bucketry.schema.documents.dossier import Dossier, decode_dossier
@@ -105,7 +106,7 @@ class CitedCheck:
         for kind, listed in (("evaluation", self._evidence), ("decision", self._reviews)):
             for key in listed:
                 if key not in self._cited:
-                    self._findings.garbage(key, f"No version cites this {kind}.")
+                    self._findings.add(Kind.DOCUMENT_UNNAMED, key, f"No version cites this {kind}.")
 
     def _list(self, prefix: str) -> list[str]:
         return [entry.key for entry in list_entries(self._store, prefix + folder_of(self._model), self._findings)]
@@ -116,16 +117,20 @@ class CitedCheck:
         dossiers = {row.version: Dossier(row.manifest) for row in rows if row.dossier is None}
         for (row, digest), found in zip(named, read, strict=True):
             key = keys.page(self._model, digest)
-            dossier = report(self._findings, key, f"the dossier of {self._model}:{row.version}", found)
+            dossier = report(
+                self._findings, Kind.DOSSIER_LOST, key, f"the dossier of {self._model}:{row.version}", found
+            )
             if dossier is None:
                 continue
             if dossier.manifest != row.manifest:
-                self._findings.damage(key, f"The dossier of version {row.version} is that of another manifest.")
+                words = f"The dossier of version {row.version} is that of another manifest."
+                self._findings.add(Kind.DOSSIER_LOST, key, words)
             # What is cited more than once is reported: a decision that is cited twice must not be told as two.
             cited = Counter(cited.key for cited in (*dossier.evidence, *dossier.reviews))
             for name, times in cited.items():
                 if times > 1:
-                    self._findings.damage(key, f"The dossier of version {row.version} cites {name} {times:,} times.")
+                    words = f"The dossier of version {row.version} cites {name} {times:,} times."
+                    self._findings.add(Kind.DOSSIER_CONTRADICTION, key, words)
             dossiers[row.version] = dossier
         return dossiers
 
@@ -150,11 +155,14 @@ class CitedCheck:
         self._cited.add(key)
         own = (keys.review if citation.is_review else keys.evidence)(self._model, manifest, digest)
         if key != own:
-            self._findings.damage(key, f"This is {citation.what}, and does not lie under that version's manifest.")
-        decision = report(self._findings, key, citation.what, found)
+            self._findings.add(
+                Kind.CITED_MISPLACED, key, f"This is {citation.what}, and does not lie under that version's manifest."
+            )
+        kind = Kind.DECISION_LOST if citation.is_review else Kind.EVIDENCE_LOST
+        decision = report(self._findings, kind, key, citation.what, found)
         other = self._find_other_subject(citation.row, decision) if decision else ""
         if other:
-            self._findings.damage(key, f"This is {citation.what}, and is about another {other}.")
+            self._findings.add(Kind.CITED_MISPLACED, key, f"This is {citation.what}, and is about another {other}.")
             return None
         return decision
 

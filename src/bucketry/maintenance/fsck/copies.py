@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
+from bucketry.maintenance.fsck.kinds import Kind
 from bucketry.registry.review.carried import carried_reviews
 from bucketry.schema.documents.alias import MOVES
 from bucketry.schema.documents.audit import AuditAction, target_version
@@ -235,7 +236,7 @@ def find_dossier_faults(row: Row, added: AddedDocuments, story: Story) -> Iterat
 
 def find_alias_faults(
     register: AliasRegister, row: Row, records: Sequence[Record], story: Story | None, policies: Mapping[str, bool]
-) -> Iterator[str]:
+) -> Iterator[tuple[Kind, str]]:
     """Yield what an alias says of its version otherwise than its own records and those of the head.
 
     `policies` says whether some policy of the model's whole history, at all, protects it, or does not.
@@ -245,11 +246,12 @@ def find_alias_faults(
     named = target_version(last, what="the alias's records") if last is not None else None
     if named != (target.version if target else None):
         names = _version(target.version if target is not None else None)
-        yield f"The alias names {names}, and its last move was to {_version(named)}."
+        yield Kind.ALIAS_CONTRADICTION, f"The alias names {names}, and its last move was to {_version(named)}."
     if target is None or last is None:
         return
     if not policies["yes" if register.protected else "no"]:
-        yield f"The alias says that it is {'' if register.protected else 'not '}protected, and no policy ever said so."
+        said = "" if register.protected else "not "
+        yield Kind.ALIAS_STATE_WRONG, f"The alias says that it is {said}protected, and no policy ever said so."
     told = next((record for record in reversed(records) if record.action in {*MOVES, AuditAction.UPDATE_STATE}), last)
     if told.action == AuditAction.UPDATE_STATE:
         possible = frozenset({State(str(told.detail["state"]))} if told.detail.get("state") in set(State) else State)
@@ -260,7 +262,10 @@ def find_alias_faults(
         possible = story.states_between(row, at - CLOCKS_APART, at + CLOCKS_APART) & SERVABLE
     if target.state not in possible:
         words = " or ".join(sorted(possible)) or "nothing that may be served"
-        yield f"The alias says that its version is {target.state}; when it was set, it was {words}."
+        yield (
+            Kind.ALIAS_STATE_WRONG,
+            f"The alias says that its version is {target.state}; when it was set, it was {words}.",
+        )
 
 
 def is_behind(register: AliasRegister, added: AddedDocuments) -> bool:

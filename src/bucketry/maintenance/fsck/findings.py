@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
 
-Severity = Literal["damage", "unfinished", "garbage"]
+if TYPE_CHECKING:
+    from bucketry.maintenance.fsck.kinds import Grade, Kind
 
 
 @frozen
 class Finding:
-    """One thing that is not as it should be, in one sentence about the object at `key`.
+    """One thing that is not as it should be: a sentence about the object at `key`, and what to do about it."""
 
-    Damage is a state that no crash and no race can leave behind, and what cannot be read, so that nobody can say
-    whether it is right. Unfinished is a legal state that a crash left, and that a person must end: its problem says
-    what to run. Garbage is a legal leftover that only takes room.
-    """
-
-    severity: Severity
+    kind: Kind
     key: str
-    problem: str
+    message: str
+    remedy: str
+
+    @property
+    def grade(self) -> Grade:
+        """How bad it is."""
+        return self.kind.grade
 
 
 @dataclass(slots=True)
@@ -30,17 +32,9 @@ class Findings:
 
     found: dict[Finding, None] = field(default_factory=dict)
 
-    def damage(self, key: str, problem: str) -> None:
-        """Add a finding of damage."""
-        self.found[Finding("damage", key, problem)] = None
-
-    def unfinished(self, key: str, problem: str) -> None:
-        """Add a finding of something that was begun and not ended."""
-        self.found[Finding("unfinished", key, problem)] = None
-
-    def garbage(self, key: str, problem: str) -> None:
-        """Add a finding of garbage."""
-        self.found[Finding("garbage", key, problem)] = None
+    def add(self, kind: Kind, key: str, message: str, **about: object) -> None:
+        """Add a finding; `about` fills in what its kind's remedy names in braces."""
+        self.found[Finding(kind, key, message, kind.value.remedy.format(**about))] = None
 
     def extend(self, others: Findings) -> None:
         """Add everything that another check found."""
@@ -49,4 +43,4 @@ class Findings:
     @property
     def has_damage(self) -> bool:
         """Whether anything found is damage."""
-        return any(finding.severity == "damage" for finding in self.found)
+        return any(finding.grade == "damage" for finding in self.found)

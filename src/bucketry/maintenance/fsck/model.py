@@ -21,8 +21,9 @@ from bucketry.maintenance.fsck.copies import (
     is_behind,
 )
 from bucketry.maintenance.fsck.findings import Findings
+from bucketry.maintenance.fsck.kinds import Kind
 from bucketry.maintenance.fsck.policies import read_policy_changes
-from bucketry.maintenance.fsck.reading import Unreadable, list_entries, look_for, read_named, reason_of, report
+from bucketry.maintenance.fsck.reading import Unreadable, kind_of, list_entries, look_for, read_named, reason_of, report
 from bucketry.maintenance.fsck.registers import ModelRegisters
 from bucketry.maintenance.fsck.states import DECIDED, StateRule, count_refusals, newest_deciding
 from bucketry.registry.core.registers import alias_register, head_register
@@ -112,12 +113,12 @@ class ModelCheck:
         self._check_aliases(head, aliases, blobs)
         alive = [version for version, row in self._rows.items() if row.state is not State.DELETED]
         if head.deleted and alive:
-            self._damage(f"The model is marked as deleted, and version {alive[-1]} is not.")
+            self._damage(Kind.HEAD_CONTRADICTION, f"The model is marked as deleted, and version {alive[-1]} is not.")
         if self._has_seen_all:
             self.pins.heads[model] = head.next_version
             for key in manifest_keys:
                 if key not in self._named_manifests:
-                    self.findings.garbage(key, "No version has this manifest.")
+                    self.findings.add(Kind.DOCUMENT_UNNAMED, key, "No version has this manifest.")
             blobs.find_garbage()
             cited.find_garbage()
         if self._deep:
@@ -127,8 +128,8 @@ class ModelCheck:
         """Return whether a register that this pass read has changed since."""
         return self._registers.has_moved()
 
-    def _damage(self, problem: str, key: str | None = None) -> None:
-        self.findings.damage(key or keys.head(self._model), problem)
+    def _damage(self, kind: Kind, problem: str, key: str | None = None) -> None:
+        self.findings.add(kind, key or keys.head(self._model), problem)
 
     # Registers
 
@@ -136,7 +137,7 @@ class ModelCheck:
         """Check what the head says of the model as a whole; return how its trail decides the states of its versions."""
         key = keys.head(self._model)
         if self._registry is not None and head.registry != self._registry:
-            self._damage(f"The head belongs to the registry {head.registry}, not to this one.")
+            self._damage(Kind.REGISTER_FOREIGN, f"The head belongs to the registry {head.registry}, not to this one.")
         records = self._registers.find_chain(head_register(self._session, self._model), head.trail)
         if records is None:
             if head.policy is not None:
@@ -147,7 +148,7 @@ class ModelCheck:
         self._policies = self._shelf.over_defaults(own) if changes.are_all_named else None
         self._story = Story(records)
         for problem in self._story.find_head_faults(head):
-            self._damage(problem)
+            self._damage(Kind.HEAD_CONTRADICTION, problem)
         return StateRule(self._shelf, changes, newest_deciding(records), count_refusals(records))
 
     def _check_aliases(self, head: Head, aliases: Sequence[tuple[AliasName, AliasRegister]], blobs: BlobCheck) -> None:
@@ -156,9 +157,11 @@ class ModelCheck:
             records = self._registers.find_chain(alias_register(self._session, self._model, alias), register.trail)
             moved = None if register.moved is None else replace(register.moved, extra={})
             if records is not None and moved != find_last_move(reversed(records)):
-                self._damage(MOVED_OTHERWISE, keys.alias(self._model, alias))
+                self._damage(Kind.ALIAS_CONTRADICTION, MOVED_OTHERWISE, keys.alias(self._model, alias))
             if alias not in head.aliases:
-                self._damage(f"The head does not know the alias {alias}.", keys.alias(self._model, alias))
+                self._damage(
+                    Kind.ALIAS_NOT_IN_HEAD, f"The head does not know the alias {alias}.", keys.alias(self._model, alias)
+                )
             check.check(register, self._rows, self._decisions, blobs)
             self._check_alias_copies(register, records)
         present = {alias for alias, _ in aliases}
@@ -174,12 +177,15 @@ class ModelCheck:
             return  # unreadable, which is reported, or younger than the listing
         witness = find_alias_witness(self._session.store, self._model, alias)
         if witness:
-            self._damage(f"The register is missing, and {witness} is there.", key)
+            self._damage(Kind.REGISTER_LOST, f"The register is missing, and {witness} is there.", key)
         else:
-            self.findings.unfinished(
+            self.findings.add(
+                Kind.ALIAS_UNSET,
                 key,
                 f"The head names the alias {alias}, which has no register: its first promotion did not end, or it was "
-                f"lost; `bucketry promote {self._model}:VERSION {alias}` sets it.",
+                "lost.",
+                model=self._model,
+                alias=alias,
             )
 
     def _check_alias_copies(self, register: AliasRegister, records: Sequence[Record] | None) -> None:
@@ -191,15 +197,17 @@ class ModelCheck:
         known = {"yes": protects is None or any(protects), "no": protects is None or not all(protects)}
         if row is None:
             row = Row(1, Digest(""), (), 0, "", "")
-        for problem in find_alias_faults(register, row, records, self._story, known):
-            self._damage(problem, key)
+        about = {"model": self._model, "version": target.version if target else "VERSION", "alias": register.alias}
+        for kind, problem in find_alias_faults(register, row, records, self._story, known):
+            self.findings.add(kind, key, problem, **about)
         added = self._added.get(target.version) if target is not None else None
         is_named = any(finding.key == key for finding in self.findings.found)  # the same may say why it differs
         if target is not None and added is not None and not is_named and is_behind(register, added):
-            self.findings.unfinished(
+            self.findings.add(
+                Kind.ALIAS_BEHIND,
                 key,
-                f"The alias does not carry the decisions about version {target.version} as they are; "
-                f"`bucketry promote {self._model}:{target.version} {register.alias}` brings them.",
+                f"The alias does not carry the decisions about version {target.version} as they are.",
+                **about,
             )
 
     # Rows, sealed and not
@@ -209,14 +217,20 @@ class ModelCheck:
             key = keys.page(self._model, entry.page)
             what = f"the page of versions {entry.first} to {entry.last}"
             read = read_named(self._session.store, key, entry.page, partial(decode_page, what=key))
-            page = report(self.findings, key, what, read)
+            page = report(self.findings, Kind.PAGE_LOST, key, what, read)
             if page is None:
                 self._has_seen_all = False
                 continue
             if [row.version for row in page.rows] != list(range(entry.first, entry.last + 1)):
-                self._damage(f"The page does not hold exactly versions {entry.first} to {entry.last}.", key)
+                self._damage(
+                    Kind.PAGE_CONTRADICTION,
+                    f"The page does not hold exactly versions {entry.first} to {entry.last}.",
+                    key,
+                )
             elif entry_of(page.rows, entry.page) != entry:
-                self._damage("The directory's index of this page is not that of its rows.", key)
+                self._damage(
+                    Kind.PAGE_CONTRADICTION, "The directory's index of this page is not that of its rows.", key
+                )
             yield page.rows
         yield head.rows
 
@@ -224,17 +238,23 @@ class ModelCheck:
         digest, count = head.sealed.directory, head.sealed.count
         if digest is None:
             if count:
-                self._damage(f"{count:,} versions are sealed, and no directory of their pages is named.")
+                self._damage(
+                    Kind.PAGE_CONTRADICTION, f"{count:,} versions are sealed, and no directory of their pages is named."
+                )
             return ()
         key = keys.page(self._model, digest)
         read = read_named(self._session.store, key, digest, partial(decode_directory, what=key))
-        directory = report(self.findings, key, "the directory of the sealed versions", read)
+        directory = report(self.findings, Kind.DIRECTORY_LOST, key, "the directory of the sealed versions", read)
         if directory is None:
             self._has_seen_all = False
             return ()
         last = directory.entries[-1].last if directory.entries else 0
         if last != count:
-            self._damage(f"The directory ends at version {last}, but the head says that {count} are sealed.", key)
+            self._damage(
+                Kind.PAGE_CONTRADICTION,
+                f"The directory ends at version {last}, but the head says that {count} are sealed.",
+                key,
+            )
         return directory.entries
 
     def _check_rows(
@@ -270,32 +290,42 @@ class ModelCheck:
             if manifest is not None:
                 problems += find_label_faults(row, manifest, self._story)
             if added is not None:
-                problems += find_dossier_faults(row, added, self._story)
+                for problem in find_dossier_faults(row, added, self._story):
+                    self._damage(Kind.DOSSIER_CONTRADICTION, problem)
         if manifest is not None and added is not None and added.evidence is not None:
             measured = (*manifest.evidence_at_publish, *added.evidence)
             problems += find_metric_faults(row, measured, self._policies, self._story)
         for problem in problems:
-            self._damage(problem)
+            self._damage(Kind.ROW_CONTRADICTION, problem)
 
     def _check_manifest(self, row: Row, found: Object | Unreadable | None) -> Manifest | None:
         key = keys.manifest(self._model, row.manifest)
         self._named_manifests.add(key)
         if found is None:
-            self._damage(f"The manifest of version {row.version} is missing.", key)
+            self._damage(Kind.MANIFEST_LOST, f"The manifest of version {row.version} is missing.", key)
             return None
         if isinstance(found, Unreadable):
-            self._damage(f"The manifest of version {row.version} cannot be read: {found.reason}.", key)
+            self._damage(
+                Kind.MANIFEST_LOST, f"The manifest of version {row.version} cannot be read: {found.reason}.", key
+            )
             return None
         if digest_of(found.body) != row.manifest:
-            self._damage(f"The manifest of version {row.version} is not the bytes that its name says.", key)
+            self._damage(
+                Kind.MANIFEST_LOST, f"The manifest of version {row.version} is not the bytes that its name says.", key
+            )
             return None
         try:
             manifest = decode_manifest(found.body, what=key)
         except UNREADABLE as error:
-            self._damage(f"The manifest of version {row.version} cannot be read: {reason_of(error)}.", key)
+            kind = kind_of(error, Kind.MANIFEST_LOST)
+            self._damage(kind, f"The manifest of version {row.version} cannot be read: {reason_of(error)}.", key)
             return None
         if manifest.model != self._model:
-            self._damage(f"The manifest of version {row.version} is that of another model, {manifest.model}.", key)
+            self._damage(
+                Kind.MANIFEST_LOST,
+                f"The manifest of version {row.version} is that of another model, {manifest.model}.",
+                key,
+            )
             return None
         return manifest
 
@@ -303,8 +333,9 @@ class ModelCheck:
         self.size_bytes += manifest.size_bytes
         if row.size_bytes != manifest.size_bytes:
             self._damage(
+                Kind.ROW_CONTRADICTION,
                 f"Version {row.version} has {row.size_bytes:,} bytes in the head "
-                f"and {manifest.size_bytes:,} in its manifest."
+                f"and {manifest.size_bytes:,} in its manifest.",
             )
         if row.state not in BLOBS_KEPT:
             return
@@ -312,13 +343,14 @@ class ModelCheck:
         if named is None:
             self._has_seen_all = False
             self._damage(
-                f"The placement of version {row.version} does not count its {len(manifest.artifacts)} artifacts."
+                Kind.PLACEMENT_WRONG,
+                f"The placement of version {row.version} does not count its {len(manifest.artifacts)} artifacts.",
             )
         else:
             is_served = (row.manifest, row.placement) in self._served
             blobs.check(f"version {row.version}", named, must_be_here=not self._selection.aliases or is_served)
         if row.base == f"{self._model}:{row.version}":
-            self._damage(f"Version {row.version} names itself as its base.")
+            self._damage(Kind.ROW_CONTRADICTION, f"Version {row.version} names itself as its base.")
         for parent in manifest.lineage.parents:
             self._bases.check(row, parent, self._rows)
             self.pins.children.add((self._model, parent.manifest))
@@ -327,10 +359,12 @@ class ModelCheck:
         """Check what was added to a version, and that its state follows from it."""
         if row.state is State.DELETING:
             since = f" since generation {row.deletion.generation}" if row.deletion else ""
-            self.findings.unfinished(
+            self.findings.add(
+                Kind.DELETION_UNFINISHED,
                 keys.head(self._model),
-                f"Version {row.version} has been in deletion{since}; `bucketry delete {self._model}:{row.version}` "
-                "finishes it, or takes it back if an alias names the version.",
+                f"Version {row.version} has been in deletion{since}.",
+                model=self._model,
+                version=row.version,
             )
         found = added.get(row.version)
         if found is None:
@@ -342,14 +376,16 @@ class ModelCheck:
         lost = rule.find_lost_refusals(row, found.decisions)
         if lost:
             self._damage(
+                Kind.DOSSIER_CONTRADICTION,
                 f"Version {row.version} was refused, and its dossier does not cite {lost:,} of the refusals "
-                "that the audit records name."
+                "that the audit records name.",
             )
         if row.state not in DECIDED:
             return
         possible = rule.find_possible(row, found.dossier, found.decisions, self.findings)
         if row.state not in possible:
             self._damage(
+                Kind.ROW_CONTRADICTION,
                 f"Version {row.version} is {row.state} in the head; "
-                f"by what was decided about it, it is {' or '.join(sorted(possible))}."
+                f"by what was decided about it, it is {' or '.join(sorted(possible))}.",
             )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
+from bucketry.maintenance.fsck.kinds import Kind
 from bucketry.maintenance.fsck.reading import DocumentFault, read_named, report
 from bucketry.schema import keys
 from bucketry.schema.documents.audit import AuditAction
@@ -42,7 +43,7 @@ class PolicyShelf:
         with self._lock:
             if digest not in self._read:
                 self._read[digest] = read_named(self.store, key, digest, partial(decode_policy, what=key))
-        return report(findings, key, "a policy that a register names", self._read[digest])
+        return report(findings, Kind.POLICY_LOST, key, "a policy that a register names", self._read[digest])
 
     def has_read(self, digest: Digest) -> bool:
         """Return whether a register named a policy, so that it was looked at."""
@@ -98,9 +99,14 @@ def read_policy_changes(key: str, records: Sequence[Record], now: Digest | None,
             try:
                 digest = parse_digest(str(named))
             except UsageError:
-                findings.damage(key, f"The audit record of generation {record.generation} names no valid policy.")
+                findings.add(
+                    Kind.AUDIT_CHAIN_BROKEN,
+                    key,
+                    f"The audit record of generation {record.generation} names no valid policy.",
+                )
         changes.append((record.generation, digest))
     last = changes[-1][1] if changes else None
     if (last is not None and last != now) or (now is not None and not changes):
-        findings.damage(key, "The policy that is set is not the one that the audit records say.")
+        kind = Kind.REGISTRY_CONTRADICTION if key == keys.REGISTRY else Kind.HEAD_CONTRADICTION
+        findings.add(kind, key, "The policy that is set is not the one that the audit records say.")
     return PolicyChanges(tuple(changes), now)

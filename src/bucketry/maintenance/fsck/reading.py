@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import UNREADABLE, NewerFormatError
 from bucketry.frozen import frozen
+from bucketry.maintenance.fsck.kinds import Kind
 from bucketry.registry.core.immutable import find_object
 from bucketry.schema.codec import digest_of
 from bucketry.store.contract import Entry
@@ -37,6 +38,7 @@ class DocumentFault:
     """What is wrong with a document that something names: the end of the sentence "This is the page of ..., and"."""
 
     words: str
+    is_newer: bool = False
 
 
 def look_for(store: Store, key: str) -> Object | Unreadable | None:
@@ -59,13 +61,13 @@ def read_named(store: Store, key: str, digest: Digest, decode: Callable[[bytes],
     try:
         return decode(found.body)
     except UNREADABLE as error:
-        return DocumentFault(f"cannot be read: {reason_of(error)}")
+        return DocumentFault(f"cannot be read: {reason_of(error)}", isinstance(error, NewerFormatError))
 
 
-def report(findings: Findings, key: str, what: str, read: T | DocumentFault) -> T | None:
-    """Return what was read; a fault is reported as damage, and None returned."""
+def report(findings: Findings, kind: Kind, key: str, what: str, read: T | DocumentFault) -> T | None:
+    """Return what was read; a fault is reported as of this kind, and None returned."""
     if isinstance(read, DocumentFault):
-        findings.damage(key, f"This is {what}, and {read.words}.")
+        findings.add(Kind.NEWER_FORMAT if read.is_newer else kind, key, f"This is {what}, and {read.words}.")
         return None
     return read
 
@@ -82,12 +84,17 @@ def list_as_far(
     try:
         yield from listing()
     except UNREADABLE as error:
-        findings.damage(prefix, f"What lies below this cannot be listed: {reason_of(error)}.")
+        findings.add(Kind.UNLISTABLE, prefix, f"What lies below this cannot be listed: {reason_of(error)}.")
 
 
 def folder_of(model: ModelName) -> str:
     """Return the part of a key that is the model's own, below each kind of object."""
     return f"{model.namespace}/{model.name}/"
+
+
+def kind_of(error: BucketryError, otherwise: Kind) -> Kind:
+    """Return the kind of finding that an error of reading is: what is only newer must not be restored."""
+    return Kind.NEWER_FORMAT if isinstance(error, NewerFormatError) else otherwise
 
 
 def reason_of(error: BucketryError) -> str:

@@ -8,9 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from bucketry.errors import UNREADABLE, BucketryError, UsageError
+from bucketry.frozen import frozen
+from bucketry.maintenance.fsck.kinds import Kind
 from bucketry.maintenance.fsck.reading import (
-    DocumentFault,
     Unreadable,
+    kind_of,
     list_entries,
     look_for,
     read_named,
@@ -38,6 +40,15 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound="HasTrail")
 
 
+@frozen
+class ChainFault:
+    """What is wrong with a register's trail, and in which object; `words` are a part of a sentence."""
+
+    kind: Kind
+    key: str
+    words: str
+
+
 class ModelRegisters:
     """The registers that one pass over a model reads, each once."""
 
@@ -53,8 +64,8 @@ class ModelRegisters:
         if model not in self._heads:
             register = head_register(self._session, model)
             head, problem = self._load(register)
-            if problem and model == self._model:
-                self._findings.damage(register.key, problem)
+            if problem is not None and model == self._model:
+                self._findings.add(problem[0], register.key, problem[1])
             self._heads[model] = head
         return self._heads[model]
 
@@ -67,7 +78,7 @@ class ModelRegisters:
             except BucketryError:
                 alias = None
             if alias is None or keys.alias(self._model, alias) != entry.key:
-                self._findings.damage(entry.key, "This key is not that of any alias's register.")
+                self._findings.add(Kind.KEY_OF_NO_REGISTER, entry.key, "This key is not that of any alias's register.")
             else:
                 found.append(alias)
         loaded = self._session.map_in_parallel(
@@ -75,8 +86,8 @@ class ModelRegisters:
         )
         registers = []
         for alias, (register, problem) in zip(found, loaded, strict=True):
-            if problem:
-                self._findings.damage(keys.alias(self._model, alias), problem)
+            if problem is not None:
+                self._findings.add(problem[0], keys.alias(self._model, alias), problem[1])
             if register is not None:
                 registers.append((alias, register))
         return registers
@@ -84,8 +95,8 @@ class ModelRegisters:
     def find_chain(self, register: Register[S], trail: Trail) -> list[Record] | None:
         """Return all records of a register, oldest first, or None where the chain is broken, which is reported."""
         records, fault = read_chain(self._session, register, trail)
-        if fault:
-            self._findings.damage(register.key, f"The audit chain is broken: {fault}.")
+        if fault is not None:
+            self._findings.add(fault.kind, fault.key, f"The audit chain is broken: {fault.words}.")
         # The long reasons that records name; a text that stands in several is one object.
         notes: dict[Digest, int] = {}
         for record in records:
@@ -93,37 +104,38 @@ class ModelRegisters:
                 try:
                     notes.setdefault(parse_digest(str(record.detail["note"])), record.generation)
                 except UsageError:
-                    self._findings.damage(
-                        register.key, f"The audit record of generation {record.generation} names no valid note."
-                    )
+                    words = f"The audit record of generation {record.generation} names no valid note."
+                    self._findings.add(Kind.AUDIT_CHAIN_BROKEN, register.key, words)
         store, model = self._session.store, self._model
         read = self._session.map_in_parallel(
             lambda digest: read_named(store, keys.page(model, digest), digest, bytes), notes
         )
         for (digest, generation), body in zip(notes.items(), read, strict=True):
             what = f"the reason of generation {generation} of {register.key}"
-            report(self._findings, keys.page(model, digest), what, body)
-        return None if fault else records
+            report(self._findings, Kind.NOTE_LOST, keys.page(model, digest), what, body)
+        return None if fault is not None else records
 
     def has_moved(self) -> bool:
         """Return whether a register that this pass read has changed since."""
         return any(self._etag_now(key) != etag for key, etag in self._etags.items())
 
-    def _load(self, register: Register[S]) -> tuple[S | None, str]:
+    def _load(self, register: Register[S]) -> tuple[S | None, tuple[Kind, str] | None]:
         plain = read_plain_copy(self._session.store, register.key)
         found = look_for(self._session.store, register.key)
         if isinstance(found, Unreadable):
-            return None, f"The register cannot be read: {found.reason}."
+            return None, (Kind.REGISTER_UNREADABLE, f"The register cannot be read: {found.reason}.")
         self._etags[register.key] = found.etag if found else None
         if found is None:
-            return None, "The register is missing."
-        problem = ""
+            return None, (Kind.REGISTER_LOST, "The register is missing.")
+        problem = None
         if len(found.body) >= LARGEST_HEAD_BYTES and register.key.startswith(keys.HEADS):
-            problem = f"The head has {len(found.body):,} bytes; it must stay under {LARGEST_HEAD_BYTES:,}."
+            words = f"The head has {len(found.body):,} bytes; it must stay under {LARGEST_HEAD_BYTES:,}."
+            problem = (Kind.HEAD_TOO_LARGE, words)
         try:
             state = register.decode(found.body)
         except UNREADABLE as error:
-            return None, f"The register cannot be read: {reason_of(error)}."
+            kind = kind_of(error, Kind.REGISTER_UNREADABLE)
+            return None, (kind, f"The register cannot be read: {reason_of(error)}.")
         report_plain_copy(register, state.trail, found.body, plain, self._findings)
         return state, problem
 
@@ -169,44 +181,50 @@ def report_plain_copy(
         and last.generation < trail.generation
         and known.get(last.generation, last.digest) == last.digest
     ):
-        findings.garbage(
+        findings.add(
+            Kind.READABLE_COPY_BEHIND,
             register.key,
             f"The file for people is of generation {last.generation:,}, and the register of {trail.generation:,}: the "
             "next commit replaces it.",
         )
     else:
-        findings.damage(
+        findings.add(
+            Kind.READABLE_COPY_WRONG,
             register.key,
             "The file for people is not what the registry holds at this key: the register itself can be read, and its "
             "next commit replaces the file.",
         )
 
 
-def read_chain(session: Session, register: Register[S], trail: Trail) -> tuple[list[Record], str]:
+def read_chain(session: Session, register: Register[S], trail: Trail) -> tuple[list[Record], ChainFault | None]:
     """Return a register's records from the first commit on, as far as they can be read, and what is wrong, if it is."""
     blocks = session.map_in_parallel(partial(_load_block, session, register), block_starts(trail))
     records: list[Record] = []
-    fault = ""
+    fault: ChainFault | None = None
     for block in blocks:
-        if isinstance(block, DocumentFault):
-            fault = fault or block.words
+        if isinstance(block, ChainFault):
+            fault = fault or block
         else:
             records.extend(block)
     records.extend(trail.records)
-    return records, fault or find_chain_fault(records)
+    broken = find_chain_fault(records)
+    if fault is None and broken:
+        fault = ChainFault(Kind.AUDIT_CHAIN_BROKEN, register.key, broken)
+    return records, fault
 
 
-def _load_block(session: Session, register: Register[S], first: int) -> tuple[Record, ...] | DocumentFault:
+def _load_block(session: Session, register: Register[S], first: int) -> tuple[Record, ...] | ChainFault:
     key = register.history_key(first)
     found = look_for(session.store, key)
     if found is None:
-        return DocumentFault(f"the sealed audit records {key} are missing")
+        return ChainFault(Kind.SEALED_RECORDS_LOST, key, f"the sealed audit records {key} are missing")
     if isinstance(found, Unreadable):
-        return DocumentFault(f"the sealed audit records {key} cannot be read: {found.reason}")
+        words = f"the sealed audit records {key} cannot be read: {found.reason}"
+        return ChainFault(Kind.SEALED_RECORDS_LOST, key, words)
     try:
         block = decode_block(found.body, what=key)
     except UNREADABLE as error:
-        return DocumentFault(reason_of(error))
+        return ChainFault(kind_of(error, Kind.SEALED_RECORDS_LOST), key, reason_of(error))
     if block[0].generation != first:
-        return DocumentFault(f"{key} holds other audit records than its name says")
+        return ChainFault(Kind.SEALED_RECORDS_LOST, key, f"{key} holds other audit records than its name says")
     return block

@@ -17,9 +17,18 @@ from bucketry.frozen import frozen
 from bucketry.maintenance.fsck.bases import PinLedger
 from bucketry.maintenance.fsck.copies import find_registry_faults
 from bucketry.maintenance.fsck.findings import Finding, Findings
+from bucketry.maintenance.fsck.kinds import Kind
 from bucketry.maintenance.fsck.model import ModelCheck
 from bucketry.maintenance.fsck.policies import PolicyShelf, read_policy_changes
-from bucketry.maintenance.fsck.reading import Unreadable, folder_of, list_as_far, list_entries, look_for, reason_of
+from bucketry.maintenance.fsck.reading import (
+    Unreadable,
+    folder_of,
+    kind_of,
+    list_as_far,
+    list_entries,
+    look_for,
+    reason_of,
+)
 from bucketry.maintenance.fsck.registers import read_chain, read_plain_copy, report_plain_copy
 from bucketry.registry.core.commit import load_current
 from bucketry.registry.core.registers import registry_register
@@ -62,17 +71,17 @@ class Report:
     @property
     def damage(self) -> tuple[Finding, ...]:
         """What must not be."""
-        return tuple(finding for finding in self.findings if finding.severity == "damage")
+        return tuple(finding for finding in self.findings if finding.grade == "damage")
 
     @property
     def unfinished(self) -> tuple[Finding, ...]:
         """What a crash may leave, and a person must end."""
-        return tuple(finding for finding in self.findings if finding.severity == "unfinished")
+        return tuple(finding for finding in self.findings if finding.grade == "unfinished")
 
     @property
     def garbage(self) -> tuple[Finding, ...]:
         """What may be, and only takes room."""
-        return tuple(finding for finding in self.findings if finding.severity == "garbage")
+        return tuple(finding for finding in self.findings if finding.grade == "garbage")
 
 
 def check_registry(
@@ -94,8 +103,13 @@ def check_registry(
     registry, replica = _check_registry_document(session, shelf, findings)
     selection = replica.selection if replica else Selection()
     if replica is not None and not replica.complete:
-        again = f"`bucketry mirror {replica.source} {session.store.name}`"
-        findings.unfinished(keys.REGISTRY, f"No mirror has brought all that this replica is to hold; {again} goes on.")
+        findings.add(
+            Kind.REPLICA_INCOMPLETE,
+            keys.REGISTRY,
+            "No mirror has brought all that this replica is to hold.",
+            source=replica.source,
+            place=session.store.name,
+        )
     chosen = list(models) if models is not None else list(_find_models(session.store, findings))
     versions = size_bytes = 0
     for number, model in enumerate(chosen):
@@ -126,25 +140,28 @@ def _check_registry_document(
     try:
         current = load_current(session.store, register)
     except UNREADABLE as error:
-        findings.damage(keys.REGISTRY, f"The registry's own document cannot be read: {reason_of(error)}.")
+        kind = kind_of(error, Kind.REGISTER_UNREADABLE)
+        findings.add(kind, keys.REGISTRY, f"The registry's own document cannot be read: {reason_of(error)}.")
         return None, None
     if current.state is None:
-        findings.damage(keys.REGISTRY, "The registry's own document is missing.")
+        findings.add(Kind.REGISTER_LOST, keys.REGISTRY, "The registry's own document is missing.")
         return None, None
     report_plain_copy(register, current.trail, encode_registry(current.state), plain, findings)
     for problem in find_registry_faults(current.state):
-        findings.damage(keys.REGISTRY, problem)
+        findings.add(Kind.REGISTRY_CONTRADICTION, keys.REGISTRY, problem)
     records, fault = read_chain(session, register, current.trail)
-    if fault:
-        findings.damage(keys.REGISTRY, f"The audit chain of the registry's own document is broken: {fault}.")
+    if fault is not None:
+        words = f"The audit chain of the registry's own document is broken: {fault.words}."
+        findings.add(fault.kind, fault.key, words)
     default = None
     try:
         default = Fields(dict(current.state.settings), what="settings").optional_digest(DEFAULT_SETTING)
     except UNREADABLE as error:
-        findings.damage(keys.REGISTRY, f"The default policy cannot be read: {reason_of(error)}.")
+        words = f"The default policy cannot be read: {reason_of(error)}."
+        findings.add(Kind.REGISTRY_CONTRADICTION, keys.REGISTRY, words)
     changes = read_policy_changes(keys.REGISTRY, records, default, findings)
     policies = [shelf.check(digest, findings) for digest in changes.named()]
-    if not fault and changes.are_all_named:
+    if fault is None and changes.are_all_named:
         shelf.set_defaults(policies)
     return current.state.registry, current.state.replica
 
@@ -159,7 +176,7 @@ def _find_models(store: Store, findings: Findings) -> Iterator[ModelName]:
             except BucketryError:
                 model = None
             if model is None:
-                findings.damage(entry.key, "This key is not that of any model's head.")
+                findings.add(Kind.KEY_OF_NO_REGISTER, entry.key, "This key is not that of any model's head.")
             else:
                 yield model
 
@@ -181,32 +198,34 @@ def _check_strays(
     """Find what lies outside the models that have a head; in a replica that is not complete it may come."""
     folders = {folder_of(model) for model in models}
     lost: set[ModelName] = set()
-    tell = findings.garbage if heads_may_come else findings.damage
     for entry in _outside(store, keys.ALIASES, folders, findings):
-        findings.damage(entry.key, "This alias's register belongs to no model.")
+        findings.add(Kind.MODEL_WITHOUT_HEAD, entry.key, "This alias's register belongs to no model.")
         lost.update(_models_of(entry.key))
     for entry in _outside(store, keys.HISTORY, folders, findings):
         if not keys.is_registry_history(entry.key):
-            tell(entry.key, "These sealed audit records belong to no model that has a head.")
+            kind = Kind.HEAD_TO_COME if heads_may_come else Kind.MODEL_WITHOUT_HEAD
+            findings.add(kind, entry.key, "These sealed audit records belong to no model that has a head.")
             lost.update(() if heads_may_come else _models_of(entry.key))
     for model in lost:
-        findings.damage(keys.head(model), "This head is missing, and what cannot be there before it is.")
+        findings.add(
+            Kind.REGISTER_LOST, keys.head(model), "This head is missing, and what cannot be there before it is."
+        )
     folders |= {folder_of(model) for model in lost}  # what a lost head named is no garbage
     for entry in _outside(store, keys.MANIFESTS, folders, findings):
-        findings.garbage(entry.key, "This manifest belongs to no model.")
+        findings.add(Kind.DOCUMENT_UNNAMED, entry.key, "This manifest belongs to no model.")
     for entry in _outside(store, keys.BLOBS, folders, findings):
-        findings.garbage(entry.key, f"These {entry.size_bytes:,} bytes belong to no model.")
-    for prefix, kind in (
+        findings.add(Kind.BLOB_UNNAMED, entry.key, f"These {entry.size_bytes:,} bytes belong to no model.")
+    for prefix, what in (
         (keys.EVIDENCE, "evaluation"),
         (keys.REVIEWS, "decision"),
         (keys.PAGES, "document"),
     ):
         for entry in _outside(store, prefix, folders, findings):
-            findings.garbage(entry.key, f"This {kind} belongs to no model.")
+            findings.add(Kind.DOCUMENT_UNNAMED, entry.key, f"This {what} belongs to no model.")
     _check_uploads(store, findings)
     _check_unexplained(store, shelf, findings)
     for entry in list_entries(store, keys.PROBE, findings):
-        findings.garbage(entry.key, "This is a leftover of a probe of the store.")
+        findings.add(Kind.PROBE_LEFTOVER, entry.key, "This is a leftover of a probe of the store.")
 
 
 def _models_of(key: str) -> Iterator[ModelName]:
@@ -220,11 +239,11 @@ def _check_unexplained(store: Store, shelf: PolicyShelf, findings: Findings) -> 
     for item in _fold(store, "", findings):
         place = item.key if isinstance(item, Entry) else item.prefix
         if place != keys.REGISTRY and place not in {*OF_A_REGISTRY, keys.PROBE}:
-            findings.garbage(place, "No rule of the format puts anything here.")
+            findings.add(Kind.STRAY_KEY, place, "No rule of the format puts anything here.")
     for prefix in (keys.PAGES, keys.HISTORY):
         for entry in list_entries(store, prefix, findings):
             if not keys.is_explained(entry.key):
-                findings.garbage(entry.key, "This key is that of no document of a registry.")
+                findings.add(Kind.STRAY_KEY, entry.key, "This key is that of no document of a registry.")
     _check_policies(store, shelf, findings)
 
 
@@ -236,19 +255,25 @@ def _check_policies(store: Store, shelf: PolicyShelf, findings: Findings) -> Non
             continue  # a register names it, and it was reported
         found = look_for(store, entry.key)
         if digest is None:
-            findings.garbage(entry.key, "This key is that of no policy.")
+            findings.add(Kind.STRAY_KEY, entry.key, "This key is that of no policy.")
         elif isinstance(found, Object) and digest_of(found.body) != digest:
-            findings.damage(entry.key, "The bytes of this policy are not those that its name says.")
+            findings.add(Kind.POLICY_LOST, entry.key, "The bytes of this policy are not those that its name says.")
         elif isinstance(found, Unreadable):
-            findings.damage(entry.key, f"This policy cannot be read: {found.reason}.")
+            findings.add(Kind.POLICY_LOST, entry.key, f"This policy cannot be read: {found.reason}.")
 
 
 def _check_uploads(store: Store, findings: Findings) -> None:
     try:
         for key, upload, started_at in store.list_uploads(keys.BLOBS):
-            findings.garbage(key, f"The upload {upload}, begun {started_at:%Y-%m-%d %H:%M} UTC, was not finished.")
+            findings.add(
+                Kind.UPLOAD_UNFINISHED,
+                key,
+                f"The upload {upload}, begun {started_at:%Y-%m-%d %H:%M} UTC, was not finished.",
+            )
     except UNREADABLE as error:
-        findings.damage(keys.BLOBS, f"The uploads that were not finished cannot be listed: {reason_of(error)}.")
+        findings.add(
+            Kind.UNLISTABLE, keys.BLOBS, f"The uploads that were not finished cannot be listed: {reason_of(error)}."
+        )
 
 
 def _outside(store: Store, prefix: str, folders: set[str], findings: Findings) -> Iterator[Entry]:
@@ -281,7 +306,7 @@ def _check_deployments(session: Session, models: Sequence[ModelName] | None, fin
             problems = session.map_in_parallel(partial(_find_receipt_fault, session.store), some)
             for key, problem in zip(some, problems, strict=True):
                 if problem:
-                    findings.garbage(key, f"This is no receipt of an instance: {problem}.")
+                    findings.add(Kind.RECEIPT_UNREADABLE, key, f"This is no receipt of an instance: {problem}.")
 
 
 def _find_receipt_fault(store: Store, key: str) -> str:
