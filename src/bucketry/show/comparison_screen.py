@@ -10,7 +10,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
 from bucketry.frozen import frozen
-from bucketry.schema.judging.verdicts import LEAST_SAMPLES, Reason, Verdict
+from bucketry.schema.judging.verdicts import Reason, Verdict
 from bucketry.show.comparison import (
     assumed_lines,
     differing_lines,
@@ -25,7 +25,14 @@ from bucketry.show.gates import failed_gate_lines
 from bucketry.show.spans import Line, Span, TextPage, beside, flowing, line
 from bucketry.show.tables import Column, table_lines
 from bucketry.show.trend import PLOT_ROWS, level_of, trend_lines
-from bucketry.show.verdicts import column_title, delta_text, slice_text, value_number, verdict_span
+from bucketry.show.verdicts import (
+    WITHOUT_SMALL_SLICES,
+    column_title,
+    delta_text,
+    slice_text,
+    value_number,
+    verdict_span,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -275,7 +282,7 @@ def _gap_lines(compared: ShownComparison, group: SliceGroup) -> list[Line]:
     known = [(names[place], gap) for place, gap in enumerate(group.gaps) if gap is not None]
     if not known:
         return []
-    which = Span(f"  without slices of n<{LEAST_SAMPLES}" if has_small(group) else "", "dim")
+    which = Span(f"  {WITHOUT_SMALL_SLICES}" if has_small(group) else "", "dim")
     if len(known) == 1:
         only, gap = known[0]
         return [line(f" worst gap {number_text(gap)} in {only}", which)]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from bucketry.frozen import frozen
 from bucketry.schema.documents.datasets import IDENTITY
 from bucketry.schema.judging.slice_groups import gap_groups
-from bucketry.schema.judging.verdicts import LEAST_SAMPLES, Reason
+from bucketry.schema.judging.verdicts import Reason
 from bucketry.schema.text import csv_cell, displayable, markdown_text
 from bucketry.show.comparison import (
     CARD_SECTION,
@@ -32,7 +32,7 @@ from bucketry.show.figures import NOTHING, number_text
 from bucketry.show.gates import gate_words
 from bucketry.show.spans import Line, Span, TextPage, line, plain_text
 from bucketry.show.tables import Column, table_lines
-from bucketry.show.verdicts import slice_text
+from bucketry.show.verdicts import WITHOUT_SMALL_SLICES, slice_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,7 +122,7 @@ def comparison_blocks(compared: ShownComparison, *, with_unchanged: bool) -> Ite
     yield ComparisonTable("", tuple(metric_columns(compared, with_slices=True)), shown, tuple(notes))
     groups = gap_groups(diff)
     if groups:
-        left_out = (line(f"without slices of n<{LEAST_SAMPLES}"),) if any(map(has_small, groups)) else ()
+        left_out = (line(WITHOUT_SMALL_SLICES),) if any(map(has_small, groups)) else ()
         title = "Slices, and the gap from the best to the worst"
         yield ComparisonTable(title, tuple(_gap_columns(compared)), groups, left_out)
     same = 0

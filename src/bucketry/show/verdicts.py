@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.evidence import Slice
     from bucketry.schema.judging.comparison import Comparison, MetricDiff
 
+SMALL_SLICES = f"n<{LEAST_SAMPLES}"
+WITHOUT_SMALL_SLICES = f"without slices of {SMALL_SLICES}"
 _WORDS: Mapping[Verdict, tuple[str, Role]] = {
     Verdict.WORSE: ("v WORSE", "bad"),
     Verdict.BETTER: ("^ better", "good"),
@@ -41,7 +43,7 @@ _REASONS: Mapping[Reason, str] = {
     Reason.ONLY_IN_BASELINE: "baseline only",
     Reason.NOT_IN_BASELINE: "not in baseline",
     Reason.IN_NEITHER: "in neither",
-    Reason.FEW_SAMPLES: f"n<{LEAST_SAMPLES}",
+    Reason.FEW_SAMPLES: SMALL_SLICES,
 }
 """Where the reason's own words are too long for a column."""
 _WANTED = {"higher": "up", "lower": "down"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bucketry.errors import CorruptError, RejectedError, UsageError
+from bucketry.errors import RejectedError, UsageError
 from bucketry.frozen import frozen
 from bucketry.registry.core.commit import Change
 from bucketry.registry.core.immutable import Immutable
@@ -88,44 +88,48 @@ def evaluate(session: Session, model: ModelName, version: int, evidence: Sequenc
         there = [(row.manifest, item) for item in published]
         there += [(cited.sha256, item) for cited, item in zip(dossier.evidence, added, strict=True)]
         # An edit runs again on every conflict: what an older attempt planned is forgotten.
-        planned[:] = _plan(session, row, there, evidence, at)
-        new = [item for item in planned if item.created]
-        if not new:
+        planned[:], items = _plan(session, model, row, there, evidence, at)
+        if not items:
             raise AlreadyDoneError(head)
-        if len(added) + len(new) > MOST_EVALUATIONS:
+        if len(added) + len(items) > MOST_EVALUATIONS:
             raise RejectedError(f"{model}:{version} would have more than {MOST_EVALUATIONS:,} evaluations")
-        return _change(session, head, row, dossier, [*published, *added, *(item.evidence for item in new)], new)
+        measured = [*published, *added, *(item.evidence for item in planned if item.created)]
+        return _change(session, head, row, dossier, measured, items)
 
     head = ensure_head(session, model, edit)
     return EvaluatedVersion(model, version, load_row(session, head, version).manifest, tuple(planned))
 
 
 def _plan(
-    session: Session, row: Row, there: Sequence[tuple[Digest, Evidence]], evidence: Sequence[Evidence], at: str
-) -> list[AddedEvaluation]:
-    """Return what becomes of each evaluation; of two that say the same, the first is added.
+    session: Session,
+    model: ModelName,
+    row: Row,
+    there: Sequence[tuple[Digest, Evidence]],
+    evidence: Sequence[Evidence],
+    at: str,
+) -> tuple[list[AddedEvaluation], list[Immutable]]:
+    """Return what becomes of each evaluation, and the objects of the new ones; of two that say the same, the first is.
 
     Raises `UsageError` where one would not be read as it was given.
     """
     known = list(there)
-    planned = []
+    planned: list[AddedEvaluation] = []
+    new: list[Immutable] = []
     for candidate in evidence:
         found = next((digest for digest, item in known if is_repeated(candidate, item)), None)
         if found is None:
             complete = replace(candidate, at=candidate.at or at, by=candidate.by or session.actor)
             body = encode_evidence(complete, row.manifest)
-            try:
-                read = decode_evidence(body, manifest=row.manifest, what="the evidence")
-            except CorruptError as error:
-                raise UsageError(error.message, advice=error.advice) from error
+            item = Immutable(keys.evidence(model, row.manifest, digest_of(body)), body)
+            read = decode_evidence(body, manifest=row.manifest, what="the evidence")
             if read.to_document() != {name: one for name, one in complete.to_document().items() if name != "manifest"}:
                 raise UsageError("the evidence cannot be recorded: it would not be read as it was given")
-            digest = digest_of(body)
-            known.append((digest, complete))
-            planned.append(AddedEvaluation(digest, complete, created=True))
+            known.append((digest_of(body), complete))
+            planned.append(AddedEvaluation(digest_of(body), complete, created=True))
+            new.append(item)
         else:
             planned.append(AddedEvaluation(found, candidate, created=False))
-    return planned
+    return planned, new
 
 
 def _change(
@@ -134,19 +138,14 @@ def _change(
     row: Row,
     dossier: Dossier,
     measured: Sequence[Evidence],
-    new: Sequence[AddedEvaluation],
+    items: Sequence[Immutable],
 ) -> Change[Head]:
-    model = head.model
-    items = tuple(
-        Immutable(keys.evidence(model, row.manifest, item.id), encode_evidence(item.evidence, row.manifest))
-        for item in new
-    )
-    cited = tuple(Citation(item.key, one.id) for item, one in zip(items, new, strict=True))
+    cited = tuple(Citation(item.key, digest_of(item.body)) for item in items)
     headline = headline_values(measured, load_policy(session, head).headline_metrics)
     bare = replace(row, metrics={})
     shown = replace(bare, metrics=fit_metrics(bare, headline))
     changed, objects = replace_dossier(session, head, shown, replace(dossier, evidence=(*dossier.evidence, *cited)))
-    detail: dict[str, object] = {"evidence": new[0].id[:RECORDED_DIGITS]}
-    if len(new) > 1:
-        detail["added"] = len(new)
+    detail: dict[str, object] = {"evidence": cited[0].sha256[:RECORDED_DIGITS]}
+    if len(items) > 1:
+        detail["added"] = len(items)
     return Change(changed, AuditAction.EVALUATE, target=str(row.version), detail=detail, objects=(*items, *objects))
