@@ -130,4 +130,7 @@ def work_in_all_roles(office: Office, files: Path, folder: Path) -> None:
     for name in ("evaluator", "server", "auditor"):
         office.may_not(name, "delete", f"{model}:2", "--yes")
     office.does("collector", "delete", f"{model}:2", "--yes")
+    for name in ("publisher", "evaluator", "reviewer", "promoter", "server", "auditor"):
+        office.may_not(name, "gc", "--apply", "--grace", "0")
+    assert office.does("collector", "gc", "--apply", "--grace", "0")["freed_bytes"] > 0
     assert {finding["severity"] for finding in office.does("auditor", "fsck")["findings"]} <= {"garbage"}

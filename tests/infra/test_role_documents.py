@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -27,17 +28,19 @@ if TYPE_CHECKING:
     from servers.process import S3Server
 
 BUCKET, PREFIX = "models", "prod/"
+COPY = "copy/"
+"""Where the replica is."""
 PLUGINS = Path("/opt/tf-plugins")
 """Where a machine without a way to the registry of Terraform may keep its providers."""
 USUAL = [role for role in ROLES if role.usual]
 
 
-def policy_of(role: Role) -> Any:
-    return filled(f"policies/{role.name}.json", Bucket=BUCKET, Prefix=PREFIX)
+def policy_of(role: Role, prefix: str = PREFIX) -> Any:
+    return filled(f"policies/{role.name}.json", Bucket=BUCKET, Prefix=prefix)
 
 
-def bucket_policy() -> Any:
-    return filled("aws/bucket-policy.json", Bucket=BUCKET, Prefix=PREFIX)
+def bucket_policy(prefix: str = PREFIX) -> Any:
+    return filled("aws/bucket-policy.json", Bucket=BUCKET, Prefix=prefix)
 
 
 def arn(key: str) -> str:
@@ -156,7 +159,7 @@ def test_what_the_program_really_sends_passes_the_policies_of_its_role_and_of_th
     program: Program, weed: S3Server, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every request of a whole story is recorded and judged: no role lacks a right, and no write its condition."""
-    registry = f"s3://{BUCKET}/{PREFIX}"
+    registry, replica = f"s3://{weed.bucket}/{PREFIX}", f"s3://{weed.bucket}/{COPY}"
     monkeypatch.setenv("BUCKETRY_REGISTRY", registry)
     asked: list[tuple[str, Request]] = []
     with run_fault_proxy(weed) as proxy:
@@ -172,29 +175,29 @@ def test_what_the_program_really_sends_passes_the_policies_of_its_role_and_of_th
                 """Refuse nobody here: all are the owner."""
                 return PRODUCTION.replace("acme/tried", "acme/chat") if name == "publisher" else ""
 
-        office = Recording(
-            program, proxy.server, dict.fromkeys(["owner", *(role.name for role in ROLES)], weed), monkeypatch
-        )
-        monkeypatch.setenv("BUCKETRY_REGISTRY", f"s3://{weed.bucket}/{PREFIX}")
+        everybody = dict.fromkeys(["owner", *(role.name for role in ROLES)], weed)
+        office = Recording(program, proxy.server, everybody, monkeypatch)
         office.act_as("owner")
-        program.ok("init", f"s3://{weed.bucket}/{PREFIX}")
+        program.ok("init", registry)
         work_in_all_roles(office, files, tmp_path)
         office.does("collector", "doctor")
-    judged = 0
-    for name, request in asked:
-        role = next(role for role in ROLES if role.name == name)
-        seen = as_iam_sees(request, name, weed.bucket)
-        if "bucketry-doctor" in request.path or (seen.resource == arn(keys.REGISTRY) and name == "collector"):
-            continue  # doctor asks in order to be refused, and offers to record what it found
-        judged += 1
-        allowed = is_allowed([policy_of(role)], seen) and not is_denied([bucket_policy()], seen)
-        assert allowed or is_probing(seen), (name, request.method, request.path, request.headers)
-    assert judged > 100
+        office.does("mirror", "mirror", registry, replica)
+    judged = Counter(name for name, request in asked if is_judged(name, as_iam_sees(request, name, weed.bucket)))
+    assert all(judged[role.name] for role in ROLES if role.name != "signing-publisher"), judged
 
 
-def is_probing(seen: Asked) -> bool:
-    """Whether it is the one write by which `doctor` finds out whether unconditional ones are refused."""
-    return f"{PREFIX}{keys.PROBE}" in seen.resource and seen.resource.endswith(("/unconditional", "/speed"))
+def is_judged(name: str, seen: Asked) -> bool:
+    """Judge a request of a role; return False for one by which `doctor` asks in order to be refused."""
+    doctor_asks = "bucketry-doctor" in seen.resource or seen.resource.endswith("/unconditional")
+    doctor_records = name == "collector" and seen.resource == arn(keys.REGISTRY)
+    if doctor_asks or doctor_records:
+        return False
+    role = next(role for role in ROLES if role.name == name)
+    reads = next(role for role in ROLES if role.name == "auditor")
+    policies = [policy_of(role, COPY), policy_of(reads)] if name == "mirror" else [policy_of(role)]
+    assert is_allowed(policies, seen), (name, seen)
+    assert not is_denied([bucket_policy(), bucket_policy(COPY)], seen), (name, seen)
+    return True
 
 
 def as_iam_sees(request: Request, name: str, bucket: str) -> Asked:
