@@ -10,12 +10,14 @@ from bucketry.errors import UnavailableError
 from bucketry.maintenance.fsck.registry import check_registry
 from bucketry.maintenance.mirror.mirror import MirrorOptions, mirror
 from bucketry.registry.core.session import DocumentCache, Session
+from bucketry.registry.publishing.registration import PreparedVersion, RegisteredVersion, register_version
 from bucketry.schema import keys
 from bucketry.schema.codec import decode
+from bucketry.schema.documents.manifest import Parent
 from bucketry.schema.documents.replica import Selection
 from bucketry.store.contract import Entry, ObjectNotFoundError, PreconditionFailedError
 from bucketry.transfer.up.upload import UploadOutcome
-from simulation.actors import Attempt, Operation
+from simulation.actors import BASE, CHAT, CONTENTS, Attempt, Operation, Uploader, make_manifest, manifest_digest
 from simulation.faults import SimulatedStore
 from simulation.world import BEGINNING, Bucket, one_after_another
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 REGISTERS = (keys.HEADS, keys.ALIASES)
 MOST_TRIES = 40
-DANGLING = ("is missing", "are missing", "which is not there", "and is missing")
+DANGLING = ("is missing", "are missing", "which is not there")
 """What the integrity check says of a register that names what is not there."""
 
 
@@ -78,6 +80,21 @@ def mirroring(selection: Selection | None = None) -> Operation:
         mirror(session, target, MirrorOptions(selection or Selection(), copy_files=copy_one_by_one))
 
     return Operation("mirror", "", act, again=True)
+
+
+def publishing_a_family(name: str) -> Operation:
+    """Return the publishing of a version of the base model, and then of one that is made from it."""
+
+    def act(session: Session, attempt: Attempt) -> RegisteredVersion:
+        notes = f"{name} {session.clock.timestamp()} {attempt.number}"
+        base = make_manifest(BASE, [CONTENTS[1]], notes=notes)
+        made = register_version(session, PreparedVersion(base), Uploader(session, BASE))
+        parent = Parent(BASE, made.version, made.manifest, "finetune")
+        child = make_manifest(CHAT, [CONTENTS[2]], notes=notes, parents=(parent,))
+        attempt.manifest = manifest_digest(child)
+        return register_version(session, PreparedVersion(child), Uploader(session, CHAT))
+
+    return Operation("publish", keys.head(CHAT), act)
 
 
 def copy_one_by_one(store: Store, files: Sequence[StoredFile]) -> list[UploadOutcome]:

@@ -60,7 +60,7 @@ from simulation.keepers import (
     pulling,
     retaining,
 )
-from simulation.mirrors import begin_replica, mirroring
+from simulation.mirrors import begin_replica, mirroring, publishing_a_family
 from simulation.oracle import find_broken_promises, find_freed
 from simulation.world import BEGINNING, Bucket, SeededScript, World
 
@@ -344,6 +344,7 @@ def _mirrored(script: Script) -> Cast:
         [deciding(Action.APPROVE, version), promoting(version), deciding(Action.REVOKE, version)],
         [deleting(version), collecting(), promoting(1 + script.index(3), alias=STAGING)],
         [publishing("child", [1], parent=base_parent(1)), deleting(4), deleting(1, model=BASE)],
+        [publishing_a_family("first"), publishing_a_family("second")],
         [_publish(script, "m"), promoting(4), rolling_back(), retiring(1)],
         [evaluating(version, 0.25), giving_up(model=BASE), noting(1, "seen")],
     ]

@@ -28,11 +28,14 @@ from bucketry.schema.documents.states import State
 from bucketry.transfer.plan import TransferOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bucketry.maintenance.mirror.cut import HeldRegister
     from bucketry.registry.core.session import Session
     from bucketry.schema.names import ModelName
+
+    Waiting = Mapping[ModelName, str]
+    """Models that are brought after others, and why: `for parents` or `for dependents`."""
 
 MODELS_AT_ONCE = 64
 MOST_TRIES = 3
@@ -147,7 +150,8 @@ class _Plan:
 
     cut: Cut
     before: Cut | None
-    kin: frozenset[ModelName]
+    parents: frozenset[ModelName]
+    dependents: frozenset[ModelName]
     read_at: int
 
 
@@ -172,7 +176,7 @@ class _Mirror:
         """Bring all models, some at once."""
         on_models(0, len(models))
         for start in range(0, len(models), MODELS_AT_ONCE):
-            self._bring(models[start : start + MODELS_AT_ONCE], frozenset())
+            self._bring(models[start : start + MODELS_AT_ONCE], {})
             on_models(min(len(models), start + MODELS_AT_ONCE), len(models))
             if self.carrier.acts:
                 self.ledger.save_if_due()
@@ -180,7 +184,9 @@ class _Mirror:
             left, self._again = sorted(self._again, key=str), set()
             if not left:
                 return
-            self._bring(left, frozenset())
+            self._bring(left, {})
+        moved = ContendedError("the models that it relies on kept moving while it was read", advice="run it again")
+        self.failures.extend(MirrorFailure(str(model), moved) for model in sorted(self._again, key=str))
 
     def prune(self) -> None:
         """Remove what the source has freed of the models that were brought, and uploads that nobody went on with."""
@@ -193,7 +199,7 @@ class _Mirror:
                 target.map_in_parallel(lambda entry: target.store.delete(entry.key), freed)
                 end_abandoned_uploads(target, model)
 
-    def _bring(self, models: Sequence[ModelName], waiting: frozenset[ModelName]) -> None:
+    def _bring(self, models: Sequence[ModelName], waiting: Waiting) -> None:
         """Bring some models; `waiting` are those that are brought after them."""
         plans = self._walk(models)
         if plans is None:
@@ -202,7 +208,7 @@ class _Mirror:
             return
         self._settle_all([plan for plan in plans if self._bring_kin(plan, waiting)])
 
-    def _bring_alone(self, model: ModelName, waiting: frozenset[ModelName]) -> None:
+    def _bring_alone(self, model: ModelName, waiting: Waiting) -> None:
         for number in range(1, MOST_TRIES + 1):
             try:
                 plan = self._plan(model)
@@ -234,8 +240,11 @@ class _Mirror:
         there = Holdings(self.carrier.target, model, is_new=is_new)
         reach = Reach(self.carrier, self.selection, cut, self._trusted(before), there)
         reach.bring()
-        kin = frozenset(other for other in reach.kin if self.selection.holds_model(other))
-        return _Plan(cut, before, kin, read_at)
+        parents, dependents = (
+            frozenset(other for other in found if self.selection.holds_model(other))
+            for found in (reach.parents, reach.dependents)
+        )
+        return _Plan(cut, before, parents, dependents, read_at)
 
     def _trusted(self, before: Cut | None) -> Cut | None:
         """Return the replica's registers of which it is known that all they name was brought, for this selection."""
@@ -246,25 +255,36 @@ class _Mirror:
     def _is_trusted(self, held: HeldRegister) -> bool:
         return self.ledger.is_trusted(held.key, held.etag)
 
-    def _bring_kin(self, plan: _Plan, waiting: frozenset[ModelName]) -> bool:
-        """Bring first what a model's registers rely on in other models, as it was when they were read or later.
+    def _bring_kin(self, plan: _Plan, waiting: Waiting) -> bool:
+        """Bring first the models that this one relies on, as they were when it was read or later.
 
-        The pin of a base is in its head before the child is in its own; a child is given up before its base. Return
-        whether all of it could be brought.
+        A base is in the replica before what is made from it, and what was made from a version leaves before that is
+        given up, as far as both can be had: the first comes first. Return whether this model may follow now; one that
+        waits for a model which waits for it is brought again at the end.
         """
         if not self.carrier.acts:
             return True
-        waiting |= {plan.cut.model}
-        needed = [model for model in plan.kin if self._settled.get(model, -1) < plan.read_at]
-        self._again.update(model for model in needed if model in waiting)
-        others = sorted((model for model in needed if model not in waiting), key=str)
-        if others:
-            self._bring(others, waiting)
-        missing = [str(model) for model in others if self._settled.get(model, -1) < plan.read_at]
-        if missing:
-            told = f"{plan.cut.model} relies on {', '.join(missing)}, which could not be brought"
-            self.failures.append(MirrorFailure(str(plan.cut.model), CorruptError(told)))
+        model = plan.cut.model
+        parents, dependents = self._older(plan.parents, plan), self._older(plan.dependents - plan.parents, plan)
+        self._again.update(other for other in (*parents, *dependents) if other in waiting)
+        if any(waiting.get(other) == "for dependents" for other in parents):
+            self._again.add(model)
+            return False
+        for needed, why in ((dependents, "for dependents"), (parents, "for parents")):
+            others = [other for other in needed if other not in waiting]
+            if others:
+                self._bring(others, {**waiting, model: why})
+        missing = [other for other in self._older(plan.parents, plan) if other not in waiting]
+        if any(other in self._again for other in missing):
+            self._again.add(model)
+        elif missing:
+            told = f"{model} relies on {', '.join(map(str, missing))}, which could not be brought"
+            self.failures.append(MirrorFailure(str(model), CorruptError(told)))
         return not missing
+
+    def _older(self, models: Iterable[ModelName], plan: _Plan) -> list[ModelName]:
+        """Return those of which the replica has no state that was read after this plan."""
+        return sorted((one for one in models if self._settled.get(one, -1) < plan.read_at), key=str)
 
     def _settle_all(self, plans: Sequence[_Plan]) -> None:
         self.registers += sum(self.carrier.source.map_in_parallel(self._settle, plans))

@@ -45,7 +45,8 @@ FREED = frozenset({State.DELETING, State.DELETED})
 class Reach:
     """The walk over one model: from `cut`, the source's registers, and `before`, what the replica has and is trusted.
 
-    `kin` are the other models whose registers must be in the replica before this one's.
+    `parents` are the other models that new versions are made from, `dependents` those that were made from versions
+    which are given up now.
     """
 
     carrier: Carrier
@@ -53,7 +54,8 @@ class Reach:
     cut: Cut
     before: Cut | None
     there: Holdings
-    kin: set[ModelName] = field(default_factory=set)
+    parents: set[ModelName] = field(default_factory=set)
+    dependents: set[ModelName] = field(default_factory=set)
     _known_rows: dict[int, Row] = field(default_factory=dict)
 
     @property
@@ -132,7 +134,7 @@ class Reach:
         for row in new:
             manifest = manifests[row.manifest]
             if row.state in BLOBS_KEPT:
-                self.kin.update(parent.model for parent in manifest.lineage.parents if parent.model != self.model)
+                self.parents.update(parent.model for parent in manifest.lineage.parents if parent.model != self.model)
                 if not self.selection.aliases:
                     self._bring_files(row.placement, manifest, f"{self.model}:{row.version}")
 
@@ -151,7 +153,7 @@ class Reach:
                 dossier = load_dossier(self.carrier.target, self.before.state, old)
                 cited.update(one.key for one in (*dossier.evidence, *dossier.reviews))
                 if row.state in FREED:
-                    self.kin.update(pin.model for pin in dossier.dependents if pin.model != self.model)
+                    self.dependents.update(pin.model for pin in dossier.dependents if pin.model != self.model)
         digests = [
             row.dossier
             for row in rows
