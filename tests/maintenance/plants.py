@@ -13,12 +13,13 @@ from bucketry.maintenance.fsck.kinds import Kind
 from bucketry.registry.core.commit import Change
 from bucketry.registry.core.registers import commit_head
 from bucketry.registry.serving.aliases import promote
+from bucketry.registry.serving.materialize import materialize
 from bucketry.registry.versions.deletion import delete_version
 from bucketry.schema import keys
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.dossier import Pin
 from bucketry.schema.documents.reviews import Action
-from bucketry.schema.names import AliasName, Digest, ModelName
+from bucketry.schema.names import AliasName, ByVersion, Digest, ModelName, Reference
 from bucketry.store.contract import IfAbsent, Unconditional
 from maintenance.offices import copied, dossier_of, plant_review
 from maintenance.planting import (
@@ -250,6 +251,11 @@ def _pin_for_nobody(ground: Ground) -> None:
     cite(ground.office.session(), replace(dossier_of(ground.office), dependents=(Pin(CHILD, 1),)))
 
 
+def _lose_a_served_file(ground: Ground) -> None:
+    done = materialize(ground.session(), Reference(CHAT, ByVersion(1)))
+    ground.store.delete(keys.serve_folder(CHAT, 1) + done.files[0].path)
+
+
 PLANTS: Mapping[Kind, Callable[[Ground], None]] = {
     Kind.REGISTER_LOST: _delete(lambda _: HEAD),
     Kind.REGISTER_UNREADABLE: _cut_the_head,
@@ -297,6 +303,10 @@ PLANTS: Mapping[Kind, Callable[[Ground], None]] = {
     Kind.DOCUMENT_UNNAMED: _put(keys.manifest(CHAT, A)),
     Kind.UPLOAD_UNFINISHED: _start_an_upload,
     Kind.PROBE_LEFTOVER: _put("probe/1234/object"),
+    Kind.SERVED_FILE_WRONG: _lose_a_served_file,
+    Kind.SERVED_READY_UNREADABLE: _put(keys.ready(keys.serve_folder(CHAT, 1)), b"{}"),
+    Kind.SERVED_INCOMPLETE: _put(f"{keys.serve_folder(CHAT, 1)}config.json"),
+    Kind.SERVED_FOR_NOBODY: _put(f"{keys.serve_folder(CHAT, 999)}config.json"),
     Kind.PIN_WITHOUT_CHILD: _pin_for_nobody,
     Kind.RECEIPT_UNREADABLE: _put(keys.deployment(CHAT, "prod", "node-1"), b"{}"),
 }

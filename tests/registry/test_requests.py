@@ -165,7 +165,15 @@ def test_an_approval_of_what_an_alias_names_reads_the_head_after_the_alias(gover
 
 def test_a_refusal_depends_on_no_manifest_and_touches_each_alias(governed: Registry) -> None:
     found = requests_to(governed, "review", f"{CHAT}:3", "reject", comment="worse")
-    assert found == ["get registry.json", "get heads", "get policies", *DECISION, "get aliases", "put aliases"]
+    assert found == [
+        "get registry.json",
+        "get heads",
+        "get policies",
+        *DECISION,
+        "list serve",
+        "get aliases",
+        "put aliases",
+    ]
 
 
 READ_ON_THE_WAY = ["get heads", "get manifests", "get policies", "get pages", "get reviews"]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bucketry.registry.reading.pull import PulledVersion
     from bucketry.registry.review.reviewing import RecordedDecision
     from bucketry.registry.serving.alias_history import AliasEvent
+    from bucketry.registry.serving.materialize import MaterializedVersion
     from bucketry.registry.versions.detail import VersionDetail
     from bucketry.registry.versions.listing import VersionSummary
     from bucketry.schema.documents.alias import AliasRegister, LastMove
@@ -257,6 +258,19 @@ def pulled_document(pulled: PulledVersion) -> Document:
         "verify": pulled.verify,
         "state": pulled.resolved.state.value,
         "refusals": [refusal.to_document() for refusal in pulled.refusals],
+    }
+
+
+def materialized_document(done: MaterializedVersion) -> Document:
+    """Return where a version's files lie under their own names."""
+    return {
+        "uri": done.uri,
+        "model": str(done.resolved.model),
+        "version": done.resolved.version,
+        "manifest": done.resolved.digest,
+        "files": [file.to_document() for file in done.files],
+        "size_bytes": done.size_bytes,
+        "copied_bytes": done.copied_bytes,
     }
 
 

@@ -52,6 +52,7 @@ COMMANDS = {
     "policy": "Show, check or set approvals, protected aliases and gates.",
     "edit": "Change a model's description and labels, or a version's notes and labels.",
     "watch": "Follow an alias: a line of JSON for each change, a command or a post.",
+    "materialize": "Put a version's files under their own names in the bucket, below serve/.",
     "aliases": "List a model's aliases, or every move of one.",
     "promote": "Make an alias name a version.",
     "rollback": "Make an alias name its previous version again.",

@@ -20,14 +20,17 @@ EVIDENCE = "evidence/"
 REVIEWS = "reviews/"
 POLICIES = "policies/"
 DEPLOYMENTS = "deployments/"
-SERVE = "serve/"
 PROBE = "probe/"
+SERVE = "serve/"
 WORK = "work/"
 COLLECTIONS = f"{WORK}gc/"
 REPLICA = "replica/"
 LONGEST_GENERATION = 16
 CITED_KEY_PARTS = 5
 """Kind, namespace, model, manifest and the object's own digest."""
+READY_NAME = ".bucketry/ready.json"
+"""Below a folder of files to be served; no artifact can lie there."""
+_SERVE_FOLDER = re.compile(r"serve/([^/]+/[^/]+)/([1-9][0-9]{0,15})(?:-[0-9a-f]{16})?/")
 _EPOCH_AND_DIGEST = re.compile(r"([1-9][0-9]{0,15})/([0-9a-f]{64})")
 
 
@@ -240,6 +243,31 @@ def deployments(model: ModelName) -> str:
 def deployment(model: ModelName, environment: str, instance: str) -> str:
     """Return the key of what one instance in an environment reports; both are names in the registry's grammar."""
     return f"{deployments(model)}{environment}/{instance}.json"
+
+
+def serve_folders(model: ModelName) -> str:
+    """Return the prefix of the folders that hold a model's versions under the files' own names."""
+    return f"{SERVE}{_folder(model)}/"
+
+
+def serve_folder(model: ModelName, version: int, selection: str = "") -> str:
+    """Return the prefix of a version's files under their own names; each selection of files has one of its own."""
+    return f"{serve_folders(model)}{version}{selection and f'-{selection}'}/"
+
+
+def find_serve_place(key: str) -> tuple[ModelName, int, str] | None:
+    """Return the model, the version and the folder of a key below `serve/`, or None for a key that is nobody's."""
+    found = _SERVE_FOLDER.match(key)
+    try:
+        model = parse_model_name(found[1]) if found else None
+    except UsageError:
+        return None
+    return (model, int(found[2]), found[0]) if found and model and found[0].startswith(serve_folders(model)) else None
+
+
+def ready(folder: str) -> str:
+    """Return the key of the document that says that all files of a folder to be served are there."""
+    return f"{folder}{READY_NAME}"
 
 
 def collection(digest: Digest) -> str:

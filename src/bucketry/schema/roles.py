@@ -86,6 +86,7 @@ ROLES = (
         "promoter",
         "moves every alias, and lays out what it promoted for engines that read the bucket",
         (*_COMMITS, keys.ALIASES, keys.SERVE, keys.WORK),
+        (keys.SERVE,),
         moves_protected=True,
     ),
     Role("server", "pulls versions, and reports what it serves", (keys.DEPLOYMENTS,)),

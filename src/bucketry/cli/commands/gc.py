@@ -38,6 +38,7 @@ WORDS = {
     Reason.UNFINISHED_UPLOAD: "uploads that were not finished",
     Reason.STAGED_FILE: "half written by a killed process",
     Reason.PROBE_SCRATCH: "scratch of a probe",
+    Reason.SERVED_COPY: "copies of refused or deleted versions",
 }
 
 

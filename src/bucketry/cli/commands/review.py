@@ -191,6 +191,11 @@ def _tell(call: Call, decided: RecordedDecision) -> None:
     call.answer(decided_document(decided), lines)
     for principal, reason in approvals.dropped:
         call.messages.note(f"the approval of {principal} does not count: {reason}")
+    if decided.not_withdrawn:
+        call.messages.note(
+            f"engines may still load {decided.model}:{decided.version} from serve/: {decided.not_withdrawn}; "
+            "who may delete there runs `bucketry gc --apply`"
+        )
 
 
 run = CommandGroup(

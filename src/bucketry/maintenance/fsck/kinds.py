@@ -152,6 +152,24 @@ class Kind(Enum):
     )
     UPLOAD_UNFINISHED = KindRow("garbage", "an upload in parts that was not finished", LEAVE)
     PROBE_LEFTOVER = KindRow("garbage", "scratch that a probe of the store left", LEAVE)
+    SERVED_FILE_WRONG = KindRow(
+        "damage",
+        "a file below `serve/` that is said to be ready is missing or has another size",
+        "`bucketry materialize {version}` copies it again",
+    )
+    SERVED_READY_UNREADABLE = KindRow(
+        "damage",
+        "what says that files below `serve/` are ready cannot be read, or is about another folder",
+        "`bucketry materialize {version} --remove`, then materialize it again",
+    )
+    SERVED_INCOMPLETE = KindRow(
+        "garbage",
+        "files below `serve/` that nothing says are ready",
+        "`bucketry materialize {version}` completes them, with `--remove` it removes them",
+    )
+    SERVED_FOR_NOBODY = KindRow(
+        "garbage", "files below `serve/` of a version that was refused or deleted", "`bucketry gc --apply` frees them"
+    )
     PIN_WITHOUT_CHILD = KindRow(
         "garbage",
         "a version is held back for another model, which has no live version made from it",

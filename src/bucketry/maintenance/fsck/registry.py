@@ -30,6 +30,7 @@ from bucketry.maintenance.fsck.reading import (
     reason_of,
 )
 from bucketry.maintenance.fsck.registers import read_chain, read_plain_copy, report_plain_copy
+from bucketry.maintenance.fsck.serving import check_served
 from bucketry.registry.core.commit import load_current
 from bucketry.registry.core.registers import registry_register
 from bucketry.registry.core.session import DocumentCache
@@ -124,6 +125,7 @@ def check_registry(
     _check_deployments(session, models, findings)
     if models is None:
         is_whole = replica is None or replica.complete
+        check_served(session, findings)
         _check_strays(session.store, set(chosen), shelf, findings, heads_may_come=not is_whole)
     return Report(tuple(findings.found), len(chosen), versions, size_bytes)
 

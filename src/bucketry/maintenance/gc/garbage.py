@@ -20,6 +20,7 @@ class Reason(StrEnum):
     UNFINISHED_UPLOAD = "unfinished-upload"
     STAGED_FILE = "staged-file"
     PROBE_SCRATCH = "probe-scratch"
+    SERVED_COPY = "served-copy"
 
 
 @frozen

@@ -5,11 +5,13 @@ Blobs need more than a line: who may free them is decided on the model's head (`
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
 from bucketry.maintenance.gc.garbage import Garbage, Reason
+from bucketry.registry.serving.ready import is_gone
 from bucketry.schema import keys
 from bucketry.store.contract import Entry, HasLeftovers, Leftover, ObjectNotFoundError
 
@@ -71,6 +73,28 @@ def _find_scratch(session: Session) -> Iterator[Garbage]:
             yield Garbage(entry.key, entry.size_bytes, Reason.PROBE_SCRATCH, entry.modified_at)
 
 
+def _find_served(session: Session) -> Iterator[Garbage]:
+    """Find copies of versions that were refused or deleted, which is for ever: nobody can make one ready again."""
+    entries = (entry for entry in session.store.list(keys.SERVE) if isinstance(entry, Entry))
+    for place, group in groupby(entries, lambda entry: keys.find_serve_place(entry.key)):
+        if place is None or not is_gone(session, place[0], place[1]):
+            continue
+        model, version, _ = place
+        for entry in group:
+            yield Garbage(
+                entry.key, entry.size_bytes, Reason.SERVED_COPY, entry.modified_at, str(model), version=version
+            )
+
+
+def _remove_served(session: Session, garbage: Garbage) -> bool:
+    """Remove a copy, but first what says that it is there: a revocation does it too, where it has the right."""
+    place = keys.find_serve_place(garbage.key)
+    if place is not None:
+        session.store.delete(keys.ready(place[2]))
+    session.store.delete(garbage.key)
+    return True
+
+
 def _delete(session: Session, garbage: Garbage) -> bool:
     session.store.delete(garbage.key)
     return True
@@ -80,5 +104,6 @@ KINDS = (
     Kind(Reason.UNFINISHED_UPLOAD, WEEK_SECONDS, _find_uploads, _abort_upload),
     Kind(Reason.STAGED_FILE, WEEK_SECONDS, _find_staged, _remove_staged),
     Kind(Reason.PROBE_SCRATCH, WEEK_SECONDS, _find_scratch, _delete),
+    Kind(Reason.SERVED_COPY, 0.0, _find_served, _remove_served),
 )
 """In the order in which they are looked for. Nothing here is a document that anybody cites."""

@@ -32,6 +32,7 @@ OF_A_REGISTRY = frozenset(
         keys.REVIEWS,
         keys.POLICIES,
         keys.DEPLOYMENTS,
+        keys.SERVE,
         keys.WORK,
         keys.REPLICA,
     }

@@ -18,6 +18,7 @@ from bucketry.errors import (
     CommitUnknownError,
     ContendedError,
     CorruptError,
+    DeniedError,
     RejectedError,
     UnavailableError,
     UsageError,
@@ -41,6 +42,7 @@ from bucketry.registry.review.gating import check_version_gates, known_gates
 from bucketry.registry.review.policies import load_policy
 from bucketry.registry.review.signing import checked
 from bucketry.registry.review.standings import Standing, load_decisions, load_standing, refuse_failed_gates
+from bucketry.registry.serving.ready import withdraw
 from bucketry.schema import keys
 from bucketry.schema.arguments import plain_text
 from bucketry.schema.documents.alias import AliasRegister
@@ -87,7 +89,10 @@ MOST_REFUSALS_BEYOND = 64
 
 @frozen
 class RecordedDecision:
-    """What a decision did. `reached` are the aliases that now carry it."""
+    """What a decision did. `reached` are the aliases that now carry it.
+
+    `not_withdrawn` says why a refused version may still be ready to be loaded from `serve/`, where that is so.
+    """
 
     model: ModelName
     version: int
@@ -97,6 +102,7 @@ class RecordedDecision:
     state: State
     approvals: Approvals
     reached: tuple[AliasName, ...] = ()
+    not_withdrawn: str = ""
 
 
 @frozen
@@ -210,6 +216,7 @@ def record_decision(session: Session, review: Review, prepared: PreparedDecision
         first = FirstAttempt(prepared.base, change(head, prepared.standing))
     head = ensure_head(session, model, edit, first=first)
     try:
+        not_withdrawn = _withdraw(session, model, version) if action in REFUSALS else ""
         reached = _tell_aliases(session, head, version, action)
         standing = _load_standing(session, head, version, action)
     except (UnavailableError, ContendedError, CommitUnknownError) as error:
@@ -218,7 +225,9 @@ def record_decision(session: Session, review: Review, prepared: PreparedDecision
             advice="do it again, which tells the aliases",
         ) from error
     state, approvals = standing.row.state, standing.approvals
-    return RecordedDecision(model, version, statement.manifest, action, statement.principal, state, approvals, reached)
+    return RecordedDecision(
+        model, version, statement.manifest, action, statement.principal, state, approvals, reached, not_withdrawn
+    )
 
 
 def _decision_of(session: Session, review: Review) -> tuple[Decision, int]:
@@ -351,6 +360,18 @@ def _cite(
     if row.state is not State.RETIRED or approvals.refusals:
         row = replace(row, state=derive_state(decisions, approvals))
     return replace_dossier(session, head, row, dossier)
+
+
+def _withdraw(session: Session, model: ModelName, version: int) -> str:
+    """Take away what says that the version may be loaded from `serve/`; return why that may not be done here, if so.
+
+    Not every reviewer has the right to, and to refuse must not depend on it: `gc` does it as well.
+    """
+    try:
+        withdraw(session, model, version)
+    except DeniedError as error:
+        return error.message
+    return ""
 
 
 def _tell_aliases(session: Session, head: Head, version: int, action: Action) -> tuple[AliasName, ...]:

@@ -20,6 +20,7 @@ from bucketry.schema.documents.head import decode_head
 from bucketry.schema.documents.manifest import decode_manifest
 from bucketry.schema.documents.pages import decode_directory, decode_page
 from bucketry.schema.documents.policy import decode_policy
+from bucketry.schema.documents.ready import decode_ready
 from bucketry.schema.documents.replica import decode_seen
 from bucketry.schema.documents.reviews import decode_review
 from bucketry.schema.documents.settings import decode_registry
@@ -80,6 +81,8 @@ def _place_of(key: str, body: bytes) -> str | None:  # noqa: C901, PLR0911, PLR0
             return keys.policy(digest_of(body))
         case keys.DEPLOYMENTS:
             return decode_deployment(body, key=key).key
+        case keys.SERVE:
+            return decode_ready(body, what=key).key
         case keys.WORK:
             decode_collection(body, what=key)
             return keys.collection(digest_of(body))
