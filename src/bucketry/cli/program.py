@@ -68,6 +68,7 @@ COMMANDS = {
     "audit": "Show who did what to a model, and verify that the trail is whole.",
     "doctor": "Examine the store: its promises, your rights, the bucket's settings, and how fast it is.",
     "fsck": "Check that everything the registry names is there and is what it should be.",
+    "work": "Plan a deep check for many machines, do a shard of it, and collect what they found.",
     "gc": "Say what nobody needs, and free its bytes.",
     "usage": "Say how many bytes each model takes, shares between its versions, and could give back.",
     "mirror": "Copy a registry to another place as a replica, or bring a replica up to date.",

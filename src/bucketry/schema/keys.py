@@ -5,8 +5,10 @@ models and nothing else.
 """
 
 import re
+from typing import Literal
 
 from bucketry.errors import UsageError
+from bucketry.frozen import frozen
 from bucketry.schema.names import AliasName, Digest, ModelName, parse_alias, parse_digest, parse_model_name
 
 REGISTRY = "registry.json"
@@ -31,6 +33,9 @@ CITED_KEY_PARTS = 5
 READY_NAME = ".bucketry/ready.json"
 """Below a folder of files to be served; no artifact can lie there."""
 _SERVE_FOLDER = re.compile(r"serve/([^/]+/[^/]+)/([1-9][0-9]{0,15})(?:-[0-9a-f]{16})?/")
+_WORK_FILE = re.compile(
+    rf"{WORK}([a-z]{{1,16}}-[0-9]{{8}}t[0-9]{{6}}z-[0-9a-f]{{8}})/(?:(plan)|(shards|results)/(0|[1-9][0-9]{{0,5}}))[.]json"
+)
 _EPOCH_AND_DIGEST = re.compile(r"([1-9][0-9]{0,15})/([0-9a-f]{64})")
 
 
@@ -284,6 +289,45 @@ def number_of_seen(key: str) -> int | None:
     """Return which of the documents of what the mirror saw lies at the key, or None for any other key."""
     number = key.removeprefix(REPLICA).removesuffix(".json")
     return int(number) if (number == "0" or _is_count(number)) and seen_by_mirror(int(number)) == key else None
+
+
+def work_plan(work: str) -> str:
+    """Return the key of the plan of a piece of shared work, whose id is `<kind>-<date>t<time>z-<8 digits>`."""
+    return f"{WORK}{work}/plan.json"
+
+
+def work_shard(work: str, number: int) -> str:
+    """Return the key of one shard of a piece of shared work: what is to be done."""
+    return f"{WORK}{work}/shards/{number}.json"
+
+
+def work_results(work: str) -> str:
+    """Return the prefix of what the shards of a piece of shared work came to."""
+    return f"{WORK}{work}/results/"
+
+
+def work_result(work: str, number: int) -> str:
+    """Return the key of what one shard came to."""
+    return f"{work_results(work)}{number}.json"
+
+
+@frozen
+class WorkPlace:
+    """Which document of which piece of shared work lies at a key: its plan, or that with a number."""
+
+    work: str
+    kind: Literal["plan", "shards", "results"]
+    number: int = 0
+
+
+def find_work_place(key: str) -> WorkPlace | None:
+    """Return which document of shared work lies at the key, or None for a key of none."""
+    found = _WORK_FILE.fullmatch(key)
+    if found is None:
+        return None
+    if found[2]:
+        return WorkPlace(found[1], "plan")
+    return WorkPlace(found[1], "shards" if found[3] == "shards" else "results", int(found[4]))
 
 
 def _folder(model: ModelName) -> str:

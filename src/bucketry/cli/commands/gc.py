@@ -39,6 +39,8 @@ WORDS = {
     Reason.STAGED_FILE: "half written by a killed process",
     Reason.PROBE_SCRATCH: "scratch of a probe",
     Reason.SERVED_COPY: "copies of refused or deleted versions",
+    Reason.FINISHED_WORK: "shared work that is done",
+    Reason.ABANDONED_WORK: "shared work that nobody does",
 }
 
 
@@ -57,9 +59,9 @@ WORDS = {
 def run(call: Call, grace_seconds: float, models: str, *, applies: bool, full: bool) -> None:
     """Say what nobody needs, and free its bytes.
 
-    That is: files of deleted versions, files that no version was made of, uploads and files that were not finished, and
-    scratch of probes. Documents are never collected. It is safe beside publishes, promotions and other collections, and
-    may be killed at any moment: run it again.
+    That is: files of deleted versions, files that no version was made of, uploads and files that were not finished,
+    scratch of probes, and plans of `bucketry work`. Documents of models are never collected. It is safe beside
+    publishes, promotions and other collections, and may be killed at any moment: run it again.
 
     A model that cannot be read is left alone, and named; that ends with exit code 8.
     """

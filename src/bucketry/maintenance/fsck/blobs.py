@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bucketry.maintenance.fsck.findings import Findings
+    from bucketry.maintenance.fsck.verified import VerifiedBlobs
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.manifest import Artifact, Manifest
     from bucketry.schema.documents.placement import Placement
@@ -40,12 +41,20 @@ def named_blobs(model: ModelName, placement: Placement, manifest: Manifest) -> d
 class BlobCheck:
     """All blobs of a model, from one listing taken before the head is read."""
 
-    def __init__(self, session: Session, model: ModelName, findings: Findings) -> None:
+    def __init__(
+        self, session: Session, model: ModelName, findings: Findings, verified: VerifiedBlobs | None = None
+    ) -> None:
         store = session.store
         self._store = store
         self._map_in_parallel = session.map_in_parallel
         self._findings = findings
-        self._sizes_bytes = {entry.key: entry.size_bytes for entry in list_entries(store, keys.blobs(model), findings)}
+        self._verified = verified
+        self._etags: dict[str, str] = {}  # of what need not be read, if anybody read it since
+        self._sizes_bytes: dict[str, int] = {}
+        for entry in list_entries(store, keys.blobs(model), findings):
+            self._sizes_bytes[entry.key] = entry.size_bytes
+            if verified is not None:
+                self._etags[entry.key] = entry.etag
         self._named: dict[str, Artifact] = {}
 
     def check(self, who: str, named: Mapping[str, Artifact], *, must_be_here: bool = True) -> None:
@@ -81,12 +90,25 @@ class BlobCheck:
 
     def compare_bytes(self) -> None:
         """Read every named blob that has the right size, and report each one whose digests differ."""
-        chosen = [(k, a) for k, a in self._named.items() if self._sizes_bytes.get(k) == a.size_bytes]
+        chosen = [
+            (key, artifact)
+            for key, artifact in self._named.items()
+            if self._sizes_bytes.get(key) == artifact.size_bytes and not self._is_verified(key, artifact)
+        ]
         problems = self._map_in_parallel(lambda item: self._find_difference(*item), chosen)
         for (key, _), problem in zip(chosen, problems, strict=True):
             if problem is not None:
                 kind, words = problem
                 self._findings.add(kind, key, words)
+
+    def _is_verified(self, key: str, artifact: Artifact) -> bool:
+        chunks = artifact.chunks
+        etag = self._etags.get(key)
+        return (
+            self._verified is not None
+            and etag is not None
+            and self._verified.has(key, etag, chunks.size_bytes, chunks.sha256)
+        )
 
     def _find_size_bytes(self, key: str) -> int | Unreadable | None:
         """Return the size by the listing, or by asking: a version may be younger than the listing."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from bucketry.maintenance.fsck.cited import AddedDocuments
     from bucketry.maintenance.fsck.policies import PolicyShelf
+    from bucketry.maintenance.fsck.verified import VerifiedBlobs
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.alias import AliasRegister
     from bucketry.schema.documents.audit import Record
@@ -71,6 +72,7 @@ class ModelCheck:
         selection: Selection,
         *,
         deep: bool,
+        verified: VerifiedBlobs | None = None,
     ) -> None:
         self.findings = Findings()
         self.pins = PinLedger()
@@ -83,6 +85,7 @@ class ModelCheck:
         self._selection = selection
         self._served: set[tuple[Digest, Placement]] = set()  # of which the selected aliases name the files
         self._deep = deep
+        self._verified = verified
         self._registers = ModelRegisters(session, model, self.findings)
         self._bases = BaseCheck(session, model, self._registers, selection, self.findings)
         self._named_manifests: set[str] = set()
@@ -98,7 +101,7 @@ class ModelCheck:
         # Whatever a register names was written before it: so listings first, then aliases, then the head.
         store, model = self._session.store, self._model
         manifest_keys = [entry.key for entry in list_entries(store, keys.manifests(model), self.findings)]
-        blobs = BlobCheck(self._session, model, self.findings)
+        blobs = BlobCheck(self._session, model, self.findings, self._verified)
         cited = CitedCheck(self._session, model, self._registry, self.findings, deep=self._deep)
         aliases = self._registers.load_aliases()
         head = self._registers.find_head(model)

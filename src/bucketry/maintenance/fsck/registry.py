@@ -45,6 +45,7 @@ from bucketry.schema.names import parse_model_name
 from bucketry.store.contract import Entry, Folder, Object
 
 if TYPE_CHECKING:
+    from bucketry.maintenance.fsck.verified import VerifiedBlobs
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.replica import Replica
     from bucketry.schema.names import ModelName
@@ -91,8 +92,11 @@ def check_registry(
     deep: bool = False,
     models: Sequence[ModelName] | None = None,
     progress: CheckProgress | None = None,
+    verified: VerifiedBlobs | None = None,
 ) -> Report:
     """Check all models, or the given ones; `deep` also compares the digests of every blob, and verifies signatures.
+
+    What is known as `verified` is not read again.
 
     Raises only what keeps it from checking anything: `UnavailableError`, `NotFoundError` for the bucket itself, and
     `DeniedError` where not even the models may be listed. One thing that cannot be read is a finding.
@@ -116,7 +120,7 @@ def check_registry(
     for number, model in enumerate(chosen):
         if progress is not None:
             progress(str(model), number, len(chosen))
-        check = _check_model(session, model, shelf, registry, selection, deep=deep)
+        check = _check_model(session, model, shelf, registry, selection, deep=deep, verified=verified)
         findings.extend(check.findings)
         pins.extend(check.pins)
         versions += check.versions
@@ -184,10 +188,17 @@ def _find_models(store: Store, findings: Findings) -> Iterator[ModelName]:
 
 
 def _check_model(
-    session: Session, model: ModelName, shelf: PolicyShelf, registry: str | None, selection: Selection, *, deep: bool
+    session: Session,
+    model: ModelName,
+    shelf: PolicyShelf,
+    registry: str | None,
+    selection: Selection,
+    *,
+    deep: bool,
+    verified: VerifiedBlobs | None,
 ) -> ModelCheck:
     for number in range(1, MOST_PASSES + 1):
-        check = ModelCheck(session, model, shelf, registry, selection, deep=deep)
+        check = ModelCheck(session, model, shelf, registry, selection, deep=deep, verified=verified)
         check.run()
         if number == MOST_PASSES or not check.findings.has_damage or not check.has_moved():
             return check
@@ -246,6 +257,9 @@ def _check_unexplained(store: Store, shelf: PolicyShelf, findings: Findings) -> 
         for entry in list_entries(store, prefix, findings):
             if not keys.is_explained(entry.key):
                 findings.add(Kind.STRAY_KEY, entry.key, "This key is that of no document of a registry.")
+    for entry in list_entries(store, keys.WORK, findings):
+        if keys.find_work_place(entry.key) is None and not entry.key.startswith(keys.COLLECTIONS):
+            findings.add(Kind.STRAY_KEY, entry.key, "This key is that of no document of shared work.")
     _check_policies(store, shelf, findings)
 
 

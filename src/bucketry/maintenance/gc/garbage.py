@@ -21,6 +21,8 @@ class Reason(StrEnum):
     STAGED_FILE = "staged-file"
     PROBE_SCRATCH = "probe-scratch"
     SERVED_COPY = "served-copy"
+    FINISHED_WORK = "finished-work"
+    ABANDONED_WORK = "abandoned-work"
 
 
 @frozen

@@ -5,6 +5,7 @@ Blobs need more than a line: who may free them is decided on the model's head (`
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 DAY_SECONDS = 24 * 3600.0
 WEEK_SECONDS = 7 * DAY_SECONDS
+ABANDONED_SECONDS = 30 * DAY_SECONDS
+"""An array job may wait in a queue for weeks."""
 BLOB_GRACE_SECONDS = DAY_SECONDS
 """A pull of a version that is deleted meanwhile has so long to end; to free earlier would be as safe for all others."""
 
@@ -95,6 +98,27 @@ def _remove_served(session: Session, garbage: Garbage) -> bool:
     return True
 
 
+def _find_work(session: Session, *, is_finished: bool) -> Iterator[Garbage]:
+    """Yield the documents of each plan whose shards all have a result, or of the others.
+
+    One without its plan is as good as finished: it was half made, or half removed. All are as old as the newest.
+    """
+    reason = Reason.FINISHED_WORK if is_finished else Reason.ABANDONED_WORK
+    listed = (
+        (place, entry)
+        for entry in session.store.list(keys.WORK)
+        if isinstance(entry, Entry) and (place := keys.find_work_place(entry.key)) is not None
+    )
+    for _, group in groupby(listed, lambda item: item[0].work):
+        found = list(group)
+        numbers = {kind: {place.number for place, _ in found if place.kind == kind} for kind in ("shards", "results")}
+        has_plan = any(place.kind == "plan" for place, _ in found)
+        if (not has_plan or numbers["shards"] <= numbers["results"]) == is_finished:
+            newest = max(entry.modified_at for _, entry in found)
+            for _, entry in found:
+                yield Garbage(entry.key, entry.size_bytes, reason, newest)
+
+
 def _delete(session: Session, garbage: Garbage) -> bool:
     session.store.delete(garbage.key)
     return True
@@ -105,5 +129,7 @@ KINDS = (
     Kind(Reason.STAGED_FILE, WEEK_SECONDS, _find_staged, _remove_staged),
     Kind(Reason.PROBE_SCRATCH, WEEK_SECONDS, _find_scratch, _delete),
     Kind(Reason.SERVED_COPY, 0.0, _find_served, _remove_served),
+    Kind(Reason.FINISHED_WORK, WEEK_SECONDS, partial(_find_work, is_finished=True), _delete),
+    Kind(Reason.ABANDONED_WORK, ABANDONED_SECONDS, partial(_find_work, is_finished=False), _delete),
 )
 """In the order in which they are looked for. Nothing here is a document that anybody cites."""

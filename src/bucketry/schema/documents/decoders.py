@@ -24,6 +24,7 @@ from bucketry.schema.documents.ready import decode_ready
 from bucketry.schema.documents.replica import decode_seen
 from bucketry.schema.documents.reviews import decode_review
 from bucketry.schema.documents.settings import decode_registry
+from bucketry.schema.documents.work import check_work_document
 from bucketry.schema.names import parse_digest
 from bucketry.schema.text import displayable
 
@@ -84,6 +85,8 @@ def _place_of(key: str, body: bytes) -> str | None:  # noqa: C901, PLR0911, PLR0
         case keys.SERVE:
             return decode_ready(body, what=key).key
         case keys.WORK:
+            if (place := keys.find_work_place(key)) is not None:
+                return check_work_document(place, body, what=key)
             decode_collection(body, what=key)
             return keys.collection(digest_of(body))
         case keys.REPLICA:
