@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 REFUSED = [2, 4, 7, 9]
 """The exit codes after which trying again changes nothing: usage, a rule, denied, unsupported."""
+WORK = "fsck-20261130t120000z-0123abcd"
 JOBS = ("cronjobs.yaml", "indexed-job.yaml")
 
 
@@ -54,13 +55,17 @@ def parse(words: list[str]) -> None:
 def test_a_job_runs_a_command_that_the_program_takes(name: str, job: Any) -> None:
     pod = job["template"]["spec"]
     (container,) = pod["containers"]
-    registries = {"$(BUCKETRY_REGISTRY)": "s3://models/prod", "$(BUCKETRY_REPLICA)": "s3://models-replica/prod"}
+    given = {
+        "$(BUCKETRY_REGISTRY)": "s3://models/prod",
+        "$(BUCKETRY_REPLICA)": "s3://models-replica/prod",
+        "WORK_ID_HERE": WORK,
+    }
     assert name
     assert pod["restartPolicy"] == "Never"
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"]
     assert [volume["name"] for volume in pod["volumes"]] == ["tmp"]
-    parse([registries.get(word, word) for word in container["args"]])
+    parse([given.get(word, word) for word in container["args"]])
 
 
 @pytest.mark.parametrize(("name", "job"), list(jobs()), ids=lambda value: value if isinstance(value, str) else "")
@@ -101,4 +106,4 @@ def test_a_shard_of_slurm_and_of_batch_is_the_same_command() -> None:
     assert definition["ContainerProperties"]["Command"] == ["bucketry", "work", "run", "Ref::work"]
     codes = [int(rule["OnExitCode"]) for rule in definition["RetryStrategy"]["EvaluateOnExit"] if "OnExitCode" in rule]
     assert codes == REFUSED
-    parse(["bucketry", "work", "run", "an-id"])
+    parse(["bucketry", "work", "run", WORK])

@@ -85,7 +85,7 @@ ROLES = (
     Role(
         "promoter",
         "moves every alias, and lays out what it promoted for engines that read the bucket",
-        (*_COMMITS, keys.ALIASES, keys.SERVE, keys.WORK),
+        (*_COMMITS, keys.ALIASES, keys.SERVE),
         (keys.SERVE,),
         moves_protected=True,
     ),
