@@ -207,4 +207,4 @@ def test_a_mirror_that_is_killed_again_and_again_goes_on_and_comes_to_its_end(
     assert program.json("mirror", published, copy)["complete"]
     assert same_registers(published, copy)
     findings = program.json("fsck", "--deep", "-r", copy)["findings"]
-    assert {one["severity"] for one in findings} <= {"garbage"}  # a probe and uploads that were killed
+    assert {one["grade"] for one in findings} <= {"garbage"}  # a probe and uploads that were killed

@@ -80,6 +80,7 @@ class Ground:
 
     def move_to_folder(self) -> Path:
         """Go on with the same registry in a folder, and return that."""
+        rewrite(self.bucket, keys.REGISTRY, lambda document: items(document, "conformance")[0].update(endpoint="file"))
         store = copied(self.bucket, self.folder)
         self.store = store
         return store.local_path("x").parent

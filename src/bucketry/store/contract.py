@@ -241,6 +241,15 @@ class HasLeftovers(Protocol):
         ...
 
 
+@runtime_checkable
+class KeepsReadableCopies(Protocol):
+    """A store that keeps, beside the states of an object that is replaced, a file for people."""
+
+    def renew_readable_copy(self, key: str) -> None:
+        """Make the file the object's state as it is now; raise `ObjectNotFoundError` where there is none."""
+        ...
+
+
 class Store(Protocol):
     """A bucket below one prefix. Safe for use by many threads at once."""
 

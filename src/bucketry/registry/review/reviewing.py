@@ -45,7 +45,7 @@ from bucketry.registry.review.standings import Standing, load_decisions, load_st
 from bucketry.registry.serving.ready import withdraw
 from bucketry.schema import keys
 from bucketry.schema.arguments import plain_text
-from bucketry.schema.documents.alias import AliasRegister
+from bucketry.schema.documents.alias import AliasRegister, AliasTarget
 from bucketry.schema.documents.audit import AuditAction
 from bucketry.schema.documents.dossier import Citation
 from bucketry.schema.documents.policy import DEFAULT_POLICY
@@ -416,20 +416,48 @@ def _tell_alias(session: Session, model: ModelName, version: int, alias: AliasNa
             if not refused:
                 raise _NothingToTellError
             return Change(register, AuditAction.RECHECK_PROMOTIONS, target=str(version), detail={"for": action})
-        head = load_existing_head(session, model)
-        row = load_row(session, head, version)
-        decisions = load_decisions(session, load_dossier(session, head, row))
-        reviews = carried_reviews(decisions)
-        if not refused and register.reviews == reviews:
+        told = _with_decisions(session, register, target)
+        if not refused and register.reviews == told.reviews:
             raise _NothingToTellError
-        # Not always the row's state: a rejected version may be on its way out, or retired.
-        state = State.REJECTED if any(d.statement.action in REFUSALS for d in decisions) else row.state
-        told = replace(register, reviews=reviews, target=replace(target, state=state))
+        state = told.target.state if told.target else None
         return Change(told, AuditAction.UPDATE_STATE, target=str(version), detail={"state": state, "for": action})
 
     with suppress(_NothingToTellError):
         commit_alias(session, model, alias, edit)
     return reached[0]
+
+
+def renew_alias(session: Session, model: ModelName, alias: AliasName) -> bool:
+    """Let an alias carry the state of its version and the decisions about it as they are; return whether it did not.
+
+    What a decision that was interrupted left is ended by it, and an alias that was changed by hand is right again.
+    """
+
+    def edit(old: AliasRegister | None) -> Change[AliasRegister]:
+        if old is None or old.target is None:
+            raise _NothingToTellError
+        told = _with_decisions(session, old, old.target)
+        if told == old:
+            raise _NothingToTellError
+        state = told.target.state if told.target else None
+        detail = {"state": state, "for": AuditAction.REPAIR}
+        return Change(told, AuditAction.UPDATE_STATE, target=str(old.target.version), detail=detail)
+
+    try:
+        commit_alias(session, model, alias, edit)
+    except _NothingToTellError:
+        return False
+    return True
+
+
+def _with_decisions(session: Session, register: AliasRegister, target: AliasTarget) -> AliasRegister:
+    """Return an alias's register with the state of what it names, and the decisions about that, as they are now."""
+    head = load_existing_head(session, register.model)
+    row = load_row(session, head, target.version)
+    decisions = load_decisions(session, load_dossier(session, head, row))
+    # Not always the row's state: a rejected version may be on its way out, or retired.
+    state = State.REJECTED if any(d.statement.action in REFUSALS for d in decisions) else row.state
+    return replace(register, reviews=carried_reviews(decisions), target=replace(target, state=state))
 
 
 class _NothingToTellError(Exception):

@@ -65,6 +65,7 @@ class AuditAction(StrEnum):
     RAISE_EPOCH = "raise-epoch"
     RECHECK_PROMOTIONS = "recheck-promotions"
     UPDATE_STATE = "update-state"
+    REPAIR = "repair"
 
 
 INTERNAL = frozenset(

@@ -158,6 +158,11 @@ class FolderRegisters:
                 return RegisterState(0, written.identity)
         raise self._files.restless(key)
 
+    def renew_plain_file(self, key: str, written: StagedObject) -> None:
+        """Put a file in place of the readable copy; where that is the only state, it is not touched."""
+        if self._numbers(key):
+            self._replace_plain_file(key, written)
+
     def delete(self, key: str) -> None:
         """Remove all states. The newest goes last, so that no reader sees an older one instead of it."""
         plain = self._files.path(key)

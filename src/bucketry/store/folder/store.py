@@ -117,6 +117,12 @@ class FolderStore:
             with self._files.staged(body) as written:
                 return self._registers.overwrite(key, written).etag
 
+    def renew_readable_copy(self, key: str) -> None:
+        """Make the readable copy of a register its state as it is now."""
+        body = self.get(key).body
+        with self._files.translated(f"write the readable copy of {key}"), self._files.staged(body) as written:
+            self._registers.renew_plain_file(key, written)
+
     def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Entry | Folder]:
         """Yield what lies below `prefix` in key order, one folder at a time."""
         check_prefix(prefix)
