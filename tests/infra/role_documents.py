@@ -113,12 +113,18 @@ def work_in_all_roles(office: Office, files: Path, folder: Path) -> None:
     office.does("server", "report", f"{model}@production", "--environment", "eu", "--path", folder / "served")
     assert office.does("auditor", "fsck", "--deep")["findings"] == []
     assert office.does("auditor", "audit", model)["records"]
+    work = office.does("auditor", "work", "plan", "fsck", "--shards", "1")["work"]
+    office.does("auditor", "work", "run", work, "--shard", "0")
+    assert office.does("auditor", "work", "collect", work)["findings"] == []
+    assert office.does("promoter", "materialize", f"{model}@production")["files"]
 
     for name in ("evaluator", "reviewer", "promoter", "server", "collector", "auditor"):
         (files / "weights.bin").write_bytes(f"weights of {name}".encode())
         office.may_not(name, "publish", model, files)
     for name in ("evaluator", "server", "auditor"):
         office.may_not(name, "unset", model, "production")
+    for name in ("publisher", "evaluator", "reviewer", "server", "collector", "auditor"):
+        office.may_not(name, "materialize", version, "--include", "README.md")
     for name in ("publisher", "evaluator", "promoter", "server", "collector", "auditor"):
         office.may_not(name, "review", "revoke", version, "--comment", "no")
     for name in ("reviewer", "promoter", "server", "collector", "auditor"):
