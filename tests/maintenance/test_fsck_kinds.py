@@ -155,3 +155,25 @@ def test_who_may_not_write_mends_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("flag", [["--apply"], ["--from", "mirror"]])
 def test_what_belongs_to_a_repair_is_refused_without(program: Program, flag: list[str]) -> None:
     assert "add --repair" in program.fails(2, "fsck", *flag)
+
+
+def test_a_directory_is_made_again_from_its_pages_without_any_mirror(tmp_path: Path) -> None:
+    ground = prepare(Kind.DIRECTORY_LOST, tmp_path)
+    PLANTS[Kind.DIRECTORY_LOST](ground)
+    plan = plan_repair(ground.session(), check_registry(ground.session()).findings)
+    assert [(step.kind, step.source) for step in plan.steps] == [(Kind.DIRECTORY_LOST, "its pages")]
+    apply_repair(ground.session(), plan)
+    assert check_registry(ground.session(), deep=True).findings == ()
+
+
+def test_who_may_not_write_mends_nothing_even_where_the_registry_cannot_be_asked(tmp_path: Path) -> None:
+    ground = prepare(Kind.REGISTER_LOST, tmp_path)
+    ground.bucket.delete(keys.REGISTRY)
+    session = replace(ground.session(), read_only=True)
+    mirror = replace(ground.session(), store=ground.mirror)
+    plan = plan_repair(session, check_registry(session).findings, mirror)
+    assert [step.key for step in plan.steps] == [keys.REGISTRY]
+    with pytest.raises(RejectedError, match="read-only"):
+        apply_repair(session, plan)
+    assert apply_repair(ground.session(), plan) == plan.steps
+    assert check_registry(ground.session(), deep=True).findings == ()

@@ -88,7 +88,6 @@ def apply_repair(session: Session, plan: RepairPlan) -> tuple[Step, ...]:
 
     What a step cannot do, another program having changed the object meanwhile, is found by the next check.
     """
-    session.check_not_read_only()
     with suppress(CorruptError):  # without a document that says it, nobody knows; it may be what is mended
         session.check_writable()
     done = []
