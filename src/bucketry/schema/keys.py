@@ -30,7 +30,7 @@ REPLICA = "replica/"
 LONGEST_GENERATION = 16
 CITED_KEY_PARTS = 5
 """Kind, namespace, model, manifest and the object's own digest."""
-READY_NAME = ".bucketry/ready.json"
+_READY_NAME = ".bucketry/ready.json"
 """Below a folder of files to be served; no artifact can lie there."""
 _SERVE_FOLDER = re.compile(r"serve/([^/]+/[^/]+)/([1-9][0-9]{0,15})(?:-[0-9a-f]{16})?/")
 _WORK_FILE = re.compile(
@@ -272,7 +272,7 @@ def find_serve_place(key: str) -> tuple[ModelName, int, str] | None:
 
 def ready(folder: str) -> str:
     """Return the key of the document that says that all files of a folder to be served are there."""
-    return f"{folder}{READY_NAME}"
+    return f"{folder}{_READY_NAME}"
 
 
 def collection(digest: Digest) -> str:
