@@ -106,7 +106,15 @@ def test_ready_is_written_after_all_files_and_a_killed_one_goes_on(
     assert served(registry) == SERVED
 
 
-def test_once_more_copies_nothing_and_mends_what_is_missing_or_short(registry: Registry) -> None:
+def test_once_more_copies_nothing_and_mends_what_is_missing_or_short(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def complete(self: MemoryStore, key: str, upload: str, parts: Sequence[Part]) -> None:
+        assert READY not in content(registry)
+        complete_upload(self, key, upload, parts)
+
+    complete_upload = MemoryStore.complete_upload
+    monkeypatch.setattr(MemoryStore, "complete_upload", complete)
     store = registry.session.store
     materialize(registry.session, FIRST)
     before = content(registry)
@@ -278,6 +286,7 @@ def test_gc_takes_away_what_says_that_copies_are_ready_before_any_of_them(
     ready = registry.session.store.get(READY).body
     registry.review(f"{CHAT}:1", "reject", comment="leaks")
     registry.session.store.put(READY, ready, Unconditional())
+    registry.session.store.put(f"{FOLDER}+first.json", b"before it in a listing", Unconditional())
     delete, deleted = MemoryStore.delete, list[str]()
 
     def note(self: MemoryStore, key: str) -> None:

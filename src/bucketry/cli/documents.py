@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from bucketry.index.review_queue import WaitingVersion
+    from bucketry.maintenance.bundle.versions import BundledVersion
     from bucketry.maintenance.doctor.examine import Examination
     from bucketry.maintenance.gc.collection import Collection
     from bucketry.maintenance.gc.garbage import Total
@@ -271,6 +272,18 @@ def materialized_document(done: MaterializedVersion) -> Document:
         "files": [file.to_document() for file in done.files],
         "size_bytes": done.size_bytes,
         "copied_bytes": done.copied_bytes,
+    }
+
+
+def bundled_document(one: BundledVersion) -> Document:
+    """Return one version of a bundle."""
+    return {
+        "model": str(one.model),
+        "version": one.row.version,
+        "manifest": one.row.manifest,
+        "state": one.row.state.value,
+        "size_bytes": one.row.size_bytes,
+        "here": one.is_here,
     }
 
 

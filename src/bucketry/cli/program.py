@@ -72,6 +72,7 @@ COMMANDS = {
     "gc": "Say what nobody needs, and free its bytes.",
     "usage": "Say how many bytes each model takes, shares between its versions, and could give back.",
     "mirror": "Copy a registry to another place as a replica, or bring a replica up to date.",
+    "bundle": "Carry a registry, or a part of it, in one file: export, import, list, verify.",
     "cache": "List, verify or empty the local cache of pulled versions.",
     "tui": "Open the screens: browse, compare, review and promote, by keys alone.",
     "completion": "Print the script that teaches a shell to complete commands, models and aliases.",

@@ -30,8 +30,6 @@ REPLICA = "replica/"
 LONGEST_GENERATION = 16
 CITED_KEY_PARTS = 5
 """Kind, namespace, model, manifest and the object's own digest."""
-_READY_NAME = ".bucketry/ready.json"
-"""Below a folder of files to be served; no artifact can lie there."""
 _SERVE_FOLDER = re.compile(r"serve/([^/]+/[^/]+)/([1-9][0-9]{0,15})(?:-[0-9a-f]{16})?/")
 _WORK_FILE = re.compile(
     rf"{WORK}([a-z]{{1,16}}-[0-9]{{8}}t[0-9]{{6}}z-[0-9a-f]{{8}})/(?:(plan)|(shards|results)/(0|[1-9][0-9]{{0,5}}))[.]json"
@@ -271,8 +269,8 @@ def find_serve_place(key: str) -> tuple[ModelName, int, str] | None:
 
 
 def ready(folder: str) -> str:
-    """Return the key of the document that says that all files of a folder to be served are there."""
-    return f"{folder}{_READY_NAME}"
+    """Return the key of what says that all files of a folder are there; no artifact can lie below `.bucketry/`."""
+    return f"{folder}.bucketry/ready.json"
 
 
 def collection(digest: Digest) -> str:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import CorruptError
 from bucketry.frozen import frozen
+from bucketry.registry.core.artifacts import file_digest
 from bucketry.registry.core.immutable import Immutable, find_object, put_immutable
 from bucketry.schema import keys
 from bucketry.schema.codec import digest_of
 from bucketry.store.contract import Entry, ObjectNotFoundError
-from bucketry.transfer.disk.hashing import ChunkDigests, FileDigest
 from bucketry.transfer.up.stored import StoredFile
 from bucketry.transfer.up.upload import UploadOutcome, upload
 
@@ -137,11 +137,7 @@ class Carrier:
         return body
 
     def _stored(self, key: str, artifact: Artifact) -> StoredFile:
-        chunks = artifact.chunks
-        digest = FileDigest(
-            artifact.size_bytes, artifact.sha256, ChunkDigests(chunks.size_bytes, chunks.sha256, chunks.xxh3_128)
-        )
-        return StoredFile(self.source.store.unretried, key, key, digest, key, by_store=self.by_store)
+        return StoredFile(self.source.store.unretried, key, key, file_digest(artifact), key, by_store=self.by_store)
 
     def _count_files(self, done: Sequence[UploadOutcome]) -> None:
         new = [outcome for outcome in done if not outcome.already_there]

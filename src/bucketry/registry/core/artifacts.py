@@ -12,6 +12,7 @@ from bucketry.frozen import frozen
 from bucketry.registry.core.resolve import missing_file
 from bucketry.registry.review.refusals import check_not_refused
 from bucketry.store.contract import ObjectNotFoundError, PreconditionFailedError
+from bucketry.transfer.disk.hashing import ChunkDigests, FileDigest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,6 +128,14 @@ class ArtifactReader:
         if count == 0:
             raise UnavailableError(f"the store ended early while {self.artifact.path!a} was read")
         return count
+
+
+def file_digest(artifact: Artifact) -> FileDigest:
+    """Return what a manifest says of a file's bytes, as transfers take it."""
+    chunks = artifact.chunks
+    return FileDigest(
+        artifact.size_bytes, artifact.sha256, ChunkDigests(chunks.size_bytes, chunks.sha256, chunks.xxh3_128)
+    )
 
 
 @contextmanager

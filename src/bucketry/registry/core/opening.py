@@ -93,7 +93,7 @@ def open_first_place(where: str) -> Session:
     return Session(_open_patient(profile), find_identity(config, None), read_only=True, profile=profile)
 
 
-def open_new_place(where: str, *, create: bool) -> Session:
+def open_new_place(where: str | None, *, create: bool) -> Session:
     """Open a place that need not hold a registry yet; a folder that is missing is made, or without `create` empty."""
     config = load_config()
     profile = replace(config.find_profile(where), replicas=())

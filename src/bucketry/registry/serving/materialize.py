@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError, CorruptError, NotFoundError, RejectedError
 from bucketry.frozen import frozen
+from bucketry.registry.core.artifacts import file_digest
 from bucketry.registry.core.immutable import Immutable, put_first
 from bucketry.registry.core.registers import existing_head, load_head
 from bucketry.registry.core.resolve import resolve_explicit
@@ -23,7 +24,6 @@ from bucketry.schema import keys
 from bucketry.schema.documents.ready import Ready, ServedFile, ServingSelection, encode_ready
 from bucketry.schema.documents.states import State
 from bucketry.store.contract import Entry, ObjectNotFoundError
-from bucketry.transfer.disk.hashing import ChunkDigests, FileDigest
 from bucketry.transfer.plan import TransferOptions
 from bucketry.transfer.up.stored import StoredFile
 from bucketry.transfer.up.upload import upload
@@ -177,7 +177,13 @@ def _copy(session: Session, resolved: ResolvedVersion, wanted: Ready, options: T
     session.map_in_parallel(session.store.delete, [key for key in wrong if key in there])
     places = resolved.blob_keys()
     files = [
-        _stored(session, resolved, places[file.path], wanted.folder + file.path, file.path)
+        StoredFile(
+            session.store.unretried,
+            places[file.path],
+            wanted.folder + file.path,
+            file_digest(resolved.artifact(file.path)),
+            file.path,
+        )
         for file in wanted.files
         if wanted.folder + file.path in wrong
     ]
@@ -188,15 +194,6 @@ def _copy(session: Session, resolved: ResolvedVersion, wanted: Ready, options: T
             f"a file of {resolved.model}:{resolved.version} is missing in the store", advice="run `bucketry fsck`"
         ) from error
     return sum(outcome.size_bytes for outcome in done if not outcome.already_there)
-
-
-def _stored(session: Session, resolved: ResolvedVersion, blob: str, key: str, path: str) -> StoredFile:
-    artifact = resolved.artifact(path)
-    chunks = artifact.chunks
-    digest = FileDigest(
-        artifact.size_bytes, artifact.sha256, ChunkDigests(chunks.size_bytes, chunks.sha256, chunks.xxh3_128)
-    )
-    return StoredFile(session.store.unretried, blob, key, digest, path)
 
 
 def _check_again(session: Session, resolved: ResolvedVersion, wanted: Ready) -> None:
