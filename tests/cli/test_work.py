@@ -6,12 +6,13 @@ import multiprocessing
 import subprocess
 import threading
 import time
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bucketry.errors import UsageError
-from bucketry.maintenance.work.schedulers import Processes, parse_scheduler
+from bucketry.maintenance.work.schedulers import Dask, Processes, parse_scheduler
 from cli.harness import PROGRAM
 
 if TYPE_CHECKING:
@@ -140,10 +141,17 @@ def test_what_a_killed_process_did_not_do_others_do(program: Program, registry: 
     assert "nothing is wrong" in told
 
 
+@pytest.mark.skipif(find_spec("distributed") is not None, reason="distributed (Dask) is installed")
+def test_an_engine_that_is_not_installed_is_named(program: Program, work: str) -> None:
+    assert work
+    assert "install bucketry[dask]" in program.fails(9, "fsck", "--deep", "--scheduler", "dask:127.0.0.1:1")
+
+
 def test_what_is_no_scheduler_is_refused(program: Program, work: str) -> None:
     assert work
     assert parse_scheduler("processes:3") == Processes(3)
-    for text in ("processes", "processes:0", "processes:-1", "processes:1000", "threads:2", ""):
+    assert parse_scheduler("dask:tcp://10.0.0.5:8786") == Dask("tcp://10.0.0.5:8786")
+    for text in ("processes", "processes:0", "processes:-1", "processes:1000", "threads:2", "dask:", "ray:auto", ""):
         with pytest.raises(UsageError, match="is not a scheduler"):
             parse_scheduler(text)
     program.fails(2, "fsck", "--deep", "--scheduler", "many")

@@ -49,8 +49,8 @@ GRADES: tuple[Grade, ...] = ("damage", "unfinished", "garbage")
 )
 @click.option(
     "--scheduler",
-    metavar="processes:N",
-    help="Let N processes share the reading, by a plan below work/ as `bucketry work` makes it.",
+    metavar="processes:N|dask:ADDRESS",
+    help="Let several processes or the workers of Dask share the reading, by a plan as `bucketry work` makes it.",
 )
 @click.option("--repair", "repairs", is_flag=True, help="Say what can be mended, and from what.")
 @click.option("--apply", "applies", is_flag=True, help="With --repair: mend it, and check again.")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import UnavailableError, UsageError
 from bucketry.frozen import frozen
 from bucketry.maintenance.work.collecting import load_status
+from bucketry.maintenance.work.engines import run_on_dask
 from bucketry.maintenance.work.running import run_shard
 from bucketry.registry.core.location import FolderLocation, parse_location
 from bucketry.registry.core.opening import UNREACHABLE_SECONDS, open_store
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 MOST_PROCESSES = 256
 SHARDS_FOR_EACH = 4
 """A process that ends early takes another shard, and one that dies loses a part of its work."""
+ENGINE_SHARDS = 256
+"""How many workers an engine has may change while it works: enough for many, and little to plan."""
 MOST_POOLS = 3
 """So often is a pool made anew of which a process died."""
 
@@ -49,16 +52,31 @@ class Processes:
         return self.count * SHARDS_FOR_EACH
 
 
-Scheduler = Processes
+@frozen
+class Dask:
+    """The workers of a Dask scheduler at an address."""
+
+    address: str
+
+    @property
+    def shards(self) -> int:
+        """How many shards suit it."""
+        return ENGINE_SHARDS
+
+
+Scheduler = Processes | Dask
 
 
 def parse_scheduler(text: str) -> Scheduler:
-    """Return the scheduler of `processes:N`; raise `UsageError`."""
+    """Return the scheduler of `processes:N` or `dask:ADDRESS`; raise `UsageError`."""
     engine, _, where = text.partition(":")
+    if engine == "dask" and where:
+        return Dask(where)
     if engine == "processes" and where.isascii() and where.isdigit() and 1 <= int(where[:4]) <= MOST_PROCESSES:
         return Processes(int(where))
     raise UsageError(
-        f'"{displayable(text)}" is not a scheduler', advice=f"write processes:N, with N from 1 to {MOST_PROCESSES}"
+        f'"{displayable(text)}" is not a scheduler',
+        advice=f"write processes:N, with N from 1 to {MOST_PROCESSES}, or dask:ADDRESS",
     )
 
 
@@ -98,7 +116,11 @@ def run_all(
             return
         jobs = [ShardJob(profile, session.actor, plan.work, shard) for shard in missing]
         try:
-            _run_pool(jobs, scheduler.count, progress)
+            match scheduler:
+                case Processes(count):
+                    _run_pool(jobs, count, progress)
+                case Dask(address):
+                    run_on_dask(address, run_job, jobs, progress)
         except BrokenProcessPool:
             continue
     if load_status(session, plan.work).missing:
