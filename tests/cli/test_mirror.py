@@ -202,7 +202,7 @@ def test_a_mirror_that_is_killed_again_and_again_goes_on_and_comes_to_its_end(
         killed += process.wait() == -signal.SIGKILL
         if (copy / "registry.json").exists():
             findings = program.run("fsck", "-r", copy, "--json").document["findings"]
-            assert [one for one in findings if "missing" in one["problem"] and one["key"] != "registry.json"] == []
+            assert [one for one in findings if "missing" in one["message"] and one["key"] != "registry.json"] == []
     assert killed > KILLS / 2
     assert program.json("mirror", published, copy)["complete"]
     assert same_registers(published, copy)
