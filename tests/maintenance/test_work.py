@@ -170,9 +170,10 @@ def test_the_report_is_that_of_the_whole_check(bucket: Read, session: Session) -
     altered, lost, *_ = blobs(bucket)
     alter(bucket, altered)
     bucket.delete(lost)
-    bucket.delete(first(bucket, keys.MANIFESTS))
     plan = plan_check(session, 3)
     run_shards(session, plan)
+    assert altered in bucket.read
+    bucket.delete(first(bucket, keys.MANIFESTS))
     report = collect_check(session, plan.work)
     assert report == check_registry(session, deep=True)
     assert any(finding.key == altered and "chunk 1" in finding.message for finding in report.damage)
