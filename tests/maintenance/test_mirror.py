@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bucketry.registry.core.session import Session
+    from bucketry.store.contract import ETag, Object
     from simulation.scenes import Beginning
 
 LISTINGS = {f"list {prefix}": 1 for prefix in (keys.ALIASES, keys.DEPLOYMENTS, keys.HEADS)}
@@ -139,6 +140,26 @@ def test_an_alias_leaves_a_version_before_the_head_gives_it_up() -> None:
     both.mirror()
     assert both.target.puts.index(keys.alias(CHAT, PRODUCTION)) < both.target.puts.index(keys.head(CHAT))
     assert check_registry(both.at_replica()).damage == ()
+
+
+def test_what_is_published_and_promoted_between_two_reads_of_a_mirror_comes_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = pair(FEW)
+    read, moved = both.source.get, []
+
+    def get(key: str, *, unless: ETag | None = None) -> Object:
+        if key == keys.alias(CHAT, PRODUCTION) and not moved:  # the mirror has read the head by now
+            moved.append(key)
+            publish(both.at_source(), [CONTENTS[4]], notes="late")
+            promote(both.at_source(), CHAT, 4, PRODUCTION)
+        return read(key, unless=unless)
+
+    monkeypatch.setattr(both.source, "get", get)
+    both.mirror()
+    assert moved
+    assert check_registry(both.at_replica()).damage == ()
+    assert resolve(both.at_replica(), parse_reference("acme/chat@production")).version == 4
 
 
 def test_a_dry_run_writes_nothing_and_says_what_would_be_copied() -> None:

@@ -361,17 +361,6 @@ def with_a_replica_that_takes_any_generation(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(mirror, "settle", careless)
 
 
-def with_aliases_read_once(patch: pytest.MonkeyPatch) -> None:
-    """A mirror reads the head, then the aliases, and does not look whether they had moved meanwhile."""
-    look = cut._look
-
-    def once(session: Any, register: Any, held: Any) -> Any:
-        moved = look(session, register, held)
-        return moved if register.key.startswith("heads/") else False
-
-    patch.setattr(cut, "_look", once)
-
-
 def with_bases_whenever_they_come(patch: pytest.MonkeyPatch) -> None:
     """A mirror brings models one by one, whatever they are made from."""
     patch.setattr(mirror._Mirror, "_bring_kin", lambda *_: True)
@@ -424,7 +413,6 @@ MUTANTS: dict[str, tuple[Mutate, str]] = {
     "retention decides once": (with_retention_that_decides_once, "retain"),
     "bytes come before the head": (with_bytes_before_the_head, "publish"),
     "a replica takes any generation": (with_a_replica_that_takes_any_generation, "mirror"),
-    "aliases are read once": (with_aliases_read_once, "mirror"),
     "bases come whenever they come": (with_bases_whenever_they_come, "mirror"),
     "registers come before the files": (with_registers_before_the_files, "mirror"),
 }
