@@ -9,6 +9,7 @@ import ast
 import functools
 import graphlib
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -372,3 +373,10 @@ def test_the_table_lists_every_package_and_nothing_imports_upwards() -> None:
 def test_faces_may_name_values_of_the_rooms_below() -> None:
     source = "from bucketry.transfer.pace.progress import Progress\n"
     assert table_faults([Module("cli/x.py", ast.parse(source))]) == []
+
+
+def test_no_two_classes_have_the_same_name() -> None:
+    found = Counter(
+        node.name for module in load_modules() for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in found.items() if count > 1] == []

@@ -193,7 +193,7 @@ def test_a_mirror_that_is_killed_again_and_again_goes_on_and_comes_to_its_end(
     killed = 0
     for number in range(KILLS):
         process = subprocess.Popen(
-            [*PROGRAM, "mirror", str(published), str(copy), "--limit", "60"],
+            [*PROGRAM, "mirror", str(published), str(copy), "--limit", "10"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -29,7 +29,7 @@ from infra.role_documents import filled
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bucketry.maintenance.doctor.findings import Finding
+    from bucketry.maintenance.doctor.findings import Observation
     from bucketry.store.contract import Condition, ETag
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
@@ -49,7 +49,7 @@ def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BUCKETRY_CACHE", "/no/such/cache")
 
 
-def judged(name: str, **changes: Any) -> Finding:
+def judged(name: str, **changes: Any) -> Observation:
     return next(finding for finding in judge_settings(replace(GOOD, **changes)) if finding.name == name)
 
 

@@ -14,7 +14,7 @@ import pytest
 from bucketry.errors import RejectedError
 from bucketry.maintenance.fsck.registry import check_registry
 from bucketry.maintenance.gc.collection import Asked, apply_collection, plan_collection
-from bucketry.maintenance.gc.garbage import Reason
+from bucketry.maintenance.gc.garbage import GarbageReason
 from bucketry.maintenance.gc.kinds import DAY_SECONDS, WEEK_SECONDS
 from bucketry.registry.core.commit import Change
 from bucketry.registry.core.registers import commit_head, load_head
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bucketry.maintenance.gc.collection import Collection
+    from bucketry.maintenance.gc.collection import CollectionReport
     from bucketry.registry.core.session import Session
     from bucketry.schema.documents.head import Head
     from bucketry.store.contract import ETag, Folder, Object
@@ -88,7 +88,7 @@ def put_orphan(bucket: Bucket, epoch: int = 1, model: ModelName = CHAT, content:
     return key
 
 
-def what(done: Collection) -> list[tuple[str, str]]:
+def what(done: CollectionReport) -> list[tuple[str, str]]:
     return [(each.key, each.reason.value) for each in done.found]
 
 
@@ -223,7 +223,7 @@ def test_half_written_files_of_a_folder_go(tmp_path: Path) -> None:
     os.utime(staged, (week_ago, week_ago))
     done = apply_collection(session)
     assert what(done) == [(".staging/1234", "staged-file")]
-    assert done.by_reason[Reason.STAGED_FILE].size_bytes == len(b"half")
+    assert done.by_reason[GarbageReason.STAGED_FILE].size_bytes == len(b"half")
     assert not staged.exists()
 
 

@@ -146,7 +146,8 @@ def test_what_is_published_and_promoted_between_two_reads_of_a_mirror_comes_whol
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     both = pair(FEW)
-    read, moved = both.source.get, []
+    read = both.source.get
+    moved: list[str] = []
 
     def get(key: str, *, unless: ETag | None = None) -> Object:
         if key == keys.alias(CHAT, PRODUCTION) and not moved:  # the mirror has read the head by now

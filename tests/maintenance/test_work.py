@@ -18,7 +18,7 @@ from bucketry.maintenance.fsck.kinds import Kind
 from bucketry.maintenance.fsck.registry import check_registry
 from bucketry.maintenance.gc.collection import apply_collection, plan_collection
 from bucketry.maintenance.work.collecting import collect_check, list_work, load_status
-from bucketry.maintenance.work.planning import Cut, plan_check
+from bucketry.maintenance.work.planning import ShardCut, plan_check
 from bucketry.maintenance.work.running import load_shard, run_shard
 from bucketry.registry.publishing.registration import PreparedVersion, register_version
 from bucketry.schema import keys
@@ -97,7 +97,7 @@ def test_shards_hold_every_chunk_once_and_about_as_many_bytes_each(sizes: list[t
         key = keys.blob(CHAT, 1, digest_of(str(number).encode()))
         pieces.append(Piece(key, "e", chunk_bytes * chunks, chunk_bytes, 0, digests))
     total_bytes = sum(piece.size_bytes for piece in pieces)
-    cut = Cut(founder(bucket), "fsck-20261130t120000z-0a1b2c3d", shards, max(1, -(-total_bytes // shards)))
+    cut = ShardCut(founder(bucket), "fsck-20261130t120000z-0a1b2c3d", shards, max(1, -(-total_bytes // shards)))
     for piece in pieces:
         cut.add(piece)
     planned = cut.finish()

@@ -11,7 +11,7 @@ import pytest
 from bucketry.errors import CorruptError, DeniedError, NotFoundError, RejectedError, UnavailableError, UsageError
 from bucketry.maintenance.fsck.registry import check_registry
 from bucketry.maintenance.gc.collection import Asked, apply_collection, plan_collection
-from bucketry.maintenance.gc.garbage import Reason
+from bucketry.maintenance.gc.garbage import GarbageReason
 from bucketry.registry.core.immutable import put_first
 from bucketry.registry.serving.materialize import materialize, plan_materialize, remove_copies
 from bucketry.registry.serving.ready import find_ready
@@ -275,7 +275,7 @@ def test_gc_frees_copies_of_a_refused_version_alone(registry: Registry) -> None:
     session.store.put(READY, ready, Unconditional())  # as where the reviewer had no right to take it away
     assert plan_collection(session).totals == {}
     freed = apply_collection(session, asked)
-    assert freed.totals[CHAT, Reason.SERVED_COPY].objects == len(SERVED) + 1
+    assert freed.totals[CHAT, GarbageReason.SERVED_COPY].objects == len(SERVED) + 1
     assert not [key for key in content(registry) if key.startswith(keys.SERVE)]
 
 

@@ -18,7 +18,7 @@ from bucketry.schema.documents.reviews import Action
 from bucketry.show.figures import column_number, metric_title
 from bucketry.show.spans import TextPage, plain_text
 from bucketry.show.tables import Column, choose_columns, fit_columns, row_line
-from bucketry.tui.data.source import Selection
+from bucketry.tui.data.source import ListSelection
 from bucketry.tui.drawing.column_choices import MOST_LISTS, chosen_columns, save_choice
 from bucketry.tui.screens.versions import PANEL_PAUSE_SECONDS
 from tui.desk import NOW, RISK, TRAINER, Registry, Wire, check_snapshot, empty_registry, filled_registry, open_desk
@@ -302,9 +302,9 @@ def test_the_index_sorts_by_every_column_that_offers_it() -> None:
             names = [column.name for column in (*view.columns(), *view.extra_columns()) if column.sortable]
             assert len(names) > 4
             for name in names:
-                view.fetch(Selection(order=name))
+                view.fetch(ListSelection(order=name))
             with pytest.raises(UsageError, match="not sorted by 'standing'"):
-                view.fetch(Selection(order="standing"))
+                view.fetch(ListSelection(order="standing"))
 
     on(filled_registry(), act)
 

@@ -14,7 +14,7 @@ from textual.app import App, ComposeResult
 from bucketry.errors import DeniedError, UnavailableError, UsageError
 from bucketry.show.spans import Span, line
 from bucketry.show.tables import Column, fit_columns, row_line
-from bucketry.tui.data.source import Freshness, Selection
+from bucketry.tui.data.source import Freshness, ListSelection
 from bucketry.tui.drawing.paint import Painter
 from bucketry.tui.drawing.table import LineTable
 from bucketry.tui.drawing.terminal import look_at_terminal
@@ -139,10 +139,10 @@ def test_every_text_takes_exactly_its_width_and_cannot_act(text: str, *, ascii_o
 
 
 def test_sorting_again_by_the_same_column_turns_the_order_and_keeps_the_filter() -> None:
-    by_size = Selection().filtered_by(" auc>0.9 ").sorted_by("size")
-    assert by_size == Selection("auc>0.9", "size", descending=True)
-    assert by_size.sorted_by("size") == Selection("auc>0.9", "size", descending=False)
-    assert by_size.sorted_by("size").sorted_by("age") == Selection("auc>0.9", "age", descending=True)
+    by_size = ListSelection().filtered_by(" auc>0.9 ").sorted_by("size")
+    assert by_size == ListSelection("auc>0.9", "size", descending=True)
+    assert by_size.sorted_by("size") == ListSelection("auc>0.9", "size", descending=False)
+    assert by_size.sorted_by("size").sorted_by("age") == ListSelection("auc>0.9", "age", descending=True)
 
 
 def test_a_command_is_found_by_its_name_its_short_name_its_beginning_and_its_words() -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bucketry.index.review_queue import WaitingVersion
     from bucketry.maintenance.bundle.versions import BundledVersion
     from bucketry.maintenance.doctor.examine import Examination
-    from bucketry.maintenance.gc.collection import Collection
+    from bucketry.maintenance.gc.collection import CollectionReport
     from bucketry.maintenance.gc.garbage import Total
     from bucketry.maintenance.mirror.mirror import MirrorReport
     from bucketry.registry.core.resolved import ResolvedVersion
@@ -308,7 +308,7 @@ def deployment_document(deployment: Deployment) -> dict[str, object]:
     }
 
 
-def collection_document(done: Collection) -> Document:
+def collection_document(done: CollectionReport) -> Document:
     """Return what a garbage collection freed, or would free: of the objects and of the models the first thousand."""
     return {
         "applied": done.applied,

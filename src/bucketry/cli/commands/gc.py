@@ -13,7 +13,7 @@ from bucketry.cli.output import page
 from bucketry.cli.parameters import FiniteRange
 from bucketry.errors import CorruptError
 from bucketry.maintenance.gc.collection import Asked, apply_collection, plan_collection
-from bucketry.maintenance.gc.garbage import Reason
+from bucketry.maintenance.gc.garbage import GarbageReason
 from bucketry.maintenance.gc.kinds import BLOB_GRACE_SECONDS
 from bucketry.show.figures import count_of, size_text
 from bucketry.show.tables import NARROWEST, TextColumn, text_table
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bucketry.cli.call import Call
     from bucketry.cli.output import Text
-    from bucketry.maintenance.gc.collection import Collection
+    from bucketry.maintenance.gc.collection import CollectionReport
 
 COLUMNS = (
     TextColumn("MODEL", NARROWEST),
@@ -33,14 +33,14 @@ COLUMNS = (
 )
 MOST_LINES = 40
 WORDS = {
-    Reason.DELETED_VERSION: "of deleted versions",
-    Reason.ORPHAN: "no version was made of it",
-    Reason.UNFINISHED_UPLOAD: "uploads that were not finished",
-    Reason.STAGED_FILE: "half written by a killed process",
-    Reason.PROBE_SCRATCH: "scratch of a probe",
-    Reason.SERVED_COPY: "copies of refused or deleted versions",
-    Reason.FINISHED_WORK: "shared work that is done",
-    Reason.ABANDONED_WORK: "shared work that nobody does",
+    GarbageReason.DELETED_VERSION: "of deleted versions",
+    GarbageReason.ORPHAN: "no version was made of it",
+    GarbageReason.UNFINISHED_UPLOAD: "uploads that were not finished",
+    GarbageReason.STAGED_FILE: "half written by a killed process",
+    GarbageReason.PROBE_SCRATCH: "scratch of a probe",
+    GarbageReason.SERVED_COPY: "copies of refused or deleted versions",
+    GarbageReason.FINISHED_WORK: "shared work that is done",
+    GarbageReason.ABANDONED_WORK: "shared work that nobody does",
 }
 
 
@@ -81,7 +81,7 @@ def run(call: Call, grace_seconds: float, models: str, *, applies: bool, full: b
     call.answer(collection_document(done), _lines(done))
 
 
-def _lines(done: Collection) -> Iterator[Text]:
+def _lines(done: CollectionReport) -> Iterator[Text]:
     rows = [
         (model or "-", WORDS[reason], f"{total.objects:,}", size_text(total.size_bytes))
         for (model, reason), total in done.largest

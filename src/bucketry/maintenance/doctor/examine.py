@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import BucketryError, DeniedError
 from bucketry.frozen import frozen
-from bucketry.maintenance.doctor.findings import Finding
+from bucketry.maintenance.doctor.findings import Observation
 from bucketry.maintenance.doctor.rights import CallerRights, find_rights, judge_rights
 from bucketry.maintenance.doctor.settings import judge_endpoint, judge_enforcement, judge_settings
 from bucketry.maintenance.doctor.speed import POLL_SECONDS, PollCost, Throughput, measure_poll, measure_throughput
@@ -43,7 +43,7 @@ class Examination:
     description: BucketDescription | None
     poll: PollCost
     throughput: Throughput | None
-    findings: tuple[Finding, ...]
+    findings: tuple[Observation, ...]
 
     @property
     def is_sound(self) -> bool:
@@ -87,31 +87,38 @@ def examine(session: Session, on_check: Callable[[int, int], None] | None = None
     return Examination(store.endpoint, probed, health, rights, description, poll, throughput, findings)
 
 
-def _judge_promises(session: Session, probed: ProbeReport | None) -> list[Finding]:
+def _judge_promises(session: Session, probed: ProbeReport | None) -> list[Observation]:
     """Say which promises are broken, and record what was probed where this caller may."""
     if probed is None:
         return [_judge_untried(session)]
     broken = [
-        Finding(check.name, "failure", f"{check.promise}: {check.detail}", "use a store that keeps conditional writes")
+        Observation(
+            check.name, "failure", f"{check.promise}: {check.detail}", "use a store that keeps conditional writes"
+        )
         for check in probed.failures
     ]
     try:
         record_conformance(session, probed)
     except DeniedError:
         message = f"the result of the probe was not recorded, since this caller may not write {keys.REGISTRY}"
-        return [*broken, Finding("record", "warning", message, "let an owner of the bucket run `bucketry doctor` once")]
+        return [
+            *broken,
+            Observation("record", "warning", message, "let an owner of the bucket run `bucketry doctor` once"),
+        ]
     return broken
 
 
-def _judge_untried(session: Session) -> Finding:
+def _judge_untried(session: Session) -> Observation:
     untried = f"the promises of the store were not tried, since this caller may not write below {keys.PROBE}"
     advice = "let an owner of the bucket run `bucketry doctor`"
     known = session.registry.find_conformance(session.store.endpoint)
     if known is None:
-        return Finding("promises", "warning", f"{untried}, and nobody has probed this endpoint", advice)
+        return Observation("promises", "warning", f"{untried}, and nobody has probed this endpoint", advice)
     if known.passed:
-        return Finding("promises", "unknown", f"{untried}; it kept all of them at {known.at}", advice)
-    return Finding("promises", "failure", f"{untried}; it broke some at {known.at}: {'; '.join(known.broken)}", advice)
+        return Observation("promises", "unknown", f"{untried}; it kept all of them at {known.at}", advice)
+    return Observation(
+        "promises", "failure", f"{untried}; it broke some at {known.at}: {'; '.join(known.broken)}", advice
+    )
 
 
 def _try_unconditional(store: Store, scratch: str) -> bool:
@@ -125,11 +132,11 @@ def _try_unconditional(store: Store, scratch: str) -> bool:
     return False
 
 
-def _judge_clock(health: Health) -> Finding:
+def _judge_clock(health: Health) -> Observation:
     skew = health.clock_skew_seconds
     if not health.is_clock_wrong:
-        return Finding("clock", "ok", f"the store's clock and this machine's differ by {abs(skew):.1f} s")
-    return Finding(
+        return Observation("clock", "ok", f"the store's clock and this machine's differ by {abs(skew):.1f} s")
+    return Observation(
         "clock",
         "warning",
         f"the store's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's",
@@ -137,25 +144,25 @@ def _judge_clock(health: Health) -> Finding:
     )
 
 
-def _judge_latency(health: Health) -> Finding:
+def _judge_latency(health: Health) -> Observation:
     told = f"a small read takes {health.median_seconds * 1000:.1f} ms"
     if health.median_seconds <= SLOW_SECONDS:
-        return Finding("latency", "ok", told)
-    return Finding("latency", "warning", told, advice="work nearer to the bucket, or look for a proxy on the way")
+        return Observation("latency", "ok", told)
+    return Observation("latency", "warning", told, advice="work nearer to the bucket, or look for a proxy on the way")
 
 
-def _judge_throughput(found: Throughput | None) -> Finding:
+def _judge_throughput(found: Throughput | None) -> Observation:
     if found is None:
-        return Finding("throughput", "unknown", f"not measured, since this caller may not write below {keys.PROBE}")
+        return Observation("throughput", "unknown", f"not measured, since this caller may not write below {keys.PROBE}")
     told = f"one connection sends {found.up / 1e6:.1f} MB/s and receives {found.down / 1e6:.1f} MB/s"
-    return Finding("throughput", "ok", f"{told}; transfers use many")
+    return Observation("throughput", "ok", f"{told}; transfers use many")
 
 
-def _judge_poll(poll: PollCost) -> Finding:
+def _judge_poll(poll: PollCost) -> Observation:
     told = (
         f"a poll takes {poll.seconds * 1000:.1f} ms; every {POLL_SECONDS:.0f} s that is {poll.polls_a_month:,} a month "
         f"for each alias and instance, ${poll.usd_a_month:.2f} at Amazon's list price"
     )
     if poll.is_answered_short:
-        return Finding("poll", "ok", told)
-    return Finding("poll", "warning", f"{told}; unchanged documents are sent again", advice="poll less often")
+        return Observation("poll", "ok", told)
+    return Observation("poll", "warning", f"{told}; unchanged documents are sent again", advice="poll less often")

@@ -10,7 +10,7 @@ Grade = Literal["ok", "unknown", "warning", "failure"]
 
 
 @frozen
-class Finding:
+class Observation:
     """One thing that was looked at. A failure endangers the registry; `unknown` says why it could not be looked at."""
 
     name: str

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from bucketry.frozen import frozen
-from bucketry.maintenance.doctor.findings import Finding
+from bucketry.maintenance.doctor.findings import Observation
 from bucketry.schema import keys
 from bucketry.schema.names import parse_alias, parse_model_name
 from bucketry.schema.roles import KINDS, PROTECTED_ALIAS, RECORDS, ROLES, Role
@@ -70,13 +70,13 @@ def find_rights(store: Store, *, keeps_versions: bool) -> CallerRights:
     return CallerRights(kinds, protected, tuple(role for role in ROLES if not _missing(found, role)))
 
 
-def judge_rights(found: CallerRights) -> Finding:
+def judge_rights(found: CallerRights) -> Observation:
     """Say which role the rights make, and what goes beyond it."""
     if all(isinstance(answer, NotKnown) for kind in found.kinds for answer in kind.rights.values()):
-        return Finding("rights", "unknown", f"what this caller may do is {NOT_KNOWN_HERE.reason}")
+        return Observation("rights", "unknown", f"what this caller may do is {NOT_KNOWN_HERE.reason}")
     unread = [kind.prefix for kind in found.kinds if kind.rights["read"] is False or kind.rights["list"] is False]
     if unread:
-        return Finding(
+        return Observation(
             "rights",
             "warning",
             f"this caller cannot read or list {_named(unread)}",
@@ -85,20 +85,20 @@ def judge_rights(found: CallerRights) -> Finding:
     destroys = [kind.prefix for kind in found.kinds if kind.rights["delete"] is True and kind.prefix in RECORDS]
     if destroys or found.may("write", keys.REGISTRY) is True:
         may = f"delete {_named(destroys)}" if destroys else f"write {keys.REGISTRY}"
-        return Finding(
+        return Observation(
             "rights",
             "ok",
             f"this caller may {may}: the rights of an owner, who creates the registry and sets its defaults",
             advice="jobs and people need less: give each the role of its work (docs/roles.md)",
         )
     if not found.roles:
-        return Finding("rights", "ok", "this caller only reads: it can do the work of no role, and pull and look")
+        return Observation("rights", "ok", "this caller only reads: it can do the work of no role, and pull and look")
     closest = min(found.roles, key=lambda role: len(_beyond(found, role)))
     others = [role.name for role in found.roles if role is not closest]
     also = f"; also enough for {', '.join(others)}" if others else ""
     beyond = _beyond(found, closest)
     more = f"; beyond that it may {_named(beyond)}" if beyond else ""
-    return Finding("rights", "ok", f"this caller can work as {closest.name}: it {closest.task}{also}{more}")
+    return Observation("rights", "ok", f"this caller can work as {closest.name}: it {closest.task}{also}{more}")
 
 
 def _missing(found: CallerRights, role: Role) -> list[str]:

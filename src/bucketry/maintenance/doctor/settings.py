@@ -6,7 +6,7 @@ import json
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from bucketry.maintenance.doctor.findings import Finding
+from bucketry.maintenance.doctor.findings import Observation
 from bucketry.schema import keys
 from bucketry.schema.roles import CREATED_ONCE, KINDS, REGISTERS
 from bucketry.store.description import NOT_KNOWN_HERE, NotKnown
@@ -25,11 +25,11 @@ LOOPBACK = ("http://127.", "http://localhost", "http://[::1]")
 CONDITIONS = frozenset({"s3:if-match", "s3:if-none-match"})
 
 
-def judge_settings(found: BucketDescription | None) -> list[Finding]:
+def judge_settings(found: BucketDescription | None) -> list[Observation]:
     """Return what is to be said of each setting; without a description, that nothing is known."""
     if found is None:
         names = ("versioning", "lifecycle", "uploads", "object-lock", "encryption")
-        return [Finding(name, "unknown", f"{name} is {NOT_KNOWN_HERE.reason}") for name in names]
+        return [Observation(name, "unknown", f"{name} is {NOT_KNOWN_HERE.reason}") for name in names]
     return [
         _judge_versioning(found),
         _judge_lifecycle(found),
@@ -39,15 +39,15 @@ def judge_settings(found: BucketDescription | None) -> list[Finding]:
     ]
 
 
-def judge_endpoint(endpoint: str) -> Finding:
+def judge_endpoint(endpoint: str) -> Observation:
     """Say whether what goes to the store can be read or changed on the way."""
     if endpoint.startswith(LEAST_TLS):
-        return Finding("tls", "ok", "the store is spoken to by https, and its certificate is checked")
+        return Observation("tls", "ok", "the store is spoken to by https, and its certificate is checked")
     if not endpoint.startswith("http://"):
-        return Finding("tls", "ok", "nothing goes over a network that this program opened")
+        return Observation("tls", "ok", "nothing goes over a network that this program opened")
     if endpoint.startswith(LOOPBACK):
-        return Finding("tls", "ok", "the store is on this machine, and spoken to by http")
-    return Finding(
+        return Observation("tls", "ok", "the store is on this machine, and spoken to by http")
+    return Observation(
         "tls",
         "warning",
         "the store is spoken to by http: whoever is on the way reads what is sent, and can answer in its place",
@@ -55,7 +55,9 @@ def judge_endpoint(endpoint: str) -> Finding:
     )
 
 
-def judge_enforcement(policy: str | NotKnown, found: BucketDescription | None, *, is_refused: bool | None) -> Finding:
+def judge_enforcement(
+    policy: str | NotKnown, found: BucketDescription | None, *, is_refused: bool | None
+) -> Observation:
     """Say whether the bucket refuses unconditional writes by itself.
 
     `is_refused` is what a try below `probe/` showed, or None where none could be made.
@@ -64,19 +66,19 @@ def judge_enforcement(policy: str | NotKnown, found: BucketDescription | None, *
     covered = () if found is None or isinstance(policy, NotKnown) else enforced_kinds(policy, found)
     lacking = [kind for kind in (*REGISTERS, *CREATED_ONCE, keys.BLOBS) if kind not in covered]
     if covered and not lacking:
-        return Finding(name, "ok", "the bucket's policy refuses every unconditional write of what must not change")
+        return Observation(name, "ok", "the bucket's policy refuses every unconditional write of what must not change")
     if covered:
-        return Finding(
+        return Observation(
             name,
             "warning",
             f"the bucket's policy enforces conditional writes, but not of {', '.join(lacking)}",
             advice="use infra/aws/bucket-policy.json, which covers all (docs/roles.md)",
         )
     if is_refused:
-        return Finding(name, "ok", f"the bucket refuses unconditional writes, as a try below {keys.PROBE} showed")
+        return Observation(name, "ok", f"the bucket refuses unconditional writes, as a try below {keys.PROBE} showed")
     if is_refused is None:
-        return Finding(name, "unknown", "whether the bucket refuses unconditional writes could not be tried")
-    return Finding(
+        return Observation(name, "unknown", "whether the bucket refuses unconditional writes could not be tried")
+    return Observation(
         name,
         "ok",
         "this program always writes on a condition; the bucket does not ask that of other programs",
@@ -112,12 +114,12 @@ def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - foreign JSON
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _judge_versioning(found: BucketDescription) -> Finding:
+def _judge_versioning(found: BucketDescription) -> Observation:
     name = "versioning"
     if isinstance(found.versioning, NotKnown):
-        return Finding(name, "unknown", f"versioning is {found.versioning.reason}")
+        return Observation(name, "unknown", f"versioning is {found.versioning.reason}")
     if found.versioning != "enabled":
-        return Finding(
+        return Observation(
             name,
             "ok",
             "older states of objects are not kept by the bucket",
@@ -125,8 +127,8 @@ def _judge_versioning(found: BucketDescription) -> Finding:
         )
     older = [rule for rule in _rules(found) if rule.expires_older_days is not None]
     if isinstance(found.lifecycle, NotKnown) or any(_covers(found, rule, keys.BLOBS) for rule in older):
-        return Finding(name, "ok", "older states of objects are kept")
-    return Finding(
+        return Observation(name, "ok", "older states of objects are kept")
+    return Observation(
         name,
         "warning",
         f"older states are kept for ever: what garbage collection removes from {keys.BLOBS} goes on costing",
@@ -134,14 +136,14 @@ def _judge_versioning(found: BucketDescription) -> Finding:
     )
 
 
-def _judge_lifecycle(found: BucketDescription) -> Finding:
+def _judge_lifecycle(found: BucketDescription) -> Observation:
     name = "lifecycle"
     if isinstance(found.lifecycle, NotKnown):
-        return Finding(name, "unknown", f"the lifecycle is {found.lifecycle.reason}")
+        return Observation(name, "unknown", f"the lifecycle is {found.lifecycle.reason}")
     for rule in found.lifecycle:
         hurt = [kind for kind in KINDS if _touches(found, rule, kind) and kind not in EXPENDABLE]
         if rule.expires_days is not None and hurt:
-            return Finding(
+            return Observation(
                 name,
                 "failure",
                 f"the lifecycle rule {rule.name!a} deletes what is needed: it expires {', '.join(hurt)}",
@@ -149,42 +151,42 @@ def _judge_lifecycle(found: BucketDescription) -> Finding:
             )
         moved = sorted(UNREADABLE_CLASSES.intersection(rule.moves_to))
         if moved and hurt:
-            return Finding(
+            return Observation(
                 name,
                 "failure",
                 f"the lifecycle rule {rule.name!a} moves {', '.join(hurt)} to {moved[0]}, where nothing can be read",
                 advice="move to a class that is read at once, such as INTELLIGENT_TIERING or GLACIER_IR",
             )
-    return Finding(name, "ok", "no lifecycle rule takes away what the registry needs")
+    return Observation(name, "ok", "no lifecycle rule takes away what the registry needs")
 
 
-def _judge_uploads(found: BucketDescription) -> Finding:
+def _judge_uploads(found: BucketDescription) -> Observation:
     name = "uploads"
     if isinstance(found.lifecycle, NotKnown):
-        return Finding(name, "unknown", f"what becomes of abandoned uploads is {found.lifecycle.reason}")
+        return Observation(name, "unknown", f"what becomes of abandoned uploads is {found.lifecycle.reason}")
     covering = [rule for rule in found.lifecycle if _covers(found, rule, keys.BLOBS)]
     days = [rule.aborts_uploads_days for rule in covering if rule.aborts_uploads_days is not None]
     if not days:
-        return Finding(
+        return Observation(
             name,
             "warning",
             "nobody gives up abandoned uploads, whose parts cost as much as objects",
             advice="let the lifecycle abort them after 7 days (infra/aws/lifecycle.json), or run `bucketry gc --apply`",
         )
     if min(days) < SHORTEST_UPLOAD_DAYS:
-        return Finding(
+        return Observation(
             name,
             "warning",
             f"uploads are given up after {min(days)} day: a publish that is resumed later starts anew",
             advice="leave them for 7 days",
         )
-    return Finding(name, "ok", f"abandoned uploads are given up after {min(days)} days")
+    return Observation(name, "ok", f"abandoned uploads are given up after {min(days)} days")
 
 
-def _judge_lock(found: BucketDescription) -> Finding:
+def _judge_lock(found: BucketDescription) -> Observation:
     name = "object-lock"
     if not isinstance(found.object_lock, NotKnown) and any(unit in found.object_lock for unit in (" days", " years")):
-        return Finding(
+        return Observation(
             name,
             "warning",
             f"every object is locked ({found.object_lock}): garbage collection frees nothing before that",
@@ -193,10 +195,10 @@ def _judge_lock(found: BucketDescription) -> Finding:
     return _plain(name, found.object_lock, "Object Lock is {}", "Object Lock is off")
 
 
-def _plain(name: str, value: str | NotKnown, some: str, none: str) -> Finding:
+def _plain(name: str, value: str | NotKnown, some: str, none: str) -> Observation:
     if isinstance(value, NotKnown):
-        return Finding(name, "unknown", f"{name} is {value.reason}")
-    return Finding(name, "ok", some.format(value) if value else none)
+        return Observation(name, "unknown", f"{name} is {value.reason}")
+    return Observation(name, "ok", some.format(value) if value else none)
 
 
 def _rules(found: BucketDescription) -> Sequence[LifecycleRule]:

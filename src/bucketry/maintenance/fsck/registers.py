@@ -41,7 +41,7 @@ S = TypeVar("S", bound="HasTrail")
 
 
 @frozen
-class ChainFault:
+class BrokenChain:
     """What is wrong with a register's trail, and in which object; `words` are a part of a sentence."""
 
     kind: Kind
@@ -196,35 +196,35 @@ def report_plain_copy(
         )
 
 
-def read_chain(session: Session, register: Register[S], trail: Trail) -> tuple[list[Record], ChainFault | None]:
+def read_chain(session: Session, register: Register[S], trail: Trail) -> tuple[list[Record], BrokenChain | None]:
     """Return a register's records from the first commit on, as far as they can be read, and what is wrong, if it is."""
     blocks = session.map_in_parallel(partial(_load_block, session, register), block_starts(trail))
     records: list[Record] = []
-    fault: ChainFault | None = None
+    fault: BrokenChain | None = None
     for block in blocks:
-        if isinstance(block, ChainFault):
+        if isinstance(block, BrokenChain):
             fault = fault or block
         else:
             records.extend(block)
     records.extend(trail.records)
     broken = find_chain_fault(records)
     if fault is None and broken:
-        fault = ChainFault(Kind.AUDIT_CHAIN_BROKEN, register.key, broken)
+        fault = BrokenChain(Kind.AUDIT_CHAIN_BROKEN, register.key, broken)
     return records, fault
 
 
-def _load_block(session: Session, register: Register[S], first: int) -> tuple[Record, ...] | ChainFault:
+def _load_block(session: Session, register: Register[S], first: int) -> tuple[Record, ...] | BrokenChain:
     key = register.history_key(first)
     found = look_for(session.store, key)
     if found is None:
-        return ChainFault(Kind.SEALED_RECORDS_LOST, key, f"the sealed audit records {key} are missing")
+        return BrokenChain(Kind.SEALED_RECORDS_LOST, key, f"the sealed audit records {key} are missing")
     if isinstance(found, Unreadable):
         words = f"the sealed audit records {key} cannot be read: {found.reason}"
-        return ChainFault(Kind.SEALED_RECORDS_LOST, key, words)
+        return BrokenChain(Kind.SEALED_RECORDS_LOST, key, words)
     try:
         block = decode_block(found.body, what=key)
     except UNREADABLE as error:
-        return ChainFault(kind_of(error, Kind.SEALED_RECORDS_LOST), key, reason_of(error))
+        return BrokenChain(kind_of(error, Kind.SEALED_RECORDS_LOST), key, reason_of(error))
     if block[0].generation != first:
-        return ChainFault(Kind.SEALED_RECORDS_LOST, key, f"{key} holds other audit records than its name says")
+        return BrokenChain(Kind.SEALED_RECORDS_LOST, key, f"{key} holds other audit records than its name says")
     return block

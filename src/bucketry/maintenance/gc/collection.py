@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bucketry.errors import UNREADABLE, ContendedError, DeniedError, reason_of
 from bucketry.frozen import frozen
 from bucketry.maintenance.gc.garbage import Garbage, Total
-from bucketry.maintenance.gc.kinds import BLOB_GRACE_SECONDS, KINDS, Kind
+from bucketry.maintenance.gc.kinds import BLOB_GRACE_SECONDS, KINDS, CollectedKind
 from bucketry.maintenance.gc.listing import iter_model_blobs
 from bucketry.maintenance.gc.model import ListedState, free_model, plan_model
 from bucketry.maintenance.gc.passes import CleanModels, load_clean_models, save_clean_models
@@ -26,7 +26,7 @@ from bucketry.store.contract import Entry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from bucketry.maintenance.gc.garbage import Reason
+    from bucketry.maintenance.gc.garbage import GarbageReason
     from bucketry.registry.core.session import Session
     from bucketry.schema.names import ModelName
 
@@ -64,7 +64,7 @@ class LeftAlone:
 
 
 @frozen
-class Collection:
+class CollectionReport:
     """What a collection freed, or would free. `found` are the first thousand; `totals` are by model and reason.
 
     `waiting` is what nobody needs and stays for its grace. Of the `models` with blobs so many were `walked`.
@@ -72,7 +72,7 @@ class Collection:
 
     applied: bool
     found: tuple[Garbage, ...]
-    totals: Mapping[tuple[str, Reason], Total]
+    totals: Mapping[tuple[str, GarbageReason], Total]
     waiting: Total
     left_alone: tuple[LeftAlone, ...]
     models: int
@@ -87,25 +87,25 @@ class Collection:
         return total
 
     @property
-    def by_reason(self) -> dict[Reason, Total]:
+    def by_reason(self) -> dict[GarbageReason, Total]:
         """All of it by why it goes."""
-        found: dict[Reason, Total] = defaultdict(Total)
+        found: dict[GarbageReason, Total] = defaultdict(Total)
         for (_, reason), total in self.totals.items():
             found[reason].include(total)
         return dict(sorted(found.items()))
 
     @property
-    def largest(self) -> list[tuple[tuple[str, Reason], Total]]:
+    def largest(self) -> list[tuple[tuple[str, GarbageReason], Total]]:
         """The thousand largest totals of a model and a reason, the largest first."""
         return sorted(self.totals.items(), key=lambda item: (-item[1].size_bytes, item[0]))[:MOST_NAMED]
 
 
-def plan_collection(session: Session, asked: Asked = EVERYTHING, progress: Progress | None = None) -> Collection:
+def plan_collection(session: Session, asked: Asked = EVERYTHING, progress: Progress | None = None) -> CollectionReport:
     """Return what a collection would free now. It only reads."""
     return _Walk(session, asked, frees=False).run(progress)
 
 
-def apply_collection(session: Session, asked: Asked = EVERYTHING, progress: Progress | None = None) -> Collection:
+def apply_collection(session: Session, asked: Asked = EVERYTHING, progress: Progress | None = None) -> CollectionReport:
     """Free what nobody needs; killed at any moment, it is finished by another one."""
     session.check_writable()
     return _Walk(session, asked, frees=True).run(progress)
@@ -117,14 +117,14 @@ class _Walk:
     asked: Asked
     frees: bool
     found: list[Garbage] = field(default_factory=list)
-    totals: dict[tuple[str, Reason], Total] = field(default_factory=lambda: defaultdict(Total))
+    totals: dict[tuple[str, GarbageReason], Total] = field(default_factory=lambda: defaultdict(Total))
     waiting: Total = field(default_factory=Total)
     left_alone: list[LeftAlone] = field(default_factory=list)
     clean: CleanModels = field(default_factory=CleanModels)
     models: int = 0
     walked: int = 0
 
-    def run(self, progress: Progress | None) -> Collection:
+    def run(self, progress: Progress | None) -> CollectionReport:
         # What is read for one model is of no use for the next, and a walk must not fill the memory.
         self.session = replace(self.session, documents=DocumentCache(KEPT_DOCUMENT_BYTES))
         store = self.session.store
@@ -142,7 +142,7 @@ class _Walk:
             self._collect_kind(kind, now)
         if self.frees and is_whole:
             save_clean_models(self.session, self.clean)
-        return Collection(
+        return CollectionReport(
             self.frees,
             tuple(self.found),
             dict(self.totals),
@@ -179,7 +179,7 @@ class _Walk:
         if done.etag:
             self.clean.add(model, done.etag, plan.state)
 
-    def _collect_kind(self, kind: Kind, now: datetime) -> None:
+    def _collect_kind(self, kind: CollectedKind, now: datetime) -> None:
         oldest = _oldest(now, max(kind.grace_seconds, self.asked.grace_seconds))
         for garbage in list(kind.find(self.session)) if self.frees else kind.find(self.session):
             if garbage.modified_at >= oldest:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class Reason(StrEnum):
+class GarbageReason(StrEnum):
     """Why something may go. The words are part of the `--json` document."""
 
     DELETED_VERSION = "deleted-version"
@@ -31,7 +31,7 @@ class Garbage:
 
     key: str
     size_bytes: int
-    reason: Reason
+    reason: GarbageReason
     modified_at: datetime
     model: str = ""
     version: int | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import UsageError
 from bucketry.frozen import frozen
-from bucketry.maintenance.gc.garbage import Garbage, Reason
+from bucketry.maintenance.gc.garbage import Garbage, GarbageReason
 from bucketry.registry.serving.ready import is_gone
 from bucketry.schema import keys
 from bucketry.store.contract import Entry, HasLeftovers, Leftover, ObjectNotFoundError
@@ -30,13 +30,13 @@ BLOB_GRACE_SECONDS = DAY_SECONDS
 
 
 @frozen
-class Kind:
+class CollectedKind:
     """What may go once it has lain untouched for so long, or for the grace that was asked for if that is longer.
 
     `find` yields all of it with its time, whatever its age; `free` says whether it was still there.
     """
 
-    reason: Reason
+    reason: GarbageReason
     grace_seconds: float
     find: Callable[[Session], Iterator[Garbage]]
     free: Callable[[Session, Garbage], bool]
@@ -49,7 +49,7 @@ def _find_uploads(session: Session) -> Iterator[Garbage]:
             size_bytes = sum(part.size_bytes for part in session.store.list_parts(key, upload))
         except (UsageError, ObjectNotFoundError):
             continue  # nobody's key, or finished since it was listed
-        yield Garbage(key, size_bytes, Reason.UNFINISHED_UPLOAD, started_at, model, upload=upload)
+        yield Garbage(key, size_bytes, GarbageReason.UNFINISHED_UPLOAD, started_at, model, upload=upload)
 
 
 def _abort_upload(session: Session, garbage: Garbage) -> bool:
@@ -61,7 +61,7 @@ def _find_staged(session: Session) -> Iterator[Garbage]:
     store = session.store.unretried
     if isinstance(store, HasLeftovers):
         for leftover in store.list_leftovers():
-            yield Garbage(leftover.name, leftover.size_bytes, Reason.STAGED_FILE, leftover.modified_at)
+            yield Garbage(leftover.name, leftover.size_bytes, GarbageReason.STAGED_FILE, leftover.modified_at)
 
 
 def _remove_staged(session: Session, garbage: Garbage) -> bool:
@@ -73,7 +73,7 @@ def _remove_staged(session: Session, garbage: Garbage) -> bool:
 def _find_scratch(session: Session) -> Iterator[Garbage]:
     for entry in session.store.list(keys.PROBE):
         if isinstance(entry, Entry):
-            yield Garbage(entry.key, entry.size_bytes, Reason.PROBE_SCRATCH, entry.modified_at)
+            yield Garbage(entry.key, entry.size_bytes, GarbageReason.PROBE_SCRATCH, entry.modified_at)
 
 
 def _find_served(session: Session) -> Iterator[Garbage]:
@@ -85,7 +85,7 @@ def _find_served(session: Session) -> Iterator[Garbage]:
         model, version, _ = place
         for entry in group:
             yield Garbage(
-                entry.key, entry.size_bytes, Reason.SERVED_COPY, entry.modified_at, str(model), version=version
+                entry.key, entry.size_bytes, GarbageReason.SERVED_COPY, entry.modified_at, str(model), version=version
             )
 
 
@@ -103,7 +103,7 @@ def _find_work(session: Session, *, is_finished: bool) -> Iterator[Garbage]:
 
     One without its plan is as good as finished: it was half made, or half removed. All are as old as the newest.
     """
-    reason = Reason.FINISHED_WORK if is_finished else Reason.ABANDONED_WORK
+    reason = GarbageReason.FINISHED_WORK if is_finished else GarbageReason.ABANDONED_WORK
     listed = (
         (place, entry)
         for entry in session.store.list(keys.WORK)
@@ -125,11 +125,11 @@ def _delete(session: Session, garbage: Garbage) -> bool:
 
 
 KINDS = (
-    Kind(Reason.UNFINISHED_UPLOAD, WEEK_SECONDS, _find_uploads, _abort_upload),
-    Kind(Reason.STAGED_FILE, WEEK_SECONDS, _find_staged, _remove_staged),
-    Kind(Reason.PROBE_SCRATCH, WEEK_SECONDS, _find_scratch, _delete),
-    Kind(Reason.SERVED_COPY, 0.0, _find_served, _remove_served),
-    Kind(Reason.FINISHED_WORK, WEEK_SECONDS, partial(_find_work, is_finished=True), _delete),
-    Kind(Reason.ABANDONED_WORK, ABANDONED_SECONDS, partial(_find_work, is_finished=False), _delete),
+    CollectedKind(GarbageReason.UNFINISHED_UPLOAD, WEEK_SECONDS, _find_uploads, _abort_upload),
+    CollectedKind(GarbageReason.STAGED_FILE, WEEK_SECONDS, _find_staged, _remove_staged),
+    CollectedKind(GarbageReason.PROBE_SCRATCH, WEEK_SECONDS, _find_scratch, _delete),
+    CollectedKind(GarbageReason.SERVED_COPY, 0.0, _find_served, _remove_served),
+    CollectedKind(GarbageReason.FINISHED_WORK, WEEK_SECONDS, partial(_find_work, is_finished=True), _delete),
+    CollectedKind(GarbageReason.ABANDONED_WORK, ABANDONED_SECONDS, partial(_find_work, is_finished=False), _delete),
 )
 """In the order in which they are looked for. Nothing here is a document that anybody cites."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from bucketry.clock import format_time
 from bucketry.frozen import frozen
-from bucketry.maintenance.gc.garbage import Garbage, Reason, Total
+from bucketry.maintenance.gc.garbage import Garbage, GarbageReason, Total
 from bucketry.maintenance.gc.marks import Marks, iter_placed, load_marks
 from bucketry.registry.core.commit import Change, Current, FirstAttempt
 from bucketry.registry.core.history import iter_records_back
@@ -108,7 +108,7 @@ def plan_model(session: Session, model: ModelName, entries: Iterable[Entry], old
             waiting.add(entry.size_bytes)
             is_clean = False
             continue
-        reason = Reason.ORPHAN if version is None else Reason.DELETED_VERSION
+        reason = GarbageReason.ORPHAN if version is None else GarbageReason.DELETED_VERSION
         due[place] = Garbage(entry.key, entry.size_bytes, reason, entry.modified_at, str(model), version)
     return ModelPlan(model, base, marks, due, waiting, state.name, is_clean)
 

@@ -64,7 +64,7 @@ def plan_check(session: Session, shards: int, progress: Callable[[int, int], Non
     with tempfile.TemporaryFile() as spool:
         total_bytes = _spool_blobs(session, spool, progress)
         spool.seek(0)
-        cut = Cut(session, work, shards, max(1, -(-total_bytes // shards)))
+        cut = ShardCut(session, work, shards, max(1, -(-total_bytes // shards)))
         for line in spool:
             cut.add(read_piece(decode_json(line, what="a piece"), what="a piece"))
     plan = WorkPlan(session.registry.registry, work, "fsck", session.clock.timestamp(), session.actor, cut.finish())
@@ -119,7 +119,7 @@ def _iter_rows(session: Session, head: Head) -> Iterator[list[Row]]:
 
 
 @dataclass(slots=True)
-class Cut:
+class ShardCut:
     """Cuts blobs into shards of `target_bytes` each, and writes every shard when it is full."""
 
     session: Session

@@ -95,7 +95,7 @@ def set_retention(session: Session, model: ModelName | None, rules: Retention) -
             _set_for_model(session, model, document, detail)
         else:
             _set_default(session, document, detail)
-    except _UnchangedError:
+    except _SameRulesError:
         return False
     return True
 
@@ -157,7 +157,7 @@ def _set_for_model(session: Session, model: ModelName, document: Document, detai
     def edit(old: Head | None) -> Change[Head]:
         head = existing_head(session, model, old)
         if head.retention == document:
-            raise _UnchangedError
+            raise _SameRulesError
         return Change(replace(head, retention=document), AuditAction.SET_RETENTION, detail=detail)
 
     commit_head(session, model, edit)
@@ -168,7 +168,7 @@ def _set_default(session: Session, document: Document, detail: Document) -> None
         if old is None:
             raise no_registry(session.store)
         if old.settings.get(SETTING) == document:
-            raise _UnchangedError
+            raise _SameRulesError
         changed = replace(old, settings={**old.settings, SETTING: document})
         return Change(changed, AuditAction.SET_RETENTION, detail=detail)
 
@@ -176,7 +176,7 @@ def _set_default(session: Session, document: Document, detail: Document) -> None
     session.forget_registry()
 
 
-class _UnchangedError(Exception):
+class _SameRulesError(Exception):
     """The rules are set already: nothing is committed, and the history stays free of non-events."""
 
 

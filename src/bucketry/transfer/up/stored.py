@@ -77,7 +77,7 @@ class StoredPiece:
         piece, digest = self.piece, hashlib.sha256()
         if self.sent is not None:
             self.sent.take_back()
-        with self.buffers.lent() as buffer, closing(_Reading(piece)) as reading:
+        with self.buffers.lent() as buffer, closing(_StoredReading(piece)) as reading:
             start = piece.start
             while start < piece.stop:  # bounded: each round takes some of it
                 size_bytes = SLICE_BYTES if self.limit is None else self.limit.read_size_bytes(SLICE_BYTES)
@@ -101,7 +101,7 @@ class StoredPiece:
         )
 
 
-class _Reading:
+class _StoredReading:
     """The bytes of a piece from front to back, however often the source breaks off."""
 
     def __init__(self, piece: PieceOfFile[StoredFile]) -> None:

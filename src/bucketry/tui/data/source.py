@@ -49,18 +49,18 @@ class Listing(Generic[Row]):
 
 
 @frozen
-class Selection:
+class ListSelection:
     """What of a list is to be shown: the filter as it was typed, and by which column the rows are sorted."""
 
     filter: str = ""
     order: str = ""
     descending: bool = True
 
-    def filtered_by(self, text: str) -> Selection:
+    def filtered_by(self, text: str) -> ListSelection:
         """Return what another filter means, in the same order."""
         return replace(self, filter=text.strip())
 
-    def sorted_by(self, column: str) -> Selection:
+    def sorted_by(self, column: str) -> ListSelection:
         """Return the order by a column, the greatest first; by the same one again, the other way round."""
         return replace(self, order=column, descending=column != self.order or not self.descending)
 
@@ -138,13 +138,15 @@ class Source:
         """Whether the bucket was ever seen whole."""
         return self.freshness.seen_at is not None
 
-    def models(self, wanted: Selection) -> Listing[ModelLine]:
+    def models(self, wanted: ListSelection) -> Listing[ModelLine]:
         """Return the models that a filter means."""
         order, descending = wanted.order or "name", wanted.descending and bool(wanted.order)
         listed = list_models_by(self.index, query=wanted.filter, order=order, descending=descending)
         return Listing(IndexRows(listed, lambda ids: load_model_lines(self.index, ids)), listed.total)
 
-    def versions(self, model: ModelName, wanted: Selection, *, fields: Sequence[Field] = ()) -> Listing[VersionLine]:
+    def versions(
+        self, model: ModelName, wanted: ListSelection, *, fields: Sequence[Field] = ()
+    ) -> Listing[VersionLine]:
         """Return the versions of a model that a filter means, with the metrics and parameters that are shown."""
         order = wanted.order or "version"
         listed = list_versions_by(self.index, model, query=wanted.filter, order=order, descending=wanted.descending)

@@ -24,7 +24,7 @@ from bucketry.show.spans import Line, Span, TextPage, line, wrapped
 from bucketry.show.tables import Column
 from bucketry.tui.actions.download import DOWNLOAD
 from bucketry.tui.actions.version_commands import yank_version
-from bucketry.tui.data.source import Selection
+from bucketry.tui.data.source import ListSelection
 from bucketry.tui.drawing.marks import is_production
 from bucketry.tui.drawing.pager import CARD
 from bucketry.tui.screens.listing import FINDING, MOVING, why_no_row
@@ -78,7 +78,7 @@ class DeploymentsView(ReadListView[DeploymentRow]):
 
     def __init__(self, shell: Shell, words: str = "") -> None:
         super().__init__(shell)
-        self.selection = Selection(words)
+        self.selection = ListSelection(words)
 
     def columns(self) -> Sequence[Column[DeploymentRow]]:
         """Return the columns. Instances stand below their alias, so nothing sorts."""

@@ -14,7 +14,7 @@ from textual.containers import Horizontal
 from bucketry.errors import BucketryError, UsageError
 from bucketry.show.spans import Line, Span, line
 from bucketry.show.tables import choose_columns
-from bucketry.tui.data.source import Selection
+from bucketry.tui.data.source import ListSelection
 from bucketry.tui.drawing.chooser import CHOOSING, Chooser
 from bucketry.tui.drawing.table import LineTable
 from bucketry.tui.shell.asking import Question
@@ -43,7 +43,7 @@ class ListView(View, Generic[Row]):
         super().__init__(shell)
         self.chosen_columns: tuple[str, ...] = ()
         """The names of the columns that the user chose; none for the usual ones."""
-        self.selection = Selection()
+        self.selection = ListSelection()
         self.table: LineTable[Row] = LineTable(self.columns(), self.key_of, shell.painter)
         self._total: int | None = None
         self._problem = ""
@@ -61,7 +61,7 @@ class ListView(View, Generic[Row]):
         """Return what a row is known by when the rows change."""
 
     @abstractmethod
-    def fetch(self, wanted: Selection) -> Listing[Row]:
+    def fetch(self, wanted: ListSelection) -> Listing[Row]:
         """Return the rows that are wanted, in their order; called in a thread of its own."""
 
     @abstractmethod

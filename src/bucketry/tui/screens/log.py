@@ -17,7 +17,7 @@ from bucketry.tui.shell.commands import Command
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from bucketry.tui.data.source import Selection
+    from bucketry.tui.data.source import ListSelection
 
 
 class LogView(ListView[LogEntry]):
@@ -66,7 +66,7 @@ class LogView(ListView[LogEntry]):
         usual, row = super().notice, self.current
         return usual or (line(" ", Span(row.failure, "bad")) if row is not None and row.failure else ())
 
-    def fetch(self, wanted: Selection) -> Listing[LogEntry]:
+    def fetch(self, wanted: ListSelection) -> Listing[LogEntry]:
         """Return the entries that have every word."""
         entries = list(self.shell.log_of_commands.newest_first())
         kept = [entry for entry in entries if all(word in entry.line.lower() for word in wanted.filter.lower().split())]

@@ -22,7 +22,7 @@ from bucketry.tui.shell.places import VersionsPlace
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
-    from bucketry.tui.data.source import Listing, Selection
+    from bucketry.tui.data.source import Listing, ListSelection
     from bucketry.tui.shell.view import Shell
 
 TREND_COLUMNS = 12
@@ -78,7 +78,7 @@ class ModelsView(ListView[ModelLine]):
         """Return the model's id in the index."""
         return row.row_id
 
-    def fetch(self, wanted: Selection) -> Listing[ModelLine]:
+    def fetch(self, wanted: ListSelection) -> Listing[ModelLine]:
         """Return the models from the index."""
         return self.shell.source.models(wanted)
 

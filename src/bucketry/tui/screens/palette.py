@@ -15,7 +15,7 @@ from bucketry.tui.shell.commands import Command, matching_commands, shown_keys
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from bucketry.tui.data.source import Selection
+    from bucketry.tui.data.source import ListSelection
     from bucketry.tui.shell.view import Shell
 
 
@@ -52,7 +52,7 @@ class PaletteView(ListView[Command[Any]]):
         """Return the command's name."""
         return row.name
 
-    def fetch(self, wanted: Selection) -> Listing[Command[Any]]:
+    def fetch(self, wanted: ListSelection) -> Listing[Command[Any]]:
         """Return the commands that have every word."""
         found = matching_commands(self._listed, wanted.filter)
         return Listing(ListRows(found, lambda command: command.name), len(matching_commands(self._listed, "")))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bucketry.errors import BucketryError
     from bucketry.registry.core.session import Session
     from bucketry.schema.names import ModelName
-    from bucketry.tui.data.source import Selection
+    from bucketry.tui.data.source import ListSelection
     from bucketry.tui.shell.view import Shell
 
 Row = TypeVar("Row")
@@ -126,7 +126,7 @@ class ReadListView(ListView[Row]):
         if self._read_rows is not None:
             super().reload()
 
-    def fetch(self, wanted: Selection) -> Listing[Row]:
+    def fetch(self, wanted: ListSelection) -> Listing[Row]:
         """Return the rows that are wanted, out of those that were read."""
         rows = self._read_rows.rows if self._read_rows is not None else ()
         kept = [row for row in rows if matches_words(wanted.filter, self.texts(row))]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bucketry.index.views import VersionLine
     from bucketry.registry.reading.tensors import TensorEntry
     from bucketry.schema.documents.manifest import Artifact
-    from bucketry.tui.data.source import Selection
+    from bucketry.tui.data.source import ListSelection
     from bucketry.tui.shell.commands import Command
     from bucketry.tui.shell.view import Shell
 
@@ -76,7 +76,7 @@ class TensorsView(ListView["TensorEntry"]):
         """Return the tensor's name, which is its own in a file."""
         return row.name
 
-    def fetch(self, wanted: Selection) -> Listing[TensorEntry]:
+    def fetch(self, wanted: ListSelection) -> Listing[TensorEntry]:
         """Return the tensors whose name, type or shape has every word."""
         entries = self._entries or ()
         words = wanted.filter.lower().split()

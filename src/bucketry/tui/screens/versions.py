@@ -18,7 +18,7 @@ from bucketry.show.tables import Column
 from bucketry.tui.actions.compare import COMPARE
 from bucketry.tui.actions.version_commands import READ_COMMANDS, VERSION_COMMANDS
 from bucketry.tui.data.detail_loader import DetailLoader, asks_for_details
-from bucketry.tui.data.source import Selection
+from bucketry.tui.data.source import ListSelection
 from bucketry.tui.drawing.lineview import LineView
 from bucketry.tui.drawing.marks import named_span, production_of, review_span, signed_span
 from bucketry.tui.screens.listing import COLUMNS, FINDING, MARKING, MOVING, ListView
@@ -82,7 +82,7 @@ class VersionsView(ListView[VersionLine]):
         self._has_loaded_ahead = False
         super().__init__(shell)
         self._closer = DetailLoader(shell, model, self._closer_changed)
-        self.selection = Selection(order="version")
+        self.selection = ListSelection(order="version")
         self._panel = LineView(shell.painter)
         self._panel_for: tuple[int, int] | None = None
 
@@ -199,7 +199,7 @@ class VersionsView(ListView[VersionLine]):
         """Return the version's id in the index."""
         return row.row_id
 
-    def fetch(self, wanted: Selection) -> Listing[VersionLine]:
+    def fetch(self, wanted: ListSelection) -> Listing[VersionLine]:
         """Return the versions from the index, and note whether their head can be read."""
         index = self.shell.source.index
         self._closer.edition = index.edition()
