@@ -39,7 +39,8 @@ DOCUMENT_KEYS = {
     "dry_run",
     "restored",
 }
-KILLS = 12
+KILLS, LEAST_KILLED = 12, 3
+"""A mirror that comes to its end before it is killed is no failure, on a fast machine."""
 
 
 @pytest.fixture
@@ -203,7 +204,7 @@ def test_a_mirror_that_is_killed_again_and_again_goes_on_and_comes_to_its_end(
         if (copy / "registry.json").exists():
             findings = program.run("fsck", "-r", copy, "--json").document["findings"]
             assert [one for one in findings if "missing" in one["message"] and one["key"] != "registry.json"] == []
-    assert killed > KILLS / 2
+    assert killed >= LEAST_KILLED
     assert program.json("mirror", published, copy)["complete"]
     assert same_registers(published, copy)
     findings = program.json("fsck", "--deep", "-r", copy)["findings"]

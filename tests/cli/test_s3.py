@@ -110,7 +110,7 @@ def test_a_server_is_asked_no_more_often_than_the_protocol_needs(
         assert requests("promote", "acme/chat:1", "production") == 6
         approve = ("review", "approve", "acme/chat:3", "--comment", "looked at it")
         assert requests(*approve) == 7 + COMPARISON_REQUESTS
-        assert requests("review", "reject", "acme/chat:2", "--comment", "worse") == 7
+        assert requests("review", "reject", "acme/chat:2", "--comment", "worse") == 8  # one looks below serve/
         assert requests("promote", "acme/chat:3", "production") == 7
         assert requests("rollback", "acme/chat", "production") == 4
         assert requests("resolve", "acme/chat@production") == 2

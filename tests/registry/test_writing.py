@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bucketry.schema.documents.head import Head
 
 NAME = parse_model_name(CHAT)
+SCRATCH_WRITERS = frozenset({"maintenance/doctor/examine.py", "maintenance/doctor/speed.py"})
 WRITES = {"put", "put_blob", "start_upload", "upload_part", "copy_part", "complete_upload"}
 SOURCE = Path(bucketry.__file__).parent
 
@@ -153,11 +154,14 @@ def test_a_commit_that_nobody_could_read_writes_not_even_what_it_refers_to(regis
 
 
 def test_no_module_but_one_writes_documents() -> None:
-    """A store's `put` is called by `registry/core/writing.py`, its `put_blob` and its uploads by the transfer alone."""
+    """A store's `put` is called by `registry/core/writing.py`, its `put_blob` and its uploads by the transfer alone.
+
+    What doctor writes below `probe/`, to see what is refused and how fast it is, is scratch.
+    """
     found = set()
     for path in sorted(SOURCE.rglob("*.py")):
         module = path.relative_to(SOURCE).as_posix()
-        if module.startswith("store/"):
+        if module.startswith("store/") or module in SCRATCH_WRITERS:
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):

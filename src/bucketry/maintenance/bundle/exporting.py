@@ -18,6 +18,7 @@ from bucketry.maintenance.mirror.marker import choose_selection, load_source
 from bucketry.maintenance.mirror.mirror import MirrorOptions, mirror
 from bucketry.registry.core.registers import load_existing_alias, load_existing_head
 from bucketry.registry.core.session import Session
+from bucketry.registry.core.writing import Readable, put_document
 from bucketry.schema import keys
 from bucketry.schema.documents.replica import Replica, Selection
 from bucketry.schema.documents.settings import encode_registry
@@ -76,7 +77,7 @@ def export_bundle(
         place = Session(writer, session.actor, session.clock)
         source = load_source(session).state
         marker = Replica(session.store.name, choose_selection(source, selection), endpoints=(writer.endpoint,))
-        writer.put(keys.REGISTRY, encode_registry(replace(source, replica=marker)), IfAbsent())
+        put_document(writer, Readable(keys.REGISTRY, encode_registry(replace(source, replica=marker))), IfAbsent())
         how = MirrorOptions(selection, full=True, transfer=options or TransferOptions())
         report = _checked(mirror(session, place, how))
         writer.drop_notes()
