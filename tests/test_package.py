@@ -80,6 +80,16 @@ def test_importing_the_package_loads_no_layer_below() -> None:
     check_absent((), modules_loaded_by(program))
 
 
+def test_the_first_picture_of_the_screens_waits_for_no_refresh_and_no_gates() -> None:
+    program = """
+import sys
+import bucketry.tui.shell.launch, bucketry.tui.shell.app, bucketry.tui.data.source, bucketry.tui.screens.models
+late = {"bucketry.index.refresh", "bucketry.registry.review.gating", "bucketry.schema.judging.comparison"}
+assert not late & set(sys.modules), late & set(sys.modules)
+"""
+    check_absent((), modules_loaded_by(program))
+
+
 def test_resolving_in_a_folder_loads_neither_an_s3_client_nor_a_screen(registry_folder: Path) -> None:
     program = """
 import bucketry, sys

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 from bucketry.errors import BucketryError, CorruptError, UnavailableError, UnsupportedError, reason_of
 from bucketry.frozen import frozen
 from bucketry.index.damage import Damage, load_damage, note_damaged_version
-from bucketry.index.refresh import refresh_index
 from bucketry.index.views import (
     ListedIds,
     ModelLine,
@@ -163,6 +162,8 @@ class Source:
 
         Whoever changed it since the last refresh: processes of one user share the index.
         """
+        from bucketry.index.refresh import refresh_index  # noqa: PLC0415 - the first picture does not wait for it
+
         refresh_index(self.index, session, details=False, progress=progress, cancelled=cancelled)
         self.damage = load_damage(self.index)
         before, self._edition = self._edition, self.index.edition()
