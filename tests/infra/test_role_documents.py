@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from bucketry.schema import keys
-from bucketry.schema.roles import KINDS, RECORDS, ROLES, Role
+from bucketry.schema.roles import RECORDS, ROLES, Role
 from infra.policy_evaluator import Asked, is_allowed, is_denied
 from infra.role_documents import ACCOUNT, EXAMPLES, INFRA, PRODUCTION, Office, filled, load_script, work_in_all_roles
 from servers.fault_proxy import run_fault_proxy
@@ -59,11 +59,11 @@ def test_the_documents_are_those_that_the_script_makes() -> None:
 def test_every_kind_of_key_has_its_place_in_the_table() -> None:
     spelled = {value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)}
     kinds = {f"{value.partition('/')[0]}/" for value in spelled if value.endswith("/")} | {keys.REGISTRY}
-    assert kinds == set(KINDS) == set(EXAMPLES)
+    assert kinds == set(keys.KINDS) == set(EXAMPLES)
     for kind, key in EXAMPLES.items():
         assert key.startswith(kind)
     for role in ROLES:
-        assert {*role.writes, *role.deletes} <= set(KINDS)
+        assert {*role.writes, *role.deletes} <= set(keys.KINDS)
         assert not set(role.deletes) & set(RECORDS), "a record is never deleted"
 
 

@@ -18,7 +18,7 @@ import pytest
 from bucketry.errors import DeniedError
 from bucketry.maintenance.doctor.rights import find_rights, judge_rights
 from bucketry.schema import keys
-from bucketry.schema.roles import KINDS, ROLES
+from bucketry.schema.roles import ROLES
 from bucketry.store.contract import IfAbsent
 from bucketry.store.description import NotKnown
 from infra.role_documents import EXAMPLES, INFRA, PRODUCTION, Office, filled, load_script, work_in_all_roles
@@ -121,7 +121,7 @@ def test_each_role_does_its_work_and_is_refused_that_of_others(
 def test_each_right_is_there_or_is_not_as_the_table_says(users: dict[str, S3Server], role: Any) -> None:
     with open_s3(users[role.name], PREFIX) as store, open_s3(users["owner"], PREFIX) as owner:
         found = find_rights(store, keeps_versions=False)
-        for kind in KINDS:
+        for kind in keys.KINDS:
             wanted = {"list": True, "read": True, "write": kind in role.writes, "delete": kind in role.deletes}
             if kind == keys.REGISTRY:
                 wanted.pop("delete")
@@ -165,7 +165,7 @@ def test_an_owner_is_told_that_this_is_more_than_jobs_need(users: dict[str, S3Se
 
 def test_asking_for_rights_leaves_nothing_behind(users: dict[str, S3Server]) -> None:
     with open_s3(users["owner"], "untouched/") as store:
-        for kind in KINDS:
+        for kind in keys.KINDS:
             for right in ("list", "read", "write", "delete"):
                 with suppress(DeniedError):
                     store.may(right, kind)

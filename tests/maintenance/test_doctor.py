@@ -19,7 +19,7 @@ from bucketry.maintenance.doctor.speed import SAMPLE_BYTES, measure_poll, measur
 from bucketry.registry.core.opening import probe_store, record_conformance
 from bucketry.registry.core.session import Session
 from bucketry.schema import keys
-from bucketry.schema.roles import CREATED_ONCE, KINDS, REGISTERS
+from bucketry.schema.roles import CREATED_ONCE, REGISTERS
 from bucketry.store.contract import Unconditional
 from bucketry.store.description import BucketDescription, LifecycleRule, NotKnown
 from bucketry.store.folder.store import FolderStore
@@ -289,4 +289,4 @@ def test_a_poll_and_a_connection_are_measured_by_the_clock() -> None:
 
 
 def test_every_kind_has_its_rights_told() -> None:
-    assert [kind.prefix for kind in find_rights(MemoryStore(), keeps_versions=True).kinds] == list(KINDS)
+    assert [kind.prefix for kind in find_rights(MemoryStore(), keeps_versions=True).kinds] == list(keys.KINDS)

@@ -162,3 +162,16 @@ ALLOW_REJECTED = click.option(
     help="Also what an alias names although it was rejected or revoked. Never overrides a trust file.",
 )
 REASON = click.option("--reason", default="", show_default=False, metavar="TEXT", help="Why, for the audit trail.")
+
+
+def sign_option(where: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option that names a key to sign with, "" where none is named; `where` says where to write it."""
+    return click.option(
+        "--sign",
+        "key",
+        is_flag=False,
+        flag_value="",
+        default=None,
+        metavar="[KEY]",
+        help=f"Sign with an SSH key: a file, or a fingerprint or comment of the agent's. {where}",
+    )

@@ -27,6 +27,24 @@ SERVE = "serve/"
 WORK = "work/"
 COLLECTIONS = f"{WORK}gc/"
 REPLICA = "replica/"
+KINDS = (
+    REGISTRY,
+    HEADS,
+    ALIASES,
+    MANIFESTS,
+    BLOBS,
+    PAGES,
+    HISTORY,
+    EVIDENCE,
+    REVIEWS,
+    POLICIES,
+    DEPLOYMENTS,
+    SERVE,
+    WORK,
+    REPLICA,
+    PROBE,
+)
+"""Every kind of key, by its prefix; the registry's own document is one by itself."""
 LONGEST_GENERATION = 16
 CITED_KEY_PARTS = 5
 """Kind, namespace, model, manifest and the object's own digest."""

@@ -9,24 +9,6 @@ bucket.
 from bucketry.frozen import frozen
 from bucketry.schema import keys
 
-KINDS = (
-    keys.REGISTRY,
-    keys.HEADS,
-    keys.ALIASES,
-    keys.MANIFESTS,
-    keys.BLOBS,
-    keys.PAGES,
-    keys.HISTORY,
-    keys.EVIDENCE,
-    keys.REVIEWS,
-    keys.POLICIES,
-    keys.DEPLOYMENTS,
-    keys.SERVE,
-    keys.WORK,
-    keys.REPLICA,
-    keys.PROBE,
-)
-"""Every kind of key, by its prefix; the registry's own document is one by itself."""
 REGISTERS = (keys.REGISTRY, keys.HEADS, keys.ALIASES)
 """What is replaced on the condition that nobody replaced it meanwhile, and never deleted."""
 CREATED_ONCE = (
@@ -102,7 +84,7 @@ ROLES = (
     Role(
         "mirror",
         "writes a replica: in the bucket of the replica, nowhere else",
-        tuple(kind for kind in KINDS if kind not in {keys.SERVE, keys.WORK}),
+        tuple(kind for kind in keys.KINDS if kind not in {keys.SERVE, keys.WORK}),
         (keys.BLOBS, keys.DEPLOYMENTS, keys.REPLICA, keys.PROBE),
         moves_protected=True,
         describes=True,

@@ -13,7 +13,7 @@ from bucketry.cli.call import AnsweredError
 from bucketry.cli.command import CommandGroup, command
 from bucketry.cli.documents import bundled_document, mirror_document
 from bucketry.cli.output import page
-from bucketry.cli.parameters import REFERENCE
+from bucketry.cli.parameters import REFERENCE, sign_option
 from bucketry.errors import CorruptError
 from bucketry.maintenance.bundle.exporting import export_bundle, find_bundle_signer, plan_export
 from bucketry.maintenance.bundle.importing import find_way, import_fork, import_replica
@@ -51,15 +51,7 @@ DRY_RUN = click.option("--dry-run", is_flag=True, show_default=False, help="Say 
 @command("export", example="bucketry bundle export chat.bundle acme/chat@production --sign")
 @click.argument("file", type=PATH)
 @click.argument("references", metavar="[REF]...", nargs=-1, type=REFERENCE)
-@click.option(
-    "--sign",
-    "key",
-    is_flag=False,
-    flag_value="",
-    default=None,
-    metavar="[KEY]",
-    help="Sign with an SSH key: a file, or a fingerprint or comment of the agent's. Write it after the arguments.",
-)
+@sign_option("Write it after the arguments.")
 @DRY_RUN
 def export(call: Call, *, file: Path, references: tuple[Reference, ...], key: str | None, dry_run: bool) -> None:
     """Write a registry, or a part of it, into one file.

@@ -12,7 +12,7 @@ import click
 from bucketry.cli.command import command
 from bucketry.cli.documents import registered_document
 from bucketry.cli.files import read_input
-from bucketry.cli.parameters import FILE, MODEL, REFERENCE, FiniteRange, parse_pairs
+from bucketry.cli.parameters import FILE, MODEL, REFERENCE, FiniteRange, parse_pairs, sign_option
 from bucketry.cli.statements import (
     PIPELINE_FIELDS,
     STRICT,
@@ -157,15 +157,7 @@ class PublishArguments:
     show_default=False,
     help="Leave it to a worker that outlives this terminal, and print its number for `bucketry transfers`.",
 )
-@click.option(
-    "--sign",
-    "key",
-    is_flag=False,
-    flag_value="",
-    default=None,
-    metavar="[KEY]",
-    help="Sign with an SSH key: a file, or a fingerprint or comment of the agent's. Write it after the paths.",
-)
+@sign_option("Write it after the paths.")
 def run(call: Call, **options: Any) -> None:  # noqa: ANN401 - click checks them, `PublishArguments` names them
     """Upload files and register them as a new version of a model.
 

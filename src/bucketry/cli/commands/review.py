@@ -10,7 +10,7 @@ import click
 
 from bucketry.cli.command import CommandGroup, command
 from bucketry.cli.documents import decided_document
-from bucketry.cli.parameters import FILE, REFERENCE
+from bucketry.cli.parameters import FILE, REFERENCE, sign_option
 from bucketry.errors import CorruptError, UsageError
 from bucketry.registry.core.registers import existing_head, load_head
 from bucketry.registry.core.resolve import load_manifest, load_version_number
@@ -37,15 +37,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BASELINE = "production"
 COMMENT = click.option("--comment", default="", show_default=False, metavar="TEXT", help="What to put on record.")
-SIGN = click.option(
-    "--sign",
-    "key",
-    is_flag=False,
-    flag_value="",
-    default=None,
-    metavar="[KEY]",
-    help="Sign with an SSH key: a file, or a fingerprint or comment of the agent's. Write REF before it.",
-)
+SIGN = sign_option("Write REF before it.")
 DETACHED = click.option("--detached", is_flag=True, help="Decide nothing; print what to sign on another machine.")
 SIGNATURE = click.option(
     "--signature", type=FILE, metavar="FILE", help="Submit what was signed elsewhere: a .sig beside its payload."

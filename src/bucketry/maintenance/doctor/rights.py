@@ -13,7 +13,7 @@ from bucketry.frozen import frozen
 from bucketry.maintenance.doctor.findings import Observation
 from bucketry.schema import keys
 from bucketry.schema.names import parse_alias, parse_model_name
-from bucketry.schema.roles import KINDS, PROTECTED_ALIAS, RECORDS, ROLES, Role
+from bucketry.schema.roles import PROTECTED_ALIAS, RECORDS, ROLES, Role
 from bucketry.store.description import NOT_KNOWN_HERE, RIGHTS, NotKnown, Right, TellsRights
 
 if TYPE_CHECKING:
@@ -61,9 +61,11 @@ def find_rights(store: Store, *, keeps_versions: bool) -> CallerRights:
         return asked.may(right, prefix)
 
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        answers = {(kind, right): pool.submit(ask, right, kind) for kind in KINDS for right in RIGHTS}
+        answers = {(kind, right): pool.submit(ask, right, kind) for kind in keys.KINDS for right in RIGHTS}
         move = pool.submit(ask, "write", keys.alias(NOBODY, parse_alias(PROTECTED_ALIAS)))
-        kinds = tuple(KindRights(kind, {right: answers[kind, right].result() for right in RIGHTS}) for kind in KINDS)
+        kinds = tuple(
+            KindRights(kind, {right: answers[kind, right].result() for right in RIGHTS}) for kind in keys.KINDS
+        )
         aliases = next(kind for kind in kinds if kind.prefix == keys.ALIASES)
     protected = KindRights(f"{keys.ALIASES}*/{PROTECTED_ALIAS}.json", {**aliases.rights, "write": move.result()})
     found = CallerRights(kinds, protected, ())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bucketry.maintenance.doctor.findings import Observation
 from bucketry.schema import keys
-from bucketry.schema.roles import CREATED_ONCE, KINDS, REGISTERS
+from bucketry.schema.roles import CREATED_ONCE, REGISTERS
 from bucketry.store.description import NOT_KNOWN_HERE, NotKnown
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def enforced_kinds(policy: str, found: BucketDescription) -> tuple[str, ...]:
         key = f"{found.bucket}/{found.prefix}{kind}{'x' if kind.endswith('/') else ''}"
         return any(fnmatchcase(key, pattern) for pattern in patterns)
 
-    return tuple(kind for kind in KINDS if is_covered(kind))
+    return tuple(kind for kind in keys.KINDS if is_covered(kind))
 
 
 def _denies_unconditional(statement: Any) -> bool:  # noqa: ANN401 - foreign JSON
@@ -141,7 +141,7 @@ def _judge_lifecycle(found: BucketDescription) -> Observation:
     if isinstance(found.lifecycle, NotKnown):
         return Observation(name, "unknown", f"the lifecycle is {found.lifecycle.reason}")
     for rule in found.lifecycle:
-        hurt = [kind for kind in KINDS if _touches(found, rule, kind) and kind not in EXPENDABLE]
+        hurt = [kind for kind in keys.KINDS if _touches(found, rule, kind) and kind not in EXPENDABLE]
         if rule.expires_days is not None and hurt:
             return Observation(
                 name,

@@ -34,7 +34,6 @@ from bucketry.maintenance.fsck.serving import check_served
 from bucketry.registry.core.commit import load_current
 from bucketry.registry.core.registers import registry_register
 from bucketry.registry.core.session import DocumentCache
-from bucketry.registry.core.witnesses import OF_A_REGISTRY
 from bucketry.registry.review.policies import DEFAULT_SETTING
 from bucketry.schema import keys
 from bucketry.schema.codec import Fields, digest_of
@@ -251,7 +250,7 @@ def _check_unexplained(store: Store, shelf: PolicyShelf, findings: Findings) -> 
     """Find what lies where no rule of the format puts anything."""
     for item in _fold(store, "", findings):
         place = item.key if isinstance(item, Entry) else item.prefix
-        if place != keys.REGISTRY and place not in {*OF_A_REGISTRY, keys.PROBE}:
+        if place not in keys.KINDS:
             findings.add(Kind.STRAY_KEY, place, "No rule of the format puts anything here.")
     for prefix in (keys.PAGES, keys.HISTORY):
         for entry in list_entries(store, prefix, findings):

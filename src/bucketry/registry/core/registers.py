@@ -10,7 +10,7 @@ from bucketry.errors import CorruptError, NotFoundError
 from bucketry.registry.core.commit import Change, Committed, Current, FirstAttempt, Register, commit, load_current
 from bucketry.registry.core.immutable import put_first
 from bucketry.registry.core.session import FOREIGN
-from bucketry.registry.core.witnesses import find_alias_witness, find_head_witness, find_registry_witness
+from bucketry.registry.core.witnesses import find_alias_witness, find_head_witness, find_registry_witness, no_registry
 from bucketry.registry.core.writing import Readable
 from bucketry.schema import keys
 from bucketry.schema.documents.alias import AliasRegister, decode_alias, encode_alias
@@ -133,6 +133,29 @@ def ensure_head(
         return commit_head(session, model, edit, first=first).state
     except AlreadyDoneError as done:
         return done.head
+
+
+class AlreadySetError(Exception):
+    """What an edit raises that would set what is set already, at this generation of the register: no commit is made."""
+
+    def __init__(self, generation: int) -> None:
+        super().__init__()
+        self.generation = generation
+
+
+def commit_settings(
+    session: Session, edit: Callable[[RegistryDocument], Change[RegistryDocument]]
+) -> Committed[RegistryDocument]:
+    """Commit an edit of the registry's own document, which must be there; the session reads it anew."""
+
+    def edit_existing(old: RegistryDocument | None) -> Change[RegistryDocument]:
+        if old is None:
+            raise no_registry(session.store)
+        return edit(old)
+
+    committed = commit(session.store, registry_register(), edit_existing, actor=session.actor, clock=session.clock)
+    session.forget_registry()
+    return committed
 
 
 def commit_alias(

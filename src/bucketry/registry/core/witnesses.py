@@ -20,23 +20,7 @@ if TYPE_CHECKING:
     from bucketry.schema.names import AliasName, ModelName
     from bucketry.store.contract import Store
 
-OF_A_REGISTRY = frozenset(
-    {
-        keys.HEADS,
-        keys.ALIASES,
-        keys.MANIFESTS,
-        keys.BLOBS,
-        keys.PAGES,
-        keys.HISTORY,
-        keys.EVIDENCE,
-        keys.REVIEWS,
-        keys.POLICIES,
-        keys.DEPLOYMENTS,
-        keys.SERVE,
-        keys.WORK,
-        keys.REPLICA,
-    }
-)
+OF_A_REGISTRY = frozenset(keys.KINDS) - {keys.REGISTRY, keys.PROBE}
 """What only a registry has. Scratch of a probe may be there before it."""
 RESTORE = "restore it from the bucket's versions or from a mirror; registers are never deleted"
 

@@ -10,13 +10,15 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from bucketry.errors import UNREADABLE, NotFoundError, RejectedError, reason_of
+from bucketry.errors import UNREADABLE, RejectedError, reason_of
 from bucketry.frozen import frozen
-from bucketry.registry.core.commit import Change, commit
+from bucketry.registry.core.commit import Change
 from bucketry.registry.core.history import iter_records_back
 from bucketry.registry.core.immutable import Immutable
 from bucketry.registry.core.registers import (
+    AlreadySetError,
     commit_head,
+    commit_settings,
     existing_head,
     head_register,
     load_existing_head,
@@ -177,18 +179,10 @@ def set_policy(
             before, committed = _set_for_model(session, model, item, digest, check)
         else:
             before, committed = _set_default(session, item, digest, check)
-    except _UnchangedError as unchanged:
+    except AlreadySetError as unchanged:
         return PolicySet(model, digest, unchanged.generation, changed=False, changes=())
     changes = find_policy_changes(session, before, policy)  # one that is damaged is best replaced
     return PolicySet(model, digest, committed, changed=True, changes=changes)
-
-
-class _UnchangedError(Exception):
-    """The policy is set already: nothing is committed, and the history stays free of non-events."""
-
-    def __init__(self, generation: int) -> None:
-        super().__init__()
-        self.generation = generation
 
 
 def _set_for_model(
@@ -203,7 +197,7 @@ def _set_for_model(
     def edit(old: Head | None) -> Change[Head]:
         head = existing_head(session, model, old)
         if head.policy == digest:
-            raise _UnchangedError(head.generation)
+            raise AlreadySetError(head.generation)
         before[0] = head.policy
         check(head.policy, find_default_digest(session))
         return Change(replace(head, policy=digest), AuditAction.SET_POLICY, detail={"policy": digest}, objects=(item,))
@@ -217,23 +211,17 @@ def _set_default(
 ) -> tuple[Digest | None, int]:
     before: list[Digest | None] = [None]
 
-    def edit(document: RegistryDocument | None) -> Change[RegistryDocument]:
-        if document is None:
-            raise NotFoundError(
-                f"there is no registry at {session.store.name}",
-                advice=f"create one with `bucketry init {session.store.name}`",
-            )
+    def edit(document: RegistryDocument) -> Change[RegistryDocument]:
         before[0] = _default_digest(document)
         if before[0] == digest:
-            raise _UnchangedError(document.trail.generation)
+            raise AlreadySetError(document.trail.generation)
         check(None, before[0])
         settings: Mapping[str, object] = {**document.settings, DEFAULT_SETTING: digest}
         return Change(
             replace(document, settings=settings), AuditAction.SET_POLICY, detail={"policy": digest}, objects=(item,)
         )
 
-    committed = commit(session.store, registry_register(), edit, actor=session.actor, clock=session.clock)
-    session.forget_registry()
+    committed = commit_settings(session, edit)
     return before[0], committed.record.generation
 
 

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 from bucketry.errors import ContendedError, NotFoundError, RejectedError, reason_of
 from bucketry.frozen import frozen
-from bucketry.registry.core.commit import Change, commit
+from bucketry.registry.core.commit import Change
 from bucketry.registry.core.history import load_records
 from bucketry.registry.core.registers import (
+    AlreadySetError,
     alias_register,
     commit_head,
+    commit_settings,
     existing_head,
     load_alias,
     load_existing_head,
-    registry_register,
 )
 from bucketry.registry.core.rows import iter_live_rows, load_dossier
-from bucketry.registry.core.witnesses import no_registry
 from bucketry.registry.serving.aliases import find_row_to_go_back_to
 from bucketry.registry.serving.deployments import list_deployments
 from bucketry.registry.versions.deletion import delete_version
@@ -95,7 +95,7 @@ def set_retention(session: Session, model: ModelName | None, rules: Retention) -
             _set_for_model(session, model, document, detail)
         else:
             _set_default(session, document, detail)
-    except _SameRulesError:
+    except AlreadySetError:
         return False
     return True
 
@@ -157,27 +157,20 @@ def _set_for_model(session: Session, model: ModelName, document: Document, detai
     def edit(old: Head | None) -> Change[Head]:
         head = existing_head(session, model, old)
         if head.retention == document:
-            raise _SameRulesError
+            raise AlreadySetError(head.generation)
         return Change(replace(head, retention=document), AuditAction.SET_RETENTION, detail=detail)
 
     commit_head(session, model, edit)
 
 
 def _set_default(session: Session, document: Document, detail: Document) -> None:
-    def edit(old: RegistryDocument | None) -> Change[RegistryDocument]:
-        if old is None:
-            raise no_registry(session.store)
+    def edit(old: RegistryDocument) -> Change[RegistryDocument]:
         if old.settings.get(SETTING) == document:
-            raise _SameRulesError
+            raise AlreadySetError(old.trail.generation)
         changed = replace(old, settings={**old.settings, SETTING: document})
         return Change(changed, AuditAction.SET_RETENTION, detail=detail)
 
-    commit(session.store, registry_register(), edit, actor=session.actor, clock=session.clock)
-    session.forget_registry()
-
-
-class _SameRulesError(Exception):
-    """The rules are set already: nothing is committed, and the history stays free of non-events."""
+    commit_settings(session, edit)
 
 
 @frozen

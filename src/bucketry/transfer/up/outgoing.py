@@ -195,6 +195,31 @@ class LocalReadError(Exception):
         self.failure = failure
 
 
+def iter_paced(
+    piece: PieceOfFile[Any],
+    fill: Callable[[memoryview, int], None],
+    buffers: Buffers,
+    limit: RateLimit | None,
+    sent: SentBytes | None,
+) -> Iterator[memoryview]:
+    """Yield a piece slice by slice in a lent buffer, no faster than a limit lets pass; `sent` counts what was taken.
+
+    `fill` fills a slice with what lies from a place of the file on, and raises before the last if the bytes are wrong.
+    """
+    with buffers.lent() as buffer:
+        start = piece.start
+        while start < piece.stop:  # bounded: each round takes some of it
+            size_bytes = SLICE_BYTES if limit is None else limit.read_size_bytes(SLICE_BYTES)
+            one = buffer[: min(size_bytes, piece.stop - start)]
+            fill(one, start)
+            start += len(one)
+            if limit is not None:
+                limit.take(len(one))
+            yield one
+            if sent is not None:
+                sent.add(len(one))
+
+
 @frozen
 class PieceBody:
     """The bytes of a piece, as a store takes them: read while they are sent, and compared before the last are.
@@ -228,23 +253,17 @@ class PieceBody:
         known = piece.file.digest.chunks.xxh3_128
         if self.sent is not None:
             self.sent.take_back()
-        with self._opened() as descriptor, self.buffers.lent() as buffer:
-            start = piece.start
-            while start < piece.stop:  # bounded: each round takes some of it
-                size_bytes = SLICE_BYTES if self.limit is None else self.limit.read_size_bytes(SLICE_BYTES)
-                one = buffer[: min(size_bytes, piece.stop - start)]
+        with self._opened() as descriptor:
+
+            def fill(one: memoryview, start: int) -> None:
                 with disk_errors(piece.file.label):
                     count = read_full(descriptor, one, start)
                 checksum.update(one)
-                start += len(one)
-                is_wrong = start >= piece.stop and known and checksum.hexdigest() != known[piece.index]
+                is_wrong = start + len(one) >= piece.stop and known and checksum.hexdigest() != known[piece.index]
                 if count < len(one) or is_wrong:
                     raise changed_while_published(piece.file.label)
-                if self.limit is not None:
-                    self.limit.take(len(one))
-                yield one
-                if self.sent is not None:
-                    self.sent.add(len(one))
+
+            yield from iter_paced(piece, fill, self.buffers, self.limit, self.sent)
 
     @contextmanager
     def _opened(self) -> Iterator[int]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bucketry.clock import Backoff, Clock
 from bucketry.errors import BucketryError, CorruptError, UnavailableError
 from bucketry.frozen import frozen
-from bucketry.transfer.up.outgoing import SLICE_BYTES, ChunkPlace, LocalReadError
+from bucketry.transfer.up.outgoing import ChunkPlace, LocalReadError, iter_paced
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -77,21 +77,15 @@ class StoredPiece:
         piece, digest = self.piece, hashlib.sha256()
         if self.sent is not None:
             self.sent.take_back()
-        with self.buffers.lent() as buffer, closing(_StoredReading(piece)) as reading:
-            start = piece.start
-            while start < piece.stop:  # bounded: each round takes some of it
-                size_bytes = SLICE_BYTES if self.limit is None else self.limit.read_size_bytes(SLICE_BYTES)
-                one = buffer[: min(size_bytes, piece.stop - start)]
+        with closing(_StoredReading(piece)) as reading:
+
+            def fill(one: memoryview, start: int) -> None:
                 reading.fill(one)
                 digest.update(one)
-                start += len(one)
-                if start >= piece.stop and digest.hexdigest() != piece.sha256:
+                if start + len(one) >= piece.stop and digest.hexdigest() != piece.sha256:
                     raise self._wrong()
-                if self.limit is not None:
-                    self.limit.take(len(one))
-                yield one
-                if self.sent is not None:
-                    self.sent.add(len(one))
+
+            yield from iter_paced(piece, fill, self.buffers, self.limit, self.sent)
 
     def _wrong(self) -> CorruptError:
         return CorruptError(
